@@ -1,0 +1,47 @@
+# Two commands do all the set-up: `make quickstart` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= 2
+STUDY ?= quickstart
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
+STAMP := $(VENV)/.installed
+
+.PHONY: help quickstart study test lint golden lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): envs/requirements.txt envs/install.py
+	@$(PYTHON) envs/install.py $(VENV)
+	@touch $@
+
+env: $(STAMP)  ## the environment alone
+
+quickstart:  ## environment + the quickstart study, to its report
+	@$(MAKE) --no-print-directory study STUDY=quickstart
+
+study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
+	@$(RUN) snakemake --cores $(CORES) --quiet rules reason progress host --config study=$(STUDY) -- all
+	@$(RUN) python workflow/scripts/show_study.py results/$(STUDY)
+
+test: $(STAMP)  ## environment + lint + all tests
+	@$(MAKE) --no-print-directory lint
+	@$(RUN) python -m pytest
+
+lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) snakefmt --check Snakefile rules
+	@$(RUN) snakemake --lint
+	@$(RUN) lint-imports
+	@$(RUN) mypy
+
+golden: $(STAMP)  ## per-example agreement with the released code: make golden LASER_GOLDEN=folder
+	@$(RUN) python -m pytest tests/test_golden.py -q -s
+
+lock: $(STAMP)  ## resolve envs/requirements.in into envs/requirements.txt
+	@$(RUN) python envs/lock.py
+
+clean:  ## remove results and logs; keeps the cache of models and data
+	rm -rf results/*/ .snakemake

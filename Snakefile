@@ -1,0 +1,68 @@
+# The workflow at a glance. What each part means: docs/architecture.md. How to run it: README.md.
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    cache=PLAN.config["cache"],
+    results=PLAN.results,
+    logs=f"{PLAN.results}/logs",
+    benchmarks=f"{PLAN.results}/benchmarks",
+
+
+include: "rules/fetch.smk"
+include: "rules/prepare.smk"
+include: "rules/reduce.smk"
+include: "rules/sweep.smk"
+include: "rules/select.smk"
+include: "rules/test.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    models,
+    data,
+    reductions,
+
+
+rule all:
+    default_target: True
+    message:
+        "Every artefact of the study {PLAN.study[name]}"
+    input:
+        "<results>/report/index.html",
+        artefact_files,
+
+
+rule models:
+    message:
+        "Every model of the study"
+    input:
+        [f"{model_folder(name)}/card.json" for name in PLAN.models],
+
+
+rule data:
+    message:
+        "Every dataset of the study"
+    input:
+        [f"{data_folder(name)}/card.json" for name in PLAN.datasets],
+
+
+rule reductions:
+    message:
+        "Every reduction of the study"
+    input:
+        [path for name in PLAN.models for path in reduction_files(name)],

@@ -1,0 +1,119 @@
+# Input functions and names that the other files share. No rules, no heavy imports: this is read twice per cluster job.
+import os
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+SCRIPTS = ROOT / "workflow" / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+# Jobs run in Snakemake's own environment even if it was not activated; --software-deployment-method still goes first.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+from snakemake.exceptions import WorkflowError
+
+from laser.config.locks import note_run, release_stale_lock
+from laser.config.plan import Plan, rank_name
+from laser.errors import UserError
+
+try:
+    PLAN = Plan.load(config, ROOT)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+# A run that was killed leaves its lock and marks of unfinished outputs: the next run simply goes on.
+release_stale_lock()
+
+
+onstart:
+    note_run()
+
+
+RANKS = [rank_name(rank) for rank in PLAN.ranks]
+EACH_RANK = PLAN.study["one_job_per"] == "rank"
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, PLAN.models)),
+    dataset="|".join(map(re.escape, PLAN.datasets)),
+    layer=r"\d+",
+    rank=r"[0-9.e-]+",
+    model_key="|".join(re.escape(PLAN.model_key(name)) for name in PLAN.models),
+    data_key="|".join(re.escape(PLAN.data_key(name)) for name in PLAN.datasets),
+
+
+def per_rank(pattern):
+    """One file per rank: all of them from one job, or one job each (`one_job_per` in the study)."""
+    return pattern if EACH_RANK else expand(pattern, rank=RANKS, allow_missing=True)
+
+
+def rank_of(wildcards):
+    return wildcards.rank if EACH_RANK else None
+
+
+def model_folder(name):
+    return f"{PLAN.config['cache']}/models/{PLAN.model_key(name)}"
+
+
+def data_folder(name):
+    return f"{PLAN.config['cache']}/data/{PLAN.data_key(name)}"
+
+
+def model_card(wildcards):
+    return f"{model_folder(wildcards.model)}/card.json"
+
+
+def data_rows(wildcards):
+    return f"{data_folder(wildcards.dataset)}/rows.parquet"
+
+
+def reduction_files(model):
+    return expand(
+        "<results>/reductions/{model}/layer{layer}/rank{rank}.json",
+        model=model,
+        layer=PLAN.layers(model),
+        rank=RANKS,
+    )
+
+
+def sweep_files(model, dataset):
+    return expand(
+        "<results>/sweep/{model}/{dataset}/layer{layer}/rank{rank}.parquet",
+        model=model,
+        dataset=dataset,
+        layer=PLAN.layers(model),
+        rank=RANKS,
+    )
+
+
+def cell_files(pattern):
+    """The pattern's file for every (model, dataset) of the study."""
+    return [pattern.format(model=model, dataset=dataset) for model, dataset in PLAN.cells()]
+
+
+def memory(copies):
+    """Memory in MB for a job that holds the model `copies` times; more at every further attempt."""
+    return lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.model, copies)
+
+
+def minutes(first):
+    """Run time in minutes; more at every further attempt."""
+    return lambda wildcards, attempt: attempt * first
+
+
+def gpus(wildcards):
+    """One GPU unless the configuration asks for the CPU."""
+    return 0 if PLAN.config["device"] == "cpu" else 1
+
+
+def artefact_files(wildcards):
+    """Every file of every table and figure that the study asks for."""
+    made = {name: getattr(rules, name).output for name in PLAN.study["artefacts"]}
+    return [path for output in made.values() for path in output]
+
+
+def reported(path, artefact, category, **labels):
+    """Mark an output for Snakemake's own report, with the artefact's caption."""
+    caption = f"{ROOT}/workflow/report/{artefact}.rst"
+    return report(path, caption=caption, category=category, labels={"artefact": artefact} | labels)

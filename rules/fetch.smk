@@ -1,0 +1,25 @@
+# Checkpoints into the cache: pinned, checked, safetensors.
+
+
+localrules:
+    fetch,
+
+
+rule fetch:
+    output:
+        card="<cache>/models/{model_key}/card.json",
+    log:
+        "<logs>/fetch/{model_key}.log",
+    benchmark:
+        "<benchmarks>/fetch/{model_key}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=lambda wildcards: PLAN.memory_mb(PLAN.model_of_key(wildcards.model_key), 2),
+        runtime=240,
+    params:
+        spec=lambda wildcards: PLAN.fetch_spec(PLAN.model_of_key(wildcards.model_key)),
+    message:
+        "Fetch {wildcards.model_key}"
+    shell:
+        "python {SCRIPTS}/fetch_model.py --spec {params.spec:q} --card {output.card:q} --log {log:q}"

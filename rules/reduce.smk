@@ -1,0 +1,27 @@
+# One exact SVD per matrix: factors once (in the cache, by content), and a record for every rank.
+
+
+rule reduce:
+    input:
+        model=model_card,
+    output:
+        per_rank("<results>/reductions/{model}/layer{layer}/rank{rank}.json"),
+    log:
+        f"<logs>/reduce/{{model}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.log",
+    benchmark:
+        f"<benchmarks>/reduce/{{model}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(0.5),
+        runtime=minutes(60),
+        gpu=gpus,
+    params:
+        spec=lambda wildcards: PLAN.reduce_spec(wildcards.model, int(wildcards.layer), rank_of(wildcards)),
+        factors="<cache>/factors",
+    message:
+        "Decompose layer {wildcards.layer} of {wildcards.model}"
+    shell:
+        "python {SCRIPTS}/reduce_layer.py --spec {params.spec:q} --model {input.model:q}"
+        " --factors {params.factors:q} --records {output:q} --log {log:q}"

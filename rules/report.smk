@@ -1,0 +1,31 @@
+# The page that a person reads.
+
+
+localrules:
+    report,
+
+
+rule report:
+    input:
+        artefacts=artefact_files,
+        models=[f"{model_folder(name)}/card.json" for name in PLAN.models],
+        data=[f"{data_folder(name)}/card.json" for name in PLAN.datasets],
+    output:
+        "<results>/report/index.html",
+    log:
+        "<logs>/report/report.log",
+    benchmark:
+        "<benchmarks>/report/report.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        spec=PLAN.artefact_spec("make_report", settings=PLAN.study, texts=PLAN.texts()),
+        benchmarks="<benchmarks>",
+    message:
+        "The study's report"
+    shell:
+        "python {SCRIPTS}/make_report.py --spec {params.spec:q} --artefacts {input.artefacts:q}"
+        " --models {input.models:q} --data {input.data:q} --benchmarks {params.benchmarks:q} --output {output:q} --log {log:q}"

@@ -1,0 +1,58 @@
+# Validation rows only: the base model once, and every intervention of a layer.
+
+
+rule base:
+    input:
+        model=model_card,
+        rows=data_rows,
+    output:
+        "<results>/sweep/{model}/{dataset}/base.parquet",
+    log:
+        "<logs>/base/{model}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/base/{model}/{dataset}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1),
+        runtime=minutes(60),
+        gpu=gpus,
+    params:
+        spec=lambda wildcards: PLAN.base_spec(wildcards.model, wildcards.dataset),
+        factors="<cache>/factors",
+    message:
+        "Base {wildcards.model} on {wildcards.dataset}, validation rows"
+    shell:
+        "python {SCRIPTS}/evaluate_base.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
+        " --factors {params.factors:q} --output {output:q} --log {log:q}"
+
+
+rule sweep:
+    input:
+        model=model_card,
+        rows=data_rows,
+        reductions=per_rank("<results>/reductions/{model}/layer{layer}/rank{rank}.json"),
+    output:
+        per_rank("<results>/sweep/{model}/{dataset}/layer{layer}/rank{rank}.parquet"),
+    log:
+        f"<logs>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.log",
+    benchmark:
+        f"<benchmarks>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1.5),
+        runtime=minutes(240),
+        gpu=gpus,
+    params:
+        spec=lambda wildcards: PLAN.sweep_spec(
+            wildcards.model, wildcards.dataset, int(wildcards.layer), rank_of(wildcards)
+        ),
+        factors="<cache>/factors",
+    message:
+        "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
+    shell:
+        "python {SCRIPTS}/sweep_layer.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
+        " --factors {params.factors:q} --output {output:q} --log {log:q}"

@@ -1,0 +1,124 @@
+"""A study is checked before anything runs: one message that names file, key, value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from laser.config.schema import read_yaml
+from laser.config.study import load_config, load_study, resolve
+from laser.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = Path("config/studies/example.yaml")
+
+
+def study(**changes):
+    base = {
+        "title": "example",
+        "protocols": ["corrected"],
+        "models": [
+            {"name": "tiny", "source": {"kind": "local", "path": "x"}, "dtype": "fp32", "architecture": "llama", "layers": 2}
+        ],
+        "datasets": [{"name": "worldfacts"}],
+        "grid": {"matrices": ["u_out"], "layers": "all", "ranks": [0.5, 0.01]},
+    }
+    return base | changes
+
+
+def test_fills_in_defaults_and_sorts():
+    found = resolve(study(), PATH, ROOT)
+    assert found["grid"] == {"tiny": {"matrices": ["u_out"], "layers": [0, 1]}}
+    assert found["ranks"] == [0.5, 0.01]
+    assert (found["engine"], found["one_job_per"], found["seed"]) == ("fast", "layer", 0)
+    assert found["datasets"][0]["builder"] == "worldfacts"
+
+
+def test_study_overrides_the_catalogue_key_by_key():
+    entry = {"name": "worldfacts", "options": {"minimum_population": 123}}
+    found = resolve(study(datasets=[entry]), PATH, ROOT)["datasets"][0]
+    catalogue = read_yaml(ROOT / "config/datasets.yaml")["worldfacts"]
+    assert found["options"] == catalogue["options"] | {"minimum_population": 123}
+
+
+def test_grid_of_one_model():
+    grid = {"matrices": ["u_out"], "layers": [0], "ranks": [1], "models": {"tiny": {"layers": [1], "matrices": ["u_gate"]}}}
+    assert resolve(study(grid=grid), PATH, ROOT)["grid"]["tiny"] == {"matrices": ["u_gate"], "layers": [1]}
+
+
+GRID = {"matrices": ["u_out"], "layers": "all", "ranks": [0.5]}
+TINY = study()["models"][0]
+WRONG = {
+    "unknown key": (study(modles=[]), ["unknown key 'modles'", "did you mean 'models'", "Allowed there"]),
+    "unknown key, deeper": (study(grid=GRID | {"rank": [1]}), ["unknown key 'rank' in grid", "did you mean 'ranks'"]),
+    "wrong type": (study(grid=GRID | {"ranks": 0.5}), ["grid.ranks is 0.5", "array"]),
+    "text for a number": (study(grid=GRID | {"ranks": ["0.5"]}), ['grid.ranks[0] is "0.5"', "number"]),
+    "rank 0": (study(grid=GRID | {"ranks": [0.5, 0]}), ["grid.ranks[1] is 0", "more than 0"]),
+    "rank over 1": (study(grid=GRID | {"ranks": [1.5]}), ["grid.ranks[0] is 1.5", "at most 1"]),
+    "negative layer": (study(grid=GRID | {"layers": [-1]}), ["grid.layers", "-1"]),
+    "layer that the model lacks": (study(grid=GRID | {"layers": [0, 7]}), ["grid.layers holds 7", "2 layers", "0 to 1"]),
+    "unknown matrix": (study(grid=GRID | {"matrices": ["u_inn"]}), ["grid.matrices[0]", "did you mean 'u_in'", "u_gate"]),
+    "unknown protocol": (study(protocols=["corect"]), ["protocols[0]", "corrected"]),
+    "duplicate model": (study(models=[TINY, TINY]), ["models[1] has the name 'tiny'", "twice"]),
+    "duplicate rank": (study(grid=GRID | {"ranks": [0.5, 0.5]}), ["grid.ranks", "twice"]),
+    "unknown model": (study(models=["smollm"]), ["models[0] is 'smollm'", "did you mean 'smollm2-135m'", "gpt-j-6b"]),
+    "unknown dataset": (study(datasets=["worldfact"]), ["datasets[0]", "did you mean 'worldfacts'"]),
+    "unknown builder": (study(datasets=[{"name": "x", "builder": "fevr"}]), ["datasets[0].builder is 'fevr'", "fever"]),
+    "path in a name": (study(models=[TINY | {"name": "../up"}]), ["models[0].name", "no slash"]),
+    "missing key": ({k: v for k, v in study().items() if k != "grid"}, ["lacks the key 'grid'"]),
+    "grid for an unknown model": (study(grid=GRID | {"models": {"tinny": {}}}), ["grid.models has 'tinny'", "tiny"]),
+    "not a mapping": ([1, 2], ["top level", "object"]),
+    "unknown source kind": (
+        study(models=[TINY | {"source": {"kind": "ftp"}}]),
+        ["models[0].source.kind", "hub, wheel, local"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_one_message_says_what_is_wrong(name):
+    given, expected = WRONG[name]
+    with pytest.raises(UserError) as caught:
+        resolve(given, PATH, ROOT)
+    message = str(caught.value)
+    assert message.startswith(str(PATH)), message
+    assert "\n" not in message
+    for part in expected:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\na: 2\n", "stands twice"),
+        ("a: [1\n", "not valid YAML"),
+        ("a: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
+        ("\xff", "UTF-8"),
+    ],
+)
+def test_yaml_is_read_safely(tmp_path, text, expected):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=expected):
+        read_yaml(path)
+
+
+def test_unknown_study_names_those_there_are():
+    with pytest.raises(UserError, match=r"quickstrat.*did you mean 'quickstart'.*paper"):
+        load_study("quickstrat", ROOT)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_studies_are_valid(path):
+    found = load_study(path.stem, ROOT)
+    assert found["name"] == path.stem
+    assert all(found["grid"][model["name"]]["layers"] for model in found["models"])
+
+
+def test_configuration_from_the_command_line():
+    values = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    assert load_config(values | {"threads": "2"}, ROOT)["threads"] == 2
+    with pytest.raises(UserError, match=r"device is \"gpu\".*auto, cpu, cuda"):
+        load_config(values | {"device": "gpu"}, ROOT)
+    with pytest.raises(UserError, match="unknown key 'studdy'"):
+        load_config(values | {"studdy": "x"}, ROOT)

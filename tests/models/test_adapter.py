@@ -1,0 +1,222 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from laser.errors import UserError
+from laser.io.files import read_json
+from laser.models.adapter import layer_count, locate, matrices, parameter_view, read_matrix
+from laser.models.architectures import ARCHITECTURES
+from tests.models import tiny
+
+PAIRS = [(kind, matrix) for kind in sorted(ARCHITECTURES) for matrix in matrices({"model_type": kind})]
+SHAPES = {"o": (tiny.HIDDEN, tiny.HIDDEN), "q": (tiny.HIDDEN, tiny.HIDDEN), "u_out": (tiny.HIDDEN, tiny.INNER)}
+SHAPES |= dict.fromkeys(("u_in", "u_gate"), (tiny.INNER, tiny.HIDDEN))
+
+
+def test_every_known_architecture_is_tested():
+    assert set(tiny.SETTINGS) == set(ARCHITECTURES)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    made = {}
+
+    def get(kind):
+        if kind not in made:
+            folder = tmp_path_factory.mktemp(kind)
+            model = tiny.build(kind)
+            model.save_pretrained(folder)
+            made[kind] = model, folder, read_json(folder / "config.json")
+        return made[kind]
+
+    return get
+
+
+@pytest.mark.parametrize(("kind", "matrix"), PAIRS)
+def test_file_and_live_model_hold_the_same_matrix(saved, kind, matrix):
+    model, folder, config = saved(kind)
+    assert layer_count(config) == tiny.LAYERS
+    for layer in range(tiny.LAYERS):
+        stored = read_matrix(folder, locate(config, layer, matrix))
+        assert stored.dtype == torch.float32
+        assert torch.equal(stored, parameter_view(model, config, layer, matrix))
+        if matrix in SHAPES:
+            assert tuple(stored.shape) == SHAPES[matrix]
+
+
+@pytest.mark.parametrize(("kind", "matrix"), PAIRS)
+def test_writing_into_the_view_changes_that_matrix_and_nothing_else(saved, kind, matrix):
+    model, _, config = saved(kind)
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    view = parameter_view(model, config, 1, matrix)
+    original = view.clone()
+    view.add_(1.0)
+    try:
+        changed = {name: parameter != before[name] for name, parameter in model.named_parameters()}
+        touched = [name for name, mask in changed.items() if mask.any()]
+        assert len(touched) == 1
+        assert touched[0].endswith(locate(config, 1, matrix).parameter.split("1.", 1)[1])
+        assert int(changed[touched[0]].sum()) == view.numel()
+        others = set(matrices(config)) - {matrix}
+        assert all(
+            not torch.equal(parameter_view(model, config, 1, other), view) for other in others
+        )
+    finally:
+        view.copy_(original)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+
+
+def inputs_and_outputs(model, module):
+    seen = {}
+
+    def keep(_, arguments, output):
+        seen["in"], seen["out"] = arguments[0], output
+
+    handle = module.register_forward_hook(keep)
+    model(torch.arange(3, 11)[None])
+    handle.remove()
+    return seen["in"], seen["out"]
+
+
+def test_packed_conv1d_parts_are_q_k_and_v(saved):
+    model, _, config = saved("gpt2")
+    attention = model.transformer.h[0].attn
+    states, packed = inputs_and_outputs(model, attention.c_attn)
+    for part, matrix in zip(packed.split(tiny.HIDDEN, dim=-1), "qkv", strict=True):
+        ours = states @ parameter_view(model, config, 0, matrix).T
+        assert torch.allclose(ours, part, atol=1e-6)  # biases are 0 at the start
+    states, output = inputs_and_outputs(model, attention.c_proj)
+    assert torch.allclose(states @ parameter_view(model, config, 0, "o").T, output, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "phi3"])
+def test_gated_mlp_is_made_of_gate_in_and_out(saved, kind):
+    model, _, config = saved(kind)
+    mlp = model.model.layers[1].mlp
+    states, output = inputs_and_outputs(model, mlp)
+    gate, u_in, u_out = (parameter_view(model, config, 1, name) for name in ("u_gate", "u_in", "u_out"))
+    ours = (torch.nn.functional.silu(states @ gate.T) * (states @ u_in.T)) @ u_out.T
+    assert torch.allclose(ours, output, atol=1e-6)
+    swapped = (torch.nn.functional.silu(states @ u_in.T) * (states @ gate.T)) @ u_out.T
+    assert not torch.allclose(swapped, output, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "gptj", "phi", "opt", "gpt_neox", "bert"])
+def test_plain_mlp_is_made_of_in_and_out(saved, kind):
+    model, _, config = saved(kind)
+    name = {"roberta": "intermediate.dense", "bert": "intermediate.dense", "gptj": "mlp.fc_in", "phi": "mlp.fc1"}.get(
+        kind, {"opt": "fc1", "gpt_neox": "mlp.dense_h_to_4h"}.get(kind)
+    )
+    layer = next(part for path, part in model.named_modules() if path.endswith((".1", "h.1")) and len(path) < 30)
+    module = layer.get_submodule(name)
+    states, output = inputs_and_outputs(model, module)
+    assert torch.allclose(states @ parameter_view(model, config, 1, "u_in").T, output, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["gpt_neox", "phi3"])
+@pytest.mark.parametrize("matrix", ["q", "k", "v"])
+def test_packings_that_are_not_equal_parts_are_refused_by_name(kind, matrix):
+    with pytest.raises(UserError, match=rf"'{matrix}' of {kind} cannot be edited alone: (qkv_proj|query_key_value)"):
+        locate({"model_type": kind, "num_hidden_layers": 2}, 0, matrix)
+    assert matrix not in matrices({"model_type": kind})
+
+
+def test_sharded_checkpoint(saved, tmp_path):
+    model, _, config = saved("llama")
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    for matrix in matrices(config):
+        assert torch.equal(read_matrix(tmp_path, locate(config, 1, matrix)), parameter_view(model, config, 1, matrix))
+
+
+def test_checkpoint_without_the_wrapper_prefix(saved, tmp_path):
+    model, folder, config = saved("gpt2")
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+    assert torch.equal(read_matrix(tmp_path, locate(config, 0, "k")), parameter_view(model, config, 0, "k"))
+
+
+def test_half_precision_is_read_as_fp32(saved, tmp_path):
+    model, _, config = saved("gptj")
+    tiny.build("gptj").half().save_pretrained(tmp_path)
+    stored = read_matrix(tmp_path, locate(config, 0, "u_in"))
+    assert stored.dtype == torch.float32
+    assert torch.equal(stored, parameter_view(model, config, 0, "u_in").half().float())
+
+
+@pytest.mark.parametrize(
+    ("matrix", "layer", "message"),
+    [
+        ("u_gate", 0, "gptj has no matrix 'u_gate'. It has: q, k, v, o, u_in, u_out"),
+        ("u_in", 28, "layer 28 does not exist: the model has layers 0 to 27"),
+        ("u_in", -1, "layer -1 does not exist"),
+    ],
+)
+def test_what_does_not_exist_is_named(matrix, layer, message):
+    with pytest.raises(UserError, match=message):
+        locate({"model_type": "gptj", "n_layer": 28}, layer, matrix)
+
+
+def test_unknown_architecture_names_the_known_ones_and_the_way_out():
+    with pytest.raises(UserError) as error:
+        matrices({"model_type": "lama"})
+    message = str(error.value)
+    assert "'lama' is not known (did you mean 'llama'?)" in message
+    assert all(name in message for name in ARCHITECTURES)
+    assert "mapping" in message and "{layer}" in message
+
+
+def test_mapping_for_an_unknown_architecture(tmp_path):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model("starcoder2", **(tiny.COMMON | {k: v for k, v in tiny.LLAMA.items() if k != "head_dim"}))
+    model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(tmp_path)
+    plain = read_json(tmp_path / "config.json")
+    mapping = {"layer": "model.layers.{layer}.", "u_in": "mlp.c_fc.weight", "u_out": "mlp.c_proj.weight"}
+    assert matrices(plain, mapping) == ("u_in", "u_out")
+    place = locate(plain, 1, "u_in", mapping)
+    assert torch.equal(read_matrix(tmp_path, place), model.model.layers[1].mlp.c_fc.weight)
+    assert torch.equal(parameter_view(model, plain, 1, "u_out", mapping), model.model.layers[1].mlp.c_proj.weight)
+    wrong = mapping | {"u_in": "mlp.up.weight"}
+    with pytest.raises(UserError, match=r"no safetensors file holds 'model.layers.1.mlp.up.weight'"):
+        read_matrix(tmp_path, locate(plain, 1, "u_in", wrong))
+    with pytest.raises(UserError, match=r"no parameter 'model.layers.1.mlp.up.weight'. Check the model's 'mapping'"):
+        parameter_view(model, plain, 1, "u_in", wrong)
+    with pytest.raises(UserError, match="it is no matrix"):
+        read_matrix(tmp_path, locate(plain, 1, "u_in", mapping | {"u_in": "mlp.c_fc.bias"}))
+
+
+@pytest.mark.parametrize("mapping", [{}, {"u_in": "mlp.up.weight"}, {"layer": "model.layers.{l}.", "u_in": "up.weight"}])
+def test_incomplete_mapping_says_what_it_needs(mapping):
+    with pytest.raises(UserError, match="needs 'layer'"):
+        matrices({"model_type": "new"}, mapping)
+
+
+def test_two_weights_that_fit_equally_are_refused(tmp_path):
+    tensor = torch.ones(2, 2)
+    save_file({"model.h.0.w": tensor, "transformer.h.0.w": tensor.clone()}, tmp_path / "model.safetensors")
+    mapping = {"layer": "h.{layer}.", "u_in": "w"}
+    with pytest.raises(UserError, match="may be any of model.h.0.w, transformer.h.0.w"):
+        read_matrix(tmp_path, locate({"n_layer": 1}, 0, "u_in", mapping))
+
+
+def test_damaged_file_is_one_message(saved, tmp_path):
+    _, folder, config = saved("llama")
+    whole = (folder / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"model.safetensors: cannot be read .* fetch it again"):
+        read_matrix(tmp_path, locate(config, 0, "u_in"))
+
+
+def test_locating_imports_neither_torch_nor_transformers():
+    program = (
+        "import sys; from laser.models.adapter import locate; locate({'model_type': 'gptj', 'n_layer': 2}, 0, 'q'); "
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,81 @@
+import json
+import math
+
+import pytest
+import torch
+
+from laser.errors import UserError
+from laser.reduction.record import records, residuals
+from laser.reduction.svd import Factors, check, exact_svd
+
+
+@pytest.fixture
+def weights():
+    generator = torch.Generator().manual_seed(0)
+    return {"u_in": torch.randn(48, 32, generator=generator), "u_out": torch.randn(32, 48, generator=generator)}
+
+
+@pytest.fixture
+def factors(weights):
+    return {name: exact_svd(weight) for name, weight in weights.items()}
+
+
+def test_one_rank(weights, factors):
+    record = records(weights, factors, 0.29)
+    assert (record["rank"], set(record["matrices"])) == (0.29, {"u_in", "u_out"})
+    for name, one in record["matrices"].items():
+        weight, s = weights[name], torch.linalg.svdvals(weights[name].double())
+        assert (one["shape"], one["kept_rank"]) == (list(weight.shape), 9)
+        dropped = math.sqrt(float((s[9:] ** 2).sum() / (s**2).sum()))
+        assert one["relative_residual"] == pytest.approx(dropped, rel=1e-5)
+        assert one["relative_residual_measured"] == pytest.approx(dropped, rel=1e-5)
+        assert one["retained_energy"] == pytest.approx(1 - dropped**2, rel=1e-5)
+        shares = s / s.sum()
+        assert one["effective_rank"] == pytest.approx(float((-(shares * shares.log()).sum()).exp()), rel=1e-5)
+        assert (one["parameters"], one["parameters_factored"]) == (1536, 9 * 80)
+        assert (one["bytes_dense"], one["bytes_factored"]) == (4 * 1536, 4 * 9 * 80)
+        assert one["residual"] < 1e-6 and one["orthogonality_u"] < 1e-5 and one["orthogonality_v"] < 1e-5
+
+
+def test_record_is_plain_json_and_repeats(weights, factors):
+    text = json.dumps(records(weights, factors, 0.5), allow_nan=False)
+    assert text == json.dumps(records(weights, factors, 0.5), allow_nan=False)
+    assert json.loads(text) == records(weights, factors, 0.5)
+
+
+def test_ends_of_the_range(weights, factors):
+    nothing = records(weights, factors, 0.0)["matrices"]["u_in"]
+    assert (nothing["kept_rank"], nothing["retained_energy"], nothing["bytes_factored"]) == (0, 0.0, 0)
+    assert nothing["relative_residual"] == pytest.approx(1) == nothing["relative_residual_measured"]
+    whole = records(weights, factors, 1.0)["matrices"]["u_in"]
+    assert (whole["kept_rank"], whole["retained_energy"], whole["relative_residual"]) == (32, 1.0, 0.0)
+    assert whole["relative_residual_measured"] < 1e-6
+
+
+def test_matrix_of_zeros():
+    weight = torch.zeros(6, 4)
+    one = records({"o": weight}, {"o": exact_svd(weight)}, 0.5)["matrices"]["o"]
+    assert (one["relative_residual"], one["relative_residual_measured"], one["retained_energy"]) == (0, 0, 1)
+    assert one["effective_rank"] == 0
+
+
+def test_given_checks_are_used(weights, factors):
+    checks = {name: check(factors[name], weight) for name, weight in weights.items()}
+    assert records(weights, factors, 0.5, checks) == records(weights, factors, 0.5)
+    marked = {name: found | {"residual": 0.125} for name, found in checks.items()}
+    assert records(weights, factors, 0.5, marked)["matrices"]["u_in"]["residual"] == 0.125
+
+
+def test_factors_of_another_matrix_are_refused(weights, factors):
+    with pytest.raises(UserError, match="matrix 'u_in' are not its own: at rank 0.5 .* Delete the folder of factors"):
+        records({"u_in": weights["u_in"] + 0.1}, factors, 0.5)
+    damaged = Factors(factors["u_in"].u, factors["u_in"].s, factors["u_in"].vt.clone())
+    damaged.vt[0, 0] = math.nan
+    with pytest.raises(UserError, match="not its own"):
+        records(weights, factors | {"u_in": damaged}, 0.5)
+
+
+def test_both_residuals_agree_at_every_rank(weights, factors):
+    for kept in range(33):
+        expected, measured = residuals(weights["u_out"], factors["u_out"], kept)
+        assert expected == pytest.approx(measured, abs=1e-6)

@@ -1,0 +1,74 @@
+"""A whole synthetic study with its tables, figures, cards and report on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from laser.analysis import loading
+from laser.analysis.fig2 import fig2
+from laser.analysis.published import read_published
+from laser.analysis.table1 import table1, table1_views
+from laser.analysis.table3 import table3, table3_views
+from laser.analysis.table4 import table4, table4_views
+from laser.analysis.table5 import table5, table5_views
+from laser.analysis.tables import write_table
+from laser.analysis.verdicts import verdict_table
+from laser.io.files import write_json, write_text
+from laser.report.page import write_report
+from laser.report.summary import verdict_views
+
+from tests.analysis import synthetic
+
+SETTINGS = {
+    "title": "A study of nothing real",
+    "description": "Made-up numbers that look like real ones.",
+    "name": "synthetic",
+    "protocols": ["published", "corrected"],
+    "grid": {model: {"matrices": ["u_in", "u_out"], "layers": [0, 2, 5]} for model in synthetic.MODELS},
+}
+
+
+def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = None) -> Path:
+    """Build everything below `folder`; `change` may alter the frame of Table 1 before it is written."""
+    built = synthetic.build(folder / "study")
+    published = read_published()
+    cells = loading.load_cells(built.tests, built.selections, built.rows)
+    first = table1(cells, published, resamples=500)
+    if change:
+        first = change(first)
+    third = table3(loading.load_selections(built.selections), published)
+    fourth = table4(loading.load_rows(built.rows), published)
+    fifth = table5(SETTINGS["grid"], synthetic.RANKS, published)
+    verdicts = verdict_table(first, published)
+    tables = folder / "study/tables"
+    made = {
+        "table1": (first, table1_views(first)),
+        "table3": (third, table3_views(third)),
+        "table4": (fourth, table4_views(fourth)),
+        "table5": (fifth, table5_views(fifth, published)),
+        "verdicts": (verdicts, verdict_views(verdicts)),
+    }
+    for name, (frame, views) in made.items():
+        write_table(tables, name, frame, views)
+    figures = {}
+    for base, ((model, dataset), swept) in zip(built.bases, built.sweeps.items(), strict=True):
+        stem = folder / f"study/figures/fig2/{model}/{dataset}"
+        fig2(*loading.load_sweep(swept, base), stem)
+        figures[f"fig2/{model}/{dataset}"] = stem.with_name(f"{stem.name}.svg")
+    card = folder / "study/cache/models/tiny-0/card.json"
+    write_json(card, {"name": "tiny", "source": {"kind": "local"}, "layers": 6, "parameters": 123456, "notes": []})
+    data = folder / "study/cache/data/fever-0/card.json"
+    write_json(data, {"name": "fever", "rows": 120, "label_shares": {"true": 0.5}})
+    benchmark = folder / "study/benchmarks/sweep.jsonl"
+    lines = ['{"s": 90.0, "max_rss": 512.5, "rule_name": "sweep"}', '{"s": 1, "max_rss": "NA", "rule_name": "sweep"}']
+    write_text(benchmark, "\n".join(lines))
+    return write_report(
+        folder / "report",
+        settings or SETTINGS,
+        {name: tables / f"{name}.csv" for name in made},
+        figures,
+        [card],
+        [data],
+        [benchmark],
+    )

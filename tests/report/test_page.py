@@ -1,0 +1,302 @@
+import html.parser
+import itertools
+import json
+import re
+import shutil
+
+import pytest
+from laser.analysis.tables import read_table, to_csv
+from laser.errors import UserError
+from laser.io.files import write_json, write_text
+from laser.report.page import CAPTIONS, caption, slug, timings, write_report
+from laser.report.summary import summarise
+
+from tests.analysis import synthetic
+from tests.report import study
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+ATTACK = '</td><script>alert("x")</script><img src=x onerror=alert(1)>&amp;'
+
+
+class Page(html.parser.HTMLParser):
+    """Collects elements and text, and fails on elements that are not closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], {}
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), tuple(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-1:]} at {self.getpos()}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if self.open:
+            self.text.setdefault(self.open[-1], []).append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes, _ in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return study.report(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return Page(made.read_text(encoding="utf-8"))
+
+
+def test_nothing_is_asked_of_any_network(made, page):
+    for _, attributes, _ in page.elements:
+        for name in ("src", "href", "action", "data", "srcset", "poster"):
+            target = attributes.get(name)
+            if target:
+                assert not re.match(r"(?i)[a-z][a-z0-9+.-]*:|//", target), target
+                assert target.startswith("#") or (made.parent / target).is_file(), target
+    text = made.read_text(encoding="utf-8")
+    assert "@import" not in text and "url(" not in text
+    for svg in made.parent.rglob("*.svg"):
+        assert not re.findall(r'(?:href|src)="(?!#)[^"]*"', svg.read_text()), svg
+
+
+def test_links_within_the_page_lead_somewhere_and_ids_are_unique(page):
+    ids = [attributes["id"] for _, attributes, _ in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for attributes in page.all("a"):
+        if attributes["href"].startswith("#"):
+            assert attributes["href"][1:] in ids
+    for _, attributes, _ in page.elements:
+        if "aria-labelledby" in attributes:
+            assert attributes["aria-labelledby"] in ids
+
+
+def test_the_page_can_be_used_without_eyes_or_mouse(page):
+    assert page.all("html") == [{"lang": "en"}]
+    assert {"header", "nav", "main", "footer"} <= {tag for tag, *_ in page.elements}
+    levels = [int(tag[1]) for tag, *_ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1 and levels[0] == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+    assert all(len(image["alt"]) > 20 for image in page.all("img"))
+    assert page.all("img")
+    assert len(page.all("caption")) == len(page.all("table")) > 5
+    assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
+    scrolled = [one for one in page.all("div") if one.get("class") == "scroll"]
+    assert all(one["tabindex"] == "0" and one["role"] == "region" for one in scrolled)
+    assert page.elements[[tag for tag, *_ in page.elements].index("body") + 1][1]["href"] == "#content"
+
+
+def test_light_dark_and_print_are_provided_for(made):
+    text = made.read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in text and "@media print" in text and "color-scheme: light dark" in text
+
+
+def test_only_the_pages_own_script_may_run(made, page):
+    import base64
+    import hashlib
+
+    (script,) = page.text["script"]
+    hashed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [one["content"] for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert f"script-src 'sha256-{hashed}'" in policy and "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy and "http" not in policy
+
+
+def test_what_a_model_generates_is_shown_and_never_run(tmp_path):
+    def change(frame):
+        shares = json.dumps({ATTACK: 0.75, "<b>bold</b>": 0.25})
+        return frame.assign(
+            model=frame["model"] + ATTACK,
+            prediction_shares=[shares if metric == "accuracy" else "" for metric in frame["metric"]],
+        )
+
+    settings = study.SETTINGS | {"title": f"T{ATTACK}", "description": ATTACK, "extra": ATTACK}
+    text = study.report(tmp_path, settings, change).read_text(encoding="utf-8")
+    hostile = Page(text)
+    assert len(hostile.all("script")) == 1
+    assert "b" not in {tag for tag, *_ in hostile.elements}
+    assert all("onerror" not in attributes for _, attributes, _ in hostile.elements)
+    assert all(image["src"].startswith("figures/") for image in hostile.all("img"))
+    assert any('<script>alert("x")</script>' in data for data in hostile.text["td"])
+    assert ATTACK in "".join(hostile.text["h1"])
+
+
+def test_figures_are_named_by_their_data(made):
+    text = made.read_text(encoding="utf-8")
+    for model in synthetic.MODELS:
+        for dataset in synthetic.DATASETS:
+            assert f">Figure 2: {model} on {dataset}, corrected protocol</h3>" in text
+
+
+def test_hostile_names_stay_inside_the_folder(tmp_path, made):
+    assert slug("../../etc/passwd") == "etc-passwd"
+    assert slug('fig2/a"b/<c>') == "fig2-a-b-c"
+    svg = next(made.parent.rglob("*.svg"))
+    write_report(tmp_path / "out", study.SETTINGS, {}, {"fig2/../../../x": svg})
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_the_summary_says_what_the_table_says(made, page):
+    frame = read_table(made.parent / "tables/table1.csv")
+    summaries = summarise(frame)
+    assert [one.protocol for one in summaries] == list(synthetic.PROTOCOLS)
+    for one in summaries:
+        own = frame[(frame["protocol"] == one.protocol) & (frame["metric"] == "accuracy") & (frame["arm"] == "laser")]
+        raised = int(((own["p_holm"] < 0.05) & (own["difference"] > 0)).sum())
+        kept = int((own["matrix"] == "").sum())
+        assert f"rose significantly in {raised}" in one.headline
+        assert (f"base model on validation, in {kept}" in one.headline) == (kept > 0)
+        assert len(one.findings) == len(own)
+        for finding, row in zip(one.findings, own.to_dict("records"), strict=True):
+            assert finding.startswith(f"{row['model']} on {row['dataset']}: ")
+            assert f"{row['value']:.1f} %" in finding
+            assert any(finding in "".join(text) for text in page.text["li"])
+    assert "selection kept the base model" in summaries[1].findings[-1]
+
+
+def row(arm, **changes):
+    given = {"model": "m", "dataset": "d", "protocol": "corrected", "metric": "accuracy", "arm": arm, "value": 50.0}
+    given |= {"n": 100, "p_holm": 0.5, "difference": 0.0, "difference_low": -1.0, "difference_high": 1.0, "rank": 0.1}
+    given |= {
+        "matrix": "u_in",
+        "layer": 3,
+        "constant": 20.0,
+        "answer_in_prompt": 0.0,
+        "prediction_shares": '{"yes": 0.9}',
+    }
+    return given | changes
+
+
+@pytest.mark.parametrize(
+    "change, headline, finding",
+    [
+        ({"p_holm": 0.01, "difference": 7.0}, "LASER helped", "accuracy rose from"),
+        ({"p_holm": 0.01, "difference": -7.0}, "LASER hurt", "accuracy fell from"),
+        ({"p_holm": 0.06, "difference": 7.0}, "LASER made no significant difference", "did not change significantly"),
+        ({"matrix": ""}, "LASER was not chosen", "selection kept the base model"),
+    ],
+)
+def test_every_outcome_has_its_sentence(change, headline, finding):
+    import pandas as pd
+
+    rows = [row("base"), row("laser", **change), row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
+    (summary,) = summarise(pd.DataFrame(rows))
+    assert headline in summary.headline and "1 of 1 model and dataset pair." in summary.headline
+    assert finding in summary.findings[0]
+    assert summary.cautions == []
+
+
+def test_cautions_name_constant_answers_and_answers_in_prompts():
+    import pandas as pd
+
+    rows = [row("base", constant=49.6, answer_in_prompt=12.0), row("laser", value=60.0, constant=49.6)]
+    rows += [row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
+    (summary,) = summarise(pd.DataFrame(rows))
+    assert len(summary.cautions) == 2
+    assert "base scores 50.0 %, no more than one constant answer (49.6 %)" in summary.cautions[0]
+    assert "'yes', makes up 90 %" in summary.cautions[0]
+    assert "12.0 % of the prompts" in summary.cautions[1]
+
+
+def test_shown_files_are_the_given_ones_byte_for_byte(made):
+    root = made.parents[1] / "study"
+    for name in ("table1", "table3", "table4", "table5", "verdicts"):
+        for ending in ("csv", "md", "tex"):
+            assert (made.parent / f"tables/{name}.{ending}").read_bytes() == (
+                root / f"tables/{name}.{ending}"
+            ).read_bytes()
+    for model in synthetic.MODELS:
+        for ending in ("svg", "pdf", "csv"):
+            copied = made.parent / f"figures/fig2-{slug(model)}-fever.{ending}"
+            assert copied.read_bytes() == (root / f"figures/fig2/{model}/fever.{ending}").read_bytes()
+
+
+def test_two_runs_give_the_same_page(made, tmp_path):
+    again = study.report(tmp_path)
+    assert again.read_bytes() == made.read_bytes()
+
+
+def test_other_numbers_give_another_page(made, tmp_path):
+    def change(frame):
+        return frame.assign(value=frame["value"] / 2, difference=-frame["difference"])
+
+    text = study.report(tmp_path, change=change).read_text(encoding="utf-8")
+    assert "LASER hurt" in text and "LASER helped" not in text
+    assert "LASER helped" in made.read_text(encoding="utf-8")
+
+
+def test_missing_parts_are_named(made, tmp_path):
+    tables = made.parent / "tables"
+    with pytest.raises(UserError, match=r"none\.csv"):
+        write_report(tmp_path, study.SETTINGS, {"table1": tmp_path / "none.csv"}, {})
+    with pytest.raises(UserError, match="no table 'table9'"):
+        write_report(tmp_path, study.SETTINGS, {"table9": tables / "table1.csv"}, {})
+    with pytest.raises(UserError, match=r"none\.svg: does not exist"):
+        write_report(tmp_path, study.SETTINGS, {}, {"fig2/a/b": tmp_path / "none.svg"})
+    write_json(tmp_path / "card.json", [1])
+    with pytest.raises(UserError, match="a card is a JSON object"):
+        write_report(tmp_path, study.SETTINGS, {}, {}, [tmp_path / "card.json"])
+    with pytest.raises(UserError, match=r"table1\.rst: the caption of table1"):
+        write_report(tmp_path, study.SETTINGS, {"table1": tables / "table1.csv"}, {}, captions=tmp_path)
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_a_study_without_tables_and_one_with_an_empty_table_are_shown(made, tmp_path):
+    text = write_report(tmp_path / "a", {"title": "Bare"}, {}, {}).read_text(encoding="utf-8")
+    assert "nothing to summarise" in text
+    Page(text)
+    empty = tmp_path / "table3.csv"
+    write_text(empty, to_csv(read_table(made.parent / "tables/table3.csv").head(0)))
+    Page(write_report(tmp_path / "b", study.SETTINGS, {"table3": empty}, {}).read_text(encoding="utf-8"))
+
+
+def test_every_artefact_has_a_caption_of_plain_text():
+    names = {path.stem for path in CAPTIONS.glob("*.rst")}
+    assert {"table1", "table3", "table4", "table5", "verdicts", "fig2", "fig7", "fig8"} <= names
+    for name in names:
+        paragraphs = caption(CAPTIONS, name)
+        assert paragraphs and not any(re.search(r"[`*|{}]|::|\.\. ", text) for text in paragraphs), name
+
+
+def test_times_are_summed_by_rule(tmp_path, page):
+    write_text(tmp_path / "a.jsonl", '{"s": 1800, "max_rss": 100.0, "rule_name": "sweep"}\n')
+    write_text(tmp_path / "b.jsonl", '{"s": 5400, "max_rss": "NA", "rule_name": "sweep"}\n\n')
+    write_text(tmp_path / "c.jsonl", '{"s": 36, "max_rss": 50, "rule_name": "base"}')
+    found = timings(sorted(tmp_path.glob("*.jsonl")))
+    assert found == [
+        {"rule": "base", "jobs": "1", "hours": "0.01", "memory": "50"},
+        {"rule": "sweep", "jobs": "2", "hours": "2.00", "memory": "100"},
+    ]
+    write_text(tmp_path / "d.jsonl", "s\th:m:s\n")
+    with pytest.raises(UserError, match=r"d\.jsonl"):
+        timings([tmp_path / "d.jsonl"])
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_a_browser_sorts_a_table_by_its_buttons(made, tmp_path):
+    import subprocess
+
+    # The page's policy allows its own script alone, so the test's copy drops the policy to add a click.
+    text = made.read_text(encoding="utf-8")
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    click = (
+        "<script>const head = document.querySelector('#table1-published thead th:nth-child(4) button');"
+        "for (const n of [1, 2]) head.click();"
+        "document.title = Array.from(document.querySelectorAll('#table1-published tbody tr'))"
+        ".map((row) => parseFloat(row.cells[3].textContent)).join(' ');</script></body>"
+    )
+    path = tmp_path / "page.html"
+    path.write_text(text.replace("</body>", click), encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    done = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=90)
+    title = re.search(r"<title>([^<]*)</title>", done.stdout)[1]
+    numbers = [float(one) for one in title.split()]
+    assert len(numbers) == 8 and numbers == sorted(numbers, reverse=True)
+    assert 'aria-sort="descending"' in done.stdout

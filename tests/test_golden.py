@@ -1,0 +1,22 @@
+"""Protocol `published` against per-example outputs of the released code on three tiny checkpoints."""
+
+import pytest
+
+from laser.reduction.factors import FactorStore
+from laser.sweep import fast, naive
+from tests import golden
+
+pytestmark = pytest.mark.skipif(
+    not golden.cells(), reason=f"no golden folder at {golden.FOLDER}: set LASER_GOLDEN (or LASER_SHARED) to one"
+)
+
+
+@pytest.mark.parametrize("engine", [naive.evaluate, fast.evaluate], ids=["naive", "fast"])
+@pytest.mark.parametrize(("family", "dataset"), golden.cells() or [("none", "none")])
+def test_agrees_with_released_code(family, dataset, engine, tmp_path, capsys):
+    result = golden.compare(family, dataset, engine, FactorStore(tmp_path))
+    with capsys.disabled():
+        print(f"\n{family:8} {dataset:20} agreed {result.agreed}/{result.total}, near ties {len(result.ties)}", end="")
+    assert result.total > 0
+    assert not result.faults, "\n".join(result.faults[:20])
+    assert len(result.ties) <= 0.02 * result.total, "\n".join(result.ties[:20])

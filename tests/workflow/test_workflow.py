@@ -1,0 +1,231 @@
+"""The whole path through Snakemake on a tiny model: what is made, what is made again, and what survives."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from laser.io.files import read_json, read_parquet
+from tests import tiny
+from tests.workflow.runner import ROOT, command, contents, planned, run
+
+pytestmark = pytest.mark.xdist_group("workflow")
+COLUMNS = "model,dataset,metric,arm,value,low,high,n,p_value,constant,matrix,layer,rank".split(",")
+SWEEP = "sweep/tiny-llama/worldfacts"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a finished study: (folder, study file, results folder)."""
+    folder = tmp_path_factory.mktemp("finished")
+    study = tiny.study(folder, tiny.checkpoint(folder / "model"))
+    done = run(folder, study, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, study, folder / "results/tiny"
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished study, file times included, to do things to."""
+    folder, study, _ = finished
+    shutil.copytree(folder, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy", study, tmp_path / "copy/results/tiny"
+
+
+def test_makes_every_artefact(finished):
+    _, _, results = finished
+    for name in ("table1", "table3"):
+        assert {path.suffix for path in (results / "tables").glob(f"{name}.*")} == {".csv", ".md", ".tex"}
+    figure = results / "figures/fig2/tiny-llama"
+    assert {path.name for path in figure.iterdir()} == {f"worldfacts-corrected.{end}" for end in ("svg", "pdf", "csv")}
+    page = (results / "report/index.html").read_text()
+    assert "tiny-llama" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_table1_has_its_columns_and_a_row_per_metric_and_arm(finished):
+    table = pd.read_csv(finished[2] / "tables/table1.csv")
+    assert list(table.columns[: len(COLUMNS)]) == COLUMNS
+    assert sorted(zip(table["metric"], table["arm"], strict=True)) == sorted(
+        (metric, arm) for metric in ("accuracy", "loss") for arm in ("base", "laser")
+    )
+    assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
+
+
+def test_table1_can_be_recomputed_from_the_rows(finished):
+    _, _, results = finished
+    rows = read_parquet(results / "test/tiny-llama/worldfacts.parquet")
+    table = pd.read_csv(results / "tables/table1.csv").set_index(["metric", "arm"])
+    for arm in ("base", "laser"):
+        own = rows[rows["arm"] == arm]
+        assert table.loc[("accuracy", arm), "value"] == pytest.approx(100 * own["correct"].mean())
+        assert table.loc[("loss", arm), "value"] == pytest.approx(own["loss"].mean())
+        assert table.loc[("loss", arm), "n"] == len(own)
+
+
+def test_validation_and_test_rows_are_disjoint_by_fact(finished):
+    folder, _, results = finished
+    (path,) = (folder / "cache/data").glob("worldfacts-*/rows.parquet")
+    group = read_parquet(path).set_index("id")["group"]
+    swept = set(group[read_parquet(results / SWEEP / "layer0/rank0.1.parquet")["id"]])
+    tested = set(group[read_parquet(results / "test/tiny-llama/worldfacts.parquet")["id"]])
+    assert swept and tested and not swept & tested
+
+
+def test_each_reduction_has_its_record(finished):
+    record = read_json(finished[2] / "reductions/tiny-llama/layer1/rank0.1.json")
+    assert set(record["matrices"]) == {"u_gate", "u_out"}
+    assert record["matrices"]["u_out"]["kept_rank"] == 3
+    assert record["spec"]["layer"] == 1
+
+
+def test_every_result_repeats_its_spec(finished):
+    import pyarrow.parquet as pq
+
+    for path in finished[2].rglob("*.parquet"):
+        spec = json.loads(pq.read_schema(path).metadata[b"laser_spec"])
+        assert spec["code"] and spec["model"]["name"] == "tiny-llama" and spec["run"]["device"] == "cpu"
+
+
+def test_a_second_run_does_nothing(finished):
+    folder, study, _ = finished
+    assert planned(folder, study, "all") == {}
+
+
+def test_new_file_times_alone_make_nothing_again(copy):
+    folder, study, _ = copy
+    moved = folder / "elsewhere"
+    shutil.copytree(ROOT, moved, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs"))
+    for path in moved.rglob("*"):
+        os.utime(path)
+    assert planned(folder, study, "all", root=moved) == {}
+
+
+def test_one_figure_needs_only_its_own_jobs(finished, tmp_path):
+    _, study, _ = finished
+    assert set(planned(tmp_path, study, "fig2")) == {"fetch", "prepare", "reduce", "base", "sweep", "fig2"}
+    one = "results/tiny/reductions/tiny-llama/layer1/rank0.1.json"
+    assert planned(tmp_path, study, one) == {"fetch": 1, "reduce": 1}
+
+
+def test_one_job_per_rank(finished, tmp_path):
+    folder, _, _ = finished
+    study = tiny.study(tmp_path, folder / "model", one_job_per="rank")
+    jobs = planned(tmp_path, study, "all")
+    assert (jobs["reduce"], jobs["sweep"]) == (4, 4)
+    one = "results/tiny/sweep/tiny-llama/worldfacts/layer1/rank0.1.parquet"
+    assert planned(tmp_path, study, one) == {"fetch": 1, "prepare": 1, "reduce": 1, "sweep": 1}
+
+
+def test_a_new_rank_leaves_model_data_and_base_alone(copy):
+    folder, _, _ = copy
+    study = tiny.study(folder, folder.parent / "unused", name="tiny")
+    text = study.read_text().replace(str(folder.parent / "unused"), read_model_path(folder))
+    study.write_text(text.replace("- 0.1", "- 0.2"))
+    assert set(planned(folder, study, "all")) == {"reduce", "sweep", "select", "test", "table1", "table3", "fig2", "report"}
+
+
+def read_model_path(folder):
+    (card,) = (folder / "cache/models").glob("*/card.json")
+    return read_json(card)["source"]["path"]
+
+
+@pytest.mark.parametrize(
+    ("edited", "expected"),
+    [
+        ("workflow/report/fig2.rst", {"report"}),
+        ("workflow/scripts/laser/analysis/table3.py", {"table3", "report"}),
+        ("workflow/scripts/laser/sweep/select.py", {"select", "test", "table1", "table3", "report"}),
+        ("config/published/table1.csv", {"table1", "table3", "fig2", "report"}),
+    ],
+)
+def test_an_edit_makes_again_what_depends_on_it(copy, edited, expected):
+    folder, study, _ = copy
+    changed = folder / "elsewhere"
+    shutil.copytree(ROOT, changed, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs"))
+    path = changed / edited
+    path.write_text(path.read_text() + "\n")
+    assert set(planned(folder, study, "all", root=changed)) == expected
+
+
+def test_a_deleted_sweep_file_comes_back_with_the_same_bytes(copy):
+    folder, study, results = copy
+    before = contents(results, "sweep/**/*.parquet") | contents(results, "tables/*")
+    (results / SWEEP / "layer1/rank0.1.parquet").unlink()
+    jobs = planned(folder, study, "all")
+    assert jobs["sweep"] == 1
+    assert "reduce" not in jobs and "base" not in jobs
+    done = run(folder, study, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(results, "sweep/**/*.parquet") | contents(results, "tables/*") == before
+
+
+def test_other_core_counts_give_the_same_bytes_after_a_kill(finished, tmp_path):
+    """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes."""
+    _, study, results = finished
+    process = subprocess.Popen(
+        command(tmp_path, study, "all", cores=1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    sweep = tmp_path / "results/tiny" / SWEEP
+    deadline = time.monotonic() + 300
+    while not list(sweep.glob("layer*/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(sweep.glob("layer*/*.parquet"))
+    assert not (tmp_path / "results/tiny/tables/table1.csv").exists()
+    done = run(tmp_path, study, "all", cores=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for pattern in ("sweep/**/*.parquet", "test/**/*.parquet", "selection/**/*.json", "tables/*", "figures/**/*.*"):
+        assert contents(tmp_path / "results/tiny", pattern) == contents(results, pattern)
+
+
+def test_a_damaged_result_is_named_and_not_used(copy):
+    folder, study, results = copy
+    path = results / "test/tiny-llama/worldfacts.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    done = run(folder, study, "table1")
+    shown = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "test/tiny-llama/worldfacts.parquet" in shown and "Delete" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        ("quickstrat", "did you mean 'quickstart'"),
+        ({"grid": {"matrices": ["u_out"], "layers": [5], "ranks": [0.5]}}, "has 2 layers"),
+        ({"grid": {"matrices": ["u_out"], "layers": "all", "ranks": [2]}}, "grid.ranks[0] is 2"),
+    ],
+)
+def test_a_wrong_study_is_one_message_before_any_job(tmp_path, study, expected):
+    if isinstance(study, dict):
+        study = tiny.study(tmp_path, Path("nowhere"), **study)
+    done = run(tmp_path, study, "all")
+    shown = done.stdout + done.stderr
+    assert done.returncode != 0 and expected in shown
+    assert "Traceback" not in shown
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_model_folder_is_one_message(tmp_path):
+    study = tiny.study(tmp_path, tmp_path / "nowhere")
+    done = run(tmp_path, study, "all")
+    shown = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "nowhere" in shown and "Traceback" not in shown
+
+
+def test_snakemakes_own_report_and_rule_graph(finished):
+    folder, study, _ = finished
+    graph = run(folder, study, "all", flags=("--rulegraph",))
+    assert "digraph" in graph.stdout and '"sweep' in graph.stdout.replace("label = ", "")
+    done = run(folder, study, "all", flags=("--report", str(folder / "snakemake-report.html")))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / "snakemake-report.html").stat().st_size > 100_000

@@ -1,0 +1,33 @@
+"""Evaluate base and the chosen intervention on the test rows: the only script that ever scores them."""
+
+import pandas as pd
+
+from laser.io.files import write_parquet
+from laser.io.job import Job, run_job
+from laser.sweep.cell import answers_for, chosen_interventions, intervention, open_cell, result_rows, units
+
+
+def main(job: Job) -> None:
+    """Write one row per (protocol, arm, example); where base won, the laser arm repeats base."""
+    spec = job.spec
+    job.label = f"{spec['model']['name']} {spec['dataset_name']}"
+    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
+    chosen = chosen_interventions(job.path("selection"))
+    edits = {
+        name: (intervention(cell, name, one["matrix"], one["layer"], one["rank"]),) if one else ()
+        for name, one in chosen.items()
+    }
+    distinct = list(dict.fromkeys([(), *edits.values()]))
+    progress = job.progress(units(cell, len(distinct)), "requests")
+    answered = dict(zip(distinct, answers_for(cell, distinct, progress), strict=True))
+    frames = [
+        result_rows(cell, answered[edit], name, arm=arm)
+        for name in spec["protocols"]
+        for arm, edit in (("base", ()), ("laser", edits[name]))
+    ]
+    facts = {"run": cell.run_facts, "chosen": chosen}
+    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("model", "rows", "factors", "selection", "output"))

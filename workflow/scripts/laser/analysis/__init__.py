@@ -1,0 +1,1 @@
+"""From per-example rows to intervals, tests, verdicts, tables and figures."""

@@ -1,0 +1,44 @@
+"""One cell of Table 1: a model on a dataset under one protocol, base and LASER on the same held-out rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+METRICS = ("accuracy", "loss")
+ARMS = ("base", "laser")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Per-example results of base and LASER, paired by row.
+
+    Attributes:
+        model, dataset: names as in the study.
+        protocol: `published` or `corrected`.
+        rows: one row per test example: id, group, answer (text), has_options (bool), answer_in_prompt (bool), and for
+            each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer token), `<arm>_prediction` (text),
+            `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool).
+        chosen: matrix, layer, rank, kept_rank of the selected intervention; None where the base model was chosen, in
+            which case the LASER columns repeat the base columns.
+        dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
+        complete: whether the dataset was prepared whole; a dataset cut short is never compared with the paper.
+    """
+
+    model: str
+    dataset: str
+    protocol: str
+    rows: pandas.DataFrame
+    chosen: dict[str, Any] | None
+    dtype: str
+    complete: bool = True
+
+
+def values(cell: Cell, metric: str, arm: str) -> Any:
+    """Return (n,) float64: percent per row (0 or 100) for accuracy, nats for loss."""
+    if metric == "accuracy":
+        return cell.rows[f"{arm}_correct"].to_numpy(dtype="float64") * 100
+    return cell.rows[f"{arm}_loss"].to_numpy(dtype="float64")

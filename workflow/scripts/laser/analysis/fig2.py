@@ -1,0 +1,107 @@
+"""Figure 2: validation loss when one matrix of one layer is reduced, by matrix, layer and amount of reduction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, save, shades, whole_layers
+from laser.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+Range = Mapping[str, Sequence[tuple[int, float, float]]]
+
+
+def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str) -> pandas.DataFrame:
+    """Return the numbers behind Figure 2.
+
+    Args:
+        swept: averages of one model and dataset per intervention (`laser.analysis.loading.load_sweep`).
+        base: averages of the unmodified model, from the same call.
+        protocol: `published` or `corrected`.
+
+    Returns:
+        model, dataset, protocol, matrix, layer, rank, reduction_percent (100·(1 − ρ)), n, loss, base_loss, difference
+        (nats per answer token), accuracy, base_accuracy (percent).
+
+    Raises:
+        UserError: the sweep holds nothing under that protocol.
+    """
+    own = swept[swept["protocol"] == protocol]
+    reference = base[base["protocol"] == protocol]
+    if own.empty or reference.empty:
+        known = ", ".join(sorted(set(swept["protocol"])))
+        raise UserError(f"fig2: the sweep holds no rows of the protocol '{protocol}'. It holds: {known}.")
+    data = own[["model", "dataset", "protocol", "matrix", "layer", "rank"]].copy()
+    data["reduction_percent"] = (100 * (1 - data["rank"])).round(9)
+    data["n"] = own["n"]
+    data["loss"] = own["loss"]
+    data["base_loss"] = float(reference["loss"].iloc[0])
+    data["difference"] = data["loss"] - data["base_loss"]
+    data["accuracy"] = own["accuracy"]
+    data["base_accuracy"] = float(reference["accuracy"].iloc[0])
+    order = {name: place for place, name in enumerate(MATRIX_LABELS)}
+    keys = data["matrix"].map(lambda name: order.get(name, len(order)))
+    return data.assign(key=keys).sort_values(["key", "rank", "layer"], ignore_index=True).drop(columns="key")
+
+
+def fig2(
+    swept: pandas.DataFrame,
+    base: pandas.DataFrame,
+    stem: Path | str,
+    protocol: str = "corrected",
+    published_range: Range | None = None,
+) -> pandas.DataFrame:
+    """Draw Figure 2 for one model and dataset: a panel per matrix, a line per rank, the base loss dashed.
+
+    Args:
+        swept: see `fig2_data`.
+        base: see `fig2_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        protocol: `published` or `corrected`.
+        published_range: matrix to (layer, lowest, highest loss) of the paper's own figure, drawn as a grey band.
+
+    Returns:
+        The data that is drawn, as written to the CSV.
+    """
+    data = fig2_data(swept, base, protocol)
+    matrices = list(dict.fromkeys(data["matrix"]))
+    ranks = sorted(set(data["rank"]), reverse=True)
+    columns = min(3, len(matrices))
+    with figure(columns, math.ceil(len(matrices) / columns), len(ranks) + 2) as (made, axes):
+        for axis, matrix in zip(axes, matrices, strict=False):
+            panel = data[data["matrix"] == matrix]
+            band = (published_range or {}).get(matrix)
+            if band:
+                layers, low, high = zip(*band, strict=True)
+                axis.fill_between(layers, low, high, color="0.88", linewidth=0, label="range in the paper", zorder=0)
+            for number, (rank, colour) in enumerate(zip(ranks, shades(len(ranks)), strict=True)):
+                line = panel[panel["rank"] == rank].sort_values("layer")
+                axis.plot(
+                    line["layer"],
+                    line["loss"],
+                    color=colour,
+                    marker=MARKERS[number % len(MARKERS)],
+                    label=f"{100 * (1 - rank):.4g} %  (ρ = {rank:g})",
+                )
+            axis.axhline(panel["base_loss"].iloc[0], color="black", linestyle="--", linewidth=1, label="base", zorder=3)
+            axis.set_title(MATRIX_LABELS.get(matrix, matrix))
+            axis.set_ylabel("mean loss, nats per token")
+            whole_layers(axis, sorted(set(panel["layer"]) | {layer for layer, *_ in band or ()}))
+        first = data.iloc[0]
+        made.suptitle(
+            f"{first['model']} on {first['dataset']}: validation loss, {protocol} protocol, n = {first['n']:,}",
+            fontsize=10,
+        )
+        for axis in axes[len(matrices) :]:
+            axis.remove()
+        handles = {
+            label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+        }
+        made.legend(handles.values(), handles.keys(), loc="outside right upper", title="reduction")
+        save(made, data, stem)
+    return data

@@ -1,0 +1,237 @@
+"""Intervals and tests for accuracies and losses whose rows may depend on each other.
+
+Rows of one group (paraphrases of a fact, choices of a question) are not independent, so groups are what is resampled
+and what changes sign. With one row per group these are the ordinary bootstrap and the ordinary paired tests. All
+randomness comes from a seed; equal input gives equal output. The paper reports no interval and no test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+_MANY_VALUES = 1_000
+_BLOCK = 4_000_000
+_ENUMERATED = 13
+
+
+def seed_sequence(seed: int, *names: str) -> list[int]:
+    """Return a seed for `numpy.random.default_rng` that differs for every quantity (named by `names`) of one study."""
+    hashed = hashlib.sha256("\0".join(names).encode()).digest()
+    return [seed, int.from_bytes(hashed[:8], "big")]
+
+
+def group_sums(values: ArrayLike, groups: Sequence[object] | None = None) -> tuple[NDArray, NDArray]:
+    """Sum `values` within groups.
+
+    Args:
+        values: (n,) numbers.
+        groups: n group labels, or None where every row stands alone.
+
+    Returns:
+        Sums (G,) float64 and group sizes (G,) float64, groups in order of first appearance.
+
+    Raises:
+        ValueError: no rows, a value that is not finite, or lengths that differ.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"a mean needs a non-empty list of numbers, but the values have shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{int((~np.isfinite(array)).sum())} of {array.size} values are not finite")
+    if groups is None:
+        return array, np.ones_like(array)
+    if len(groups) != array.size:
+        raise ValueError(f"{array.size} values, but {len(groups)} group labels")
+    numbers: dict[object, int] = {}
+    index = np.fromiter((numbers.setdefault(group, len(numbers)) for group in groups), dtype=np.int64, count=array.size)
+    return np.bincount(index, weights=array), np.bincount(index).astype(np.float64)
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    groups: Sequence[object] | None = None,
+    *,
+    seed: int | Sequence[int] = 0,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean over rows, resampling whole groups.
+
+    Args:
+        values: (n,) numbers, one per row.
+        groups: n group labels, or None where every row stands alone.
+        seed: for `numpy.random.default_rng`.
+        resamples: number of resamples.
+        confidence: coverage aimed at.
+
+    Returns:
+        Lower and upper bound, in the unit of `values`. One group alone gives an interval of no width.
+    """
+    sums, sizes = group_sums(values, groups)
+    generator = np.random.default_rng(seed)
+    means = _resampled_means(sums, sizes, generator, resamples)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _resampled_means(sums: NDArray, sizes: NDArray, generator: np.random.Generator, resamples: int) -> NDArray:
+    """Draw means of resampled groups.
+
+    Groups with equal (sum, size) are exchangeable, so drawing how often each distinct value occurs has the same
+    distribution as drawing groups, and costs far less for accuracies.
+    """
+    count = sums.size
+    distinct, counts = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
+    if len(distinct) <= _MANY_VALUES:
+        drawn = generator.multinomial(count, counts / count, size=resamples)
+        return (drawn @ distinct[:, 0]) / (drawn @ distinct[:, 1])
+    means = np.empty(resamples)
+    step = max(1, _BLOCK // count)
+    for start in range(0, resamples, step):
+        chosen = generator.integers(0, count, size=(min(step, resamples - start), count))
+        means[start : start + len(chosen)] = sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1)
+    return means
+
+
+def mcnemar_p_value(base: ArrayLike, changed: ArrayLike) -> float:
+    """Return the two-sided p value of the exact McNemar test.
+
+    Args:
+        base: (n,) booleans, whether each row was right without the intervention.
+        changed: (n,) booleans, the same rows with it.
+    """
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    first, second = np.asarray(base, dtype=bool), np.asarray(changed, dtype=bool)
+    table = [
+        [int((first & second).sum()), int((first & ~second).sum())],
+        [int((~first & second).sum()), int((~first & ~second).sum())],
+    ]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def sign_flip_p_value(
+    differences: ArrayLike,
+    groups: Sequence[object] | None = None,
+    *,
+    seed: int | Sequence[int] = 0,
+    resamples: int = RESAMPLES,
+) -> float:
+    """Return the two-sided p value of the paired sign-flip permutation test on groups.
+
+    Without an effect, swapping the two arms of a whole group is as likely as not; the statistic is the summed
+    difference, so that it belongs to the mean over rows. All sign patterns are enumerated where at most
+    13 groups differ; otherwise `resamples` are drawn and p = (1 + as extreme) / (1 + resamples).
+
+    Args:
+        differences: (n,) changed minus base, one per row.
+        groups: n group labels, or None where every row stands alone.
+        seed: for `numpy.random.default_rng`.
+        resamples: number of sign patterns drawn.
+    """
+    sums, _ = group_sums(differences, groups)
+    sums = np.abs(sums)[sums != 0] * np.sign(sums[sums != 0])
+    if sums.size == 0:
+        return 1.0
+    observed = abs(float(sums.sum()))
+    bound = observed - 1e-12 * float(np.abs(sums).sum())
+    if sums.size <= _ENUMERATED:
+        patterns = (np.arange(2**sums.size)[:, None] >> np.arange(sums.size)) & 1
+        return float((np.abs((2 * patterns - 1) @ sums) >= bound).mean())
+    extreme = int((np.abs(_flipped_sums(np.abs(sums), np.random.default_rng(seed), resamples)) >= bound).sum())
+    return (1 + extreme) / (1 + resamples)
+
+
+def _flipped_sums(magnitudes: NDArray, generator: np.random.Generator, resamples: int) -> NDArray:
+    """Draw sums with random signs; equal magnitudes are drawn together, as a binomial number of plus signs."""
+    distinct, counts = np.unique(magnitudes, return_counts=True)
+    if len(distinct) <= _MANY_VALUES:
+        plus = generator.binomial(counts, 0.5, size=(resamples, len(distinct)))
+        return (2 * plus - counts) @ distinct
+    total, count = float(magnitudes.sum()), magnitudes.size
+    sums = np.empty(resamples)
+    step = max(1, _BLOCK // count)
+    for start in range(0, resamples, step):
+        plus = generator.integers(0, 2, size=(min(step, resamples - start), count), dtype=np.int8)
+        sums[start : start + len(plus)] = 2 * np.where(plus, magnitudes, 0.0).sum(axis=1) - total
+    return sums
+
+
+def accuracy_p_value(
+    base: ArrayLike,
+    changed: ArrayLike,
+    groups: Sequence[object] | None = None,
+    *,
+    seed: int | Sequence[int] = 0,
+    resamples: int = RESAMPLES,
+) -> float:
+    """Test a change of accuracy on the same rows.
+
+    Exact McNemar where every row is its own group. Where groups hold several rows, McNemar would count dependent rows
+    as independent evidence; there the sign-flip test on groups takes its place (with one row per group the two agree).
+    """
+    if groups is None or len(set(groups)) == len(groups):
+        return mcnemar_p_value(base, changed)
+    differences = np.asarray(changed, dtype=np.float64) - np.asarray(base, dtype=np.float64)
+    return sign_flip_p_value(differences, groups, seed=seed, resamples=resamples)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's step-down adjusted p values, in the given order."""
+    from statsmodels.stats.multitest import multipletests
+
+    if not len(p_values):
+        return []
+    return [float(value) for value in multipletests(list(p_values), method="holm")[1]]
+
+
+def two_proportion_p_value(first: float, second: float, n: int) -> float:
+    """Return the two-sided p value of the pooled two-proportion z test with n rows in each arm.
+
+    Args:
+        first: accuracy of one arm, percent.
+        second: accuracy of the other, percent.
+        n: rows in each arm.
+    """
+    from scipy.stats import norm
+
+    pooled = (first + second) / 200
+    error = float(np.sqrt(2 * pooled * (1 - pooled) / n))
+    if error == 0:
+        return 1.0
+    return float(2 * norm.sf(abs(second - first) / 100 / error))
+
+
+def shares(values: Sequence[str]) -> dict[str, float]:
+    """Return the share of each distinct text (outer spaces ignored), largest first, ties in alphabetical order."""
+    counts: dict[str, int] = {}
+    for value in values:
+        text = str(value).strip()
+        counts[text] = counts.get(text, 0) + 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {text: count / len(values) for text, count in ordered}
+
+
+def constant_accuracies(answers: Sequence[str], with_options: bool) -> dict[str, float]:
+    """Return what answering the same thing every time scores on these rows, best first.
+
+    Args:
+        answers: the right answer of every row.
+        with_options: whether rows offer options; then every label is returned, otherwise the most frequent answer
+            alone (case and outer spaces ignored, as the judgement of open answers does).
+
+    Returns:
+        Answer to accuracy in percent.
+    """
+    if with_options:
+        return {answer: 100 * share for answer, share in shares(answers).items()}
+    found = shares([answer.lower() for answer in answers])
+    best = next(iter(found))
+    return {best: 100 * found[best]}

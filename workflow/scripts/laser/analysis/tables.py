@@ -1,0 +1,185 @@
+"""Writing tables: CSV with full precision for machines, Markdown and LaTeX (booktabs) for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.errors import UserError
+from laser.io.files import write_text
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class View:
+    """A rounded table for reading.
+
+    Attributes:
+        name: distinguishes the views of one table.
+        title: heading and caption.
+        columns: column heads.
+        rows: cells as plain text, a list per row.
+        bold: (row, column) of the cells to stress.
+        notes: sentences below the table.
+    """
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
+
+
+def number(value: Any, places: int, sign: bool = False) -> str:
+    """Round for reading, with a true minus sign; empty for a missing value."""
+    if value is None or value != value:
+        return ""
+    text = f"{float(value):{'+' if sign else ''}.{places}f}"
+    if float(text) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def integer(value: Any) -> str:
+    """Write a whole number; empty for a missing value."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value)) or str(value) in {"<NA>", ""}
+    return "" if missing else str(int(value)).replace("-", "−")
+
+
+def p_value(value: Any) -> str:
+    """Write a p value with three decimals, `<0.001` below that; empty for a missing value."""
+    if value is None or value != value:
+        return ""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def intervention(matrix: Any, layer: Any, rank: Any) -> str:
+    """Write an intervention as in Table 3, `[matrix, layer, ρ]`; `base` where there is none."""
+    return f"[{matrix}, {int(layer)}, {rank:g}]" if isinstance(matrix, str) and matrix else "base"
+
+
+def to_csv(frame: pandas.DataFrame) -> str:
+    """Return a frame as CSV; floats keep every digit that tells them apart."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+TEXT_COLUMNS = (
+    *("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype", "run_model"),
+    *("paper_tau", "paper_matrix", "paper_name", "hyperparameter", "values", "paper"),
+)
+
+
+def read_table(path: Path | str) -> pandas.DataFrame:
+    """Read a table's CSV back: text columns keep empty texts, numbers are read exactly.
+
+    Raises:
+        UserError: the file is missing or is not such a CSV.
+    """
+    import pandas as pd
+
+    try:
+        head = pd.read_csv(path, nrows=0)
+        texts = [name for name in TEXT_COLUMNS if name in head.columns]
+        frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), float_precision="round_trip", encoding="utf-8")
+        return frame.assign(**{name: frame[name].fillna("") for name in texts})
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a table ({error}). Delete it and run again to make it anew."
+        ) from error
+
+
+def to_markdown(view: View) -> str:
+    """Return a view as a GitHub-flavoured Markdown table under its title."""
+    lines = [f"### {_markdown(view.title)}", "", _markdown_row(_markdown(name) for name in view.columns)]
+    lines.append(_markdown_row("---" for _ in view.columns))
+    for i, row in enumerate(view.rows):
+        cells = [_markdown(cell) for cell in row]
+        lines.append(_markdown_row(f"**{c}**" if (i, j) in view.bold and c else c for j, c in enumerate(cells)))
+    lines += [line for note in view.notes for line in ("", _markdown(note))]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(view: View) -> str:
+    """Return a view as a LaTeX table (packages booktabs and graphicx), every cell escaped."""
+    heads = " & ".join(latex_escape(name) for name in view.columns)
+    body = []
+    for i, row in enumerate(view.rows):
+        cells = [latex_escape(cell) for cell in row]
+        body.append(" & ".join(rf"\textbf{{{c}}}" if (i, j) in view.bold and c else c for j, c in enumerate(cells)))
+    notes = " ".join(latex_escape(note) for note in view.notes)
+    caption = latex_escape(view.title) + (f". {notes}" if notes else "")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:{re.sub('[^A-Za-z0-9]+', '-', view.name)}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\begin{{tabular}}{{{'l' * len(view.columns)}}}",
+            r"\toprule",
+            heads + r" \\",
+            r"\midrule",
+            *(line + r" \\" for line in body),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def write_table(folder: Path | str, name: str, frame: pandas.DataFrame, views: Sequence[View]) -> list[Path]:
+    """Write `<name>.csv`, `<name>.md` and `<name>.tex` atomically; return the three paths."""
+    folder = Path(folder)
+    texts = {
+        folder / f"{name}.csv": to_csv(frame),
+        folder / f"{name}.md": "\n".join(to_markdown(view) for view in views),
+        folder / f"{name}.tex": "\n".join(to_latex(view) for view in views),
+    }
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "−": r"$-$",
+    "ρ": r"$\rho$",
+    "τ": r"$\tau$",
+    "ℓ": r"$\ell$",
+}
+
+
+def latex_escape(text: str) -> str:
+    """Escape a text for LaTeX; control characters and line breaks become spaces."""
+    flat = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    # A row that starts with a bracket would be read as the optional argument of the line break before it.
+    flat = "".join(_LATEX.get(character, character) for character in flat)
+    return "{" + flat + "}" if flat.startswith("[") else flat
+
+
+def _markdown(text: str) -> str:
+    flat = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    return re.sub(r"([\\|*_`<>\[\]])", r"\\\1", flat)
+
+
+def _markdown_row(cells: Any) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,73 @@
+"""Going on after a run that was killed: Snakemake's lock and its marks of unfinished outputs stay behind.
+
+Every run notes its host and process when it starts. If that note names a process of this host that no longer lives, the
+next run removes the lock, and every output that was marked unfinished, so that it is made anew without a flag. A lock
+of another host or without a note is left alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import socket
+from pathlib import Path
+
+import psutil
+
+NOTE = Path(".snakemake/laser-run.json")
+LOCKS = Path(".snakemake/locks")
+UNFINISHED = Path(".snakemake/incomplete")
+
+
+def note_run(folder: Path = Path()) -> None:
+    """Write down which process of which host runs the workflow in `folder`."""
+    process = psutil.Process()
+    note = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    path = folder / NOTE
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(f".{process.pid}")
+    temporary.write_text(json.dumps(note))
+    temporary.replace(path)
+
+
+def release_stale_lock(folder: Path = Path()) -> bool:
+    """Remove the lock of a dead run of this host; return whether there was one."""
+    locks = sorted((folder / LOCKS).glob("*"))
+    if not locks:
+        return False
+    try:
+        note = json.loads((folder / NOTE).read_text())
+        owner = (str(note["host"]), int(note["pid"]), float(note["started"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    host, pid, started = owner
+    if host != socket.gethostname() or pid == os.getpid() or _lives(pid, started):
+        return False
+    for mark in [path for path in (folder / UNFINISHED).rglob("*") if path.is_file()]:
+        output = _marked(mark.relative_to(folder / UNFINISHED))
+        if output is not None:
+            (folder / output).unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+    for lock in locks:
+        lock.unlink(missing_ok=True)
+    return True
+
+
+def _marked(mark: Path) -> Path | None:
+    """Return the output that a mark stands for: its base64 name, which is spread over folders where it is long."""
+    name = "".join(part.removeprefix("@") for part in mark.parts)
+    try:
+        output = Path(base64.urlsafe_b64decode(name).decode())
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return output if not output.is_dir() else None
+
+
+def _lives(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - started) < 2
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,235 @@
+"""The plan of one study: which files there are, and the spec from which each rule makes its own.
+
+A spec is a plain dict with everything that shapes a rule's output: settings, pinned sources, and a content hash of the
+code. Snakemake compares specs, results repeat them, and nothing ever parses a path to learn a setting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laser.config.fingerprint import code_fingerprint
+from laser.config.protocols import PROTOCOLS, randomised_iterations
+from laser.config.study import load_config, load_study
+from laser.errors import UserError
+from laser.io.files import canonical_json, digest, sha256_file
+
+BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping")
+
+
+def rank_name(rank: float) -> str:
+    """Return ρ as it stands in file names: 0.9, 0.05, 0.005."""
+    return f"{rank:g}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One study with its configuration. All paths are relative to the working directory, as Snakemake wants them.
+
+    Attributes:
+        study: the resolved study (`laser.config.study.load_study`).
+        config: the checked config/config.yaml.
+        scripts: the folder of the rule scripts.
+    """
+
+    study: dict[str, Any]
+    config: dict[str, Any]
+    scripts: Path
+
+    @classmethod
+    def load(cls, values: dict[str, Any], root: Path) -> Plan:
+        """Load the study that the configuration names. Raises UserError for anything that is not allowed."""
+        config = load_config(values, root)
+        return cls(load_study(config["study"], root), config, root / "workflow/scripts")
+
+    @property
+    def results(self) -> str:
+        """The folder of the study's results."""
+        return f"{self.config['results']}/{self.study['name']}"
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the study's models, in its order."""
+        return [entry["name"] for entry in self.study["models"]]
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the study's datasets, in its order."""
+        return [entry["name"] for entry in self.study["datasets"]]
+
+    @property
+    def ranks(self) -> list[float]:
+        """The study's values of ρ, largest first."""
+        return self.study["ranks"]
+
+    def model(self, name: str) -> dict[str, Any]:
+        """Return a model's entry."""
+        return _named(self.study["models"], name)
+
+    def dataset(self, name: str) -> dict[str, Any]:
+        """Return a dataset's entry."""
+        return _named(self.study["datasets"], name)
+
+    def layers(self, model: str) -> list[int]:
+        """Return the layers that the grid has for a model."""
+        return self.study["grid"][model]["layers"]
+
+    def model_key(self, name: str) -> str:
+        """Return the name of a model's folder in the cache: its name and a hash of where it comes from."""
+        return f"{name}-{digest(self.model(name)['source'], 8)}"
+
+    def data_key(self, name: str) -> str:
+        """Return the name of a dataset's folder in the cache."""
+        return f"{name}-{digest(self.dataset(name), 8)}"
+
+    def model_of_key(self, key: str) -> str:
+        """Return the model whose folder in the cache has this name."""
+        return next(name for name in self.models if self.model_key(name) == key)
+
+    def dataset_of_key(self, key: str) -> str:
+        """Return the dataset whose folder in the cache has this name."""
+        return next(name for name in self.datasets if self.data_key(name) == key)
+
+    def cells(self) -> list[tuple[str, str]]:
+        """Return all (model, dataset) pairs of the study, models first."""
+        return [(model, dataset) for model in self.models for dataset in self.datasets]
+
+    def is_remote(self, model: str) -> bool:
+        """Tell whether fetching the model needs a network."""
+        return self.model(model)["source"]["kind"] != "local"
+
+    # Specs, one kind per rule. `code` is the fingerprint of the rule's script.
+
+    def code(self, script: str) -> str:
+        """Return the fingerprint of a rule's script and all that it imports."""
+        return code_fingerprint(self.scripts / f"{script}.py")
+
+    def fetch_spec(self, model: str) -> str:
+        """Return the spec for fetching a model."""
+        entry = {key: value for key, value in self.model(model).items() if key != "dtype"}
+        return canonical_json({"model": entry, "code": self.code("fetch_model")})
+
+    def prepare_spec(self, dataset: str) -> str:
+        """Return the spec for preparing a dataset."""
+        return canonical_json({"dataset": self.dataset(dataset), "code": self.code("prepare_dataset")})
+
+    def reduce_spec(self, model: str, layer: int, rank: str | None) -> str:
+        """Return the spec for the reductions of one layer: all ranks, or one."""
+        return canonical_json(
+            {
+                "model": self._model_identity(model),
+                "layer": layer,
+                "matrices": self.study["grid"][model]["matrices"],
+                "ranks": self._ranks(rank),
+                "compute": self._compute(),
+                "code": self.code("reduce_layer"),
+            }
+        )
+
+    def base_spec(self, model: str, dataset: str) -> str:
+        """Return the spec for the unmodified model on the validation rows."""
+        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_base")})
+
+    def sweep_spec(self, model: str, dataset: str, layer: int, rank: str | None) -> str:
+        """Return the spec for the sweep of one layer over all ranks, or one."""
+        return canonical_json(
+            self._evaluation(model, dataset)
+            | {
+                "layer": layer,
+                "matrices": self.study["grid"][model]["matrices"],
+                "ranks": self._ranks(rank),
+                "code": self.code("sweep_layer"),
+            }
+        )
+
+    def select_spec(self, model: str, dataset: str) -> str:
+        """Return the spec for choosing the intervention of one cell from validation rows."""
+        grid = self.study["grid"][model] | {"ranks": self.ranks}
+        return canonical_json(
+            {
+                "model": model,
+                "dataset": dataset,
+                "grid": grid,
+                "protocols": self.study["protocols"],
+                "code": self.code("select_intervention"),
+            }
+        )
+
+    def test_spec(self, model: str, dataset: str) -> str:
+        """Return the spec for base and chosen intervention on the test rows."""
+        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_test")})
+
+    def artefact_spec(self, script: str, **settings: Any) -> str:
+        """Return the spec for a table, a figure or the report, all made by `script`."""
+        common = {
+            "study": self.study["name"],
+            "title": self.study["title"],
+            "models": self.models,
+            "datasets": self.datasets,
+            "protocols": self.study["protocols"],
+            "resamples": self.study["resamples"],
+            "seed": self.study["seed"],
+            "published": self._published(),
+        }
+        return canonical_json(common | settings | {"code": self.code(script)})
+
+    def _evaluation(self, model: str, dataset: str) -> dict[str, Any]:
+        return {
+            "study": self.study["name"],
+            "model": self._model_identity(model),
+            "dataset": self.data_key(dataset),
+            "dataset_name": dataset,
+            "builder": self.dataset(dataset)["builder"],
+            "protocols": self.study["protocols"],
+            "engine": self.study["engine"],
+            "token_budget": self.study["token_budget"],
+            "seed": self.study["seed"],
+            "compute": self._compute(),
+        }
+
+    def texts(self) -> str:
+        """Return a hash of the captions and templates of the report, which are no Python modules."""
+        folders = (self.scripts.parent / "report", self.scripts / "laser/report/templates")
+        files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+        return digest({path.name: sha256_file(path) for path in files}, 16)
+
+    def _published(self) -> str:
+        """Return a hash of the paper's numbers, which tables and verdicts stand beside ours."""
+        folder = self.scripts.parents[1] / "config/published"
+        return digest({path.name: sha256_file(path) for path in sorted(folder.glob("*.csv"))}, 16)
+
+    def _model_identity(self, model: str) -> dict[str, Any]:
+        entry = self.model(model)
+        return {key: entry[key] for key in SHAPE_KEYS if key in entry} | {"key": self.model_key(model)}
+
+    def _compute(self) -> dict[str, Any]:
+        return {"device": self.config["device"], "threads": self.config["threads"]}
+
+    def _ranks(self, rank: str | None) -> list[float]:
+        if rank is None:
+            return self.ranks
+        return [value for value in self.ranks if rank_name(value) == rank]
+
+    # Resources, from the model's size in its entry.
+
+    def memory_mb(self, model: str, copies: float = 1.0) -> int:
+        """Return the memory, in MB, that a job with `copies` of the model in its dtype needs, buffers included."""
+        entry = self.model(model)
+        size = entry.get("parameters", 200_000_000) * BYTES[entry["dtype"]]
+        return int(1500 + 1.3 * copies * size / 1e6)
+
+
+def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    for entry in entries:
+        if entry["name"] == name:
+            return entry
+    raise UserError(f"'{name}' is not in the study. It has: {', '.join(one['name'] for one in entries)}.")
+
+
+def interventions_kind(protocol: str, task: str) -> dict[str, Any]:
+    """Return kind and settings of a protocol's low-rank step for a causal or masked model."""
+    kind = PROTOCOLS[protocol].low_rank
+    return {"kind": kind, "niter": randomised_iterations(task)} if kind == "randomised" else {"kind": kind}

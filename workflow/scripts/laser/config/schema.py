@@ -1,0 +1,122 @@
+"""Reading YAML safely and checking it against a JSON schema, with one message that a person can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from laser.errors import UserError, nearest
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, which YAML would silently take the last of."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    seen: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", key_node.start_mark)
+        seen[key] = loader.construct_object(value_node, deep=True)
+    return seen
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML document with the safe loader.
+
+    Raises:
+        UserError: the file is missing, is not YAML, holds a key twice or asks for Python objects.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}).") from error
+    try:
+        return _UniqueKeyLoader(text).get_single_data()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(f"{path}:{place} is not valid YAML: {getattr(error, 'problem', None) or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: holds a value that YAML cannot take ({error}).") from error
+
+
+def check(value: Any, schema: dict[str, Any], path: Path) -> None:
+    """Check `value` against a JSON schema (draft 2020-12).
+
+    Raises:
+        UserError: for the first fault found: file, dotted key, value, what is allowed.
+    """
+    validator = jsonschema.Draft202012Validator(schema)
+    faults = sorted(validator.iter_errors(value), key=lambda fault: (len(fault.absolute_path), str(fault.absolute_path)))
+    if faults:
+        raise UserError(f"{path}: {_explain(_deepest(faults[0]))}")
+
+
+def _deepest(fault: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of the branches of an anyOf, take the fault that goes furthest in: the branch that was meant."""
+    while fault.context:
+        fault = max(fault.context, key=lambda one: (len(one.absolute_path), one.validator != "type"))
+    return fault
+
+
+def dotted(parts: Any) -> str:
+    """Write a path of keys and indices as a person would: models[0].source.kind."""
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text or "(top level)"
+
+
+def _explain(fault: jsonschema.ValidationError) -> str:
+    key, found = dotted(fault.absolute_path), _short(fault.instance)
+    rule, bound = fault.validator, fault.validator_value
+    if rule == "additionalProperties":
+        known = sorted(fault.schema.get("properties", {}))
+        unknown = [name for name in fault.instance if name not in known]
+        first = str(unknown[0])
+        return f"unknown key '{first}' in {key}{nearest(first, known)}. Allowed there: {', '.join(known)}."
+    if rule == "required":
+        missing = [name for name in bound if name not in fault.instance]
+        return f"{key} lacks the key '{missing[0]}'. Needed there: {', '.join(bound)}."
+    if rule == "enum":
+        allowed = [str(one) for one in bound]
+        return f"{key} is {found}{nearest(str(fault.instance), allowed)}. Allowed: {', '.join(allowed)}."
+    if rule == "type":
+        names = bound if isinstance(bound, str) else " or ".join(bound)
+        return f"{key} is {found}, which is not of type {names}."
+    hint = fault.schema.get("description")
+    reasons = {
+        "minimum": f"allowed: at least {bound}",
+        "maximum": f"allowed: at most {bound}",
+        "exclusiveMinimum": f"allowed: more than {bound}",
+        "exclusiveMaximum": f"allowed: less than {bound}",
+        "pattern": f"it does not have the form {bound}",
+        "minItems": f"it needs at least {bound} item(s)",
+        "uniqueItems": "an item stands twice",
+        "const": f"allowed: {bound}",
+    }
+    reason = reasons.get(str(rule), str(fault.message).splitlines()[0][:200])
+    return f"{key} is {found}: {reason}." + (f" {hint}" if hint else "")
+
+
+def _short(value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except ValueError:
+        text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,138 @@
+"""Loading a study: schema, catalogues, and the checks that a schema cannot express.
+
+The result is a plain dict with every name resolved, so that it can stand in a spec and be hashed.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+from laser.config.schema import check, read_yaml
+from laser.errors import UserError, nearest
+
+DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+MODEL_KEYS = ("source", "dtype", "architecture", "layers")
+DATASET_KEYS = ("builder",)
+
+
+def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Check config/config.yaml as Snakemake merged it with the command line; return it.
+
+    Values given with --config arrive as text; `threads` is read as a number.
+    """
+    merged = dict(values)
+    if isinstance(merged.get("threads"), str) and merged["threads"].isdigit():
+        merged["threads"] = int(merged["threads"])
+    schema = read_yaml(root / "config/schema/config.yaml")
+    check(merged, schema, Path("config/config.yaml (or --config)"))
+    return merged
+
+
+def load_study(name: str, root: Path) -> dict[str, Any]:
+    """Load a study by its name (config/studies/<name>.yaml) or by the path of a .yaml file; resolve it.
+
+    Raises:
+        UserError: naming file, key, value and what is allowed.
+    """
+    folder = root / "config/studies"
+    path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(one.stem for one in folder.glob("*.yaml"))
+        raise UserError(
+            f"config key 'study' is '{name}', but {_shown(path, root)} does not exist{nearest(name, known)}. "
+            f"Studies here: {', '.join(known)}; or give the path of a .yaml file."
+        )
+    if not STUDY_NAME.fullmatch(path.stem):
+        raise UserError(
+            f"config key 'study' is '{name}': the file's name becomes a folder of results, and '{path.stem}' may hold "
+            "letters, digits, - and _ only, starting with a letter or digit."
+        )
+    return resolve(read_yaml(path), _shown(path, root), root) | {"name": path.stem}
+
+
+def _shown(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
+    """Check a study as read from `path` and return it with defaults, models, datasets and grid filled in."""
+    schema = read_yaml(root / "config/schema/study.yaml")
+    check(study, schema, path)
+    study = copy.deepcopy(study)
+    for key, rule in schema["properties"].items():
+        if isinstance(rule, dict) and "default" in rule:
+            study.setdefault(key, rule["default"])
+    study.setdefault("artefacts", list(DEFAULT_ARTEFACTS))
+    models = read_yaml(root / "config/models.yaml")
+    datasets = read_yaml(root / "config/datasets.yaml")
+    study["models"] = _entries(study["models"], models, "models", MODEL_KEYS, path)
+    study["datasets"] = _entries(study["datasets"], datasets, "datasets", DATASET_KEYS, path)
+    for index, entry in enumerate(study["datasets"]):
+        entry.setdefault("sources", [])
+        entry.setdefault("options", {})
+        entry.setdefault("limit", None)
+        check(entry | {"limit": entry["limit"] or 5}, {"$defs": schema["$defs"], "$ref": "#/$defs/dataset"}, path)
+        _known_builder(entry, index, path, root)
+    _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
+    study["ranks"] = sorted({float(rank) for rank in study["grid"]["ranks"]}, reverse=True)
+    study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
+    return study
+
+
+def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
+    """Resolve names against a catalogue; an entry given in the study overrides the catalogue's, key by key."""
+    resolved: list[dict[str, Any]] = []
+    for index, item in enumerate(given):
+        entry = {"name": item} if isinstance(item, str) else dict(item)
+        name = entry["name"]
+        if any(one["name"] == name for one in resolved):
+            raise UserError(f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ.")
+        known = catalogue.get(name, {})
+        merged = copy.deepcopy(known) | entry
+        if isinstance(known.get("options"), dict) and isinstance(entry.get("options"), dict):
+            merged["options"] = known["options"] | entry["options"]
+        missing = [one for one in needed if one not in merged]
+        if missing:
+            raise UserError(
+                f"{path}: {key}[{index}] is '{name}', which config/{key}.yaml does not have{nearest(name, catalogue)}; "
+                f"and it lacks the key '{missing[0]}' that an entry of its own needs. In config/{key}.yaml: {', '.join(sorted(catalogue))}."
+            )
+        resolved.append(merged)
+    return resolved
+
+
+def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) -> None:
+    folder = root / "workflow/scripts/laser/tasks/datasets"
+    known = sorted(one.stem for one in folder.glob("*.py") if not one.stem.startswith("_"))
+    if entry["builder"] not in known:
+        raise UserError(
+            f"{path}: datasets[{index}].builder is '{entry['builder']}'{nearest(entry['builder'], known)}. "
+            f"Allowed: {', '.join(known)}."
+        )
+
+
+def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return matrices and layers for one model: the study's, with the model's own where it has any."""
+    own = grid.get("models", {}).get(model["name"], {})
+    chosen = {"matrices": own.get("matrices", grid["matrices"]), "layers": own.get("layers", grid["layers"])}
+    if chosen["layers"] == "all":
+        chosen["layers"] = list(range(model["layers"]))
+    for layer in chosen["layers"]:
+        if layer >= model["layers"]:
+            raise UserError(
+                f"{path}: grid.layers holds {layer}, but the model '{model['name']}' has {model['layers']} layers. "
+                f"Allowed: 0 to {model['layers'] - 1}, or all."
+            )
+    chosen["layers"] = sorted(chosen["layers"])
+    return chosen
+
+
+def _only_known_models(grid: dict[str, Any], names: list[str], path: Path) -> None:
+    """Refuse a grid for a model that the study does not have."""
+    for name in grid.get("models", {}):
+        if name not in names:
+            raise UserError(f"{path}: grid.models has '{name}', which is not a model of the study{nearest(name, names)}.")

@@ -1,0 +1,1 @@
+"""Files: written atomically, read back with the settings they were made from."""

@@ -1,0 +1,137 @@
+"""Atomic files in trusted formats (JSON, Parquet, safetensors, text), each with the spec it was made from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+SPEC_KEY = b"laser_spec"
+
+
+@contextlib.contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it into place only if the block succeeds.
+
+    A reader therefore sees the old file or the whole new one, and two writers of equal content do no harm.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise UserError(f"{path}: cannot be written: {error.strerror}. Free space or permissions on that disk, then run again.") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+_DISK_ERRORS = {13, 28, 30, 122}  # EACCES, ENOSPC, EROFS, EDQUOT
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys and no spare spaces: the form that is hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any, length: int = 64) -> str:
+    """Return the first `length` hex digits of the sha256 of `value`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def sha256_file(path: Path | str) -> str:
+    """Return the sha256 of a file's bytes as 64 hex digits."""
+    with Path(path).open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically. NaN and infinity are refused (ValueError)."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file; a damaged one is a `UserError` that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}). Delete it and run again to make it anew.") from error
+
+
+def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, Any]) -> None:
+    """Write `frame` as Parquet (zstd), atomically, with `spec` as JSON in the file's metadata.
+
+    The bytes depend on the rows and the spec alone, so that equal runs give equal files.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({SPEC_KEY: canonical_json(spec).encode()})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.DataFrame:
+    """Read a Parquet file as a data frame; a damaged one is a `UserError` that names it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({error}). Delete it and run again to make it anew.") from error
+
+
+def read_spec(path: Path | str) -> dict[str, Any]:
+    """Return the spec that a Parquet file of ours carries in its metadata."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_schema(path).metadata or {}
+    if SPEC_KEY not in metadata:
+        raise UserError(f"{path}: carries no spec, so it was not written by this workflow.")
+    return json.loads(metadata[SPEC_KEY])
+
+
+def write_tensors(path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, atomically; `metadata` goes into the header."""
+    from safetensors.torch import save_file
+
+    with atomic(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=dict(metadata or {}))
+
+
+def read_tensors(path: Path | str, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Read all tensors of a safetensors file; a damaged one is a `UserError` that names it."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device=device)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: cannot be read as safetensors ({error}). Delete it and run again to make it anew.") from error

@@ -1,0 +1,120 @@
+"""What every rule script shares: its arguments, its log, its progress lines, and how an error reaches the user."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from laser.errors import UserError
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@dataclass
+class Job:
+    """One run of a rule's script.
+
+    Attributes:
+        name: the script's name, shown before each line.
+        spec: the rule's spec.
+        paths: the files given on the command line, by option name.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    paths: dict[str, list[Path]]
+    label: str = ""
+    log: TextIO | None = field(default=None, repr=False)
+
+    def path(self, name: str) -> Path:
+        """Return the one file given as --name."""
+        (only,) = self.paths[name]
+        return only
+
+    def say(self, text: str) -> None:
+        """Write one line to the terminal and to the rule's log."""
+        line = f"[{self.name}{' ' + self.label if self.label else ''}] {text}"
+        for stream in (sys.stderr, self.log):
+            if stream is not None:
+                print(line, file=stream, flush=True)
+
+    def progress(self, total: int, unit: str) -> Callable[[int], None]:
+        """Return a function to call with the number of units done since its last call.
+
+        Every few seconds it says how many are done, at what rate, and how long is left.
+        """
+        start = last = time.monotonic()
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            now = time.monotonic()
+            if now - last < SECONDS_BETWEEN_LINES and done < total:
+                return
+            last = now
+            rate = done / max(now - start, 1e-9)
+            left = (total - done) / max(rate, 1e-9)
+            self.say(f"{done:,}/{total:,} {unit}, {rate:,.0f}/s, {_clock(left)} left")
+
+        return advance
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def run_job(
+    main: Callable[[Job], None],
+    description: str | None,
+    files: Sequence[str],
+    optional: Sequence[str] = (),
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Parse the command line, run `main`, and turn a `UserError` into one message and exit status 1.
+
+    Args:
+        main: the script's work.
+        description: shown by --help.
+        files: names of the options that take files, inputs and outputs alike, each one or more.
+        optional: the same for options that may be left out.
+        arguments: the command line, for tests; default the process's own.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--spec", required=True, type=json.loads, help="the rule's spec, as JSON")
+    parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")
+    for name in (*files, *optional):
+        parser.add_argument(f"--{name}", nargs="+", type=Path, required=name in files, default=[])
+    given = parser.parse_args(arguments)
+    name = Path(sys.argv[0]).stem
+    log = None
+    if given.log is not None:
+        given.log.parent.mkdir(parents=True, exist_ok=True)
+        log = given.log.open("w", encoding="utf-8")
+    job = Job(name, given.spec, {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}, log=log)
+    try:
+        main(job)
+    except UserError as error:
+        job.say(f"ERROR: {error}")
+        sys.exit(1)
+    except Exception as error:
+        where = f" The whole traceback is in {given.log}." if log is not None else ""
+        if log is not None:
+            traceback.print_exc(file=log)
+            log.flush()
+        else:
+            traceback.print_exc()
+        job.say(f"ERROR: {type(error).__name__}: {error}. This is a fault of the workflow, not of your input.{where}")
+        sys.exit(1)
+    finally:
+        if log is not None:
+            log.close()

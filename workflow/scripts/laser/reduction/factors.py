@@ -1,0 +1,56 @@
+"""Factors on disk, addressed by the content of their matrix: one decomposition serves every rank and study."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from laser.io.files import write_tensors
+from laser.reduction.svd import Factors, exact_svd
+
+
+def content_key(weight: torch.Tensor) -> str:
+    """Return the sha256 of a matrix's shape and fp32 bytes."""
+    matrix = weight.detach().to(device="cpu", dtype=torch.float32).contiguous()
+    hashed = hashlib.sha256(repr(tuple(matrix.shape)).encode())
+    hashed.update(matrix.numpy().data)
+    return hashed.hexdigest()
+
+
+class FactorStore:
+    """A folder of factors. Writes are atomic and content-addressed, so that processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def path(self, weight: torch.Tensor) -> Path:
+        """Return where a matrix's factors stand, or would stand."""
+        return self.folder / f"{content_key(weight)}.safetensors"
+
+    def get(self, weight: torch.Tensor) -> Factors:
+        """Return the factors of a matrix (m, n), on its device; computed and kept if they are not there yet."""
+        path = self.path(weight)
+        found = self._read(path, weight)
+        if found is None:
+            found = exact_svd(weight)
+            tensors = {"u": found.u.cpu(), "s": found.s.cpu(), "vt": found.vt.cpu()}
+            write_tensors(path, tensors, {"key": path.stem})
+        return Factors(*(part.to(weight.device) for part in (found.u, found.s, found.vt)))
+
+    def _read(self, path: Path, weight: torch.Tensor) -> Factors | None:
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as handle:
+                key = (handle.metadata() or {}).get("key")
+                tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118  (not a dict)
+        except (OSError, SafetensorError):
+            return None  # cut off or not ours: made anew
+        (m, n), d = weight.shape, min(weight.shape)
+        wanted = {name: (shape, torch.float32) for name, shape in (("u", (m, d)), ("s", (d,)), ("vt", (d, n)))}
+        if key != path.stem or {name: (tuple(one.shape), one.dtype) for name, one in tensors.items()} != wanted:
+            return None
+        return Factors(tensors["u"], tensors["s"], tensors["vt"])

@@ -1,0 +1,33 @@
+"""Interventions on one weight matrix: the low-rank step of LASER and the controls beside it.
+
+Source: arXiv 2312.13558 section 4; the released code's editors (pruning, zero, randomised SVD), see docs/protocols.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = ("svd", "randomised", "pruning", "zero", "smallest")
+MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """One edit of one weight matrix.
+
+    Attributes:
+        matrix: logical name, one of `MATRICES`.
+        layer: counts from 0.
+        rank: ρ, the fraction of the maximum rank that is kept, in [0, 1]; the kept rank is ⌊ρ·min(m, n)⌋.
+            For `pruning` the fraction of entries that is kept; for `zero` ignored.
+        kind: `svd` (exact truncated SVD), `randomised` (`torch.svd_lowrank`, q = kept rank, `niter`, `seed`),
+            `pruning` (the smallest magnitudes set to 0), `zero`, `smallest` (keep only the ⌊ρ·d⌋ smallest components).
+        niter, seed: for `randomised` alone; the generator is seeded directly before the call.
+    """
+
+    matrix: str
+    layer: int
+    rank: float
+    kind: str = "svd"
+    niter: int = 2
+    seed: int = 0

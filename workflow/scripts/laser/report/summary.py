@@ -1,0 +1,140 @@
+"""What a study found, in plain sentences, computed from Table 1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.analysis.verdicts import CONSTANT_MARGIN, NOT_RUN, SIGNIFICANCE, VERDICT_RULES
+
+if TYPE_CHECKING:
+    import pandas
+
+LEAKAGE = 5.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The findings under one protocol.
+
+    Attributes:
+        protocol: `published` or `corrected`.
+        headline: one sentence over all cells.
+        findings: a sentence per model and dataset.
+        cautions: what limits the numbers.
+    """
+
+    protocol: str
+    headline: str
+    findings: list[str]
+    cautions: list[str]
+
+
+def summarise(frame: pandas.DataFrame) -> list[Summary]:
+    """Summarise the long form of Table 1, one `Summary` per protocol in its order."""
+    return [_summary(frame[frame["protocol"] == name], name) for name in dict.fromkeys(frame["protocol"])]
+
+
+def _summary(frame: pandas.DataFrame, protocol: str) -> Summary:
+    rows = {(row["model"], row["dataset"], row["metric"], row["arm"]): row for row in frame.to_dict("records")}
+    cells = list(dict.fromkeys((model, dataset) for model, dataset, *_ in rows))
+    counts = {"raised": 0, "lowered": 0, "kept": 0, "unclear": 0}
+    findings, cautions = [], []
+    for model, dataset in cells:
+        base, laser = (rows[model, dataset, "accuracy", arm] for arm in ("base", "laser"))
+        loss = rows[model, dataset, "loss", "laser"]
+        outcome = _outcome(laser)
+        counts[outcome] += 1
+        findings.append(_finding(base, laser, loss, outcome))
+        cautions += _cautions(base, laser)
+    return Summary(protocol, _headline(counts, len(cells), protocol), findings, cautions)
+
+
+def _outcome(laser: Mapping[Any, Any]) -> str:
+    if not laser["matrix"]:
+        return "kept"
+    if laser["p_holm"] < SIGNIFICANCE:
+        return "raised" if laser["difference"] > 0 else "lowered"
+    return "unclear"
+
+
+def _headline(counts: Mapping[str, int], cells: int, protocol: str) -> str:
+    of = f"of {cells} model and dataset pair{'' if cells == 1 else 's'}"
+    verdicts = {
+        "raised": "helped: held-out accuracy rose significantly in",
+        "lowered": "hurt: it fell significantly in",
+        "unclear": "made no significant difference in",
+        "kept": "was not chosen, because no intervention beat the base model on validation, in",
+    }
+    parts = [f"it {text} {counts[key]}" for key, text in verdicts.items() if counts[key]]
+    return f"Under the {protocol} protocol, {'; '.join(parts).replace('it', 'LASER', 1)} {of}."
+
+
+def _finding(base: Mapping[Any, Any], laser: Mapping[Any, Any], loss: Mapping[Any, Any], outcome: str) -> str:
+    where = f"{laser['model']} on {laser['dataset']}: "
+    if outcome == "kept":
+        return where + f"selection kept the base model, {number(base['value'], 1)} % on {integer(base['n'])} test rows."
+    verb = {"raised": "rose", "lowered": "fell", "unclear": "did not change significantly:"}[outcome]
+    bounds = f"{number(laser['difference_low'], 1, True)} to {number(laser['difference_high'], 1, True)}"
+    direction = "fell" if loss["difference"] < 0 else "rose"
+    certain = "" if loss["p_holm"] < SIGNIFICANCE else ", not significantly"
+    return (
+        f"{where}accuracy {verb} from {number(base['value'], 1)} % to {number(laser['value'], 1)} % "
+        f"({number(laser['difference'], 1, True)} points, 95 % interval {bounds}, adjusted p "
+        f"{_compared(laser['p_holm'])}, {integer(laser['n'])} test rows) with "
+        f"{intervention(laser['matrix'], laser['layer'], laser['rank'])}. The loss {direction} from "
+        f"{number(loss['value'] - loss['difference'], 2)} to {number(loss['value'], 2)} nats{certain}."
+    )
+
+
+def _compared(value: float) -> str:
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
+    where = f"{base['model']} on {base['dataset']}"
+    found = []
+    for name, row in (("base", base), ("LASER", laser)):
+        if row["value"] <= row["constant"] + CONSTANT_MARGIN:
+            top = next(iter(json.loads(row["prediction_shares"] or "{}").items()), None)
+            often = f"; its most frequent prediction, '{top[0]}', makes up {number(100 * top[1], 0)} %" if top else ""
+            found.append(
+                f"{where}: {name} scores {number(row['value'], 1)} %, no more than one constant answer "
+                f"({number(row['constant'], 1)} %){often}."
+            )
+    if base["answer_in_prompt"] >= LEAKAGE:
+        found.append(f"{where}: the answer already stands in {number(base['answer_in_prompt'], 1)} % of the prompts.")
+    return found
+
+
+def prediction_view(frame: pandas.DataFrame) -> View:
+    """Return the most frequent predictions of every accuracy row, with their shares."""
+    rows = []
+    for row in frame[frame["metric"] == "accuracy"].to_dict("records"):
+        shares = json.loads(row["prediction_shares"] or "{}")
+        listed = "; ".join(f"'{text}' {number(100 * share, 1)} %" for text, share in shares.items())
+        rows.append([row["dataset"], row["model"], row["protocol"], row["arm"], listed])
+    columns = ["Dataset", "Model", "Protocol", "Arm", "Most frequent predictions"]
+    return View("predictions", "What the models predicted, most frequent first", columns, rows)
+
+
+def verdict_views(verdicts: pandas.DataFrame) -> list[View]:
+    """Return how often each verdict fell, with its rule, and the verdicts of the cells that were run."""
+    counts = verdicts["verdict"].value_counts()
+    rules = [[name, str(int(counts.get(name, 0))), rule] for name, rule in VERDICT_RULES.items()]
+    views = [View("verdict-rules", "Verdicts on the published Table 1", ["Verdict", "Comparisons", "Rule"], rules)]
+    run = verdicts[(verdicts["verdict"] != NOT_RUN) | (verdicts["run_model"] != "")]
+    rows = []
+    for row in run.to_dict("records"):
+        places = 1 if row["metric"] == "accuracy" else 2
+        ours = f"{number(row['value'], places)} [{number(row['low'], places)}, {number(row['high'], places)}]"
+        names = [row["dataset"], row["model"], row["metric"], row["arm"], row["protocol"]]
+        rows.append([*names, number(row["published"], places), ours, row["verdict"]])
+    if rows:
+        columns = ["Dataset", "Model", "Metric", "Arm", "Our protocol", "Published", "Ours", "Verdict"]
+        views.append(View("verdicts", "Published cells that this study ran", columns, rows))
+    return views

@@ -1,0 +1,1 @@
+"""Evaluation of a model under interventions: engines, sweep, selection."""

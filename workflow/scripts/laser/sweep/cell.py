@@ -1,0 +1,126 @@
+"""One (model, dataset) cell: loading both, asking, and writing per-example rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.config.plan import interventions_kind
+from laser.config.protocols import PROTOCOLS
+from laser.errors import UserError
+from laser.io.files import read_json, read_parquet
+from laser.models.load import LoadedModel, load, set_threads
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.sweep import naive
+from laser.tasks.definitions import definition
+from laser.tasks.example import Example
+from laser.tasks.passes import Answers
+from laser.tasks.questions import Questions, ask
+from laser.tasks.scoring import rows, score
+
+RESULT_COLUMNS = ("id", "correct", "loss", "logprob", "answer_tokens", "prediction", "answer_rank", "in_top5", "in_top10")
+
+
+@dataclass
+class Cell:
+    """A loaded model with the questions of one dataset.
+
+    Attributes:
+        spec: the rule's spec.
+        loaded: model and tokenizer.
+        questions: the examples that are asked, in order.
+        sides: per protocol, the ids that its split puts on the side that is being evaluated.
+        store: where factors are kept.
+    """
+
+    spec: dict[str, Any]
+    loaded: LoadedModel
+    questions: Questions
+    sides: dict[str, set[str]]
+    store: FactorStore
+
+    @property
+    def run_facts(self) -> dict[str, Any]:
+        """What the run adds to the spec: resolved device, dtype, and the examples that could not be scored."""
+        return {
+            "device": str(self.loaded.device),
+            "dtype": self.spec["model"]["dtype"],
+            "left_out": self.questions.left_out,
+        }
+
+
+def open_cell(spec: dict[str, Any], model_card: Path, data_rows: Path, factors: Path, side: str) -> Cell:
+    """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
+
+    Args:
+        spec: an evaluation spec (`Plan.base_spec`, `sweep_spec`, `test_spec`).
+        model_card: card.json in the model's folder.
+        data_rows: the prepared rows.parquet.
+        factors: folder of the factor store.
+        side: which side of the split is evaluated; no other row is ever given to the model.
+    """
+    set_threads(spec["compute"]["threads"])
+    loaded = load(model_card.parent, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    frame = read_parquet(data_rows)
+    sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
+    wanted = frame[frame["id"].isin(set().union(*sides.values()))]
+    chosen = definition(spec["builder"])
+    questions = ask(
+        chosen, examples(wanted), loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions
+    )
+    if not questions.items:
+        raise UserError(f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}.")
+    return Cell(spec, loaded, questions, sides, FactorStore(factors))
+
+
+def examples(frame: pd.DataFrame) -> list[Example]:
+    """Return prepared rows as examples."""
+    return [
+        Example(
+            id=row.id, group=row.group, text=row.text, prompt=row.prompt, answer=row.answer, options=tuple(row.options)
+        )
+        for row in frame.itertuples(index=False)
+    ]
+
+
+def answers_for(
+    cell: Cell,
+    edits: Sequence[tuple[Intervention, ...]],
+    progress: Callable[[int], None],
+) -> Iterator[Answers]:
+    """Answer the cell's questions under every edit, with the engine that the spec names."""
+    yield from naive.evaluate(
+        cell.loaded, cell.questions.requests, edits, cell.store, cell.spec["token_budget"], progress
+    )
+
+
+def units(cell: Cell, edits: int) -> int:
+    """Return how many requests a run over `edits` edits answers: the total for progress."""
+    requests = cell.questions.requests
+    return edits * (len(requests.passes) + len(requests.generations))
+
+
+def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> pd.DataFrame:
+    """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
+    scores = score(cell.questions, answers, cell.loaded.tokenizer, PROTOCOLS[protocol])
+    frame = pd.DataFrame(rows([one for one in scores if one.id in cell.sides[protocol]]))
+    frame = frame.astype({"answer_tokens": "int32", "answer_rank": "int32"})
+    for place, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
+        frame.insert(place, name, value)
+    return frame
+
+
+def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rank: float) -> Intervention:
+    """Return a protocol's low-rank step at (matrix, layer, rank)."""
+    settings = interventions_kind(protocol, cell.loaded.task)
+    return Intervention(matrix=matrix, layer=layer, rank=rank, seed=cell.spec["seed"], **settings)
+
+
+def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
+    """Return the chosen intervention per protocol from a selection file; None where base won."""
+    return {name: one["chosen"] for name, one in read_json(selection)["protocols"].items()}

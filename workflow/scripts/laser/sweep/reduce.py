@@ -1,0 +1,32 @@
+"""The reductions of one layer: factors once, and a record for every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from laser.io.files import read_json
+from laser.models.adapter import locate, read_matrix
+from laser.models.load import resolve_device, set_threads
+from laser.reduction.factors import FactorStore
+from laser.reduction.record import records
+
+
+def reduce_layer(spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Decompose the spec's matrices of one layer and return one record per rank, in the spec's order.
+
+    Only the matrices themselves are read from the checkpoint; the model is never built.
+    """
+    set_threads(spec["compute"]["threads"])
+    device = resolve_device(spec["compute"]["device"])
+    folder = model_card.parent
+    config = read_json(folder / "config.json")
+    store = FactorStore(factors)
+    weights, decomposed = {}, {}
+    for matrix in spec["matrices"]:
+        location = locate(config, spec["layer"], matrix, spec["model"].get("mapping"))
+        weights[matrix] = read_matrix(folder, location).to(device)
+        decomposed[matrix] = store.get(weights[matrix])
+        say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
+    return [records(weights, decomposed, rank) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]]

@@ -1,0 +1,80 @@
+"""Choosing the intervention of one cell, from validation rows alone.
+
+Rule (arXiv 2312.13558 E.1 and the released search): highest validation accuracy, ties to the lower validation
+log-loss, further ties to the first in a fixed order: later layers first, matrices in the grid's order, smaller ρ first.
+Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from laser.config.protocols import PROTOCOLS
+from laser.errors import UserError
+
+RULE = (
+    "highest validation accuracy; ties: lower validation log-loss, then later layer, then the grid's order of "
+    "matrices, then smaller rank; corrected: the base model is a candidate too and wins ties"
+)
+
+
+def candidates(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy (percent), loss (nats) and n per (protocol, matrix, layer, rank) of per-example rows."""
+    grouped = frame.groupby(["protocol", "matrix", "layer", "rank"], sort=True, observed=True)
+    table = grouped.agg(accuracy=("correct", "mean"), loss=("loss", "mean"), n=("id", "nunique")).reset_index()
+    table["accuracy"] *= 100
+    return table
+
+
+def select(
+    base: pd.DataFrame, swept: pd.DataFrame, matrices: list[str], kept: dict[tuple[str, int, float], int]
+) -> dict[str, Any]:
+    """Choose per protocol.
+
+    Args:
+        base: per-example validation rows of the base model, with `protocol`.
+        swept: per-example validation rows of all interventions, with `protocol`, `matrix`, `layer`, `rank`.
+        matrices: the grid's order of matrices.
+        kept: kept rank by (matrix, layer, rank).
+
+    Returns:
+        Per protocol: `chosen` (or None where base won), `validation` scores of base and chosen, all `candidates`.
+
+    Raises:
+        UserError: an intervention was scored on other rows than base.
+    """
+    result: dict[str, Any] = {}
+    table = candidates(swept)
+    for protocol in sorted(base["protocol"].unique()):
+        rows = base[base["protocol"] == protocol]
+        own = table[table["protocol"] == protocol]
+        reference = {"accuracy": 100 * float(rows["correct"].mean()), "loss": float(rows["loss"].mean()), "n": len(rows)}
+        if not (own["n"] == reference["n"]).all():
+            raise UserError(
+                f"protocol {protocol}: an intervention was scored on another number of validation rows than base "
+                f"({reference['n']}). Delete the sweep files of this cell and run again."
+            )
+        ordered = sorted(
+            own.to_dict("records"),
+            key=lambda one: (-one["accuracy"], one["loss"], -one["layer"], matrices.index(one["matrix"]), one["rank"]),
+        )
+        best = ordered[0]
+        wins = (best["accuracy"], -best["loss"]) > (reference["accuracy"], -reference["loss"])
+        taken = best if wins or not PROTOCOLS[protocol].base_is_candidate else None
+        result[protocol] = {
+            "chosen": None if taken is None else _identity(taken, kept),
+            "validation": {"base": reference, "chosen": _scores(taken) if taken else reference},
+            "candidates": [_identity(one, kept) | _scores(one) for one in ordered],
+        }
+    return result
+
+
+def _identity(one: dict[str, Any], kept: dict[tuple[str, int, float], int]) -> dict[str, Any]:
+    matrix, layer, rank = str(one["matrix"]), int(one["layer"]), float(one["rank"])
+    return {"matrix": matrix, "layer": layer, "rank": rank, "kept_rank": kept[matrix, layer, rank]}
+
+
+def _scores(one: dict[str, Any]) -> dict[str, Any]:
+    return {"accuracy": float(one["accuracy"]), "loss": float(one["loss"]), "n": int(one["n"])}

@@ -1,0 +1,107 @@
+"""Prefix trees of token sequences: sequences that begin alike share the tokens they begin with.
+
+A causal model's state at a token depends on the tokens before it alone, so a shared prefix is computed once, with an
+attention mask that lets every token see its ancestors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+SHARE = 1 / 8
+
+
+@dataclass
+class Tree:
+    """A tree of tokens; parents stand before their children.
+
+    Attributes:
+        tokens: token ids, one per node.
+        parents: index of each node's parent, -1 at the start of a sequence.
+        depths: number of ancestors of each node, which is its position.
+        paths: per member (index of a sequence) its nodes in order.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    depths: list[int] = field(default_factory=list)
+    paths: dict[int, list[int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def add(self, member: int, sequence: Sequence[int], beside: Sequence[int] = (), shared: int = 0) -> list[int]:
+        """Add a sequence whose first `shared` tokens are those of the path `beside`; return the nodes made."""
+        path = list(beside[:shared])
+        made = []
+        for token in sequence[shared:]:
+            node = len(self.tokens)
+            self.tokens.append(token)
+            self.parents.append(path[-1] if path else -1)
+            self.depths.append(len(path))
+            path.append(node)
+            made.append(node)
+        self.paths[member] = path
+        return made
+
+    def ancestors(self) -> np.ndarray:
+        """Return (nodes, nodes) bool: row i is True at node i and its ancestors."""
+        seen = np.eye(len(self), dtype=bool)
+        for node, parent in enumerate(self.parents):
+            if parent >= 0:
+                seen[node] |= seen[parent]
+        return seen
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return the length of the common prefix of two sequences."""
+    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return place
+    return min(len(one), len(other))
+
+
+def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: float = SHARE) -> list[Tree]:
+    """Merge sequences into prefix trees.
+
+    Sequences are sorted; a sequence joins the tree of its neighbour while the tree stays within `limit` nodes (or within
+    its longest sequence, if that is longer) and at least `share` of the sequence is there already: in a larger
+    tree every token attends over more slots, which a short prefix would not pay for.
+
+    Args:
+        sequences: token ids; none empty.
+        limit: nodes of a tree.
+        share: part of a sequence that must be shared.
+
+    Returns:
+        Trees whose paths together name every index of `sequences` once.
+    """
+    order = sorted(range(len(sequences)), key=lambda index: (tuple(sequences[index]), index))
+    trees: list[Tree] = []
+    longest = 0
+    previous = -1
+    for index in order:
+        sequence = sequences[index]
+        shared = common(sequence, sequences[previous]) if trees else 0
+        room = max(limit, longest, len(sequence))
+        if trees and len(trees[-1]) + len(sequence) - shared <= room and shared >= max(1, share * len(sequence)):
+            trees[-1].add(index, sequence, trees[-1].paths[previous], shared)
+            longest = max(longest, len(sequence))
+        else:
+            trees.append(Tree())
+            trees[-1].add(index, sequence)
+            longest = len(sequence)
+        previous = index
+    return trees
+
+
+def separate(sequences: Sequence[Sequence[int]]) -> list[Tree]:
+    """Return a tree per sequence: for masked models, whose tokens see what follows too."""
+    trees = []
+    for index, sequence in enumerate(sequences):
+        trees.append(Tree())
+        trees[-1].add(index, sequence)
+    return trees

@@ -1,0 +1,1 @@
+"""Datasets, prompts and scoring: what is asked of a model and how an answer is judged."""

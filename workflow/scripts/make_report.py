@@ -1,0 +1,19 @@
+"""The study's report: one offline folder with the page that a person reads."""
+
+from laser.io.job import Job, run_job
+from laser.report.page import write_report
+
+
+def main(job: Job) -> None:
+    """Write index.html, with copies of all tables and figures beside it."""
+    made = job.paths["artefacts"]
+    tables = {path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"}
+    figures = {f"{path.parts[-3]}/{path.parts[-2]}/{path.stem}": path for path in made if path.suffix == ".svg"}
+    benchmarks = sorted(job.path("benchmarks").rglob("*.jsonl"))
+    study = job.spec["settings"]
+    write_report(job.path("output").parent, study, tables, figures, job.paths["models"], job.paths["data"], benchmarks)
+    job.say(f"open {job.path('output')}")
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("artefacts", "models", "data", "benchmarks", "output"))

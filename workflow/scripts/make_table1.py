@@ -1,0 +1,18 @@
+"""Table 1: accuracy and loss of base and LASER on test rows, with intervals, paired tests and verdicts."""
+
+from laser.analysis.loading import load_cells
+from laser.analysis.published import read_published
+from laser.analysis.table1 import table1, table1_views
+from laser.analysis.tables import write_table
+from laser.io.job import Job, run_job
+
+
+def main(job: Job) -> None:
+    """Write table1.csv, table1.md and table1.tex."""
+    cells = load_cells(job.paths["test"], job.paths["selection"], job.paths["rows"])
+    frame = table1(cells, read_published(), job.spec["seed"], job.spec["resamples"])
+    write_table(job.paths["output"][0].parent, "table1", frame, table1_views(frame))
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("test", "selection", "rows", "output"))

@@ -1,0 +1,17 @@
+"""Table 4: sizes of the prepared datasets and of their splits, beside the paper's."""
+
+from laser.analysis.loading import load_rows
+from laser.analysis.published import read_published
+from laser.analysis.table4 import table4, table4_views
+from laser.analysis.tables import write_table
+from laser.io.job import Job, run_job
+
+
+def main(job: Job) -> None:
+    """Write table4.csv, table4.md and table4.tex."""
+    frame = table4(load_rows(job.paths["rows"]), read_published())
+    write_table(job.paths["output"][0].parent, "table4", frame, table4_views(frame))
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("rows", "output"))

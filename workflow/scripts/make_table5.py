@@ -1,0 +1,17 @@
+"""Table 5: the search space of this study, beside the paper's."""
+
+from laser.analysis.published import read_published
+from laser.analysis.table5 import table5, table5_views
+from laser.analysis.tables import write_table
+from laser.io.job import Job, run_job
+
+
+def main(job: Job) -> None:
+    """Write table5.csv, table5.md and table5.tex."""
+    published = read_published()
+    frame = table5(job.spec["grid"], job.spec["ranks"], published)
+    write_table(job.paths["output"][0].parent, "table5", frame, table5_views(frame, published))
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("output",))

@@ -1,0 +1,17 @@
+"""Print a finished study's main table and where to look: python workflow/scripts/show_study.py results/quickstart."""
+
+import sys
+from pathlib import Path
+
+
+def main(folder: Path) -> None:
+    """Print Table 1 and the paths of the report, tables and figures."""
+    table = folder / "tables/table1.md"
+    print()
+    print(table.read_text(encoding="utf-8"))
+    for name, path in {"Report": "report/index.html", "Tables": "tables/", "Figures": "figures/"}.items():
+        print(f"{name + ':':9}{folder / path}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

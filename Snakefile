@@ -45,6 +45,7 @@ rule all:
     input:
         "<results>/report/index.html",
         artefact_files,
+        run_files,
 
 
 rule models:

@@ -92,6 +92,16 @@ def cell_files(pattern):
     return [pattern.format(model=model, dataset=dataset) for model, dataset in PLAN.cells()]
 
 
+def run_files(wildcards):
+    """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
+    made = [path for model in PLAN.models for path in reduction_files(model)]
+    for model, dataset in PLAN.cells():
+        made += sweep_files(model, dataset)
+    for pattern in ("sweep/{model}/{dataset}/base.parquet", "selection/{model}/{dataset}.json", "test/{model}/{dataset}.parquet"):
+        made += cell_files(f"<results>/{pattern}")
+    return made
+
+
 def memory(copies):
     """Memory in MB for a job that holds the model `copies` times; more at every further attempt."""
     return lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.model, copies)

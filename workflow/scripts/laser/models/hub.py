@@ -18,7 +18,7 @@ from laser.models.convert import convert
 from laser.models.hub_errors import TransientError, explained
 from laser.models.transfer import byte_meter
 
-PAUSES: tuple[float, ...] = (2.0, 10.0, 30.0)  # seconds before each further attempt, beyond the hub library's own
+PAUSES: tuple[float, ...] = (5.0, 30.0)  # seconds before each further attempt, beyond the hub library's own
 FORMATS = ("safetensors", "bin")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -227,7 +227,8 @@ def _safetensors(name: str, source: Mapping[str, Any], snapshot: Path) -> list[s
         raise UserError(
             f"model '{name}': {source['repo']} at {source['revision']} has no whole set of .safetensors files "
             f"({str(error).split(': ', 1)[-1]} Weights there: {', '.join(others) or 'unknown'}). "
-            "Choose a revision that has them, or give source.format: bin with source.sha256 of each .bin file, which is then converted once."
+            "Choose a revision that has them, or give source.format: bin with source.sha256 of each .bin file, "
+            "which is then converted once."
         ) from None
 
 

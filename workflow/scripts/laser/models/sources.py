@@ -135,6 +135,7 @@ def _build(entry: dict[str, Any], kind: str, part: Path, folder: Path, report: C
         raise UserError(f"model '{entry['name']}': {str(error).replace(str(part), 'the fetched checkpoint')}") from error
     check_declared(entry, facts)
     files = hashes(part)
+    notes = [*entry.get("notes", []), *notes]
     card = {"name": entry["name"], "source": source, "revision": revision, "files": files, "notes": notes} | facts
     if folder.exists():
         shutil.rmtree(folder)

@@ -48,13 +48,17 @@ def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> 
     return ((u * s) @ v.T).to(matrix.device)
 
 
+def pruning_place(rank: float, count: int) -> int:
+    """Return ⌊(1 − ρ)·count⌋: where the threshold stands among `count` sorted magnitudes, counted from 0."""
+    return math.floor((1 - Decimal(repr(float(rank)))) * count)
+
+
 def _prune(matrix: torch.Tensor, rank: float) -> torch.Tensor:
-    """The released pruning: all up to the entry at place ⌊(1 − ρ)·mn⌋ of the sorted magnitudes, it too, become 0."""
-    count = matrix.numel()
-    place = math.floor((1 - Decimal(repr(float(rank)))) * count)
+    """The released pruning: all magnitudes up to the threshold become 0, itself too. ρ = 1 changes nothing."""
+    place = pruning_place(rank, matrix.numel())
     if rank >= 1:
         return matrix.clone()
-    if place >= count:
+    if place >= matrix.numel():
         return torch.zeros_like(matrix)
     threshold = matrix.abs().flatten().kthvalue(place + 1).values
     return torch.where(matrix.abs() <= threshold, 0.0, matrix)

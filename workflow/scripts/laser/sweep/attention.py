@@ -57,10 +57,14 @@ class Layout:
     asking: Tensor | None = None
     _folded: dict[int, Tensor] = field(default_factory=dict)
 
-    def mask(self, share: int) -> Tensor:
-        """Return the mask for `share` query heads folded into the queries: (rows, 1, share·width, used)."""
+    def mask(self, share: int, dtype: torch.dtype) -> Tensor:
+        """Return what is added to the scores, for `share` query heads folded into the queries.
+
+        Shape (rows, 1, share·width, used): 0 where a slot is seen, minus infinity elsewhere. Made once per layout.
+        """
         if share not in self._folded:
-            self._folded[share] = self.visible[:, None].repeat(1, 1, share, 1)
+            unseen = self.visible.new_zeros(self.visible.shape, dtype=dtype).masked_fill_(~self.visible, float("-inf"))
+            self._folded[share] = unseen[:, None].repeat(1, 1, share, 1)
         return self._folded[share]
 
     def asked(self, states: Tensor) -> Tensor:
@@ -79,7 +83,8 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
     rows, width, used = layout.visible.shape
     share = block.heads // block.key_heads
     size = query.shape[1] // block.heads
-    padded = query.new_zeros(rows * width, query.shape[1]).index_copy_(0, layout.places, query)
+    # Places without a query hold whatever was in memory; what they read is never looked at.
+    padded = query.new_empty(rows * width, query.shape[1]).index_copy_(0, layout.places, query)
     folded = (
         padded.view(rows, width, block.key_heads, share, size)
         .permute(0, 2, 3, 1, 4)
@@ -88,7 +93,7 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
     keys, values = (
         one[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for one in cache.of(layer, query)
     )
-    read = functional.scaled_dot_product_attention(folded, keys, values, layout.mask(share), scale=block.scale)
+    read = functional.scaled_dot_product_attention(folded, keys, values, layout.mask(share, query.dtype), scale=block.scale)
     unfolded = read.view(rows, block.key_heads, share, width, size).permute(0, 3, 1, 2, 4)
     return unfolded.reshape(rows * width, -1)[layout.places]
 

@@ -120,11 +120,12 @@ def _rotate_halves(states: Tensor, rotary: Rotary) -> Tensor:
     """Rotate the first components of every head, its halves against each other (Llama, GPT-NeoX)."""
     cos, sin = (part[:, None, :] for part in rotary)
     size = cos.shape[-1]
-    turned = states[..., :size]
     half = size // 2
-    swapped = torch.cat((-turned[..., half:], turned[..., :half]), dim=-1)
-    result = turned * cos + swapped * sin
-    return result if size == states.shape[-1] else torch.cat((result, states[..., size:]), dim=-1)
+    # In place, without the customary concatenation of halves: on a CPU that costs more than the layer's norms.
+    turned = states[..., :size] * cos
+    turned[..., :half].addcmul_(states[..., half:size], sin[..., :half], value=-1)
+    turned[..., half:].addcmul_(states[..., :half], sin[..., half:])
+    return turned if size == states.shape[-1] else torch.cat((turned, states[..., size:]), dim=-1)
 
 
 def _rotate_pairs(states: Tensor, rotary: Rotary) -> Tensor:
@@ -156,6 +157,19 @@ def _beside_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     return between
 
 
+def _rms_norm(module: Any) -> Callable[[Tensor], Tensor]:
+    """Return an RMSNorm module's function; in fp32 with one pass for the mean square and one for the product."""
+    if module.weight.dtype != torch.float32:
+        return module
+
+    def norm(states: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        scale = length.square_().div_(states.shape[-1]).add_(module.variance_epsilon).rsqrt_()
+        return (states * scale).mul_(module.weight)
+
+    return norm
+
+
 def _add(residual: Tensor, output: Tensor) -> Tensor:
     return residual + output
 
@@ -171,7 +185,7 @@ def _rotary_module(module: Any, like: Tensor) -> Callable[[Tensor], Rotary]:
 def _llama(model: Any) -> Network:
     """Llama, Mistral, Qwen2: sequential, RMSNorm, grouped-query attention, rotary positions, gated MLP."""
     body = model.model
-    blocks = []
+    blocks, norm = [], _rms_norm(body.norm)
     for layer in body.layers:
         attention, mlp = layer.self_attn, layer.mlp
         linears = {
@@ -182,14 +196,14 @@ def _llama(model: Any) -> Network:
         heads, key_heads = model.config.num_attention_heads, model.config.num_key_value_heads
         blocks.append(
             Block(
-                linears, heads, key_heads, attention.scaling, layer.input_layernorm,
-                _before_mlp(layer.post_attention_layernorm), mlp.act_fn, _add, _rotate_halves,
+                linears, heads, key_heads, attention.scaling, _rms_norm(layer.input_layernorm),
+                _before_mlp(_rms_norm(layer.post_attention_layernorm)), mlp.act_fn, _add, _rotate_halves,
             )
         )  # fmt: skip
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.embed_tokens(ids),
-        head=lambda hidden: model.lm_head(body.norm(hidden)),
+        head=lambda hidden: model.lm_head(norm(hidden)),
         vocabulary=model.config.vocab_size,
         rotary=_rotary_module(body.rotary_emb, body.embed_tokens.weight),
     )

@@ -23,6 +23,7 @@ from laser.sweep.blocks import Network, network, window
 from laser.sweep.changes import Change, changes
 from laser.sweep.decode import Pair, capacity, continue_greedily, finished
 from laser.sweep.edited import ATTENTION, edited_attention, edited_mlp
+from laser.sweep.memory import keep_freed_memory
 from laser.sweep.naive import Edit, cut, end_tokens
 from laser.sweep.packing import Batch, layout_of, make_batch, sequences_of
 from laser.sweep.reading import Read, pass_answers, read, wanted
@@ -152,6 +153,8 @@ def evaluate(
     Yields:
         One `Answers` per edit, in order, equal to what `laser.sweep.naive.evaluate` yields.
     """
+    if loaded.device.type == "cpu":
+        keep_freed_memory()
     net = network(loaded.model)
     longest = max(
         [len(one.ids) for one in requests.passes] + [len(one.ids) + one.new_tokens for one in requests.generations],

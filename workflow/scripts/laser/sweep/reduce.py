@@ -11,6 +11,7 @@ from laser.models.adapter import locate, read_matrix
 from laser.models.load import resolve_device, set_threads
 from laser.reduction.factors import FactorStore
 from laser.reduction.record import records
+from laser.reduction.svd import check
 
 
 def reduce_layer(spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -29,4 +30,5 @@ def reduce_layer(spec: dict[str, Any], model_card: Path, factors: Path, say: Cal
         weights[matrix] = read_matrix(folder, location).to(device)
         decomposed[matrix] = store.get(weights[matrix])
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
-    return [records(weights, decomposed, rank) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]]
+    checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}
+    return [records(weights, decomposed, rank, checks) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]]

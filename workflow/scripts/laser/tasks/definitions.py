@@ -89,7 +89,7 @@ def _bios_profession(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase)
 def _tail(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the opening sentence with the last `TAIL_TOKENS` tokens of a biography."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"][-TAIL_TOKENS:]
-    tail = without_spaces_before_marks(tokenizer.decode(ids, clean_up_tokenization_spaces=False)).strip()
+    tail = without_spaces_before_marks(str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))).strip()
     return f"Consider the following text: {tail}" + ("" if tail.endswith((".", "?")) else ".")
 
 

@@ -101,7 +101,7 @@ def _list(repo: str, revision: str, repo_type: str) -> tuple[str, list[str]]:
     info = _call(lambda: api.repo_info(repo, revision=revision, repo_type=repo_type), repo, revision)
     if not info.sha:
         raise SourceError(f"{repo}: the hub does not say which commit {revision} is")
-    return info.sha, [one.rfilename for one in info.siblings or []]
+    return info.sha, [one.rfilename for one in getattr(info, "siblings", None) or []]
 
 
 def _fetch_one(repo: str, commit: str, name: str, repo_type: str) -> Path:
@@ -112,24 +112,26 @@ def _fetch_one(repo: str, commit: str, name: str, repo_type: str) -> Path:
         return Path(cached)
     url = hf_hub_url(repo, name, repo_type=repo_type, revision=commit, endpoint=_endpoint())
 
+    # Asked first, and the answer to a 5xx waited for here, because the library goes on retrying for half a minute.
+    attempts(lambda: _call(lambda: get_hf_file_metadata(url, endpoint=_endpoint()), repo, commit, name))
+
     def download() -> Path:
-        # Asked first because the library itself would go on retrying for half a minute.
-        _call(lambda: get_hf_file_metadata(url, endpoint=_endpoint()), repo, commit, name)
-        path = _call(
-            lambda: hf_hub_download(
-                repo, name, repo_type=repo_type, revision=commit, cache_dir=_cache(), endpoint=_endpoint()
-            ),
-            repo,
-            commit,
-            name,
-        )
+        cache, endpoint = _cache(), _endpoint()
+        path = hf_hub_download(repo, name, repo_type=repo_type, revision=commit, cache_dir=cache, endpoint=endpoint)
         return Path(path)
 
-    return attempts(download)
+    # Once the file is being sent the library resumes a cut connection by itself, five times.
+    return attempts(lambda: _call(download, repo, commit, name, on_cut=SourceError))
 
 
-def _call(action: Callable[[], Result], repo: str, revision: str, name: str = "") -> Result:
-    """Run one call to the hub; turn its many exceptions into `Retry` or `SourceError`."""
+def _call(
+    action: Callable[[], Result],
+    repo: str,
+    revision: str,
+    name: str = "",
+    on_cut: type[Exception] = Retry,
+) -> Result:
+    """Run one call to the hub; turn its exceptions into `Retry` or `SourceError`, faults of the line into `on_cut`."""
     from huggingface_hub import errors
 
     what = f"{repo} at {revision}" + (f", file {name}" if name else "")
@@ -152,7 +154,7 @@ def _call(action: Callable[[], Result], repo: str, revision: str, name: str = ""
     except errors.OfflineModeIsEnabled as error:
         raise SourceError(f"{what} is not in the cache, and HF_HUB_OFFLINE is set") from error
     except (errors.HTTPError, OSError) as error:
-        raise Retry(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
+        raise on_cut(f"{what}: {type(error).__name__}: {_first_line(error)}") from error
     except errors.HFValidationError as error:
         raise SourceError(f"{what}: {_first_line(error)}") from error
 

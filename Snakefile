@@ -40,30 +40,30 @@ localrules:
 
 rule all:
     default_target: True
-    message:
-        "Every artefact of the study {PLAN.study[name]}"
     input:
         "<results>/report/index.html",
         artefact_files,
         run_files,
+    message:
+        "Every artefact of the study {PLAN.study[name]}"
 
 
 rule models:
-    message:
-        "Every model of the study"
     input:
         [f"{model_folder(name)}/card.json" for name in PLAN.models],
+    message:
+        "Every model of the study"
 
 
 rule data:
-    message:
-        "Every dataset of the study"
     input:
         [f"{data_folder(name)}/card.json" for name in PLAN.datasets],
+    message:
+        "Every dataset of the study"
 
 
 rule reductions:
-    message:
-        "Every reduction of the study"
     input:
         [path for name in PLAN.models for path in reduction_files(name)],
+    message:
+        "Every reduction of the study"

@@ -55,7 +55,7 @@ class Meter:
 
 def main(folder: Path) -> int:
     """Install into `folder`; return pip's exit status."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (this is where an older Python is told)
         say(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 quickstart")
         return 1
     names = pinned(REQUIREMENTS)

@@ -1,5 +1,4 @@
 # Input functions and names that the other files share. No rules, no heavy imports: this is read twice per cluster job.
-import os
 import re
 import sys
 from pathlib import Path
@@ -8,11 +7,9 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-# Jobs run in Snakemake's own environment even if it was not activated; --software-deployment-method still goes first.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
 from snakemake.exceptions import WorkflowError
 
+from laser.config.environment import set_environment
 from laser.config.locks import note_run, release_stale_lock
 from laser.config.plan import Plan, rank_name
 from laser.errors import UserError
@@ -21,6 +18,8 @@ try:
     PLAN = Plan.load(config, ROOT)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+set_environment(SCRIPTS)
 
 # A run that was killed leaves its lock and marks of unfinished outputs: the next run simply goes on.
 release_stale_lock()
@@ -89,7 +88,9 @@ def sweep_files(model, dataset):
 
 def cell_files(pattern):
     """The pattern's file for every (model, dataset) of the study."""
-    return [pattern.format(model=model, dataset=dataset) for model, dataset in PLAN.cells()]
+    return [
+        pattern.format(model=model, dataset=dataset) for model, dataset in PLAN.cells()
+    ]
 
 
 def run_files(wildcards):
@@ -97,7 +98,11 @@ def run_files(wildcards):
     made = [path for model in PLAN.models for path in reduction_files(model)]
     for model, dataset in PLAN.cells():
         made += sweep_files(model, dataset)
-    for pattern in ("sweep/{model}/{dataset}/base.parquet", "selection/{model}/{dataset}.json", "test/{model}/{dataset}.parquet"):
+    for pattern in (
+        "sweep/{model}/{dataset}/base.parquet",
+        "selection/{model}/{dataset}.json",
+        "test/{model}/{dataset}.parquet",
+    ):
         made += cell_files(f"<results>/{pattern}")
     return made
 
@@ -126,4 +131,40 @@ def artefact_files(wildcards):
 def reported(path, artefact, category, **labels):
     """Mark an output for Snakemake's own report, with the artefact's caption."""
     caption = f"{ROOT}/workflow/report/{artefact}.rst"
-    return report(path, caption=caption, category=category, labels={"artefact": artefact} | labels)
+    return report(
+        path, caption=caption, category=category, labels={"artefact": artefact} | labels
+    )
+
+
+def table_outputs(name):
+    """CSV, Markdown and LaTeX of one table."""
+    return {
+        ending: reported(
+            f"<results>/tables/{name}.{ending}", name, "Tables", format=ending
+        )
+        for ending in ("csv", "md", "tex")
+    }
+
+
+def figure_outputs(name):
+    """SVG, PDF and CSV of one figure for every (model, dataset, protocol)."""
+    cells = [
+        (model, dataset, protocol)
+        for model, dataset in PLAN.cells()
+        for protocol in PLAN.study["protocols"]
+    ]
+    return {
+        ending: [
+            reported(
+                f"<results>/figures/{name}/{model}/{dataset}-{protocol}.{ending}",
+                name,
+                "Figures",
+                model=model,
+                dataset=dataset,
+                protocol=protocol,
+                format=ending,
+            )
+            for model, dataset, protocol in cells
+        ]
+        for ending in ("svg", "pdf", "csv")
+    }

@@ -15,11 +15,13 @@ rule fetch:
     conda:
         "../envs/laser.yaml"
     resources:
-        mem_mb=lambda wildcards: PLAN.memory_mb(PLAN.model_of_key(wildcards.model_key), 2),
+        mem_mb=lambda wildcards: PLAN.memory_mb(
+            PLAN.model_of_key(wildcards.model_key), 2
+        ),
         runtime=240,
     params:
         spec=lambda wildcards: PLAN.fetch_spec(PLAN.model_of_key(wildcards.model_key)),
     message:
         "Fetch {wildcards.model_key}"
     shell:
-        "python {SCRIPTS}/fetch_model.py --spec {params.spec:q} --card {output.card:q} --log {log:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/fetch_model.py --spec {params.spec:q} --card {output.card:q} --log {log:q}"

@@ -19,9 +19,11 @@ rule prepare:
         mem_mb=3000,
         runtime=60,
     params:
-        spec=lambda wildcards: PLAN.prepare_spec(PLAN.dataset_of_key(wildcards.data_key)),
+        spec=lambda wildcards: PLAN.prepare_spec(
+            PLAN.dataset_of_key(wildcards.data_key)
+        ),
     message:
         "Prepare {wildcards.data_key}"
     shell:
-        "python {SCRIPTS}/prepare_dataset.py --spec {params.spec:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/prepare_dataset.py --spec {params.spec:q}"
         " --rows {output.rows:q} --card {output.card:q} --log {log:q}"

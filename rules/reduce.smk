@@ -18,10 +18,12 @@ rule reduce:
         runtime=minutes(60),
         gpu=gpus,
     params:
-        spec=lambda wildcards: PLAN.reduce_spec(wildcards.model, int(wildcards.layer), rank_of(wildcards)),
+        spec=lambda wildcards: PLAN.reduce_spec(
+            wildcards.model, int(wildcards.layer), rank_of(wildcards)
+        ),
         factors="<cache>/factors",
     message:
         "Decompose layer {wildcards.layer} of {wildcards.model}"
     shell:
-        "python {SCRIPTS}/reduce_layer.py --spec {params.spec:q} --model {input.model:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/reduce_layer.py --spec {params.spec:q} --model {input.model:q}"
         " --factors {params.factors:q} --records {output:q} --log {log:q}"

@@ -27,5 +27,5 @@ rule report:
     message:
         "The study's report"
     shell:
-        "python {SCRIPTS}/make_report.py --spec {params.spec:q} --artefacts {input.artefacts:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_report.py --spec {params.spec:q} --artefacts {input.artefacts:q}"
         " --models {input.models:q} --data {input.data:q} --benchmarks {params.benchmarks:q} --output {output:q} --log {log:q}"

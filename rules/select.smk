@@ -26,5 +26,5 @@ rule select:
     message:
         "Choose the intervention of {wildcards.model} on {wildcards.dataset} from validation rows"
     shell:
-        "python {SCRIPTS}/select_intervention.py --spec {params.spec:q} --base {input.base:q} --sweep {input.sweep:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/select_intervention.py --spec {params.spec:q} --base {input.base:q} --sweep {input.sweep:q}"
         " --records {input.records:q} --output {output:q} --log {log:q}"

@@ -24,7 +24,7 @@ rule base:
     message:
         "Base {wildcards.model} on {wildcards.dataset}, validation rows"
     shell:
-        "python {SCRIPTS}/evaluate_base.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/evaluate_base.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
         " --factors {params.factors:q} --output {output:q} --log {log:q}"
 
 
@@ -48,11 +48,14 @@ rule sweep:
         gpu=gpus,
     params:
         spec=lambda wildcards: PLAN.sweep_spec(
-            wildcards.model, wildcards.dataset, int(wildcards.layer), rank_of(wildcards)
+            wildcards.model,
+            wildcards.dataset,
+            int(wildcards.layer),
+            rank_of(wildcards),
         ),
         factors="<cache>/factors",
     message:
         "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
     shell:
-        "python {SCRIPTS}/sweep_layer.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/sweep_layer.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
         " --factors {params.factors:q} --output {output:q} --log {log:q}"

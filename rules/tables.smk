@@ -9,14 +9,6 @@ localrules:
     verdicts,
 
 
-def table_outputs(name):
-    """CSV, Markdown and LaTeX of one table."""
-    return {
-        ending: reported(f"<results>/tables/{name}.{ending}", name, "Tables", format=ending)
-        for ending in ("csv", "md", "tex")
-    }
-
-
 rule table1:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
@@ -38,7 +30,7 @@ rule table1:
     message:
         "Table 1: accuracy and loss of base and LASER, test rows"
     shell:
-        "python {SCRIPTS}/make_table1.py --spec {params.spec:q} --test {input.test:q} --selection {input.selection:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table1.py --spec {params.spec:q} --test {input.test:q} --selection {input.selection:q}"
         " --rows {input.rows:q} --output {output:q} --log {log:q}"
 
 
@@ -61,7 +53,7 @@ rule table3:
     message:
         "Table 3: the chosen matrix, layer and rank"
     shell:
-        "python {SCRIPTS}/make_table3.py --spec {params.spec:q} --selection {input.selection:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table3.py --spec {params.spec:q} --selection {input.selection:q}"
         " --output {output:q} --log {log:q}"
 
 
@@ -84,7 +76,7 @@ rule table4:
     message:
         "Table 4: sizes of the datasets and of their splits"
     shell:
-        "python {SCRIPTS}/make_table4.py --spec {params.spec:q} --rows {input.rows:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table4.py --spec {params.spec:q} --rows {input.rows:q}"
         " --output {output:q} --log {log:q}"
 
 
@@ -101,11 +93,13 @@ rule table5:
         mem_mb=2000,
         runtime=10,
     params:
-        spec=PLAN.artefact_spec("make_table5", grid=PLAN.study["grid"], ranks=PLAN.ranks),
+        spec=PLAN.artefact_spec(
+            "make_table5", grid=PLAN.study["grid"], ranks=PLAN.ranks
+        ),
     message:
         "Table 5: the search space"
     shell:
-        "python {SCRIPTS}/make_table5.py --spec {params.spec:q} --output {output:q} --log {log:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table5.py --spec {params.spec:q} --output {output:q} --log {log:q}"
 
 
 rule verdicts:
@@ -127,5 +121,5 @@ rule verdicts:
     message:
         "Verdicts: each number of the paper's Table 1 beside ours"
     shell:
-        "python {SCRIPTS}/make_verdicts.py --spec {params.spec:q} --table1 {input.table1:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_verdicts.py --spec {params.spec:q} --table1 {input.table1:q}"
         " --output {output:q} --log {log:q}"

@@ -25,5 +25,5 @@ rule test:
     message:
         "Base and LASER {wildcards.model} on {wildcards.dataset}, test rows"
     shell:
-        "python {SCRIPTS}/evaluate_test.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/evaluate_test.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
         " --selection {input.selection:q} --factors {params.factors:q} --output {output:q} --log {log:q}"

@@ -6,6 +6,7 @@ Use the `hub` fixture, add repositories with `hub.add`, and run the code under t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -152,7 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "paths-info":
             return self._json(_entries({name: files[name] for name in self._paths() if name in files}))
         if verb == "tree":
-            return self._json(_tree(files, "/".join(rest[2:]), "recursive=True" in self.path or "recursive=true" in self.path))
+            return self._json(
+                _tree(files, "/".join(rest[2:]), "recursive=True" in self.path or "recursive=true" in self.path)
+            )
         return self._json(_info("/".join(parts[:2]), commit, files))
 
     def _file(self, repository: Repository, commit: str, name: str) -> None:
@@ -242,8 +245,9 @@ def _info(name: str, commit: str, files: Mapping[str, bytes]) -> dict[str, objec
     }
 
 
+@contextlib.contextmanager
 def serve() -> Iterator[Hub]:
-    """Run a hub on a free port of loopback until the generator is closed."""
+    """Run a hub on a free port of loopback until the block ends."""
     handler = type("Handler", (_Handler,), {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
@@ -261,4 +265,5 @@ def serve() -> Iterator[Hub]:
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     """A hub of its own for each test."""
-    yield from serve()
+    with serve() as running:
+        yield running

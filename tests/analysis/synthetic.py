@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from laser.io.files import write_json, write_parquet
 
 MODELS = ("gpt-j-6b", "tiny-llama")

@@ -6,13 +6,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+
 from laser.analysis import fig2 as fig2_module
 from laser.analysis import loading, style
 from laser.analysis.fig2 import fig2
 from laser.analysis.fig7 import fig7
 from laser.analysis.fig8 import fig8
 from laser.errors import UserError
-
 from tests.analysis import synthetic
 
 

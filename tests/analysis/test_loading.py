@@ -2,10 +2,10 @@ import json
 
 import pandas as pd
 import pytest
+
 from laser.analysis import loading
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-
 from tests.analysis import synthetic
 
 

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from laser.analysis.published import FOLDER, fig2_range_of, read_fig2_range, read_published
 from laser.errors import UserError
 

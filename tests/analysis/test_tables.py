@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+
 from laser.analysis import loading, statistics, tables
 from laser.analysis.cells import Cell
 from laser.analysis.published import Published, printed, read_published
@@ -13,7 +14,6 @@ from laser.analysis.table4 import table4, table4_views
 from laser.analysis.table5 import table5, table5_views
 from laser.analysis.tables import View
 from laser.errors import UserError
-
 from tests.analysis import synthetic
 
 BETTER = {"matrix": "u_in", "layer": 3, "rank": 0.1, "kept_rank": 4}

@@ -2,6 +2,7 @@ import math
 
 import pandas as pd
 import pytest
+
 from laser.analysis import verdicts
 from laser.analysis.published import Published, printed, read_published
 from laser.analysis.verdicts import VERDICT_RULES, verdict, verdict_table

@@ -18,7 +18,13 @@ def study(**changes):
         "title": "example",
         "protocols": ["corrected"],
         "models": [
-            {"name": "tiny", "source": {"kind": "local", "path": "x"}, "dtype": "fp32", "architecture": "llama", "layers": 2}
+            {
+                "name": "tiny",
+                "source": {"kind": "local", "path": "x"},
+                "dtype": "fp32",
+                "architecture": "llama",
+                "layers": 2,
+            }
         ],
         "datasets": [{"name": "worldfacts"}],
         "grid": {"matrices": ["u_out"], "layers": "all", "ranks": [0.5, 0.01]},
@@ -42,7 +48,12 @@ def test_study_overrides_the_catalogue_key_by_key():
 
 
 def test_grid_of_one_model():
-    grid = {"matrices": ["u_out"], "layers": [0], "ranks": [1], "models": {"tiny": {"layers": [1], "matrices": ["u_gate"]}}}
+    grid = {
+        "matrices": ["u_out"],
+        "layers": [0],
+        "ranks": [1],
+        "models": {"tiny": {"layers": [1], "matrices": ["u_gate"]}},
+    }
     assert resolve(study(grid=grid), PATH, ROOT)["grid"]["tiny"] == {"matrices": ["u_gate"], "layers": [1]}
 
 
@@ -56,8 +67,14 @@ WRONG = {
     "rank 0": (study(grid=GRID | {"ranks": [0.5, 0]}), ["grid.ranks[1] is 0", "more than 0"]),
     "rank over 1": (study(grid=GRID | {"ranks": [1.5]}), ["grid.ranks[0] is 1.5", "at most 1"]),
     "negative layer": (study(grid=GRID | {"layers": [-1]}), ["grid.layers", "-1"]),
-    "layer that the model lacks": (study(grid=GRID | {"layers": [0, 7]}), ["grid.layers holds 7", "2 layers", "0 to 1"]),
-    "unknown matrix": (study(grid=GRID | {"matrices": ["u_inn"]}), ["grid.matrices[0]", "did you mean 'u_in'", "u_gate"]),
+    "layer that the model lacks": (
+        study(grid=GRID | {"layers": [0, 7]}),
+        ["grid.layers holds 7", "2 layers", "0 to 1"],
+    ),
+    "unknown matrix": (
+        study(grid=GRID | {"matrices": ["u_inn"]}),
+        ["grid.matrices[0]", "did you mean 'u_in'", "u_gate"],
+    ),
     "unknown protocol": (study(protocols=["corect"]), ["protocols[0]", "corrected"]),
     "duplicate model": (study(models=[TINY, TINY]), ["models[1] has the name 'tiny'", "twice"]),
     "duplicate rank": (study(grid=GRID | {"ranks": [0.5, 0.5]}), ["grid.ranks", "twice"]),

@@ -17,7 +17,6 @@ from laser.analysis.verdicts import verdict_table
 from laser.io.files import write_json, write_text
 from laser.report.page import write_report
 from laser.report.summary import verdict_views
-
 from tests.analysis import synthetic
 
 SETTINGS = {

@@ -5,12 +5,12 @@ import re
 import shutil
 
 import pytest
+
 from laser.analysis.tables import read_table, to_csv
 from laser.errors import UserError
 from laser.io.files import write_json, write_text
 from laser.report.page import CAPTIONS, caption, slug, timings, write_report
 from laser.report.summary import summarise
-
 from tests.analysis import synthetic
 from tests.report import study
 

@@ -15,7 +15,8 @@ def rows(correct, loss, **labels):
 
 def swept(*entries, protocol="corrected"):
     return pd.concat(
-        [rows(c, l, protocol=protocol, matrix=m, layer=y, rank=r) for m, y, r, c, l in entries], ignore_index=True
+        [rows(right, loss, protocol=protocol, matrix=m, layer=y, rank=r) for m, y, r, right, loss in entries],
+        ignore_index=True,
     )
 
 
@@ -37,7 +38,9 @@ def test_ties_go_to_lower_loss_then_later_layer_then_matrix_then_smaller_rank():
     right = [True, True, False, False]
     frame = swept(("u_in", 0, 0.5, right, [2.0] * 4), ("u_in", 1, 0.5, right, [1.5] * 4))
     assert chosen(BASE, frame)["layer"] == 1
-    frame = swept(("u_out", 1, 0.5, right, [2.0] * 4), ("u_in", 1, 0.5, right, [2.0] * 4), ("u_in", 1, 0.1, right, [2.0] * 4))
+    frame = swept(
+        ("u_out", 1, 0.5, right, [2.0] * 4), ("u_in", 1, 0.5, right, [2.0] * 4), ("u_in", 1, 0.1, right, [2.0] * 4)
+    )
     assert chosen(BASE, frame) == {"matrix": "u_in", "layer": 1, "rank": 0.1, "kept_rank": 1}
 
 

@@ -67,13 +67,16 @@ def tiny(family: str, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> Load
 
 
 def made(chosen, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedModel:
-    """Return a random model of a configuration; biases and norms are random too, since a fresh model's zeros and ones would hide them."""
+    """Return a random model of a configuration.
+
+    Biases and norms are random too: a fresh model's zeros and ones would hide them.
+    """
     torch.manual_seed(7)
     task = "masked" if chosen.model_type in MASKED else "causal"
     kind = transformers.AutoModelForMaskedLM if task == "masked" else transformers.AutoModelForCausalLM
     model = kind.from_config(chosen)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter += 0.1 * torch.randn_like(parameter)
     model = model.to(DTYPES[dtype]).eval().requires_grad_(False)
@@ -84,7 +87,7 @@ def made(chosen, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedMod
 
 
 def requests(seed: int = 0, count: int = 14, generate: bool = True, longest: int = 10) -> Requests:
-    """Return requests of every shape: options on one position, answers of several tokens, repeated and nested prompts."""
+    """Return requests of every shape: several options, answers of several tokens, repeated and nested prompts."""
     source = random.Random(seed)
 
     def tokens(length: int) -> tuple[int, ...]:

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
 from laser.config.schema import read_yaml
 from laser.errors import UserError
 from laser.tasks import sources
@@ -11,8 +14,6 @@ from laser.tasks.datasets import BUILDERS, build, module
 from laser.tasks.datasets.worldfacts import NOT_COUNTRIES, RELATIONS, WITH_ARTICLE
 from laser.tasks.definitions import DEFINITIONS, definition, without_spaces_before_marks
 from laser.tasks.sources import read_dataset
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[2]
 

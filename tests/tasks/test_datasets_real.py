@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from laser.tasks.datasets import build, module
 from laser.tasks.definitions import definition
 from laser.tasks.prepare import prepare, without_bad_rows

@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec
 from laser.tasks import prepare as prepare_module

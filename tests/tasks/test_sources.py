@@ -8,12 +8,12 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from laser.errors import UserError
 from laser.tasks import hub as hub_module
 from laser.tasks.formats import SourceError, array_items, read_rows, read_whole
 from laser.tasks.sources import read_dataset
 from laser.tasks.tokenizer_source import load_tokenizer
-
 from tests.hub import COMMIT, CuttingServer, Hub
 
 ROWS = [{"claim": "Ice is cold.", "label": 1}, {"claim": "Ice is hot.", "label": 0}]

@@ -16,7 +16,21 @@ from tests import tiny
 from tests.workflow.runner import ROOT, command, contents, planned, run
 
 pytestmark = pytest.mark.xdist_group("workflow")
-COLUMNS = "model,dataset,metric,arm,value,low,high,n,p_value,constant,matrix,layer,rank".split(",")
+COLUMNS = [
+    "model",
+    "dataset",
+    "metric",
+    "arm",
+    "value",
+    "low",
+    "high",
+    "n",
+    "p_value",
+    "constant",
+    "matrix",
+    "layer",
+    "rank",
+]
 SWEEP = "sweep/tiny-llama/worldfacts"
 
 
@@ -100,7 +114,9 @@ def test_a_second_run_does_nothing(finished):
 def test_new_file_times_alone_make_nothing_again(copy):
     folder, study, _ = copy
     moved = folder / "elsewhere"
-    shutil.copytree(ROOT, moved, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs"))
+    shutil.copytree(
+        ROOT, moved, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs")
+    )
     for path in moved.rglob("*"):
         os.utime(path)
     assert planned(folder, study, "all", root=moved) == {}
@@ -127,7 +143,16 @@ def test_a_new_rank_leaves_model_data_and_base_alone(copy):
     study = tiny.study(folder, folder.parent / "unused", name="tiny")
     text = study.read_text().replace(str(folder.parent / "unused"), read_model_path(folder))
     study.write_text(text.replace("- 0.1", "- 0.2"))
-    assert set(planned(folder, study, "all")) == {"reduce", "sweep", "select", "test", "table1", "table3", "fig2", "report"}
+    assert set(planned(folder, study, "all")) == {
+        "reduce",
+        "sweep",
+        "select",
+        "test",
+        "table1",
+        "table3",
+        "fig2",
+        "report",
+    }
 
 
 def read_model_path(folder):
@@ -147,7 +172,9 @@ def read_model_path(folder):
 def test_an_edit_makes_again_what_depends_on_it(copy, edited, expected):
     folder, study, _ = copy
     changed = folder / "elsewhere"
-    shutil.copytree(ROOT, changed, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs"))
+    shutil.copytree(
+        ROOT, changed, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs")
+    )
     path = changed / edited
     path.write_text(path.read_text() + "\n")
     assert set(planned(folder, study, "all", root=changed)) == expected
@@ -169,7 +196,10 @@ def test_other_core_counts_give_the_same_bytes_after_a_kill(finished, tmp_path):
     """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes."""
     _, study, results = finished
     process = subprocess.Popen(
-        command(tmp_path, study, "all", cores=1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(tmp_path, study, "all", cores=1),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     sweep = tmp_path / "results/tiny" / SWEEP
     deadline = time.monotonic() + 300

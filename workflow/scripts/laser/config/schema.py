@@ -62,7 +62,9 @@ def check(value: Any, schema: dict[str, Any], path: Path) -> None:
         UserError: for the first fault found: file, dotted key, value, what is allowed.
     """
     validator = jsonschema.Draft202012Validator(schema)
-    faults = sorted(validator.iter_errors(value), key=lambda fault: (len(fault.absolute_path), str(fault.absolute_path)))
+    faults = sorted(
+        validator.iter_errors(value), key=lambda fault: (len(fault.absolute_path), str(fault.absolute_path))
+    )
     if faults:
         raise UserError(f"{path}: {_explain(_deepest(faults[0]))}")
 

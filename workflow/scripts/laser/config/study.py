@@ -90,16 +90,19 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
         entry = {"name": item} if isinstance(item, str) else dict(item)
         name = entry["name"]
         if any(one["name"] == name for one in resolved):
-            raise UserError(f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ.")
+            raise UserError(
+                f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ."
+            )
         known = catalogue.get(name, {})
         merged = copy.deepcopy(known) | entry
         if isinstance(known.get("options"), dict) and isinstance(entry.get("options"), dict):
             merged["options"] = known["options"] | entry["options"]
         missing = [one for one in needed if one not in merged]
         if missing:
+            known_names = ", ".join(sorted(catalogue))
             raise UserError(
                 f"{path}: {key}[{index}] is '{name}', which config/{key}.yaml does not have{nearest(name, catalogue)}; "
-                f"and it lacks the key '{missing[0]}' that an entry of its own needs. In config/{key}.yaml: {', '.join(sorted(catalogue))}."
+                f"and it lacks the key '{missing[0]}' that an entry of its own needs. Names there: {known_names}."
             )
         resolved.append(merged)
     return resolved
@@ -135,4 +138,6 @@ def _only_known_models(grid: dict[str, Any], names: list[str], path: Path) -> No
     """Refuse a grid for a model that the study does not have."""
     for name in grid.get("models", {}):
         if name not in names:
-            raise UserError(f"{path}: grid.models has '{name}', which is not a model of the study{nearest(name, names)}.")
+            raise UserError(
+                f"{path}: grid.models has '{name}', which is not a model of the study{nearest(name, names)}."
+            )

@@ -39,7 +39,9 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in _DISK_ERRORS:
-            raise UserError(f"{path}: cannot be written: {error.strerror}. Free space or permissions on that disk, then run again.") from error
+            raise UserError(
+                f"{path}: cannot be written: {error.strerror}. Free space or permissions on that disk, then run again."
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -80,7 +82,9 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error}). Delete it and run again to make it anew.") from error
+        raise UserError(
+            f"{path}: cannot be read as JSON ({error}). Delete it and run again to make it anew."
+        ) from error
 
 
 def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, Any]) -> None:
@@ -105,7 +109,9 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.D
     try:
         return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
     except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({error}). Delete it and run again to make it anew.") from error
+        raise UserError(
+            f"{path}: cannot be read as Parquet ({error}). Delete it and run again to make it anew."
+        ) from error
 
 
 def read_spec(path: Path | str) -> dict[str, Any]:
@@ -118,12 +124,16 @@ def read_spec(path: Path | str) -> dict[str, Any]:
     return json.loads(metadata[SPEC_KEY])
 
 
-def write_tensors(path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
+def write_tensors(
+    path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
     """Write tensors as safetensors, atomically; `metadata` goes into the header."""
     from safetensors.torch import save_file
 
     with atomic(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=dict(metadata or {}))
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=dict(metadata or {})
+        )
 
 
 def read_tensors(path: Path | str, device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -134,4 +144,6 @@ def read_tensors(path: Path | str, device: str = "cpu") -> dict[str, torch.Tenso
     try:
         return load_file(path, device=device)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: cannot be read as safetensors ({error}). Delete it and run again to make it anew.") from error
+        raise UserError(
+            f"{path}: cannot be read as safetensors ({error}). Delete it and run again to make it anew."
+        ) from error

@@ -132,7 +132,9 @@ def _build(entry: dict[str, Any], kind: str, part: Path, folder: Path, report: C
     try:
         facts = inspect(part)
     except UserError as error:
-        raise UserError(f"model '{entry['name']}': {str(error).replace(str(part), 'the fetched checkpoint')}") from error
+        raise UserError(
+            f"model '{entry['name']}': {str(error).replace(str(part), 'the fetched checkpoint')}"
+        ) from error
     check_declared(entry, facts)
     files = hashes(part)
     notes = [*entry.get("notes", []), *notes]

@@ -35,8 +35,8 @@ class Cache:
         if slots <= self.slots:
             return
         for layer, pair in self.states.items():
-            wider = tuple(torch.cat((one, one.new_zeros(self.rows, slots - self.slots, one.shape[2])), 1) for one in pair)
-            self.states[layer] = (wider[0], wider[1])
+            room = pair[0].new_zeros(self.rows, slots - self.slots, pair[0].shape[2])
+            self.states[layer] = (torch.cat((pair[0], room), dim=1), torch.cat((pair[1], room), dim=1))
         self.slots = slots
 
 
@@ -79,7 +79,7 @@ def store(cache: Cache, layer: int, layout: Layout, key: Tensor, value: Tensor) 
 
 
 def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor) -> Tensor:
-    """Return what the queries (N_q, heads·size) read from the cache: (N_q, heads·size), before the output projection."""
+    """Return what the queries (N_q, heads·size) read from the cache: the same shape, before the output projection."""
     rows, width, used = layout.visible.shape
     share = block.heads // block.key_heads
     size = query.shape[1] // block.heads
@@ -93,7 +93,8 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
     keys, values = (
         one[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for one in cache.of(layer, query)
     )
-    read = functional.scaled_dot_product_attention(folded, keys, values, layout.mask(share, query.dtype), scale=block.scale)
+    mask = layout.mask(share, query.dtype)
+    read = functional.scaled_dot_product_attention(folded, keys, values, mask, scale=block.scale)
     unfolded = read.view(rows, block.key_heads, share, width, size).permute(0, 3, 1, 2, 4)
     return unfolded.reshape(rows * width, -1)[layout.places]
 

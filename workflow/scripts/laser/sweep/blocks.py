@@ -25,6 +25,7 @@ class Linear:
     bias: Tensor | None = None
 
     def __call__(self, states: Tensor) -> Tensor:
+        """Return (N, out) for states (N, in)."""
         return functional.linear(states, self.weight, self.bias)
 
 
@@ -347,8 +348,8 @@ STATIC_ROTARY = ("default", "linear", "llama3", "yarn")
 def network(model: Any) -> Network | None:
     """Return a model as the engine sees it, or None where it has no blocks of its own for it.
 
-    Refused: an unknown model_type, rotary positions whose frequencies depend on the sequence length, decoders made
-    from BERT, and models spread over several devices.
+    Refused: an unknown model_type, rotary positions whose frequencies depend on the sequence length, GPT-J without
+    rotary positions, decoders made from BERT, and models spread over several devices.
     """
     config = model.config
     if config.model_type not in FAMILIES or type(model).__name__.endswith(("Classification", "QuestionAnswering")):
@@ -360,6 +361,8 @@ def network(model: Any) -> Network | None:
     if bidirectional != type(model).__name__.endswith("MaskedLM") or (bidirectional and config.is_decoder):
         return None
     if config.model_type == "gpt2" and getattr(config, "add_cross_attention", False):
+        return None
+    if config.model_type == "gptj" and config.rotary_dim is None:
         return None
     if len({(one.device, one.dtype) for one in model.parameters()}) != 1:
         return None

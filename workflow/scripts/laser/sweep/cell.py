@@ -16,14 +16,14 @@ from laser.io.files import read_json, read_parquet
 from laser.models.load import LoadedModel, load, set_threads
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.sweep import naive
+from laser.sweep import fast, naive
 from laser.tasks.definitions import definition
 from laser.tasks.example import Example
 from laser.tasks.passes import Answers
 from laser.tasks.questions import Questions, ask
 from laser.tasks.scoring import rows, score
 
-RESULT_COLUMNS = ("id", "correct", "loss", "logprob", "answer_tokens", "prediction", "answer_rank", "in_top5", "in_top10")
+ENGINES = {"fast": fast.evaluate, "naive": naive.evaluate}
 
 
 @dataclass
@@ -74,17 +74,18 @@ def open_cell(spec: dict[str, Any], model_card: Path, data_rows: Path, factors: 
         chosen, examples(wanted), loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions
     )
     if not questions.items:
-        raise UserError(f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}.")
+        raise UserError(
+            f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}."
+        )
     return Cell(spec, loaded, questions, sides, FactorStore(factors))
 
 
 def examples(frame: pd.DataFrame) -> list[Example]:
     """Return prepared rows as examples."""
+    columns = [frame[name].tolist() for name in ("id", "group", "text", "prompt", "answer", "options")]
     return [
-        Example(
-            id=row.id, group=row.group, text=row.text, prompt=row.prompt, answer=row.answer, options=tuple(row.options)
-        )
-        for row in frame.itertuples(index=False)
+        Example(id=name, group=group, text=text, prompt=prompt, answer=answer, options=tuple(options))
+        for name, group, text, prompt, answer, options in zip(*columns, strict=True)
     ]
 
 
@@ -94,8 +95,14 @@ def answers_for(
     progress: Callable[[int], None],
 ) -> Iterator[Answers]:
     """Answer the cell's questions under every edit, with the engine that the spec names."""
-    yield from naive.evaluate(
-        cell.loaded, cell.questions.requests, edits, cell.store, cell.spec["token_budget"], progress
+    engine = ENGINES[cell.spec["engine"]]
+    yield from engine(
+        cell.loaded,
+        cell.questions.requests,
+        edits,
+        cell.store,
+        token_budget=cell.spec["token_budget"],
+        progress=progress,
     )
 
 

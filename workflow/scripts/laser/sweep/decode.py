@@ -85,7 +85,8 @@ def continue_greedily(
 
     Args:
         network: the model.
-        layer, in_mlp: where the edits are.
+        layer: where the edits are.
+        in_mlp: whether they are in its MLP; else in its attention.
         edits: the stacked edits.
         batch: its trees fill the first `batch.width` slots of every row.
         lower: keys and values of the layers that the edits share, a row per tree; grows.

@@ -41,7 +41,8 @@ def edited_mlp(
 
     Args:
         block: the layer.
-        residual, states: (N, H), what the layer's attention left, shared by the edits.
+        residual: (N, H), what the layer's attention left, shared by the edits.
+        states: (N, H), the MLP's input, shared too.
         edits: of this layer's MLP; or no change.
         rows: per edit the rows of the shared states; None for all.
 
@@ -102,8 +103,10 @@ def edited_attention(
     """Run a whole layer under each edit of its attention.
 
     Args:
-        block, layer: the layer and its number.
-        cache, layout: of the stacked tokens: each edit has rows of its own.
+        block: the layer.
+        layer: its number.
+        cache: keys and values of the stacked tokens: each edit has rows of its own.
+        layout: of the stacked tokens.
         hidden: (N, H) input of the layer, shared by the edits.
         rotary: of the stacked tokens.
         edits: of this layer's attention; or no change.

@@ -179,9 +179,7 @@ def evaluate(
 def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
     """Run all batches of a job; return the answers per edit."""
     requests = job.requests
-    answers = [
-        Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations)) for _ in job.changes
-    ]
+    answers = [Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations)) for _ in job.changes]
     sequences = sequences_of(requests, job.drafts)
     if not sequences:
         return answers
@@ -255,9 +253,7 @@ def _shared(job: _Job, batch: Batch) -> _Shared:
     return _Shared(lower, entry, nodes)
 
 
-def _run_chunk(
-    job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_drafts: bool
-) -> list[_Answered]:
+def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_drafts: bool) -> list[_Answered]:
     """Run some edits, stacked, from their layer on; then decode. Return an answer per edit."""
     net, last = job.network, len(job.network.blocks) - 1
     edits = [job.changes[index] for index in chunk]
@@ -275,7 +271,8 @@ def _run_chunk(
         entry = tuple(part[chosen] for part in entry)
     block = net.blocks[job.layer]
     if job.in_mlp:
-        hidden = edited_mlp(block, *entry, edits)
+        residual, states = entry
+        hidden = edited_mlp(block, residual, states, edits)
     else:
         layout = asking if job.layer == last else whole
         hidden = edited_attention(block, job.layer, upper, layout, entry[0], rotary, edits)
@@ -298,9 +295,7 @@ def _run_chunk(
     for pair in pairs:
         prompt = batch.prompts[pair.prompt]
         generations[pair.edit].append((prompt.index, cut(tuple(pair.tokens), job.ends, prompt.new_tokens)))
-    return [
-        _Answered(list(pass_answers(batch, where, found[copy])), generations[copy]) for copy in range(len(chunk))
-    ]
+    return [_Answered(list(pass_answers(batch, where, found[copy])), generations[copy]) for copy in range(len(chunk))]
 
 
 def _opening(job: _Job, batch: Batch, rows: np.ndarray, found: Read, index: int, with_drafts: bool) -> list[int]:

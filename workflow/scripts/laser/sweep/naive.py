@@ -70,7 +70,9 @@ def padding_token(loaded: LoadedModel) -> int:
     return 0
 
 
-def pad(sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(
+    sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad sequences to one length; return (ids, mask), both (batch, length) int64, mask 1 where a token stands."""
     width = max(map(len, sequences))
     ids = torch.full((len(sequences), width), token, dtype=torch.long)
@@ -127,7 +129,8 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
     )
     output = loaded.model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
     return [
-        cut(tuple(row), ends, one.new_tokens) for row, one in zip(output[:, ids.shape[1] :].tolist(), generations, strict=True)
+        cut(tuple(row), ends, one.new_tokens)
+        for row, one in zip(output[:, ids.shape[1] :].tolist(), generations, strict=True)
     ]
 
 

@@ -73,9 +73,7 @@ class Batch:
 
 def sequences_of(requests: Requests, drafts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Return every sequence that has to be run: passes, then prompts with all of a draft but its last token."""
-    prompts = [
-        one.ids + draft[: one.new_tokens][:-1] for one, draft in zip(requests.generations, drafts, strict=True)
-    ]
+    prompts = [one.ids + draft[: one.new_tokens][:-1] for one, draft in zip(requests.generations, drafts, strict=True)]
     return [one.ids for one in requests.passes] + prompts
 
 

@@ -1,4 +1,4 @@
-"""Reading answers from the last layer's hidden states: log-probabilities, ranks and best tokens where they are wanted."""
+"""Reading answers from the last layer's hidden states: log-probabilities, ranks and best tokens, where wanted."""
 
 from __future__ import annotations
 
@@ -95,10 +95,7 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
     top_values = torch.empty(copies, tops, TOP)
     best = torch.empty(copies * count, dtype=torch.long)
     best_open = torch.empty(copies * count, dtype=torch.long)
-    if where.path_rows:
-        needs_open = np.unique([rows[0] for rows in where.path_rows])
-    else:
-        needs_open = np.zeros(0, dtype=np.int64)
+    needs_open = np.unique(np.array([rows[0] for rows in where.path_rows], dtype=np.int64))
     shift = np.arange(copies)[:, None] * count
     all_queries = (shift + where.query_rows).reshape(-1)
     all_tokens = np.tile(where.query_tokens, copies)
@@ -126,7 +123,8 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
             top = torch.topk(logprobs[rows], TOP, dim=-1)
             top_ids.view(-1, TOP)[chosen] = top.indices.cpu()
             top_values.view(-1, TOP)[chosen] = top.values.cpu()
-    arrays = [one.numpy() for one in (values, ranks, top_ids, top_values, best.view(copies, -1), best_open.view(copies, -1))]
+    per_node = (best.view(copies, -1), best_open.view(copies, -1))
+    arrays = [one.numpy() for one in (values, ranks, top_ids, top_values, *per_node)]
     return [Read(*(one[copy] for one in arrays)) for copy in range(copies)]
 
 
@@ -168,9 +166,12 @@ def pass_answers(batch: Batch, where: Wanted, found: Read) -> Iterator[tuple[int
     for (index, _, _), (query_count, top_count) in zip(batch.passes, where.counts, strict=True):
         own, best = slice(queries, queries + query_count), slice(tops, tops + top_count)
         queries, tops = own.stop, best.stop
-        yield index, PassAnswer(
-            logprobs=tuple(found.values[own].tolist()),
-            ranks=tuple(found.ranks[own].tolist()),
-            top_ids=tuple(map(tuple, found.top_ids[best].tolist())),
-            top_logprobs=tuple(map(tuple, found.top_values[best].tolist())),
+        yield (
+            index,
+            PassAnswer(
+                logprobs=tuple(found.values[own].tolist()),
+                ranks=tuple(found.ranks[own].tolist()),
+                top_ids=tuple(map(tuple, found.top_ids[best].tolist())),
+                top_logprobs=tuple(map(tuple, found.top_values[best].tolist())),
+            ),
         )

@@ -14,7 +14,9 @@ from laser.reduction.record import records
 from laser.reduction.svd import check
 
 
-def reduce_layer(spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def reduce_layer(
+    spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """Decompose the spec's matrices of one layer and return one record per rank, in the spec's order.
 
     Only the matrices themselves are read from the checkpoint; the model is never built.
@@ -31,4 +33,6 @@ def reduce_layer(spec: dict[str, Any], model_card: Path, factors: Path, say: Cal
         decomposed[matrix] = store.get(weights[matrix])
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
     checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}
-    return [records(weights, decomposed, rank, checks) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]]
+    return [
+        records(weights, decomposed, rank, checks) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]
+    ]

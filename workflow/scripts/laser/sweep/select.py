@@ -50,7 +50,11 @@ def select(
     for protocol in sorted(base["protocol"].unique()):
         rows = base[base["protocol"] == protocol]
         own = table[table["protocol"] == protocol]
-        reference = {"accuracy": 100 * float(rows["correct"].mean()), "loss": float(rows["loss"].mean()), "n": len(rows)}
+        reference = {
+            "accuracy": 100 * float(rows["correct"].mean()),
+            "loss": float(rows["loss"].mean()),
+            "n": len(rows),
+        }
         if not (own["n"] == reference["n"]).all():
             raise UserError(
                 f"protocol {protocol}: an intervention was scored on another number of validation rows than base "

@@ -67,8 +67,8 @@ def common(one: Sequence[int], other: Sequence[int]) -> int:
 def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: float = SHARE) -> list[Tree]:
     """Merge sequences into prefix trees.
 
-    Sequences are sorted; a sequence joins the tree of its neighbour while the tree stays within `limit` nodes (or within
-    its longest sequence, if that is longer) and at least `share` of the sequence is there already: in a larger
+    Sequences are sorted; a sequence joins the tree of its neighbour while the tree stays within `limit` nodes (or
+    within its longest sequence, if that is longer) and at least `share` of the sequence is there already: in a larger
     tree every token attends over more slots, which a short prefix would not pay for.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from laser.tasks.passes import Generation, Pass, Requests
 from laser.tasks.definitions import Definition
 from laser.tasks.example import Example
+from laser.tasks.passes import Generation, Pass, Requests
 from laser.tasks.tokens import continuation, encode, prompt_ids
 
 if TYPE_CHECKING:
@@ -216,5 +216,3 @@ def _masked_answer_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer:
     start = len(ids) - length
     masked = ids[:start] + (tokenizer.mask_token_id,) * length
     return Pass(masked, tuple((position, ids[position]) for position in range(start, len(ids))), (start,)), length
-
-

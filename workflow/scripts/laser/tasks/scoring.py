@@ -45,7 +45,9 @@ class Score:
     in_top10: bool
 
 
-def score(questions: Questions, answers: Answers, tokenizer: PreTrainedTokenizerBase, protocol: Protocol) -> list[Score]:
+def score(
+    questions: Questions, answers: Answers, tokenizer: PreTrainedTokenizerBase, protocol: Protocol
+) -> list[Score]:
     """Judge all questions under `protocol`, in order."""
     judge = {"options": _options, "option_masks": _options, "single_mask": _single_mask}.get(questions.style, _open)
     return [judge(questions, one, answers, tokenizer, protocol) for one in questions.items]
@@ -121,7 +123,7 @@ def _open(
         correct = contains(text, example.answer, protocol.word_boundaries)
     elif questions.style == "open_masks":
         guesses = answers.passes[question.passes[0]].top_ids
-        prediction = tokenizer.decode([ids[0] for ids in guesses])
+        prediction = str(tokenizer.decode([ids[0] for ids in guesses]))
         correct = contains(prediction, example.answer, protocol.word_boundaries)
     else:
         prediction = decode(tokenizer, (scored.top_ids[0][0],))
@@ -143,9 +145,7 @@ def _open(
     )
 
 
-def generated_text(
-    question: Question, answers: Answers, tokenizer: PreTrainedTokenizerBase, with_prompt: bool
-) -> str:
+def generated_text(question: Question, answers: Answers, tokenizer: PreTrainedTokenizerBase, with_prompt: bool) -> str:
     """Return the decoded generation, with the prompt before it or without."""
     if question.generation is None:
         raise ValueError(f"{question.example.id}: nothing was generated for this example")

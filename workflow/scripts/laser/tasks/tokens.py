@@ -15,7 +15,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, special: bool = True) 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...]) -> str:
     """Return the text of `ids`, special tokens left out, spaces as the tokens have them."""
-    return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
 def join(prompt: str, answer: str) -> str:
@@ -23,7 +23,9 @@ def join(prompt: str, answer: str) -> str:
     return prompt + answer if answer.startswith(" ") else f"{prompt} {answer}"
 
 
-def answer_length(tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...], prompt_ids: tuple[int, ...], answer: str) -> int:
+def answer_length(
+    tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...], prompt_ids: tuple[int, ...], answer: str
+) -> int:
     """Return how many trailing tokens of `ids` spell `answer`.
 
     The released rule: the shortest suffix whose decoded, stripped text equals the stripped answer. Where no suffix
@@ -44,7 +46,9 @@ def answer_length(tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...], prom
     return max(1, len(ids) - common)
 
 
-def continuation(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, special: bool = True) -> tuple[tuple[int, ...], int]:
+def continuation(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str, special: bool = True
+) -> tuple[tuple[int, ...], int]:
     """Tokenise prompt and answer as one string; return all ids and the number of trailing ids that are the answer."""
     ids = encode(tokenizer, join(prompt, answer), special)
     trailing = 0

@@ -19,8 +19,9 @@ released procedure makes its own, inside the time, as it does.
 
 How operations are counted. `torch.utils.flop_counter.FlopCounterMode` in a second, untimed run of the engine: 2*N*m*n
 for a product of (N, n) with (n, m). On the CPU it does not see inside attention (some per cent of the work), which so
-counts as nothing, as do norms, activations, softmax and sorting; gemm_share is thus on the low side. Forward tokens are rows through unedited MLP outputs, divided by the
-number of layers: what the same work would be in whole forward passes.
+counts as nothing, as do norms, activations, softmax and sorting; gemm_share is thus on the low side. Forward tokens
+are rows through unedited MLP outputs, divided by the number of layers: what the same work would be in whole forward
+passes.
 """
 
 from __future__ import annotations

@@ -25,10 +25,6 @@ set_environment(SCRIPTS)
 release_stale_lock()
 
 
-onstart:
-    note_run()
-
-
 RANKS = [rank_name(rank) for rank in PLAN.ranks]
 EACH_RANK = PLAN.study["one_job_per"] == "rank"
 
@@ -168,3 +164,26 @@ def figure_outputs(name):
         ]
         for ending in ("svg", "pdf", "csv")
     }
+
+
+def warn_of_unreachable_models():
+    """Say before any job starts which checkpoints cannot be had, and how to help; --keep-going runs the rest."""
+    from laser.models.sources import check
+
+    missing = [
+        name
+        for name in PLAN.models
+        if not Path(f"{model_folder(name)}/card.json").exists()
+    ]
+    for name in missing:
+        try:
+            check(PLAN.model(name))
+        except UserError as error:
+            logger.warning(
+                f"{error} With --keep-going everything that does not need '{name}' is made all the same."
+            )
+
+
+onstart:
+    note_run()
+    warn_of_unreachable_models()

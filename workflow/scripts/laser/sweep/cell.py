@@ -51,6 +51,7 @@ class Cell:
             "device": str(self.loaded.device),
             "dtype": self.spec["model"]["dtype"],
             "left_out": self.questions.left_out,
+            "interventions": {name: step(self, name) for name in self.spec["protocols"]},
         }
 
 
@@ -122,10 +123,15 @@ def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> p
     return frame
 
 
+def step(cell: Cell, protocol: str) -> dict[str, Any]:
+    """Return kind and settings of a protocol's low-rank step on this model; a random one with its seed."""
+    settings = interventions_kind(protocol, cell.loaded.task)
+    return settings | ({"seed": cell.spec["seed"]} if settings["kind"] == "randomised" else {})
+
+
 def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rank: float) -> Intervention:
     """Return a protocol's low-rank step at (matrix, layer, rank)."""
-    settings = interventions_kind(protocol, cell.loaded.task)
-    return Intervention(matrix=matrix, layer=layer, rank=rank, seed=cell.spec["seed"], **settings)
+    return Intervention(matrix=matrix, layer=layer, rank=rank, **step(cell, protocol))
 
 
 def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:

@@ -165,7 +165,7 @@ def continue_greedily(
 def _step(pending: Sequence[Pair]) -> _Step:
     """Find the distinct (prompt, tokens) among the pairs; a node's leader is its first pair."""
     nodes: dict[tuple[int, tuple[int, ...]], int] = {}
-    leaders = []
+    leaders: list[Pair] = []
     node_of = np.zeros(len(pending), dtype=np.int64)
     for index, pair in enumerate(pending):
         key = (pair.prompt, tuple(pair.tokens))

@@ -49,9 +49,9 @@ def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
         top_nodes += [batch.packed(row, path[position]) for position in one.top]
         counts.append((len(one.queries), len(one.top)))
     paths = []
-    for one in batch.prompts:
-        stop = len(one.path) if with_drafts else one.length
-        paths.append([batch.packed(one.row, node) for node in one.path[one.length - 1 : stop]])
+    for prompt in batch.prompts:
+        stop = len(prompt.path) if with_drafts else prompt.length
+        paths.append([batch.packed(prompt.row, node) for node in prompt.path[prompt.length - 1 : stop]])
     nodes = np.unique(np.array(query_nodes + top_nodes + [node for path in paths for node in path], dtype=np.int64))
     return Wanted(
         nodes,

@@ -127,9 +127,13 @@ def split_published(count: int) -> list[str]:
 
 
 def split_corrected(groups: Sequence[str]) -> list[str]:
-    """Return the split by groups: the first 20 % of them, in order of first appearance, are validation."""
+    """Return the split by groups: the first 20 % of them, in order of first appearance, are validation.
+
+    Of two to four groups one is: a dataset cut short for a trial still has both sides.
+    """
     order = list(dict.fromkeys(groups))
-    validation = set(order[: int(VALIDATION_SHARE * len(order))])
+    share = max(int(VALIDATION_SHARE * len(order)), min(1, len(order) - 1))
+    validation = set(order[: max(share, 0)])
     return ["validation" if group in validation else "test" for group in groups]
 
 

@@ -1,0 +1,77 @@
+"""The paper's study, cut to 8 examples per dataset and tiny random checkpoints of its three families, to Table 1."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from laser.io.files import read_parquet, read_spec
+from tests import made_up, tiny
+from tests.workflow.runner import ROOT, planned, run
+
+pytestmark = pytest.mark.xdist_group("paper")
+FAMILIES = {"roberta-base": "roberta", "gpt-j-6b": "gptj", "llama2-7b": "llama"}
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    study = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())
+    assert study["models"] == list(FAMILIES)
+    models = {name: tiny.checkpoint(folder / kind, kind) for name, kind in FAMILIES.items()}
+    study["models"] = [tiny.entry(name, models[name], kind) for name, kind in FAMILIES.items()]
+    tokenizer = {"answer_tokenizer": {"kind": "local", "path": str(models["llama2-7b"])}}
+    study["datasets"] = [
+        {
+            "name": name,
+            "sources": made_up.sources(folder, name),
+            "limit": 8,
+            "options": tokenizer if name == "hotpot" else {},
+        }
+        for name in study["datasets"]
+    ]
+    study["grid"] |= {"layers": [1], "ranks": [0.5, 0.1]}
+    study |= {"resamples": 100, "artefacts": ["table1", "table3", "table4", "verdicts"]}
+    path = folder / "paper.yaml"
+    path.write_text(yaml.safe_dump(study))
+    done = run(folder, path, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "results/paper"
+
+
+def test_table1_has_every_cell_under_both_protocols(paper):
+    table = pd.read_csv(paper / "tables/table1.csv")
+    assert len(table) == 3 * 8 * 2 * 2 * 2
+    assert table["value"].notna().all()
+    assert set(table["protocol"]) == {"published", "corrected"}
+
+
+def test_cut_datasets_are_never_compared_with_the_paper(paper):
+    table = pd.read_csv(paper / "tables/table1.csv")
+    assert set(table["verdict"]) <= {"not run"}
+    assert table["published"].notna().all()
+
+
+def test_published_uses_the_randomised_and_corrected_the_exact_step(paper):
+    for family, niter in (("gpt-j-6b", 2), ("roberta-base", 20)):
+        path = paper / f"sweep/{family}/fever/layer1/rank0.1.parquet"
+        rows = read_parquet(path)
+        assert set(rows["protocol"]) == {"published", "corrected"}
+        kinds = read_spec(path)["run"]["interventions"]
+        assert kinds["published"] == {"kind": "randomised", "niter": niter, "seed": 0}
+        assert kinds["corrected"] == {"kind": "svd"}
+
+
+def test_llama_is_reduced_in_its_gate_projection(paper):
+    matrices = {
+        name: set(read_parquet(paper / f"sweep/{name}/fever/layer1/rank0.5.parquet")["matrix"]) for name in FAMILIES
+    }
+    assert matrices["llama2-7b"] == {"u_gate", "u_out"}
+    assert matrices["roberta-base"] == matrices["gpt-j-6b"] == {"u_in", "u_out"}
+
+
+def test_the_whole_paper_is_planned_without_a_network(tmp_path):
+    jobs = planned(tmp_path, "paper", "all")
+    assert (jobs["fetch"], jobs["prepare"], jobs["reduce"]) == (3, 8, 12 + 28 + 32)
+    assert jobs["sweep"] == 8 * (12 + 28 + 32)
+    assert jobs["base"] == jobs["select"] == jobs["test"] == 24
+    assert sum(jobs.values()) < 5000

@@ -84,7 +84,10 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
 
 
 def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
-    """Resolve names against a catalogue; an entry given in the study overrides the catalogue's, key by key."""
+    """Resolve names against a catalogue; an entry given in the study overrides the catalogue's, key by key.
+
+    A model with a source of its own is another checkpoint: nothing of the catalogue's entry holds for it.
+    """
     resolved: list[dict[str, Any]] = []
     for index, item in enumerate(given):
         entry = {"name": item} if isinstance(item, str) else dict(item)
@@ -93,7 +96,7 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
             raise UserError(
                 f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ."
             )
-        known = catalogue.get(name, {})
+        known = {} if "source" in entry else catalogue.get(name, {})
         merged = copy.deepcopy(known) | entry
         if isinstance(known.get("options"), dict) and isinstance(entry.get("options"), dict):
             merged["options"] = known["options"] | entry["options"]

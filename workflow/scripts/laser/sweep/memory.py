@@ -1,8 +1,8 @@
 """Keeping freed memory for the next batch on the CPU.
 
 By default glibc gives every large block back to the system when it is freed and clears its pages anew when it is taken
-again. With activations of some megabytes, taken and freed hundreds of times a second, that costs as much as the matrix
-products (measured in docs/engine.md).
+again. With activations of some megabytes, taken and freed hundreds of times a second, that adds half to the run time
+(docs/engine.md).
 """
 
 from __future__ import annotations

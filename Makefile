@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 CORES ?= 2
 STUDY ?= quickstart
+SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help quickstart study test lint golden lock clean
+.PHONY: help env quickstart study test lint golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -22,7 +23,8 @@ quickstart:  ## environment + the quickstart study, to its report
 	@$(MAKE) --no-print-directory study STUDY=quickstart
 
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
-	@$(RUN) snakemake --cores $(CORES) --quiet rules reason progress host --config study=$(STUDY) -- all
+	@$(RUN) snakemake --cores $(CORES) --quiet rules reason progress host --config study=$(STUDY) -- all 2>&1 \
+	  | grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Assuming unrestricted|Using shell|Conda environments: ignored)'
 	@$(RUN) python workflow/scripts/show_study.py results/$(STUDY)
 
 test: $(STAMP)  ## environment + lint + all tests
@@ -38,7 +40,10 @@ lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) mypy
 
 golden: $(STAMP)  ## per-example agreement with the released code: make golden LASER_GOLDEN=folder
-	@$(RUN) python -m pytest tests/test_golden.py -q -s
+	@$(RUN) python -m pytest tests/test_golden.py -n 0 -s -o addopts=
+
+bench: $(STAMP)  ## the engine against the published method and the naive engine, this machine
+	@$(RUN) python -m benchmarks.sweep
 
 lock: $(STAMP)  ## resolve envs/requirements.in into envs/requirements.txt
 	@$(RUN) python envs/lock.py

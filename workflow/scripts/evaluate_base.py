@@ -4,7 +4,7 @@ import pandas as pd
 
 from laser.io.files import write_parquet
 from laser.io.job import Job, run_job
-from laser.sweep.cell import answers_for, open_cell, result_rows, units
+from laser.sweep.cell import answers_for, counter, open_cell, result_rows
 
 
 def main(job: Job) -> None:
@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     spec = job.spec
     job.label = f"{spec['model']['name']} {spec['dataset_name']}"
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
-    (answers,) = answers_for(cell, [()], job.progress(units(cell, 1), "requests"))
+    (answers,) = answers_for(cell, [()], counter(job, cell, 1))
     frame = pd.concat([result_rows(cell, answers, name) for name in spec["protocols"]], ignore_index=True)
     write_parquet(job.path("output"), frame, spec | {"run": cell.run_facts})
 

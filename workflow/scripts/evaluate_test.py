@@ -4,7 +4,7 @@ import pandas as pd
 
 from laser.io.files import write_parquet
 from laser.io.job import Job, run_job
-from laser.sweep.cell import answers_for, chosen_interventions, intervention, open_cell, result_rows, units
+from laser.sweep.cell import answers_for, chosen_interventions, counter, intervention, open_cell, result_rows
 
 
 def main(job: Job) -> None:
@@ -18,8 +18,8 @@ def main(job: Job) -> None:
         for name, one in chosen.items()
     }
     distinct = list(dict.fromkeys([(), *edits.values()]))
-    progress = job.progress(units(cell, len(distinct)), "requests")
-    answered = dict(zip(distinct, answers_for(cell, distinct, progress), strict=True))
+    count = counter(job, cell, len(distinct))
+    answered = dict(zip(distinct, answers_for(cell, distinct, count), strict=True))
     frames = [
         result_rows(cell, answered[edit], name, arm=arm)
         for name in spec["protocols"]

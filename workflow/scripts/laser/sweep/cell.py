@@ -13,6 +13,7 @@ from laser.config.plan import interventions_kind
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
+from laser.io.job import Job
 from laser.models.load import LoadedModel, load, set_threads
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
@@ -93,7 +94,7 @@ def examples(frame: pd.DataFrame) -> list[Example]:
 def answers_for(
     cell: Cell,
     edits: Sequence[tuple[Intervention, ...]],
-    progress: Callable[[int], None],
+    count: Callable[[int], None],
 ) -> Iterator[Answers]:
     """Answer the cell's questions under every edit, with the engine that the spec names."""
     engine = ENGINES[cell.spec["engine"]]
@@ -103,14 +104,26 @@ def answers_for(
         edits,
         cell.store,
         token_budget=cell.spec["token_budget"],
-        progress=progress,
+        progress=count,
     )
 
 
-def units(cell: Cell, edits: int) -> int:
-    """Return how many requests a run over `edits` edits answers: the total for progress."""
-    requests = cell.questions.requests
-    return edits * (len(requests.passes) + len(requests.generations))
+def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
+    """Return the progress of a run over `edits` edits, counted in examples times interventions."""
+    requests, examples = cell.questions.requests, len(cell.questions.items)
+    total = edits * examples
+    advance = job.progress(total, f"examples × {'interventions' if edits > 1 else 'model'}")
+    each = (len(requests.passes) + len(requests.generations)) / examples
+    answered = reported = 0
+
+    def count(done: int) -> None:
+        nonlocal answered, reported
+        answered += done
+        whole = int(answered / each + 1e-9)
+        advance(whole - reported)
+        reported = whole
+
+    return count
 
 
 def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from laser.io.files import write_parquet
 from laser.io.job import Job
-from laser.sweep.cell import answers_for, intervention, open_cell, result_rows, units
+from laser.sweep.cell import answers_for, counter, intervention, open_cell, result_rows
 
 
 def sweep_layer(job: Job, outputs: list[Path]) -> None:
@@ -25,8 +25,8 @@ def sweep_layer(job: Job, outputs: list[Path]) -> None:
         for protocol in spec["protocols"]
     }
     distinct = list(dict.fromkeys(wanted.values()))
-    progress = job.progress(units(cell, len(distinct)), "requests")
-    answered = dict(zip(distinct, answers_for(cell, [(one,) for one in distinct], progress), strict=True))
+    count = counter(job, cell, len(distinct))
+    answered = dict(zip(distinct, answers_for(cell, [(one,) for one in distinct], count), strict=True))
     for rank, path in zip(spec["ranks"], outputs, strict=True):
         frames = [
             result_rows(cell, answered[one], protocol, matrix=matrix, layer=spec["layer"], rank=at)

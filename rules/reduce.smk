@@ -21,7 +21,7 @@ rule reduce:
         spec=lambda wildcards: PLAN.reduce_spec(
             wildcards.model, int(wildcards.layer), rank_of(wildcards)
         ),
-        factors="<cache>/factors",
+        factors=f"{PLAN.config['cache']}/factors",
     message:
         "Decompose layer {wildcards.layer} of {wildcards.model}"
     shell:

@@ -23,7 +23,7 @@ rule report:
         runtime=20,
     params:
         spec=PLAN.artefact_spec("make_report", settings=PLAN.study, texts=PLAN.texts()),
-        benchmarks="<benchmarks>",
+        benchmarks=f"{PLAN.results}/benchmarks",
     message:
         "The study's report"
     shell:

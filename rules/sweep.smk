@@ -20,7 +20,7 @@ rule base:
         gpu=gpus,
     params:
         spec=lambda wildcards: PLAN.base_spec(wildcards.model, wildcards.dataset),
-        factors="<cache>/factors",
+        factors=f"{PLAN.config['cache']}/factors",
     message:
         "Base {wildcards.model} on {wildcards.dataset}, validation rows"
     shell:
@@ -53,7 +53,7 @@ rule sweep:
             int(wildcards.layer),
             rank_of(wildcards),
         ),
-        factors="<cache>/factors",
+        factors=f"{PLAN.config['cache']}/factors",
     message:
         "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
     shell:

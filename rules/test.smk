@@ -21,7 +21,7 @@ rule test:
         gpu=gpus,
     params:
         spec=lambda wildcards: PLAN.test_spec(wildcards.model, wildcards.dataset),
-        factors="<cache>/factors",
+        factors=f"{PLAN.config['cache']}/factors",
     message:
         "Base and LASER {wildcards.model} on {wildcards.dataset}, test rows"
     shell:

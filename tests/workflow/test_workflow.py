@@ -259,3 +259,11 @@ def test_snakemakes_own_report_and_rule_graph(finished):
     done = run(folder, study, "all", flags=("--report", str(folder / "snakemake-report.html")))
     assert done.returncode == 0, done.stdout + done.stderr
     assert (folder / "snakemake-report.html").stat().st_size > 100_000
+
+
+def test_nothing_is_written_outside_the_configured_folders(finished):
+    folder, _, _ = finished
+    assert {path.name for path in folder.iterdir()} <= {
+        *("model", "tiny.yaml", "cache", "results", ".snakemake", "snakemake-report.html")
+    }
+    assert {path.name for path in (folder / "cache").iterdir()} == {"models", "data", "factors"}

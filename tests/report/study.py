@@ -69,5 +69,5 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         figures,
         [card],
         [data],
-        [benchmark],
+        {"sweep": [benchmark]},
     )

@@ -1,5 +1,7 @@
 """The study's report: one offline folder with the page that a person reads."""
 
+from pathlib import Path
+
 from laser.io.job import Job, run_job
 from laser.report.page import write_report
 
@@ -9,7 +11,11 @@ def main(job: Job) -> None:
     made = job.paths["artefacts"]
     tables = {path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"}
     figures = {f"{path.parts[-3]}/{path.parts[-2]}/{path.stem}": path for path in made if path.suffix == ".svg"}
-    benchmarks = sorted(job.path("benchmarks").rglob("*.jsonl"))
+    root = job.path("benchmarks")
+    benchmarks: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*.jsonl")):
+        folder = path.relative_to(root).parts[0]
+        benchmarks.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
     study = job.spec["settings"]
     write_report(job.path("output").parent, study, tables, figures, job.paths["models"], job.paths["data"], benchmarks)
     job.say(f"open {job.path('output')}")

@@ -49,7 +49,7 @@ def write_report(
     figures: Mapping[str, Path],
     model_cards: Sequence[Path] = (),
     dataset_cards: Sequence[Path] = (),
-    benchmarks: Sequence[Path] = (),
+    benchmarks: Mapping[str, Sequence[Path]] | None = None,
     captions: Path = CAPTIONS,
 ) -> Path:
     """Write the report.
@@ -62,7 +62,7 @@ def write_report(
         figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
         model_cards: card.json of the models.
         dataset_cards: card.json of the datasets.
-        benchmarks: Snakemake's benchmark files (.jsonl) of the jobs.
+        benchmarks: rule to Snakemake's benchmark files (.jsonl) of its jobs.
         captions: the folder of <artefact>.rst.
 
     Returns:
@@ -91,7 +91,7 @@ def write_report(
         dataset_cards=[_card(path) for path in dataset_cards],
         settings=json.dumps(study, indent=2, sort_keys=True, ensure_ascii=False, default=str),
         versions=versions(),
-        timings=timings(benchmarks),
+        timings=timings(benchmarks or {}),
     )
     write_text(folder / "index.html", text)
     return folder / "index.html"
@@ -215,21 +215,21 @@ def versions() -> list[tuple[str, str]]:
     return found
 
 
-def timings(paths: Iterable[Path]) -> list[dict[str, Any]]:
+def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
     """Sum Snakemake's benchmark files by rule: jobs, hours in all, largest memory in MB.
 
     Raises:
         UserError: a file is no benchmark in JSON lines.
     """
     rules: dict[str, dict[str, Any]] = {}
-    for path in paths:
+    for rule, path in ((rule, path) for rule, paths in benchmarks.items() for path in paths):
         try:
             lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
             for line in lines:
-                rule = rules.setdefault(str(line["rule_name"]), {"jobs": 0, "seconds": 0.0, "memory": 0.0})
-                rule["jobs"] += 1
-                rule["seconds"] += float(line["s"])
-                rule["memory"] = max(rule["memory"], _megabytes(line.get("max_rss")))
+                sums = rules.setdefault(rule, {"jobs": 0, "seconds": 0.0, "memory": 0.0})
+                sums["jobs"] += 1
+                sums["seconds"] += float(line["s"])
+                sums["memory"] = max(sums["memory"], _megabytes(line.get("max_rss")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path}: is no Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."

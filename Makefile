@@ -36,7 +36,7 @@ lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) ruff format --check .
 	@$(RUN) snakefmt --check Snakefile rules
 	@$(RUN) snakemake --lint
-	@$(RUN) lint-imports
+	@$(RUN) PYTHONPATH=workflow/scripts lint-imports --no-cache
 	@$(RUN) mypy
 
 golden: $(STAMP)  ## per-example agreement with the released code: make golden LASER_GOLDEN=folder

@@ -41,6 +41,7 @@ import torch
 import transformers
 
 from benchmarks import published
+from laser.analysis.cost_time import large_product
 from laser.models.load import LoadedModel, load
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
@@ -99,17 +100,6 @@ def clock(tallies: list[Tally], units: int, work: Callable[[], Any]) -> Any:
         one.units += units
         one.seconds += spent
     return result
-
-
-def large_product() -> float:
-    """Return GFLOP/s of a 2048-cubed fp32 product on the threads in use: the best of five."""
-    left, right = torch.ones(2048, 2048), torch.ones(2048, 2048)
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        left @ right
-        best = min(best, time.perf_counter() - start)
-    return 2 * 2048**3 / best / 1e9
 
 
 def counted(work: Callable[[], Any]) -> tuple[float, int]:
@@ -174,7 +164,7 @@ def measure(
             2 * len(few.passes),
             lambda chosen=chosen: list(naive.evaluate(loaded, few, chosen, store, args.token_budget)),
         )
-        result.gemm.append(large_product())
+        result.gemm.append(large_product() / 1e9)
 
         def engine(edits: list[Any] = edits) -> list[Any]:
             return list(fast.evaluate(loaded, requests, edits, store, args.token_budget))

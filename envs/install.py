@@ -58,9 +58,12 @@ def main(folder: Path) -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  (this is where an older Python is told)
         say(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 quickstart")
         return 1
+    if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
+        say(f"{folder} holds files and is no virtual environment. Give another folder: make VENV=.venv quickstart")
+        return 1
     names = pinned(REQUIREMENTS)
     say(f"{len(names)} packages into {folder} (about 2 GB on disk with the CPU build of torch, more with CUDA)")
-    venv.create(folder, with_pip=True, clear=True)
+    venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     site = next((folder / "lib").glob("python*/site-packages"))
     meter = Meter(len(names), site)

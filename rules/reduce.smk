@@ -12,7 +12,7 @@ rule reduce:
         f"<benchmarks>/reduce/{{model}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.jsonl"
     conda:
         "../envs/laser.yaml"
-    threads: 1
+    threads: PLAN.config["threads"]
     resources:
         mem_mb=memory(0.5),
         runtime=minutes(60),

@@ -13,7 +13,7 @@ rule base:
         "<benchmarks>/base/{model}/{dataset}.jsonl"
     conda:
         "../envs/laser.yaml"
-    threads: 1
+    threads: PLAN.config["threads"]
     resources:
         mem_mb=memory(1),
         runtime=minutes(60),
@@ -41,7 +41,7 @@ rule sweep:
         f"<benchmarks>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.jsonl"
     conda:
         "../envs/laser.yaml"
-    threads: 1
+    threads: PLAN.config["threads"]
     resources:
         mem_mb=memory(1.5),
         runtime=minutes(240),

@@ -26,7 +26,9 @@ rule table1:
         mem_mb=3000,
         runtime=30,
     params:
-        spec=PLAN.artefact_spec("make_table1"),
+        spec=PLAN.artefact_spec(
+            "make_table1", resamples=PLAN.study["resamples"], seed=PLAN.study["seed"]
+        ),
     message:
         "Table 1: accuracy and loss of base and LASER, test rows"
     shell:

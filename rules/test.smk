@@ -14,7 +14,7 @@ rule test:
         "<benchmarks>/test/{model}/{dataset}.jsonl"
     conda:
         "../envs/laser.yaml"
-    threads: 1
+    threads: PLAN.config["threads"]
     resources:
         mem_mb=memory(1.5),
         runtime=minutes(240),

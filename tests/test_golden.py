@@ -1,10 +1,15 @@
 """Protocol `published` against per-example outputs of the released code on three tiny checkpoints."""
 
+import os
+
 import pytest
 
 from laser.reduction.factors import FactorStore
 from laser.sweep import fast, naive
 from tests import golden
+
+if "LASER_GOLDEN" in os.environ and not golden.cells():
+    pytest.fail(f"LASER_GOLDEN is {golden.FOLDER}, which has no index.csv", pytrace=False)
 
 pytestmark = pytest.mark.skipif(
     not golden.cells(), reason=f"no golden folder at {golden.FOLDER}: set LASER_GOLDEN (or LASER_SHARED) to one"

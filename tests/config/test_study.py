@@ -1,5 +1,6 @@
 """A study is checked before anything runs: one message that names file, key, value and what is allowed."""
 
+import datetime
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,27 @@ def test_configuration_from_the_command_line():
         load_config(values | {"device": "gpu"}, ROOT)
     with pytest.raises(UserError, match="unknown key 'studdy'"):
         load_config(values | {"studdy": "x"}, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"grid": GRID | {"matrices": ["u_gate", "q"]}, "models": [TINY | {"architecture": "gpt_neox"}]}, "'u_gate'"),
+        ({"models": [TINY | {"architecture": "lama"}]}, "did you mean 'llama'"),
+        ({"grid": GRID | {"ranks": [float("nan")]}}, "grid.ranks[0] is nan"),
+        ({"datasets": [{"name": "worldfacts", "options": {"x": datetime.date(2026, 1, 2)}}]}, "is 2026-01-02"),
+        ({"grid": GRID | {"ranks": [0.1234567, 0.1234568]}}, "the same to six digits"),
+        ({"models": [TINY | {"source": {"kind": "local", "path": "x", "revison": "y"}}]}, "unknown key 'revison'"),
+        ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b"}}]}, "lacks the key 'revision'"),
+        ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b", "revision": "main"}}]}, "40 hex digits"),
+        ({"datasets": [{"name": "worldfacts", "sources": [{"kind": "hubb"}]}]}, "did you mean 'hub'"),
+    ],
+)
+def test_what_would_fail_in_a_job_is_told_before(changes, expected):
+    with pytest.raises(UserError) as caught:
+        resolve(study(**changes), PATH, ROOT)
+    assert expected in str(caught.value)
+
+
+def test_layers_written_with_a_point_are_whole():
+    assert resolve(study(grid=GRID | {"layers": [1.0]}), PATH, ROOT)["grid"]["tiny"]["layers"] == [1]

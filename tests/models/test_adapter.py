@@ -5,10 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from laser.config.architectures import ARCHITECTURES
 from laser.errors import UserError
 from laser.io.files import read_json
 from laser.models.adapter import layer_count, locate, matrices, parameter_view, read_matrix
-from laser.models.architectures import ARCHITECTURES
 from tests.models import families
 
 PAIRS = [(kind, matrix) for kind in sorted(ARCHITECTURES) for matrix in matrices({"model_type": kind})]

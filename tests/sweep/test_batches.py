@@ -35,3 +35,20 @@ def test_one_sequence_that_does_not_fit_is_an_error():
 
     with pytest.raises(torch.OutOfMemoryError):
         list(run_halving([1, 2], run))
+
+
+def test_lack_of_memory_on_the_cpu_halves_too_and_other_errors_pass():
+    def run(part):
+        if len(part) > 1:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte"
+            )
+        return part
+
+    assert [part for part, _ in run_halving([1, 2], run)] == [[1], [2]]
+
+    def broken(part):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(run_halving([1, 2], broken))

@@ -60,3 +60,11 @@ def test_other_rows_than_base_are_refused():
     frame = swept(("u_in", 0, 0.5, [True, False, False], [1.0] * 3))
     with pytest.raises(UserError, match="validation rows"):
         chosen(BASE, frame)
+
+
+def test_an_intervention_that_overflows_comes_last():
+    right = [True, True, True, True]
+    frame = swept(("u_in", 0, 0.5, right, [float("inf")] * 4), ("u_in", 1, 0.5, [True, True, False, False], [1.0] * 4))
+    found = select(BASE, frame, ["u_in", "u_out"], KEPT)["corrected"]
+    assert found["chosen"]["layer"] == 1
+    assert found["candidates"][-1]["loss"] is None

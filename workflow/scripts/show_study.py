@@ -7,8 +7,8 @@ from pathlib import Path
 def main(folder: Path) -> None:
     """Print Table 1 and the paths of the report, tables and figures."""
     table = folder / "tables/table1.md"
-    print()
-    print(table.read_text(encoding="utf-8"))
+    if table.is_file():
+        print(f"\n{table.read_text(encoding='utf-8')}")
     for name, path in {"Report": "report/index.html", "Tables": "tables/", "Figures": "figures/"}.items():
         print(f"{name + ':':9}{folder / path}")
 

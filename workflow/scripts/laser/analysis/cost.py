@@ -64,7 +64,7 @@ class Asked:
         nodes: tokens that stand after prefixes are merged (docs/engine.md, prefix trees).
         read: positions at which the head is needed, before any token is decoded.
         passes, generations: how many.
-        new_tokens: length of a generation.
+        steps: tokens that are fed back while decoding (the last new token is not), all generations together.
         source: where the numbers are from, for the reader.
     """
 
@@ -75,18 +75,13 @@ class Asked:
     read: float
     passes: float
     generations: float
-    new_tokens: int
+    steps: float
     source: str = ""
-
-    @property
-    def steps(self) -> float:
-        """Tokens that are fed back while decoding: the last new token is not."""
-        return self.generations * max(0, self.new_tokens - 1)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model's cost depends on. `bytes` is the size of the stored checkpoint, `width` bytes of a weight in use."""
+    """What a model's cost depends on: `bytes` is the size of the checkpoint's files, `width` the bytes of a weight."""
 
     name: str
     hidden: int
@@ -179,7 +174,7 @@ def engine_work(
     for some, in_mlp in ((attention, False), (mlp, True)):
         if some:
             work += _half(shape, asked, layer, some, in_mlp, 1 + share * (len(some) - 1)).times(asked.examples)
-    return work + Work(host=sum(_made_on_host(shape, one) for one in edits if one is not None))
+    return work + host_work(shape, edits)
 
 
 def _half(
@@ -223,9 +218,7 @@ def _edited_mlp(shape: Shape, edits: Sequence[Intervention | None], shared: floa
     return work + Work(unedited * (shared if own is None else own) * shape.product("u_out"))
 
 
-def _edited(
-    shape: Shape, edits: Sequence[Intervention | None], matrix: str, shared: float, own: float | None
-) -> Work:
+def _edited(shape: Shape, edits: Sequence[Intervention | None], matrix: str, shared: float, own: float | None) -> Work:
     """The edited matrix itself (`laser.sweep.changes.outputs`): truncations share their factors."""
     outputs, inputs = shape.matrix(matrix)
     some = [one for one in edits if one is not None and one.matrix == matrix]
@@ -270,18 +263,18 @@ def factor_bytes(shape: Shape, matrix: str) -> int:
     return 4 * min(m, n) * (m + n + 1)
 
 
-def _made_on_host(shape: Shape, one: Intervention) -> float:
-    """torch.svd_lowrank: 2 + 2·niter products with W, a QR after each but the last, a small exact decomposition."""
-    if one.kind != "randomised":
-        return 0.0
-    m, n = shape.matrix(one.matrix)
-    kept = kept_rank(one.rank, (m, n))
-    iterations = one.niter or 0
-    reflections = (2 * iterations + 1) * 2.0 * (m + n) * kept**2
-    return (
-        (2 + 2 * iterations) * product(kept, m, n)
-        + reflections
-        + 6.0 * n * kept**2
-        + 20.0 * kept**3
-        + product(kept, m, n)
-    )
+def host_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
+    """Return the work of the randomised decompositions among some edits (torch.svd_lowrank, on the CPU).
+
+    With q kept components: 2 + 2·niter products with W, a QR after each but the last, a small exact decomposition, and
+    the product of the factors.
+    """
+    total = 0.0
+    for one in edits:
+        if one is not None and one.kind == "randomised":
+            outputs, inputs = shape.matrix(one.matrix)
+            kept = kept_rank(one.rank, (outputs, inputs))
+            reflections = (1 + 2 * one.niter) * 2.0 * (outputs + inputs) * kept**2
+            total += (3 + 2 * one.niter) * product(kept, outputs, inputs) + reflections
+            total += 6.0 * min(outputs, inputs) * kept**2 + 20.0 * kept**3
+    return Work(host=total)

@@ -70,7 +70,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
     return _stated(builder, task, family, counts, facts, characters)
 
 
-def asked_from(requests: Requests, examples: int, causal: bool, new_tokens: int = 10) -> Asked:
+def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
     """Count what requests ask, prefixes merged as the sweep engine merges them."""
     from laser.sweep.fast import TREE_LIMIT
     from laser.sweep.packing import sequences_of
@@ -98,7 +98,7 @@ def asked_from(requests: Requests, examples: int, causal: bool, new_tokens: int 
         read=read / examples,
         passes=len(passes) / examples,
         generations=len(generations) / examples,
-        new_tokens=generations[0].new_tokens if generations else new_tokens,
+        steps=sum(max(0, one.new_tokens - 1) for one in generations) / examples,
         source="rows and tokenizer",
     )
 
@@ -109,7 +109,7 @@ def read_facts(root: Path) -> dict[str, Any]:
 
 
 def _on_side(frame: pd.DataFrame, protocols: list[str], side: str) -> pd.Series:
-    return frame[[f"split_{name}" for name in protocols]].eq(side).any(axis=1)
+    return (frame[[f"split_{name}" for name in protocols]] == side).any(axis=1)
 
 
 @cache
@@ -171,7 +171,7 @@ def _stated(
             read=mean["read"],
             passes=mean["passes"],
             generations=1.0 if generates else 0.0,
-            new_tokens=definition(builder).new_tokens,
+            steps=float(definition(builder).new_tokens - 1) if generates else 0.0,
             source="stated means" if characters is None else "rows, stated tokens per character",
         )
         for side, count in counts.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -14,9 +15,9 @@ from pathlib import Path
 from laser.analysis.cost import Work
 from laser.errors import UserError
 
-GEMM_SHARE = 0.6
-"""The engine's operations per second over those of one large product: measured, docs/engine.md (0.57 and 0.66)."""
-CPU_DECOMPOSITION = 0.5
+GEMM_SHARE = 0.71
+"""The engine's operations per second over those of one large product, one thread: benchmarks.sweep, docs/cost.md."""
+CPU_DECOMPOSITION = 0.75
 """The same for LAPACK's decomposition of 1536 x 576, by `decomposition_work`: measured, docs/cost.md."""
 GPU_DECOMPOSITION = 0.01
 """Share of a GPU's fp32 peak that a decomposition reaches: assumed, not measured."""
@@ -107,21 +108,24 @@ def large_product(threads: int | None = None, seconds: float | None = None) -> f
 
     Args:
         threads: of torch; None leaves them as they are.
-        seconds: measure for so long and return the mean rate; None returns the best of five.
+        seconds: measure for so long and return the median rate per second that the processor gave to each thread, so
+            that other work on the same cores counts little; None returns the best of five by the clock on the wall.
     """
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
+
+    def now() -> float:
+        return time.perf_counter() if seconds is None else time.process_time() / torch.get_num_threads()
+
     left, right = torch.ones(2048, 2048), torch.ones(2048, 2048)
-    left @ right
-    best, began, count = float("inf"), time.perf_counter(), 0
-    while count < 5 if seconds is None else time.perf_counter() - began < seconds:
-        start = time.perf_counter()
+    times: list[float] = []
+    while len(times) < 5 or (seconds is not None and sum(times) < seconds):
+        start = now()
         left @ right
-        best, count = min(best, time.perf_counter() - start), count + 1
-    spent = best if seconds is None else (time.perf_counter() - began) / count
-    return 2 * 2048**3 / spent
+        times.append(now() - start)
+    return 2 * 2048**3 / (min(times) if seconds is None else statistics.median(times))
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,12 @@ def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
     result = []
     for stage, jobs in stages.items():
         done = [one for one in jobs if one is not None]
-        result.append(Compared(stage, len(done), len(jobs) - len(done), *(sum(column) for column in zip(*done)) if done else (0.0, 0.0, 0.0)))
+        predicted, wall, processor = (sum(one[place] for one in done) for place in range(3))
+        result.append(Compared(stage, len(done), len(jobs) - len(done), predicted, wall, processor))
     if not any(one.jobs for one in result):
-        raise UserError("--check: no job of the study has a benchmark file there. Give results/<study> of a finished run.")
+        raise UserError(
+            "--check: no job of the study has a benchmark file there. Give results/<study> of a finished run."
+        )
     return result
 
 
@@ -173,4 +180,6 @@ def _benchmark(path: Path) -> tuple[float, float] | None:
         last = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
         return float(last["s"]), float(last["cpu_time"])
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise UserError(f"{path}: is no benchmark file of Snakemake ({error!r}). Delete it and run the job again.") from error
+        raise UserError(
+            f"{path}: is no benchmark file of Snakemake ({error!r}). Delete it and run the job again."
+        ) from error

@@ -43,7 +43,7 @@ def release_stale_lock(folder: Path = Path()) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     host, pid, started = owner
-    if host != socket.gethostname() or pid == os.getpid() or _lives(pid, started):
+    if host != socket.gethostname() or pid == os.getpid() or _lives(pid, started) or _another_lives(folder):
         return False
     for mark in [path for path in (folder / UNFINISHED).rglob("*") if path.is_file()]:
         output = _marked(mark.relative_to(folder / UNFINISHED))
@@ -63,6 +63,20 @@ def _marked(mark: Path) -> Path | None:
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
     return output if not output.is_dir() else None
+
+
+def _another_lives(folder: Path) -> bool:
+    """Tell whether another Snakemake works in the folder: it may hold the lock and not have noted itself yet."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        if process.info["pid"] in own or not any("snakemake" in word for word in process.info["cmdline"] or []):
+            continue
+        try:
+            if Path(process.cwd()) == folder.resolve():
+                return True
+        except (psutil.Error, OSError):
+            continue
+    return False
 
 
 def _lives(pid: int, started: float) -> bool:

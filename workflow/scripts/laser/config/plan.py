@@ -97,10 +97,6 @@ class Plan:
         """Return all (model, dataset) pairs of the study, models first."""
         return [(model, dataset) for model in self.models for dataset in self.datasets]
 
-    def is_remote(self, model: str) -> bool:
-        """Tell whether fetching the model needs a network."""
-        return self.model(model)["source"]["kind"] != "local"
-
     # Specs, one kind per rule. `code` is the fingerprint of the rule's script.
 
     def code(self, script: str) -> str:
@@ -109,7 +105,7 @@ class Plan:
 
     def fetch_spec(self, model: str) -> str:
         """Return the spec for fetching a model."""
-        entry = {key: value for key, value in self.model(model).items() if key != "dtype"}
+        entry = {key: value for key, value in self.model(model).items() if key not in ("dtype", "mapping", "notes")}
         return canonical_json({"model": entry, "code": self.code("fetch_model")})
 
     def prepare_spec(self, dataset: str) -> str:
@@ -166,12 +162,9 @@ class Plan:
         """Return the spec for a table, a figure or the report, all made by `script`."""
         common = {
             "study": self.study["name"],
-            "title": self.study["title"],
             "models": self.models,
             "datasets": self.datasets,
             "protocols": self.study["protocols"],
-            "resamples": self.study["resamples"],
-            "seed": self.study["seed"],
             "published": self._published(),
         }
         return canonical_json(common | settings | {"code": self.code(script)})

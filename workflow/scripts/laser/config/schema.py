@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,29 @@ def check(value: Any, schema: dict[str, Any], path: Path) -> None:
     Raises:
         UserError: for the first fault found: file, dotted key, value, what is allowed.
     """
+    _only_plain_values(value, (), path)
     validator = jsonschema.Draft202012Validator(schema)
     faults = sorted(
         validator.iter_errors(value), key=lambda fault: (len(fault.absolute_path), str(fault.absolute_path))
     )
     if faults:
         raise UserError(f"{path}: {_explain(_deepest(faults[0]))}")
+
+
+def _only_plain_values(value: Any, parts: tuple[Any, ...], path: Path) -> None:
+    """Refuse what YAML can write and JSON cannot: dates, .nan, .inf, keys that are no text."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise UserError(f"{path}: {dotted(parts)} has the key {key!r}, which is not text. Put it in quotes.")
+            _only_plain_values(inner, (*parts, key), path)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _only_plain_values(inner, (*parts, place), path)
+    elif not (value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+        raise UserError(
+            f"{path}: {dotted(parts)} is {value}. Allowed: text, finite numbers, true, false, lists, mappings."
+        )
 
 
 def _deepest(fault: jsonschema.ValidationError) -> jsonschema.ValidationError:

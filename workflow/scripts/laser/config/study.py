@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from laser.config.architectures import ARCHITECTURES
 from laser.config.schema import check, read_yaml
 from laser.errors import UserError, nearest
 
@@ -78,7 +79,7 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
         check(entry | {"limit": entry["limit"] or 5}, {"$defs": schema["$defs"], "$ref": "#/$defs/dataset"}, path)
         _known_builder(entry, index, path, root)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
-    study["ranks"] = sorted({float(rank) for rank in study["grid"]["ranks"]}, reverse=True)
+    study["ranks"] = _ranks(study["grid"]["ranks"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
     return study
 
@@ -121,6 +122,19 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
         )
 
 
+def _ranks(given: list[float], path: Path) -> list[float]:
+    """Return the values of ρ, largest first; each must have a name of its own in file names."""
+    ranks = sorted({float(rank) for rank in given}, reverse=True)
+    names: dict[str, float] = {}
+    for rank in ranks:
+        if f"{rank:g}" in names:
+            raise UserError(
+                f"{path}: grid.ranks holds {names[f'{rank:g}']} and {rank}, which are the same to six digits. Keep one."
+            )
+        names[f"{rank:g}"] = rank
+    return ranks
+
+
 def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return matrices and layers for one model: the study's, with the model's own where it has any."""
     own = grid.get("models", {}).get(model["name"], {})
@@ -133,8 +147,31 @@ def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, 
                 f"{path}: grid.layers holds {layer}, but the model '{model['name']}' has {model['layers']} layers. "
                 f"Allowed: 0 to {model['layers'] - 1}, or all."
             )
-    chosen["layers"] = sorted(chosen["layers"])
+    chosen["layers"] = sorted(int(layer) for layer in chosen["layers"])
+    _known_matrices(chosen["matrices"], model, path)
     return chosen
+
+
+def _known_matrices(matrices: list[str], model: dict[str, Any], path: Path) -> None:
+    """Refuse a matrix that the model's architecture does not have, or cannot have edited alone."""
+    mapping, name = model.get("mapping"), model["architecture"]
+    if mapping is not None:
+        has, refused = sorted(set(mapping) - {"layer"}), {}
+    elif name in ARCHITECTURES:
+        has, refused = list(ARCHITECTURES[name].matrices), dict(ARCHITECTURES[name].refused)
+    else:
+        raise UserError(
+            f"{path}: the model '{model['name']}' has the architecture '{name}'{nearest(name, ARCHITECTURES)}, "
+            f"which is not known. Known: {', '.join(sorted(ARCHITECTURES))}; or give the model a 'mapping' "
+            "(config/README.md)."
+        )
+    for matrix in matrices:
+        if matrix not in has:
+            reason = f" ({refused[matrix]})" if matrix in refused else ""
+            raise UserError(
+                f"{path}: grid.matrices holds '{matrix}', which cannot be edited in the model '{model['name']}' "
+                f"({name}){reason}. Allowed: {', '.join(has)}."
+            )
 
 
 def _only_known_models(grid: dict[str, Any], names: list[str], path: Path) -> None:

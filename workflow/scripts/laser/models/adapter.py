@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laser.config.architectures import ARCHITECTURES, Architecture
 from laser.errors import UserError, nearest
 from laser.io.files import read_json
-from laser.models.architectures import ARCHITECTURES, Architecture
 
 if TYPE_CHECKING:
     import torch

@@ -34,10 +34,15 @@ def run_halving(group: list[int], run: Callable[[list[int]], Result]) -> Iterato
     try:
         yield group, run(group)
         return
-    except torch.OutOfMemoryError:
-        if len(group) == 1:
+    except RuntimeError as error:
+        if len(group) == 1 or not _out_of_memory(error):
             raise
     torch.cuda.empty_cache()
     middle = len(group) // 2
     for half in (group[:middle], group[middle:]):
         yield from run_halving(half, run)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether an error is a lack of memory; on the CPU torch raises a plain RuntimeError that says so."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -59,7 +59,7 @@ def edited_mlp(
     if whole:
         assert acted is not None
         inner = acted if beside is None else acted * beside
-    made = {matrix: _edited_outputs(states, matrix, edits, rows) for matrix in (first, "u_in")}
+    made = {matrix: _edited_outputs(states, matrix, edits, rows) for matrix in dict.fromkeys((first, "u_in"))}
     last = {} if inner is None else _edited_outputs(inner, "u_out", edits, rows)
     pieces: list[Tensor] = []
     pending: list[Tensor] = []

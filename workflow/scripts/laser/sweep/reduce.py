@@ -8,7 +8,7 @@ from typing import Any
 
 from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
-from laser.models.load import resolve_device, set_threads
+from laser.models.load import DTYPES, resolve_device, set_threads
 from laser.reduction.factors import FactorStore
 from laser.reduction.record import records
 from laser.reduction.svd import check
@@ -29,7 +29,8 @@ def reduce_layer(
     weights, decomposed = {}, {}
     for matrix in spec["matrices"]:
         location = locate(config, spec["layer"], matrix, spec["model"].get("mapping"))
-        weights[matrix] = read_matrix(folder, location).to(device)
+        # In the precision that the sweep runs in: its factors are those of the weights that are edited.
+        weights[matrix] = read_matrix(folder, location).to(device, DTYPES[spec["model"]["dtype"]]).float()
         decomposed[matrix] = store.get(weights[matrix])
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
     checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}

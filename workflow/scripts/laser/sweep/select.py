@@ -2,11 +2,13 @@
 
 Rule (arXiv 2312.13558 E.1 and the released search): highest validation accuracy, ties to the lower validation
 log-loss, further ties to the first in a fixed order: later layers first, matrices in the grid's order, smaller ρ first.
+An intervention under which the model overflows (a loss that is not finite) comes last, with the loss null.
 Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -62,7 +64,10 @@ def select(
             )
         ordered = sorted(
             own.to_dict("records"),
-            key=lambda one: (-one["accuracy"], one["loss"], -one["layer"], matrices.index(one["matrix"]), one["rank"]),
+            key=lambda one: (
+                *(not math.isfinite(one["loss"]), -one["accuracy"], one["loss"] if math.isfinite(one["loss"]) else 0),
+                *(-one["layer"], matrices.index(one["matrix"]), one["rank"]),
+            ),
         )
         best = ordered[0]
         wins = (best["accuracy"], -best["loss"]) > (reference["accuracy"], -reference["loss"])
@@ -81,4 +86,5 @@ def _identity(one: dict[str, Any], kept: dict[tuple[str, int, float], int]) -> d
 
 
 def _scores(one: dict[str, Any]) -> dict[str, Any]:
-    return {"accuracy": float(one["accuracy"]), "loss": float(one["loss"]), "n": int(one["n"])}
+    loss = float(one["loss"])
+    return {"accuracy": float(one["accuracy"]), "loss": loss if math.isfinite(loss) else None, "n": int(one["n"])}

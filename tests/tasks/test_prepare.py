@@ -140,8 +140,8 @@ def test_limit_keeps_the_first_and_marks_the_card(entry, tmp_path):
 
 
 def test_too_few_rows_to_split(entry, tmp_path):
-    with pytest.raises(UserError, match=r"5 row.s. in 2 group.s. give 0 validation .* split 'corrected'.*raise"):
-        prepare(entry | {"limit": 5}, tmp_path / "out")
+    with pytest.raises(UserError, match=r"3 row.s. in 1 group.s. give 0 validation .* split 'published'.*raise"):
+        prepare(entry | {"limit": 3}, tmp_path / "out")
     assert not (tmp_path / "out" / "card.json").exists()
 
 

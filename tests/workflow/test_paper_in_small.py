@@ -8,7 +8,6 @@ from laser.io.files import read_parquet, read_spec
 from tests import made_up, tiny
 from tests.workflow.runner import ROOT, planned, run
 
-pytestmark = pytest.mark.xdist_group("paper")
 FAMILIES = {"roberta-base": "roberta", "gpt-j-6b": "gptj", "llama2-7b": "llama"}
 
 

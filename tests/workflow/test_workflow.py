@@ -15,7 +15,6 @@ from laser.io.files import read_json, read_parquet
 from tests import tiny
 from tests.workflow.runner import ROOT, command, contents, planned, run
 
-pytestmark = pytest.mark.xdist_group("workflow")
 COLUMNS = [
     "model",
     "dataset",

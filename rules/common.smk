@@ -11,7 +11,8 @@ from snakemake.exceptions import WorkflowError
 
 from laser.config.environment import set_environment
 from laser.config.locks import note_run, release_stale_lock
-from laser.config.plan import Plan, rank_name
+from laser.config.plan import Plan
+from laser.config.study import rank_name
 from laser.errors import UserError
 
 try:

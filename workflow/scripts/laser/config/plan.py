@@ -12,17 +12,12 @@ from typing import Any
 
 from laser.config.fingerprint import code_fingerprint
 from laser.config.protocols import PROTOCOLS, randomised_iterations
-from laser.config.study import load_config, load_study
+from laser.config.study import load_config, load_study, rank_name
 from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping")
-
-
-def rank_name(rank: float) -> str:
-    """Return ρ as it stands in file names: 0.9, 0.05, 0.005."""
-    return f"{rank:g}"
 
 
 @dataclass(frozen=True)

@@ -122,16 +122,22 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
         )
 
 
+def rank_name(rank: float) -> str:
+    """Return ρ as it stands in file names: 0.9, 0.05, 0.005."""
+    return f"{rank:g}"
+
+
 def _ranks(given: list[float], path: Path) -> list[float]:
     """Return the values of ρ, largest first; each must have a name of its own in file names."""
     ranks = sorted({float(rank) for rank in given}, reverse=True)
     names: dict[str, float] = {}
     for rank in ranks:
-        if f"{rank:g}" in names:
+        name = rank_name(rank)
+        if name in names:
             raise UserError(
-                f"{path}: grid.ranks holds {names[f'{rank:g}']} and {rank}, which are the same to six digits. Keep one."
+                f"{path}: grid.ranks holds {names[name]} and {rank}, which are the same to six digits. Keep one."
             )
-        names[f"{rank:g}"] = rank
+        names[name] = rank
     return ranks
 
 

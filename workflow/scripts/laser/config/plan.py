@@ -12,7 +12,11 @@ from typing import Any
 
 from laser.config.fingerprint import code_fingerprint
 from laser.config.protocols import PROTOCOLS, randomised_iterations
+from laser.config.published import read_published
+from laser.config.runs import LABORATORY
+from laser.config.schema import read_yaml
 from laser.config.study import load_config, load_study, rank_name
+from laser.config.varied import facts
 from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
 
@@ -92,6 +96,47 @@ class Plan:
         """Return all (model, dataset) pairs of the study, models first."""
         return [(model, dataset) for model in self.models for dataset in self.datasets]
 
+    def cells_of(self, run: str) -> list[tuple[str, str]]:
+        """Return the (model, dataset) pairs of a run (`laser.config.runs.RUNS`) or of the figures; none without it."""
+        return [(model, dataset) for model, dataset in self.study.get(run, {}).get("cells", [])]
+
+    def is_trained(self, model: str) -> bool:
+        """Whether the pipeline trains the model itself."""
+        return bool(self.model(model)["source"]["kind"] == "trained")
+
+    def corpus_key(self, model: str) -> str:
+        """Return the name of the folder of a trained model's corpus; models with equal corpora share it."""
+        return f"corpus-{digest(self.model(model)['source']['corpus'], 8)}"
+
+    def corpus_of_key(self, key: str) -> str:
+        """Return a model that is trained on the corpus whose folder has this name."""
+        return next(name for name in self.models if self.is_trained(name) and self.corpus_key(name) == key)
+
+    def text_path(self, model: str) -> str:
+        """Return the text file on which a model's perplexity is measured."""
+        corpus = self.study["perplexity"]["corpus"]
+        if corpus == LABORATORY:
+            return f"{self.config['cache']}/corpora/{self.corpus_key(model)}/held_out.parquet"
+        return f"{self.config['cache']}/texts/{self.text_key()}/text.parquet"
+
+    def text_key(self) -> str:
+        """Return the name of the folder of the text for perplexity."""
+        return f"{self.study['perplexity']['corpus']}-{digest(self._text(), 8)}"
+
+    def _text(self) -> dict[str, Any]:
+        catalogue = read_yaml(self.scripts.parents[1] / "config/corpora.yaml")
+        entry: dict[str, Any] = {"name": self.study["perplexity"]["corpus"]}
+        return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
+
+    def published_choice(self, model: str, dataset: str) -> dict[str, Any] | None:
+        """Return the paper's own (matrix, layer, rank) for a cell, or None where it has none."""
+        choice = read_published().choice(model, dataset)
+        return {key: choice[key] for key in ("matrix", "layer", "rank")} if choice else None
+
+    def model_facts(self) -> dict[str, Any]:
+        """Return noise level, seed, depth and family of each model that the pipeline trains."""
+        return {entry["name"]: facts(entry) for entry in self.study["models"] if facts(entry) is not None}
+
     # Specs, one kind per rule. `code` is the fingerprint of the rule's script.
 
     def code(self, script: str) -> str:
@@ -102,6 +147,23 @@ class Plan:
         """Return the spec for fetching a model."""
         entry = {key: value for key, value in self.model(model).items() if key not in ("dtype", "mapping", "notes")}
         return canonical_json({"model": entry, "code": self.code("fetch_model")})
+
+    def corpus_spec(self, model: str) -> str:
+        """Return the spec for the corpus that a model is trained on."""
+        return canonical_json({"corpus": self.model(model)["source"]["corpus"], "code": self.code("make_corpus")})
+
+    def train_spec(self, model: str) -> str:
+        """Return the spec for training a model."""
+        entry = {key: value for key, value in self.model(model).items() if key not in ("dtype", "mapping", "notes")}
+        return canonical_json({"model": entry, "compute": self._compute(), "code": self.code("train_model")})
+
+    def text_spec(self) -> str:
+        """Return the spec for preparing the text for perplexity."""
+        return canonical_json({"text": self._text(), "code": self.code("prepare_text")})
+
+    def run_spec(self, script: str, model: str, dataset: str, **settings: Any) -> str:
+        """Return the spec of any other evaluation of a cell: the common settings, its own, and the script's code."""
+        return canonical_json(self._evaluation(model, dataset) | settings | {"code": self.code(script)})
 
     def prepare_spec(self, dataset: str) -> str:
         """Return the spec for preparing a dataset."""

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.runs import resolve_runs
 from laser.config.schema import check, read_yaml
+from laser.config.varied import expand
 from laser.errors import UserError, nearest
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
@@ -70,7 +72,8 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
     study.setdefault("artefacts", list(DEFAULT_ARTEFACTS))
     models = read_yaml(root / "config/models.yaml")
     datasets = read_yaml(root / "config/datasets.yaml")
-    study["models"] = _entries(study["models"], models, "models", MODEL_KEYS, path)
+    study["models"] = expand(_entries(study["models"], models, "models", MODEL_KEYS, path), path)
+    _only_once(study["models"], path)
     study["datasets"] = _entries(study["datasets"], datasets, "datasets", DATASET_KEYS, path)
     for index, entry in enumerate(study["datasets"]):
         entry.setdefault("sources", [])
@@ -81,7 +84,7 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["ranks"] = _ranks(study["grid"]["ranks"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
-    return study
+    return resolve_runs(study, read_yaml(root / "config/corpora.yaml"), schema, path)
 
 
 def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
@@ -93,7 +96,7 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
     for index, item in enumerate(given):
         entry = {"name": item} if isinstance(item, str) else dict(item)
         name = entry["name"]
-        if any(one["name"] == name for one in resolved):
+        if "vary" not in entry and any(one["name"] == name and "vary" not in one for one in resolved):
             raise UserError(
                 f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ."
             )
@@ -110,6 +113,14 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
             )
         resolved.append(merged)
     return resolved
+
+
+def _only_once(models: list[dict[str, Any]], path: Path) -> None:
+    """Refuse two models of one name, which `vary` can make."""
+    names = [model["name"] for model in models]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: models makes '{name}' twice (see `vary`). Every model must come once.")
 
 
 def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) -> None:

@@ -1,0 +1,98 @@
+"""What a study evaluates beside its sweep: defaults, cells, and one message for what cannot be."""
+
+import copy
+
+import pytest
+
+from laser.config.study import resolve
+from laser.errors import UserError
+from tests.config.test_study import PATH, ROOT, study
+
+TRAINED = {
+    "name": "lab",
+    "dtype": "fp32",
+    "architecture": "gptj",
+    "task": "causal",
+    "layers": 4,
+    "parameters": 1,
+    "source": {
+        "kind": "trained",
+        "family": "gptj",
+        "layers": 4,
+        "hidden": 32,
+        "intermediate": 64,
+        "heads": 2,
+        "vocabulary": 500,
+        "positions": 64,
+        "corpus": {
+            "zipf": {"exponent": 1, "least": 1, "most": 9},
+            "noise": {"level": 0.75, "frequent_share": 0.2},
+            "seed": 0,
+        },
+        "training": {"steps": 10, "batch": 4, "learning_rate": 0.001, "seed": 0},
+    },
+}
+MASKED = {
+    "name": "mask",
+    "dtype": "fp32",
+    "architecture": "roberta",
+    "layers": 2,
+    "source": {"kind": "local", "path": "x"},
+}
+
+
+def made(**changes):
+    return resolve(study(**changes), PATH, ROOT)
+
+
+def test_a_run_covers_every_cell_unless_it_names_some():
+    models = [*study()["models"], MASKED]
+    found = made(models=models, compose={"models": ["mask"]}, seeds={})
+    assert found["compose"]["cells"] == [["mask", "worldfacts"]]
+    assert found["seeds"] == {"count": 5, "cells": [["tiny", "worldfacts"], ["mask", "worldfacts"]]}
+    assert found["compose"]["ranks"] == found["ranks"]
+
+
+def test_landscape_has_the_papers_reductions_on_every_matrix_of_the_architecture():
+    grid = made(landscape={})["landscape"]
+    assert grid["grid"]["tiny"] == {"matrices": ["q", "k", "v", "o", "u_in", "u_gate", "u_out"], "layers": [0, 1]}
+    assert len(grid["ranks"]) == 15 and grid["ranks"][0] == 0.9 and grid["ranks"][-1] == 0.0025
+
+
+def test_perplexity_leaves_out_masked_models_and_those_without_a_corpus():
+    found = made(models=[*study()["models"], MASKED, TRAINED], perplexity={})
+    assert found["perplexity"]["cells"] == [["lab", "worldfacts"]]
+
+
+def test_variants_are_models_of_their_own():
+    varied = copy.deepcopy(TRAINED) | {"vary": {"noise": [0, 0.5], "seed": [3]}}
+    deeper = copy.deepcopy(TRAINED) | {"vary": {"layers": [6]}}
+    found = made(models=[varied, deeper], grid={"matrices": ["u_out"], "layers": "all", "ranks": [0.5]})
+    assert [one["name"] for one in found["models"]] == ["lab-noise0-seed3", "lab-noise0.5-seed3", "lab-layers6"]
+    assert found["models"][0]["source"]["corpus"]["noise"]["level"] == 0
+    assert found["models"][1]["source"]["training"]["seed"] == found["models"][1]["source"]["corpus"]["seed"] == 3
+    assert found["grid"]["lab-layers6"]["layers"] == list(range(6)) and "parameters" not in found["models"][2]
+    assert found["models"][2]["source"]["corpus"]["noise"]["level"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"artefacts": ["fig4"]}, "needs the key 'compose'"),
+        ({"artefacts": ["fig10"], "landscape": {"kinds": ["svd"]}}, "needs 'pruning' among landscape.kinds"),
+        ({"artefacts": ["noise"]}, "needs models that the pipeline trains"),
+        ({"compose": {"models": ["tinny"]}}, "compose.models holds 'tinny'"),
+        ({"perplexity": {}}, "at least one causal model that the pipeline trains"),
+        ({"perplexity": {"corpus": "pille"}}, "perplexity.corpus is 'pille'"),
+        ({"landscape": {"matrices": ["v"], "layers": [2]}}, "landscape.layers holds 2"),
+        ({"counts": {"worldfact": "x"}}, "counts holds 'worldfact'"),
+        ({"counts": {"worldfacts": "nowhere.csv"}}, "counts.worldfacts is 'nowhere.csv', which is no file"),
+        ({"models": [study()["models"][0] | {"vary": {"seed": [1]}}]}, "Only models that the pipeline trains"),
+        ({"models": [TRAINED | {"vary": {"seed": [1]}}, TRAINED | {"vary": {"seed": [1]}}]}, "makes 'lab-seed1' twice"),
+        ({"search": "random"}, 'search is "random"'),
+    ],
+)
+def test_one_message_says_what_cannot_be(changes, expected):
+    with pytest.raises(UserError) as raised:
+        made(**changes)
+    assert expected in str(raised.value) and "\n" not in str(raised.value)

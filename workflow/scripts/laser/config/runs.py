@@ -1,0 +1,160 @@
+"""What a study evaluates beside its sweep: which cells, with which settings, and what an artefact needs of it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from laser.config.architectures import ARCHITECTURES
+from laser.errors import UserError, nearest
+
+RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity")
+NEEDS = {
+    "compose": "compose",
+    "fig4": "compose",
+    "seeds": "seeds",
+    "prompts": "prompts",
+    "perplexity": "perplexity",
+    "fig5b": "higher_order",
+    "fig5c": "higher_order",
+    "fig10": "landscape",
+}
+LABORATORY = "laboratory"
+
+
+def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], schema: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the study with every run's defaults and cells filled in.
+
+    Args:
+        study: resolved models, datasets and grid (`laser.config.study.resolve`).
+        corpora: the catalogue config/corpora.yaml.
+        schema: config/schema/study.yaml, which holds the defaults.
+        path: the study's file, for messages.
+
+    Returns:
+        The study; each run that it names has `cells` (list of [model, dataset]) and no models or datasets any more.
+
+    Raises:
+        UserError: a run names a model or dataset that the study lacks, or an artefact lacks its run.
+    """
+    study = copy.deepcopy(study)
+    for name in (*RUNS, "figures", "gradient"):
+        if name in study:
+            for key, rule in schema["properties"][name]["properties"].items():
+                if "default" in rule:
+                    study[name].setdefault(key, copy.deepcopy(rule["default"]))
+            study[name]["cells"] = _cells(study, name, path)
+    study.setdefault("figures", {"cells": _cells(study, "figures", path)})
+    if "compose" in study:
+        study["compose"].setdefault("ranks", list(study["ranks"]))
+        study["compose"]["ranks"] = sorted({float(rank) for rank in study["compose"]["ranks"]}, reverse=True)
+    if "perplexity" in study:
+        _perplexity(study, corpora, path)
+    if "landscape" in study:
+        _landscape(study, path)
+    _counts(study, path)
+    _needs(study, path)
+    return study
+
+
+def _counts(study: dict[str, Any], path: Path) -> None:
+    study.setdefault("counts", {})
+    names = [entry["name"] for entry in study["datasets"]]
+    for name, file in study["counts"].items():
+        if name not in names:
+            raise UserError(f"{path}: counts holds '{name}', which is no dataset of the study{nearest(name, names)}.")
+        if not Path(file).is_file():
+            raise UserError(
+                f"{path}: counts.{name} is '{file}', which is no file. Give a CSV or Parquet file of training "
+                "frequencies (config/README.md says how it must look)."
+            )
+
+
+def _cells(study: dict[str, Any], run: str, path: Path) -> list[list[str]]:
+    """Return the cells of a run, models first, and check its lists of names."""
+    chosen = {}
+    for key in ("models", "datasets"):
+        known = [entry["name"] for entry in study[key]]
+        named = study.get(run, {}).pop(key, None)
+        for name in named or []:
+            if name not in known:
+                raise UserError(
+                    f"{path}: {run}.{key} holds '{name}', which the study does not have{nearest(name, known)}. "
+                    f"It has: {', '.join(known)}."
+                )
+        chosen[key] = [name for name in known if named is None or name in named]
+    return [[model, dataset] for model in chosen["models"] for dataset in chosen["datasets"]]
+
+
+def _model(study: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(entry for entry in study["models"] if entry["name"] == name)
+
+
+def is_masked(entry: dict[str, Any]) -> bool:
+    """Whether a model's entry is a masked language model, by its task or, without one, its architecture."""
+    task = entry.get("task")
+    return bool(task == "masked" if task else entry["architecture"] in ("bert", "roberta", "xlm-roberta", "distilbert"))
+
+
+def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> None:
+    """Leave out masked models, which have no perplexity, and models without a corpus where it is to be their own."""
+    corpus = study["perplexity"]["corpus"]
+    if corpus != LABORATORY and corpus not in corpora:
+        known = [LABORATORY, *corpora]
+        raise UserError(
+            f"{path}: perplexity.corpus is '{corpus}'{nearest(corpus, known)}. "
+            f"Allowed: {LABORATORY}, or a name in config/corpora.yaml: {', '.join(corpora)}."
+        )
+    able = {
+        entry["name"]
+        for entry in study["models"]
+        if not is_masked(entry) and (corpus != LABORATORY or entry["source"]["kind"] == "trained")
+    }
+    study["perplexity"]["cells"] = [cell for cell in study["perplexity"]["cells"] if cell[0] in able]
+    if not study["perplexity"]["cells"]:
+        own = "that the pipeline trains " if corpus == LABORATORY else ""
+        raise UserError(f"{path}: perplexity needs at least one causal model {own}among its models; there is none.")
+
+
+def _landscape(study: dict[str, Any], path: Path) -> None:
+    """Give every model of the landscape its matrices and layers."""
+    run = study["landscape"]
+    wanted, layers = run.pop("matrices", None), run.pop("layers", "all")
+    run["grid"] = {}
+    for name in dict.fromkeys(model for model, _ in run["cells"]):
+        entry = _model(study, name)
+        has = sorted(set(entry["mapping"]) - {"layer"}) if "mapping" in entry else _matrices(entry)
+        for matrix in wanted or []:
+            if matrix not in has:
+                raise UserError(
+                    f"{path}: landscape.matrices holds '{matrix}', which cannot be edited in the model '{name}' "
+                    f"({entry['architecture']}). Allowed: {', '.join(has)}."
+                )
+        every = list(range(entry["layers"]))
+        chosen = every if layers == "all" else sorted(layers)
+        if not set(chosen) <= set(every):
+            raise UserError(
+                f"{path}: landscape.layers holds {max(chosen)}, but the model '{name}' has {entry['layers']} layers."
+            )
+        run["grid"][name] = {"matrices": wanted or has, "layers": chosen}
+    run["ranks"] = [round(1 - reduction / 100, 9) for reduction in sorted(run.pop("reductions"))]
+
+
+def _matrices(entry: dict[str, Any]) -> list[str]:
+    return list(ARCHITECTURES[entry["architecture"]].matrices)
+
+
+def _needs(study: dict[str, Any], path: Path) -> None:
+    """Refuse an artefact whose evaluations the study does not name."""
+    for artefact in study["artefacts"]:
+        run = NEEDS.get(artefact)
+        if run is not None and run not in study:
+            raise UserError(
+                f"{path}: artefacts holds '{artefact}', which needs the key '{run}' (config/README.md). "
+                f"Add `{run}: {{}}` for its defaults, or leave the artefact out."
+            )
+    if "fig10" in study["artefacts"] and "pruning" not in study["landscape"]["kinds"]:
+        raise UserError(f"{path}: artefacts holds 'fig10', which needs 'pruning' among landscape.kinds.")
+    if "noise" in study["artefacts"] and not any(one["source"]["kind"] == "trained" for one in study["models"]):
+        raise UserError(f"{path}: artefacts holds 'noise', which needs models that the pipeline trains; there is none.")

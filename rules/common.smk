@@ -1,5 +1,6 @@
 # Input functions and names that the other files share. No rules, no heavy imports: this is read twice per cluster job.
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from snakemake.exceptions import WorkflowError
 from laser.config.environment import set_environment
 from laser.config.locks import note_run, release_stale_lock
 from laser.config.plan import Plan
+from laser.config.resources import check_gpus, fetch_memory_mb, resource_functions
 from laser.config.study import rank_name
 from laser.errors import UserError
 
 try:
     PLAN = Plan.load(config, ROOT)
+    check_gpus(PLAN)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -37,6 +40,7 @@ wildcard_constraints:
     rank=r"[0-9.e-]+",
     model_key="|".join(re.escape(PLAN.model_key(name)) for name in PLAN.models),
     data_key="|".join(re.escape(PLAN.data_key(name)) for name in PLAN.datasets),
+    text_key=r"[A-Za-z0-9_.-]+",
 
 
 def per_rank(pattern):
@@ -90,6 +94,106 @@ def cell_files(pattern):
     ]
 
 
+def braces(values):
+    """Bash's shorthand for several words: a command line that names thousands of files would be too long."""
+    words = [str(value) for value in values]
+    return words[0] if len(words) == 1 else "{" + ",".join(words) + "}"
+
+
+def by_model(pattern, cells, layers):
+    """The pattern for the shell, a word per model with its datasets, layers and ranks in braces; not to be quoted."""
+    words = []
+    for model in dict.fromkeys(model for model, _ in cells):
+        datasets = braces(name for one, name in cells if one == model)
+        words.append(
+            pattern.format(
+                results=shlex.quote(PLAN.results),
+                model=model,
+                dataset=datasets,
+                layer=braces(layers(model)),
+                rank=braces(RANKS),
+            )
+        )
+    return " ".join(words)
+
+
+def sweep_words(cells):
+    """All sweep files of some cells, as words for the shell."""
+    return by_model(
+        "{results}/sweep/{model}/{dataset}/layer{layer}/rank{rank}.parquet",
+        cells,
+        PLAN.layers,
+    )
+
+
+def landscape_words(cells):
+    """All landscape files of some cells, as words for the shell."""
+    return by_model(
+        "{results}/landscape/{model}/{dataset}/layer{layer}.parquet",
+        cells,
+        lambda model: PLAN.study["landscape"]["grid"][model]["layers"],
+    )
+
+
+def reduction_words(models):
+    """All reduction records of some models, as words for the shell."""
+    return by_model(
+        "{results}/reductions/{model}/layer{layer}/rank{rank}.json",
+        [(model, "") for model in models],
+        PLAN.layers,
+    )
+
+
+def landscape_files(model, dataset):
+    return expand(
+        "<results>/landscape/{model}/{dataset}/layer{layer}.parquet",
+        model=model,
+        dataset=dataset,
+        layer=PLAN.study["landscape"]["grid"][model]["layers"],
+    )
+
+
+def landscape_spec(wildcards):
+    """The spec of one layer of the landscape: the run's own matrices and reductions."""
+    run = PLAN.study["landscape"]
+    return PLAN.run_spec(
+        "sweep_landscape",
+        wildcards.model,
+        wildcards.dataset,
+        layer=int(wildcards.layer),
+        kinds=run["kinds"],
+        matrices=run["grid"][wildcards.model]["matrices"],
+        ranks=run["ranks"],
+        rows=run.get("rows"),
+    )
+
+
+def choice_inputs(wildcards):
+    """What the cheap search rests on, where the study compares it with the exhaustive one."""
+    if "search" not in PLAN.study["artefacts"]:
+        return {}
+    return {
+        "gradients": f"<results>/gradients/{wildcards.model}/{wildcards.dataset}.json",
+        "sweep": sweep_files(wildcards.model, wildcards.dataset),
+    }
+
+
+def choice_cells():
+    """The cells for which another choice than the selected one is tested: the paper's, or the cheap search's."""
+    every = "search" in PLAN.study["artefacts"]
+    return [
+        cell
+        for cell in PLAN.cells()
+        if every
+        or ("table3" in PLAN.study["artefacts"] and PLAN.published_choice(*cell))
+    ]
+
+
+def files_of(pattern, cells):
+    """The pattern's file for each of the (model, dataset) pairs."""
+    return [pattern.format(model=model, dataset=dataset) for model, dataset in cells]
+
+
 def run_files(wildcards):
     """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
     made = [path for model in PLAN.models for path in reduction_files(model)]
@@ -104,19 +208,9 @@ def run_files(wildcards):
     return made
 
 
-def memory(copies):
-    """Memory in MB for a job that holds the model `copies` times; more at every further attempt."""
-    return lambda wildcards, attempt: attempt * PLAN.memory_mb(wildcards.model, copies)
-
-
-def minutes(first):
-    """Run time in minutes; more at every further attempt."""
-    return lambda wildcards, attempt: attempt * first
-
-
-def gpus(wildcards):
-    """One GPU unless the configuration asks for the CPU."""
-    return 0 if PLAN.config["device"] == "cpu" else 1
+def needs(stage):
+    """Memory, GPU and run time of a rule's jobs, from the model's size and the work; more at every further attempt."""
+    return resource_functions(PLAN, stage)
 
 
 def artefact_files(wildcards):

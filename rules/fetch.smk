@@ -15,8 +15,8 @@ rule fetch:
     conda:
         "../envs/laser.yaml"
     resources:
-        mem_mb=lambda wildcards: PLAN.memory_mb(
-            PLAN.model_of_key(wildcards.model_key), 2
+        mem_mb=lambda wildcards: fetch_memory_mb(
+            PLAN.model(PLAN.model_of_key(wildcards.model_key))
         ),
         runtime=240,
     params:

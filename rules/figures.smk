@@ -25,9 +25,10 @@ rule fig2:
         mem_mb=3000,
         runtime=30,
     params:
-        spec=PLAN.artefact_spec("make_fig2"),
+        spec=lambda wildcards: PLAN.artefact_spec("make_fig2"),
+        sweep=lambda wildcards: sweep_words(PLAN.cells()),
     message:
         "Figure 2: validation loss by layer, matrix and reduction"
     shell:
-        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_fig2.py --spec {params.spec:q} --base {input.base:q} --sweep {input.sweep:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_fig2.py --spec {params.spec:q} --base {input.base:q} --sweep {params.sweep}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --csv {output.csv:q} --log {log:q}"

@@ -14,9 +14,7 @@ rule reduce:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
     resources:
-        mem_mb=memory(0.5),
-        runtime=minutes(60),
-        gpu=gpus,
+        **needs("reduce"),
     params:
         spec=lambda wildcards: PLAN.reduce_spec(
             wildcards.model, int(wildcards.layer), rank_of(wildcards)

@@ -22,7 +22,9 @@ rule report:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=PLAN.artefact_spec("make_report", settings=PLAN.study, texts=PLAN.texts()),
+        spec=lambda wildcards: PLAN.artefact_spec(
+            "make_report", settings=PLAN.study, texts=PLAN.texts()
+        ),
         benchmarks=f"{PLAN.results}/benchmarks",
     message:
         "The study's report"

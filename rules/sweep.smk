@@ -15,9 +15,7 @@ rule base:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
     resources:
-        mem_mb=memory(1),
-        runtime=minutes(60),
-        gpu=gpus,
+        **needs("base"),
     params:
         spec=lambda wildcards: PLAN.base_spec(wildcards.model, wildcards.dataset),
         factors=f"{PLAN.config['cache']}/factors",
@@ -43,9 +41,7 @@ rule sweep:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
     resources:
-        mem_mb=memory(1.5),
-        runtime=minutes(240),
-        gpu=gpus,
+        **needs("sweep"),
     params:
         spec=lambda wildcards: PLAN.sweep_spec(
             wildcards.model,

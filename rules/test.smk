@@ -16,9 +16,7 @@ rule test:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
     resources:
-        mem_mb=memory(1.5),
-        runtime=minutes(240),
-        gpu=gpus,
+        **needs("test"),
     params:
         spec=lambda wildcards: PLAN.test_spec(wildcards.model, wildcards.dataset),
         factors=f"{PLAN.config['cache']}/factors",

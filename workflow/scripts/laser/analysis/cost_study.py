@@ -20,7 +20,8 @@ from laser.analysis.cost import (
 )
 from laser.analysis.cost_inputs import asked, model_shape
 from laser.analysis.cost_time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
-from laser.config.plan import Plan, interventions_kind
+from laser.config.plan import Plan
+from laser.config.protocols import interventions_kind
 from laser.config.study import rank_name
 from laser.reduction.interventions import Intervention
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.fingerprint import code_fingerprint
-from laser.config.protocols import PROTOCOLS, randomised_iterations
 from laser.config.published import read_published
 from laser.config.runs import LABORATORY
 from laser.config.schema import read_yaml
@@ -263,23 +262,9 @@ class Plan:
             return self.ranks
         return [value for value in self.ranks if rank_name(value) == rank]
 
-    # Resources, from the model's size in its entry.
-
-    def memory_mb(self, model: str, copies: float = 1.0) -> int:
-        """Return the memory, in MB, that a job with `copies` of the model in its dtype needs, buffers included."""
-        entry = self.model(model)
-        size = entry.get("parameters", 200_000_000) * BYTES[entry["dtype"]]
-        return int(1500 + 1.3 * copies * size / 1e6)
-
 
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for entry in entries:
         if entry["name"] == name:
             return entry
     raise UserError(f"'{name}' is not in the study. It has: {', '.join(one['name'] for one in entries)}.")
-
-
-def interventions_kind(protocol: str, task: str) -> dict[str, Any]:
-    """Return kind and settings of a protocol's low-rank step for a causal or masked model."""
-    kind = PROTOCOLS[protocol].low_rank
-    return {"kind": kind, "niter": randomised_iterations(task)} if kind == "randomised" else {"kind": kind}

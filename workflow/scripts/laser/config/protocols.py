@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,9 @@ PROTOCOLS = {
 def randomised_iterations(task: str) -> int:
     """Return the power iterations of the released randomised SVD: 2 for decoders, 20 for masked models."""
     return 20 if task == "masked" else 2
+
+
+def interventions_kind(protocol: str, task: str) -> dict[str, Any]:
+    """Return kind and settings of a protocol's low-rank step for a causal or masked model."""
+    kind = PROTOCOLS[protocol].low_rank
+    return {"kind": kind, "niter": randomised_iterations(task)} if kind == "randomised" else {"kind": kind}

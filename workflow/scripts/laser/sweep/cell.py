@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from laser.config.plan import interventions_kind
-from laser.config.protocols import PROTOCOLS
+from laser.config.protocols import PROTOCOLS, interventions_kind
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.io.job import Job
@@ -56,7 +55,14 @@ class Cell:
         }
 
 
-def open_cell(spec: dict[str, Any], model_card: Path, data_rows: Path, factors: Path, side: str) -> Cell:
+def open_cell(
+    spec: dict[str, Any],
+    model_card: Path,
+    data_rows: Path,
+    factors: Path,
+    side: str,
+    only: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
+) -> Cell:
     """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
 
     Args:
@@ -65,21 +71,25 @@ def open_cell(spec: dict[str, Any], model_card: Path, data_rows: Path, factors: 
         data_rows: the prepared rows.parquet.
         factors: folder of the factor store.
         side: which side of the split is evaluated; no other row is ever given to the model.
+        only: which of that side's rows are asked; all of them if it is not given.
     """
     set_threads(spec["compute"]["threads"])
     loaded = load(model_card.parent, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
-    wanted = frame[frame["id"].isin(set().union(*sides.values()))]
-    chosen = definition(spec["builder"])
-    questions = ask(
-        chosen, examples(wanted), loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions
-    )
+    wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
+    questions = asked(spec, loaded, examples(wanted))
     if not questions.items:
         raise UserError(
             f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}."
         )
     return Cell(spec, loaded, questions, sides, FactorStore(factors))
+
+
+def asked(spec: dict[str, Any], loaded: LoadedModel, items: Sequence[Example]) -> Questions:
+    """Return the questions that the spec's dataset makes of examples for this model."""
+    family = loaded.config["model_type"]
+    return ask(definition(spec["builder"]), items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
 
 
 def examples(frame: pd.DataFrame) -> list[Example]:

@@ -21,6 +21,7 @@ pathvars:
 
 
 include: "rules/fetch.smk"
+include: "rules/train.smk"
 include: "rules/prepare.smk"
 include: "rules/reduce.smk"
 include: "rules/sweep.smk"
@@ -30,6 +31,7 @@ include: "rules/runs.smk"
 include: "rules/tables.smk"
 include: "rules/beyond.smk"
 include: "rules/figures.smk"
+include: "rules/export.smk"
 include: "rules/report.smk"
 
 

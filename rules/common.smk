@@ -2,8 +2,10 @@
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 
+STARTED = time.time()
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -14,6 +16,7 @@ from laser.config.environment import set_environment
 from laser.config.locks import note_run, release_stale_lock
 from laser.config.plan import Plan
 from laser.config.resources import check_gpus, fetch_memory_mb, resource_functions
+from laser.config.slurm_jobs import cancel_left_over, tell_failures
 from laser.config.study import rank_name
 from laser.errors import UserError
 
@@ -23,10 +26,12 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-set_environment(SCRIPTS)
+set_environment(SCRIPTS, PLAN.config.get("node_local", ""))
 
-# A run that was killed leaves its lock and marks of unfinished outputs: the next run simply goes on.
-release_stale_lock()
+# A run that was killed leaves its lock, its jobs in SLURM and marks of unfinished outputs: the next run simply goes on.
+# A job on a node reads this file too, and leaves its run's lock alone; a dry run changes nothing.
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    release_stale_lock(say=logger.warning)
 
 
 RANKS = [rank_name(rank) for rank in PLAN.ranks]
@@ -38,7 +43,19 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, PLAN.datasets)),
     layer=r"\d+",
     rank=r"[0-9.e-]+",
-    model_key="|".join(re.escape(PLAN.model_key(name)) for name in PLAN.models),
+    model_key="|".join(
+        re.escape(PLAN.model_key(name))
+        for name in PLAN.models
+        if not PLAN.is_trained(name)
+    )
+    or "none",
+    trained_key="|".join(
+        re.escape(PLAN.model_key(name))
+        for name in PLAN.models
+        if PLAN.is_trained(name)
+    )
+    or "none",
+    corpus_key=r"corpus-[0-9a-f]{8}",
     data_key="|".join(re.escape(PLAN.data_key(name)) for name in PLAN.datasets),
     text_key=r"[A-Za-z0-9_.-]+",
 
@@ -168,6 +185,15 @@ def landscape_spec(wildcards):
     )
 
 
+def sweep_inputs(wildcards):
+    """Under `search: gradient` a sweep evaluates only what the gradients point to."""
+    if PLAN.study["search"] != "gradient":
+        return {}
+    return {
+        "gradients": f"<results>/gradients/{wildcards.model}/{wildcards.dataset}.json"
+    }
+
+
 def choice_inputs(wildcards):
     """What the cheap search rests on, where the study compares it with the exhaustive one."""
     if "search" not in PLAN.study["artefacts"]:
@@ -178,15 +204,9 @@ def choice_inputs(wildcards):
     }
 
 
-def choice_cells():
-    """The cells for which another choice than the selected one is tested: the paper's, or the cheap search's."""
-    every = "search" in PLAN.study["artefacts"]
-    return [
-        cell
-        for cell in PLAN.cells()
-        if every
-        or ("table3" in PLAN.study["artefacts"] and PLAN.published_choice(*cell))
-    ]
+def published_cells():
+    """The cells for which the paper's Table 3 has a choice of its own."""
+    return [cell for cell in PLAN.cells() if PLAN.published_choice(*cell)]
 
 
 def files_of(pattern, cells):
@@ -205,7 +225,23 @@ def run_files(wildcards):
         "test/{model}/{dataset}.parquet",
     ):
         made += cell_files(f"<results>/{pattern}")
+    for cell in PLAN.cells_of("landscape"):
+        made += landscape_files(*cell)
+    for run, endings in RUN_FILES.items():
+        for ending in endings:
+            made += files_of(
+                f"<results>/{run}/{{model}}/{{dataset}}.{ending}", PLAN.cells_of(run)
+            )
     return made
+
+
+RUN_FILES = {
+    "compose": ("json", "parquet"),
+    "seeds": ("parquet",),
+    "prompts": ("parquet",),
+    "higher_order": ("parquet",),
+    "perplexity": ("parquet",),
+}
 
 
 def needs(stage):
@@ -237,28 +273,119 @@ def table_outputs(name):
     }
 
 
-def figure_outputs(name):
-    """SVG, PDF and CSV of one figure for every (model, dataset, protocol)."""
-    cells = [
-        (model, dataset, protocol)
-        for model, dataset in PLAN.cells()
-        for protocol in PLAN.study["protocols"]
-    ]
+def figure_outputs(name, pictures):
+    """SVG, PDF and CSV of one figure; a picture is its path below the figure's folder and its labels in the report."""
     return {
         ending: [
             reported(
-                f"<results>/figures/{name}/{model}/{dataset}-{protocol}.{ending}",
+                f"<results>/figures/{name}/{path}.{ending}",
                 name,
                 "Figures",
-                model=model,
-                dataset=dataset,
-                protocol=protocol,
+                **labels,
                 format=ending,
             )
-            for model, dataset, protocol in cells
+            for path, labels in pictures
         ]
         for ending in ("svg", "pdf", "csv")
     }
+
+
+def per_cell(cells):
+    """A picture per (model, dataset, protocol)."""
+    return [
+        (
+            f"{model}/{dataset}-{protocol}",
+            {"model": model, "dataset": dataset, "protocol": protocol},
+        )
+        for model, dataset in cells
+        for protocol in PLAN.study["protocols"]
+    ]
+
+
+def per_model(cells):
+    """A picture per model."""
+    names = dict.fromkeys(model for model, _ in cells)
+    return [(f"{model}/all", {"model": model}) for model in names]
+
+
+def per_model_and_protocol(cells):
+    """A picture per model and protocol."""
+    return [
+        (f"{model}/{protocol}", {"model": model, "protocol": protocol})
+        for model in dict.fromkeys(model for model, _ in cells)
+        for protocol in PLAN.study["protocols"]
+    ]
+
+
+def per_dataset(cells):
+    """A picture per dataset and protocol."""
+    return [
+        (f"{dataset}/{protocol}", {"dataset": dataset, "protocol": protocol})
+        for dataset in dict.fromkeys(dataset for _, dataset in cells)
+        for protocol in PLAN.study["protocols"]
+    ]
+
+
+DRAWN = PLAN.cells_of("figures")
+
+
+def landscape_drawn():
+    """The drawn cells that have a landscape."""
+    return [cell for cell in DRAWN if cell in PLAN.cells_of("landscape")]
+
+
+def svd_landscape():
+    """The drawn cells whose Figure 2 comes from their landscape; the others' comes from the sweep."""
+    wanted = "svd" in PLAN.study.get("landscape", {}).get("kinds", [])
+    return landscape_drawn() if wanted else []
+
+
+def drawn_of(run):
+    """The cells of a run; its pictures are drawn for all of them."""
+    return PLAN.cells_of(run)
+
+
+def counts(cells):
+    """Files of training frequencies: <model>=<its corpus's facts>, and <dataset>=<the user's file>."""
+    files = {
+        model: f"{PLAN.config['cache']}/corpora/{PLAN.corpus_key(model)}/facts.parquet"
+        for model, _ in cells
+        if PLAN.is_trained(model)
+    }
+    return files | PLAN.study["counts"]
+
+
+def counts_words(cells):
+    return " ".join(
+        shlex.quote(f"{name}={path}") for name, path in counts(cells).items()
+    )
+
+
+def models_of(cells):
+    return list(dict.fromkeys(model for model, _ in cells))
+
+
+def data_of(cells):
+    """The prepared rows of the cells' datasets."""
+    names = dict.fromkeys(dataset for _, dataset in cells)
+    return [f"{data_folder(name)}/rows.parquet" for name in names]
+
+
+def sweeps_of(cells):
+    return [path for model, dataset in cells for path in sweep_files(model, dataset)]
+
+
+def landscapes_of(cells):
+    return [
+        path for model, dataset in cells for path in landscape_files(model, dataset)
+    ]
+
+
+def figure_spec(script, cells, **settings):
+    """The spec of a figure: which cells it draws, in order."""
+    shown = {"cells": [list(cell) for cell in cells]}
+    common = {"seed": PLAN.study["seed"], "resamples": PLAN.study["resamples"]}
+    return PLAN.artefact_spec(script, **shown, **common, **settings)
 
 
 def warn_of_unreachable_models():
@@ -279,6 +406,32 @@ def warn_of_unreachable_models():
             )
 
 
+def cancel_jobs_left_over():
+    """End what a dead run of another host has in SLURM for our outputs; its lock was taken off by hand (--unlock)."""
+    ids = {
+        one
+        for job in workflow.dag.needrun_jobs()
+        for one in workflow.persistence.external_jobids(job)
+    }
+    cancel_left_over(ids, Path(), logger.warning)
+
+
+def tell_of_failed_slurm_jobs():
+    """Say at the end which jobs failed in SLURM, and why; those too that a retry made good."""
+    logs = getattr(workflow.executor_settings, "logdir", None)
+    if logs:
+        tell_failures(Path(logs), STARTED, logger.warning)
+
+
 onstart:
     note_run()
+    cancel_jobs_left_over()
     warn_of_unreachable_models()
+
+
+onsuccess:
+    tell_of_failed_slurm_jobs()
+
+
+onerror:
+    tell_of_failed_slurm_jobs()

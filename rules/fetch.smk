@@ -1,5 +1,7 @@
 # Checkpoints into the cache: pinned, checked, safetensors.
 
+# update: Snakemake does not delete them before it makes them again, as another run may be reading them.
+
 
 localrules:
     fetch,
@@ -7,7 +9,7 @@ localrules:
 
 rule fetch:
     output:
-        card="<cache>/models/{model_key}/card.json",
+        card=update("<cache>/models/{model_key}/card.json"),
     log:
         "<logs>/fetch/{model_key}.log",
     benchmark:

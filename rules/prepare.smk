@@ -1,5 +1,7 @@
 # Datasets into prepared rows, with a card that says where they came from and what is in them.
 
+# update: Snakemake does not delete them before it makes them again, as another run may be reading them.
+
 
 localrules:
     prepare,
@@ -7,8 +9,8 @@ localrules:
 
 rule prepare:
     output:
-        rows="<cache>/data/{data_key}/rows.parquet",
-        card="<cache>/data/{data_key}/card.json",
+        rows=update("<cache>/data/{data_key}/rows.parquet"),
+        card=update("<cache>/data/{data_key}/card.json"),
     log:
         "<logs>/prepare/{data_key}.log",
     benchmark:

@@ -148,7 +148,7 @@ rule choices:
             wildcards.model,
             wildcards.dataset,
             published_choice=PLAN.published_choice(wildcards.model, wildcards.dataset),
-            gradient=PLAN.study["gradient"] | {"cells": []},
+            gradient={"keep": PLAN.study["gradient"]["keep"]},
         ),
         factors=f"{PLAN.config['cache']}/factors",
         gradients=lambda wildcards, input: input.get("gradients", []),

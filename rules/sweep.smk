@@ -28,6 +28,7 @@ rule base:
 
 rule sweep:
     input:
+        unpack(sweep_inputs),
         model=model_card,
         rows=data_rows,
         reductions=per_rank("<results>/reductions/{model}/layer{layer}/rank{rank}.json"),
@@ -50,8 +51,9 @@ rule sweep:
             rank_of(wildcards),
         ),
         factors=f"{PLAN.config['cache']}/factors",
+        gradients=lambda wildcards, input: input.get("gradients", []),
     message:
         "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
     shell:
         "python ${{LASER_SCRIPTS:-workflow/scripts}}/sweep_layer.py --spec {params.spec:q} --model {input.model:q} --rows {input.rows:q}"
-        " --factors {params.factors:q} --output {output:q} --log {log:q}"
+        " --factors {params.factors:q} --gradients {params.gradients:q} --output {output:q} --log {log:q}"

@@ -12,4 +12,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("model", "rows", "factors", "output"))
+    run_job(main, __doc__, files=("model", "rows", "factors", "output"), optional=("gradients",))

@@ -6,13 +6,26 @@ import os
 import sys
 from pathlib import Path
 
+NODE_LOCAL = "LASER_NODE_LOCAL"
 
-def set_environment(scripts: Path) -> None:
+
+def set_environment(scripts: Path, node_local: str = "") -> None:
     """Let the rules' commands find Python and the scripts.
 
     Jobs run in Snakemake's own environment even if it was not activated (a --software-deployment-method still goes
     first). Commands name workflow/scripts/…, as a reader would paste them; under --directory that is somewhere else,
-    and LASER_SCRIPTS says where.
+    and LASER_SCRIPTS says where. Matplotlib keeps its list of fonts in .snakemake, not in the home folder.
+
+    Args:
+        scripts: the folder of the rule scripts.
+        node_local: config key of that name. It goes to the scripts by LASER_NODE_LOCAL and not by their specs, because
+            it shapes no result. Its variables are expanded on the node, where Snakemake reads this again; those named
+            SLURM_… are gone in the innermost of the processes that Snakemake starts there, so that what an outer one
+            has expanded is kept.
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["LASER_SCRIPTS"] = os.path.relpath(scripts)
+    os.environ.setdefault("MPLCONFIGDIR", os.path.abspath(".snakemake/matplotlib"))
+    expanded = os.path.expanduser(os.path.expandvars(node_local))
+    if "$" not in expanded or "$" in os.environ.get(NODE_LOCAL, "$"):
+        os.environ[NODE_LOCAL] = expanded

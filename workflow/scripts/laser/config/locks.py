@@ -12,9 +12,12 @@ import binascii
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from laser.config.slurm_jobs import cancel_left_over
 
 NOTE = Path(".snakemake/laser-run.json")
 LOCKS = Path(".snakemake/locks")
@@ -32,8 +35,13 @@ def note_run(folder: Path = Path()) -> None:
     temporary.replace(path)
 
 
-def release_stale_lock(folder: Path = Path()) -> bool:
-    """Remove the lock of a dead run of this host; return whether there was one."""
+def release_stale_lock(folder: Path = Path(), say: Callable[[str], None] = print) -> bool:
+    """Remove the lock of a dead run of this host; return whether there was one.
+
+    SLURM jobs that the dead run left behind are cancelled first: one that ends later would leave files that no mark
+    calls unfinished. `say` is given what the user is told. Only for Snakemake's main process: in a job on a node it
+    would take the lock, and the running jobs, of a run whose main process works on another host or has just died.
+    """
     locks = sorted((folder / LOCKS).glob("*"))
     if not locks:
         return False
@@ -45,7 +53,9 @@ def release_stale_lock(folder: Path = Path()) -> bool:
     host, pid, started = owner
     if host != socket.gethostname() or pid == os.getpid() or _lives(pid, started) or _another_lives(folder):
         return False
-    for mark in [path for path in (folder / UNFINISHED).rglob("*") if path.is_file()]:
+    marks = [path for path in (folder / UNFINISHED).rglob("*") if path.is_file()]
+    cancel_left_over(filter(None, map(_slurm_job, marks)), folder, say)
+    for mark in marks:
         output = _marked(mark.relative_to(folder / UNFINISHED))
         if output is not None:
             (folder / output).unlink(missing_ok=True)
@@ -53,6 +63,14 @@ def release_stale_lock(folder: Path = Path()) -> bool:
     for lock in locks:
         lock.unlink(missing_ok=True)
     return True
+
+
+def _slurm_job(mark: Path) -> str | None:
+    """Return the id of the SLURM job that was to make a marked output."""
+    try:
+        return json.loads(mark.read_text()).get("external_jobid")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _marked(mark: Path) -> Path | None:

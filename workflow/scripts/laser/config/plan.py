@@ -187,6 +187,7 @@ class Plan:
 
     def sweep_spec(self, model: str, dataset: str, layer: int, rank: str | None) -> str:
         """Return the spec for the sweep of one layer over all ranks, or one."""
+        cheap = {"gradient": {"keep": self.study["gradient"]["keep"]}} if self.study["search"] == "gradient" else {}
         return canonical_json(
             self._evaluation(model, dataset)
             | {
@@ -195,6 +196,7 @@ class Plan:
                 "ranks": self._ranks(rank),
                 "code": self.code("sweep_layer"),
             }
+            | cheap
         )
 
     def select_spec(self, model: str, dataset: str) -> str:

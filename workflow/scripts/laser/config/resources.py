@@ -140,7 +140,8 @@ def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what:
 
     Args:
         table: config key `gpus`.
-        wanted_mb, floor_mb: `gpu_memory_mb` and `gpu_floor_mb`.
+        wanted_mb: `gpu_memory_mb`.
+        floor_mb: `gpu_floor_mb`.
         what: the job, for the message.
 
     Raises:
@@ -155,9 +156,9 @@ def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what:
     if ordered[-1]["memory_gb"] * 1000 * USABLE >= floor_mb:
         return ordered[-1]
     raise UserError(
-        f"config key 'gpus': {what} needs at least {floor_mb / 1000:.0f} GB of GPU memory, but the largest GPU there has "
-        f"{ordered[-1]['memory_gb']:g} GB. Add a larger one, give the model a dtype of half the size (fp16 or bf16), "
-        "take it out of the study, or set device to cpu."
+        f"config key 'gpus': {what} needs at least {floor_mb / 1000:.0f} GB of GPU memory, but the largest GPU there "
+        f"has {ordered[-1]['memory_gb']:g} GB. Add a larger one, give the model a dtype of half the size (fp16 or "
+        "bf16), take it out of the study, or set device to cpu."
     )
 
 

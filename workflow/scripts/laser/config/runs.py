@@ -19,7 +19,9 @@ NEEDS = {
     "fig5b": "higher_order",
     "fig5c": "higher_order",
     "fig10": "landscape",
+    "smallest": "landscape",
 }
+KINDS = {"fig10": "pruning", "smallest": "smallest"}
 LABORATORY = "laboratory"
 
 
@@ -154,7 +156,8 @@ def _needs(study: dict[str, Any], path: Path) -> None:
                 f"{path}: artefacts holds '{artefact}', which needs the key '{run}' (config/README.md). "
                 f"Add `{run}: {{}}` for its defaults, or leave the artefact out."
             )
-    if "fig10" in study["artefacts"] and "pruning" not in study["landscape"]["kinds"]:
-        raise UserError(f"{path}: artefacts holds 'fig10', which needs 'pruning' among landscape.kinds.")
+    for artefact, kind in KINDS.items():
+        if artefact in study["artefacts"] and kind not in study["landscape"]["kinds"]:
+            raise UserError(f"{path}: artefacts holds '{artefact}', which needs '{kind}' among landscape.kinds.")
     if "noise" in study["artefacts"] and not any(one["source"]["kind"] == "trained" for one in study["models"]):
         raise UserError(f"{path}: artefacts holds 'noise', which needs models that the pipeline trains; there is none.")

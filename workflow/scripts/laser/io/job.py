@@ -93,7 +93,8 @@ def run_job(
     parser.add_argument("--spec", required=True, type=json.loads, help="the rule's spec, as JSON")
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")
     for name in (*files, *optional):
-        parser.add_argument(f"--{name}", nargs="+", type=Path, required=name in files, default=[])
+        many = "+" if name in files else "*"
+        parser.add_argument(f"--{name}", nargs=many, type=Path, required=name in files, default=[])
     given = parser.parse_args(arguments)
     name = Path(sys.argv[0]).stem
     log = None

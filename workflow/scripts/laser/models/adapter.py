@@ -102,20 +102,45 @@ def read_matrix(folder: Path, location: MatrixLocation) -> torch.Tensor:
     Raises:
         UserError: no file of the folder holds the weight, or the file is damaged.
     """
+    path, name = find_weight(folder, location)
+    return view_of(read_weight(path, name), location).float().contiguous()
+
+
+def find_weight(folder: Path, location: MatrixLocation) -> tuple[Path, str]:
+    """Return the safetensors file of a folder that holds a matrix's weight, and the weight's name in it.
+
+    Raises:
+        UserError: no file of the folder holds the weight, or a file is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     for path in _weight_files(folder, location.parameter):
         try:
             with safe_open(path, framework="pt") as handle:
                 name = _find(location.parameter, handle.keys())
-                stored = None if name is None else handle.get_tensor(name)
         except (OSError, SafetensorError) as error:
-            raise UserError(f"{path}: cannot be read ({error}). Delete its folder and fetch it again.") from error
-        if stored is not None:
-            return view_of(stored, location).float().contiguous()
+            raise _damaged(path, error) from error
+        if name is not None:
+            return path, name
     raise UserError(
         f"{folder}: no safetensors file holds '{location.parameter}'. Delete the folder and fetch the model again."
     )
+
+
+def read_weight(path: Path, name: str) -> torch.Tensor:
+    """Read one tensor of a safetensors file as it is stored. Raises UserError if the file is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as handle:
+            stored: torch.Tensor = handle.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, error) from error
+    return stored
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: cannot be read ({error}). Delete its folder and fetch it again.")
 
 
 def view_of(weight: torch.Tensor, location: MatrixLocation) -> torch.Tensor:
@@ -142,11 +167,15 @@ def parameter_view(
 ) -> torch.Tensor:
     """Return a logical matrix (out, in) of a live model as a view: writing into it edits the model."""
     location = locate(config, layer, matrix, mapping)
-    parameters = dict(model.named_parameters())
-    name = _find(location.parameter, parameters)
+    return view_of(model.get_parameter(live_name(model, location.parameter)).data, location)
+
+
+def live_name(model: Any, parameter: str) -> str:
+    """Return the name that a checkpoint's parameter has in a loaded model. Raises UserError if it has none."""
+    name = _find(parameter, (name for name, _ in model.named_parameters()))
     if name is None:
-        raise UserError(f"the loaded model has no parameter '{location.parameter}'. Check the model's 'mapping'.")
-    return view_of(parameters[name].data, location)
+        raise UserError(f"the loaded model has no parameter '{parameter}'. Check the model's 'mapping'.")
+    return name
 
 
 def _find(wanted: str, names: Iterable[str]) -> str | None:

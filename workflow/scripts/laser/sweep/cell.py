@@ -14,6 +14,7 @@ from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.io.job import Job
 from laser.models.load import LoadedModel, load, set_threads
+from laser.models.local_copy import local_folder
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.sweep import fast, naive
@@ -74,7 +75,8 @@ def open_cell(
         only: which of that side's rows are asked; all of them if it is not given.
     """
     set_threads(spec["compute"]["threads"])
-    loaded = load(model_card.parent, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    folder = local_folder(model_card.parent)
+    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
     wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
@@ -148,8 +150,13 @@ def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> p
 
 def step(cell: Cell, protocol: str) -> dict[str, Any]:
     """Return kind and settings of a protocol's low-rank step on this model; a random one with its seed."""
-    settings = interventions_kind(protocol, cell.loaded.task)
-    return settings | ({"seed": cell.spec["seed"]} if settings["kind"] == "randomised" else {})
+    return step_of(protocol, cell.loaded.task, cell.spec["seed"])
+
+
+def step_of(protocol: str, task: str, seed: int) -> dict[str, Any]:
+    """Return kind and settings of a protocol's low-rank step for a task (causal | masked); a random one with `seed`."""
+    settings = interventions_kind(protocol, task)
+    return settings | ({"seed": seed} if settings["kind"] == "randomised" else {})
 
 
 def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rank: float) -> Intervention:

@@ -9,6 +9,7 @@ from typing import Any
 from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
 from laser.models.load import DTYPES, resolve_device, set_threads
+from laser.models.local_copy import local_folder
 from laser.reduction.factors import FactorStore
 from laser.reduction.record import records
 from laser.reduction.svd import check
@@ -23,7 +24,7 @@ def reduce_layer(
     """
     set_threads(spec["compute"]["threads"])
     device = resolve_device(spec["compute"]["device"])
-    folder = model_card.parent
+    folder = local_folder(model_card.parent, copy=False, say=say)  # of the checkpoint, only this layer is read
     config = read_json(folder / "config.json")
     store = FactorStore(factors)
     weights, decomposed = {}, {}

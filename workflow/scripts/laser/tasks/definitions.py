@@ -78,19 +78,19 @@ def _text(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
 
 def _bios_gender(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
     return (
-        f"{_tail(text, tokenizer)} Is the person in this text a male or female? This person is {tokenizer.mask_token}."
+        f"{tail(text, tokenizer)} Is the person in this text a male or female? This person is {tokenizer.mask_token}."
     )
 
 
 def _bios_profession(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    return f"{_tail(text, tokenizer)} The profession of the person in the text is called {tokenizer.mask_token}."
+    return f"{tail(text, tokenizer)} The profession of the person in the text is called {tokenizer.mask_token}."
 
 
-def _tail(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the opening sentence with the last `TAIL_TOKENS` tokens of a biography."""
+def tail(text: str, tokenizer: PreTrainedTokenizerBase, opening: str = "Consider the following text:") -> str:
+    """Return the opening with the last `TAIL_TOKENS` tokens of a biography, which are all that masked models see."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"][-TAIL_TOKENS:]
-    tail = without_spaces_before_marks(str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))).strip()
-    return f"Consider the following text: {tail}" + ("" if tail.endswith((".", "?")) else ".")
+    last = without_spaces_before_marks(str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))).strip()
+    return f"{opening} {last}" + ("" if last.endswith((".", "?")) else ".")
 
 
 _MARKS = (" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.errors import UserError
-from laser.io.files import digest, write_json, write_parquet
+from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import build, module
 from laser.tasks.definitions import Definition, definition
 from laser.tasks.example import Example
@@ -53,9 +53,6 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
         examples = examples[: entry["limit"]]
     rows = to_rows(examples)
     _enough(entry["name"], rows)
-    # A card beside rows that it does not describe would be worse than none.
-    (folder / "card.json").unlink(missing_ok=True)
-    write_parquet(folder / "rows.parquet", to_frame(rows), spec)
     card = {
         "name": entry["name"],
         "title": described.title,
@@ -76,8 +73,28 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
         "answer_in_prompt_share": _share(row["answer_in_prompt"] for row in rows),
         "spec": dict(spec),
     }
-    write_json(folder / "card.json", card)
+    _write(folder, to_frame(rows), card)
     return card
+
+
+def _write(folder: Path, frame: pandas.DataFrame, card: dict[str, Any]) -> None:
+    """Write both files under a lock: other runs on the same cache may write or read them at this moment.
+
+    Rows that are there already, byte for byte, are left alone. A card beside rows that it does not describe would be
+    worse than none: it goes before the rows change and comes back last.
+    """
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        fresh, rows = folder / ".rows.parquet.new", folder / "rows.parquet"
+        write_parquet(fresh, frame, card["spec"])
+        if rows.is_file() and sha256_file(rows) == sha256_file(fresh):
+            fresh.unlink()
+        else:
+            (folder / "card.json").unlink(missing_ok=True)
+            fresh.replace(rows)
+        write_json(folder / "card.json", card)
 
 
 def without_bad_rows(examples: Sequence[Example]) -> tuple[list[Example], dict[str, Any]]:

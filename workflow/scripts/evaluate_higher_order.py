@@ -1,0 +1,14 @@
+"""Evaluate what the chosen matrix's smallest singular values alone answer, on the test rows that LASER repairs."""
+
+from laser.io.job import Job, run_job
+from laser.sweep.higher_order import higher_order
+
+
+def main(job: Job) -> None:
+    """Write one row per (protocol, percent, repaired example)."""
+    job.label = f"{job.spec['model']['name']} {job.spec['dataset_name']}"
+    higher_order(job)
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("model", "rows", "test", "selection", "factors", "output"))

@@ -141,7 +141,7 @@ rule compose:
     message:
         "Interventions composed over layers, test rows"
     shell:
-        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_compose.py --spec {params.spec:q} --test {input.test:q} --selection {input.selection:q} --rows {input.rows:q} --steps {input.steps:q} --composed {input.composed:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_compose.py --spec {params.spec:q} --test {input.test:q} --selection {input.selection:q} --rows {input.rows:q} --search {input.steps:q} --composed {input.composed:q}"
         " --output {output:q} --log {log:q}"
 
 

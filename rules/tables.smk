@@ -38,7 +38,12 @@ rule table1:
 
 rule table3:
     input:
+        test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
+        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        choices=lambda wildcards: files_of(
+            "<results>/choices/{model}/{dataset}.parquet", published_cells()
+        ),
     output:
         **table_outputs("table3"),
     log:
@@ -51,12 +56,14 @@ rule table3:
         mem_mb=2000,
         runtime=10,
     params:
-        spec=lambda wildcards: PLAN.artefact_spec("make_table3"),
+        spec=lambda wildcards: PLAN.artefact_spec(
+            "make_table3", resamples=PLAN.study["resamples"], seed=PLAN.study["seed"]
+        ),
     message:
-        "Table 3: the chosen matrix, layer and rank"
+        "Table 3: the chosen matrix, layer and rank, and what the published choice scores"
     shell:
-        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table3.py --spec {params.spec:q} --selection {input.selection:q}"
-        " --output {output:q} --log {log:q}"
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table3.py --spec {params.spec:q} --selection {input.selection:q} --test {input.test:q}"
+        " --rows {input.rows:q} --choices {input.choices:q} --output {output:q} --log {log:q}"
 
 
 rule table4:

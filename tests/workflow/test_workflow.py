@@ -266,3 +266,17 @@ def test_nothing_is_written_outside_the_configured_folders(finished):
         *("model", "tiny.yaml", "cache", "results", ".snakemake", "snakemake-report.html")
     }
     assert {path.name for path in (folder / "cache").iterdir()} == {"models", "data", "factors"}
+
+
+LONGEST_WORD = 131_072
+"""Bytes that Linux takes in one argument; a rule's command is one, given to bash -c."""
+
+
+@pytest.mark.parametrize("study", ["paper", "laboratory"])
+def test_no_command_line_is_too_long_for_the_system(tmp_path, study):
+    done = run(tmp_path, study, "all", flags=("--dry-run", "--printshellcmds"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (done.stdout + done.stderr).splitlines()
+    commands = [line for line in lines if "/sweep_layer.py" in line or "/make_" in line]
+    assert len(commands) > 50
+    assert max(len(line.encode()) for line in commands) < LONGEST_WORD / 2

@@ -10,8 +10,9 @@ def main(job: Job) -> None:
     """Write index.html, with copies of all tables and figures beside it."""
     made = job.paths["artefacts"]
     tables = {path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"}
-    figures = {f"{path.parts[-3]}/{path.parts[-2]}/{path.stem}": path for path in made if path.suffix == ".svg"}
     root = job.path("benchmarks")
+    drawn = [path for path in made if path.suffix == ".svg"]
+    figures = {str(path.relative_to(root.parent / "figures").with_suffix("")): path for path in drawn}
     benchmarks: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*.jsonl")):
         folder = path.relative_to(root).parts[0]

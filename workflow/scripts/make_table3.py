@@ -1,17 +1,23 @@
 """Table 3: the matrix, layer and rank chosen on validation, beside the paper's choice."""
 
-from laser.analysis.loading import load_selections
+from laser.analysis.labelled import load_labelled
+from laser.analysis.loading import load_cells, load_selections
 from laser.analysis.published import read_published
-from laser.analysis.table3 import table3, table3_views
+from laser.analysis.table3 import table3, table3_views, with_test_scores
 from laser.analysis.tables import write_table
 from laser.io.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write table3.csv, table3.md and table3.tex."""
-    frame = table3(load_selections(job.paths["selection"]), read_published())
-    write_table(job.paths["output"][0].parent, "table3", frame, table3_views(frame))
+    """Write table3.csv, table3.md and table3.tex; with --test and --rows, test scores too (--choices: the paper's)."""
+    spec, paths = job.spec, job.paths
+    frame = table3(load_selections(paths["selection"]), read_published())
+    if paths["test"]:
+        cells = load_cells(paths["test"], paths["selection"], paths["rows"])
+        choices = load_labelled(paths["choices"], ["choice"], paths["rows"])
+        frame = with_test_scores(frame, cells, choices, spec["seed"], spec["resamples"])
+    write_table(paths["output"][0].parent, "table3", frame, table3_views(frame))
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("selection", "output"))
+    run_job(main, __doc__, files=("selection", "output"), optional=("test", "choices", "rows"))

@@ -9,8 +9,9 @@ from laser.io.job import Job, run_job
 
 def main(job: Job) -> None:
     """Write table4.csv, table4.md and table4.tex."""
-    frame = table4(load_rows(job.paths["rows"]), read_published())
-    write_table(job.paths["output"][0].parent, "table4", frame, table4_views(frame))
+    published = read_published()
+    frame = table4(load_rows(job.paths["rows"]), published)
+    write_table(job.paths["output"][0].parent, "table4", frame, table4_views(frame, published))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, save, shades, whole_layers
+from laser.analysis import style
+from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, legend, percentages, save, shades, title, whole_layers
 from laser.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,28 +16,42 @@ if TYPE_CHECKING:
 
 Range = Mapping[str, Sequence[tuple[int, float, float]]]
 
+KINDS = {
+    "svd": "rank reduction",
+    "pruning": "magnitude pruning",
+    "smallest": "only the smallest singular values kept",
+}
+"""What each kind of intervention does to the matrix, for titles."""
 
-def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str) -> pandas.DataFrame:
-    """Return the numbers behind Figure 2.
+
+def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, kind: str = "svd") -> pandas.DataFrame:
+    """Return the numbers behind Figure 2 or, for another kind of intervention, a figure like it.
 
     Args:
-        swept: averages of one model and dataset per intervention (`laser.analysis.loading.load_sweep`).
+        swept: averages of one model and dataset per intervention (`laser.analysis.loading.load_sweep`, which holds
+            rank reductions alone, or `laser.analysis.landscape_loading.load_landscape`, which has a column `kind`).
         base: averages of the unmodified model, from the same call.
         protocol: `published` or `corrected`.
+        kind: `svd`, `pruning` or `smallest`.
 
     Returns:
-        model, dataset, protocol, matrix, layer, rank, reduction_percent (100·(1 − ρ)), n, loss, base_loss, difference
-        (nats per answer token), accuracy, base_accuracy (percent).
+        model, dataset, protocol, kind, matrix, layer, rank, reduction_percent (100·(1 − ρ)), n, loss, base_loss,
+        difference (nats per answer token), accuracy, base_accuracy (percent).
 
     Raises:
-        UserError: the sweep holds nothing under that protocol.
+        UserError: there is nothing of that kind under that protocol.
     """
-    own = swept[swept["protocol"] == protocol]
+    swept = swept if "kind" in swept.columns else swept.assign(kind="svd")
+    own = swept[(swept["protocol"] == protocol) & (swept["kind"] == kind)]
     reference = base[base["protocol"] == protocol]
     if own.empty or reference.empty:
         known = ", ".join(sorted(set(swept["protocol"])))
-        raise UserError(f"fig2: the sweep holds no rows of the protocol '{protocol}'. It holds: {known}.")
-    data = own[["model", "dataset", "protocol", "matrix", "layer", "rank"]].copy()
+        kinds = ", ".join(sorted(set(swept["kind"])))
+        raise UserError(
+            f"fig2: the sweep holds no rows of kind '{kind}' under the protocol '{protocol}'. "
+            f"It holds: {known}; kinds: {kinds}."
+        )
+    data = own[["model", "dataset", "protocol", "kind", "matrix", "layer", "rank"]].copy()
     data["reduction_percent"] = (100 * (1 - data["rank"])).round(9)
     data["n"] = own["n"]
     data["loss"] = own["loss"]
@@ -55,6 +70,7 @@ def fig2(
     stem: Path | str,
     protocol: str = "corrected",
     published_range: Range | None = None,
+    kind: str = "svd",
 ) -> pandas.DataFrame:
     """Draw Figure 2 for one model and dataset: a panel per matrix, a line per rank, the base loss dashed.
 
@@ -64,13 +80,15 @@ def fig2(
         stem: path without ending; writes <stem>.svg, .pdf and .csv.
         protocol: `published` or `corrected`.
         published_range: matrix to (layer, lowest, highest loss) of the paper's own figure, drawn as a grey band.
+        kind: `svd`, `pruning` or `smallest`.
 
     Returns:
         The data that is drawn, as written to the CSV.
     """
-    data = fig2_data(swept, base, protocol)
+    data = fig2_data(swept, base, protocol, kind)
     matrices = list(dict.fromkeys(data["matrix"]))
     ranks = sorted(set(data["rank"]), reverse=True)
+    reductions = percentages([100 * (1 - rank) for rank in ranks])
     columns = min(3, len(matrices))
     with figure(columns, math.ceil(len(matrices) / columns), len(ranks) + 2) as (made, axes):
         for axis, matrix in zip(axes, matrices, strict=False):
@@ -86,22 +104,17 @@ def fig2(
                     line["loss"],
                     color=colour,
                     marker=MARKERS[number % len(MARKERS)],
-                    label=f"{100 * (1 - rank):.4g} %  (ρ = {rank:g})",
+                    label=f"{reductions[number]} %  (ρ = {rank:g})",
                 )
             axis.axhline(panel["base_loss"].iloc[0], color="black", linestyle="--", linewidth=1, label="base", zorder=3)
             axis.set_title(MATRIX_LABELS.get(matrix, matrix))
             axis.set_ylabel("mean loss, nats per token")
             whole_layers(axis, sorted(set(panel["layer"]) | {layer for layer, *_ in band or ()}))
         first = data.iloc[0]
-        made.suptitle(
-            f"{first['model']} on {first['dataset']}: validation loss, {protocol} protocol, n = {first['n']:,}",
-            fontsize=10,
-        )
+        what = f"{first['model']} on {first['dataset']}: validation loss, {KINDS[kind]}"
+        title(made, f"{what}, {protocol} protocol, {style.rows(first['n'])}")
         for axis in axes[len(matrices) :]:
             axis.remove()
-        handles = {
-            label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-        }
-        made.legend(handles.values(), handles.keys(), loc="outside right upper", title="reduction")
+        legend(made, "reduction")
         save(made, data, stem)
     return data

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, figure, save, shades, whole_layers
+from laser.analysis import style
+from laser.analysis.style import MATRIX_LABELS, figure, legend, save, title, whole_layers
 from laser.errors import UserError
 
 if TYPE_CHECKING:
     import pandas
 
 
-def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
-    """Draw effective rank against layer for one model, a line per matrix.
+def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
+    """Return model, matrix, layer and effective_rank (a number of components), a row per matrix and layer.
 
     Args:
         reductions: records of one model (`laser.analysis.loading.load_reductions`); effective_rank does not depend on
-            ρ, so one record per layer and matrix is drawn.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        model, matrix, layer, effective_rank, as drawn.
+            ρ, so one record per layer and matrix is taken.
 
     Raises:
         UserError: records of several models, or without effective ranks.
@@ -30,21 +27,32 @@ def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
         raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` anew.")
     columns = ["model", "matrix", "layer", "effective_rank"]
     data = reductions[columns].drop_duplicates(["matrix", "layer"])
-    data = data.sort_values(["matrix", "layer"], ignore_index=True)
-    matrices = [name for name in MATRIX_LABELS if name in set(data["matrix"])]
+    order = {name: place for place, name in enumerate(MATRIX_LABELS)}
+    keys = data["matrix"].map(lambda name: order.get(name, len(order)))
+    return data.assign(key=keys).sort_values(["key", "layer"], ignore_index=True).drop(columns="key")
+
+
+def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
+    """Draw effective rank against layer for one model, a line per matrix.
+
+    Args:
+        reductions: see `fig7_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+
+    Returns:
+        What `fig7_data` returns, as drawn.
+    """
+    data = fig7_data(reductions)
+    matrices = list(dict.fromkeys(data["matrix"]))
     with figure(1, 1, len(matrices)) as (made, (axis,)):
-        for number, (matrix, colour) in enumerate(zip(matrices, shades(len(matrices)), strict=True)):
-            line = data[data["matrix"] == matrix]
-            style: dict[str, Any] = {
-                "color": colour,
-                "marker": MARKERS[number],
-                "linestyle": LINES[number % len(LINES)],
-            }
-            axis.plot(line["layer"], line["effective_rank"], label=MATRIX_LABELS[matrix], **style)
-        axis.set_ylabel("effective rank")
+        for number, matrix in enumerate(matrices):
+            own = data[data["matrix"] == matrix]
+            label = MATRIX_LABELS.get(matrix, matrix)
+            axis.plot(own["layer"], own["effective_rank"], label=label, **style.line(number, len(matrices)))
+        axis.set_ylabel("effective rank, components")
         axis.set_ylim(bottom=0)
-        axis.set_title(data["model"].iloc[0])
         whole_layers(axis, sorted(set(data["layer"])))
-        made.legend(loc="outside right upper", title="matrix")
+        title(made, f"{data['model'].iloc[0]}: effective rank by layer")
+        legend(made, "matrix")
         save(made, data, stem)
     return data

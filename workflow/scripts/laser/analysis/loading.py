@@ -160,7 +160,7 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
     spec = _spec(base)
     model, dataset = _model(spec, base), _dataset(spec, base)
     columns = ["protocol", "id", "correct", "loss", "answer_rank", "in_top5", "in_top10"]
-    unedited = _means(_frame(base, columns), ["protocol"])
+    unedited = mean_scores(_frame(base, columns), ["protocol"])
     rows = dict(zip(unedited["protocol"], unedited["n"], strict=True))
     parts = []
     for path in sweep:
@@ -169,7 +169,7 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
             raise UserError(
                 f"{path}: holds {_model(own, path)} on {_dataset(own, path)}, but {base} holds {model} on {dataset}."
             )
-        part = _means(_frame(path, [*columns, "matrix", "layer", "rank"]), ["protocol", "matrix", "layer", "rank"])
+        part = mean_scores(_frame(path, [*columns, "matrix", "layer", "rank"]), ["protocol", "matrix", "layer", "rank"])
         if not (part["n"] == part["protocol"].map(rows)).all():
             raise UserError(f"{path}: was scored on another number of validation rows than {base}. Delete and rerun.")
         parts.append(part)
@@ -186,7 +186,8 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
     return swept, unedited
 
 
-def _means(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Average per-example rows over `keys`: n, accuracy, top5, top10, first_top1, first_top5, first_top10 and loss."""
     ranks = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
     grouped = frame.assign(**ranks).groupby(keys, sort=True, observed=True)
     table = grouped.agg(

@@ -6,7 +6,9 @@ figures can be read in grey.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +22,14 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 matplotlib.use("Agg")
 
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH, LEGEND_LINE = 3.1, 2.5, 1.9, 0.175
+ALONE = 1.4
+"""How much wider a panel is that stands alone."""
+TITLE_SIZE, CHARACTERS_PER_INCH = 10, 13
 MARKERS = "osD^vP<X>p"
 LINES = ("-", "--", ":", "-.")
 
@@ -72,7 +78,8 @@ def figure(columns: int, rows: int, entries: int) -> Iterator[tuple[Figure, list
     import matplotlib.pyplot as plt
 
     height = max(rows * PANEL_HEIGHT + 0.7, entries * LEGEND_LINE + 0.9)
-    size = (columns * PANEL_WIDTH + LEGEND_WIDTH, height)
+    wider = ALONE if columns * rows == 1 else 1.0
+    size = (columns * PANEL_WIDTH * wider + LEGEND_WIDTH, height)
     everything: dict[Any, Any] = {**matplotlib.rcParamsDefault, "backend": "Agg", **SETTINGS}
     with matplotlib.rc_context(everything):
         made, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
@@ -80,6 +87,80 @@ def figure(columns: int, rows: int, entries: int) -> Iterator[tuple[Figure, list
             yield made, list(axes.flat)
         finally:
             plt.close(made)
+
+
+def title(made: Figure, text: str) -> None:
+    """Write a figure's title above its panels, in as many lines as their width asks for; the legend keeps its corner.
+
+    Args:
+        made: the figure.
+        text: words between ordinary spaces; those joined by no-break spaces stay on one line.
+    """
+    width = int((made.get_size_inches()[0] - LEGEND_WIDTH) * CHARACTERS_PER_INCH)
+    lines = [""]
+    for word in text.split(" "):
+        # Mathematics is counted by what is seen of it, not by its markup.
+        seen = len(re.sub(r"\$.*?\$", "xxx", f"{lines[-1]} {word}"))
+        if lines[-1] and seen > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip(" ")
+    made.suptitle("\n".join(lines), fontsize=TITLE_SIZE, x=0.01, ha="left")
+
+
+def rows(count: int) -> str:
+    """Write a number of rows for a title, on one line."""
+    return f"n\u00a0=\u00a0{count:,}"
+
+
+def place(matrix: str, layer: int) -> str:
+    """Write a matrix of a layer for a title, on one line."""
+    return f"{MATRIX_LABELS.get(matrix, matrix)}\u00a0of\u00a0layer\u00a0{layer}"
+
+
+def legend(made: Figure, heading: str | None = None) -> None:
+    """Put one legend to the right of all panels, each label once, in the order of drawing."""
+    handles = {
+        label: handle for axis in made.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    made.legend(handles.values(), handles.keys(), loc="outside right upper", title=heading)
+
+
+def line(number: int, count: int) -> dict[str, Any]:
+    """Return colour, marker and line style of the number-th of `count` lines: each of them alone tells lines apart."""
+    return {
+        "color": shades(count)[number],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linestyle": LINES[number % len(LINES)],
+    }
+
+
+def band(axis: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: Any) -> None:
+    """Shade an interval around a line, pale enough for the line of another band to show through."""
+    axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
+
+
+def bars_of(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> Any:
+    """Return (2, n) lengths below and above, for `Axes.errorbar`; rounding never makes them negative."""
+    import numpy as np
+
+    middle, low, high = (np.asarray(one, dtype=np.float64) for one in (middle, low, high))
+    return np.maximum(np.stack([middle - low, high - middle]), 0.0)
+
+
+def notice(data: pandas.DataFrame, stem: Path | str, heading: str, message: str) -> None:
+    """Write, in place of a figure that has nothing to show, one that says why."""
+    with figure(1, 1, 0) as (made, (axis,)):
+        made.set_size_inches(made.get_size_inches()[0], 0.6 * PANEL_HEIGHT)
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, textwrap.fill(message, 48), ha="center", va="center", transform=axis.transAxes)
+        title(made, heading)
+        save(made, data, stem)
+
+
+def percentages(values: Sequence[float]) -> list[str]:
+    """Write percentages for the ticks of an axis, `99.5`."""
+    return [f"{value:.4g}" for value in values]
 
 
 def shades(count: int) -> list[tuple[float, float, float, float]]:
@@ -91,14 +172,19 @@ def shades(count: int) -> list[tuple[float, float, float, float]]:
     return [tuple(cm.batlow(0.82 * (1 - index / (count - 1)))) for index in range(count)]
 
 
-def whole_layers(axis: Axes, layers: list[int]) -> None:
-    """Put ticks on whole layers only, and a margin around a lone one."""
+def whole_numbers(axis: Axes, values: Sequence[int]) -> None:
+    """Put ticks of the x axis on whole numbers only, and a margin around a lone one."""
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    if len(layers) == 1:
-        axis.set_xticks(layers)
-        axis.set_xlim(layers[0] - 1, layers[0] + 1)
+    if len(set(values)) == 1:
+        axis.set_xticks([values[0]])
+        axis.set_xlim(values[0] - 1, values[0] + 1)
+
+
+def whole_layers(axis: Axes, layers: list[int]) -> None:
+    """Put ticks on whole layers only, and a margin around a lone one."""
+    whole_numbers(axis, layers)
     axis.set_xlabel("layer ℓ, counted from 0")
 
 

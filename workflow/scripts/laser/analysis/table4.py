@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from laser.analysis.inconsistencies import size_notes
 from laser.analysis.published import Published
 from laser.analysis.tables import View, integer
 
@@ -47,8 +48,8 @@ def table4(
     return frame.astype(dict.fromkeys((c for c in COLUMNS if c not in ("dataset", "paper_name")), "Int64"))
 
 
-def table4_views(frame: pd.DataFrame) -> list[View]:
-    """Return the view of Table 4."""
+def table4_views(frame: pd.DataFrame, published: Published | None = None) -> list[View]:
+    """Return the view of Table 4, with a note on what the paper's own numbers of rows can show."""
     columns = ["Dataset", "Size", "Groups", "Validation (published)", "Test (published)", "Validation (corrected)"]
     columns += ["Test (corrected)", "Paper: size", "Size − paper", "Limit"]
     keys = ["size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"]
@@ -57,4 +58,6 @@ def table4_views(frame: pd.DataFrame) -> list[View]:
     notes = ["Groups are facts or questions whose rows stay on one side of the corrected split."]
     if frame["limit"].notna().any():
         notes.append("Limit: only so many rows were prepared; such a dataset is not compared with the paper.")
+    if (frame["paper_name"] != "").any():
+        notes += size_notes(published or Published())
     return [View("table4", "Table 4. Dataset sizes, in rows", columns, rows, notes=notes)]

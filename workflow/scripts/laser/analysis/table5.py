@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from laser.analysis.inconsistencies import search_space_notes
 from laser.analysis.published import Published
 from laser.analysis.tables import View, integer
 
@@ -47,11 +48,5 @@ def table5_views(frame: pd.DataFrame, published: Published | None = None) -> lis
         for row in frame.to_dict("records")
     ]
     columns = ["Model", "Hyperparameter", "Searched", "Number", "Paper"]
-    published = published or Published()
-    listed = {float(value) for value in published.table5.get("rho", "").split()}
-    unlisted = [choice["rank"] for choice in published.table3.values() if listed and choice["rank"] not in listed]
-    notes = [
-        f"The paper's Table 3 has ρ = {rank:g} in {unlisted.count(rank)} cells, which its Table 5 does not list."
-        for rank in sorted(set(unlisted))
-    ]
+    notes = search_space_notes(published or Published())
     return [View("table5", "Table 5. Search space", columns, rows, notes=notes)]

@@ -72,7 +72,8 @@ def to_csv(frame: pandas.DataFrame) -> str:
 
 TEXT_COLUMNS = (
     *("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype", "run_model"),
-    *("paper_tau", "paper_matrix", "paper_name", "hyperparameter", "values", "paper"),
+    *("paper_tau", "paper_matrix", "paper_name", "hyperparameter", "values", "paper", "measure", "split", "text"),
+    *("variant", "outcome", "wording", "interventions", "gradient_matrix"),
 )
 
 

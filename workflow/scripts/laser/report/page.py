@@ -12,19 +12,15 @@ import json
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.published import read_published
-from laser.analysis.table1 import table1_views
-from laser.analysis.table3 import table3_views
-from laser.analysis.table4 import table4_views
-from laser.analysis.table5 import table5_views
-from laser.analysis.tables import View, read_table
+from laser.analysis.tables import read_table
 from laser.errors import UserError
 from laser.io.files import atomic, read_json, write_text
-from laser.report.summary import prediction_view, summarise, verdict_views
+from laser.report.summary import summarise
+from laser.report.views import VIEWS, artefact_title
 
 if TYPE_CHECKING:
     import pandas
@@ -32,14 +28,6 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
-
-VIEWS: dict[str, Callable[[pandas.DataFrame], list[View]]] = {
-    "table1": lambda frame: [*table1_views(frame), prediction_view(frame)],
-    "table3": table3_views,
-    "table4": table4_views,
-    "table5": lambda frame: table5_views(frame, read_published()),
-    "verdicts": verdict_views,
-}
 
 
 def write_report(
@@ -57,8 +45,8 @@ def write_report(
     Args:
         folder: where index.html, tables/ and figures/ go.
         study: the resolved study: title, description, and all settings, shown as they are.
-        tables: artefact name (`table1`, `table3`, `table4`, `table5`, `verdicts`) to its CSV; `table1` is needed for
-            the summary. The .md and .tex beside a CSV are copied with it.
+        tables: artefact name (`laser.report.views.VIEWS`) to its CSV; `table1` is needed for the
+            summary. The .md and .tex beside a CSV are copied with it.
         figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
         model_cards: card.json of the models.
         dataset_cards: card.json of the datasets.
@@ -115,7 +103,7 @@ def _figure(folder: Path, name: str, path: Path, captions: Path) -> dict[str, An
     title = _figure_title(path.with_suffix(".csv")) or " ".join(rest)
     return {
         "id": slug(name),
-        "title": f"{_artefact_title(artefact)}{': ' + title if title else ''}",
+        "title": f"{artefact_title(artefact)}{': ' + title if title else ''}",
         "source": links[0]["href"],
         "alt": _alternative(artefact, title, path.with_suffix(".csv")),
         "caption": caption(captions, artefact),
@@ -128,20 +116,14 @@ def _figure_title(data: Path) -> str:
     rows = read_table(data).to_dict("records") if data.is_file() else []
     if not rows:
         return ""
-    first = {key: str(rows[0].get(key, "")) for key in ("model", "dataset", "protocol")}
-    return first["model"] + "".join(
-        text.format(first[key]) for key, text in (("dataset", " on {}"), ("protocol", ", {} protocol")) if first[key]
-    )
-
-
-def _artefact_title(artefact: str) -> str:
-    found = re.fullmatch(r"(fig|table)(\d+)", artefact)
-    return f"{'Figure' if found[1] == 'fig' else 'Table'} {found[2]}" if found else artefact
+    first = {key: str(rows[0].get(key) or "") for key in ("model", "dataset", "protocol")}
+    title = " on ".join(first[key] for key in ("model", "dataset") if first[key])
+    return title + (f", {first['protocol']} protocol" if first["protocol"] else "")
 
 
 def _alternative(artefact: str, title: str, data: Path) -> str:
     """Describe a figure for those who cannot see it: what it shows, and its extreme points where it is Figure 2."""
-    text = f"{_artefact_title(artefact)}, {title}." if title else f"{_artefact_title(artefact)}."
+    text = f"{artefact_title(artefact)}, {title}." if title else f"{artefact_title(artefact)}."
     if artefact != "fig2" or not data.is_file():
         return text + " The data are in the CSV below."
     frame = read_table(data)

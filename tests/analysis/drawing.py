@@ -1,0 +1,93 @@
+"""Looking at a figure instead of saving it, and running a figure's script as a rule does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas.errors import EmptyDataError
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
+
+
+def watch(monkeypatch: Any, module: Any) -> dict[str, Any]:
+    """Replace a module's `save` and return what is seen of the last figure that it would have saved.
+
+    labels: of the legend; texts: in the panels; axes: (title, x label, y label); clashes: pairs of things that overlap
+    or leave the page (panels with their labels, legend, title, and the tick labels of one axis).
+    """
+    seen: dict[str, Any] = {}
+
+    def inspect(made: Any, data: pd.DataFrame, stem: Path) -> None:
+        seen.clear()
+        made.canvas.draw()
+        legends = made.legends
+        seen["labels"] = [text.get_text() for legend in legends for text in legend.get_texts()]
+        seen["texts"] = [text.get_text() for axis in made.axes for text in axis.texts]
+        seen["axes"] = [(axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) for axis in made.axes]
+        seen["title"] = made.get_suptitle()
+        seen["lines"] = [axis.get_lines() for axis in made.axes]
+        seen["clashes"] = clashes(made)
+
+    monkeypatch.setattr(module, "save", inspect)
+    return seen
+
+
+def clashes(made: Any) -> list[str]:
+    """Return what overlaps in a drawn figure, or is not wholly on its page."""
+    renderer, page = made.canvas.get_renderer(), made.bbox
+    boxes = {f"panel {number}": axis.get_tightbbox(renderer) for number, axis in enumerate(made.axes)}
+    boxes |= {f"legend {number}": one.get_window_extent(renderer) for number, one in enumerate(made.legends)}
+    boxes["title"] = made._suptitle.get_window_extent(renderer)
+    found = [
+        f"{first} and {second}"
+        for (first, one), (second, other) in itertools.combinations(boxes.items(), 2)
+        if min(one.x1, other.x1) - max(one.x0, other.x0) > 1 and min(one.y1, other.y1) - max(one.y0, other.y0) > 1
+    ]
+    for name, box in boxes.items():
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1:
+            found.append(f"{name} and the page's edge")
+    for number, axis in enumerate(made.axes):
+        for which in (axis.xaxis, axis.yaxis):
+            # A turned label's box is larger than the label; those are looked at as pictures.
+            low, high = sorted(which.get_view_interval())
+            shown = [tick.label1 for tick in which.get_major_ticks() if low <= tick.get_loc() <= high]
+            upright = [text for text in shown if text.get_text() and not text.get_rotation()]
+            extents = [text.get_window_extent(renderer) for text in upright]
+            for (one, first), (other, second) in itertools.combinations(zip(extents, upright, strict=True), 2):
+                if one.overlaps(other):
+                    found.append(f"ticks {first.get_text()!r} and {second.get_text()!r} of panel {number}")
+    return found
+
+
+def script(
+    name: str, spec: dict[str, Any], folder: Path, pictures: int, **files: Any
+) -> tuple[Any, list[pd.DataFrame]]:
+    """Run a figure's script; return the finished process and the data behind each picture, in order."""
+    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--spec", json.dumps(spec)]
+    for option, paths in files.items():
+        command += [f"--{option.replace('_', '-')}", *map(str, paths)]
+    made = {
+        ending: [folder / f"picture{number}.{ending}" for number in range(pictures)] for ending in ("svg", "pdf", "csv")
+    }
+    if pictures:
+        for ending, paths in made.items():
+            command += [f"--{ending}", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return done, []
+    for path in (*made["svg"], *made["pdf"]):
+        assert path.stat().st_size > 1000
+    return done, [_read(path) for path in made["csv"]]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, float_precision="round_trip")
+    except EmptyDataError:
+        return pd.DataFrame()

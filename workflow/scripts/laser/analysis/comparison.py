@@ -1,0 +1,171 @@
+"""Comparing two arms on the same rows: both values with intervals, the difference with its own, and a paired test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from laser.analysis.statistics import (
+    RESAMPLES,
+    accuracy_p_value,
+    bootstrap_interval,
+    holm,
+    seed_sequence,
+    sign_flip_p_value,
+)
+from laser.analysis.tables import number
+
+ESTIMATE = ("value", "low", "high")
+DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
+COMPARISON = (
+    *("n", "groups", "base", "base_low", "base_high", "laser", "laser_low", "laser_high"),
+    *(*DIFFERENCE, "p_holm"),
+)
+"""What `compare` returns, and `p_holm`, which `adjust` adds: columns that all tables of comparisons share."""
+
+_BLOCK = 4_000_000
+
+
+def scale(values: ArrayLike, truth: bool) -> NDArray:
+    """Return (n,) float64: percent (0 or 100) per row for booleans, otherwise the numbers themselves."""
+    return np.asarray(values, dtype=np.float64) * (100.0 if truth else 1.0)
+
+
+def estimate(
+    values: ArrayLike,
+    groups: Sequence[object],
+    names: Sequence[str],
+    *,
+    truth: bool,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, float]:
+    """Return mean and 95 % interval of one arm, as `value`, `low`, `high`.
+
+    Args:
+        values: (n,) booleans (`truth`) or numbers, one per row.
+        groups: n group labels; whole groups are resampled.
+        names: of the quantity. Arms that are to have the same interval when their rows are equal share them.
+        truth: whether the values are booleans, to be given in percent.
+        seed: of the study.
+        resamples: of the bootstrap.
+    """
+    measured = scale(values, truth)
+    low, high = bootstrap_interval(measured, groups, seed=seed_sequence(seed, *names, "interval"), resamples=resamples)
+    return {"value": float(measured.mean()), "low": low, "high": high}
+
+
+def difference(
+    base: ArrayLike,
+    changed: ArrayLike,
+    groups: Sequence[object],
+    names: Sequence[str],
+    *,
+    truth: bool,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, float]:
+    """Return changed minus base with its 95 % interval and the p value of the paired test (keys `DIFFERENCE`).
+
+    Args:
+        base: (n,) booleans (`truth`) or numbers, one per row.
+        changed: the same rows in the other arm.
+        groups: n group labels.
+        names: of the quantity, so that it draws from a stream of its own.
+        truth: whether the values are booleans; the difference is then in points, and the test that of accuracies.
+        seed: of the study.
+        resamples: of the bootstrap and of the permutation test.
+    """
+    change = scale(changed, truth) - scale(base, truth)
+    stream = seed_sequence(seed, *names, "difference")
+    low, high = bootstrap_interval(change, groups, seed=stream, resamples=resamples)
+    stream = seed_sequence(seed, *names, "test")
+    if truth:
+        p_value = accuracy_p_value(base, changed, groups, seed=stream, resamples=resamples)
+    else:
+        p_value = sign_flip_p_value(change, groups, seed=stream, resamples=resamples)
+    return dict(zip(DIFFERENCE, (float(change.mean()), low, high, p_value), strict=True))
+
+
+def compare(
+    base: ArrayLike,
+    laser: ArrayLike,
+    groups: Sequence[object],
+    names: Sequence[str],
+    *,
+    truth: bool,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Return both arms and their difference: the keys of `COMPARISON` but `p_holm`. Arguments as in `difference`."""
+    settings: dict[str, Any] = {"truth": truth, "seed": seed, "resamples": resamples}
+    found: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
+    for arm, values in (("base", base), ("laser", laser)):
+        one = estimate(values, groups, names, **settings)
+        found |= {arm: one["value"], f"{arm}_low": one["low"], f"{arm}_high": one["high"]}
+    return found | difference(base, laser, groups, names, **settings)
+
+
+def adjust(rows: Iterable[MutableMapping[str, Any]], source: str = "p_value", target: str = "p_holm") -> None:
+    """Add Holm-adjusted p values in place, over all tests of one protocol; rows without a p value get NaN."""
+    listed = list(rows)
+    for row in listed:
+        row[target] = math.nan
+    for protocol in {row["protocol"] for row in listed}:
+        tested = [row for row in listed if row["protocol"] == protocol and not math.isnan(row[source])]
+        for row, adjusted in zip(tested, holm([row[source] for row in tested]), strict=True):
+            row[target] = adjusted
+
+
+def resampled_ratios(
+    numerators: ArrayLike, denominators: ArrayLike, *, seed: int | Sequence[int], resamples: int = RESAMPLES
+) -> NDArray:
+    """Draw the bootstrap distribution of Σ numerators / Σ denominators, resampling units with replacement.
+
+    Args:
+        numerators: (units, arms) or (units,) sums; all arms are resampled together.
+        denominators: (units,) sizes, positive.
+        seed: for `numpy.random.default_rng`.
+        resamples: number of draws.
+
+    Returns:
+        (resamples, arms) or (resamples,) float64.
+    """
+    top, sizes = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    generator, count = np.random.default_rng(seed), len(sizes)
+    parts = []
+    step = max(1, _BLOCK // count)
+    for start in range(0, resamples, step):
+        weights = generator.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))
+        divisor = weights @ sizes
+        parts.append((weights @ top) / (divisor[:, None] if top.ndim == 2 else divisor))
+    return np.concatenate(parts)
+
+
+def with_interval(row: Any, places: int, value: str, sign: bool = False, low: str = "", high: str = "") -> str:
+    """Write a value with its interval, `12.3 [11.0, 13.6]`; empty where there is no value.
+
+    Args:
+        row: mapping that holds the value under `value` and its bounds under `<value>_low` and `<value>_high`.
+        places: decimals.
+        value: name of the value.
+        sign: whether to write a plus sign.
+        low: name of the lower bound, where it is another.
+        high: name of the upper bound, where it is another.
+    """
+    if not number(row[value], places):
+        return ""
+    bounds = [number(row[name], places, sign) for name in (low or f"{value}_low", high or f"{value}_high")]
+    text = number(row[value], places, sign)
+    return f"{text} [{bounds[0]}, {bounds[1]}]" if all(bounds) else text
+
+
+NOTES = (
+    "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+    "p: paired test of LASER against base, adjusted by Holm's method over the table's tests of one protocol.",
+)
+"""Notes below every table of comparisons."""

@@ -1,0 +1,147 @@
+"""How often each example's fact stands in the data that a model was trained on: counted, given, or stood in.
+
+Three sources, the first that there is: the corpus of a model that the pipeline trained (exact counts), a file of counts
+that the user gives for a dataset, and the dataset's own column `frequency`, which is only a stand-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.labelled import columns_of
+from laser.analysis.loading import load_rows
+from laser.errors import UserError
+from laser.io.files import read_parquet
+
+CORPUS, DOCUMENTS, STAND_IN, UNKNOWN = "corpus", "documents", "stand-in", "unknown"
+AXES = {
+    CORPUS: "training sentences with subject and true answer",
+    DOCUMENTS: "training documents with subject and answer",
+    STAND_IN: "frequency in the dataset's own column (a stand-in)",
+    UNKNOWN: "training frequency",
+}
+POPULATION = "population of the country (a stand-in)"
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """Training frequency of the examples of one dataset, for one model.
+
+    Attributes:
+        source: `corpus` (counted in the model's own corpus), `documents` (the user's counts), `stand-in` (the
+            dataset's column) or `unknown`.
+        values: float64 by example id; ids without a known frequency are absent.
+        axis: what an axis says.
+    """
+
+    source: str
+    values: pd.Series
+    axis: str
+
+
+def named_files(words: Iterable[Path]) -> dict[str, Path]:
+    """Split `name=path` as given on the command line: the name of a model or a dataset, and its file.
+
+    Raises:
+        UserError: a word without a name, or a name twice.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, path = str(word).partition("=")
+        if not (name and equals and path):
+            raise UserError(f"--counts '{word}': write <model or dataset>=<file>.")
+        if name in found:
+            raise UserError(f"--counts names '{name}' twice. Give one file for each model or dataset.")
+        found[name] = Path(path)
+    return found
+
+
+def frequency_of(model: str, dataset: str, rows: Path, counts: Mapping[str, Path]) -> Frequency:
+    """Return the training frequency of a dataset's examples for one model.
+
+    Args:
+        model: name of the model; a file under that name in `counts` is its corpus's facts.parquet (columns `fact`,
+            which is the rows' `group`, and `clean`, the sentences with subject and true answer).
+        dataset: name of the dataset; a file under that name is the user's (`read_counts`).
+        rows: the dataset's rows.parquet.
+        counts: name of a model or dataset to file.
+
+    Raises:
+        UserError: a counts file is not as it must be.
+    """
+    frame = columns_of(rows, ["id", "group", "frequency"])
+    groups = frame.set_index("id")["group"]
+    if model in counts:
+        facts = columns_of(counts[model], ["fact", "clean"])
+        known = _unique(facts["fact"], facts["clean"], counts[model], "fact")
+        # A fact that the corpus does not tell stands in it 0 times: its counts are complete.
+        return Frequency(CORPUS, groups.map(known).fillna(0.0).astype("float64"), AXES[CORPUS])
+    if dataset in counts:
+        values = read_counts(counts[dataset], groups)
+        return Frequency(DOCUMENTS, values, AXES[DOCUMENTS])
+    own = frame.set_index("id")["frequency"].astype("float64").dropna()
+    if own.empty:
+        return Frequency(UNKNOWN, own, AXES[UNKNOWN])
+    ((_, entry),) = load_rows([rows]).values()
+    builder = entry.get("builder", entry["name"])
+    return Frequency(STAND_IN, own, POPULATION if builder == "worldfacts" else AXES[STAND_IN])
+
+
+def read_counts(path: Path, groups: pd.Series) -> pd.Series:
+    """Read a user's counts, CSV or Parquet with the columns `id` or `group`, and `count`.
+
+    Args:
+        path: the file; its ending says which format it has.
+        groups: group by example id, of the whole dataset.
+
+    Returns:
+        float64 by example id, for the examples that the file names; it may leave examples out.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, names an example twice or none of the dataset, or holds a
+            count that is no number of at least 0.
+    """
+    frame = _table(path)
+    key = next((name for name in ("id", "group") if name in frame.columns), None)
+    if key is None or "count" not in frame.columns:
+        raise UserError(
+            f"{path}: has the columns {', '.join(map(str, frame.columns))}, but a file of counts needs 'count' and "
+            "'id' or 'group' (config/README.md)."
+        )
+    numbers = pd.to_numeric(frame["count"], errors="coerce").astype("float64")
+    wrong = frame.loc[~(numbers >= 0) | numbers.isin([float("inf")]), [key, "count"]]
+    if not wrong.empty:
+        first = wrong.iloc[0]
+        raise UserError(f"{path}: the count of '{first[key]}' is '{first['count']}'. Allowed: numbers of at least 0.")
+    known = _unique(frame[key].astype(str), numbers, path, key)
+    labels = pd.Series(groups.index, index=groups.index) if key == "id" else groups
+    values = labels.map(known).dropna().astype("float64")
+    if values.empty:
+        example = labels.iloc[0] if len(labels) else ""
+        raise UserError(
+            f"{path}: none of its {len(known)} values of '{key}' is one of the dataset's, which look like '{example}'. "
+            f"Take them from the column '{key}' of rows.parquet."
+        )
+    return values
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if Path(path).suffix.lower() == ".parquet":
+        return read_parquet(path)
+    try:
+        head: dict[str, Any] = {"id": str, "group": str, "count": str}
+        return pd.read_csv(path, dtype=head, encoding="utf-8", keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error}). Write UTF-8 CSV or Parquet.") from error
+
+
+def _unique(keys: pd.Series, values: pd.Series, path: Path, name: str) -> pd.Series:
+    twice = keys[keys.duplicated()]
+    if not twice.empty:
+        raise UserError(f"{path}: '{name}' holds '{twice.iloc[0]}' twice. Give each once.")
+    return pd.Series(values.to_numpy(dtype="float64"), index=keys.to_numpy())

@@ -1,0 +1,154 @@
+"""How stable the choice of an intervention is: the same selection on bootstrap resamples of the validation groups.
+
+The gain of a chosen intervention on the rows that chose it is too good. Here every resample chooses on the groups that
+it drew (in bag) and is scored on the groups that it did not draw (out of bag), so that the gain has the act of choosing
+counted in. Only validation rows are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from laser.analysis.labelled import columns_of
+from laser.errors import UserError
+
+RESAMPLES = 2_000
+BASE = -1
+_LOSS_DECIMALS = 9
+_BLOCK = 2_000_000
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Validation scores of every candidate of one cell under one protocol, summed within groups.
+
+    Attributes:
+        candidates: (K,) (matrix, layer, rank), in the order that breaks ties.
+        correct: (G, K + 1) float64, right rows per group; the last column is the base model.
+        loss: (G, K + 1) float64, nats, summed over the rows whose loss is finite.
+        overflow: (G, K + 1) float64, rows whose loss is not finite.
+        sizes: (G,) float64, rows per group.
+    """
+
+    candidates: list[tuple[str, int, float]]
+    correct: NDArray
+    loss: NDArray
+    overflow: NDArray
+    sizes: NDArray
+
+
+def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: Sequence[str]) -> dict[str, Scores]:
+    """Read one cell's validation rows, summed within groups, by protocol.
+
+    Args:
+        base: base.parquet.
+        sweep: the cell's sweep files.
+        groups: group of every row, by id.
+        matrices: the grid's order of matrices, which breaks ties.
+
+    Raises:
+        UserError: an intervention was scored on other rows than base.
+    """
+    columns = ["protocol", "id", "correct", "loss"]
+    unedited = columns_of(base, columns)
+    parts: dict[str, dict[tuple[str, int, float], NDArray]] = {}
+    numbers = {}
+    for name, own in unedited.groupby("protocol"):
+        labels = groups.loc[own["id"]]
+        numbers[str(name)] = pd.Series(pd.factorize(labels)[0], index=own["id"].to_numpy())
+        parts[str(name)] = {}
+    for path in sweep:
+        frame = columns_of(path, [*columns, "matrix", "layer", "rank"])
+        for place, own in frame.groupby(["protocol", "matrix", "layer", "rank"]):
+            protocol, matrix, layer, rank = cast(tuple[str, str, int, float], place)
+            parts[protocol][matrix, int(layer), float(rank)] = _sums(own, numbers[protocol], path)
+    found = {}
+    for name, own in unedited.groupby("protocol"):
+        protocol = str(name)
+        index, by_place = numbers[protocol], parts[protocol]
+        if not by_place:
+            raise UserError(f"{base}: no sweep file holds rows of the protocol {protocol}. Give them, or run `sweep`.")
+        # Ties go to the later layer, then the grid's order of matrices, then the smaller rank: selection's fixed order.
+        order = sorted(by_place, key=lambda one: (-one[1], list(matrices).index(one[0]), one[2]))
+        stacked = np.stack([*(by_place[one] for one in order), _sums(own, index, base)], axis=2)
+        sizes = np.bincount(index.to_numpy()).astype(np.float64)
+        found[protocol] = Scores(order, stacked[0], stacked[1], stacked[2], sizes)
+    return found
+
+
+def _sums(frame: pd.DataFrame, numbers: pd.Series, path: Path) -> NDArray:
+    """Return (3, G): right rows, finite losses and rows without one, per group."""
+    if len(frame) != len(numbers) or frame["id"].duplicated().any() or not frame["id"].isin(numbers.index).all():
+        raise UserError(f"{path}: an intervention was scored on other validation rows than base. Delete and rerun.")
+    index = numbers.loc[frame["id"]].to_numpy()
+    losses = frame["loss"].to_numpy(dtype=np.float64)
+    finite = np.isfinite(losses)
+    weights = (frame["correct"].to_numpy(dtype=np.float64), np.where(finite, losses, 0.0), (~finite).astype(np.float64))
+    return np.stack([np.bincount(index, weights=one, minlength=int(numbers.max()) + 1) for one in weights])
+
+
+def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray:
+    """Apply the rule of selection (`laser.sweep.select`) to every resample.
+
+    Losses are compared to nine decimals: sums of the same losses in another order differ in the last bits.
+
+    Args:
+        scores: of one cell.
+        weights: (resamples, G), how often each group was drawn.
+        base_is_candidate: whether the base model is chosen unless an intervention beats it.
+
+    Returns:
+        (resamples,) int64, the place in `scores.candidates`, or `BASE`.
+    """
+    sizes = weights @ scores.sizes
+    correct = weights @ scores.correct
+    loss = np.round((weights @ scores.loss) / sizes[:, None], _LOSS_DECIMALS)
+    loss[weights @ scores.overflow > 0] = np.inf
+    # A candidate that overflows comes after all that do not, whatever its accuracy.
+    ranked = np.where(np.isfinite(loss), correct, correct - sizes[:, None] - 1)[:, :-1]
+    best = ranked.max(axis=1, keepdims=True)
+    tied = np.where(ranked == best, loss[:, :-1], np.nan)
+    # Two passes, because infinity is a value here: the first candidate with the lowest loss among the tied ones.
+    lowest = np.nanmin(tied, axis=1, keepdims=True)
+    chosen = np.argmax(tied == lowest, axis=1)
+    if base_is_candidate:
+        rows = np.arange(len(chosen))
+        taken, reference = correct[rows, chosen], correct[:, -1]
+        wins = (taken > reference) | ((taken == reference) & (loss[rows, chosen] < loss[:, -1]))
+        chosen = np.where(wins, chosen, BASE)
+    return chosen.astype(np.int64)
+
+
+def resample(
+    scores: Scores, base_is_candidate: bool, seed: Sequence[int], resamples: int = RESAMPLES
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Choose on resampled groups and score each choice in and out of its bag.
+
+    Returns:
+        The choices (resamples,) as `choose` gives them, and the gains in accuracy over base, points, in bag and out of
+        bag; NaN out of bag where a resample drew every group.
+    """
+    generator, count = np.random.default_rng(seed), len(scores.sizes)
+    gains = 100 * (scores.correct[:, :-1] - scores.correct[:, -1:])
+    gains = np.concatenate([gains, np.zeros((count, 1))], axis=1)
+    parts: list[tuple[NDArray, NDArray, NDArray]] = []
+    step = max(1, _BLOCK // count)
+    for start in range(0, resamples, step):
+        weights = generator.multinomial(count, np.full(count, 1 / count), size=min(step, resamples - start))
+        drawn = weights.astype(np.float64)
+        out = (weights == 0).astype(np.float64)
+        chosen = choose(scores, drawn, base_is_candidate)
+        of_chosen = gains.T[chosen]
+        with np.errstate(invalid="ignore"):
+            inside = (drawn * of_chosen).sum(axis=1) / (drawn @ scores.sizes)
+            outside = (out * of_chosen).sum(axis=1) / (out @ scores.sizes)
+        parts.append((chosen, inside, outside))
+    choices, inside, outside = (np.concatenate(one) for one in zip(*parts, strict=True))
+    return choices, inside, outside

@@ -1,0 +1,55 @@
+"""How the report shows each table: views of its long form, and the name that a reader knows the artefact by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from laser.analysis.compose_table import compose_views
+from laser.analysis.fig5c import fig5c_views
+from laser.analysis.paraphrase import paraphrase_views
+from laser.analysis.perplexity_table import perplexity_views
+from laser.analysis.prompts_table import prompts_views
+from laser.analysis.published import read_published
+from laser.analysis.search import search_views
+from laser.analysis.seeds_table import seeds_views
+from laser.analysis.size import size_views
+from laser.analysis.stability_table import stability_views
+from laser.analysis.table1 import table1_views
+from laser.analysis.table3 import table3_views
+from laser.analysis.table4 import table4_views
+from laser.analysis.table5 import table5_views
+from laser.analysis.topk import topk_views
+from laser.report.summary import prediction_view, verdict_views
+
+if TYPE_CHECKING:
+    import pandas
+
+    from laser.analysis.tables import View
+
+VIEWS: dict[str, Callable[[pandas.DataFrame], list[View]]] = {
+    "table1": lambda frame: [*table1_views(frame), prediction_view(frame)],
+    "table3": table3_views,
+    "table4": table4_views,
+    "table5": lambda frame: table5_views(frame, read_published()),
+    "verdicts": verdict_views,
+    "paraphrase": paraphrase_views,
+    "topk": topk_views,
+    "compose": compose_views,
+    "perplexity": perplexity_views,
+    "seeds": seeds_views,
+    "prompts": prompts_views,
+    "stability": stability_views,
+    "search": search_views,
+    "size": size_views,
+    "fig5c": fig5c_views,
+}
+
+
+def artefact_title(artefact: str) -> str:
+    """Return what a reader calls an artefact: Figure 3b, Table 1, Noise."""
+    found = re.fullmatch(r"(fig|table)(\d+)([abc]?)", artefact)
+    if found is None:
+        return artefact.capitalize()
+    return f"{'Figure' if found[1] == 'fig' else 'Table'} {found[2]}{found[3]}"

@@ -1,0 +1,17 @@
+"""Make the corpus that the laboratory's models are trained on."""
+
+from laser.io.job import Job, run_job
+from laser.lab.corpus import make_corpus
+
+
+def main(job: Job) -> None:
+    """Write the facts with their counts, the sentences, the held-out text and, last, the card."""
+    card = make_corpus(job.spec, job.path("card").parent)
+    job.say(
+        f"{card['sentences']:,} sentences, {card['fact_sentences']:,} of them about {card['facts']:,} facts; "
+        f"in {card['replaced_sentences']:,} a generic word stands for the answer"
+    )
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, files=("card",))

@@ -1,0 +1,73 @@
+"""The state of a training that is under way, in a folder beside the model's: enough to go on after a break."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from laser.errors import UserError
+from laser.io.files import read_json, read_tensors, sha256_file, write_json, write_tensors
+
+KINDS = ("weight", "exp_avg", "exp_avg_sq")
+
+
+def checkpoint_folder(model_folder: Path) -> Path:
+    """Return where the state of a model's training is kept."""
+    return model_folder.parent / f".{model_folder.name}.training"
+
+
+def save(
+    folder: Path, identity: str, model: torch.nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
+) -> None:
+    """Write weights, optimiser and `state` (JSON: the step, the loss curve); replaces an older checkpoint.
+
+    The tensors of a step have a file of their own, and state.json, written after it, names the file: a process that is
+    killed at any moment leaves the older checkpoint or the new one.
+
+    Args:
+        folder: `checkpoint_folder`.
+        identity: what is being trained from what; a checkpoint of another training is never gone on from.
+        model: in training.
+        optimiser: its AdamW.
+        state: `step` and what else the training wants back.
+    """
+    path = folder / f"step{state['step']:08d}.safetensors"
+    tensors = {}
+    for name, weight in model.named_parameters():
+        moments = optimiser.state[weight]
+        tensors[f"weight.{name}"] = weight.detach()
+        tensors |= {f"{kind}.{name}": moments[kind] for kind in KINDS[1:]}
+    write_tensors(path, {name: tensor.cpu() for name, tensor in tensors.items()})
+    write_json(folder / "state.json", {"identity": identity, "file": path.name, "sha256": sha256_file(path), **state})
+    for older in folder.glob("step*.safetensors"):
+        if older != path:
+            older.unlink()
+
+
+def restore(
+    folder: Path, identity: str, model: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, Any] | None:
+    """Put a checkpoint's weights and optimiser back; return its state, or None where there is none of this training."""
+    try:
+        state = read_json(folder / "state.json")
+        path = folder / state["file"]
+        if state["identity"] != identity or state["sha256"] != sha256_file(path):
+            return None
+        tensors = read_tensors(path)
+    except (UserError, OSError, KeyError, TypeError):
+        return None
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(tensors[f"weight.{name}"])
+            moments = {kind: tensors[f"{kind}.{name}"].to(weight.device) for kind in KINDS[1:]}
+            optimiser.state[weight] = {"step": torch.tensor(float(state["step"])), **moments}
+    return state
+
+
+def remove(folder: Path) -> None:
+    """Remove a training's folder, if there is one."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -15,6 +15,7 @@ from snakemake.exceptions import WorkflowError
 from laser.config.environment import set_environment
 from laser.config.locks import note_run, release_stale_lock
 from laser.config.plan import Plan
+from laser.config.runs import NEEDS
 from laser.config.resources import check_gpus, fetch_memory_mb, resource_functions
 from laser.config.slurm_jobs import cancel_left_over, tell_failures
 from laser.config.study import rank_name
@@ -225,10 +226,11 @@ def run_files(wildcards):
         "test/{model}/{dataset}.parquet",
     ):
         made += cell_files(f"<results>/{pattern}")
-    for cell in PLAN.cells_of("landscape"):
-        made += landscape_files(*cell)
+    needed = {NEEDS.get(name) for name in PLAN.study["artefacts"]}
+    if "landscape" in needed:
+        made += landscapes_of(PLAN.cells_of("landscape"))
     for run, endings in RUN_FILES.items():
-        for ending in endings:
+        for ending in endings if run in needed else ():
             made += files_of(
                 f"<results>/{run}/{{model}}/{{dataset}}.{ending}", PLAN.cells_of(run)
             )

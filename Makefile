@@ -7,7 +7,7 @@ SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study cost test lint golden bench lock clean
+.PHONY: help env quickstart study replication cost test lint golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 	@$(RUN) snakemake --cores $(CORES) --quiet rules reason progress host --config study=$(STUDY) -- all 2>&1 \
 	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
 	@$(RUN) python workflow/scripts/show_study.py results/$(basename $(notdir $(STUDY)))
+
+replication: $(STAMP)  ## docs/replication.md anew, from every study under results/
+	@$(RUN) python workflow/scripts/make_replication.py
 
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper COST="--efficiency 0.3"
 	@$(RUN) python workflow/scripts/estimate_cost.py --study $(STUDY) $(COST)

@@ -237,11 +237,11 @@ rule prompts:
 
 rule search:
     input:
-        test=cell_files("<results>/test/{model}/{dataset}.parquet"),
-        selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
-        choices=files_of("<results>/choices/{model}/{dataset}.parquet", PLAN.cells()),
-        gradients=files_of("<results>/gradients/{model}/{dataset}.json", PLAN.cells()),
+        test=files_of("<results>/test/{model}/{dataset}.parquet", DRAWN),
+        selection=files_of("<results>/selection/{model}/{dataset}.json", DRAWN),
+        rows=data_of(DRAWN),
+        choices=files_of("<results>/choices/{model}/{dataset}.parquet", DRAWN),
+        gradients=files_of("<results>/gradients/{model}/{dataset}.json", DRAWN),
     output:
         **table_outputs("search"),
     log:

@@ -17,7 +17,11 @@ from laser.config.locks import note_run, release_stale_lock
 from laser.config.plan import Plan
 from laser.config.runs import NEEDS
 from laser.config.resources import check_gpus, fetch_memory_mb, resource_functions
-from laser.config.slurm_jobs import cancel_left_over, tell_failures
+from laser.config.slurm_jobs import (
+    cancel_left_over,
+    remember_min_job_age,
+    tell_failures,
+)
 from laser.config.study import rank_name
 from laser.errors import UserError
 
@@ -197,7 +201,8 @@ def sweep_inputs(wildcards):
 
 def choice_inputs(wildcards):
     """What the cheap search rests on, where the study compares it with the exhaustive one."""
-    if "search" not in PLAN.study["artefacts"]:
+    cell = (wildcards.model, wildcards.dataset)
+    if "search" not in PLAN.study["artefacts"] or cell not in DRAWN:
         return {}
     return {
         "gradients": f"<results>/gradients/{wildcards.model}/{wildcards.dataset}.json",
@@ -427,6 +432,7 @@ def tell_of_failed_slurm_jobs():
 
 onstart:
     note_run()
+    remember_min_job_age()
     cancel_jobs_left_over()
     warn_of_unreachable_models()
 

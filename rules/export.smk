@@ -22,7 +22,7 @@ rule export:
     conda:
         "../envs/laser.yaml"
     resources:
-        **needs("reduce"),
+        **needs("export"),
     params:
         spec=lambda wildcards: PLAN.run_spec(
             "export_model",

@@ -1,4 +1,4 @@
-"""The pip and the conda form of the environment agree, and the lock holds all that is asked for."""
+"""The pip, conda and container forms of the environment agree, and the lock holds all that is asked for."""
 
 import re
 from pathlib import Path
@@ -35,3 +35,14 @@ def test_conda_and_pip_agree():
     for one in from_conda + from_pypi:
         name, version = re.split("==?", one)
         assert locked[canonical(name)] == version, one
+
+
+def test_the_container_installs_the_lock_into_the_python_of_conda():
+    text = (ENVS / "laser.def").read_text()
+    sections = dict(re.findall(r"^%(\w+)\n(.*?)(?=^%|\Z)", text, re.M | re.S))
+    (copied,) = re.findall(r"^\s*(\S+) (\S+)$", sections["files"], re.M)
+    assert (ENVS.parent / copied[0]).samefile(ENVS / "requirements.txt")
+    installs = re.findall(r"pip install (.*)", text)
+    assert len(installs) == 1 and installs[0].split()[-2:] == ["--requirement", copied[1]]
+    (conda,) = re.findall(r"- python=(\S+)", (ENVS / "laser.yaml").read_text())
+    assert re.search(rf"^From: python:{re.escape(conda)}(-\S+)?$", text, re.M)

@@ -1,8 +1,10 @@
 """What befell a SLURM job is read from its log; only jobs of one's own folder are ever cancelled."""
 
+import inspect
 import os
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -86,3 +88,18 @@ def test_only_this_folders_jobs_are_cancelled(queue, tmp_path):
 def test_no_slurm_no_question(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert slurm_jobs.cancel_left_over({"7"}, Path(), print) == []
+
+
+def test_min_job_age_is_remembered_while_the_controller_is_away():
+    answers = iter([300, 120, None, None, 60])
+    plugin = ModuleType("plugin")
+    plugin.get_min_job_age = lambda: next(answers)
+    slurm_jobs.remember_min_job_age(plugin)
+    assert [plugin.get_min_job_age() for _ in range(4)] == [120, 120, 120, 60]
+
+
+def test_the_installed_executor_is_the_one_whose_question_is_remembered():
+    import snakemake_executor_plugin_slurm as plugin
+
+    source = inspect.getsource(plugin.Executor.check_active_jobs)
+    assert "min_job_age = get_min_job_age()" in source and callable(plugin.get_min_job_age)

@@ -68,3 +68,11 @@ def test_an_intervention_that_overflows_comes_last():
     found = select(BASE, frame, ["u_in", "u_out"], KEPT)["corrected"]
     assert found["chosen"]["layer"] == 1
     assert found["candidates"][-1]["loss"] is None
+
+
+def test_a_loss_that_is_no_number_on_one_row_puts_the_candidate_last():
+    worse = ("u_in", 0, 0.5, [True, False, False, False], [0.9] * 4)
+    overflowed = ("u_out", 1, 0.1, [True, True, True, False], [0.1, 0.1, 0.1, float("nan")])
+    found = select(BASE, swept(worse, overflowed), ["u_in", "u_out"], KEPT)["corrected"]
+    assert found["chosen"]["matrix"] == "u_in"
+    assert found["candidates"][-1]["matrix"] == "u_out" and found["candidates"][-1]["loss"] is None

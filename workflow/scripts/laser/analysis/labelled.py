@@ -78,12 +78,24 @@ def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
 
 
 def columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read some columns of a Parquet file; one that is missing is a `UserError` that names it."""
-    frame = read_parquet(path, list(columns))
-    missing = [name for name in columns if name not in frame.columns]
+    """Read some columns of a Parquet file.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        known = pq.read_schema(path).names
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(
+            f"{path}: cannot be read as Parquet ({error}). Delete it and run again to make it anew."
+        ) from error
+    missing = [name for name in columns if name not in known]
     if missing:
         raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again to make it anew.")
-    return frame
+    return read_parquet(path, list(columns))
 
 
 def load_labelled(

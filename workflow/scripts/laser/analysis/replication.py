@@ -225,7 +225,7 @@ def _study(claim: Claim, study: Study, found: Sequence[Finding], docs: Path) -> 
 
 def _links(paths: Sequence[Path], name: str, docs: Path) -> str:
     first = paths[0]
-    target = first if len(paths) == 1 else first.parent
+    target = first if len(paths) == 1 else Path(os.path.commonpath(paths))
     text = first.name if len(paths) == 1 else f"{name}, {len(paths)} files"
     return f"[{text}]({_relative(target, docs)})"
 

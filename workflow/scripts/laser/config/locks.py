@@ -84,10 +84,14 @@ def _marked(mark: Path) -> Path | None:
 
 
 def _another_lives(folder: Path) -> bool:
-    """Tell whether another Snakemake works in the folder: it may hold the lock and not have noted itself yet."""
+    """Tell whether another Snakemake works in the folder: it may hold the lock and not have noted itself yet.
+
+    One inside a SLURM job does not count: it belongs to a main process, and holds no lock.
+    """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter(["pid", "cmdline"]):
-        if process.info["pid"] in own or not any("snakemake" in word for word in process.info["cmdline"] or []):
+        words = process.info["cmdline"] or []
+        if process.info["pid"] in own or not any("snakemake" in word for word in words) or "--mode" in words:
             continue
         try:
             if Path(process.cwd()) == folder.resolve():

@@ -24,7 +24,8 @@ CUDA_HOST_MB = 2000
 """More of the host's memory where CUDA's libraries are loaded."""
 CUDA_CONTEXT_MB = 1000
 """What CUDA takes of a GPU's memory before the first tensor."""
-SLACK = 1.2
+SLACK = 2.0
+"""What a batch was found to take over what is counted below: docs/cluster.md, on a CPU."""
 USABLE = 0.95
 """Part of a GPU's memory that a job can have."""
 SMALLEST_PARAMETERS = 200_000_000

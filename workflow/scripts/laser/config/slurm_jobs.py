@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 
 SECONDS_TO_END = 120
 
@@ -116,3 +118,28 @@ def tell_failures(logs: Path, since: float, say: Callable[[str], None]) -> None:
                 f"  SLURM job {path.stem} ({path.parent.relative_to(logs)}): {reason.rstrip('.')}. Log: {path}"
             )
         say("\n".join(lines))
+
+
+def remember_min_job_age(plugin: ModuleType | None = None) -> None:
+    """Keep the SLURM executor (2.8.0) asking squeue while the cluster's controller is away.
+
+    Before each question the executor reads MinJobAge from the controller. If that fails it turns to sacct, and where
+    there is no accounting database it forgets its jobs and waits for ever. With the last answer remembered it goes on
+    asking squeue, as often as slurm-status-attempts says.
+
+    Args:
+        plugin: the executor's module; the one that is loaded, if there is one.
+    """
+    plugin = plugin or sys.modules.get("snakemake_executor_plugin_slurm")
+    ask: Callable[[], int | None] | None = getattr(plugin, "get_min_job_age", None)
+    if plugin is None or ask is None:
+        return
+    last = ask()
+
+    def remembered() -> int | None:
+        nonlocal last
+        now = ask()
+        last = last if now is None else now
+        return last
+
+    plugin.get_min_job_age = remembered  # type: ignore[attr-defined]

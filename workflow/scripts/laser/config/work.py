@@ -192,6 +192,11 @@ def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     return Work(tokens=3.0 * len(plan.study["protocols"]) * WINDOWS, dense=2, decompositions=2, randomised=100.0)
 
 
+def _export(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    """The weights are copied or read once; nothing is evaluated."""
+    return Work(decompositions=1, evaluates=False)
+
+
 STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Work]] = {
     "reduce": _reduce,
     "base": _base,
@@ -206,4 +211,5 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Work]] = {
     "prompts_runs": _prompts,
     "higher_order": _higher_order,
     "perplexity_runs": _perplexity,
+    "export": _export,
 }

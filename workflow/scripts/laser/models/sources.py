@@ -156,7 +156,7 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
     path = folder / "card.json"
     if not path.is_file():
         path = _second_card(folder)
-    if not path.is_file():
+    if not path.is_file() or not folder.is_dir():
         return None
     try:
         card = read_json(path)

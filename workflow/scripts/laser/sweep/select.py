@@ -24,7 +24,9 @@ RULE = (
 
 def candidates(frame: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy (percent), loss (nats) and n per (protocol, matrix, layer, rank) of per-example rows."""
-    grouped = frame.groupby(["protocol", "matrix", "layer", "rank"], sort=True, observed=True)
+    # A mean would pass over losses that are not numbers, and a candidate be judged on the rows that did not overflow.
+    finite = frame.assign(loss=frame["loss"].astype("float64").fillna(math.inf))
+    grouped = finite.groupby(["protocol", "matrix", "layer", "rank"], sort=True, observed=True)
     table = grouped.agg(accuracy=("correct", "mean"), loss=("loss", "mean"), n=("id", "nunique")).reset_index()
     table["accuracy"] *= 100
     return table

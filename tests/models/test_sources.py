@@ -71,9 +71,9 @@ def test_a_whole_folder_is_kept_and_a_damaged_one_made_anew(local: dict[str, Any
     (folder / "model.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert fetch(local, folder, said.append) == card
     assert (folder / "model.safetensors").read_bytes() == content
-    (folder / "card.json").unlink()  # Snakemake removes a rule's output before it runs the rule
+    (folder / "card.json").unlink()  # Snakemake removes the output of a rule that failed
     assert fetch(local, folder, quiet) == card
-    assert sorted(one.name for one in tmp_path.iterdir()) == [".tiny.lock", "tiny"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".tiny.card.json", ".tiny.lock", "tiny"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_two_processes_at_once(local: dict[str, Any], tmp_path: Path) -> None:
     cards = [json.loads(one.communicate(timeout=300)[0]) for one in both]
     assert cards[0] == cards[1] and [one.returncode for one in both] == [0, 0]
     assert cards[0]["files"]["model.safetensors"] == sha256(tmp_path / "tiny/model.safetensors")
-    assert sorted(one.name for one in tmp_path.iterdir()) == [".tiny.lock", "tiny"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".tiny.card.json", ".tiny.lock", "tiny"]
 
 
 # Wheels: the real pip, with a folder in place of the package index.

@@ -171,16 +171,25 @@ def test_given_spec_goes_into_the_metadata(entry, tmp_path):
     assert read_spec(tmp_path / "out" / "rows.parquet") == spec
 
 
-def test_the_card_is_written_last(entry, tmp_path, monkeypatch):
-    prepare(entry, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("fails", "left"), [("write_parquet", ["card.json", "rows.parquet"]), ("write_json", ["rows.parquet"])]
+)
+def test_a_card_never_stands_beside_rows_that_it_does_not_describe(entry, tmp_path, monkeypatch, fails, left):
+    """Killed while writing rows: the old pair stands. Killed after that: rows without a card, which are made again."""
+    folder = tmp_path / "out"
+    prepare(entry, folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def fail(*_):
-        raise RuntimeError("killed while writing rows")
+        raise RuntimeError("killed")
 
-    monkeypatch.setattr(prepare_module, "write_parquet", fail)
-    with pytest.raises(RuntimeError):
-        prepare(entry, tmp_path / "out")
-    assert not (tmp_path / "out" / "card.json").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(prepare_module, fails, fail)
+        with pytest.raises(RuntimeError):
+            prepare(entry | {"limit": 5}, folder)
+    assert sorted(path.name for path in folder.iterdir()) == left
+    assert ((folder / "rows.parquet").read_bytes() == before["rows.parquet"]) == ("card.json" in left)
+    assert prepare(entry | {"limit": 5}, folder)["rows"] == 5 and (folder / "card.json").exists()
 
 
 def test_failed_sources_are_on_the_card(entry, tmp_path):

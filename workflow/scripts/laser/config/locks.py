@@ -90,8 +90,8 @@ def _another_lives(folder: Path) -> bool:
     """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter(["pid", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if process.info["pid"] in own or not any("snakemake" in word for word in words) or "--mode" in words:
+        line = " ".join(process.info["cmdline"] or [])
+        if process.info["pid"] in own or "snakemake" not in line or " --mode " in line:
             continue
         try:
             if Path(process.cwd()) == folder.resolve():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -41,9 +42,11 @@ class Job:
     def say(self, text: str) -> None:
         """Write one line to the terminal and to the rule's log."""
         line = f"[{self.name}{' ' + self.label if self.label else ''}] {text}"
-        for stream in (sys.stderr, self.log):
-            if stream is not None:
-                print(line, file=stream, flush=True)
+        print(line, file=sys.stderr, flush=True)
+        if self.log is not None:
+            # The log lies beside the results: where their disk is full, it must not hide the message that says so.
+            with contextlib.suppress(OSError):
+                print(line, file=self.log, flush=True)
 
     def progress(self, total: int, unit: str) -> Callable[[int], None]:
         """Return a function to call with the number of units done since its last call.
@@ -99,8 +102,9 @@ def run_job(
     name = Path(sys.argv[0]).stem
     log = None
     if given.log is not None:
-        given.log.parent.mkdir(parents=True, exist_ok=True)
-        log = given.log.open("w", encoding="utf-8")
+        with contextlib.suppress(OSError):
+            given.log.parent.mkdir(parents=True, exist_ok=True)
+            log = given.log.open("w", encoding="utf-8")
     job = Job(name, given.spec, {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}, log=log)
     try:
         main(job)
@@ -108,14 +112,17 @@ def run_job(
         job.say(f"ERROR: {error}")
         sys.exit(1)
     except Exception as error:
-        where = f" The whole traceback is in {given.log}." if log is not None else ""
-        if log is not None:
+        where = ""
+        try:
             traceback.print_exc(file=log)
-            log.flush()
-        else:
+            if log is not None:
+                log.flush()
+                where = f" The whole traceback is in {given.log}."
+        except OSError:
             traceback.print_exc()
         job.say(f"ERROR: {type(error).__name__}: {error}. This is a fault of the workflow, not of your input.{where}")
         sys.exit(1)
     finally:
         if log is not None:
-            log.close()
+            with contextlib.suppress(OSError):
+                log.close()

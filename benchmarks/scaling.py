@@ -218,7 +218,7 @@ def _slurm_run(cluster: Any, bed: Any, size: int, place: Path) -> dict[str, Any]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     together = [gap for gap in gaps if gap < STATUS_SECONDS / 2]
     return {
-        "measurement": f"SLURM, one host, asked every {STATUS_SECONDS} s",
+        "measurement": "SLURM on one host",
         "one_job_per": "layer",
         "jobs": watched.jobs,
         "cluster_jobs": len(times),
@@ -243,7 +243,7 @@ def draw() -> None:
     """Draw the picture from the table."""
     table = pd.read_csv(TABLE)
     series = list(dict.fromkeys(zip(table["measurement"], table["one_job_per"], strict=True)))
-    panels = (("wall_s", "seconds from start to exit"), ("own_memory_mb", "MB of Snakemake's main process"))
+    panels = (("own_cpu_s", "processor seconds, main process"), ("own_memory_mb", "MB, main process"))
     with style.figure(len(panels), 1, len(series) + 1) as (made, axes):
         for axis, (column, label) in zip(axes, panels, strict=True):
             for number, (measurement, each) in enumerate(series):
@@ -251,7 +251,7 @@ def draw() -> None:
                 name = measurement + (", job per rank" if each == "rank" else "")
                 axis.plot(rows["jobs"], rows[column], label=name, **style.line(number, len(series)))
             axis.set_xscale("log")
-            axis.set_yscale("log")
+            axis.set_yscale("log" if column.endswith("_s") else "linear")
             axis.set_xlabel("jobs")
             axis.set_ylabel(label)
         style.legend(made)

@@ -62,8 +62,9 @@ rule models:
 rule data:
     input:
         [f"{data_folder(name)}/card.json" for name in PLAN.datasets],
+        texts,
     message:
-        "Every dataset of the study"
+        "Every dataset of the study, and the text for perplexity"
 
 
 rule reductions:

@@ -82,6 +82,13 @@ def data_folder(name):
     return f"{PLAN.config['cache']}/data/{PLAN.data_key(name)}"
 
 
+def texts(wildcards):
+    """The texts on which the study measures perplexity."""
+    if "perplexity" not in PLAN.study["artefacts"]:
+        return []
+    return sorted({PLAN.text_path(model) for model, _ in PLAN.cells_of("perplexity")})
+
+
 def model_card(wildcards):
     return f"{model_folder(wildcards.model)}/card.json"
 

@@ -11,9 +11,10 @@ from laser.errors import UserError
 from laser.io.files import read_json
 from laser.reduction.svd import exact_svd
 from laser.sweep.cell import answers_for, result_rows
-from laser.sweep.gradients import choose, predicted_changes, rank_places, surviving
+from laser.sweep.gradients import choose, predicted_changes, rank_places
 from laser.sweep.select import select
 from laser.sweep.subset import first_rows, of_protocol
+from laser.sweep.surviving import surviving
 from tests.sweep.tiny_cell import TinyCell, rows, run_script
 
 RANKS = [0.8, 0.5, 0.2, 0.0]

@@ -18,7 +18,8 @@ from laser.models.adapter import parameter_view
 from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
 from laser.sweep.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
-from laser.sweep.gradients import choose, surviving
+from laser.sweep.gradients import choose
+from laser.sweep.surviving import surviving
 
 COLUMNS = ["protocol", "matrix", "layer", "rank", "id", "correct", "loss"]
 

@@ -22,6 +22,7 @@ from laser.sweep.backward import Place, gradients
 from laser.sweep.cell import Cell, answers_for, counter, open_cell, result_rows
 from laser.sweep.select import select
 from laser.sweep.subset import first_rows, of_protocol
+from laser.sweep.surviving import surviving
 
 RULE = (
     "g_i = u_i' G v_i for the gradient G of the mean answer loss; predicted change of the loss (nats) when all "
@@ -109,19 +110,6 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         {"id": str(one["id"]), "correct": bool(one["correct"]), "loss": float(one["loss"])}
         for one in frame.to_dict("records")
     ]
-
-
-def surviving(ranking: Mapping[str, Any], keep: int) -> dict[str, set[Place]]:
-    """Return, per protocol, the (layer, matrix) places that a ranking leaves for inspection: its first `keep`.
-
-    Args:
-        ranking: the content of a gradients file.
-        keep: how many places.
-    """
-    return {
-        protocol: {(one["layer"], one["matrix"]) for one in found["places"][:keep]}
-        for protocol, found in ranking["protocols"].items()
-    }
 
 
 def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[str, dict[str, Any]]:

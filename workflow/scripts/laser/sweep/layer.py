@@ -9,7 +9,7 @@ import pandas as pd
 from laser.io.files import read_json, write_parquet
 from laser.io.job import Job
 from laser.sweep.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
-from laser.sweep.gradients import surviving
+from laser.sweep.surviving import surviving
 from laser.tasks.scoring import Score, rows
 
 

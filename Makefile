@@ -23,7 +23,7 @@ quickstart:  ## environment + the quickstart study, to its report
 	@$(MAKE) --no-print-directory study STUDY=quickstart
 
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
-	@$(RUN) snakemake --cores $(CORES) --quiet rules reason progress host --config study=$(STUDY) -- all 2>&1 \
+	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config study=$(STUDY) -- all 2>&1 \
 	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
 	@$(RUN) python workflow/scripts/show_study.py results/$(basename $(notdir $(STUDY)))
 
@@ -36,6 +36,11 @@ cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper
 test: $(STAMP)  ## environment + lint + all tests
 	@$(MAKE) --no-print-directory lint
 	@$(RUN) python -m pytest
+
+test-slurm: $(STAMP)  ## the workflow and its faults on a real SLURM here; root on Debian or Ubuntu, about 10 minutes
+	@trap '$(RUN) python -m tests.slurm.bed clear' EXIT; trap 'exit 130' INT TERM; \
+	  $(RUN) python -m tests.slurm.bed check && \
+	  $(RUN) LASER_TEST_SLURM=1 python -m pytest tests/slurm -o addopts= -p no:cacheprovider -q -rs -n 3 --basetemp build/slurm/tests
 
 lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) ruff check .

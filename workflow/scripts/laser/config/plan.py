@@ -128,9 +128,11 @@ class Plan:
         return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
 
     def published_choice(self, model: str, dataset: str) -> dict[str, Any] | None:
-        """Return the paper's own (matrix, layer, rank) for a cell, or None where it has none."""
+        """Return the paper's own (matrix, layer, rank) for a cell; None without one, or if the model lacks its layer."""
         choice = read_published().choice(model, dataset)
-        return {key: choice[key] for key in ("matrix", "layer", "rank")} if choice else None
+        if choice is None or choice["layer"] >= self.model(model)["layers"]:
+            return None
+        return {key: choice[key] for key in ("matrix", "layer", "rank")}
 
     def model_facts(self) -> dict[str, Any]:
         """Return noise level, seed, depth and family of each model that the pipeline trains."""

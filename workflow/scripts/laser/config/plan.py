@@ -128,7 +128,7 @@ class Plan:
         return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
 
     def published_choice(self, model: str, dataset: str) -> dict[str, Any] | None:
-        """Return the paper's own (matrix, layer, rank) for a cell; None without one, or if the model lacks its layer."""
+        """Return the paper's own (matrix, layer, rank) for a cell; None without one, or if the model lacks it."""
         choice = read_published().choice(model, dataset)
         if choice is None or choice["layer"] >= self.model(model)["layers"]:
             return None

@@ -22,7 +22,7 @@ def run(folder: Path, study: Path | str, *arguments: str, flags: tuple[str, ...]
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=600)
+    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
 
 
 def planned(folder: Path, study: Path | str, *arguments: str, **settings) -> dict[str, int]:

@@ -337,7 +337,7 @@ def test_nothing_is_written_outside_the_configured_folders(tmp_path):
         f"trace={','.join(WRITES)}",
     ]
     line = run_in(run, study, run / "cache", f"node_local={disk}")
-    done = subprocess.run(watched + line, capture_output=True, text=True, env=environment, timeout=600)
+    done = subprocess.run(watched + line, capture_output=True, text=True, env=environment, timeout=1800)
     if "Operation not permitted" in done.stderr and not (run / "results").exists():
         pytest.skip("strace is not allowed here")
     assert done.returncode == 0, done.stdout + done.stderr

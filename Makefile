@@ -39,8 +39,9 @@ test: $(STAMP)  ## environment + lint + all tests
 
 test-slurm: $(STAMP)  ## the workflow and its faults on a real SLURM here; root on Debian or Ubuntu, about 10 minutes
 	@trap '$(RUN) python -m tests.slurm.bed clear' EXIT; trap 'exit 130' INT TERM; \
-	  $(RUN) python -m tests.slurm.bed check && \
-	  $(RUN) LASER_TEST_SLURM=1 python -m pytest tests/slurm -o addopts= -p no:cacheprovider -q -rs -n 3 --basetemp build/slurm/tests
+	  mkdir -p build/slurm && $(RUN) python -m tests.slurm.bed check && \
+	  $(RUN) LASER_TEST_SLURM=1 python -m pytest tests/slurm -o addopts= -p no:cacheprovider -v -n 3 --maxschedchunk 1 \
+	  --basetemp build/slurm/tests --durations 0
 
 lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) ruff check .

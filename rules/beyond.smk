@@ -17,7 +17,7 @@ rule paraphrase:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
     output:
         **table_outputs("paraphrase"),
     log:
@@ -47,13 +47,9 @@ rule topk:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
         base=cell_files("<results>/sweep/{model}/{dataset}/base.parquet"),
-        sweep=[
-            path
-            for model, dataset in PLAN.cells()
-            for path in sweep_files(model, dataset)
-        ],
+        sweep=sweeps_of(PLAN.cells()),
     output:
         **table_outputs("topk"),
     log:
@@ -80,13 +76,9 @@ rule topk:
 rule stability:
     input:
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
         base=cell_files("<results>/sweep/{model}/{dataset}/base.parquet"),
-        sweep=[
-            path
-            for model, dataset in PLAN.cells()
-            for path in sweep_files(model, dataset)
-        ],
+        sweep=sweeps_of(PLAN.cells()),
     output:
         **table_outputs("stability"),
     log:
@@ -116,7 +108,7 @@ rule compose:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
         steps=lambda wildcards: files_of(
             "<results>/compose/{model}/{dataset}.json", PLAN.cells_of("compose")
         ),
@@ -179,7 +171,7 @@ rule seeds:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
         seeds=lambda wildcards: files_of(
             "<results>/seeds/{model}/{dataset}.parquet", PLAN.cells_of("seeds")
         ),
@@ -209,7 +201,7 @@ rule prompts:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
         prompts=lambda wildcards: files_of(
             "<results>/prompts/{model}/{dataset}.parquet", PLAN.cells_of("prompts")
         ),

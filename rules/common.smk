@@ -13,15 +13,11 @@ sys.path.insert(0, str(SCRIPTS))
 from snakemake.exceptions import WorkflowError
 
 from laser.config.environment import set_environment
-from laser.config.locks import note_run, release_stale_lock
+from laser.config.locks import note_run, release_stale_lock, tell_of_another_host
 from laser.config.plan import Plan
 from laser.config.runs import NEEDS
 from laser.config.resources import check_gpus, fetch_memory_mb, resource_functions
-from laser.config.slurm_jobs import (
-    cancel_left_over,
-    remember_min_job_age,
-    tell_failures,
-)
+from laser.config.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
 from laser.config.study import rank_name
 from laser.errors import UserError
 
@@ -48,19 +44,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, PLAN.datasets)),
     layer=r"\d+",
     rank=r"[0-9.e-]+",
-    model_key="|".join(
-        re.escape(PLAN.model_key(name))
-        for name in PLAN.models
-        if not PLAN.is_trained(name)
-    )
-    or "none",
-    trained_key="|".join(
-        re.escape(PLAN.model_key(name))
-        for name in PLAN.models
-        if PLAN.is_trained(name)
-    )
-    or "none",
-    corpus_key=r"corpus-[0-9a-f]{8}",
+    model_key="|".join(re.escape(PLAN.model_key(name)) for name in PLAN.models),
     data_key="|".join(re.escape(PLAN.data_key(name)) for name in PLAN.datasets),
     text_key=r"[A-Za-z0-9_.-]+",
 
@@ -80,6 +64,10 @@ def model_folder(name):
 
 def data_folder(name):
     return f"{PLAN.config['cache']}/data/{PLAN.data_key(name)}"
+
+
+def corpus_folder(name):
+    return f"{PLAN.config['cache']}/corpora/{PLAN.corpus_key(name)}"
 
 
 def texts(wildcards):
@@ -116,11 +104,31 @@ def sweep_files(model, dataset):
     )
 
 
+def files_of(pattern, cells):
+    """The pattern's file for each of the (model, dataset) pairs."""
+    return [pattern.format(model=model, dataset=dataset) for model, dataset in cells]
+
+
 def cell_files(pattern):
     """The pattern's file for every (model, dataset) of the study."""
-    return [
-        pattern.format(model=model, dataset=dataset) for model, dataset in PLAN.cells()
-    ]
+    return files_of(pattern, PLAN.cells())
+
+
+def models_of(cells):
+    return list(dict.fromkeys(model for model, _ in cells))
+
+
+def datasets_of(cells):
+    return list(dict.fromkeys(dataset for _, dataset in cells))
+
+
+def data_of(cells):
+    """The prepared rows of the cells' datasets."""
+    return [f"{data_folder(name)}/rows.parquet" for name in datasets_of(cells)]
+
+
+def sweeps_of(cells):
+    return [path for model, dataset in cells for path in sweep_files(model, dataset)]
 
 
 def braces(values):
@@ -132,7 +140,7 @@ def braces(values):
 def by_model(pattern, cells, layers):
     """The pattern for the shell, a word per model with its datasets, layers and ranks in braces; not to be quoted."""
     words = []
-    for model in dict.fromkeys(model for model, _ in cells):
+    for model in models_of(cells):
         datasets = braces(name for one, name in cells if one == model)
         words.append(
             pattern.format(
@@ -222,16 +230,10 @@ def published_cells():
     return [cell for cell in PLAN.cells() if PLAN.published_choice(*cell)]
 
 
-def files_of(pattern, cells):
-    """The pattern's file for each of the (model, dataset) pairs."""
-    return [pattern.format(model=model, dataset=dataset) for model, dataset in cells]
-
-
 def run_files(wildcards):
     """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
     made = [path for model in PLAN.models for path in reduction_files(model)]
-    for model, dataset in PLAN.cells():
-        made += sweep_files(model, dataset)
+    made += sweeps_of(PLAN.cells())
     for pattern in (
         "sweep/{model}/{dataset}/base.parquet",
         "selection/{model}/{dataset}.json",
@@ -318,15 +320,14 @@ def per_cell(cells):
 
 def per_model(cells):
     """A picture per model."""
-    names = dict.fromkeys(model for model, _ in cells)
-    return [(f"{model}/all", {"model": model}) for model in names]
+    return [(f"{model}/all", {"model": model}) for model in models_of(cells)]
 
 
 def per_model_and_protocol(cells):
     """A picture per model and protocol."""
     return [
         (f"{model}/{protocol}", {"model": model, "protocol": protocol})
-        for model in dict.fromkeys(model for model, _ in cells)
+        for model in models_of(cells)
         for protocol in PLAN.study["protocols"]
     ]
 
@@ -335,7 +336,7 @@ def per_dataset(cells):
     """A picture per dataset and protocol."""
     return [
         (f"{dataset}/{protocol}", {"dataset": dataset, "protocol": protocol})
-        for dataset in dict.fromkeys(dataset for _, dataset in cells)
+        for dataset in datasets_of(cells)
         for protocol in PLAN.study["protocols"]
     ]
 
@@ -354,15 +355,10 @@ def svd_landscape():
     return landscape_drawn() if wanted else []
 
 
-def drawn_of(run):
-    """The cells of a run; its pictures are drawn for all of them."""
-    return PLAN.cells_of(run)
-
-
 def counts(cells):
     """Files of training frequencies: <model>=<its corpus's facts>, and <dataset>=<the user's file>."""
     files = {
-        model: f"{PLAN.config['cache']}/corpora/{PLAN.corpus_key(model)}/facts.parquet"
+        model: f"{corpus_folder(model)}/facts.parquet"
         for model, _ in cells
         if PLAN.is_trained(model)
     }
@@ -373,20 +369,6 @@ def counts_words(cells):
     return " ".join(
         shlex.quote(f"{name}={path}") for name, path in counts(cells).items()
     )
-
-
-def models_of(cells):
-    return list(dict.fromkeys(model for model, _ in cells))
-
-
-def data_of(cells):
-    """The prepared rows of the cells' datasets."""
-    names = dict.fromkeys(dataset for _, dataset in cells)
-    return [f"{data_folder(name)}/rows.parquet" for name in names]
-
-
-def sweeps_of(cells):
-    return [path for model, dataset in cells for path in sweep_files(model, dataset)]
 
 
 def landscapes_of(cells):
@@ -420,16 +402,6 @@ def warn_of_unreachable_models():
             )
 
 
-def cancel_jobs_left_over():
-    """End what a dead run of another host has in SLURM for our outputs; its lock was taken off by hand (--unlock)."""
-    ids = {
-        one
-        for job in workflow.dag.needrun_jobs()
-        for one in workflow.persistence.external_jobids(job)
-    }
-    cancel_left_over(ids, Path(), logger.warning)
-
-
 def tell_of_failed_slurm_jobs():
     """Say at the end which jobs failed in SLURM, and why; those too that a retry made good."""
     logs = getattr(workflow.executor_settings, "logdir", None)
@@ -438,9 +410,9 @@ def tell_of_failed_slurm_jobs():
 
 
 onstart:
-    note_run()
+    tell_of_another_host(Path(), logger.warning)
+    note_run(slurm_jobs=name_of_run(workflow))
     remember_min_job_age()
-    cancel_jobs_left_over()
     warn_of_unreachable_models()
 
 

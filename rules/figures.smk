@@ -157,13 +157,15 @@ rule fig3c:
 
 rule fig4:
     input:
-        search=files_of("<results>/compose/{model}/{dataset}.json", drawn_of("compose")),
-        composed=files_of(
-            "<results>/compose/{model}/{dataset}.parquet", drawn_of("compose")
+        search=files_of(
+            "<results>/compose/{model}/{dataset}.json", PLAN.cells_of("compose")
         ),
-        rows=data_of(drawn_of("compose")),
+        composed=files_of(
+            "<results>/compose/{model}/{dataset}.parquet", PLAN.cells_of("compose")
+        ),
+        rows=data_of(PLAN.cells_of("compose")),
     output:
-        **figure_outputs("fig4", per_cell(drawn_of("compose"))),
+        **figure_outputs("fig4", per_cell(PLAN.cells_of("compose"))),
     log:
         "<logs>/figures/fig4.log",
     benchmark:
@@ -174,7 +176,7 @@ rule fig4:
         mem_mb=3000,
         runtime=30,
     params:
-        spec=lambda wildcards: figure_spec("make_fig4", drawn_of("compose")),
+        spec=lambda wildcards: figure_spec("make_fig4", PLAN.cells_of("compose")),
     message:
         "Figure 4: interventions composed over layers"
     shell:
@@ -186,11 +188,11 @@ rule fig5b:
     input:
         higher_order=files_of(
             "<results>/higher_order/{model}/{dataset}.parquet",
-            drawn_of("higher_order"),
+            PLAN.cells_of("higher_order"),
         ),
-        rows=data_of(drawn_of("higher_order")),
+        rows=data_of(PLAN.cells_of("higher_order")),
     output:
-        **figure_outputs("fig5b", per_cell(drawn_of("higher_order"))),
+        **figure_outputs("fig5b", per_cell(PLAN.cells_of("higher_order"))),
     log:
         "<logs>/figures/fig5b.log",
     benchmark:
@@ -201,7 +203,7 @@ rule fig5b:
         mem_mb=3000,
         runtime=30,
     params:
-        spec=lambda wildcards: figure_spec("make_fig5b", drawn_of("higher_order")),
+        spec=lambda wildcards: figure_spec("make_fig5b", PLAN.cells_of("higher_order")),
     message:
         "Figure 5b: answers of higher-order components alone, and how near they are"
     shell:
@@ -212,15 +214,15 @@ rule fig5b:
 rule fig5c:
     input:
         test=files_of(
-            "<results>/test/{model}/{dataset}.parquet", drawn_of("higher_order")
+            "<results>/test/{model}/{dataset}.parquet", PLAN.cells_of("higher_order")
         ),
         selection=files_of(
-            "<results>/selection/{model}/{dataset}.json", drawn_of("higher_order")
+            "<results>/selection/{model}/{dataset}.json", PLAN.cells_of("higher_order")
         ),
-        rows=data_of(drawn_of("higher_order")),
+        rows=data_of(PLAN.cells_of("higher_order")),
         higher_order=files_of(
             "<results>/higher_order/{model}/{dataset}.parquet",
-            drawn_of("higher_order"),
+            PLAN.cells_of("higher_order"),
         ),
     output:
         **table_outputs("fig5c"),
@@ -234,7 +236,7 @@ rule fig5c:
         mem_mb=3000,
         runtime=30,
     params:
-        spec=lambda wildcards: figure_spec("make_fig5c", drawn_of("higher_order")),
+        spec=lambda wildcards: figure_spec("make_fig5c", PLAN.cells_of("higher_order")),
     message:
         "Figure 5c: examples of such answers"
     shell:

@@ -13,7 +13,7 @@ rule table1:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
     output:
         **table_outputs("table1"),
     log:
@@ -40,7 +40,7 @@ rule table3:
     input:
         test=cell_files("<results>/test/{model}/{dataset}.parquet"),
         selection=cell_files("<results>/selection/{model}/{dataset}.json"),
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
         choices=lambda wildcards: files_of(
             "<results>/choices/{model}/{dataset}.parquet", published_cells()
         ),
@@ -68,7 +68,7 @@ rule table3:
 
 rule table4:
     input:
-        rows=[f"{data_folder(name)}/rows.parquet" for name in PLAN.datasets],
+        rows=data_of(PLAN.cells()),
     output:
         **table_outputs("table4"),
     log:

@@ -46,7 +46,7 @@ rule corpus:
 
 rule train:
     input:
-        corpus=lambda wildcards: f"{PLAN.config['cache']}/corpora/{PLAN.corpus_key(PLAN.model_of_key(wildcards.model_key))}/card.json",
+        corpus=lambda wildcards: f"{corpus_folder(PLAN.model_of_key(wildcards.model_key))}/card.json",
     output:
         card=update("<cache>/models/{model_key}/card.json"),
     log:

@@ -12,13 +12,13 @@ from laser.analysis.labelled import load_json, load_labelled
 from laser.analysis.loading import load_cells, load_selections
 from laser.analysis.perplexity_table import perplexity_table, perplexity_views
 from laser.analysis.prompts_table import prompts_table, prompts_views
-from laser.analysis.published import Published, printed, read_published
 from laser.analysis.search import BACKWARD, search_table, search_views
 from laser.analysis.seeds_table import seeds_table, seeds_views
 from laser.analysis.size import read_cards, size, size_views
 from laser.analysis.statistics import mcnemar_p_value
 from laser.analysis.table3 import table3, table3_views, with_test_scores
 from laser.analysis.text_numbers import COMPOSED, PERPLEXITY_INPUT, read_text_numbers
+from laser.config.published import Published, printed, read_published
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
 from tests.analysis import synthetic, synthetic_more

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
-from laser.analysis.published import Published, printed, read_published
 from laser.analysis.text_numbers import COMPOSED, TOP1, TextNumber, read_text_numbers
+from laser.config.published import Published, printed, read_published
 from laser.errors import UserError
 
 

@@ -5,8 +5,8 @@ import pytest
 from laser.analysis.cells import Cell
 from laser.analysis.loading import load_cells
 from laser.analysis.paraphrase import ALL, ANY, HELD_OUT, TRAINED, paraphrase, paraphrase_views
-from laser.analysis.published import read_published
 from laser.analysis.text_numbers import ROBUSTNESS, read_text_numbers
+from laser.config.published import read_published
 from tests.analysis import synthetic
 from tests.analysis.synthetic_more import with_phrasings
 

@@ -7,12 +7,12 @@ import pytest
 
 from laser.analysis import loading, statistics, tables
 from laser.analysis.cells import Cell
-from laser.analysis.published import Published, printed, read_published
 from laser.analysis.table1 import COLUMNS, table1, table1_views
 from laser.analysis.table3 import table3, table3_views
 from laser.analysis.table4 import table4, table4_views
 from laser.analysis.table5 import table5, table5_views
 from laser.analysis.tables import View
+from laser.config.published import Published, printed, read_published
 from laser.errors import UserError
 from tests.analysis import synthetic
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from laser.analysis import verdicts
-from laser.analysis.published import Published, printed, read_published
 from laser.analysis.verdicts import VERDICT_RULES, verdict, verdict_table
+from laser.config.published import Published, printed, read_published
 
 NAN = math.nan
 

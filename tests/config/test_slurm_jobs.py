@@ -1,7 +1,9 @@
 """What befell a SLURM job is read from its log; only jobs of one's own folder are ever cancelled."""
 
 import inspect
+import json
 import os
+import socket
 import time
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from laser.config import slurm_jobs
+from laser.config.locks import note_run, release_stale_lock, tell_of_another_host
 
 GOOD = "Select jobs to execute...\nFinished jobid: 0 (Rule: sweep)\n1 of 1 steps (100%) done\n"
 FAILED = "Error in rule sweep:\n    message: None\nWorkflowError:\nAt least one job did not complete successfully.\n"
@@ -65,10 +68,10 @@ def test_nothing_is_said_where_nothing_failed(tmp_path):
 
 @pytest.fixture
 def queue(tmp_path, monkeypatch):
-    """A squeue that lists the rows of a file, and a scancel that takes jobs out of it."""
+    """A squeue that lists the rows of a file, if it is asked for one run's, and a scancel that takes jobs out of it."""
     rows = tmp_path / "rows"
     for name, text in {
-        "squeue": f'#!/bin/sh\ncat "{rows}"\n',
+        "squeue": f'#!/bin/sh\ncase "$*" in *"--name laser_1 "*) cat "{rows}";; esac\n',
         "scancel": f'#!/bin/sh\nfor one; do sed -i "/^$one|/d" "{rows}"; done\n',
     }.items():
         (tmp_path / name).write_text(text)
@@ -77,17 +80,40 @@ def queue(tmp_path, monkeypatch):
     return rows
 
 
-def test_only_this_folders_jobs_are_cancelled(queue, tmp_path):
-    queue.write_text(f"7|{tmp_path}\n8|/elsewhere\n9|{tmp_path}\n")
+def test_only_this_runs_jobs_in_this_folder_are_cancelled(queue, tmp_path):
+    queue.write_text(f"10|{tmp_path}\n7|{tmp_path}\n8|/elsewhere\n")
     said = []
-    assert slurm_jobs.cancel_left_over({"7", "8", "11"}, tmp_path, said.append) == ["7"]
-    assert queue.read_text() == f"8|/elsewhere\n9|{tmp_path}\n"
-    assert len(said) == 1 and "7" in said[0]
+    assert slurm_jobs.cancel_left_over("laser_2", tmp_path, said.append) == [] == said
+    assert slurm_jobs.cancel_left_over("laser_1", tmp_path, said.append) == ["7", "10"]
+    assert queue.read_text() == "8|/elsewhere\n"
+    assert len(said) == 1 and "2 SLURM job(s): 7, 10." in said[0]
+
+
+def test_a_dead_runs_jobs_are_cancelled_with_its_lock(queue, tmp_path):
+    dead = {"host": socket.gethostname(), "pid": 2**22 - 1, "started": 1.0, "slurm_jobs": "laser_1"}
+    for name, text in {"locks/0.input.lock": "x", "laser-run.json": json.dumps(dead)}.items():
+        path = tmp_path / ".snakemake" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    queue.write_text(f"7|{tmp_path}\n")
+    said = []
+    assert release_stale_lock(tmp_path, said.append)
+    assert queue.read_text() == "" and len(said) == 1
 
 
 def test_no_slurm_no_question(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert slurm_jobs.cancel_left_over({"7"}, Path(), print) == []
+    assert slurm_jobs.cancel_left_over("laser_1", Path(), print) == []
+
+
+@pytest.mark.parametrize(("host", "count"), [("elsewhere", 1), (socket.gethostname(), 0)])
+def test_a_run_of_another_host_is_spoken_of(tmp_path, host, count):
+    note_run(tmp_path, "laser_1")
+    path = tmp_path / ".snakemake/laser-run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"host": host}))
+    said = []
+    tell_of_another_host(tmp_path, said.append)
+    assert len(said) == count and all("scancel --name laser_1" in one for one in said)
 
 
 def test_min_job_age_is_remembered_while_the_controller_is_away():

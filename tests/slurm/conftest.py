@@ -105,3 +105,8 @@ def on_cluster(bed, made, tmp_path):
         ids = [job["id"] for job in own.jobs() if job["state"] in ("PENDING", "RUNNING", "COMPLETING")]
         if ids:
             own.slurm("scancel", *ids)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest test first, so that no worker is left alone with it."""
+    items.sort(key=lambda item: "quickstart" not in item.nodeid)

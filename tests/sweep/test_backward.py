@@ -12,7 +12,7 @@ from laser.sweep.cell import answers_for, result_rows
 from laser.sweep.gradients import predicted_changes, singular_gradients
 from laser.sweep.subset import first_rows, of_protocol
 from tests.models import families
-from tests.sweep.tiny_cell import FAMILIES, TinyCell
+from tests.sweep.tiny_cell import FAMILIES, TinyCell, by_family
 
 BUILDERS = {"llama": "worldfacts", "gptj": "fever", "roberta": "qa_wikidata"}
 RANKS = [0.8, 0.5, 0.2, 0.0]
@@ -22,14 +22,7 @@ STEP = 3e-3
 
 @pytest.fixture(scope="module")
 def cell_of(tmp_path_factory):
-    made = {}
-
-    def get(family):
-        if family not in made:
-            made[family] = TinyCell(tmp_path_factory.mktemp(family), family, BUILDERS[family])
-        return made[family]
-
-    return get
+    return by_family(tmp_path_factory, lambda folder, family: TinyCell(folder, family, BUILDERS[family]))
 
 
 def all_places(cell):

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from laser.io.files import read_json, read_parquet, read_spec
-from laser.sweep import choices
+from laser.sweep import cell as cells
 from laser.sweep.cell import answers_for, intervention, result_rows
+from laser.sweep.choices import inspected_rows
 from laser.sweep.gradients import choose
-from tests.sweep.tiny_cell import FAMILIES, TinyCell, run_script
+from tests.sweep.tiny_cell import FAMILIES, TinyCell, by_family, run_script
 
 PUBLISHED = {"matrix": "u_in", "layer": 1, "rank": 0.3}
 RANKS = [0.6, 0.1]
@@ -18,28 +19,25 @@ GRADIENT = {"examples": 6, "keep": 2, "cells": []}
 
 @pytest.fixture(scope="module")
 def cell_of(tmp_path_factory):
-    made = {}
+    return by_family(tmp_path_factory, swept)
 
-    def get(family):
-        if family not in made:
-            cell = TinyCell(tmp_path_factory.mktemp(family), family, "fever")
-            grid = {"matrices": ["u_in", "u_out"], "layers": [0, 1]}
-            spec = {"grid": grid, "ranks": RANKS, "examples": 6}
-            cell.ranking = cell.run("rank_gradients", spec, "gradients.json")
-            cell.sweep = []
-            for layer in (0, 1):
-                paths = [cell.folder / f"layer{layer}-{rank}.parquet" for rank in RANKS]
-                spec = cell.spec | {"layer": layer, "matrices": grid["matrices"], "ranks": RANKS}
-                arguments = ["--spec", json.dumps(spec), "--output", *map(str, paths)]
-                arguments += ["--model", str(cell.model), "--rows", str(cell.data)]
-                run_script("sweep_layer", [*arguments, "--factors", str(cell.folder / "factors")])
-                cell.sweep += paths
-            cell.selection = cell.folder / "selection.json"
-            cell.selection.write_text("{}")
-            made[family] = cell
-        return made[family]
 
-    return get
+def swept(folder, family):
+    cell = TinyCell(folder, family, "fever")
+    grid = {"matrices": ["u_in", "u_out"], "layers": [0, 1]}
+    spec = {"grid": grid, "ranks": RANKS, "examples": 6}
+    cell.ranking = cell.run("rank_gradients", spec, "gradients.json")
+    cell.sweep = []
+    for layer in (0, 1):
+        paths = [cell.folder / f"layer{layer}-{rank}.parquet" for rank in RANKS]
+        spec = cell.spec | {"layer": layer, "matrices": grid["matrices"], "ranks": RANKS}
+        arguments = ["--spec", json.dumps(spec), "--output", *map(str, paths)]
+        arguments += ["--model", str(cell.model), "--rows", str(cell.data)]
+        run_script("sweep_layer", [*arguments, "--factors", str(cell.folder / "factors")])
+        cell.sweep += paths
+    cell.selection = cell.folder / "selection.json"
+    cell.selection.write_text("{}")
+    return cell
 
 
 def run(cell, spec, output="choices.parquet", with_search=True):
@@ -83,7 +81,7 @@ def test_equal_edits_are_evaluated_once(cell_of, monkeypatch):
         seen.append(list(edits))
         return answers_for(opened, edits, count)
 
-    monkeypatch.setattr(choices, "answers_for", spy)
+    monkeypatch.setattr(cells, "answers_for", spy)
     spec = {"published_choice": {key: place[key] for key in ("matrix", "layer", "rank")}, "gradient": GRADIENT}
     frame = read_parquet(run(cell, spec | {"protocols": [protocol]}))
     assert [len(one) for one in seen] == [1]
@@ -125,7 +123,7 @@ def test_base_is_a_choice(cell_of, tmp_path):
 def test_only_the_rows_that_the_search_looks_at_are_held(cell_of):
     cell = cell_of("llama")
     ranking = read_json(cell.ranking)
-    held = choices.inspected_rows(cell.sweep, ranking, 1)
+    held = inspected_rows(cell.sweep, ranking, 1)
     assert len(held) == 2 * 6 * len(RANKS)
     whole = pd.concat([read_parquet(one) for one in cell.sweep], ignore_index=True)
     assert choose(ranking, held, 1) == choose(ranking, whole, 1)

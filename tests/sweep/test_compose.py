@@ -13,7 +13,7 @@ from laser.sweep import naive
 from laser.sweep.cell import answers_for, intervention, result_rows
 from laser.sweep.compose import RULE, compose, prefixes, search, worth
 from laser.sweep.subset import of_protocol
-from tests.sweep.tiny_cell import FAMILIES, TinyCell, rows
+from tests.sweep.tiny_cell import FAMILIES, TinyCell, by_family, rows
 
 BUILDERS = {"llama": "fever", "gptj": "worldfacts", "roberta": "qa_wikidata"}
 RANKS = [0.6, 0.3, 0.1]
@@ -22,14 +22,7 @@ PROTOCOLS = ["published", "corrected"]
 
 @pytest.fixture(scope="module")
 def cell_of(tmp_path_factory):
-    made = {}
-
-    def get(family):
-        if family not in made:
-            made[family] = TinyCell(tmp_path_factory.mktemp(family), family, BUILDERS[family])
-        return made[family]
-
-    return get
+    return by_family(tmp_path_factory, lambda folder, family: TinyCell(folder, family, BUILDERS[family]))
 
 
 def settings():

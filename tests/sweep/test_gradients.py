@@ -15,7 +15,7 @@ from laser.sweep.gradients import choose, predicted_changes, rank_places
 from laser.sweep.select import select
 from laser.sweep.subset import first_rows, of_protocol
 from laser.sweep.surviving import surviving
-from tests.sweep.tiny_cell import TinyCell, rows, run_script
+from tests.sweep.tiny_cell import TinyCell, by_family, rows, run_script
 
 RANKS = [0.8, 0.5, 0.2, 0.0]
 BUILDERS = {"gptj": "fever"}
@@ -23,14 +23,7 @@ BUILDERS = {"gptj": "fever"}
 
 @pytest.fixture(scope="module")
 def cell_of(tmp_path_factory):
-    made = {}
-
-    def get(family):
-        if family not in made:
-            made[family] = TinyCell(tmp_path_factory.mktemp(family), family, BUILDERS[family])
-        return made[family]
-
-    return get
+    return by_family(tmp_path_factory, lambda folder, family: TinyCell(folder, family, BUILDERS[family]))
 
 
 def settings(cell, **changes):

@@ -12,7 +12,7 @@ from laser.reduction.edit import edited_weight
 from laser.reduction.interventions import Intervention
 from laser.sweep.landscape import landscape_intervention
 from laser.sweep.subset import first_rows, of_protocol
-from tests.sweep.tiny_cell import FAMILIES, TinyCell, rows
+from tests.sweep.tiny_cell import FAMILIES, TinyCell, by_family, rows
 
 KINDS = ["svd", "pruning", "smallest"]
 RANKS = [0.9, 0.4, 0.025]
@@ -22,14 +22,7 @@ BUILDERS = {"llama": "worldfacts", "gptj": "fever", "roberta": "qa_wikidata"}
 
 @pytest.fixture(scope="module")
 def cell_of(tmp_path_factory):
-    made = {}
-
-    def get(family):
-        if family not in made:
-            made[family] = TinyCell(tmp_path_factory.mktemp(family), family, BUILDERS[family])
-        return made[family]
-
-    return get
+    return by_family(tmp_path_factory, lambda folder, family: TinyCell(folder, family, BUILDERS[family]))
 
 
 def settings(cell, layer=1, **changes):

@@ -6,10 +6,10 @@ import pytest
 
 from laser.io.files import read_parquet, read_spec
 from laser.reduction.interventions import Intervention
-from laser.sweep import seeds
+from laser.sweep import cell as cells
 from laser.sweep.cell import answers_for, result_rows
 from laser.sweep.seeds import place_to_draw
-from tests.sweep.tiny_cell import FAMILIES, TinyCell
+from tests.sweep.tiny_cell import FAMILIES, TinyCell, by_family
 
 PUBLISHED = {"matrix": "u_in", "layer": 1, "rank": 0.3}
 SELECTED = {"matrix": "u_out", "layer": 0, "rank": 0.5, "kept_rank": 16}
@@ -22,15 +22,13 @@ SELECTION = {
 
 @pytest.fixture(scope="module")
 def cell_of(tmp_path_factory):
-    made = {}
+    return by_family(tmp_path_factory, selected)
 
-    def get(family):
-        if family not in made:
-            made[family] = TinyCell(tmp_path_factory.mktemp(family), family, "fever")
-            (made[family].folder / "selection.json").write_text(json.dumps({"protocols": SELECTION}))
-        return made[family]
 
-    return get
+def selected(folder, family):
+    cell = TinyCell(folder, family, "fever")
+    (cell.folder / "selection.json").write_text(json.dumps({"protocols": SELECTION}))
+    return cell
 
 
 def run(cell, output="seeds.parquet", **spec):
@@ -82,7 +80,7 @@ def test_protocols_at_one_place_share_its_evaluation(cell_of, monkeypatch):
         seen.append(list(edits))
         return answers_for(opened, edits, count)
 
-    monkeypatch.setattr(seeds, "answers_for", spy)
+    monkeypatch.setattr(cells, "answers_for", spy)
     path = run(cell, published_choice=PUBLISHED)
     assert [len(one) for one in seen] == [3]
     found = read_spec(path)["intervention"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,14 @@ class TinyCell:
             arguments += [f"--{name}", *map(str, one if isinstance(one, list) else [one])]
         run_script(script, arguments)
         return target
+
+
+def by_family(folders: Any, make: Callable[[Path, str], TinyCell]) -> Callable[[str], TinyCell]:
+    """Return a function that gives the cell of a family, made by `make` in a folder of its own when first asked for.
+
+    `folders` is pytest's tmp_path_factory.
+    """
+    return functools.cache(lambda family: make(folders.mktemp(family), family))
 
 
 def run_script(script: str, arguments: list[str]) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 
 from laser.io.files import write_parquet
 from laser.io.job import Job, run_job
-from laser.sweep.cell import answers_for, chosen_interventions, counter, intervention, open_cell, result_rows
+from laser.sweep.cell import answer_each, chosen_edit, chosen_interventions, open_cell, result_rows
 
 
 def main(job: Job) -> None:
@@ -13,13 +13,8 @@ def main(job: Job) -> None:
     job.label = f"{spec['model']['name']} {spec['dataset_name']}"
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
     chosen = chosen_interventions(job.path("selection"))
-    edits = {
-        name: (intervention(cell, name, one["matrix"], one["layer"], one["rank"]),) if one else ()
-        for name, one in chosen.items()
-    }
-    distinct = list(dict.fromkeys([(), *edits.values()]))
-    count = counter(job, cell, len(distinct))
-    answered = dict(zip(distinct, answers_for(cell, distinct, count), strict=True))
+    edits = {name: chosen_edit(cell, name, one) for name, one in chosen.items()}
+    answered = answer_each(job, cell, [(), *edits.values()])
     frames = [
         result_rows(cell, answered[edit], name, arm=arm)
         for name in spec["protocols"]

@@ -5,7 +5,7 @@ from laser.analysis.grouping import sweep_by_cell
 from laser.analysis.landscape_loading import load_landscape
 from laser.analysis.loading import load_sweep
 from laser.analysis.pictures import by_cell
-from laser.analysis.published import fig2_range_of
+from laser.config.published import fig2_range_of
 from laser.io.job import Job, run_job
 
 

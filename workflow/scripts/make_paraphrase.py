@@ -3,9 +3,9 @@
 from laser.analysis.labelled import load_columns
 from laser.analysis.loading import load_cells
 from laser.analysis.paraphrase import paraphrase, paraphrase_views
-from laser.analysis.published import read_published
 from laser.analysis.tables import write_table
 from laser.analysis.text_numbers import read_text_numbers
+from laser.config.published import read_published
 from laser.io.job import Job, run_job
 
 

@@ -3,8 +3,8 @@
 from laser.analysis.labelled import load_labelled
 from laser.analysis.loading import load_cells
 from laser.analysis.prompts_table import prompts_table, prompts_views
-from laser.analysis.published import read_published
 from laser.analysis.tables import write_table
+from laser.config.published import read_published
 from laser.io.job import Job, run_job
 
 

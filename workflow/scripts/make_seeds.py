@@ -2,9 +2,9 @@
 
 from laser.analysis.labelled import load_labelled
 from laser.analysis.loading import load_cells
-from laser.analysis.published import read_published
 from laser.analysis.seeds_table import seeds_table, seeds_views
 from laser.analysis.tables import write_table
+from laser.config.published import read_published
 from laser.io.job import Job, run_job
 
 

@@ -2,9 +2,9 @@
 
 from laser.analysis.labelled import load_labelled
 from laser.analysis.loading import load_cells, load_selections
-from laser.analysis.published import read_published
 from laser.analysis.table3 import table3, table3_views, with_test_scores
 from laser.analysis.tables import write_table
+from laser.config.published import read_published
 from laser.io.job import Job, run_job
 
 

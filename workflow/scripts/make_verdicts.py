@@ -1,8 +1,8 @@
 """Verdicts: each number of the paper's Table 1 beside ours, and whether it replicates."""
 
-from laser.analysis.published import read_published
 from laser.analysis.tables import read_table, write_table
 from laser.analysis.verdicts import verdict_table
+from laser.config.published import read_published
 from laser.io.job import Job, run_job
 from laser.report.summary import verdict_views
 

@@ -12,10 +12,10 @@ import pandas as pd
 from laser.analysis.cells import METRICS, Cell, values
 from laser.analysis.comparison import adjust, difference, estimate, with_interval
 from laser.analysis.labelled import Labelled, aligned, by_cell
-from laser.analysis.published import Published
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, number, p_value
 from laser.analysis.text_numbers import COMPOSED, DATASET, MODEL, TextNumber
+from laser.config.published import Published
 from laser.errors import UserError
 
 ARMS = ("base", "laser", "composed")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.cost import Asked, Shape, shape_of
-from laser.analysis.published import read_published
 from laser.config.plan import BYTES, Plan
+from laser.config.published import read_published
 from laser.config.schema import read_yaml
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet

@@ -11,10 +11,10 @@ import pandas as pd
 from laser.analysis import style
 from laser.analysis.cells import ARMS, Cell
 from laser.analysis.frequency import DOCUMENTS, STAND_IN, Frequency
-from laser.analysis.published import FOLDER, read_published
 from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
 from laser.analysis.style import LINES, MARKERS, band, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
+from laser.config.published import FOLDER, read_published
 
 POINTS, SPAN = 40, 50
 MEASURES = {"top10": "answer among the ten\nmost probable tokens, %", "accuracy": "accuracy, %"}

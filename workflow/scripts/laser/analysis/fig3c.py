@@ -17,10 +17,10 @@ from laser.analysis import style
 from laser.analysis.cells import Cell
 from laser.analysis.fig3b import NOTHING
 from laser.analysis.frequency import DOCUMENTS, Frequency
-from laser.analysis.published import FOLDER, read_published
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES, group_sums, seed_sequence
 from laser.analysis.style import bars_of, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
+from laser.config.published import FOLDER, read_published
 
 PAPERS_BINS = (("<50", -math.inf, 50.0), ("50–1000", 50.0, 1000.5), (">1000", 1000.5, math.inf))
 """Label, lowest frequency (included) and highest (not included). The paper counts documents, so 1000.5 parts whole

@@ -6,15 +6,17 @@ that the user gives for a dataset, and the dataset's own column `frequency`, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from laser.analysis.cells import Cell
 from laser.analysis.labelled import columns_of
-from laser.analysis.loading import load_rows
+from laser.analysis.loading import load_cells, load_rows
+from laser.analysis.pictures import by_cell
 from laser.errors import UserError
 from laser.io.files import read_parquet
 
@@ -145,3 +147,22 @@ def _unique(keys: pd.Series, values: pd.Series, path: Path, name: str) -> pd.Ser
     if not twice.empty:
         raise UserError(f"{path}: '{name}' holds '{twice.iloc[0]}' twice. Give each once.")
     return pd.Series(values.to_numpy(dtype="float64"), index=keys.to_numpy())
+
+
+def pictures_by_frequency(
+    spec: Mapping[str, Any], paths: Mapping[str, Sequence[Path]]
+) -> Iterator[tuple[Cell, Frequency, Path]]:
+    """Yield test results, training frequency and path without ending of every picture, in the documented order.
+
+    Args:
+        spec: of the figure.
+        paths: of its script: `test`, `selection`, `rows`, `svg`, and `counts` as in `named_files`.
+    """
+    cells = {
+        (cell.model, cell.dataset, cell.protocol): cell
+        for cell in load_cells(paths["test"], paths["selection"], paths["rows"])
+    }
+    rows = {name: path for path in paths["rows"] for name in load_rows([path])}
+    counts = named_files(paths["counts"])
+    for (model, dataset), protocol, stem in by_cell(spec, [key[:2] for key in cells], paths["svg"]):
+        yield cells[model, dataset, protocol], frequency_of(model, dataset, rows[dataset], counts), stem

@@ -9,11 +9,11 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from laser.analysis.published import FOLDER, Published
 from laser.analysis.statistics import two_proportion_p_value
 from laser.analysis.tables import number
 from laser.analysis.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber
 from laser.analysis.verdicts import SIGNIFICANCE
+from laser.config.published import FOLDER, Published
 from laser.errors import UserError
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from laser.analysis.cells import Cell
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
-from laser.analysis.published import Published
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.text_numbers import DATASET, MODEL, ROBUSTNESS, TextNumber
+from laser.config.published import Published
 
 ALL, ANY = "facts right in all phrasings", "facts right in any phrasing"
 TRAINED, HELD_OUT = "rows in phrasings trained on", "rows in phrasings held out"

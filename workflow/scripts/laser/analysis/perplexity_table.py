@@ -12,10 +12,10 @@ import pandas as pd
 
 from laser.analysis.comparison import adjust, resampled_ratios, with_interval
 from laser.analysis.labelled import cell_of, columns_of
-from laser.analysis.published import Published
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES, seed_sequence, sign_flip_p_value
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.text_numbers import DATASET, MODEL, PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, TextNumber
+from laser.config.published import Published
 from laser.errors import UserError
 
 ARMS = ("base", "input", "output")

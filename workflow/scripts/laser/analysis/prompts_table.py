@@ -13,10 +13,10 @@ import pandas as pd
 from laser.analysis.cells import ARMS, Cell
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
 from laser.analysis.labelled import Labelled
-from laser.analysis.published import Published
 from laser.analysis.statistics import RESAMPLES, constant_accuracies
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, verdict
+from laser.config.published import Published
 from laser.errors import UserError
 
 ORIGINAL = "original"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from laser.analysis.claims import CLAIMS, QUESTIONS, Claim
 from laser.analysis.findings import CONTRADICTED, SUPPORTED, Finding
 from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
-from laser.analysis.published import FOLDER, read_published
 from laser.analysis.tables import integer, read_table
 from laser.analysis.text_numbers import read_text_numbers
+from laser.config.published import FOLDER, read_published
 from laser.errors import UserError
 from laser.io.files import sha256_file
 

@@ -15,10 +15,10 @@ import pandas as pd
 from laser.analysis.cells import METRICS, Cell, values
 from laser.analysis.comparison import estimate, with_interval
 from laser.analysis.labelled import Labelled, choices_of, same_place
-from laser.analysis.published import Printed, Published
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.protocols import PROTOCOLS
+from laser.config.published import Printed, Published
 from laser.errors import UserError
 
 EXACT = "svd"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.cells import ARMS, METRICS, Cell, values
-from laser.analysis.published import Published
 from laser.analysis.statistics import (
     RESAMPLES,
     accuracy_p_value,
@@ -21,6 +20,7 @@ from laser.analysis.statistics import (
 )
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, verdict
+from laser.config.published import Published
 
 if TYPE_CHECKING:
     import pandas

@@ -11,9 +11,9 @@ import pandas as pd
 from laser.analysis.cells import Cell
 from laser.analysis.comparison import compare, with_interval
 from laser.analysis.labelled import Labelled, aligned, by_cell
-from laser.analysis.published import Published
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
+from laser.config.published import Published
 
 FIXED = 12
 """Columns of the view that always stand; those on test rows follow where they were evaluated."""

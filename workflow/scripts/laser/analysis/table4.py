@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from laser.analysis.inconsistencies import size_notes
-from laser.analysis.published import Published
 from laser.analysis.tables import View, integer
+from laser.config.published import Published
 
 COLUMNS = (
     *("dataset", "size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"),

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from laser.analysis.inconsistencies import search_space_notes
-from laser.analysis.published import Published
 from laser.analysis.tables import View, integer
+from laser.config.published import Published
 
 
 def table5(

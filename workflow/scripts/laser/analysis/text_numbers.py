@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from laser.analysis.published import FOLDER, Printed, printed
+from laser.config.published import FOLDER, Printed, printed
 from laser.errors import UserError
 
 ROBUSTNESS = "GPT-J CounterFact paraphrase robustness gain (pp)"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.published import Printed, Published
 from laser.analysis.statistics import two_proportion_p_value
+from laser.config.published import Printed, Published
 
 if TYPE_CHECKING:
     import pandas

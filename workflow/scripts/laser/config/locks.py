@@ -24,10 +24,11 @@ LOCKS = Path(".snakemake/locks")
 UNFINISHED = Path(".snakemake/incomplete")
 
 
-def note_run(folder: Path = Path()) -> None:
-    """Write down which process of which host runs the workflow in `folder`."""
+def note_run(folder: Path = Path(), slurm_jobs: str | None = None) -> None:
+    """Write down which process of which host runs the workflow in `folder`, and what its SLURM jobs are called."""
     process = psutil.Process()
-    note = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    own = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    note = own | {"slurm_jobs": slurm_jobs}
     path = folder / NOTE
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(f".{process.pid}")
@@ -54,7 +55,8 @@ def release_stale_lock(folder: Path = Path(), say: Callable[[str], None] = print
     if host != socket.gethostname() or pid == os.getpid() or _lives(pid, started) or _another_lives(folder):
         return False
     marks = [path for path in (folder / UNFINISHED).rglob("*") if path.is_file()]
-    cancel_left_over(filter(None, map(_slurm_job, marks)), folder, say)
+    if note.get("slurm_jobs"):
+        cancel_left_over(str(note["slurm_jobs"]), folder, say)
     for mark in marks:
         output = _marked(mark.relative_to(folder / UNFINISHED))
         if output is not None:
@@ -65,12 +67,21 @@ def release_stale_lock(folder: Path = Path(), say: Callable[[str], None] = print
     return True
 
 
-def _slurm_job(mark: Path) -> str | None:
-    """Return the id of the SLURM job that was to make a marked output."""
+def tell_of_another_host(folder: Path, say: Callable[[str], None]) -> None:
+    """Say that the last run in `folder` was another host's, if it had SLURM jobs: whether it lives cannot be seen here.
+
+    Its lock was taken off by hand, or the two runs make different files.
+    """
     try:
-        return json.loads(mark.read_text()).get("external_jobid")
-    except (OSError, ValueError, AttributeError):
-        return None
+        note = json.loads((folder / NOTE).read_text())
+        host, jobs = note["host"], note["slurm_jobs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if jobs and host != socket.gethostname():
+        say(
+            f"The last run in this folder was started on {host}. If it was killed, its SLURM jobs may go on beside "
+            f"this run's: end them with 'scancel --name {jobs}'."
+        )
 
 
 def _marked(mark: Path) -> Path | None:

@@ -136,7 +136,7 @@ class Plan:
 
     def model_facts(self) -> dict[str, Any]:
         """Return noise level, seed, depth and family of each model that the pipeline trains."""
-        return {entry["name"]: facts(entry) for entry in self.study["models"] if facts(entry) is not None}
+        return {entry["name"]: facts(entry) for entry in self.study["models"] if self.is_trained(entry["name"])}
 
     # Specs, one kind per rule. `code` is the fingerprint of the rule's script.
 

@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 SECONDS_TO_END = 120
 
@@ -35,24 +36,29 @@ ENDED = ("100%) done", "Nothing to be done")
 LONGEST_REASON = 300
 
 
-def cancel_left_over(
-    ids: Iterable[str], folder: Path, say: Callable[[str], None], seconds: float = SECONDS_TO_END
-) -> list[str]:
-    """Cancel the jobs among `ids` that SLURM has for this folder, and wait until they have ended.
+def name_of_run(workflow: Any) -> str | None:
+    """Return the name that all SLURM jobs of this run of Snakemake have; None where it uses another executor.
+
+    A job's id is no help to the next run: Snakemake notes it, but inside the job it is overwritten with nothing.
+    """
+    return getattr(getattr(workflow.scheduler, "_executor", None), "run_uuid", None)
+
+
+def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], seconds: float = SECONDS_TO_END) -> list[str]:
+    """Cancel the jobs of a dead run, and wait until they have ended.
 
     Args:
-        ids: SLURM job ids that Snakemake noted for unfinished outputs.
-        folder: where the run works; a job of another folder is never touched, whatever its id.
+        name: what the run's jobs are called (`name_of_run`).
+        folder: where the run worked; a job of another folder is never touched.
         say: is given what the user is told.
         seconds: how long to wait.
 
     Returns:
         The ids of the jobs that were cancelled.
     """
-    wanted = set(ids)
-    if not wanted or shutil.which("squeue") is None:
+    if shutil.which("squeue") is None:
         return []
-    found = sorted(wanted & _queued(folder), key=lambda one: (len(one), one))
+    found = _queued(name, folder)
     if not found:
         return []
     say(
@@ -61,7 +67,7 @@ def cancel_left_over(
     )
     subprocess.run(["scancel", *found], capture_output=True, check=False)
     deadline = time.monotonic() + seconds
-    while wanted & _queued(folder):
+    while _queued(name, folder):
         if time.monotonic() > deadline:
             say(f"They have not ended after {seconds:.0f} seconds. If a job fails now, run again later.")
             break
@@ -69,13 +75,14 @@ def cancel_left_over(
     return found
 
 
-def _queued(folder: Path) -> set[str]:
-    """Return the ids of this user's jobs that wait, run or are about to end, and work in the folder."""
-    line = ["squeue", "--noheader", "--user", str(os.getuid()), "--format=%i|%Z"]
+def _queued(name: str, folder: Path) -> list[str]:
+    """Return the ids of this user's jobs of a name that wait, run or are about to end, and work in the folder."""
+    line = ["squeue", "--noheader", "--user", str(os.getuid()), "--name", name, "--format=%i|%Z"]
     listed = subprocess.run(line, capture_output=True, text=True, check=False).stdout
-    rows = (row.partition("|") for row in listed.splitlines())
+    rows = [row.partition("|") for row in listed.splitlines()]
     own = os.path.realpath(folder)
-    return {number.strip() for number, _, place in rows if place and os.path.realpath(place) == own}
+    found = {number.strip() for number, _, place in rows if place and os.path.realpath(place) == own}
+    return sorted(found, key=lambda one: (len(one), one))
 
 
 def failures(logs: Path, since: float) -> dict[Path, str]:

@@ -50,11 +50,9 @@ def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     return variant
 
 
-def facts(entry: dict[str, Any]) -> dict[str, Any] | None:
-    """Return noise level, seed, depth and family of a trained model's entry; None for any other."""
+def facts(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return noise level, seed, depth and family of a trained model's entry."""
     source = entry["source"]
-    if source["kind"] != "trained":
-        return None
     return {
         "family": source["family"],
         "noise": source["corpus"]["noise"]["level"],

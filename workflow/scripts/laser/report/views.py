@@ -11,7 +11,6 @@ from laser.analysis.fig5c import fig5c_views
 from laser.analysis.paraphrase import paraphrase_views
 from laser.analysis.perplexity_table import perplexity_views
 from laser.analysis.prompts_table import prompts_views
-from laser.analysis.published import read_published
 from laser.analysis.search import search_views
 from laser.analysis.seeds_table import seeds_views
 from laser.analysis.size import size_views
@@ -21,6 +20,7 @@ from laser.analysis.table3 import table3_views
 from laser.analysis.table4 import table4_views
 from laser.analysis.table5 import table5_views
 from laser.analysis.topk import topk_views
+from laser.config.published import read_published
 from laser.report.summary import prediction_view, verdict_views
 
 if TYPE_CHECKING:

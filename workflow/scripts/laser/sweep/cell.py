@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from laser.tasks.definitions import definition
 from laser.tasks.example import Example
 from laser.tasks.passes import Answers
 from laser.tasks.questions import Questions, ask
-from laser.tasks.scoring import rows, score
+from laser.tasks.scoring import Score, rows, score
+
+Edit = tuple[Intervention, ...]
+"""Interventions that stand in the model together; empty for the base model."""
+
+COUNTS = {"answer_tokens": "int32", "answer_rank": "int32"}
+"""Types of result columns that pandas would take wider."""
 
 ENGINES = {"fast": fast.evaluate, "naive": naive.evaluate}
 
@@ -105,7 +111,7 @@ def examples(frame: pd.DataFrame) -> list[Example]:
 
 def answers_for(
     cell: Cell,
-    edits: Sequence[tuple[Intervention, ...]],
+    edits: Sequence[Edit],
     count: Callable[[int], None],
 ) -> Iterator[Answers]:
     """Answer the cell's questions under every edit, with the engine that the spec names."""
@@ -118,6 +124,12 @@ def answers_for(
         token_budget=cell.spec["token_budget"],
         progress=count,
     )
+
+
+def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Answers]:
+    """Answer the cell's questions under every edit, each distinct one once, and report the progress."""
+    distinct = list(dict.fromkeys(edits))
+    return dict(zip(distinct, answers_for(cell, distinct, counter(job, cell, len(distinct))), strict=True))
 
 
 def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
@@ -142,10 +154,16 @@ def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> p
     """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
     scores = score(cell.questions, answers, cell.loaded.tokenizer, PROTOCOLS[protocol])
     frame = pd.DataFrame(rows([one for one in scores if one.id in cell.sides[protocol]]))
-    frame = frame.astype({"answer_tokens": "int32", "answer_rank": "int32"})
+    frame = frame.astype(COUNTS)
     for place, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
         frame.insert(place, name, value)
     return frame
+
+
+def no_rows(labels: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a frame without rows whose columns and types are those of `result_rows`, with labels like the given."""
+    row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
+    return pd.DataFrame({name: [value] for name, value in labels.items()} | row).astype(COUNTS).head(0)
 
 
 def step(cell: Cell, protocol: str) -> dict[str, Any]:
@@ -167,3 +185,8 @@ def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rank: float
 def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
     """Return the chosen intervention per protocol from a selection file; None where base won."""
     return {name: one["chosen"] for name, one in read_json(selection)["protocols"].items()}
+
+
+def chosen_edit(cell: Cell, protocol: str, one: Mapping[str, Any] | None) -> Edit:
+    """Return the edit of a chosen (matrix, layer, rank) under a protocol; the empty one where base was chosen."""
+    return () if one is None else (intervention(cell, protocol, one["matrix"], one["layer"], one["rank"]),)

@@ -17,7 +17,7 @@ from laser.io.job import Job
 from laser.models.adapter import parameter_view
 from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
-from laser.sweep.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
+from laser.sweep.cell import Cell, Edit, answer_each, chosen_edit, open_cell, result_rows
 from laser.sweep.gradients import choose
 from laser.sweep.surviving import surviving
 
@@ -68,17 +68,13 @@ def evaluate_choices(job: Job) -> None:
             "published_choice (matrix, layer, rank), or a gradients file with --gradients and its sweep with --sweep."
         )
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
-    edits: dict[tuple[str, str], tuple[Intervention, ...]] = {}
+    edits: dict[tuple[str, str], Edit] = {}
     for protocol in spec["protocols"]:
         given = {"published": published} if published is not None else {}
         given |= {"gradient": search[protocol]["chosen"]} if search else {}
         for name, one in given.items():
-            edit: tuple[Intervention, ...] = ()
-            if one is not None:
-                edit = (intervention(cell, protocol, one["matrix"], one["layer"], one["rank"]),)
-            edits[protocol, name] = edit
-    distinct = list(dict.fromkeys(edits.values()))
-    answered = dict(zip(distinct, answers_for(cell, distinct, counter(job, cell, len(distinct))), strict=True))
+            edits[protocol, name] = chosen_edit(cell, protocol, one)
+    answered = answer_each(job, cell, edits.values())
     frames = [result_rows(cell, answered[edit], protocol, choice=name) for (protocol, name), edit in edits.items()]
     choices: dict[str, dict[str, Any]] = {protocol: {} for protocol in spec["protocols"]}
     for (protocol, name), edit in edits.items():

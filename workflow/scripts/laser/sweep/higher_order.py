@@ -18,11 +18,10 @@ from laser.io.files import read_parquet, write_parquet
 from laser.io.job import Job
 from laser.models.load import LoadedModel
 from laser.reduction.interventions import Intervention
-from laser.sweep.cell import Cell, answers_for, chosen_interventions, counter, open_cell, result_rows
-from laser.tasks.scoring import Score, rows
+from laser.sweep.cell import COUNTS, Cell, Edit, answer_each, chosen_interventions, no_rows, open_cell, result_rows
 from laser.tasks.tokens import continuation, encode
 
-TYPES = {"percent": "float64", "answer_tokens": "int32", "answer_rank": "int32", "similarity": "float64"}
+TYPES = {"percent": "float64", "similarity": "float64", **COUNTS}
 WHOLE = 100.0
 
 
@@ -73,9 +72,7 @@ def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], j
         for percent in cell.spec["percents"]
         if ids
     }
-    distinct = list(dict.fromkeys(edits.values()))
-    count = counter(job, cell, len(distinct))
-    answered = dict(zip(distinct, answers_for(cell, [(one,) for one in distinct], count), strict=True))
+    answered = answer_each(job, cell, edits.values())
     truth = {one.example.id: one.example.answer for one in cell.questions.items}
     alike = similarity(cell.loaded)
     frames = []
@@ -87,14 +84,13 @@ def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], j
     return pd.concat(frames, ignore_index=True).astype(TYPES)
 
 
-def _smallest(place: dict[str, Any], percent: float) -> Intervention:
-    return Intervention(place["matrix"], place["layer"], round(percent / WHOLE, 9), "smallest")
+def _smallest(place: dict[str, Any], percent: float) -> Edit:
+    return (Intervention(place["matrix"], place["layer"], round(percent / WHOLE, 9), "smallest"),)
 
 
 def empty_rows() -> pd.DataFrame:
     """Return a frame without rows whose columns and types are those of `evaluate`."""
-    row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
-    return pd.DataFrame({"protocol": [""], "percent": [0.0], **row, "similarity": [0.0]}).astype(TYPES).head(0)
+    return no_rows({"protocol": "", "percent": 0.0}).assign(similarity=0.0).astype(TYPES)
 
 
 def agreement(frame: pd.DataFrame, test: pd.DataFrame) -> dict[str, dict[str, int]]:

@@ -8,9 +8,11 @@ import pandas as pd
 
 from laser.io.files import read_json, write_parquet
 from laser.io.job import Job
-from laser.sweep.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
+from laser.sweep.cell import Cell, answer_each, intervention, no_rows, open_cell, result_rows
 from laser.sweep.surviving import surviving
-from laser.tasks.scoring import Score, rows
+
+LABELS = {"protocol": "", "matrix": "", "layer": 0, "rank": 0.0}
+"""What stands before the scores of a row, for a file without rows."""
 
 
 def sweep_layer(job: Job, outputs: list[Path]) -> None:
@@ -23,7 +25,7 @@ def sweep_layer(job: Job, outputs: list[Path]) -> None:
     spec = job.spec
     inspected = _inspected(job)
     facts: dict[str, object] = {}
-    frames: dict[float, list[pd.DataFrame]] = {rank: [_no_rows()] for rank in spec["ranks"]}
+    frames: dict[float, list[pd.DataFrame]] = {rank: [no_rows(LABELS)] for rank in spec["ranks"]}
     if any(inspected.values()):
         cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
         frames, facts = _evaluate(job, cell, inspected), {"run": cell.run_facts}
@@ -49,23 +51,14 @@ def _evaluate(job: Job, cell: Cell, inspected: dict[str, list[str]]) -> dict[flo
     """Return the rows of every rank."""
     spec = job.spec
     wanted = {
-        (protocol, matrix, rank): intervention(cell, protocol, matrix, spec["layer"], rank)
+        (protocol, matrix, rank): (intervention(cell, protocol, matrix, spec["layer"], rank),)
         for rank in spec["ranks"]
         for matrix in spec["matrices"]
         for protocol in spec["protocols"]
         if matrix in inspected[protocol]
     }
-    distinct = list(dict.fromkeys(wanted.values()))
-    count = counter(job, cell, len(distinct))
-    answered = dict(zip(distinct, answers_for(cell, [(one,) for one in distinct], count), strict=True))
+    answered = answer_each(job, cell, wanted.values())
     frames: dict[float, list[pd.DataFrame]] = {rank: [] for rank in spec["ranks"]}
     for (protocol, matrix, rank), one in wanted.items():
         frames[rank].append(result_rows(cell, answered[one], protocol, matrix=matrix, layer=spec["layer"], rank=rank))
     return frames
-
-
-def _no_rows() -> pd.DataFrame:
-    """Return a frame without rows whose columns and types are those of the others."""
-    row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
-    labels = {"protocol": [""], "matrix": [""], "layer": [0], "rank": [0.0]}
-    return pd.DataFrame(labels | row).astype({"answer_tokens": "int32", "answer_rank": "int32"}).head(0)

@@ -8,13 +8,10 @@ import pandas as pd
 
 from laser.io.files import write_parquet
 from laser.io.job import Job
-from laser.reduction.interventions import Intervention
-from laser.sweep.cell import Cell, answers_for, chosen_interventions, counter, intervention, open_cell, result_rows
+from laser.sweep.cell import Cell, Edit, answer_each, chosen_edit, chosen_interventions, open_cell, result_rows
 from laser.tasks.definitions import definition
 from laser.tasks.questions import Questions, ask
 from laser.tasks.variants import Variant, reworded, variants
-
-Edit = tuple[Intervention, ...]
 
 
 def evaluate_prompts(job: Job) -> None:
@@ -30,10 +27,7 @@ def evaluate_prompts(job: Job) -> None:
     only = (lambda frame: frame) if count is None else (lambda frame: first_groups(frame, count))
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test", only)
     chosen = chosen_interventions(job.path("selection"))
-    edits: dict[str, Edit] = {
-        name: (intervention(cell, name, one["matrix"], one["layer"], one["rank"]),) if one else ()
-        for name, one in chosen.items()
-    }
+    edits = {name: chosen_edit(cell, name, one) for name, one in chosen.items()}
     wordings = variants(spec["builder"])
     frames, left_out = [], {}
     for variant in wordings:
@@ -64,9 +58,7 @@ def questions_of(cell: Cell, variant: Variant) -> Questions:
 
 def evaluate_variant(cell: Cell, name: str, edits: dict[str, Edit], job: Job) -> pd.DataFrame:
     """Return one row per (protocol, arm, example) of a cell whose questions stand in one wording."""
-    distinct = list(dict.fromkeys([(), *edits.values()]))
-    count = counter(job, cell, len(distinct))
-    answered = dict(zip(distinct, answers_for(cell, distinct, count), strict=True))
+    answered = answer_each(job, cell, [(), *edits.values()])
     frames = [
         result_rows(cell, answered[edit], protocol, variant=name, arm=arm)
         for protocol in cell.spec["protocols"]

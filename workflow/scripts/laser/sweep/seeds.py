@@ -14,7 +14,7 @@ from laser.config.protocols import randomised_iterations
 from laser.io.files import read_json, write_parquet
 from laser.io.job import Job
 from laser.reduction.interventions import Intervention
-from laser.sweep.cell import answers_for, counter, open_cell, result_rows
+from laser.sweep.cell import answer_each, open_cell, result_rows
 from laser.sweep.choices import place_of
 
 
@@ -53,13 +53,11 @@ def evaluate_seeds(job: Job) -> None:
         step = {"kind": "randomised", "niter": niter, "source": source}
         said[protocol] = place_of(cell, places[protocol]) | step
     edits = {
-        (protocol, seed): replace(places[protocol], seed=seed)
+        (protocol, seed): (replace(places[protocol], seed=seed),)
         for protocol in spec["protocols"]
         for seed in spec["seeds"]
     }
-    distinct = list(dict.fromkeys(edits.values()))
-    found = answers_for(cell, [(one,) for one in distinct], counter(job, cell, len(distinct)))
-    answered = dict(zip(distinct, found, strict=True))
+    answered = answer_each(job, cell, edits.values())
     frames = [result_rows(cell, answered[one], protocol, seed=seed) for (protocol, seed), one in edits.items()]
     facts = {"run": cell.run_facts, "intervention": said, "niter": niter}
     write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from laser.analysis.published import FOLDER, fig2_range_of, read_fig2_range, read_published
+from laser.config.published import FOLDER, fig2_range_of, read_fig2_range, read_published
 from laser.errors import UserError
 
 SHARED = Path(os.environ.get("LASER_SHARED", Path(__file__).resolve().parents[2] / "../shared"))

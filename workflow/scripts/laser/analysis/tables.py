@@ -177,7 +177,7 @@ _LATEX_KNOWS = frozenset(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x180)))) - 
 
 
 def latex_escape(text: str) -> str:
-    """Escape a text for LaTeX; control characters and line breaks become spaces, what it cannot set is named: U+4EAC."""
+    """Escape a text for LaTeX; control characters become spaces, and what it cannot set is named: U+4EAC."""
     flat = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
     flat = "".join(map(_latex_character, flat))
     # A row that starts with a bracket would be read as the optional argument of the line break before it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -17,3 +19,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word nearest to `word`, or an empty string."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+@contextlib.contextmanager
+def understood(path: Path | str) -> Iterator[None]:
+    """Around the reading of a result file: what a file holds that is not what it should hold is a `UserError`.
+
+    A file of ours has passed the code that wrote it; one that was edited, cut or made by something else can be wrong in
+    more ways than could be listed, and none of them is a fault of the workflow.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(
+            f"{path}: does not hold what this workflow writes there ({what}). Delete it and run again to make it anew; "
+            "if that does not help, it is a fault of the workflow."
+        ) from error

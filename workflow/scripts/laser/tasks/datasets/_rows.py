@@ -50,7 +50,7 @@ def prompt_fixes(options: Mapping[str, Any], known: Collection[str], builder: st
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise UserError(f"options.prompt_fix of builder '{builder}' is {given!r}: it must be a list of names.")
     for name in given:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             allowed = ", ".join(sorted(known)) or "none"
-            raise UserError(f"options.prompt_fix of builder '{builder}' holds '{name}'. Allowed: {allowed}.")
+            raise UserError(f"options.prompt_fix of builder '{builder}' holds '{str(name)[:80]}'. Allowed: {allowed}.")
     return set(given)

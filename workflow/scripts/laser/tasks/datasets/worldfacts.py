@@ -191,9 +191,10 @@ def _relations(given: Any) -> list[str]:
     if not isinstance(given, list) or not given:
         raise UserError(f"options.relations is {given!r}: it must be a list of names. Allowed: {', '.join(RELATIONS)}.")
     for name in given:
-        if name not in RELATIONS:
+        if not isinstance(name, str) or name not in RELATIONS:
+            shown = str(name)[:80]
             raise UserError(
-                f"options.relations holds '{name}'{nearest(str(name), RELATIONS)}. Allowed: {', '.join(RELATIONS)}."
+                f"options.relations holds '{shown}'{nearest(shown, RELATIONS)}. Allowed: {', '.join(RELATIONS)}."
             )
     if len(set(given)) < len(given):
         raise UserError("options.relations holds a name twice. Give each once.")

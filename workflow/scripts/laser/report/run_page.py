@@ -29,7 +29,7 @@ def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
                 sums["jobs"] += 1
                 sums["seconds"] += float(line["s"])
                 sums["memory"] = max(sums["memory"], _megabytes(line.get("max_rss")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise UserError(
                 f"{path}: is no Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
             ) from error

@@ -99,7 +99,9 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
             found[protocol] = Replication(protocol, text, [("Published numbers compared", f"0 of {printed}")])
             continue
         counts = own["verdict"].value_counts()
-        said = [f"{counts[name]} {texts[int(counts[name] > 1)]}" for name, texts in _IN_WORDS.items() if counts.get(name, 0)]
+        said = [
+            f"{counts[name]} {texts[int(counts[name] > 1)]}" for name, texts in _IN_WORDS.items() if counts.get(name, 0)
+        ]
         several = "" if len(own) == len(own.drop_duplicates(cell)) else ", some by several models"
         text = (
             f"Of {of}, this study ran {len(own.drop_duplicates(cell))} under the {protocol} protocol{several}. "

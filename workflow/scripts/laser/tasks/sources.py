@@ -105,7 +105,6 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
             allowed = ", ".join(sorted(KEYS[kind]))
             shown = str(key)[:80]
             raise UserError(f"{where} has the unknown key '{shown}'{nearest(shown, KEYS[kind])}. Allowed: {allowed}.")
-    _check_types(where, source)
     needed = {"hub": ("repo", "revision", "files"), "package": ("package", "version")}.get(kind, ())
     for key in needed:
         if not source.get(key):
@@ -113,6 +112,7 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
     single = {"https": "url", "local": "path"}.get(kind)
     if single and (single in source) == ("files" in source):
         raise UserError(f"{where} needs either '{single}' (one file) or 'files' (split to file), and not both.")
+    _check_types(where, source)
     if source.get("format", FORMATS[0]) not in FORMATS:
         raise UserError(f"{where}.format is '{source['format']}'. Allowed: {', '.join(FORMATS)}.")
     if kind == "hub" and not COMMIT.fullmatch(source["revision"]) and source.get("revision_pinned") is not False:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -13,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laser.analysis.loading import load_cells, load_reductions, load_selections, load_sweep
+from laser.analysis.frequency import read_counts
+from laser.analysis.labelled import load_labelled
+from laser.analysis.loading import load_cells, load_reductions, load_rows, load_selections, load_sweep
 from laser.analysis.table1 import table1, table1_views
 from laser.analysis.table3 import table3, table3_views
 from laser.analysis.tables import write_table
@@ -173,6 +176,26 @@ def test_a_changed_sweep_is_understood_or_refused(built, tmp_path_factory, data)
     changed_file(data, data.draw(st.sampled_from([base, swept[0]])), path)
     refused(lambda: load_sweep([path, *swept[1:]], base), [path, base])
     refused(lambda: load_sweep(swept, path), [path, *swept])
+    labels = ["matrix", "layer", "rank"]
+    refused(lambda: load_labelled([path], labels, built.rows, side="validation"), [path])
+
+
+COUNTS = "group,count\n" + "\n".join(f"fever-g{number},{number * 7}" for number in range(15))
+
+
+@cases(50, 800)
+@given(st.data())
+def test_changed_counts_of_the_user_are_understood_or_refused(built, tmp_path_factory, data):
+    groups = load_rows(built.rows)["fever"][0].set_index("id")["group"]
+    folder = tmp_path_factory.getbasetemp()
+    if data.draw(st.booleans()):
+        path = folder / "counts.csv"
+        write_text(path, data.draw(changed_csv(COUNTS)))
+    else:
+        path = folder / "counts.parquet"
+        frame = pd.read_csv(io.StringIO(COUNTS))
+        pq.write_table(data.draw(changed_table(pa.Table.from_pandas(frame, preserve_index=False))), path)
+    refused(lambda: read_counts(path, groups), [path])
 
 
 @st.composite

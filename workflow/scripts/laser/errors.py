@@ -21,12 +21,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{match[0]}'?)" if match else ""
 
 
+ANEW = "Delete it and run again to make it anew; if that does not help, it is a fault of the workflow."
+
+
 @contextlib.contextmanager
-def understood(path: Path | str) -> Iterator[None]:
-    """Around the reading of a result file: what a file holds that is not what it should hold is a `UserError`.
+def understood(path: Path | str, wanted: str = "what this workflow writes there", advice: str = ANEW) -> Iterator[None]:
+    """Around the reading of a file: what it holds that is not what it should hold is a `UserError`.
 
     A file of ours has passed the code that wrote it; one that was edited, cut or made by something else can be wrong in
     more ways than could be listed, and none of them is a fault of the workflow.
+
+    Args:
+        path: the file.
+        wanted: what it should hold.
+        advice: what to do.
     """
     try:
         yield
@@ -34,7 +42,4 @@ def understood(path: Path | str) -> Iterator[None]:
         raise
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise UserError(
-            f"{path}: does not hold what this workflow writes there ({what}). Delete it and run again to make it anew; "
-            "if that does not help, it is a fault of the workflow."
-        ) from error
+        raise UserError(f"{path}: does not hold {wanted} ({what}). {advice}") from error

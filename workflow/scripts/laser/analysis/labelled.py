@@ -15,7 +15,7 @@ import pandas as pd
 from laser.analysis.cells import Cell
 from laser.analysis.columns import typed
 from laser.analysis.loading import load_rows
-from laser.errors import UserError
+from laser.errors import UserError, understood
 from laser.io.files import read_json, read_parquet, read_spec
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
@@ -106,20 +106,21 @@ def load_labelled(
     prepared = load_rows(rows)
     found = []
     for path in paths:
-        model, dataset, spec = cell_of(path)
-        if dataset not in prepared:
-            raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
-        examples, entry = prepared[dataset]
-        frame = columns_of(path, ["protocol", *labels, "id", *SCORES])
-        for protocol in dict.fromkeys(frame["protocol"]):
-            groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
-            own = frame[frame["protocol"] == protocol].drop(columns="protocol")
-            _strangers(path, protocol, own, groups, side)
-            parts = [part for _, part in own.groupby(list(apart), sort=False)] if apart else [own]
-            for part in parts:
-                _same_rows(path, protocol, part, list(labels))
-            own = own.assign(group=own["id"].map(groups)).reset_index(drop=True)
-            found.append(Labelled(model, dataset, protocol, spec, own, dict(entry)))
+        with understood(path):
+            model, dataset, spec = cell_of(path)
+            if dataset not in prepared:
+                raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
+            examples, entry = prepared[dataset]
+            frame = columns_of(path, ["protocol", *labels, "id", *SCORES])
+            for protocol in dict.fromkeys(frame["protocol"]):
+                groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
+                own = frame[frame["protocol"] == protocol].drop(columns="protocol")
+                _strangers(path, protocol, own, groups, side)
+                parts = [part for _, part in own.groupby(list(apart), sort=False)] if apart else [own]
+                for part in parts:
+                    _same_rows(path, protocol, part, list(labels))
+                own = own.assign(group=own["id"].map(groups)).reset_index(drop=True)
+                found.append(Labelled(model, dataset, protocol, spec, own, dict(entry)))
     return found
 
 

@@ -133,7 +133,8 @@ def _only_plain_values(value: Any, parts: tuple[Any, ...], path: Path) -> None:
             raise UserError(f"{path}: {dotted(parts)} is a number beyond 2^53, the largest that is read exactly.")
     elif not (value is None or (isinstance(value, float) and math.isfinite(value))):
         raise UserError(
-            f"{path}: {dotted(parts)} is {str(value)[:80]}. Allowed: text, finite numbers, true, false, lists, mappings."
+            f"{path}: {dotted(parts)} is {str(value)[:80]}. "
+            "Allowed: text, finite numbers, true, false, lists, mappings."
         )
 
 

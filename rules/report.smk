@@ -35,4 +35,4 @@ rule report:
     shell:
         "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_report.py --spec {params.spec:q} --artefacts {input.artefacts:q}"
         " --models {input.models:q} --data {input.data:q} --tests {input.tests:q} --selections {input.selections:q} --rows {input.rows:q}"
-        " --benchmarks {params.benchmarks:q} --output {output.page:q} --run {output.run:q} --log {log:q}"
+        " --benchmarks {params.benchmarks:q} --output {output.page:q} --log {log:q}"

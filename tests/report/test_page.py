@@ -305,3 +305,39 @@ def test_times_are_summed_by_rule(tmp_path, page):
     write_text(tmp_path / "d.jsonl", "s\th:m:s\n")
     with pytest.raises(UserError, match=r"d\.jsonl"):
         timings({"sweep": [tmp_path / "d.jsonl"]})
+
+
+MOVES = "model,dataset,arm,step,solved\nm,rooms,base,1,False\nm,rooms,base,2,False\nm,rooms,laser,1,True\n"
+
+
+def film(folder, name="film/m/rooms", **beside):
+    path = folder / f"study/figures/{name}.gif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"GIF89a")
+    for ending, text in beside.items():
+        write_text(path.with_suffix(f".{ending}"), text)
+    return path
+
+
+def test_films_are_copied_and_told_in_words(tmp_path):
+    write_text(tmp_path / "captions/film.rst", "What is seen.")
+    settings = {"captions": tmp_path / "captions"}
+    shown = {"film/m/rooms": film(tmp_path, csv=MOVES)}
+    shown["film/n/rooms"] = film(tmp_path, "film/n/rooms", txt='Two <b>boxes</b> & a "wall".')
+    made = write_report(tmp_path / "study/report", study.SETTINGS, {}, {}, media=shown, **settings)
+    images = Page(made.read_text(encoding="utf-8")).all("img")
+    assert [image["src"] for image in images] == ["media/film-m-rooms.gif", "media/film-n-rooms.gif"]
+    told = "base has not solved the room after 2 steps; LASER has solved the room after 1 steps."
+    assert images[0]["alt"] == f"Base (left) and LASER (right), m on rooms: {told}"
+    assert images[1]["alt"] == 'Two <b>boxes</b> & a "wall".'
+    assert (tmp_path / "study/report/media/film-m-rooms.csv").read_text() == MOVES
+    with pytest.raises(UserError, match=r"rooms\.txt: is missing or empty"):
+        untold = {"film/o/rooms": film(tmp_path, "film/o/rooms")}
+        write_report(tmp_path / "study/report", study.SETTINGS, {}, {}, media=untold, **settings)
+
+
+def test_what_an_earlier_page_had_is_gone(tmp_path):
+    old = tmp_path / "study/report/figures/old.svg"
+    write_text(old, "<svg/>")
+    write_report(tmp_path / "study/report", study.SETTINGS, {}, {})
+    assert not old.exists()

@@ -19,7 +19,7 @@ def main(job: Job) -> None:
         figures={_name(path, root): path for path in made if path.suffix == ".svg"},
         model_cards=job.paths["models"],
         dataset_cards=job.paths["data"],
-        media=[path for path in made if path.suffix in FILMS],
+        media={_name(path, root): path for path in made if path.suffix in FILMS},
         **{name: job.paths[name] for name in ("tests", "selections", "rows")},
         root=root,
     )
@@ -27,7 +27,7 @@ def main(job: Job) -> None:
     for path in sorted(benchmarks.rglob("*.jsonl")):
         folder = path.relative_to(benchmarks).parts[0]
         by_rule.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
-    write_run_page(job.path("run").parent, job.spec["settings"], by_rule, sorted((root / "runs").rglob("*.json")))
+    write_run_page(job.path("output").parent, job.spec["settings"], by_rule, sorted((root / "runs").rglob("*.json")))
     job.say(f"open {job.path('output')}")
 
 
@@ -36,6 +36,4 @@ def _name(path: Path, root: Path) -> str:
 
 
 if __name__ == "__main__":
-    run_job(
-        main, __doc__, ("artefacts", "models", "data", "benchmarks", "output", "run"), ("tests", "selections", "rows")
-    )
+    run_job(main, __doc__, ("artefacts", "models", "data", "benchmarks", "output"), ("tests", "selections", "rows"))

@@ -44,7 +44,7 @@ def evidence(view: View, cells: Mapping[Names, Sequence[Link]]) -> list[Sequence
 
     The protocol is the line's own where the view has such a column, else the one that the view's name ends with.
     """
-    places = {name: place for place, name in enumerate(view.columns)}
+    places = {"Dataset" if name == "Rooms" else name: place for place, name in enumerate(view.columns)}
     if not {"Model", "Dataset"} <= set(places):
         return []
     lines = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,36 +43,49 @@ def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[s
     return found
 
 
-def films(folder: Path, media: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Copy media (films, GIFs, photographs) into the report; return them by artefact.
+def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
+    """Copy films, GIFs and photographs into the report; return them by artefact.
 
-    A file is `<study>/figures/<artefact>/….gif` (or .webp, .png, .mp4, .webm); the text beside it, with the ending
-    .txt, says what it shows, for those who cannot see it.
+    What one shows, for those who cannot see it, says the text beside it with the ending .txt, else the CSV beside it
+    with every move of both arms.
+
+    Args:
+        folder: the report's.
+        media: name such as `film/<model>/<dataset>` to its file, whose ending is one of `FILMS`.
 
     Raises:
-        UserError: the text is missing or empty, or the ending is not known.
+        UserError: neither says what a film shows, or its ending is not known.
     """
-    names = unique_slugs(str(path) for path in media)
+    names = unique_slugs(media)
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in media:
+    for name, path in media.items():
         if path.suffix not in FILMS:
             raise UserError(f"{path}: the report shows {', '.join(FILMS)}, not '{path.suffix}'.")
-        try:
-            alt = " ".join(path.with_suffix(".txt").read_text(encoding="utf-8").split())
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{path.with_suffix('.txt')}: cannot be read ({error}). Say there what {path} shows."
-            ) from error
-        if not alt:
-            raise UserError(f"{path.with_suffix('.txt')}: is empty. Say there what {path.name} shows.")
-        inside = (
-            path.parts[len(path.parts) - 1 - path.parts[::-1].index("figures") :] if "figures" in path.parts else ()
-        )
-        artefact = inside[1] if len(inside) > 2 else path.parent.name
-        links = copy_beside(path, folder, "media", names[str(path)][-80:].lstrip("-."), (path.suffix,))
-        one: dict[str, Any] = {"alt": alt, "source": links[0]["href"], "kind": FILMS[path.suffix], "links": links}
-        found.setdefault(artefact, []).append(one | {"title": path.stem.replace("-", " ").replace("_", " ")})
+        title, alt = _told(path)
+        links = copy_beside(path, folder, "media", names[name], (path.suffix, ".csv"))
+        one: dict[str, Any] = {"title": title, "alt": alt, "kind": FILMS[path.suffix], "links": links}
+        found.setdefault(name.split("/")[0], []).append(one | {"source": links[0]["href"]})
     return found
+
+
+def _told(path: Path) -> tuple[str, str]:
+    """Return a film's title and what it shows, in words."""
+    text, moves = path.with_suffix(".txt"), path.with_suffix(".csv")
+    with understood(text if text.is_file() else moves):
+        frame = read_table(moves) if moves.is_file() else None
+        title = _title(frame) or path.stem.replace("-", " ").replace("_", " ")
+        told = " ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else ""
+        if not told and frame is not None and {"arm", "step", "solved"} <= set(frame.columns):
+            ends = frame.groupby("arm", sort=False).tail(1).to_dict("records")
+            told = f"Base (left) and LASER (right), {title}: " + "; ".join(map(_ending, ends)) + "."
+    if not told:
+        raise UserError(f"{text}: is missing or empty. Say there what {path.name} shows, for those who cannot see it.")
+    return title, told
+
+
+def _ending(row: Mapping[Any, Any]) -> str:
+    arm = "LASER" if row["arm"] == "laser" else row["arm"]
+    return f"{arm} {'has solved' if row['solved'] else 'has not solved'} the room after {row['step']} steps"
 
 
 def _title(frame: pandas.DataFrame | None) -> str:

@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import platform
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
+PARTS = ("tables", "figures", "media", "rows", "questions")
+"""Folders beside the page, each written anew with it."""
 WORDY = ("verdicts", "table5", "fig5c")
 """Tables whose cells are texts, which may break into lines; numbers stay on one."""
 
@@ -49,7 +52,7 @@ def write_report(
     tests: Sequence[Path] = (),
     selections: Sequence[Path] = (),
     rows: Sequence[Path] = (),
-    media: Sequence[Path] = (),
+    media: Mapping[str, Path] | None = None,
     root: Path | str | None = None,
     captions: Path = CAPTIONS,
 ) -> Path:
@@ -66,7 +69,7 @@ def write_report(
         tests: test/<model>/<dataset>.parquet, whose rows the report gives as CSV.
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
-        media: films and GIFs (`laser.report.figures.films`).
+        media: name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
         root: the study's folder, within which records and selections are linked; default the folder above.
         captions: the folder of <artefact>.rst.
 
@@ -79,14 +82,18 @@ def write_report(
     folder = Path(folder)
     root = folder.parent if root is None else Path(root)
     frames = {name: read_table(path) for name, path in tables.items()}
+    for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
+        shutil.rmtree(folder / part, ignore_errors=True)
     cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
     shown = [_table(folder, name, frames[name], path, captions, cells, root) for name, path in tables.items()]
-    with understood(tables.get("table1", folder)):
-        summaries = summarise(frames["table1"]) if "table1" in frames else []
+    # Games have a first table of their own, with the columns of the other.
+    first = next((name for name in ("table1", "table2") if name in frames), None)
+    with understood(tables[first] if first else folder):
+        summaries = summarise(frames[first]) if first else []
     with understood(tables.get("verdicts", folder)):
         protocols = [one.protocol for one in summaries]
         replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}
-    drawn, filmed = pictures(folder, figures), films(folder, media)
+    drawn, filmed = pictures(folder, figures), films(folder, media or {})
     text = _render(
         "page.html.j2",
         study=study,

@@ -236,7 +236,7 @@ def test_what_differs_by_run_stands_on_a_page_of_its_own(made):
     text, run = made.read_text(encoding="utf-8"), made.with_name("run.html").read_text(encoding="utf-8")
     assert 'href="run.html"' in text and 'href="index.html"' in run
     assert "node1" in run and "node1" not in text
-    assert "<td>0.03</td>" in run and "Hours" not in text
+    assert "<td>1.5</td>" in run and "Minutes" not in text
 
 
 def test_machines_are_counted_and_damaged_records_named(tmp_path):
@@ -299,8 +299,8 @@ def test_times_are_summed_by_rule(tmp_path, page):
     write_text(tmp_path / "c.jsonl", '{"s": 36, "max_rss": 50}')
     found = timings({"sweep": [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "base": [tmp_path / "c.jsonl"]})
     assert found == [
-        {"rule": "base", "jobs": "1", "hours": "0.01", "memory": "50"},
-        {"rule": "sweep", "jobs": "2", "hours": "2.00", "memory": "100"},
+        {"rule": "base", "jobs": "1", "minutes": "0.6", "memory": "50"},
+        {"rule": "sweep", "jobs": "2", "minutes": "120.0", "memory": "100"},
     ]
     write_text(tmp_path / "d.jsonl", "s\th:m:s\n")
     with pytest.raises(UserError, match=r"d\.jsonl"):

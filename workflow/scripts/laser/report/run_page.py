@@ -15,7 +15,7 @@ MACHINE = ("host", "platform", "processor", "device", "gpu", "git")
 
 
 def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
-    """Sum Snakemake's benchmark files by rule: jobs, hours in all, largest memory in MB.
+    """Sum Snakemake's benchmark files by rule: jobs, minutes in all, largest memory in MB.
 
     Raises:
         UserError: a file is no benchmark in JSON lines.
@@ -37,7 +37,7 @@ def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
         {
             "rule": name,
             "jobs": f"{one['jobs']:,}",
-            "hours": f"{one['seconds'] / 3600:.2f}",
+            "minutes": f"{one['seconds'] / 60:,.1f}",
             "memory": f"{one['memory']:,.0f}",
         }
         for name, one in sorted(rules.items())

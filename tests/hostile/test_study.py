@@ -208,3 +208,10 @@ def test_a_changed_configuration_is_understood_or_refused(value):
         load_config(value, ROOT) if isinstance(value, dict) else None
     except UserError as error:
         assert "config/config.yaml" in str(error)
+
+
+@pytest.mark.parametrize("name", ["con", "COM1", "a" * 120, "a b", "é", "-x", "a.b", "x\ny", "$(id)", "..a"])
+def test_a_study_whose_file_could_not_name_a_folder_is_refused(tmp_path, name):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(STUDIES[0]), encoding="utf-8")
+    assert "the file's name becomes a folder" in outcome(path)

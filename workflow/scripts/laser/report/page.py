@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,18 +145,22 @@ def write_run_page(
     return path
 
 
-def _render(template: str, **values: Any) -> str:
+@cache
+def _environment() -> Any:
     import jinja2
 
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         autoescape=True,
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(template).render(
+
+
+def _render(template: str, **values: Any) -> str:
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    text = _environment().get_template(template).render(
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),

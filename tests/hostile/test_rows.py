@@ -158,6 +158,13 @@ OPTIONS = {
 }
 
 
+@pytest.mark.parametrize("value", [[["x" * 99]] * 99, {"a": "x" * 9999}, 1.5, "x", -1, True], ids=list("abcdef"))
+@pytest.mark.parametrize("key", ["relations", "minimum_population", "x" * 9_999], ids=["list", "number", "long"])
+def test_messages_name_a_value_and_do_not_repeat_it(tmp_path, key, value):
+    lines = {split: encoded(rows) for split, rows in GOOD["worldfacts"].items()}
+    assert 10 < len(outcome(tmp_path, "worldfacts", lines, {key: value})) < 500
+
+
 @cases(40, 700)
 @given(st.sampled_from(sorted(OPTIONS)).flatmap(lambda name: st.tuples(st.just(name), mutated(OPTIONS[name], odd()))))
 def test_changed_options_are_understood_or_refused(tmp_path_factory, given_options):

@@ -21,6 +21,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{match[0]}'?)" if match else ""
 
 
+def shortened(value: object, length: int = 80) -> str:
+    """Return a value as Python writes it, cut to `length` characters: a message names a value."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, lists that hold themselves
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 ANEW = "Delete it and run again to make it anew; if that does not help, it is a fault of the workflow."
 
 

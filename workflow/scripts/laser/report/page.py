@@ -160,11 +160,15 @@ def _environment() -> Any:
 
 def _render(template: str, **values: Any) -> str:
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    text = _environment().get_template(template).render(
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-        **values,
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+            **values,
+        )
     )
     # A lone surrogate, which JSON can hold and UTF-8 cannot, and control characters, which HTML may not hold.
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from laser.errors import UserError, nearest
+from laser.errors import UserError, nearest, shortened
 from laser.tasks.datasets import (
     bios_gender,
     bios_profession,
@@ -67,7 +67,8 @@ def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Examp
         if key not in builder.OPTIONS:
             allowed = ", ".join(sorted(builder.OPTIONS)) or "none"
             raise UserError(
-                f"dataset options of builder '{name}' hold '{key}'{nearest(key, builder.OPTIONS)}. Allowed: {allowed}."
+                f"dataset options of builder '{name}' hold {shortened(key)}{nearest(key[:80], builder.OPTIONS)}. "
+                f"Allowed: {allowed}."
             )
     try:
         examples, dropped = builder.build(options, read)

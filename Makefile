@@ -7,7 +7,7 @@ SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study replication cost test lint golden bench lock clean
+.PHONY: help env quickstart study replication cost test browser fuzz lint golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,6 +42,12 @@ test-slurm: $(STAMP)  ## the workflow and its faults on a real SLURM here; root 
 	  mkdir -p build/slurm && $(RUN) python -m tests.slurm.bed check && \
 	  $(RUN) LASER_TEST_SLURM=1 python -m pytest tests/slurm -o addopts= -p no:cacheprovider -v -n 3 --maxschedchunk 1 \
 	  --basetemp build/slurm/tests --durations 0
+
+browser:  ## a headless Chromium for the report's tests, from apt where it is to be had
+	@.ci/browser
+
+fuzz: $(STAMP)  ## 10,000 and more hostile studies, rows and result files: make fuzz
+	@$(RUN) LASER_FUZZ=nightly python -m pytest tests/hostile -n 0 -o addopts= -p no:cacheprovider -q
 
 lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) ruff check .

@@ -10,8 +10,12 @@ rule report:
         artefacts=artefact_files,
         models=[f"{model_folder(name)}/card.json" for name in PLAN.models],
         data=[f"{data_folder(name)}/card.json" for name in PLAN.datasets],
+        tests=cell_files("<results>/test/{model}/{dataset}.parquet"),
+        selections=cell_files("<results>/selection/{model}/{dataset}.json"),
+        rows=data_of(PLAN.cells()),
     output:
-        "<results>/report/index.html",
+        page="<results>/report/index.html",
+        run="<results>/report/run.html",
     log:
         "<logs>/report/report.log",
     benchmark:
@@ -30,4 +34,5 @@ rule report:
         "The study's report"
     shell:
         "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_report.py --spec {params.spec:q} --artefacts {input.artefacts:q}"
-        " --models {input.models:q} --data {input.data:q} --benchmarks {params.benchmarks:q} --output {output:q} --log {log:q}"
+        " --models {input.models:q} --data {input.data:q} --tests {input.tests:q} --selections {input.selections:q} --rows {input.rows:q}"
+        " --benchmarks {params.benchmarks:q} --output {output.page:q} --log {log:q}"

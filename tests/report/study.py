@@ -15,7 +15,7 @@ from laser.analysis.tables import write_table
 from laser.analysis.verdicts import verdict_table
 from laser.config.published import read_published
 from laser.io.files import write_json, write_text
-from laser.report.page import write_report
+from laser.report.page import write_report, write_run_page
 from laser.report.summary import verdict_views
 from tests.analysis import synthetic
 
@@ -62,12 +62,23 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
     benchmark = folder / "study/benchmarks/sweep.jsonl"
     lines = ['{"s": 90.0, "max_rss": 512.5, "rule_name": "sweep"}', '{"s": 1, "max_rss": "NA", "rule_name": "sweep"}']
     write_text(benchmark, "\n".join(lines))
-    return write_report(
-        folder / "report",
-        settings or SETTINGS,
+    for cell in built.sweeps:
+        write_json(folder / f"study/records/test/{'/'.join(cell)}.json", {"schema": 1, "rule": "test"})
+    for kind, name in [*(("tables", name) for name in made), ("figures", "fig2")]:
+        write_json(folder / f"study/records/{kind}/{name}.json", {"schema": 1, "rule": name})
+    settings = settings or SETTINGS
+    page = write_report(
+        folder / "study/report",
+        settings,
         {name: tables / f"{name}.csv" for name in made},
         figures,
         [card],
         [data],
-        {"sweep": [benchmark]},
+        tests=built.tests,
+        selections=built.selections,
+        rows=built.rows,
     )
+    machine = {"host": "node1", "platform": "Linux", "processor": "x86_64", "device": "cpu", "gpu": [], "git": None}
+    write_json(folder / "study/runs/tables/table1.json", machine)
+    write_run_page(page.parent, settings, {"sweep": [benchmark]}, [folder / "study/runs/tables/table1.json"])
+    return page

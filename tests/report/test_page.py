@@ -2,14 +2,16 @@ import html.parser
 import itertools
 import json
 import re
-import shutil
+from urllib.parse import unquote
 
 import pytest
 
 from laser.analysis.tables import read_table, to_csv
 from laser.errors import UserError
 from laser.io.files import write_json, write_text
-from laser.report.page import CAPTIONS, caption, slug, timings, write_report
+from laser.report.files import slug, unique_slugs
+from laser.report.page import CAPTIONS, caption, write_report, write_run_page
+from laser.report.run_page import machines, timings
 from laser.report.summary import summarise
 from tests.analysis import synthetic
 from tests.report import study
@@ -60,7 +62,7 @@ def test_nothing_is_asked_of_any_network(made, page):
             target = attributes.get(name)
             if target:
                 assert not re.match(r"(?i)[a-z][a-z0-9+.-]*:|//", target), target
-                assert target.startswith("#") or (made.parent / target).is_file(), target
+                assert target.startswith("#") or (made.parent / unquote(target)).is_file(), target
     text = made.read_text(encoding="utf-8")
     assert "@import" not in text and "url(" not in text
     for svg in made.parent.rglob("*.svg"):
@@ -95,7 +97,7 @@ def test_the_page_can_be_used_without_eyes_or_mouse(page):
 
 def test_light_dark_and_print_are_provided_for(made):
     text = made.read_text(encoding="utf-8")
-    assert "prefers-color-scheme: dark" in text and "@media print" in text and "color-scheme: light dark" in text
+    assert "prefers-color-scheme: dark" in text and "@media print" in text and "color-scheme: dark" in text
 
 
 def test_only_the_pages_own_script_may_run(made, page):
@@ -132,7 +134,7 @@ def test_figures_are_named_by_their_data(made):
     text = made.read_text(encoding="utf-8")
     for model in synthetic.MODELS:
         for dataset in synthetic.DATASETS:
-            assert f">Figure 2: {model} on {dataset}, corrected protocol</h3>" in text
+            assert f">{model} on {dataset}, corrected protocol</h4>" in text
 
 
 def test_hostile_names_stay_inside_the_folder(tmp_path, made):
@@ -141,6 +143,13 @@ def test_hostile_names_stay_inside_the_folder(tmp_path, made):
     svg = next(made.parent.rglob("*.svg"))
     write_report(tmp_path / "out", study.SETTINGS, {}, {"fig2/../../../x": svg})
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_names_that_would_share_a_file_get_one_each():
+    named = unique_slugs(["fig2/a/b-c", "fig2/a-b/c", "fig2/d", "fig2/D", "../..", "x" * 500])
+    assert len({one.lower() for one in named.values()}) == 6
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,130}", one) for one in named.values())
+    assert unique_slugs(["a/b", "a/c"]) == {"a/b": "a-b", "a/c": "a-c"}
 
 
 def test_the_summary_says_what_the_table_says(made, page):
@@ -206,7 +215,7 @@ def test_cautions_name_constant_answers_and_answers_in_prompts():
 
 
 def test_shown_files_are_the_given_ones_byte_for_byte(made):
-    root = made.parents[1] / "study"
+    root = made.parents[1]
     for name in ("table1", "table3", "table4", "table5", "verdicts"):
         for ending in ("csv", "md", "tex"):
             assert (made.parent / f"tables/{name}.{ending}").read_bytes() == (
@@ -221,6 +230,25 @@ def test_shown_files_are_the_given_ones_byte_for_byte(made):
 def test_two_runs_give_the_same_page(made, tmp_path):
     again = study.report(tmp_path)
     assert again.read_bytes() == made.read_bytes()
+
+
+def test_what_differs_by_run_stands_on_a_page_of_its_own(made):
+    text, run = made.read_text(encoding="utf-8"), made.with_name("run.html").read_text(encoding="utf-8")
+    assert 'href="run.html"' in text and 'href="index.html"' in run
+    assert "node1" in run and "node1" not in text
+    assert "<td>1.5</td>" in run and "Minutes" not in text
+
+
+def test_machines_are_counted_and_damaged_records_named(tmp_path):
+    one = {"host": "a", "gpu": [{"name": "H100", "memory": 80}], "git": {"commit": "0123456789abcdef", "dirty": True}}
+    for number, value in enumerate([one, one, {"host": "b"}]):
+        write_json(tmp_path / f"{number}.json", value)
+    found = machines(sorted(tmp_path.glob("*.json")))
+    assert [(row["host"], row["jobs"], row["gpu"]) for row in found] == [("a", "2", "80, H100"), ("b", "1", "none")]
+    assert found[0]["git"] == "0123456789ab, changed"
+    write_json(tmp_path / "0.json", [1])
+    with pytest.raises(UserError, match=r"0\.json: a run's record is a JSON object"):
+        write_run_page(tmp_path, study.SETTINGS, {}, [tmp_path / "0.json"])
 
 
 def test_other_numbers_give_another_page(made, tmp_path):
@@ -271,32 +299,45 @@ def test_times_are_summed_by_rule(tmp_path, page):
     write_text(tmp_path / "c.jsonl", '{"s": 36, "max_rss": 50}')
     found = timings({"sweep": [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "base": [tmp_path / "c.jsonl"]})
     assert found == [
-        {"rule": "base", "jobs": "1", "hours": "0.01", "memory": "50"},
-        {"rule": "sweep", "jobs": "2", "hours": "2.00", "memory": "100"},
+        {"rule": "base", "jobs": "1", "minutes": "0.6", "memory": "50"},
+        {"rule": "sweep", "jobs": "2", "minutes": "120.0", "memory": "100"},
     ]
     write_text(tmp_path / "d.jsonl", "s\th:m:s\n")
     with pytest.raises(UserError, match=r"d\.jsonl"):
         timings({"sweep": [tmp_path / "d.jsonl"]})
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_a_browser_sorts_a_table_by_its_buttons(made, tmp_path):
-    import subprocess
+MOVES = "model,dataset,arm,step,solved\nm,rooms,base,1,False\nm,rooms,base,2,False\nm,rooms,laser,1,True\n"
 
-    # The page's policy allows its own script alone, so the test's copy drops the policy to add a click.
-    text = made.read_text(encoding="utf-8")
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
-    click = (
-        "<script>const head = document.querySelector('#table1-published thead th:nth-child(4) button');"
-        "for (const n of [1, 2]) head.click();"
-        "document.title = Array.from(document.querySelectorAll('#table1-published tbody tr'))"
-        ".map((row) => parseFloat(row.cells[3].textContent)).join(' ');</script></body>"
-    )
-    path = tmp_path / "page.html"
-    path.write_text(text.replace("</body>", click), encoding="utf-8")
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    done = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=90)
-    title = re.search(r"<title>([^<]*)</title>", done.stdout)[1]
-    numbers = [float(one) for one in title.split()]
-    assert len(numbers) == 8 and numbers == sorted(numbers, reverse=True)
-    assert 'aria-sort="descending"' in done.stdout
+
+def film(folder, name="film/m/rooms", **beside):
+    path = folder / f"study/figures/{name}.gif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"GIF89a")
+    for ending, text in beside.items():
+        write_text(path.with_suffix(f".{ending}"), text)
+    return path
+
+
+def test_films_are_copied_and_told_in_words(tmp_path):
+    write_text(tmp_path / "captions/film.rst", "What is seen.")
+    settings = {"captions": tmp_path / "captions"}
+    shown = {"film/m/rooms": film(tmp_path, csv=MOVES)}
+    shown["film/n/rooms"] = film(tmp_path, "film/n/rooms", txt='Two <b>boxes</b> & a "wall".')
+    made = write_report(tmp_path / "study/report", study.SETTINGS, {}, {}, media=shown, **settings)
+    images = Page(made.read_text(encoding="utf-8")).all("img")
+    assert [image["src"] for image in images] == ["media/film-m-rooms.gif", "media/film-n-rooms.gif"]
+    told = "base has not solved the room after 2 steps; LASER has solved the room after 1 steps."
+    assert images[0]["alt"] == f"Base (left) and LASER (right), m on rooms: {told}"
+    assert images[1]["alt"] == 'Two <b>boxes</b> & a "wall".'
+    assert (tmp_path / "study/report/media/film-m-rooms.csv").read_text() == MOVES
+    with pytest.raises(UserError, match=r"rooms\.txt: is missing or empty"):
+        untold = {"film/o/rooms": film(tmp_path, "film/o/rooms")}
+        write_report(tmp_path / "study/report", study.SETTINGS, {}, {}, media=untold, **settings)
+
+
+def test_what_an_earlier_page_had_is_gone(tmp_path):
+    old = tmp_path / "study/report/figures/old.svg"
+    write_text(old, "<svg/>")
+    write_report(tmp_path / "study/report", study.SETTINGS, {}, {})
+    assert not old.exists()

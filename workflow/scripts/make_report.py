@@ -1,26 +1,39 @@
-"""The study's report: one offline folder with the page that a person reads."""
+"""The study's report: one offline folder with the page that a person reads, and the page of what differs by run."""
 
 from pathlib import Path
 
 from laser.io.job import Job, run_job
-from laser.report.page import write_report
+from laser.report.figures import FILMS
+from laser.report.page import write_report, write_run_page
 
 
 def main(job: Job) -> None:
-    """Write index.html, with copies of all tables and figures beside it."""
+    """Write index.html, with copies of all tables, figures and rows beside it, and run.html."""
     made = job.paths["artefacts"]
-    tables = {path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"}
-    root = job.path("benchmarks")
-    drawn = [path for path in made if path.suffix == ".svg"]
-    figures = {str(path.relative_to(root.parent / "figures").with_suffix("")): path for path in drawn}
-    benchmarks: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*.jsonl")):
-        folder = path.relative_to(root).parts[0]
-        benchmarks.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
-    study = job.spec["settings"]
-    write_report(job.path("output").parent, study, tables, figures, job.paths["models"], job.paths["data"], benchmarks)
+    benchmarks = job.path("benchmarks")
+    root = benchmarks.parent
+    write_report(
+        job.path("output").parent,
+        job.spec["settings"],
+        tables={path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"},
+        figures={_name(path, root): path for path in made if path.suffix == ".svg"},
+        model_cards=job.paths["models"],
+        dataset_cards=job.paths["data"],
+        media={_name(path, root): path for path in made if path.suffix in FILMS},
+        **{name: job.paths[name] for name in ("tests", "selections", "rows")},
+        root=root,
+    )
+    by_rule: dict[str, list[Path]] = {}
+    for path in sorted(benchmarks.rglob("*.jsonl")):
+        folder = path.relative_to(benchmarks).parts[0]
+        by_rule.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
+    write_run_page(job.path("output").parent, job.spec["settings"], by_rule, sorted((root / "runs").rglob("*.json")))
     job.say(f"open {job.path('output')}")
 
 
+def _name(path: Path, root: Path) -> str:
+    return str(path.relative_to(root / "figures").with_suffix(""))
+
+
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("artefacts", "models", "data", "benchmarks", "output"))
+    run_job(main, __doc__, ("artefacts", "models", "data", "benchmarks", "output"), ("tests", "selections", "rows"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -17,3 +19,36 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word nearest to `word`, or an empty string."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def shortened(value: object, length: int = 80) -> str:
+    """Return a value as Python writes it, cut to `length` characters: a message names a value."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, lists that hold themselves
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+ANEW = "Delete it and run again to make it anew; if that does not help, it is a fault of the workflow."
+
+
+@contextlib.contextmanager
+def understood(path: Path | str, wanted: str = "what this workflow writes there", advice: str = ANEW) -> Iterator[None]:
+    """Around the reading of a file: what it holds that is not what it should hold is a `UserError`.
+
+    A file of ours has passed the code that wrote it; one that was edited, cut or made by something else can be wrong in
+    more ways than could be listed, and none of them is a fault of the workflow.
+
+    Args:
+        path: the file.
+        wanted: what it should hold.
+        advice: what to do.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(f"{path}: does not hold {wanted} ({what}). {advice}") from error

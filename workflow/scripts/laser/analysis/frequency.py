@@ -17,7 +17,7 @@ from laser.analysis.cells import Cell
 from laser.analysis.labelled import columns_of
 from laser.analysis.loading import load_cells, load_rows
 from laser.analysis.pictures import by_cell
-from laser.errors import UserError
+from laser.errors import UserError, understood
 from laser.io.files import read_parquet
 
 CORPUS, DOCUMENTS, STAND_IN, UNKNOWN = "corpus", "documents", "stand-in", "unknown"
@@ -108,7 +108,11 @@ def read_counts(path: Path, groups: pd.Series) -> pd.Series:
         UserError: the file cannot be read, lacks a column, names an example twice or none of the dataset, or holds a
             count that is no number of at least 0.
     """
-    frame = _table(path)
+    with understood(path, "counts", "config/README.md says how such a file looks."):
+        return _read_counts(path, _table(path), groups)
+
+
+def _read_counts(path: Path, frame: pd.DataFrame, groups: pd.Series) -> pd.Series:
     key = next((name for name in ("id", "group") if name in frame.columns), None)
     if key is None or "count" not in frame.columns:
         raise UserError(

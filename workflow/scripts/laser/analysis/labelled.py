@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from laser.analysis.cells import Cell
+from laser.analysis.columns import typed
 from laser.analysis.loading import load_rows
-from laser.errors import UserError
+from laser.errors import UserError, understood
 from laser.io.files import read_json, read_parquet, read_spec
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
@@ -65,10 +66,7 @@ def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: does not exist. Run the rule that makes it.")
-    try:
-        spec = read_spec(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({error}). Delete it and run again.") from error
+    spec = read_spec(path)
     model = spec.get("model")
     name = model.get("name") if isinstance(model, dict) else model
     dataset = spec.get("dataset_name", spec.get("dataset"))
@@ -83,19 +81,7 @@ def columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         UserError: the file is missing or damaged, or lacks a column.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        known = pq.read_schema(path).names
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"{path}: cannot be read as Parquet ({error}). Delete it and run again to make it anew."
-        ) from error
-    missing = [name for name in columns if name not in known]
-    if missing:
-        raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again to make it anew.")
-    return read_parquet(path, list(columns))
+    return typed(read_parquet(path, list(columns)), path, columns)
 
 
 def load_labelled(
@@ -120,20 +106,21 @@ def load_labelled(
     prepared = load_rows(rows)
     found = []
     for path in paths:
-        model, dataset, spec = cell_of(path)
-        if dataset not in prepared:
-            raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
-        examples, entry = prepared[dataset]
-        frame = columns_of(path, ["protocol", *labels, "id", *SCORES])
-        for protocol in dict.fromkeys(frame["protocol"]):
-            groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
-            own = frame[frame["protocol"] == protocol].drop(columns="protocol")
-            _strangers(path, protocol, own, groups, side)
-            parts = [part for _, part in own.groupby(list(apart), sort=False)] if apart else [own]
-            for part in parts:
-                _same_rows(path, protocol, part, list(labels))
-            own = own.assign(group=own["id"].map(groups)).reset_index(drop=True)
-            found.append(Labelled(model, dataset, protocol, spec, own, dict(entry)))
+        with understood(path):
+            model, dataset, spec = cell_of(path)
+            if dataset not in prepared:
+                raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
+            examples, entry = prepared[dataset]
+            frame = columns_of(path, ["protocol", *labels, "id", *SCORES])
+            for protocol in dict.fromkeys(frame["protocol"]):
+                groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
+                own = frame[frame["protocol"] == protocol].drop(columns="protocol")
+                _strangers(path, protocol, own, groups, side)
+                parts = [part for _, part in own.groupby(list(apart), sort=False)] if apart else [own]
+                for part in parts:
+                    _same_rows(path, protocol, part, list(labels))
+                own = own.assign(group=own["id"].map(groups)).reset_index(drop=True)
+                found.append(Labelled(model, dataset, protocol, spec, own, dict(entry)))
     return found
 
 

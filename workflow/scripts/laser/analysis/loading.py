@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from laser.analysis.cells import ARMS, Cell
-from laser.errors import UserError
+from laser.analysis.columns import typed
+from laser.errors import UserError, understood
 from laser.io.files import read_json, read_parquet, read_spec
 
 SCORES = ("correct", "loss", "prediction", "answer_rank", "in_top5", "in_top10")
@@ -32,7 +33,7 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
     for path in paths:
         spec = _spec(path)
         entry = spec.get("dataset", spec)
-        if not isinstance(entry, dict) or "name" not in entry:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to prepare it anew.")
         found[entry["name"]] = (_frame(path, columns), entry)
     return found
@@ -43,11 +44,38 @@ def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:
     found = []
     for path in paths:
         selection = read_json(path)
-        missing = [key for key in ("model", "dataset", "protocols") if key not in selection]
+        missing = [
+            key for key in ("model", "dataset", "protocols") if not isinstance(selection, dict) or key not in selection
+        ]
         if missing:
             raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to select anew.")
+        with understood(path):
+            _check_selection(selection)
         found.append(selection)
     return found
+
+
+def _check_selection(selection: dict[str, Any]) -> None:
+    """Go through all that is used of a selection file; what is not as it should be raises, whatever it is."""
+    if not (isinstance(selection["model"], str) and isinstance(selection["dataset"], str) and selection["protocols"]):
+        raise ValueError("model and dataset are texts, and there is at least one protocol")
+    for one in selection["protocols"].values():
+        base = one["validation"]["base"]
+        places = [one["chosen"]] if one["chosen"] is not None else []
+        for place in [*places, *one["candidates"]]:
+            if not isinstance(place["matrix"], str) or not 0 <= place["rank"] <= 1 or place["layer"] < 0:
+                raise ValueError(f"an intervention is a matrix, a layer and a rank, not {place}")
+            _whole(place["layer"], place.get("kept_rank", 0))
+        for scores in (base, one["validation"].get("chosen") or base):
+            _whole(scores["n"])
+            if not 0 <= scores["accuracy"] <= 100 or not isinstance(scores["loss"], float | int | None):
+                raise ValueError(f"scores are an accuracy in percent and a loss, not {scores}")
+
+
+def _whole(*values: Any) -> None:
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**53:
+            raise ValueError(f"{str(value)[:60]} is no whole number")
 
 
 def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]) -> list[Cell]:
@@ -66,30 +94,38 @@ def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence
     chosen = {(one["model"], one["dataset"]): one for one in load_selections(selections)}
     cells = []
     for path in tests:
-        spec = _spec(path)
-        model, dataset = _model(spec, path), _dataset(spec, path)
-        if (model, dataset) not in chosen:
-            raise UserError(f"{path}: no selection file was given for {model} on {dataset}. Give it, or run `select`.")
-        if dataset not in prepared:
-            raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
-        protocols = chosen[model, dataset]["protocols"]
-        _same_choice(path, spec, protocols)
-        frame = _frame(path, ["protocol", "arm", "id", *SCORES])
-        examples, entry = prepared[dataset]
-        left_out = set(spec.get("run", {}).get("left_out", {}))
-        for protocol in spec.get("protocols", sorted(protocols)):
-            one = protocols[protocol]["chosen"]
-            cells.append(
-                Cell(
-                    model=model,
-                    dataset=dataset,
-                    protocol=protocol,
-                    rows=_paired(path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None),
-                    chosen=one,
-                    dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
-                    complete=entry.get("limit") is None,
-                )
+        with understood(path):
+            cells += _cells(path, prepared, chosen)
+    return cells
+
+
+def _cells(path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], dict[str, Any]]) -> list[Cell]:
+    """Return one test file's cells, one per protocol."""
+    cells = []
+    spec = _spec(path)
+    model, dataset = _model(spec, path), _dataset(spec, path)
+    if (model, dataset) not in chosen:
+        raise UserError(f"{path}: no selection file was given for {model} on {dataset}. Give it, or run `select`.")
+    if dataset not in prepared:
+        raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
+    protocols = chosen[model, dataset]["protocols"]
+    _same_choice(path, spec, protocols)
+    frame = _frame(path, ["protocol", "arm", "id", *SCORES])
+    examples, entry = prepared[dataset]
+    left_out = set(spec.get("run", {}).get("left_out", {}))
+    for protocol in spec.get("protocols", sorted(protocols)):
+        one = protocols[protocol]["chosen"]
+        cells.append(
+            Cell(
+                model=model,
+                dataset=dataset,
+                protocol=protocol,
+                rows=_paired(path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None),
+                chosen=one,
+                dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
+                complete=entry.get("limit") is None,
             )
+        )
     return cells
 
 
@@ -207,13 +243,17 @@ def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
     rows = []
     for path in paths:
         record = read_json(path)
-        missing = [key for key in ("layer", "rank", "matrices", "spec") if key not in record]
-        if missing:
-            raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
-        for matrix, numbers in record["matrices"].items():
-            single = {key: value for key, value in numbers.items() if not isinstance(value, list | dict)}
-            names = {"model": _model(record["spec"], path), "layer": record["layer"], "matrix": matrix}
-            rows.append(single | names | {"rank": record["rank"]})
+        with understood(path):
+            missing = [key for key in ("layer", "rank", "matrices", "spec") if key not in record]
+            if missing:
+                raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
+            _whole(record["layer"])
+            if not 0 <= record["rank"] <= 1:
+                raise ValueError(f"rank is {record['rank']}")
+            for matrix, numbers in record["matrices"].items():
+                single = {key: value for key, value in numbers.items() if not isinstance(value, list | dict)}
+                names = {"model": _model(record["spec"], path), "layer": record["layer"], "matrix": matrix}
+                rows.append(single | names | {"rank": record["rank"]})
     frame = pd.DataFrame(rows)
     first = ["model", "layer", "matrix", "rank"]
     if frame.empty:
@@ -225,18 +265,11 @@ def _spec(path: Path) -> dict[str, Any]:
     """Return a Parquet file's spec; a missing or damaged file is a `UserError` that names it."""
     if not Path(path).is_file():
         raise UserError(f"{path}: does not exist. Run the rule that makes it.")
-    try:
-        return read_spec(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as Parquet ({error}). Delete it and run again.") from error
+    return read_spec(path)
 
 
 def _frame(path: Path, columns: list[str]) -> pd.DataFrame:
-    frame = read_parquet(path, columns)
-    missing = [name for name in columns if name not in frame.columns]
-    if missing:
-        raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again to make it anew.")
-    return frame
+    return typed(read_parquet(path, columns), path, columns)
 
 
 def _model(spec: dict[str, Any], path: Path) -> str:

@@ -90,7 +90,7 @@ def read_table(path: Path | str) -> pandas.DataFrame:
         texts = [name for name in TEXT_COLUMNS if name in head.columns]
         frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), float_precision="round_trip", encoding="utf-8")
         return frame.assign(**{name: frame[name].fillna("") for name in texts})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{path}: cannot be read as a table ({error}). Delete it and run again to make it anew."
         ) from error

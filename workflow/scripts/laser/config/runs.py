@@ -66,11 +66,18 @@ def _counts(study: dict[str, Any], path: Path) -> None:
     for name, file in study["counts"].items():
         if name not in names:
             raise UserError(f"{path}: counts holds '{name}', which is no dataset of the study{nearest(name, names)}.")
-        if not Path(file).is_file():
+        if not _is_file(file):
             raise UserError(
-                f"{path}: counts.{name} is '{file}', which is no file. Give a CSV or Parquet file of training "
+                f"{path}: counts.{name} is '{file[:200]}', which is no file. Give a CSV or Parquet file of training "
                 "frequencies (config/README.md says how it must look)."
             )
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _cells(study: dict[str, Any], run: str, path: Path) -> list[list[str]]:

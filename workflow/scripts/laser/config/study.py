@@ -17,7 +17,7 @@ from laser.config.varied import expand
 from laser.errors import UserError, nearest
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+STUDY_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 MODEL_KEYS = ("source", "dtype", "architecture", "layers")
 DATASET_KEYS = ("builder",)
 
@@ -43,18 +43,32 @@ def load_study(name: str, root: Path) -> dict[str, Any]:
     """
     folder = root / "config/studies"
     path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
-    if not path.is_file():
+    if not _is_file(path):
         known = sorted(one.stem for one in folder.glob("*.yaml"))
         raise UserError(
-            f"config key 'study' is '{name}', but {_shown(path, root)} does not exist{nearest(name, known)}. "
+            f"config key 'study' is {_quoted(name)}, but {_quoted(_shown(path, root))} does not exist"
+            f"{nearest(name[:100], known)}. "
             f"Studies here: {', '.join(known)}; or give the path of a .yaml file."
         )
     if not STUDY_NAME.fullmatch(path.stem):
         raise UserError(
             f"config key 'study' is '{name}': the file's name becomes a folder of results, and '{path.stem}' may hold "
-            "letters, digits, - and _ only, starting with a letter or digit."
+            "letters, digits, - and _ only, starting with a letter or digit: 80 at most, and no device of Windows."
         )
     return resolve(read_yaml(path), _shown(path, root), root) | {"name": path.stem}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file system takes is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _quoted(name: Any) -> str:
+    text = ascii(str(name)) if not str(name).isprintable() else f"'{name}'"
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _shown(path: Path, root: Path) -> Path:

@@ -84,7 +84,7 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file; a damaged one is a `UserError` that names it."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path}: cannot be read as JSON ({error}). Delete it and run again to make it anew."
         ) from error
@@ -111,20 +111,26 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.D
 
     try:
         return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException) as error:
+        # Bytes that were changed fail in whatever layer meets them first.
         raise UserError(
-            f"{path}: cannot be read as Parquet ({error}). Delete it and run again to make it anew."
+            f"{path}: cannot be read as Parquet ({str(error)[:300]}). Delete it and run again to make it anew."
         ) from error
 
 
 def read_spec(path: Path | str) -> dict[str, Any]:
-    """Return the spec that a Parquet file of ours carries in its metadata."""
+    """Return the spec that a Parquet file of ours carries in its metadata; without one it is a `UserError`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    metadata = pq.read_schema(path).metadata or {}
-    if SPEC_KEY not in metadata:
-        raise UserError(f"{path}: carries no spec, so it was not written by this workflow.")
-    return json.loads(metadata[SPEC_KEY])
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        spec = json.loads(metadata.get(SPEC_KEY, b"null"))
+    except (OSError, ValueError, LookupError, TypeError, MemoryError, RecursionError, pa.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({str(error)[:300]}). Delete it and run again.") from error
+    if not isinstance(spec, dict):
+        raise UserError(f"{path}: carries no spec, so it was not written by this workflow. Delete it and run again.")
+    return spec
 
 
 def write_tensors(

@@ -104,7 +104,7 @@ def run_job(
     if given.log is not None:
         with contextlib.suppress(OSError):
             given.log.parent.mkdir(parents=True, exist_ok=True)
-            log = given.log.open("w", encoding="utf-8")
+            log = given.log.open("w", encoding="utf-8", errors="backslashreplace")
     job = Job(name, given.spec, {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}, log=log)
     try:
         main(job)

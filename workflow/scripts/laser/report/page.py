@@ -1,6 +1,7 @@
-"""One offline folder that shows a study: index.html, and beside it the tables and figures that it shows.
+"""One offline folder that shows a study: index.html, and beside it the tables, figures and rows that it shows.
 
 The page asks for nothing from any network, works from file://, and escapes every text: what a model generates is data.
+It is the same, byte for byte, for the same results; times and machines stand in run.html beside it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ import json
 import platform
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import read_table
-from laser.errors import UserError
-from laser.io.files import atomic, read_json, write_text
-from laser.report.summary import summarise
+from laser.config.published import read_published
+from laser.errors import UserError, understood
+from laser.io.files import read_json, write_text
+from laser.report.evidence import by_paper_names, cell_links, evidence, record_links
+from laser.report.figures import films, pictures
+from laser.report.files import Link, copy_beside, slug
+from laser.report.rows import Names, write_questions, write_rows
+from laser.report.run_page import machines, timings
+from laser.report.summary import replications, summarise
 from laser.report.views import VIEWS, artefact_title
 
 if TYPE_CHECKING:
@@ -28,6 +36,10 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
+PARTS = ("tables", "figures", "media", "rows", "questions")
+"""Folders beside the page, each written anew with it."""
+WORDY = ("verdicts", "table5", "fig5c")
+"""Tables whose cells are texts, which may break into lines; numbers stay on one."""
 
 
 def write_report(
@@ -37,20 +49,29 @@ def write_report(
     figures: Mapping[str, Path],
     model_cards: Sequence[Path] = (),
     dataset_cards: Sequence[Path] = (),
-    benchmarks: Mapping[str, Sequence[Path]] | None = None,
+    *,
+    tests: Sequence[Path] = (),
+    selections: Sequence[Path] = (),
+    rows: Sequence[Path] = (),
+    media: Mapping[str, Path] | None = None,
+    root: Path | str | None = None,
     captions: Path = CAPTIONS,
 ) -> Path:
     """Write the report.
 
     Args:
-        folder: where index.html, tables/ and figures/ go.
+        folder: where index.html, tables/, figures/, rows/ and questions/ go.
         study: the resolved study: title, description, and all settings, shown as they are.
         tables: artefact name (`laser.report.views.VIEWS`) to its CSV; `table1` is needed for the
             summary. The .md and .tex beside a CSV are copied with it.
         figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
         model_cards: card.json of the models.
         dataset_cards: card.json of the datasets.
-        benchmarks: rule to Snakemake's benchmark files (.jsonl) of its jobs.
+        tests: test/<model>/<dataset>.parquet, whose rows the report gives as CSV.
+        selections: selection/<model>/<dataset>.json of the same cells.
+        rows: rows.parquet of the datasets.
+        media: name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
+        root: the study's folder, within which records and selections are linked; default the folder above.
         captions: the folder of <artefact>.rst.
 
     Returns:
@@ -59,81 +80,130 @@ def write_report(
     Raises:
         UserError: a table, figure, card or caption is missing or damaged.
     """
-    import jinja2
-
     folder = Path(folder)
+    root = folder.parent if root is None else Path(root)
     frames = {name: read_table(path) for name, path in tables.items()}
-    script = (TEMPLATES / "sort.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    text = environment.get_template("page.html.j2").render(
+    for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
+        shutil.rmtree(folder / part, ignore_errors=True)
+    cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
+    shown = [_table(folder, name, frames[name], path, captions, cells, root) for name, path in tables.items()]
+    # Games have a first table of their own, with the columns of the other.
+    first = next((name for name in ("table1", "table2") if name in frames), None)
+    with understood(tables[first] if first else folder):
+        summaries = summarise(frames[first]) if first else []
+    with understood(tables.get("verdicts", folder)):
+        protocols = [one.protocol for one in summaries]
+        replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}
+    drawn, filmed = pictures(folder, figures), films(folder, media or {})
+    text = _render(
+        "page.html.j2",
         study=study,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-        summaries=summarise(frames["table1"]) if "table1" in frames else [],
-        tables=[_table(folder, name, frames[name], path, captions) for name, path in tables.items()],
-        figures=[_figure(folder, name, path, captions) for name, path in figures.items()],
+        summaries=summaries,
+        replications=replicated,
+        verdicts=[one for one in shown if one["name"] == "verdicts"],
+        tables=[one for one in shown if one["name"] != "verdicts"],
+        figures=[
+            {
+                "id": slug(name),
+                "title": artefact_title(name),
+                "pictures": drawn.get(name, []),
+                "films": filmed.get(name, []),
+                "caption": caption(captions, name),
+                "records": record_links(name, root, folder),
+            }
+            for name in dict.fromkeys([*drawn, *filmed])
+        ],
         model_cards=[_card(path) for path in model_cards],
         dataset_cards=[_card(path) for path in dataset_cards],
+        questions=list(write_questions(folder, rows).values()),
         settings=json.dumps(study, indent=2, sort_keys=True, ensure_ascii=False, default=str),
         versions=versions(),
-        timings=timings(benchmarks or {}),
     )
     write_text(folder / "index.html", text)
     return folder / "index.html"
 
 
-def _table(folder: Path, name: str, frame: pandas.DataFrame, path: Path, captions: Path) -> dict[str, Any]:
+def write_run_page(
+    folder: Path | str,
+    study: Mapping[str, Any],
+    benchmarks: Mapping[str, Sequence[Path]] | None = None,
+    runs: Sequence[Path] = (),
+) -> Path:
+    """Write run.html: what of a run differs from the next one.
+
+    Args:
+        folder: the report's.
+        study: the resolved study.
+        benchmarks: rule to Snakemake's benchmark files (.jsonl) of its jobs.
+        runs: the study's runs/**/*.json, a file per job.
+
+    Raises:
+        UserError: a benchmark or a run's record is damaged.
+    """
+    path = Path(folder) / "run.html"
+    write_text(path, _render("run.html.j2", study=study, timings=timings(benchmarks or {}), machines=machines(runs)))
+    return path
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    return jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _render(template: str, **values: Any) -> str:
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+            **values,
+        )
+    )
+    # A lone surrogate, which JSON can hold and UTF-8 cannot, and control characters, which HTML may not hold.
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text)
+
+
+def _table(
+    folder: Path,
+    name: str,
+    frame: pandas.DataFrame,
+    path: Path,
+    captions: Path,
+    cells: Mapping[Names, Sequence[Link]],
+    root: Path,
+) -> dict[str, Any]:
     if name not in VIEWS:
         raise UserError(f"The report has no table '{name}'. Allowed: {', '.join(VIEWS)}.")
-    views = VIEWS[name](frame) if len(frame) else []
+    with understood(path):
+        views = VIEWS[name](frame) if len(frame) else []
     return {
+        "name": name,
         "id": slug(name),
-        "views": [{"id": slug(view.name), "view": view} for view in views],
+        "title": artefact_title(name),
+        "views": [
+            {
+                "id": slug(view.name),
+                "view": view,
+                "numeric": view.name == "verdicts" or (name not in WORDY and view.name != "predictions"),
+                "evidence": evidence(view, cells),
+            }
+            for view in views
+        ],
         "caption": caption(captions, name),
-        "links": _copy(path, folder, "tables", slug(name), (".csv", ".md", ".tex")),
+        "links": copy_beside(path, folder, "tables", slug(name), (".csv", ".md", ".tex")),
+        "records": record_links(name, root, folder),
     }
-
-
-def _figure(folder: Path, name: str, path: Path, captions: Path) -> dict[str, Any]:
-    artefact, *rest = name.split("/")
-    links = _copy(path, folder, "figures", slug(name), (".svg", ".pdf", ".csv"))
-    title = _figure_title(path.with_suffix(".csv")) or " ".join(rest)
-    return {
-        "id": slug(name),
-        "title": f"{artefact_title(artefact)}{': ' + title if title else ''}",
-        "source": links[0]["href"],
-        "alt": _alternative(artefact, title, path.with_suffix(".csv")),
-        "caption": caption(captions, artefact),
-        "links": links,
-    }
-
-
-def _figure_title(data: Path) -> str:
-    """Name what a figure shows by the first row of the data behind it; empty where there are none."""
-    rows = read_table(data).to_dict("records") if data.is_file() else []
-    if not rows:
-        return ""
-    first = {key: str(rows[0].get(key) or "") for key in ("model", "dataset", "protocol")}
-    title = " on ".join(first[key] for key in ("model", "dataset") if first[key])
-    return title + (f", {first['protocol']} protocol" if first["protocol"] else "")
-
-
-def _alternative(artefact: str, title: str, data: Path) -> str:
-    """Describe a figure for those who cannot see it: what it shows, and its extreme points where it is Figure 2."""
-    text = f"{artefact_title(artefact)}, {title}." if title else f"{artefact_title(artefact)}."
-    if artefact != "fig2" or not data.is_file():
-        return text + " The data are in the CSV below."
-    frame = read_table(data)
-    ordered = frame.sort_values("loss").to_dict("records")
-    low, high = ordered[0], ordered[-1]
-    ends = "; ".join(
-        f"{word} loss {row['loss']:.2f} nats for {row['matrix']} in layer {row['layer']} at ρ = {row['rank']:g}"
-        for word, row in (("lowest", low), ("highest", high))
-    )
-    return f"{text} Validation loss by layer, a panel per matrix, a line per rank; {ends}; base {low['base_loss']:.2f}."
 
 
 def caption(folder: Path, artefact: str) -> list[str]:
@@ -146,21 +216,6 @@ def caption(folder: Path, artefact: str) -> list[str]:
             f"{path}: the caption of {artefact} cannot be read ({error.strerror}). Write it there."
         ) from error
     return [" ".join(block.split()) for block in re.split(r"\n\s*\n", text.strip())]
-
-
-def _copy(path: Path, folder: Path, below: str, name: str, endings: Iterable[str]) -> list[dict[str, str]]:
-    """Copy a file and those beside it with other endings; return links to them, the given file's own among them."""
-    links = []
-    for ending in endings:
-        source = Path(path).with_suffix(ending)
-        if source == Path(path) and not source.is_file():
-            raise UserError(f"{source}: does not exist, but the report shows it. Run the rule that makes it.")
-        if source.is_file():
-            target = folder / below / f"{name}{ending}"
-            with atomic(target) as temporary:
-                shutil.copyfile(source, temporary)
-            links.append({"href": f"{below}/{name}{ending}", "text": ending[1:].upper()})
-    return links
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -181,11 +236,6 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "none" if value is None else str(value)
 
 
-def slug(name: str) -> str:
-    """Return a name that is safe as a file name and an HTML id: letters, digits, dots and hyphens."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
-
-
 def versions() -> list[tuple[str, str]]:
     """Return the versions of Python and of the packages that shape numbers, where installed."""
     found = [("Python", platform.python_version())]
@@ -195,38 +245,3 @@ def versions() -> list[tuple[str, str]]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
-    """Sum Snakemake's benchmark files by rule: jobs, hours in all, largest memory in MB.
-
-    Raises:
-        UserError: a file is no benchmark in JSON lines.
-    """
-    rules: dict[str, dict[str, Any]] = {}
-    for rule, path in ((rule, path) for rule, paths in benchmarks.items() for path in paths):
-        try:
-            lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-            for line in lines:
-                sums = rules.setdefault(rule, {"jobs": 0, "seconds": 0.0, "memory": 0.0})
-                sums["jobs"] += 1
-                sums["seconds"] += float(line["s"])
-                sums["memory"] = max(sums["memory"], _megabytes(line.get("max_rss")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}: is no Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
-            ) from error
-    return [
-        {
-            "rule": name,
-            "jobs": f"{one['jobs']:,}",
-            "hours": f"{one['seconds'] / 3600:.2f}",
-            "memory": f"{one['memory']:,.0f}",
-        }
-        for name, one in sorted(rules.items())
-    ]
-
-
-def _megabytes(value: Any) -> float:
-    """Return a memory reading; Snakemake writes `NA` for jobs too short to be measured."""
-    return float(value) if isinstance(value, int | float) else 0.0

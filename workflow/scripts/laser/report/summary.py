@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.analysis.verdicts import CONSTANT_MARGIN, NOT_RUN, SIGNIFICANCE, VERDICT_RULES
+from laser.analysis.verdicts import (
+    BASE_CHOSEN,
+    CONSTANT,
+    CONSTANT_MARGIN,
+    DIFFERS,
+    NOT_RUN,
+    NOT_SIGNIFICANT,
+    REPLICATED,
+    SIGNIFICANCE,
+    VERDICT_RULES,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -25,12 +35,14 @@ class Summary:
         headline: one sentence over all cells.
         findings: a sentence per model and dataset.
         cautions: what limits the numbers.
+        keys: the few figures to take away, as (what, how many).
     """
 
     protocol: str
     headline: str
     findings: list[str]
     cautions: list[str]
+    keys: list[tuple[str, str]] = field(default_factory=list)
 
 
 def summarise(frame: pandas.DataFrame) -> list[Summary]:
@@ -50,7 +62,74 @@ def _summary(frame: pandas.DataFrame, protocol: str) -> Summary:
         counts[outcome] += 1
         findings.append(_finding(base, laser, loss, outcome))
         cautions += _cautions(base, laser)
-    return Summary(protocol, _headline(counts, len(cells), protocol), findings, cautions)
+    keys = [
+        ("Accuracy rose significantly", f"{counts['raised']} of {len(cells)}"),
+        ("Accuracy fell significantly", f"{counts['lowered']} of {len(cells)}"),
+    ]
+    return Summary(protocol, _headline(counts, len(cells), protocol), findings, cautions, keys)
+
+
+@dataclass(frozen=True)
+class Replication:
+    """How the published Table 1 fared under one protocol.
+
+    Attributes:
+        protocol: `published` or `corrected`.
+        sentence: the counts in words.
+        keys: the few figures to take away, as (what, how many).
+    """
+
+    protocol: str
+    sentence: str
+    keys: list[tuple[str, str]]
+
+
+def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[str, Replication]:
+    """Count the verdicts on published numbers (`laser.analysis.verdicts.verdict_table`), per protocol."""
+    cell = ["model", "dataset", "metric", "arm"]
+    printed = len(verdicts.drop_duplicates(cell))
+    found = {}
+    for protocol in protocols:
+        own = verdicts[(verdicts["protocol"] == protocol) & (verdicts["verdict"] != NOT_RUN)]
+        of = f"the {printed} numbers of the paper's Table 1"
+        if own.empty:
+            text = (
+                f"This study ran none of {of} under the {protocol} protocol, so it cannot say whether they replicate."
+            )
+            found[protocol] = Replication(protocol, text, [("Published numbers compared", f"0 of {printed}")])
+            continue
+        counts = own["verdict"].value_counts()
+        said = [
+            f"{counts[name]} {texts[int(counts[name] > 1)]}" for name, texts in _IN_WORDS.items() if counts.get(name, 0)
+        ]
+        several = "" if len(own) == len(own.drop_duplicates(cell)) else ", some by several models"
+        text = (
+            f"Of {of}, this study ran {len(own.drop_duplicates(cell))} under the {protocol} protocol{several}. "
+            f"Of {len(own)} comparison{'' if len(own) == 1 else 's'}, {_joined(said)}."
+        )
+        keys = [("Published numbers replicated", f"{counts.get(REPLICATED, 0)} of {len(own)}")]
+        found[protocol] = Replication(protocol, text, keys)
+    return found
+
+
+# Of one number, and of several.
+_IN_WORDS = {
+    REPLICATED: ("replicates", "replicate"),
+    DIFFERS: ("differs", "differ"),
+    CONSTANT: ("equals what one constant answer scores", "equal what one constant answer scores"),
+    NOT_SIGNIFICANT: (
+        "claims a gain that is not significant in the paper's own number of rows",
+        "claim a gain that is not significant in the paper's own number of rows",
+    ),
+    BASE_CHOSEN: (
+        "has no gain to compare, because selection kept the base model",
+        "have no gain to compare, because selection kept the base model",
+    ),
+}
+
+
+def _joined(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _outcome(laser: Mapping[Any, Any]) -> str:

@@ -47,9 +47,25 @@ VIEWS: dict[str, Callable[[pandas.DataFrame], list[View]]] = {
 }
 
 
+TITLES = {
+    "compose": "Composition over layers",
+    "noise": "Noise and depth of models whose corpus is known",
+    "paraphrase": "All phrasings of a fact",
+    "perplexity": "Perplexity",
+    "prompts": "Other prompts",
+    "search": "Gradient search beside the exhaustive one",
+    "seeds": "Seeds of the randomised decomposition",
+    "size": "What factors save",
+    "smallest": "Only the smallest components",
+    "stability": "How stable selection is",
+    "topk": "Top 1, 5 and 10",
+    "verdicts": "Verdicts on the published numbers",
+}
+
+
 def artefact_title(artefact: str) -> str:
-    """Return what a reader calls an artefact: Figure 3b, Table 1, Noise."""
+    """Return what a reader calls an artefact: Figure 3b, Table 1, Perplexity."""
     found = re.fullmatch(r"(fig|table)(\d+)([abc]?)", artefact)
     if found is None:
-        return artefact.capitalize()
+        return TITLES.get(artefact, artefact.capitalize())
     return f"{'Figure' if found[1] == 'fig' else 'Table'} {found[2]}{found[3]}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+from laser.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,30 @@ class Example:
     relation: str | None = None
     phrasing: int | None = None
     frequency: float | None = None
+
+
+def check_example(example: Example, where: str) -> None:
+    """Refuse an example that could not be written and read again as it is: rows come from anywhere.
+
+    Raises:
+        UserError: a value is of another type, a text holds half a character, or a number is not finite; `where` opens
+            the message.
+    """
+    texts = {
+        name: getattr(example, name) for name in ("id", "group", "text", "prompt", "answer", "subject", "relation")
+    }
+    texts |= {f"options[{place}]": option for place, option in enumerate(example.options)}
+    for name, value in texts.items():
+        if value is None and name in ("subject", "relation"):
+            continue
+        if not isinstance(value, str):
+            raise UserError(f"{where}: {name} is {str(value)[:60]!r}, which is not of type str.")
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{where}: {name} holds half a character at place {error.start} (a lone surrogate)."
+            ) from None
+    frequency = example.frequency
+    if frequency is not None and not (isinstance(frequency, float) and math.isfinite(frequency)):
+        raise UserError(f"{where}: frequency is {str(frequency)[:60]}, which is no finite number.")

@@ -47,7 +47,15 @@ def _checked(path: Path, kind: str, read: Callable[[], Any]) -> Any:
 
     try:
         return read()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pyarrow.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        pyarrow.ArrowException,
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise SourceError(f"{path} cannot be read as {kind} ({type(error).__name__}: {reason})") from error
 

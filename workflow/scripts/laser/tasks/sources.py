@@ -89,18 +89,22 @@ def describe(source: Mapping[str, Any]) -> str:
         files = source.get("files", {})
         where = ", ".join(str(one["url"] if isinstance(one, Mapping) else one) for one in files.values())
     revision = source.get("revision") or source.get("version")
-    return f"{source['kind']} {where}" + (f" at {revision}" if revision else "")
+    return f"{source['kind']} {str(where)[:300]}" + (f" at {revision}" if revision else "")
 
 
 def check_source(where: str, source: Mapping[str, Any]) -> None:
     """Check one entry of a list of sources; raises UserError that says what is allowed. `where` opens the message."""
+    if not isinstance(source, Mapping):
+        raise UserError(f"{where} is {str(source)[:80]!r}: a source is a mapping with the key 'kind'.")
     kind = source.get("kind")
-    if kind not in KEYS:
-        raise UserError(f"{where}.kind is '{kind}'{nearest(str(kind), KEYS)}. Allowed: {', '.join(KEYS)}.")
+    if not isinstance(kind, str) or kind not in KEYS:
+        shown = str(kind)[:80]
+        raise UserError(f"{where}.kind is '{shown}'{nearest(shown, KEYS)}. Allowed: {', '.join(KEYS)}.")
     for key in source:
         if key not in KEYS[kind]:
             allowed = ", ".join(sorted(KEYS[kind]))
-            raise UserError(f"{where} has the unknown key '{key}'{nearest(key, KEYS[kind])}. Allowed: {allowed}.")
+            shown = str(key)[:80]
+            raise UserError(f"{where} has the unknown key '{shown}'{nearest(shown, KEYS[kind])}. Allowed: {allowed}.")
     needed = {"hub": ("repo", "revision", "files"), "package": ("package", "version")}.get(kind, ())
     for key in needed:
         if not source.get(key):
@@ -108,6 +112,7 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
     single = {"https": "url", "local": "path"}.get(kind)
     if single and (single in source) == ("files" in source):
         raise UserError(f"{where} needs either '{single}' (one file) or 'files' (split to file), and not both.")
+    _check_types(where, source)
     if source.get("format", FORMATS[0]) not in FORMATS:
         raise UserError(f"{where}.format is '{source['format']}'. Allowed: {', '.join(FORMATS)}.")
     if kind == "hub" and not COMMIT.fullmatch(source["revision"]) and source.get("revision_pinned") is not False:
@@ -118,6 +123,21 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
     if kind == "https":
         for one in source["files"].values() if "files" in source else [source]:
             _check_download(where, one)
+
+
+def _check_types(where: str, source: Mapping[str, Any]) -> None:
+    """Refuse a value that is no text where one is needed, and files that are no files."""
+    for key, value in source.items():
+        if key not in ("kind", "files", "bytes", "revision_pinned") and not (isinstance(value, str) and value):
+            raise UserError(f"{where}.{key} is {str(value)[:80]!r}: it must be a text.")
+    files = source.get("files", {"": "x"})
+    if not isinstance(files, Mapping) or not files:
+        raise UserError(f"{where}.files is {str(files)[:80]!r}: it must name a file or more for each split.")
+    for split, given in files.items():
+        names = given if isinstance(given, list) else [given]
+        texts = bool(names) and all(isinstance(name, str) and name for name in names)
+        if not (isinstance(given, Mapping) if source["kind"] == "https" and "files" in source else texts):
+            raise UserError(f"{where}.files.{split[:80]} is {str(given)[:80]!r}, which names no file.")
 
 
 def _check_download(where: str, entry: Any) -> None:
@@ -232,6 +252,8 @@ def download(url: str, sha256: str, size: int | None, path: Path) -> None:
         except urllib.error.HTTPError as error:
             reason = f"{error.code} {error.reason} for {url}"
             raise (Retry if error.code >= 500 or error.code in (408, 429) else SourceError)(reason) from error
+        except ValueError as error:
+            raise SourceError(f"{url[:200]} is no address ({str(error)[:200]})") from error
         except (OSError, http.client.HTTPException) as error:
             raise Retry(f"{type(error).__name__} for {url}: {str(error)[:200]}") from error
         wanted = size if size is not None else int(expected) if expected else received
@@ -255,8 +277,12 @@ def _from_local(
             continue
         paths = [Path(one) for one in ([names] if isinstance(names, str) else names)]
         for path in paths:
-            if not path.is_file():
-                raise SourceError(f"there is no file {path}")
+            try:
+                there = path.is_file()
+            except OSError as error:
+                raise SourceError(f"the file {str(path)[:80]} cannot be read ({error.strerror})") from error
+            if not there:
+                raise SourceError(f"there is no file {str(path)[:300]}")
         files[split] = [(str(path), path) for path in paths]
     return _load(source, files, splits, columns), _file_facts(files)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from laser.errors import UserError
+from laser.errors import UserError, shortened
 from laser.tasks.formats import SourceError
 from laser.tasks.hub import fetch
 
@@ -28,7 +28,9 @@ def load_tokenizer(source: Any, where: str) -> Any:
     kind = source.get("kind") if isinstance(source, Mapping) else None
     needed = {"hub": ("repo", "revision"), "local": ("path",)}.get(str(kind))
     if needed is None or any(not source.get(key) for key in needed):
-        raise UserError(f"{where} is {source!r}. Allowed: {{kind: hub, repo, revision}} or {{kind: local, path}}.")
+        raise UserError(
+            f"{where} is {shortened(source)}. Allowed: {{kind: hub, repo, revision}} or {{kind: local, path}}."
+        )
     try:
         if kind == "hub":
             found = fetch(source["repo"], source["revision"], TOKENIZER_FILES, "model")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from laser.errors import UserError, nearest
+from laser.errors import UserError, nearest, shortened
 from laser.tasks.datasets import (
     bios_gender,
     bios_profession,
@@ -20,7 +20,7 @@ from laser.tasks.datasets import (
     web_of_lies,
     worldfacts,
 )
-from laser.tasks.example import Example
+from laser.tasks.example import Example, check_example
 
 Read = Callable[[str], list[dict[str, Any]]]
 """Gives a split's rows in the hub's field names and order."""
@@ -67,6 +67,19 @@ def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Examp
         if key not in builder.OPTIONS:
             allowed = ", ".join(sorted(builder.OPTIONS)) or "none"
             raise UserError(
-                f"dataset options of builder '{name}' hold '{key}'{nearest(key, builder.OPTIONS)}. Allowed: {allowed}."
+                f"dataset options of builder '{name}' hold {shortened(key)}{nearest(key[:80], builder.OPTIONS)}. "
+                f"Allowed: {allowed}."
             )
-    return builder.build(options, read)
+    try:
+        examples, dropped = builder.build(options, read)
+    except UserError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(
+            f"builder '{name}' cannot use the rows of its source ({what}). They need the fields of the hub's copy, "
+            "with values of their types."
+        ) from error
+    for one in examples:
+        check_example(one, f"builder '{name}', example '{str(one.id)[:80]}'")
+    return examples, dropped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from laser.errors import UserError, nearest
+from laser.errors import UserError, nearest, shortened
 
 
 def field(row: Mapping[str, Any], key: str, where: str, kind: type | tuple[type, ...] = str) -> Any:
@@ -48,9 +48,9 @@ def prompt_fixes(options: Mapping[str, Any], known: Collection[str], builder: st
     """
     given = options.get("prompt_fix", [])
     if not isinstance(given, Sequence) or isinstance(given, str):
-        raise UserError(f"options.prompt_fix of builder '{builder}' is {given!r}: it must be a list of names.")
+        raise UserError(f"options.prompt_fix of builder '{builder}' is {shortened(given)}: it must be a list of names.")
     for name in given:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             allowed = ", ".join(sorted(known)) or "none"
-            raise UserError(f"options.prompt_fix of builder '{builder}' holds '{name}'. Allowed: {allowed}.")
+            raise UserError(f"options.prompt_fix of builder '{builder}' holds '{str(name)[:80]}'. Allowed: {allowed}.")
     return set(given)

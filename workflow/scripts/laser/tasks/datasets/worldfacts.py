@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from laser.errors import UserError, nearest
+from laser.errors import UserError, nearest, shortened
 from laser.tasks.datasets._rows import field
 from laser.tasks.example import Example
 
@@ -165,7 +165,7 @@ def build(
     chosen = _relations(options.get("relations", list(DEFAULT_RELATIONS)))
     minimum = options.get("minimum_population", DEFAULT_MINIMUM_POPULATION)
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 0:
-        raise UserError(f"options.minimum_population is {minimum!r}: it must be a whole number, at least 0.")
+        raise UserError(f"options.minimum_population is {shortened(minimum)}: it must be a whole number, at least 0.")
     countries = sorted(read("countries"), key=lambda row: field(row, "iso", "worldfacts, countries"))
     tables = {"continents": read("continents")}
     dropped = dict.fromkeys(
@@ -189,11 +189,14 @@ def build(
 
 def _relations(given: Any) -> list[str]:
     if not isinstance(given, list) or not given:
-        raise UserError(f"options.relations is {given!r}: it must be a list of names. Allowed: {', '.join(RELATIONS)}.")
+        raise UserError(
+            f"options.relations is {shortened(given)}: it must be a list of names. Allowed: {', '.join(RELATIONS)}."
+        )
     for name in given:
-        if name not in RELATIONS:
+        if not isinstance(name, str) or name not in RELATIONS:
+            shown = str(name)[:80]
             raise UserError(
-                f"options.relations holds '{name}'{nearest(str(name), RELATIONS)}. Allowed: {', '.join(RELATIONS)}."
+                f"options.relations holds '{shown}'{nearest(shown, RELATIONS)}. Allowed: {', '.join(RELATIONS)}."
             )
     if len(set(given)) < len(given):
         raise UserError("options.relations holds a name twice. Give each once.")

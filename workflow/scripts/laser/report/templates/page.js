@@ -1,8 +1,30 @@
 "use strict";
-for (const table of document.querySelectorAll("table.sortable")) {
+const root = document.documentElement;
+const stored = () => {
+  try { return localStorage.getItem("theme"); } catch { return null; }
+};
+if (["light", "dark"].includes(stored())) root.dataset.theme = stored();
+
+function themeButton() {
+  const button = document.getElementById("theme");
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme || (prefersDark.matches ? "dark" : "light")) === "dark";
+  const name = () => { button.textContent = isDark() ? "Light colours" : "Dark colours"; };
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* a page without storage forgets */ }
+    name();
+  });
+  prefersDark.addEventListener("change", name);
+  name();
+  button.hidden = false;
+}
+
+function sortable(table) {
   const heads = Array.from(table.tHead.rows[0].cells);
   const status = document.getElementById("sorted");
   heads.forEach((head, column) => {
+    if (head.hasAttribute("data-fixed")) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -26,3 +48,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+document.addEventListener("DOMContentLoaded", () => {
+  themeButton();
+  for (const table of document.querySelectorAll("table.sortable")) sortable(table);
+});

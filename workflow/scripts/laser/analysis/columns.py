@@ -1,0 +1,69 @@
+"""What the columns of per-example files hold, checked when they are read: a wrong type would fail far from its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+FLAGS = ("correct", "in_top5", "in_top10", "answer_in_prompt")
+WHOLE = ("answer_rank", "answer_tokens", "layer")
+NUMBERS = ("loss", "logprob", "rank")
+TEXTS = (
+    *("id", "group", "answer", "prompt", "prediction", "protocol", "arm", "matrix"),
+    *("split_published", "split_corrected"),
+)
+LISTS = ("options",)
+
+
+def typed(frame: pandas.DataFrame, path: Path | str, columns: Sequence[str]) -> pandas.DataFrame:
+    """Return the frame as it is if it has the columns, with their types; columns that are not known here pass.
+
+    Raises:
+        UserError: a column is missing, stands twice or holds values of another type.
+    """
+    names = list(frame.columns)
+    for name in columns:
+        if name not in names:
+            raise UserError(f"{path}: lacks the column '{name}'. Delete it and run again to make it anew.")
+        if names.count(name) > 1:
+            raise UserError(f"{path}: has the column '{name}' twice. Delete it and run again to make it anew.")
+        wanted = _wanted(name, frame[name])
+        if wanted:
+            raise UserError(
+                f"{path}: the column '{name}' does not hold {wanted}. Delete it and run again to make it anew."
+            )
+    return frame
+
+
+def _wanted(name: str, column: pandas.Series) -> str:
+    """Return what the column should hold, if it does not; else an empty text."""
+    if name in FLAGS:
+        return "" if column.dtype.kind == "b" else "true or false in every row"
+    if name in WHOLE:
+        return "" if column.dtype.kind in "iu" else "a whole number in every row"
+    if name in NUMBERS:
+        return "" if column.dtype.kind in "fiu" else "a number in every row"
+    if name in TEXTS:
+        return "" if _all_texts(column) else "a text in every row"
+    if name in LISTS:
+        return "" if all(map(_texts, column)) else "a list of texts in every row"
+    return ""
+
+
+def _all_texts(column: pandas.Series) -> bool:
+    # A column of texts is known by its type: to look at every value of a large sweep would take minutes.
+    if column.dtype == "str":
+        return not column.isna().any()
+    return all(isinstance(value, str) for value in column)
+
+
+def _texts(value: Any) -> bool:
+    return (
+        hasattr(value, "__len__") and not isinstance(value, str | bytes) and all(isinstance(one, str) for one in value)
+    )

@@ -1,0 +1,116 @@
+"""Figures as the report shows them: the pictures of one artefact together, each with its files and a description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.analysis.tables import read_table
+from laser.errors import UserError, understood
+from laser.report.files import copy_beside, unique_slugs
+from laser.report.views import artefact_title
+
+if TYPE_CHECKING:
+    import pandas
+
+FILMS = {".gif": "image", ".webp": "image", ".png": "image", ".mp4": "video", ".webm": "video"}
+"""Endings of media beside the figures, and the element that shows them."""
+
+
+def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
+    """Copy figures into the report; return them by artefact, in their order.
+
+    Args:
+        folder: the report's.
+        figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
+
+    Raises:
+        UserError: a figure is missing, or the data behind it are damaged.
+    """
+    names = unique_slugs(figures)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, path in figures.items():
+        artefact, *rest = name.split("/")
+        links = copy_beside(path, folder, "figures", names[name], (".svg", ".pdf", ".csv"))
+        data = Path(path).with_suffix(".csv")
+        with understood(data):
+            frame = read_table(data) if data.is_file() else None
+            title = _title(frame) or " ".join(rest)
+            alt = _alternative(artefact, title, frame)
+        one = {"id": names[name], "title": title, "source": links[0]["href"], "alt": alt, "links": links}
+        found.setdefault(artefact, []).append(one)
+    return found
+
+
+def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
+    """Copy films, GIFs and photographs into the report; return them by artefact.
+
+    What one shows, for those who cannot see it, says the text beside it with the ending .txt, else the CSV beside it
+    with every move of both arms.
+
+    Args:
+        folder: the report's.
+        media: name such as `film/<model>/<dataset>` to its file, whose ending is one of `FILMS`.
+
+    Raises:
+        UserError: neither says what a film shows, or its ending is not known.
+    """
+    names = unique_slugs(media)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, path in media.items():
+        if path.suffix not in FILMS:
+            raise UserError(f"{path}: the report shows {', '.join(FILMS)}, not '{path.suffix}'.")
+        title, alt = _told(path)
+        links = copy_beside(path, folder, "media", names[name], (path.suffix, ".csv"))
+        one: dict[str, Any] = {"title": title, "alt": alt, "kind": FILMS[path.suffix], "links": links}
+        found.setdefault(name.split("/")[0], []).append(one | {"source": links[0]["href"]})
+    return found
+
+
+def _told(path: Path) -> tuple[str, str]:
+    """Return a film's title and what it shows, in words."""
+    text, moves = path.with_suffix(".txt"), path.with_suffix(".csv")
+    with understood(text if text.is_file() else moves):
+        frame = read_table(moves) if moves.is_file() else None
+        title = _title(frame) or path.stem.replace("-", " ").replace("_", " ")
+        told = " ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else ""
+        if not told and frame is not None and {"arm", "step", "solved"} <= set(frame.columns):
+            ends = frame.groupby("arm", sort=False).tail(1).to_dict("records")
+            told = f"Base (left) and LASER (right), {title}: " + "; ".join(map(_ending, ends)) + "."
+    if not told:
+        raise UserError(f"{text}: is missing or empty. Say there what {path.name} shows, for those who cannot see it.")
+    return title, told
+
+
+def _ending(row: Mapping[Any, Any]) -> str:
+    arm = "LASER" if row["arm"] == "laser" else row["arm"]
+    return f"{arm} {'has solved' if row['solved'] else 'has not solved'} the room after {row['step']} steps"
+
+
+def _title(frame: pandas.DataFrame | None) -> str:
+    """Name what a figure shows by the first row of the data behind it; empty where there are none."""
+    if frame is None or not len(frame):
+        return ""
+    row = frame.iloc[0].to_dict()
+    first = {key: "" if _missing(row.get(key)) else str(row[key]) for key in ("model", "dataset", "protocol")}
+    title = " on ".join(first[key] for key in ("model", "dataset") if first[key])
+    return title + (f", {first['protocol']} protocol" if first["protocol"] else "")
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value != value or value == ""
+
+
+def _alternative(artefact: str, title: str, frame: pandas.DataFrame | None) -> str:
+    """Describe a figure for those who cannot see it: what it shows, and its extreme points where it is Figure 2."""
+    text = f"{artefact_title(artefact)}, {title}." if title else f"{artefact_title(artefact)}."
+    if artefact != "fig2" or frame is None or not len(frame):
+        return text + " The data are in the CSV below."
+    ordered = frame.sort_values("loss").to_dict("records")
+    low, high = ordered[0], ordered[-1]
+    ends = "; ".join(
+        f"{word} loss {row['loss']:.2f} nats for {row['matrix']} in layer {row['layer']} at ρ = {row['rank']:g}"
+        for word, row in (("lowest", low), ("highest", high))
+    )
+    return f"{text} Validation loss by layer, a panel per matrix, a line per rank; {ends}; base {low['base_loss']:.2f}."

@@ -1,0 +1,66 @@
+"""Names, copies and links of the report's files: all inside one folder, all relative."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from laser.errors import UserError
+from laser.io.files import atomic
+
+LONGEST = 120
+"""Characters of a file name without its ending; file systems take 255 bytes."""
+
+Link = dict[str, str]
+"""`href`, `text`, and where the text alone says too little `label`."""
+
+
+def slug(name: str) -> str:
+    """Return a name that is safe as a file name and an HTML id: letters, digits, dots and hyphens."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
+
+
+def unique_slugs(names: Iterable[str]) -> dict[str, str]:
+    """Give every name a slug that no other has: where two would share one, or it is too long, a hash is added."""
+    listed = list(dict.fromkeys(names))
+    plain = {name: slug(name) for name in listed}
+    # Without regard to case, as some file systems are.
+    shared = [one.lower() for one in plain.values()]
+    return {
+        name: one
+        if one and len(one) <= LONGEST and shared.count(one.lower()) == 1
+        else f"{one[:LONGEST]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+        for name, one in plain.items()
+    }
+
+
+def copy_beside(path: Path, folder: Path, below: str, name: str, endings: Iterable[str]) -> list[Link]:
+    """Copy a file and those beside it with other endings; return links to them, the given file's own among them.
+
+    Raises:
+        UserError: the file itself does not exist.
+    """
+    links = []
+    for ending in endings:
+        source = Path(path).with_suffix(ending)
+        if source == Path(path) and not source.is_file():
+            raise UserError(f"{source}: does not exist, but the report shows it. Run the rule that makes it.")
+        if source.is_file():
+            with atomic(folder / below / f"{name}{ending}") as temporary:
+                shutil.copyfile(source, temporary)
+            links.append({"href": quote(f"{below}/{name}{ending}"), "text": ending[1:].upper()})
+    return links
+
+
+def link_outside(target: Path, folder: Path, root: Path, text: str, label: str = "") -> list[Link]:
+    """Return a relative link from the report to a file of the same study; none where the study has no such file."""
+    target, root = Path(os.path.abspath(target)), Path(os.path.abspath(root))
+    if not target.is_relative_to(root) or not target.is_file():
+        return []
+    href = Path(os.path.relpath(target, os.path.abspath(folder))).as_posix()
+    return [{"href": quote(href), "text": text} | ({"label": label} if label else {})]

@@ -1,0 +1,87 @@
+"""The rows behind Table 1 as CSV files that a spreadsheet can open, and the questions they answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from laser.analysis.loading import load_cells, load_rows
+from laser.analysis.tables import to_csv
+from laser.io.files import read_parquet, write_text
+from laser.report.files import Link, unique_slugs
+
+if TYPE_CHECKING:
+    import pandas
+
+Names = tuple[str, str, str]
+"""Model, dataset and protocol."""
+
+QUESTION_COLUMNS = ["id", "group", "prompt", "answer", "options", "split_published", "split_corrected"]
+
+_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+
+
+def write_rows(
+    folder: Path, tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]
+) -> dict[Names, Link]:
+    """Write `rows/<model>-<dataset>-<protocol>.csv`, a row per test example with base and LASER side by side.
+
+    Texts that a spreadsheet would take for a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files
+    have them as they are.
+
+    Args:
+        folder: the report's.
+        tests: test/<model>/<dataset>.parquet.
+        selections: selection/<model>/<dataset>.json of the same cells.
+        rows: rows.parquet of the datasets.
+
+    Returns:
+        A link per cell.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not belong together.
+    """
+    cells = load_cells(tests, selections, rows) if tests else []
+    names = unique_slugs("-".join((cell.model, cell.dataset, cell.protocol)) for cell in cells)
+    links = {}
+    for cell in cells:
+        name = names["-".join((cell.model, cell.dataset, cell.protocol))]
+        frame = cell.rows.drop(columns=["has_options", "answer_in_prompt"])
+        write_text(folder / "rows" / f"{name}.csv", to_csv(for_spreadsheets(frame)))
+        about = f"Rows of {cell.model} on {cell.dataset}, {cell.protocol} protocol"
+        links[cell.model, cell.dataset, cell.protocol] = {
+            "href": quote(f"rows/{name}.csv"),
+            "text": "Rows",
+            "label": about,
+        }
+    return links
+
+
+def write_questions(folder: Path, rows: Sequence[Path]) -> dict[str, Link]:
+    """Write `questions/<dataset>.csv`: what every id of the rows asked, with its answer. Returns a link per dataset."""
+    datasets = {name: path for path in rows for name in load_rows([path])}
+    names, links = unique_slugs(datasets), {}
+    for dataset, path in datasets.items():
+        frame = read_parquet(path, QUESTION_COLUMNS)
+        frame["options"] = [" | ".join(map(str, one)) for one in frame["options"]]
+        write_text(folder / "questions" / f"{names[dataset]}.csv", to_csv(for_spreadsheets(frame)))
+        links[dataset] = {"href": quote(f"questions/{names[dataset]}.csv"), "text": f"Questions of {dataset}"}
+    return links
+
+
+def for_spreadsheets(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Return the frame with every text made safe to open in a spreadsheet; numbers and flags stay as they are."""
+    return frame.assign(
+        **{name: frame[name].map(spreadsheet_text) for name in frame.columns if frame[name].dtype.kind not in "biuf"}
+    )
+
+
+def spreadsheet_text(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula; drop NUL; leave other values."""
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    return f"'{value}" if _FORMULA.match(value) else value

@@ -1,0 +1,81 @@
+"""run.html: what differs from run to run. Times, memory, machines; the page itself holds none of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from laser.errors import UserError
+from laser.io.files import read_json
+
+MACHINE = ("host", "platform", "processor", "device", "gpu", "git")
+
+
+def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
+    """Sum Snakemake's benchmark files by rule: jobs, minutes in all, largest memory in MB.
+
+    Raises:
+        UserError: a file is no benchmark in JSON lines.
+    """
+    rules: dict[str, dict[str, Any]] = {}
+    for rule, path in ((rule, path) for rule, paths in benchmarks.items() for path in paths):
+        try:
+            lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+            for line in lines:
+                sums = rules.setdefault(rule, {"jobs": 0, "seconds": 0.0, "memory": 0.0})
+                sums["jobs"] += 1
+                sums["seconds"] += float(line["s"])
+                sums["memory"] = max(sums["memory"], _megabytes(line.get("max_rss")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            raise UserError(
+                f"{path}: is no Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
+            ) from error
+    return [
+        {
+            "rule": name,
+            "jobs": f"{one['jobs']:,}",
+            "minutes": f"{one['seconds'] / 60:,.1f}",
+            "memory": f"{one['memory']:,.0f}",
+        }
+        for name, one in sorted(rules.items())
+    ]
+
+
+def _megabytes(value: Any) -> float:
+    """Return a memory reading; Snakemake writes `NA` for jobs too short to be measured."""
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def machines(runs: Iterable[Path]) -> list[dict[str, str]]:
+    """Count jobs by what they ran on, from the runs' records: host, platform, processor, device, GPUs, commit.
+
+    Args:
+        runs: the study's runs/**/*.json.
+
+    Raises:
+        UserError: a file is no record of a run.
+    """
+    counts: Counter[tuple[str, ...]] = Counter()
+    for path in runs:
+        run = read_json(path)
+        if not isinstance(run, dict):
+            raise UserError(f"{path}: a run's record is a JSON object. Delete it and run again.")
+        counts[tuple(_machine(key, run.get(key)) for key in MACHINE)] += 1
+    return [dict(zip(MACHINE, key, strict=True)) | {"jobs": f"{count:,}"} for key, count in sorted(counts.items())]
+
+
+def _machine(key: str, value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if key == "gpu" and isinstance(value, list):
+        return "; ".join(_listed(one) for one in value)
+    if key == "git" and isinstance(value, dict):
+        return f"{str(value.get('commit'))[:12]}{', changed' if value.get('dirty') else ''}"
+    return str(value)
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value.values())) if isinstance(value, dict) else str(value)

@@ -7,7 +7,7 @@ SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study replication cost test browser fuzz lint golden bench lock clean
+.PHONY: help env quickstart study replication archive compare cost test browser fuzz lint golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +29,12 @@ study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 
 replication: $(STAMP)  ## docs/replication.md anew, from every study under results/
 	@$(RUN) python workflow/scripts/make_replication.py
+
+archive: $(STAMP)  ## a finished study as results/<study>.tar.zst, the same bytes every time
+	@$(RUN) python workflow/scripts/archive_study.py results/$(basename $(notdir $(STUDY)))
+
+compare: $(STAMP)  ## which deterministic files two folders of a study do not share: make compare A=folder B=folder
+	@$(RUN) python workflow/scripts/compare_studies.py $(A) $(B)
 
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper COST="--efficiency 0.3"
 	@$(RUN) python workflow/scripts/estimate_cost.py --study $(STUDY) $(COST)

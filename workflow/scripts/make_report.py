@@ -10,10 +10,10 @@ from laser.report.page import write_report, write_run_page
 def main(job: Job) -> None:
     """Write index.html, with copies of all tables, figures and rows beside it, and run.html."""
     made = job.paths["artefacts"]
-    benchmarks = job.path("benchmarks")
+    benchmarks, page = job.path("benchmarks"), job.path("output").parent
     root = benchmarks.parent
     write_report(
-        job.path("output").parent,
+        page,
         job.spec["settings"],
         tables={path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"},
         figures={_name(path, root): path for path in made if path.suffix == ".svg"},
@@ -23,11 +23,12 @@ def main(job: Job) -> None:
         **{name: job.paths[name] for name in ("tests", "selections", "rows")},
         root=root,
     )
+    job.made += [path for path in page.rglob("*") if path.is_file() and path.name != "run.html"]
     by_rule: dict[str, list[Path]] = {}
     for path in sorted(benchmarks.rglob("*.jsonl")):
         folder = path.relative_to(benchmarks).parts[0]
         by_rule.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
-    write_run_page(job.path("output").parent, job.spec["settings"], by_rule, sorted((root / "runs").rglob("*.json")))
+    write_run_page(page, job.spec["settings"], by_rule, sorted((root / "runs").rglob("*.json")))
     job.say(f"open {job.path('output')}")
 
 

@@ -1,0 +1,27 @@
+"""The averages of a cell's sweep and of its base, by protocol."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from laser.audit.averages import Average
+from laser.audit.reading import Study
+from laser.audit.rows import base_path, grid, scored, sweep_path
+
+
+def base_average(study: Study, model: str, dataset: str, protocol: str) -> Average:
+    """Return base on a cell's validation rows."""
+    return scored(study, base_path(model, dataset), (), "validation").averages[(protocol,)]
+
+
+@lru_cache(maxsize=64)
+def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
+    """Return every intervention of a cell's sweep, by protocol."""
+    found: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
+    _, layers, ranks = grid(study, model)
+    for layer in layers:
+        for rank in ranks:
+            one = scored(study, sweep_path(model, dataset, layer, rank), ("matrix", "layer", "rank"), "validation")
+            for (protocol, *_), value in one.averages.items():
+                found[protocol].append(value)
+    return found

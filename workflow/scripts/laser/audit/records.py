@@ -148,16 +148,24 @@ def _file(
     copy = _copy_of(study, name)
     if copy is not None:
         check.same(path, f"{where}, sha256, and that of {copy}", sha256, known.get(copy, ""))
+        check.same(path, f"{where}, bytes, and those of {copy}", size, study.bytes_of(copy))
 
 
-def _copy_of(study: Study, name: str) -> str | None:
-    """Return the study's copy of a file of the cache, by the name of its folder there, where it keeps one."""
+def inside(study: Study, name: str) -> str | None:
+    """Return a recorded path below the study's folder: its own, or where the copy of a file of the cache belongs."""
+    if name.startswith(start(study)):
+        return name.removeprefix(start(study))
     parts = name.split("/")
     if len(parts) != 4 or parts[0] != "cache" or parts[1] not in ("models", "data", "corpora", "texts"):
         return None
     folder = parts[2] if parts[1] in ("corpora", "texts") else parts[2].rpartition("-")[0]
-    path = f"inputs/{parts[1]}/{folder}/{parts[3]}"
-    return path if study.has(path) else None
+    return f"inputs/{parts[1]}/{folder}/{parts[3]}"
+
+
+def _copy_of(study: Study, name: str) -> str | None:
+    """Return the study's copy of a file of the cache, where it keeps one."""
+    path = inside(study, name) if name.startswith("cache/") else None
+    return path if path is not None and study.has(path) else None
 
 
 def check_specs(check: Check, study: Study) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from laser.audit.findings import Check, Unreadable, checked
 from laser.audit.reading import Study, text_of
-from laser.audit.records import records, start
+from laser.audit.records import inside, records, start
 from laser.audit.run import Report
 
 REPLAYS = ("never", "auto", "always")
@@ -175,7 +175,7 @@ def _inputs(study: Study, record: Mapping[str, Any], option: str) -> list[str]:
     begin, end = OPTIONS[option]
     found = []
     for one in record["inputs"]:
-        inner = _inner(study, text_of(one["path"]))
+        inner = inside(study, text_of(one["path"]))
         if inner is None or not inner.startswith(begin) or not inner.endswith(end):
             continue
         if option == "sweep" and inner.endswith("/base.parquet"):
@@ -184,17 +184,6 @@ def _inputs(study: Study, record: Mapping[str, Any], option: str) -> list[str]:
     if option == "counts":
         return _counts(study, found)
     return [str(study.place(one).resolve()) for one in sorted(found, key=lambda one: _order(study, one))]
-
-
-def _inner(study: Study, name: str) -> str | None:
-    """Return a recorded path below the study's folder: its own, or that of the copy of a file of the cache."""
-    if name.startswith(start(study)):
-        return name.removeprefix(start(study))
-    parts = name.split("/")
-    if len(parts) == 4 and parts[0] == "cache":
-        kept = parts[2] if parts[1] in ("corpora", "texts") else parts[2].rpartition("-")[0]
-        return f"inputs/{parts[1]}/{kept}/{parts[3]}"
-    return None
 
 
 def _counts(study: Study, found: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from laser.audit import (
     beyond,
     figures,
     frequencies,
+    lineage,
     manifest,
     records,
     rendered,
@@ -42,6 +43,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         manifest.check_files,
     ),
     ("records", "Every result has one record; what a job read is what another made.", "facts", records.check_records),
+    ("lineage", "Every job read all that its rule must read.", "inputs", lineage.check_lineage),
     ("jobs", "Every record has its run, log and benchmark, and the reverse.", "facts", records.check_jobs),
     ("specs", "The spec inside each result is that of its record; one script, one code.", "facts", records.check_specs),
     (

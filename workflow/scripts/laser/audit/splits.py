@@ -105,7 +105,7 @@ def check_data(check: Check, study: Study) -> None:
             rows = list(found.rows.values())
             entry = next(one for one in study.settings["datasets"] if one["name"] == dataset)
             whole = [{key: _whole(key, value) for key, value in row.items()} for row in rows]
-            check.same(card_path, "rows_sha256", card["rows_sha256"], digest(whole))
+            check.same(card_path, f"rows_sha256 (of {path})", card["rows_sha256"], digest(whole))
             check.same(card_path, "rows", card["rows"], len(rows))
             check.same(card_path, "groups", card["groups"], len({row["group"] for row in rows}))
             for protocol, sizes in card["splits"].items():

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
 from laser.audit.numbers import holm, interval, mean, paired, sign_flip, stream
-from laser.audit.reading import Study
+from laser.audit.reading import Study, remembered
 from laser.audit.rows import parts, test_path
 from laser.audit.selection import selection_path
 from laser.audit.splits import Prepared, prepared
@@ -61,7 +60,7 @@ class Tested:
         return [scale * float(value) for value in self.arms[arm][column].tolist()]
 
 
-@lru_cache(maxsize=64)
+@remembered
 def tested(study: Study, model: str, dataset: str, protocol: str) -> Tested:
     """Return a cell's test rows."""
     found = parts(study, test_path(model, dataset), ("arm",))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any
 
 from laser.audit.findings import Check, Unreadable
-from laser.audit.reading import Study
+from laser.audit.reading import Study, remembered
 
 MANIFEST, MANIFEST_RUN = "manifest.json", "manifest-run.json"
 FOLDERS = ("records", "runs", "logs", "benchmarks")
@@ -42,7 +41,7 @@ def is_covered(path: str) -> bool:
     return not any(path.startswith(one) if one.endswith("/") else path == one for one in NOT_COVERED)
 
 
-@lru_cache(maxsize=8)
+@remembered
 def listed(study: Study, name: str) -> dict[str, dict[str, Any]]:
     """Return a manifest's files by path; entries that are none are left out (`check_manifests` names them)."""
     found = study.json(name).get("files")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from laser.audit.numbers import two_proportions
-from laser.audit.reading import Study
+from laser.audit.reading import Study, remembered
 
 FOLDER = "inputs/published"
 LEVEL = 0.05
@@ -43,7 +42,7 @@ class Paper:
         return self.printed.get((*self.cell(model, dataset), metric, arm))
 
 
-@lru_cache(maxsize=4)
+@remembered
 def paper(study: Study) -> Paper:
     """Read inputs/published."""
 

@@ -7,10 +7,10 @@ import io
 import json
 import math
 import stat
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -26,12 +26,13 @@ class Study:
 
     Attributes:
         folder: the folder.
+        memory: what `remembered` functions have returned.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.memory: dict[tuple[Any, ...], Any] = {}
         self._json: dict[str, Any] = {}
-        self._frames: dict[tuple[str, tuple[str, ...]], pd.DataFrame] = {}
         self._hashes: dict[str, str] = {}
 
     def place(self, path: str) -> Path:
@@ -176,6 +177,26 @@ class Study:
     def wants(self, artefact: str) -> bool:
         """Whether the study asks for an artefact."""
         return artefact in self.settings["artefacts"]
+
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+
+def remembered(
+    function: Callable[Concatenate[Study, Given], Found],
+) -> Callable[Concatenate[Study, Given], Found]:
+    """Compute a function of a study and further plain values once for each study."""
+
+    @wraps(function)
+    def once(study: Study, /, *values: Given.args, **named: Given.kwargs) -> Found:
+        key = (function, *values, *sorted(named.items()))
+        if key not in study.memory:
+            study.memory[key] = function(study, *values, **named)
+        found: Found = study.memory[key]
+        return found
+
+    return once
 
 
 def parse_object(path: str, text: str) -> dict[str, Any]:

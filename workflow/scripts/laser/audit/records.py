@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import lru_cache
 from typing import Any
 
 from laser.audit.findings import Check
 from laser.audit.manifest import FOLDERS, MANIFEST, listed
-from laser.audit.reading import Study, number_of, parse_object, text_of
+from laser.audit.reading import Study, number_of, parse_object, remembered, text_of
 
 KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs", "packages", "python"}
 OPTIONAL = {"dtype", "protocols"}
@@ -22,7 +21,7 @@ RUN_KEYS = ("schema", "record", "started", "seconds", "peak_memory_bytes", "host
 STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
 
 
-@lru_cache(maxsize=4)
+@remembered
 def records(study: Study) -> dict[str, dict[str, Any]]:
     """Return every record of the study by path, those of the cache's folders too."""
     paths = [path for path in study.matching("records/", ".json") if path.split("/")[1] not in ("manifest", "export")]

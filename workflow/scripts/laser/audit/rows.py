@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from laser.audit.averages import Average, average
 from laser.audit.findings import Check, Unreadable
-from laser.audit.reading import Study, text_of
+from laser.audit.reading import Study, remembered, text_of
 from laser.audit.scores import contradictions
 from laser.audit.splits import Prepared, prepared
 
@@ -60,7 +60,7 @@ def parts(study: Study, path: str, labels: tuple[str, ...]) -> dict[Key, pd.Data
     return {tuple(key): part.reset_index(drop=True) for key, part in grouped}
 
 
-@cache
+@remembered
 def scored(study: Study, path: str, labels: tuple[str, ...], side: str) -> Scored:
     """Read a result file and hold its rows against the prepared dataset that its spec names.
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from laser.audit.findings import Check
-from laser.audit.reading import Study, text_of
+from laser.audit.reading import Study, remembered, text_of
 from laser.io.files import digest
 
 SIDES = ("validation", "test")
@@ -45,7 +44,7 @@ def data_path(dataset: str) -> str:
     return f"inputs/data/{dataset}/rows.parquet"
 
 
-@lru_cache(maxsize=64)
+@remembered
 def prepared(study: Study, dataset: str) -> Prepared:
     """Return a dataset's rows; `Unreadable` where they cannot be read, ValueError where an id stands twice."""
     path = data_path(dataset)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from laser.audit.averages import Average
-from laser.audit.reading import Study
+from laser.audit.reading import Study, remembered
 from laser.audit.rows import base_path, grid, scored, sweep_path
 
 
@@ -14,7 +12,7 @@ def base_average(study: Study, model: str, dataset: str, protocol: str) -> Avera
     return scored(study, base_path(model, dataset), (), "validation").averages[(protocol,)]
 
 
-@lru_cache(maxsize=64)
+@remembered
 def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
     """Return every intervention of a cell's sweep, by protocol."""
     found: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
 from typing import Any
 
 from laser.audit.cells import ARMS, Tested, adjusted, all_tested, compared
@@ -12,7 +11,7 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.numbers import constants, interval, mean, shares, stream
 from laser.audit.paper import Paper, paper, verdict
-from laser.audit.reading import Study
+from laser.audit.reading import Study, remembered
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
@@ -35,7 +34,7 @@ VERDICTS = (
 MOST = 8
 
 
-@lru_cache(maxsize=4)
+@remembered
 def expected_table1(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 1, in its order."""
     seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])

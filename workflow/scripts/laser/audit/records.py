@@ -14,7 +14,10 @@ KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs"
 OPTIONAL = {"dtype", "protocols"}
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text")
 GROUPED = ("tables", "figures")
-ADDED = ("run", "rank", "chosen", "choices", "edits", "prompts", "step", "steps")
+ADDED = (
+    *("run", "rank", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
+    *("window", "stride", "documents", "device", "arms"),
+)
 """Keys that results may add to their job's spec: what only the run itself could tell."""
 
 RUN_KEYS = ("schema", "record", "started", "seconds", "peak_memory_bytes", "host", "platform", "git", "command")

@@ -19,6 +19,7 @@ from laser.audit import (
     selection,
     settings,
     splits,
+    subsets,
     table1,
     table1_text,
     table3,
@@ -55,6 +56,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("data", "Each dataset's rows are those that its card describes.", "facts", splits.check_data),
     ("splits", "Both splits follow their rule; no fact is on both sides.", "rows", splits.check_splits),
     ("rows", "Result files hold exactly the rows of their side, in order.", "rows", rows.check_rows),
+    ("rows of other runs", "Other prompts and repaired rows: test rows alone.", "rows", subsets.check_subsets),
     (
         "scores",
         "No row contradicts itself: loss, tokens, prediction, answer, right or wrong.",
@@ -166,6 +168,11 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
     if any(path.startswith("figures/") for path in study.files):
         left.append(
             ("lines and labels in SVG and PDF", "The CSV behind them was recomputed, the drawing was not; " + only)
+        )
+    made = [name for name in ("perplexity", "gradients") if any(path.startswith(f"{name}/") for path in study.files)]
+    if made:
+        left.append(
+            (f"numbers in {' and '.join(made)}", "They need the model. Hashes, records and settings were checked.")
         )
     if any(path.startswith("export/") for path in study.files):
         left.append(("export/", "No manifest covers exported checkpoints; each has hashes of its own."))

@@ -115,6 +115,15 @@ def add(column: str, amount: float, place: int = 0) -> Callable[[pd.DataFrame], 
     return change
 
 
+def put(column: str, value: object, place: int = 0) -> Callable[[pd.DataFrame], None]:
+    """Return the replacement of one value."""
+
+    def change(rows: pd.DataFrame) -> None:
+        rows.loc[place, column] = value
+
+    return change
+
+
 def less_loss(rows: pd.DataFrame, amount: float, keep: pd.Series) -> None:
     """Lower the loss of some rows, with the log-probability to match."""
     rows.loc[keep, "logprob"] += amount * rows.loc[keep, "answer_tokens"]

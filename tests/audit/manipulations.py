@@ -20,6 +20,7 @@ from tests.audit.edits import (
     gone,
     less_loss,
     number,
+    put,
     spec,
     swapped,
     text,
@@ -201,7 +202,7 @@ DETERMINED: dict[str, Change] = {
     "test: two rows exchanged": frame(TEST, _other_order),
     "test: a validation row in it": frame(TEST, _from_validation),
     "test: arms exchanged": _two_files(frame(TEST, swapped), lambda folder: TABLE1),
-    "test: an answer's rank": frame(TEST, lambda rows: rows.update(pd.DataFrame({"answer_rank": [0]}, index=[0]))),
+    "test: an answer's rank": frame(TEST, put("answer_rank", 0)),
     "test: the chosen place in its spec": spec(TEST, lambda held: held["chosen"]["corrected"].update(layer=1)),
     "test: a column renamed": _other_column,
     "sweep: a loss lowered, log-probability to match": _two_files(
@@ -209,11 +210,9 @@ DETERMINED: dict[str, Change] = {
     ),
     "sweep: its spec's seed": spec(SWEEP, lambda held: held.update(seed=7)),
     "sweep: its spec's rank": spec(SWEEP, lambda held: held.update(rank=0.4)),
-    "sweep: a test row in it": frame(
-        SWEEP, lambda rows: rows.update(pd.DataFrame({"id": ["capital-US-0"]}, index=[0]))
-    ),
+    "sweep: a test row in it": frame(SWEEP, put("id", "capital-US-0")),
     "sweep: a matrix renamed": frame(SWEEP, lambda rows: rows.assign(matrix="u_in")),
-    "base: a prediction": frame(BASE, lambda rows: rows.update(pd.DataFrame({"prediction": ["Dhaka"]}, index=[0]))),
+    "base: a prediction": frame(BASE, put("prediction", "Dhaka")),
     "base: one protocol's log-probability": frame(
         BASE, lambda rows: less_loss(rows, 0.1, rows["protocol"] == "corrected")
     ),

@@ -12,6 +12,7 @@ from laser.audit.reading import Study, number_of, parse_object, remembered, text
 
 KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs", "packages", "python"}
 OPTIONAL = {"dtype", "protocols"}
+ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text")
 GROUPED = ("tables", "figures")
 ADDED = (
@@ -211,7 +212,7 @@ def check_jobs(check: Check, study: Study) -> None:
         for folder in FOLDERS[1:]:
             check.count += 1
             if job not in found[folder]:
-                check.fail(found["records"][job], f"its file in {folder}/", "none", f"{folder}/{job}")
+                check.fail(found["records"][job], f"its file in {folder}/", "none", f"{folder}/{job}{ENDINGS[folder]}")
     for folder in FOLDERS[1:]:
         for job, path in found[folder].items():
             check.count += 1

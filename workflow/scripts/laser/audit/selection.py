@@ -119,7 +119,7 @@ def check_reductions(check: Check, study: Study) -> None:
     for model in study.models:
         matrices, layers, ranks = grid(study, model)
         for layer in layers:
-            before: dict[str, dict[str, Any]] = {}
+            before: dict[str, tuple[str, dict[str, Any]]] = {}
             for rank in sorted(ranks):
                 path = reduction_path(model, layer, rank)
                 with check.guarded(path):
@@ -129,11 +129,11 @@ def check_reductions(check: Check, study: Study) -> None:
                     check.same(path, "matrices", sorted(record["matrices"]), sorted(matrices))
                     for matrix, one in record["matrices"].items():
                         _reduction(check, path, matrix, one, rank, before.get(matrix))
-                        before[matrix] = one
+                        before[matrix] = (path, one)
 
 
 def _reduction(
-    check: Check, path: str, name: str, one: dict[str, Any], rank: float, smaller: dict[str, Any] | None
+    check: Check, path: str, name: str, one: dict[str, Any], rank: float, before: tuple[str, dict[str, Any]] | None
 ) -> None:
     rows, columns = one["shape"]
     kept = kept_of(rank, min(rows, columns))
@@ -158,9 +158,11 @@ def _reduction(
         check.count += 1
         if not 0 <= number_of(one[key]) < 1e-3:
             check.fail(path, f"{name}.{key}", one[key], "at least 0 and small")
-    if smaller is not None:
+    if before is not None:
+        other, smaller = before
         for key in ("shape", "effective_rank", "residual", "orthogonality_u", "orthogonality_v"):
-            check.same(path, f"{name}.{key} (does not depend on ρ)", one[key], smaller[key])
+            check.same(path, f"{name}.{key} (whatever ρ, and so in {other})", one[key], smaller[key])
         check.count += 1
-        if not energy >= number_of(smaller["retained_energy"]) - 1e-12:
-            check.fail(path, f"{name}.retained_energy", energy, f"at least that of the smaller ρ, {smaller}")
+        less = number_of(smaller["retained_energy"])
+        if not energy >= less - 1e-12:
+            check.fail(path, f"{name}.retained_energy", energy, f"at least {less}, that of the smaller ρ in {other}")

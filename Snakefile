@@ -33,6 +33,7 @@ include: "rules/beyond.smk"
 include: "rules/figures.smk"
 include: "rules/export.smk"
 include: "rules/report.smk"
+include: "rules/provenance.smk"
 
 
 localrules:
@@ -48,6 +49,7 @@ rule all:
         "<results>/report/index.html",
         artefact_files,
         run_files,
+        "<results>/manifest.json",
     message:
         "Every artefact of the study {PLAN.study[name]}"
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(SCRIPTS))
 from snakemake.exceptions import WorkflowError
 
 from laser.config.environment import set_environment
+from laser.config.kept import copies, count_copies, lost, published_copies
 from laser.config.locks import note_run, release_stale_lock, tell_of_another_host
 from laser.config.plan import Plan
 from laser.config.runs import NEEDS
@@ -27,7 +28,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-set_environment(SCRIPTS, PLAN.config.get("node_local", ""))
+set_environment(
+    SCRIPTS, PLAN.config.get("node_local", ""), PLAN.results, PLAN.config["cache"]
+)
 
 # A run that was killed leaves its lock, its jobs in SLURM and marks of unfinished outputs: the next run simply goes on.
 # A job on a node reads this file too, and leaves its run's lock alone; a dry run changes nothing.
@@ -258,6 +261,29 @@ RUN_FILES = {
     "higher_order": ("parquet",),
     "perplexity": ("parquet",),
 }
+
+
+def run_words():
+    """`run_files` and the study's inputs, as words for the shell."""
+    words = [f"{shlex.quote(PLAN.results)}/inputs/study.json"]
+    words += [reduction_words(PLAN.models), sweep_words(PLAN.cells())]
+    patterns = [
+        "sweep/{model}/{dataset}/base.parquet",
+        "selection/{model}/{dataset}.json",
+        "test/{model}/{dataset}.parquet",
+    ]
+    cells_of = dict.fromkeys(patterns, PLAN.cells())
+    needed = {NEEDS.get(name) for name in PLAN.study["artefacts"]}
+    if "landscape" in needed:
+        words.append(landscape_words(PLAN.cells_of("landscape")))
+    for run, endings in RUN_FILES.items():
+        for ending in endings if run in needed else ():
+            cells_of[f"{run}/{{model}}/{{dataset}}.{ending}"] = PLAN.cells_of(run)
+    words += [
+        by_model(f"{{results}}/{pattern}", cells, PLAN.layers)
+        for pattern, cells in cells_of.items()
+    ]
+    return " ".join(words)
 
 
 def needs(stage):

@@ -6,7 +6,9 @@ from laser.lab.corpus import make_corpus
 
 def main(job: Job) -> None:
     """Write the facts with their counts, the sentences, the held-out text and, last, the card."""
-    card = make_corpus(job.spec, job.path("card").parent)
+    folder = job.path("card").parent
+    card = make_corpus(job.spec, folder)
+    job.made += [folder / name for name in card["files"]]
     job.say(
         f"{card['sentences']:,} sentences, {card['fact_sentences']:,} of them about {card['facts']:,} facts; "
         f"in {card['replaced_sentences']:,} a generic word stands for the answer"

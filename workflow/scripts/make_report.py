@@ -1,5 +1,6 @@
 """The study's report: one offline folder with the page that a person reads."""
 
+import shutil
 from pathlib import Path
 
 from laser.io.job import Job, run_job
@@ -17,8 +18,11 @@ def main(job: Job) -> None:
     for path in sorted(root.rglob("*.jsonl")):
         folder = path.relative_to(root).parts[0]
         benchmarks.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
-    study = job.spec["settings"]
-    write_report(job.path("output").parent, study, tables, figures, job.paths["models"], job.paths["data"], benchmarks)
+    study, page = job.spec["settings"], job.path("output").parent
+    for name in ("tables", "figures", "rows"):  # of artefacts that the study does not ask for any more
+        shutil.rmtree(page / name, ignore_errors=True)
+    write_report(page, study, tables, figures, job.paths["models"], job.paths["data"], benchmarks)
+    job.made += [path for path in page.rglob("*") if path.is_file() and path.name != "run.html"]
     job.say(f"open {job.path('output')}")
 
 

@@ -13,4 +13,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("rows", "card"))
+    run_job(main, __doc__, files=("rows", "card"), outputs=("rows", "card"))

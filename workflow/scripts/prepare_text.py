@@ -17,4 +17,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("text", "card"))
+    run_job(main, __doc__, files=("text", "card"), outputs=("text", "card"))

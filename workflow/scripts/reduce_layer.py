@@ -14,4 +14,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("model", "factors", "records"))
+    run_job(main, __doc__, files=("model", "factors", "records"), outputs=("records",))

@@ -1,7 +1,7 @@
 """Train one of the laboratory's models on its corpus."""
 
 from laser.io.job import Job, run_job
-from laser.lab.model import train_model
+from laser.lab.model import CURVE, train_model
 
 
 def main(job: Job) -> None:
@@ -10,6 +10,7 @@ def main(job: Job) -> None:
     card = train_model(
         job.spec, job.path("corpus"), job.path("card").parent, job.say, lambda steps: job.progress(steps, "steps")
     )
+    job.made.append(job.path("card").parent / CURVE)
     job.say(f"final loss {card['training']['final_loss']:.3f} nats per token")
 
 

@@ -6,10 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+from laser.io.machine import SLURM_JOB
+from laser.io.records import CACHE, RESULTS
+
 NODE_LOCAL = "LASER_NODE_LOCAL"
 
 
-def set_environment(scripts: Path, node_local: str = "") -> None:
+def set_environment(scripts: Path, node_local: str = "", results: str = "", cache: str = "") -> None:
     """Let the rules' commands find Python and the scripts.
 
     Jobs run in Snakemake's own environment even if it was not activated (a --software-deployment-method still goes
@@ -22,6 +25,8 @@ def set_environment(scripts: Path, node_local: str = "") -> None:
             it shapes no result. Its variables are expanded on the node, where Snakemake reads this again; those named
             SLURM_… are gone in the innermost of the processes that Snakemake starts there, so that what an outer one
             has expanded is kept.
+        results: the study's folder, and
+        cache: config key of that name: records call files below them results/<study>/… and cache/….
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["LASER_SCRIPTS"] = os.path.relpath(scripts)
@@ -29,3 +34,7 @@ def set_environment(scripts: Path, node_local: str = "") -> None:
     expanded = os.path.expanduser(os.path.expandvars(node_local))
     if "$" not in expanded or "$" in os.environ.get(NODE_LOCAL, "$"):
         os.environ[NODE_LOCAL] = expanded
+    if results:
+        os.environ |= {RESULTS: results, CACHE: cache}
+    if "SLURM_JOB_ID" in os.environ:
+        os.environ[SLURM_JOB] = os.environ["SLURM_JOB_ID"]

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from laser.errors import UserError
+from laser.io.machine import write_run
+from laser.io.records import place_of, write_record
 
+OUTPUTS = ("output", "svg", "pdf", "csv", "card")
+"""Options that name what a script writes, in every script that has one of them."""
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -26,6 +30,7 @@ class Job:
         name: the script's name, shown before each line.
         spec: the rule's spec.
         paths: the files given on the command line, by option name.
+        used, made: files that the job reads or writes beside those given, for its record.
     """
 
     name: str
@@ -33,6 +38,8 @@ class Job:
     paths: dict[str, list[Path]]
     label: str = ""
     log: TextIO | None = field(default=None, repr=False)
+    used: list[Path] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)
 
     def path(self, name: str) -> Path:
         """Return the one file given as --name."""
@@ -76,14 +83,35 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: float) -> None:
+    """Run `main` and write what made its outputs; a job that fails leaves no record."""
+    named = [path for option in outputs for path in job.paths.get(option, [])]
+    place = place_of(log, named)
+    if place is not None and not place.shared:
+        place.record.unlink(missing_ok=True)
+    main(job)
+    if place is None:
+        return
+    made = [*named, *job.made]
+    read = [path for option, paths in job.paths.items() if option not in outputs for path in paths]
+    script = Path(sys.argv[0])
+    write_record(place, job.spec, script, [*read, *job.used], made)
+    if place.shared and place.run.exists() and all(path.stat().st_mtime < started - 1 for path in made):
+        return  # the folder in the cache was good already: how it was made stands in its run
+    write_run(place, started, job.spec.get("compute", {}).get("device"), script)
+
+
 def run_job(
     main: Callable[[Job], None],
     description: str | None,
     files: Sequence[str],
     optional: Sequence[str] = (),
     arguments: Sequence[str] | None = None,
+    outputs: Sequence[str] = OUTPUTS,
 ) -> None:
     """Parse the command line, run `main`, and turn a `UserError` into one message and exit status 1.
+
+    Where `main` succeeds, the job's record and run are written (`laser.io.records`).
 
     Args:
         main: the script's work.
@@ -91,7 +119,9 @@ def run_job(
         files: names of the options that take files, inputs and outputs alike, each one or more.
         optional: the same for options that may be left out.
         arguments: the command line, for tests; default the process's own.
+        outputs: which of those options name what the script writes; all others name what it reads.
     """
+    started = time.time()
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", required=True, type=json.loads, help="the rule's spec, as JSON")
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")
@@ -107,7 +137,7 @@ def run_job(
             log = given.log.open("w", encoding="utf-8")
     job = Job(name, given.spec, {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}, log=log)
     try:
-        main(job)
+        _recorded(main, job, given.log, outputs, started)
     except UserError as error:
         job.say(f"ERROR: {error}")
         sys.exit(1)

@@ -1,0 +1,86 @@
+# What the study rests on and what made it: copies of its inputs, and the manifest of all its files with their hashes.
+
+# Records (docs/provenance.md) are no outputs: one that is lost would cost the GPU hours of its job. They are written by
+# the job after its outputs, and the manifest's job names every one that is missing or does not fit its outputs.
+
+
+localrules:
+    inputs,
+    manifest,
+
+
+rule inputs:
+    input:
+        models=[f"{model_folder(name)}/card.json" for name in PLAN.models],
+        data=[
+            f"{data_folder(name)}/{file}"
+            for name in PLAN.datasets
+            for file in ("rows.parquet", "card.json")
+        ],
+        corpora=[f"{corpus_folder(name)}/facts.parquet" for name in TRAINED],
+        texts=texts,
+        counts=PLAN.study["counts"].values(),
+    output:
+        [
+            f"<results>/inputs/{path}"
+            for path in (
+                *copies(PLAN),
+                *count_copies(PLAN),
+                *(f"published/{name}" for name in published_copies(PLAN)),
+            )
+        ],
+        study="<results>/inputs/study.json",
+    log:
+        "<logs>/inputs/inputs.log",
+    benchmark:
+        "<benchmarks>/inputs/inputs.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: PLAN.artefact_spec(
+            "copy_inputs",
+            settings=PLAN.study,
+            copies=copies(PLAN),
+            counts=count_copies(PLAN),
+            published_files=published_copies(PLAN),
+        ),
+        cache=lambda wildcards, input: Path(input.models[0]).parents[2],
+    message:
+        "Copies of what the study rests on"
+    shell:
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/copy_inputs.py --spec {params.spec:q} --cache {params.cache:q}"
+        " --output {output.study:q} --log {log:q}"
+
+
+rule manifest:
+    input:
+        artefact_files,
+        run_files,
+        rules.inputs.output,
+        report="<results>/report/index.html",
+    output:
+        manifest="<results>/manifest.json",
+        run="<results>/manifest-run.json",
+    log:
+        "<logs>/manifest/manifest.log",
+    benchmark:
+        "<benchmarks>/manifest/manifest.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        spec=lambda wildcards: PLAN.artefact_spec(
+            "make_manifest", title=PLAN.study["title"]
+        ),
+        files=lambda wildcards: run_words(),
+        lost=lambda wildcards: lost(PLAN.results),
+    message:
+        "The study's manifest"
+    shell:
+        "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_manifest.py --spec {params.spec:q} --files {input.report:q} {params.files}"
+        " --output {output.manifest:q} --log {log:q}"

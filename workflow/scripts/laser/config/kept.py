@@ -1,0 +1,58 @@
+"""What a study keeps of the shared cache and of the repository, so that it can be checked without either."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from laser.config.plan import Plan
+from laser.config.runs import LABORATORY
+
+CACHED = ("card.json", "record.json", "run.json")
+"""Of every folder of the cache: what is in it, what made it, and when and where that ran."""
+
+
+def copies(plan: Plan) -> dict[str, str]:
+    """Return the files that are copied: their place below <results>/inputs/, and where they are below <cache>/."""
+    found: dict[str, str] = {}
+
+    def add(target: str, source: str, *names: str) -> None:
+        found.update({f"{target}/{name}": f"{source}/{name}" for name in (*CACHED, *names)})
+
+    for name in plan.datasets:
+        add(f"data/{name}", f"data/{plan.data_key(name)}", "rows.parquet")
+    for name in plan.models:
+        trained = plan.is_trained(name)
+        add(f"models/{name}", f"models/{plan.model_key(name)}", *(["training.csv"] if trained else []))
+        if trained:
+            corpus = f"corpora/{plan.corpus_key(name)}"
+            add(corpus, corpus, "facts.parquet")
+    if any(plan.study["perplexity"]["corpus"] != LABORATORY for _ in plan.cells_of("perplexity")):
+        add(f"texts/{plan.text_key()}", f"texts/{plan.text_key()}")
+    return found
+
+
+def count_copies(plan: Plan) -> dict[str, str]:
+    """Return the files of training frequencies that the user gave: their place below <results>/inputs/, their path."""
+    return {f"counts/{name}{Path(file).suffix}": file for name, file in plan.study["counts"].items()}
+
+
+def published_copies(plan: Plan) -> list[str]:
+    """Return the names of the files with the paper's numbers: copied from config/published/ to inputs/published/."""
+    return sorted(path.name for path in (plan.scripts.parents[1] / "config/published").glob("*.csv"))
+
+
+def lost(results: str) -> list[str]:
+    """Return the files of a study's manifests that are not there any more, sorted; none without a whole manifest.
+
+    Snakemake knows of outputs, but not of records, runs and logs: this tells it that the manifest must be made again.
+    """
+    named: set[str] = set()
+    for name in ("manifest.json", "manifest-run.json"):
+        try:
+            manifest: Any = json.loads((Path(results) / name).read_text(encoding="utf-8"))
+            named.update(str(one["path"]) for one in manifest["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+    return sorted(name for name in named if not (Path(results) / name).is_file())

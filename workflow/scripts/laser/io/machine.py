@@ -1,0 +1,109 @@
+"""Where, when and at what cost a job ran: all that may differ between two runs of equal results."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import resource
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from laser.io.files import write_json
+from laser.io.records import SCHEMA, Place
+
+SLURM_JOB = "LASER_SLURM_JOB"
+"""Variable with the number of the SLURM job; SLURM's own are gone in the innermost of Snakemake's processes."""
+CODE = ("Snakefile", "rules", "workflow", "config", "envs")
+"""What of the repository shapes results."""
+
+
+def write_run(place: Place, started: float, device: str | None, script: Path) -> None:
+    """Write a job's run beside its record.
+
+    Args:
+        place: where it goes.
+        started: when the job started, in seconds since the epoch.
+        device: what the spec asks for: auto, cpu, cuda, or None for a job that computes on no device.
+        script: the job's script, in the repository whose commit is noted.
+    """
+    run = {
+        "schema": SCHEMA,
+        "record": place.name(place.record),
+        "started": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(time.time() - started, 3),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "device": resolved(device),
+        "gpu": gpus() if resolved(device) == "cuda" else [],
+        "git": git(script.resolve().parent),
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "slurm_job": os.environ.get("SLURM_JOB_ID") or os.environ.get(SLURM_JOB) or None,
+    }
+    write_json(place.run, run)
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def processor() -> str:
+    """Return the processor's name as the system knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def resolved(device: str | None) -> str | None:
+    """Return cpu or cuda for what a spec asks for. torch is asked only where the job has imported it."""
+    if device is None or device == "cpu":
+        return device
+    torch = sys.modules.get("torch")
+    return "cuda" if torch is not None and torch.cuda.is_available() else "cpu"
+
+
+def gpus() -> list[dict[str, Any]]:
+    """Return name, driver, memory (bytes) and the most memory that this job held, for each GPU that it sees."""
+    torch = sys.modules["torch"]
+    driver = _say("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()
+    found = []
+    for index in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(index)
+        peak = torch.cuda.max_memory_allocated(index)
+        named = {"name": facts.name, "driver": driver[0] if driver else None, "cuda": torch.version.cuda}
+        found.append(named | {"memory": facts.total_memory, "peak_memory_bytes": peak})
+    return found
+
+
+def git(folder: Path) -> dict[str, Any] | None:
+    """Return the commit of the repository, and whether files that shape results differ from it; None without git."""
+    commit = _say("git", "-C", str(folder), "rev-parse", "HEAD").strip()
+    root = _say("git", "-C", str(folder), "rev-parse", "--show-toplevel").strip()
+    if not commit or not root:
+        return None
+    return {"commit": commit, "dirty": bool(_say("git", "-C", root, "status", "--porcelain", "--", *CODE).strip())}
+
+
+def _say(*command: str) -> str:
+    """Return what a command prints; nothing where it is not installed, fails or hangs."""
+    if shutil.which(command[0]) is None:
+        return ""
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, env=environment)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

@@ -1,0 +1,1 @@
+"""What a study was made from, as a whole: its inputs, its manifest, and that in the forms that others read."""

@@ -1,0 +1,50 @@
+"""Copies into the study of what its results rest on and of what others made: cards, rows, counts, published numbers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from laser.errors import UserError
+from laser.io.files import atomic, write_json
+
+PUBLISHED = Path(__file__).resolve().parents[4] / "config/published"
+
+
+def copy_inputs(
+    study: Mapping[str, Any],
+    copied: Mapping[str, str],
+    counts: Mapping[str, str],
+    published: list[str],
+    cache: Path,
+    folder: Path,
+) -> list[tuple[Path, Path]]:
+    """Fill a study's inputs/; return the (source, target) pairs of all that was copied.
+
+    Args:
+        study: the resolved study, for study.json, which is written last.
+        copied: files of the cache (`laser.config.kept.copies`).
+        counts: files of training frequencies (`count_copies`).
+        published: names of the files with the paper's numbers.
+        cache: the folder that studies share.
+        folder: <results>/inputs.
+
+    Raises:
+        UserError: a folder of the cache lacks a file, such as the record of what made it.
+    """
+    pairs = [(cache / source, folder / target) for target, source in copied.items()]
+    pairs += [(Path(source), folder / target) for target, source in counts.items()]
+    pairs += [(PUBLISHED / name, folder / "published" / name) for name in published]
+    for source, target in pairs:
+        if not source.is_file():
+            raise UserError(
+                f"{source}: is missing, and without it nobody can tell what made {source.parent}. It was made by an "
+                f"older version of this workflow, or the file was deleted: delete {source.parent / 'card.json'} and "
+                "run again. What is there is checked and kept."
+            )
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
+    write_json(folder / "study.json", study)
+    return pairs

@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from laser.audit.findings import Check, Unreadable, checked
+from laser.audit.orders import in_order, place_of
 from laser.audit.reading import Study, text_of
 from laser.audit.records import inside, records, start
+from laser.audit.replay_report import RECORD, write_again
+from laser.audit.replay_report import SCRIPT as REPORT_SCRIPT
 from laser.audit.run import Report
 
 REPLAYS = ("never", "auto", "always")
@@ -105,6 +108,9 @@ def replay(report: Report, scripts: Path, when: str = "always", say: Callable[[s
                     with check.guarded(path):
                         say(f"  making {rule} again")
                         _again(check, study, report, path, record, scripts, Path(folder) / rule, codes)
+            if RECORD in records(study):
+                with check.guarded(RECORD):
+                    _report_again(check, study, report, scripts, Path(folder) / "report", codes, say)
         with check.guarded("inputs/published"):
             for own in study.matching("inputs/published/", ".csv"):
                 shipped = scripts.parents[1] / "config/published" / own.rpartition("/")[2]
@@ -144,7 +150,7 @@ def _again(
             raise Unreadable(path, f"names the output {one}, which is no table or figure")
     for option in writes:
         own = outputs if option == "output" else [one for one in outputs if one.endswith(f".{option}")]
-        words += [f"--{option}", *(str(folder / one) for one in _in_order(study, record["spec"], own))]
+        words += [f"--{option}", *(str(folder / one) for one in in_order(study, record["spec"], own))]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, env=environment)
@@ -161,6 +167,23 @@ def _again(
             check.fail(one, "", "other bytes", f"those that {script}.py makes of the study's rows")
     if not drawn_alike:
         report.left.append((f"pictures of {record['rule']}, byte by byte", "Other versions of the drawing packages."))
+
+
+def _report_again(
+    check: Check,
+    study: Study,
+    report: Report,
+    scripts: Path,
+    folder: Path,
+    codes: Mapping[str, str],
+    say: Callable[[str], None],
+) -> None:
+    record = records(study)[RECORD]
+    if codes.get(REPORT_SCRIPT) != record["code"]:
+        report.left.append(("replay of the report", f"made by the code {record['code']}, here is another"))
+        return
+    say("  writing the report again")
+    write_again(check, study, record, scripts, folder)
 
 
 def _version(name: str) -> str | None:
@@ -183,7 +206,7 @@ def _inputs(study: Study, record: Mapping[str, Any], option: str) -> list[str]:
         found.append(inner)
     if option == "counts":
         return _counts(study, found)
-    return [str(study.place(one).resolve()) for one in sorted(found, key=lambda one: _order(study, one))]
+    return [str(study.place(one).resolve()) for one in sorted(found, key=lambda one: place_of(study, one))]
 
 
 def _counts(study: Study, found: Iterable[str]) -> list[str]:
@@ -202,37 +225,9 @@ def _counts(study: Study, found: Iterable[str]) -> list[str]:
     return words
 
 
-def _order(study: Study, path: str) -> tuple[Any, ...]:
-    """Return a key that sorts files as the study names models, datasets, layers and values of ρ."""
-    names = path.split("/")
-    parts = [*names[:-1], names[-1].rpartition(".")[0]]
-    models, datasets = study.models, study.datasets
-    model = min((models.index(one) for one in parts if one in models), default=-1)
-    dataset = min((datasets.index(one) for one in parts if one in datasets), default=-1)
-    layer = next((int(one[5:]) for one in parts if one.startswith("layer") and one[5:].isdigit()), -1)
-    rank = next((-float(one[4:]) for one in parts if one.startswith("rank")), 0.0)
-    return model, dataset, layer, rank, path
-
-
-def _in_order(study: Study, spec: Mapping[str, Any], outputs: Iterable[str]) -> list[str]:
-    """Return pictures in the order in which a figure's script takes their names; tables as they are."""
-    cells = [(str(model), str(dataset)) for model, dataset in spec.get("cells", study.cells())]
-    protocols = [str(one) for one in spec.get("protocols", [])]
-    stems = [f"{model}/{dataset}-{protocol}" for model, dataset in cells for protocol in protocols]
-    models, datasets = (list(dict.fromkeys(one[place] for one in cells)) for place in (0, 1))
-    stems += [f"{model}/all" for model in models]
-    stems += [f"{name}/{protocol}" for name in (*models, *datasets) for protocol in protocols]
-
-    def key(path: str) -> int:
-        stem = "/".join(path.split("/")[2:]).rpartition(".")[0]
-        return stems.index(stem) if stem in stems else len(stems)
-
-    return sorted(outputs, key=key)
-
-
 def fingerprints(scripts: Path) -> dict[str, str]:
     """Return the code fingerprint of every script that can be run again, as the workflow computes it here."""
-    names = sorted({script for script, _, _ in SCRIPTS.values()})
+    names = sorted({script for script, _, _ in SCRIPTS.values()} | {REPORT_SCRIPT})
     code = (
         "import json, sys; from pathlib import Path; from laser.config.fingerprint import code_fingerprint; "
         "print(json.dumps({name: code_fingerprint(Path(sys.argv[1]) / f'{name}.py') for name in sys.argv[2:]}))"

@@ -15,6 +15,7 @@ from laser.audit import (
     manifest,
     records,
     rendered,
+    report,
     rows,
     selection,
     settings,
@@ -86,6 +87,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("fig7", "Effective rank by layer.", "cells", figures.check_fig7),
     ("fig8", "Top-k accuracy against the reduction.", "cells", figures.check_fig8),
     ("fig9", "The best intervention of each layer.", "cells", figures.check_fig9),
+    ("report", "Copies of tables, figures and rows in the report are true.", "values", report.check_report),
     ("pictures", "Every figure is there as SVG, PDF and CSV.", "files", figures.check_pictures),
 )
 
@@ -165,6 +167,7 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
     left = [(name, only) for name in wanted if name not in RECOMPUTED]
     if counts and {"fig3b", "fig3c"} & set(wanted):
         left.append(("fig3b, fig3c of datasets with counts of the user's", only))
+    left.append(("report/index.html", only))
     if any(path.startswith("figures/") for path in study.files):
         left.append(
             ("lines and labels in SVG and PDF", "The CSV behind them was recomputed, the drawing was not; " + only)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from laser.audit import (
     beyond,
+    described,
     figures,
     frequencies,
     lineage,
@@ -53,6 +54,12 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         "Every job ran with the study's settings, models, datasets and paper.",
         "facts",
         settings.check_settings,
+    ),
+    (
+        "descriptions",
+        "RO-Crate and PROV name the same files with the same hashes.",
+        "hashes",
+        described.check_described,
     ),
     ("data", "Each dataset's rows are those that its card describes.", "facts", splits.check_data),
     ("splits", "Both splits follow their rule; no fact is on both sides.", "rows", splits.check_splits),

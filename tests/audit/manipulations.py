@@ -150,6 +150,12 @@ def _without_table(folder: Path) -> str:
     return "tables/table4.csv"
 
 
+def _other_picture(folder: Path) -> str:
+    pictures = sorted((folder / "report/figures").glob("fig9*.svg"))
+    pictures[0].write_bytes(pictures[1].read_bytes())
+    return pictures[0].relative_to(folder).as_posix()
+
+
 def _empty_picture(folder: Path) -> str:
     (folder / "figures/fig7/gpt-j-6b/all.svg").write_bytes(b"")
     return "figures/fig7/gpt-j-6b/all.svg"
@@ -279,6 +285,8 @@ DETERMINED: dict[str, Change] = {
     "paper: a number of the study's copy": _two_files(
         text("inputs/published/table1.csv", "13.1", "0.0"), lambda folder: TABLE1
     ),
+    "report: a number in its copy of a table": cell("report/tables/table1.csv", 0, "value", "99.9"),
+    "report: a picture in the place of another": _other_picture,
     "record: its seed": content(RECORD, lambda held: held["spec"].update(seed=1)),
     "record: its seed, wherever it stands": content(
         RECORD, lambda held: (held["spec"].update(seed=1), held["seeds"].update(seed=1))

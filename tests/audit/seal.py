@@ -23,6 +23,7 @@ def reseal(folder: Path) -> None:
     start = f"results/{json.loads((folder / 'manifest.json').read_text())['study']}/"
     manifests = {name: json.loads((folder / name).read_text()) for name in ("manifest.json", "manifest-run.json")}
     known = {one["path"]: one["sha256"] for each in manifests.values() for one in each["files"]}
+    _copy_into_report(folder, known)
     for _ in range(20):
         changed = {
             sha: sha256(folder / path)
@@ -51,6 +52,19 @@ def reseal(folder: Path) -> None:
         manifest["files"].append(entry | {"record": None})
     manifest["files"].sort(key=lambda one: one["path"])
     write(folder / "manifest.json", manifest)
+
+
+def _copy_into_report(folder: Path, known: dict[str, str]) -> None:
+    """Let the report's copies follow tables and figures that have changed, or are gone."""
+    for path, sha in known.items():
+        kind, _, inner = path.partition("/")
+        copy = folder / "report" / kind / inner.replace("/", "-")
+        if kind not in ("tables", "figures") or not copy.is_file():
+            continue
+        if not (folder / path).is_file():
+            copy.unlink()
+        elif sha256(folder / path) != sha:
+            copy.write_bytes((folder / path).read_bytes())
 
 
 def _replace(folder: Path, start: str, changed: dict[str, str]) -> None:

@@ -166,15 +166,28 @@ _LATEX = {
     "ρ": r"$\rho$",
     "τ": r"$\tau$",
     "ℓ": r"$\ell$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≠": r"$\neq$",
+    "≈": r"$\approx$",
+    "∞": r"$\infty$",
 }
+_LATEX_KNOWS = frozenset(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x180)))) - frozenset("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+"""Characters that pdflatex sets without a package; a model can write any other."""
 
 
 def latex_escape(text: str) -> str:
-    """Escape a text for LaTeX; control characters and line breaks become spaces."""
-    flat = re.sub(r"[\x00-\x1f\x7f]+", " ", text)
+    """Escape a text for LaTeX; control characters become spaces, and what it cannot set is named: U+4EAC."""
+    flat = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
+    flat = "".join(map(_latex_character, flat))
     # A row that starts with a bracket would be read as the optional argument of the line break before it.
-    flat = "".join(_LATEX.get(character, character) for character in flat)
     return "{" + flat + "}" if flat.startswith("[") else flat
+
+
+def _latex_character(character: str) -> str:
+    if character in _LATEX:
+        return _LATEX[character]
+    return character if character in _LATEX_KNOWS or character in "–—‘’“”…→←·×•€" else f"U+{ord(character):04X}"
 
 
 def _markdown(text: str) -> str:

@@ -83,7 +83,7 @@ def _facts(study: Study, cell: Tested) -> list[Row]:
 
 def _phrasings(study: Study, cell: Tested) -> list[Row]:
     entry = next(one for one in study.settings["models"] if one["name"] == cell.model)
-    if entry["source"]["kind"] != "trained":
+    if "corpus" not in entry["source"]:
         return []
     rows = []
     for measure, known in zip(PHRASINGS, (True, False), strict=True):

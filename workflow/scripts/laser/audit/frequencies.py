@@ -35,7 +35,7 @@ def frequencies(study: Study, cell: Tested) -> tuple[str, list[float | None]] | 
     For a model that the pipeline trained they are counted in its corpus; otherwise the dataset's own column stands in.
     """
     entry = next(one for one in study.settings["models"] if one["name"] == cell.model)
-    if entry["source"]["kind"] == "trained":
+    if "corpus" in entry["source"]:
         facts = f"inputs/corpora/corpus-{digest(entry['source']['corpus'], 8)}/facts.parquet"
         frame = study.frame(facts, ["fact", "clean"])
         told = dict(zip(frame["fact"].tolist(), frame["clean"].tolist(), strict=True))

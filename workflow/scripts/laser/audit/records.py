@@ -13,7 +13,7 @@ from laser.audit.reading import Study, number_of, parse_object, remembered, text
 KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs", "packages", "python"}
 OPTIONAL = {"dtype", "protocols"}
 ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
-CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text")
+CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 GROUPED = ("tables", "figures")
 ADDED = (
     *("run", "rank", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),

@@ -28,6 +28,11 @@ TEX = {
     r"$\rho$": "ρ",
     r"$\tau$": "τ",
     r"$\ell$": "ℓ",
+    r"$\leq$": "≤",
+    r"$\geq$": "≥",
+    r"$\neq$": "≠",
+    r"$\approx$": "≈",
+    r"$\infty$": "∞",
     **{rf"\{mark}": mark for mark in "&%$#_{}"},
 }
 _TEX = re.compile("|".join(re.escape(one) for one in sorted(TEX, key=len, reverse=True)))
@@ -98,7 +103,12 @@ def check_rendered(check: Check, study: Study) -> None:
 
 
 def _spaced(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
+    """Return a cell as both forms have it: no control characters, and characters beyond ASCII by number, as in U+4EAC.
+
+    LaTeX names those that it cannot set.
+    """
+    flat = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
+    return re.sub(r"[^ -~]", lambda one: f"U+{ord(one[0]):04X}", flat).strip()
 
 
 def _against_csv(check: Check, study: Study, path: str, tables: Sequence[Table]) -> None:

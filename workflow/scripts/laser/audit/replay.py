@@ -215,7 +215,7 @@ def _counts(study: Study, found: Iterable[str]) -> list[str]:
 
     words = []
     for entry in study.settings["models"]:
-        if entry["source"]["kind"] == "trained":
+        if "corpus" in entry["source"]:
             path = f"inputs/corpora/corpus-{digest(entry['source']['corpus'], 8)}/facts.parquet"
             if path in found:
                 words.append(f"{entry['name']}={study.place(path).resolve()}")

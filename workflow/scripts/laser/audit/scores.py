@@ -53,6 +53,8 @@ def _judged(
     """Judge each answer again where the file holds all that is needed for it."""
     model = text_of(spec["model"]["name"])
     task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
+    if task not in ("causal", "masked"):
+        return  # a policy: whether a game was solved takes its rules
     builder, family = text_of(spec["builder"]), text_of(spec["model"]["architecture"])
     boundaries = protocol == "corrected"
     shown = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -100,9 +101,10 @@ def scored(study: Study, path: str, labels: tuple[str, ...], side: str) -> Score
 
 def _difference(where: str, ids: list[str], wanted: list[str], data: Prepared, side: str) -> tuple[str, Any, Any]:
     """Say in one line how a list of ids differs from the one that belongs there."""
-    twice = sorted({name for name in ids if ids.count(name) > 1}) if len(ids) != len(set(ids)) else []
-    missing, extra = [name for name in wanted if name not in set(ids)], [name for name in ids if name not in data.rows]
-    other = [name for name in ids if name in data.rows and name not in set(wanted)]
+    counted, belong = Counter(ids), set(wanted)
+    twice = [name for name, count in counted.items() if count > 1]
+    missing, extra = [name for name in wanted if name not in counted], [name for name in ids if name not in data.rows]
+    other = [name for name in ids if name in data.rows and name not in belong]
     for what, names in (
         ("twice", twice),
         ("unknown to the dataset", extra),

@@ -186,4 +186,20 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
         )
     if any(path.startswith("export/") for path in study.files):
         left.append(("export/", "No manifest covers exported checkpoints; each has hashes of its own."))
-    return [*left, *NEEDS_MODEL]
+    return [*left, *_left_out(study), *NEEDS_MODEL]
+
+
+def _left_out(study: Study) -> list[tuple[str, str]]:
+    """Return the test rows that runs themselves name as left out: whether they had to be takes the model."""
+    found = []
+    for path in study.matching("test/", ".parquet"):
+        try:
+            named = study.spec(path)["run"]["left_out"]
+            if named:
+                reasons = sorted({str(one) for one in named.values()})
+                found.append(
+                    (f"{len(named)} rows that {path} names as left out", f"{reasons[0]}; {len(reasons)} reasons")
+                )
+        except (Unreadable, KeyError, TypeError, AttributeError):
+            continue
+    return found

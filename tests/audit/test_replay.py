@@ -10,6 +10,8 @@ from tests.workflow.runner import ROOT
 
 
 def again(folder, monkeypatch, *rules):
+    if "report" not in rules:
+        monkeypatch.setattr(replay, "RECORD", "")
     monkeypatch.setattr(replay, "SCRIPTS", {name: one for name, one in replay.SCRIPTS.items() if name in rules})
     report = Report(folder, "", [], [])
     replay.replay(report, ROOT / "workflow/scripts", say=lambda line: None)
@@ -21,6 +23,16 @@ def test_tables_and_figures_are_made_again(study, monkeypatch):
     check, report = again(study, monkeypatch, "table1", "stability", "fig3c", "fig9")
     assert check.passed, check.findings
     assert check.count > 20 and report.left == []
+
+
+def test_the_report_is_written_again(study, monkeypatch):
+    check, report = again(study, monkeypatch, "report")
+    assert check.passed, check.findings
+    assert check.count > 80 and report.left == []
+    path = study / "report/tables/table1.md"
+    path.write_text(path.read_text().replace("| 77 |", "| 78 |"))
+    check, _ = again(study, monkeypatch, "report")
+    assert [one.path for one in check.findings] == ["report/tables/table1.md"]
 
 
 def test_a_point_of_a_drawing_is_found(study, monkeypatch):

@@ -20,6 +20,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 

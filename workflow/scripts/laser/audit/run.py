@@ -26,7 +26,7 @@ from laser.audit import (
     table1_text,
     table3,
 )
-from laser.audit.findings import Check, Unreadable, checked
+from laser.audit.findings import Check, Unreadable, brief, checked
 from laser.audit.reading import Study
 from laser.errors import UserError
 
@@ -158,7 +158,7 @@ def _name(study: Study) -> str:
         name = study.settings.get("name")
     except Unreadable:
         return ""
-    return name if isinstance(name, str) else ""
+    return brief(name) if isinstance(name, str) else ""
 
 
 def not_recomputed(study: Study) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study replication audit spotcheck cost test lint golden bench lock clean
+.PHONY: help env quickstart study replication audit spotcheck archive compare cost test lint golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,6 +36,12 @@ audit: $(STAMP)  ## check a finished study, hashes and numbers: make audit STUDY
 
 spotcheck: $(STAMP)  ## a random sample of rows again, from the checkpoint: make spotcheck STUDY=quickstart N=20 SEED=7
 	@$(RUN) python workflow/scripts/spot_check.py results/$(basename $(notdir $(STUDY))) --count $(N) $(if $(SEED),--seed $(SEED))
+
+archive: $(STAMP)  ## a finished study as results/<study>.tar.zst, the same bytes every time
+	@$(RUN) python workflow/scripts/archive_study.py results/$(basename $(notdir $(STUDY)))
+
+compare: $(STAMP)  ## which deterministic files two folders of a study do not share: make compare A=folder B=folder
+	@$(RUN) python workflow/scripts/compare_studies.py $(A) $(B)
 
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper COST="--efficiency 0.3"
 	@$(RUN) python workflow/scripts/estimate_cost.py --study $(STUDY) $(COST)

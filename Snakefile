@@ -49,7 +49,8 @@ rule all:
         "<results>/report/index.html",
         artefact_files,
         run_files,
-        "<results>/manifest.json",
+        rules.inputs.output,
+        rules.manifest.output,
     message:
         "Every artefact of the study {PLAN.study[name]}"
 

@@ -13,7 +13,13 @@ sys.path.insert(0, str(SCRIPTS))
 from snakemake.exceptions import WorkflowError
 
 from laser.config.environment import set_environment
-from laser.config.kept import copies, count_copies, lost, published_copies
+from laser.config.kept import (
+    copies,
+    count_copies,
+    lost,
+    published_copies,
+    workflow_copies,
+)
 from laser.config.locks import note_run, release_stale_lock, tell_of_another_host
 from laser.config.plan import Plan
 from laser.config.runs import NEEDS

@@ -27,6 +27,7 @@ rule inputs:
                 *copies(PLAN),
                 *count_copies(PLAN),
                 *(f"published/{name}" for name in published_copies(PLAN)),
+                *(f"workflow/{name}" for name in workflow_copies(PLAN)),
             )
         ],
         study="<results>/inputs/study.json",
@@ -46,6 +47,7 @@ rule inputs:
             copies=copies(PLAN),
             counts=count_copies(PLAN),
             published_files=published_copies(PLAN),
+            workflow=workflow_copies(PLAN),
         ),
         cache=lambda wildcards, input: Path(input.models[0]).parents[2],
     message:
@@ -64,6 +66,8 @@ rule manifest:
     output:
         manifest="<results>/manifest.json",
         run="<results>/manifest-run.json",
+        crate="<results>/ro-crate-metadata.json",
+        prov="<results>/prov.json",
     log:
         "<logs>/manifest/manifest.log",
     benchmark:

@@ -11,7 +11,7 @@ def main(job: Job) -> None:
     """Write inputs/, study.json last."""
     spec, folder = job.spec, job.path("output").parent
     shutil.rmtree(folder, ignore_errors=True)  # of models and datasets that the study does not have any more
-    copied = spec["copies"], spec["counts"], spec["published_files"]
+    copied = spec["copies"], spec["counts"], spec["published_files"], spec["workflow"]
     pairs = copy_inputs(spec["settings"], *copied, job.path("cache"), folder)
     # A run is a note of when and where, and no record depends on it.
     lasting = [pair for pair in pairs if pair[0].name != CACHE_RUN]

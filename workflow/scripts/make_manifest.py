@@ -3,13 +3,18 @@
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
 from laser.provenance.closure import close
+from laser.provenance.crate import crate
+from laser.provenance.jobs import jobs
 from laser.provenance.manifest import (
+    CRATE,
     MANIFEST_RUN,
+    PROV,
     deterministic_files,
     left_over,
     manifest,
     volatile_files,
 )
+from laser.provenance.prov import prov
 
 
 def main(job: Job) -> None:
@@ -17,6 +22,10 @@ def main(job: Job) -> None:
     folder = job.path("output").parent
     found = close(folder, job.paths["files"])
     lasting = manifest(job.spec, deterministic_files(found))
+    ran = jobs(found)
+    write_json(folder / PROV, prov(ran))
+    described = [one for one in volatile_files(found) if one["path"] != CRATE]
+    write_json(folder / CRATE, crate(found, ran, [*lasting["files"], *described], job.spec["title"]))
     passing = manifest(job.spec, volatile_files(found))
     write_json(folder / MANIFEST_RUN, passing)
     write_json(job.path("output"), lasting)

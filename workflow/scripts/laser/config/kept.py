@@ -8,6 +8,7 @@ from typing import Any
 
 from laser.config.plan import Plan
 from laser.config.runs import LABORATORY
+from laser.io.files import sha256_file
 
 CACHED = ("card.json", "record.json", "run.json")
 """Of every folder of the cache: what is in it, what made it, and when and where that ran."""
@@ -41,6 +42,13 @@ def count_copies(plan: Plan) -> dict[str, str]:
 def published_copies(plan: Plan) -> list[str]:
     """Return the names of the files with the paper's numbers: copied from config/published/ to inputs/published/."""
     return sorted(path.name for path in (plan.scripts.parents[1] / "config/published").glob("*.csv"))
+
+
+def workflow_copies(plan: Plan) -> dict[str, str]:
+    """Return the workflow's own files, Snakefile and rules/*.smk, each with its sha256, by path in the repository."""
+    root = plan.scripts.parents[1]
+    files = [root / "Snakefile", *sorted((root / "rules").glob("*.smk"))]
+    return {path.relative_to(root).as_posix(): sha256_file(path) for path in files}
 
 
 def lost(results: str) -> list[str]:

@@ -60,6 +60,8 @@ def close(folder: Path, seeds: Iterable[Path]) -> Closure:
         problems += _stale(folder, start, record, content, found)
         waiting += [one["path"].removeprefix(start) for one in content["inputs"] if one["path"].startswith(start)]
     problems += _disagreements(start, found)
+    runs = (folder / "runs" / name.removeprefix("records/") for name in sorted(found.records))
+    problems += [f"{path} is missing" for path in runs if not path.is_file()]
     problems += [f"{folder}/{name} is missing" for name in _unrecorded(folder)]
     if problems:
         more = f" And {len(problems) - SHOWN:,} more." if len(problems) > SHOWN else ""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
 from laser.io.files import atomic, write_json
 
-PUBLISHED = Path(__file__).resolve().parents[4] / "config/published"
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def copy_inputs(
     study: Mapping[str, Any],
     copied: Mapping[str, str],
     counts: Mapping[str, str],
-    published: list[str],
+    published: Iterable[str],
+    workflow: Iterable[str],
     cache: Path,
     folder: Path,
 ) -> list[tuple[Path, Path]]:
@@ -28,6 +29,7 @@ def copy_inputs(
         copied: files of the cache (`laser.config.kept.copies`).
         counts: files of training frequencies (`count_copies`).
         published: names of the files with the paper's numbers.
+        workflow: paths of the workflow's own files in the repository.
         cache: the folder that studies share.
         folder: <results>/inputs.
 
@@ -36,7 +38,8 @@ def copy_inputs(
     """
     pairs = [(cache / source, folder / target) for target, source in copied.items()]
     pairs += [(Path(source), folder / target) for target, source in counts.items()]
-    pairs += [(PUBLISHED / name, folder / "published" / name) for name in published]
+    pairs += [(ROOT / "config/published" / name, folder / "published" / name) for name in published]
+    pairs += [(ROOT / name, folder / "workflow" / name) for name in workflow]
     for source, target in pairs:
         if not source.is_file():
             raise UserError(

@@ -97,7 +97,8 @@ class Check:
 def brief(value: Any) -> str:
     """Return a value as one short line of printable text."""
     try:
-        text = value if isinstance(value, str) else repr(value)
+        plain = value.item() if hasattr(value, "item") else value
+        text = plain if isinstance(plain, str) else repr(plain)
     except (ValueError, RecursionError) as error:
         text = f"a value that cannot be shown ({error})"
     text = "".join(letter if letter.isprintable() else "�" for letter in text[: 4 * SHOWN])

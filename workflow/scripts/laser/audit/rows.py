@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from laser.audit.averages import Average, average
@@ -197,46 +196,3 @@ def check_scores(check: Check, study: Study) -> None:
             check.count += one.count
             for where, found, expected in one.contradictions:
                 check.fail(path, where, found, expected)
-
-
-def check_base(check: Check, study: Study) -> None:
-    """Hold the base rows of every comparison against each other, and LASER's against base where base was chosen."""
-    for model, dataset in study.cells():
-        path = test_path(model, dataset)
-        with check.guarded(path):
-            tested = parts(study, path, ("arm",))
-            for protocol, chosen in study.spec(path)["chosen"].items():
-                if chosen is None:
-                    base, laser = tested[protocol, "base"], tested[protocol, "laser"]
-                    _equal(check, path, f"{protocol}: laser where base was chosen", laser, base)
-            compose = f"compose/{model}/{dataset}.parquet"
-            if study.has(compose):
-                composed = parts(study, compose, ("step",))
-                for protocol in study.protocols:
-                    _equal(check, compose, f"{protocol}: step 0", composed[protocol, 0], tested[protocol, "base"])
-        for shared, labels, ends in ((base_path(model, dataset), (), ()), (path, ("arm",), ("base",))):
-            with check.guarded(shared):
-                _shared(check, shared, parts(study, shared, labels), ends)
-
-
-def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame) -> None:
-    """Compare the scores of two parts row by row; losses to seven digits, as batches may differ."""
-    for name in SCORES:
-        if name in ("loss", "logprob"):
-            same = np.isclose(found[name], expected[name], rtol=1e-6, atol=1e-7, equal_nan=True)
-        else:
-            same = (found[name] == expected[name]).to_numpy()
-        check.count += len(found)
-        for place in np.flatnonzero(~same)[:3]:
-            where_ = f"{where}: {name} of {expected['id'].iloc[place]}"
-            check.fail(path, where_, found[name].iloc[place], expected[name].iloc[place])
-
-
-def _shared(check: Check, path: str, found: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:
-    """Base rows that several protocols share have the same log-probability: the model ran once, judges differ."""
-    names = list(dict.fromkeys(key[0] for key in found))
-    before = found[(names[0], *ends)].set_index("id")["logprob"].to_dict()
-    for protocol in names[1:]:
-        after = found[(protocol, *ends)].set_index("id")["logprob"].to_dict()
-        for name in before.keys() & after.keys():
-            check.same(path, f"logprob of {name}, base, {protocol}", after[name], before[name])

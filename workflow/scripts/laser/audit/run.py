@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from laser.audit import (
+    base,
     beyond,
     described,
     figures,
@@ -71,7 +72,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         "rows",
         rows.check_scores,
     ),
-    ("base", "Base is the same in every comparison.", "values", rows.check_base),
+    ("base", "Base is the same in every comparison.", "values", base.check_base),
     ("reductions", "Kept rank is ⌊ρ·d⌋; energies and residuals agree along ρ.", "facts", selection.check_reductions),
     (
         "selection",

@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 CORES ?= 2
 STUDY ?= quickstart
+N ?= 20
 SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study replication archive compare cost test browser fuzz lint golden bench lock clean
+.PHONY: help env quickstart study replication audit spotcheck archive compare cost test browser fuzz lint golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,6 +30,12 @@ study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 
 replication: $(STAMP)  ## docs/replication.md anew, from every study under results/
 	@$(RUN) python workflow/scripts/make_replication.py
+
+audit: $(STAMP)  ## check a finished study, hashes and numbers: make audit STUDY=quickstart
+	@$(RUN) python workflow/scripts/audit_study.py results/$(basename $(notdir $(STUDY))) --replay auto
+
+spotcheck: $(STAMP)  ## a random sample of rows again, from the checkpoint: make spotcheck STUDY=quickstart N=20 SEED=7
+	@$(RUN) python workflow/scripts/spot_check.py results/$(basename $(notdir $(STUDY))) --count $(N) $(if $(SEED),--seed $(SEED))
 
 archive: $(STAMP)  ## a finished study as results/<study>.tar.zst, the same bytes every time
 	@$(RUN) python workflow/scripts/archive_study.py results/$(basename $(notdir $(STUDY)))

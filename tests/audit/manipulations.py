@@ -1,0 +1,318 @@
+"""Ways to tamper with a study. NAIVE ones leave the manifest alone; DETERMINED ones make every hash fit afterwards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from tests.audit.edits import (
+    CELL,
+    PAPERS,
+    Change,
+    add,
+    cell,
+    content,
+    flip,
+    frame,
+    gone,
+    less_loss,
+    number,
+    put,
+    spec,
+    swapped,
+    text,
+)
+
+TEST, BASE = f"test/{CELL}.parquet", f"sweep/{CELL}/base.parquet"
+SWEEP = f"sweep/{CELL}/layer0/rank0.5.parquet"
+SELECTION = f"selection/{CELL}.json"
+REDUCTION = "reductions/gpt-j-6b/layer0/rank0.1.json"
+ROWS = "inputs/data/worldfacts/rows.parquet"
+CARD = "inputs/models/gpt-j-6b/card.json"
+TABLE1 = "tables/table1.csv"
+RECORD, RUN, LOG = "records/tables/table1.json", "runs/tables/table1.json", "logs/select/gpt-j-6b/worldfacts.log"
+
+
+def _first(held: dict) -> dict:
+    return held["protocols"]["corrected"]["candidates"][0]
+
+
+def _second_best(held: dict) -> None:
+    own = held["protocols"]["corrected"]
+    own["chosen"] = {key: own["candidates"][1][key] for key in ("matrix", "layer", "rank", "kept_rank")}
+    own["validation"]["chosen"] = {key: own["candidates"][1][key] for key in ("accuracy", "loss", "n")}
+
+
+def _choose(held: dict, **values: object) -> None:
+    held["protocols"]["corrected"]["chosen"] |= values
+
+
+def _no_base_candidate(held: dict) -> None:
+    held["protocols"]["corrected"]["chosen"] = None
+
+
+def _lower_laser(rows: pd.DataFrame) -> None:
+    less_loss(rows, 0.5, (rows["arm"] == "laser") & (rows["protocol"] == "corrected"))
+
+
+def _right_everywhere(rows: pd.DataFrame) -> None:
+    rows.loc[rows["arm"] == "laser", "correct"] = True
+
+
+def _from_validation(rows: pd.DataFrame) -> None:
+    """Give a test row the id of a validation row."""
+    rows.loc[0, "id"] = "capital-BD-0"
+
+
+def _other_order(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.loc[[1, 0, *range(2, len(rows))]].reset_index(drop=True)
+
+
+def _to_validation(rows: pd.DataFrame) -> None:
+    rows.loc[rows["split_corrected"] == "test", "split_corrected"] = ["validation"] + ["test"] * (
+        int((rows["split_corrected"] == "test").sum()) - 1
+    )
+
+
+def _link_outside(folder: Path) -> str:
+    place = folder / TEST
+    place.rename(folder.parent / "elsewhere.parquet")
+    os.symlink(folder.parent / "elsewhere.parquet", place)
+    return TEST
+
+
+def _cut(folder: Path) -> str:
+    (folder / TEST).write_bytes((folder / TEST).read_bytes()[:200])
+    return TEST
+
+
+def _renamed(folder: Path) -> str:
+    (folder / SWEEP).rename(folder / f"sweep/{CELL}/layer0/rank0.4.parquet")
+    return SWEEP
+
+
+def _added(folder: Path) -> str:
+    (folder / "tables/table9.csv").write_text("a,b\n1,2\n")
+    return "tables/table9.csv"
+
+
+def _bytes(path: str) -> Change:
+    """Return a change of the last digit in a file."""
+
+    def apply(folder: Path) -> str:
+        held = bytearray((folder / path).read_bytes())
+        place = max(i for i, one in enumerate(held) if chr(one).isdigit() and one != ord("9"))
+        held[place] += 1
+        (folder / path).write_bytes(bytes(held))
+        return path
+
+    return apply
+
+
+def _other_entry(key: str, value: object) -> Change:
+    def change(held: dict) -> None:
+        next(one for one in held["files"] if one["path"] == TEST)[key] = value
+
+    return content("manifest.json", change, TEST)
+
+
+def _without_entry(folder: Path) -> str:
+    content(
+        "manifest.json",
+        lambda held: held["files"].__delitem__(next(n for n, one in enumerate(held["files"]) if one["path"] == TEST)),
+    )(folder)
+    return TEST
+
+
+def _hidden(folder: Path) -> str:
+    """Leave the test rows out of what the manifest covers, and change them."""
+    content("manifest.json", lambda held: held["not_covered"].append("test/"))(folder)
+    frame(TEST, flip("correct"))(folder)
+    return "manifest.json"
+
+
+def _two_files(first: Change, second: Change) -> Change:
+    """Return two changes; the file of the second is the one that must be named."""
+
+    def apply(folder: Path) -> str:
+        first(folder)
+        return second(folder)
+
+    return apply
+
+
+def _without_table(folder: Path) -> str:
+    for ending in ("csv", "md", "tex"):
+        gone(f"tables/table4.{ending}")(folder)
+    return "tables/table4.csv"
+
+
+def _other_picture(folder: Path) -> str:
+    pictures = sorted((folder / "report/figures").glob("fig9*.svg"))
+    pictures[0].write_bytes(pictures[1].read_bytes())
+    return pictures[0].relative_to(folder).as_posix()
+
+
+def _empty_picture(folder: Path) -> str:
+    (folder / "figures/fig7/gpt-j-6b/all.svg").write_bytes(b"")
+    return "figures/fig7/gpt-j-6b/all.svg"
+
+
+def _other_column(folder: Path) -> str:
+    table = pq.read_table(folder / TEST)
+    pq.write_table(
+        table.rename_columns([{"loss": "Loss"}.get(name, name) for name in table.column_names]), folder / TEST
+    )
+    return TEST
+
+
+NAIVE: dict[str, Change] = {
+    "a right answer made wrong": frame(TEST, flip("correct")),
+    "a loss changed by 1e-9": frame(TEST, add("loss", 1e-9)),
+    "a row dropped": frame(TEST, lambda rows: rows.iloc[1:]),
+    "a digit of a figure": _bytes("figures/fig7/gpt-j-6b/all.svg"),
+    "a digit of a PDF": _bytes("figures/fig7/gpt-j-6b/all.pdf"),
+    "a digit of a table": _bytes("tables/table3.tex"),
+    "a line added to a log": text(LOG, "\n", "\nall is well\n"),
+    "a file deleted": gone(SWEEP),
+    "a file renamed": _renamed,
+    "a file added": _added,
+    "a file behind a link": _link_outside,
+    "a Parquet file cut short": _cut,
+    "the seconds of a run": content(RUN, lambda held: held.update(seconds=held["seconds"] + 1)),
+    "the host of a run": content(RUN, lambda held: held.update(host="elsewhere")),
+    "a hash in the manifest": _other_entry("sha256", "0" * 64),
+    "a length in the manifest": _other_entry("bytes", 3),
+    "a length that is negative": _other_entry("bytes", -1),
+    "a length that is a text": _other_entry("bytes", "many"),
+    "an entry removed from the manifest": _without_entry,
+    "an input's hash in a record": content(RECORD, lambda held: held["inputs"][0].update(sha256="0" * 64)),
+    "a benchmark": text("benchmarks/select/gpt-j-6b/worldfacts.jsonl", "}", ', "note": 1}'),
+    "the report": text("report/index.html", "</body>", "<p>Believe me.</p></body>"),
+    "a record deleted": gone(RECORD),
+    "the manifest deleted": gone("manifest.json"),
+}
+
+DETERMINED: dict[str, Change] = {
+    "test: a wrong answer made right": frame(TEST, flip("correct")),
+    "test: all LASER answers made right": frame(TEST, _right_everywhere),
+    "test: a loss changed by 1e-9": frame(TEST, add("loss", 1e-9)),
+    "test: LASER's losses lowered, log-probabilities to match": _two_files(
+        frame(TEST, _lower_laser), lambda folder: TABLE1
+    ),
+    "test: a row dropped": frame(TEST, lambda rows: rows.iloc[1:]),
+    "test: a row twice": frame(TEST, lambda rows: pd.concat([rows.iloc[:1], rows], ignore_index=True)),
+    "test: two rows exchanged": frame(TEST, _other_order),
+    "test: a validation row in it": frame(TEST, _from_validation),
+    "test: arms exchanged": _two_files(frame(TEST, swapped), lambda folder: TABLE1),
+    "test: an answer's rank": frame(TEST, put("answer_rank", 0)),
+    "test: the chosen place in its spec": spec(TEST, lambda held: held["chosen"]["corrected"].update(layer=1)),
+    "test: a column renamed": _other_column,
+    "sweep: a loss lowered, log-probability to match": _two_files(
+        frame(SWEEP, lambda rows: less_loss(rows, 0.7, rows["matrix"] == "u_out")), lambda folder: SELECTION
+    ),
+    "sweep: its spec's seed": spec(SWEEP, lambda held: held.update(seed=7)),
+    "sweep: its spec's rank": spec(SWEEP, lambda held: held.update(rank=0.4)),
+    "sweep: a test row in it": frame(SWEEP, put("id", "capital-US-0")),
+    "sweep: a matrix renamed": frame(SWEEP, lambda rows: rows.assign(matrix="u_in")),
+    "base: a prediction": frame(BASE, put("prediction", "Dhaka")),
+    "base: one protocol's log-probability": frame(
+        BASE, lambda rows: less_loss(rows, 0.1, rows["protocol"] == "corrected")
+    ),
+    "selection: the second best chosen": content(SELECTION, _second_best),
+    "selection: base chosen where LASER wins": content(f"selection/{PAPERS}.json", _no_base_candidate),
+    "selection: a candidate's accuracy": content(SELECTION, lambda held: _first(held).update(accuracy=50.0)),
+    "selection: a candidate's loss by 1e-9": content(
+        SELECTION, lambda held: _first(held).update(loss=_first(held)["loss"] - 1e-9)
+    ),
+    "selection: a candidate left out": content(
+        SELECTION, lambda held: held["protocols"]["corrected"]["candidates"].pop()
+    ),
+    "selection: the kept rank": content(SELECTION, lambda held: _choose(held, kept_rank=17)),
+    "reduction: the kept rank": content(REDUCTION, lambda held: held["matrices"]["u_in"].update(kept_rank=4)),
+    "reduction: the energy": content(REDUCTION, lambda held: held["matrices"]["u_in"].update(retained_energy=0.9)),
+    "reduction: the effective rank": content(
+        REDUCTION, lambda held: held["matrices"]["u_out"].update(effective_rank=9.0)
+    ),
+    "reduction: the bytes that factors take": content(
+        REDUCTION, lambda held: held["matrices"]["u_in"].update(bytes_factored=8)
+    ),
+    "table1: an accuracy": cell(TABLE1, 0, "value", "12.5"),
+    "table1: an interval": cell(TABLE1, 3, "high", number),
+    "table1: a p value": cell(TABLE1, 3, "p_value", "0.04"),
+    "table1: an adjusted p value": cell(TABLE1, 3, "p_holm", "0.04"),
+    "table1: a verdict": cell(TABLE1, 4, "verdict", "replicated"),
+    "table1: a published number": cell(TABLE1, 4, "published", "13.2"),
+    "table1: a constant answer": cell(TABLE1, 0, "constant", number),
+    "table1: a number of rows": cell(TABLE1, 0, "n", "78"),
+    "table1: a share of predictions": cell(TABLE1, 0, "prediction_shares", "{}"),
+    "table1: a number for reading": text("tables/table1.md", "| 77 |", "| 78 |"),
+    "table1: a number in LaTeX": text("tables/table1.tex", "& 77 &", "& 78 &"),
+    "table3: the paper's choice": cell("tables/table3.csv", 2, "paper_layer", "26"),
+    "table3: a number for reading": text("tables/table3.md", "| 8 |", "| 9 |"),
+    "table4: a size": cell("tables/table4.csv", 0, "size", "97"),
+    "table5: a rank": text("tables/table5.csv", "0.5 0.1", "0.5 0.2"),
+    "verdicts: a verdict": text("tables/verdicts.csv", "differs", "replicated"),
+    "paraphrase: an interval": cell("tables/paraphrase.csv", 0, "difference_high", "3.0"),
+    "topk: an accuracy": cell("tables/topk.csv", 0, "laser", "7.5"),
+    "stability: a number for reading": text("tables/stability.md", "| 8 |", "| 9 |"),
+    "fig2: a point": cell(f"figures/fig2/{CELL}-corrected.csv", 1, "loss", number),
+    "fig3b: a point": cell(f"figures/fig3b/{CELL}-corrected.csv", 1, "n", "19"),
+    "fig3c: a bar": cell(f"figures/fig3c/{CELL}-corrected.csv", 0, "corrected", "3"),
+    "fig7: a point": cell("figures/fig7/gpt-j-6b/all.csv", 0, "effective_rank", number),
+    "fig8: a point": cell(f"figures/fig8/{CELL}-corrected.csv", 0, "first_top10", "40.0"),
+    "fig9: a point": cell("figures/fig9/gpt-j-6b/corrected.csv", 0, "benefit", "2.0"),
+    "a picture without its CSV": gone(f"figures/fig8/{CELL}-corrected.csv"),
+    "a picture that is empty": _empty_picture,
+    "data: a test row moved to validation": frame(ROWS, _to_validation),
+    "data: an answer": frame(ROWS, lambda rows: rows.assign(answer=rows["answer"].replace(" Dhaka", " Delhi"))),
+    "data: the card's number of rows": content("inputs/data/worldfacts/card.json", lambda held: held.update(rows=95)),
+    "model: its revision": content(CARD, lambda held: held["source"].update(path="/elsewhere")),
+    "model: its layers": content(CARD, lambda held: held.update(layers=3)),
+    "study: the resamples": _two_files(
+        content("inputs/study.json", lambda held: held.update(resamples=100)), lambda folder: RECORD
+    ),
+    "study: a dataset's options": _two_files(
+        content("inputs/study.json", lambda held: held["datasets"][0]["options"].update(minimum_population=1)),
+        lambda folder: ROWS,
+    ),
+    "study: a candidate more": _two_files(
+        content("inputs/study.json", lambda held: held["ranks"].append(0.05)), lambda folder: "records/sweep"
+    ),
+    "paper: a number of the study's copy": _two_files(
+        text("inputs/published/table1.csv", "13.1", "0.0"), lambda folder: TABLE1
+    ),
+    "report: a number in its copy of a table": cell("report/tables/table1.csv", 0, "value", "99.9"),
+    "report: a picture in the place of another": _other_picture,
+    "record: its seed": content(RECORD, lambda held: held["spec"].update(seed=1)),
+    "record: its seed, wherever it stands": content(
+        RECORD, lambda held: (held["spec"].update(seed=1), held["seeds"].update(seed=1))
+    ),
+    "record: the code": content(
+        f"records/test/{CELL}.json", lambda held: held.update(code="0" * 16, spec=held["spec"] | {"code": "0" * 16})
+    ),
+    "record: the precision": content(f"records/test/{CELL}.json", lambda held: held.update(dtype="fp16")),
+    "record: an input forgotten": content(RECORD, lambda held: held["inputs"].pop(0)),
+    "record: the rule": content(RECORD, lambda held: held.update(rule="table3")),
+    "record: an output of another": content(
+        RECORD,
+        lambda held: held["outputs"].append(
+            {"path": "results/small/tables/table3.csv", "sha256": "0" * 64, "bytes": 1}
+        ),
+    ),
+    "run: longer than it was": content(RUN, lambda held: held.update(seconds=5000.0)),
+    "run: of another record": content(RUN, lambda held: held.update(record="results/small/records/x.json")),
+    "run: started at another time": content(RUN, lambda held: held.update(started="2020-01-01T00:00:00.000+00:00")),
+    "run: on another host": content(RUN, lambda held: held.update(host="elsewhere")),
+    "crate: a hash": text("ro-crate-metadata.json", '"sha256": "', '"sha256": "0'),
+    "prov: who made what": text("prov.json", '"laser:code": "', '"laser:code": "0'),
+    "prov deleted": gone("prov.json"),
+    "a log deleted": gone(LOG),
+    "a run deleted": gone(RUN),
+    "a table added": _added,
+    "a table's three files deleted": _without_table,
+    "the manifest covers less": _hidden,
+}

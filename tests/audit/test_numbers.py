@@ -1,0 +1,64 @@
+"""The audit's own statistics against those under audit, and against scipy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from laser.analysis import statistics
+from laser.audit import numbers
+
+
+@pytest.fixture(params=[(30, 10), (40, 40), (3000, 3000)], ids=["groups", "alone", "many"])
+def drawn(request):
+    rows, groups = request.param
+    generator = np.random.default_rng(rows)
+    labels = [f"g{one}" for one in (generator.integers(0, groups, rows) if groups < rows else range(rows))]
+    return generator.normal(size=rows), generator.random(rows) < 0.4, generator.random(rows) < 0.6, labels
+
+
+def test_intervals(drawn):
+    values, base, _, groups = drawn
+    names = ("model", "data", "corrected", "loss", "interval")
+    for column in (values, 100.0 * base):
+        own = numbers.interval(list(column), groups, numbers.stream(3, *names), 200)
+        seed = statistics.seed_sequence(3, *names)
+        assert own == pytest.approx(statistics.bootstrap_interval(column, groups, seed=seed, resamples=200), rel=1e-12)
+
+
+def test_paired_tests(drawn):
+    values, base, changed, groups = drawn
+    seed = statistics.seed_sequence(3, "test")
+    theirs = statistics.accuracy_p_value(base, changed, groups, seed=seed, resamples=300)
+    assert numbers.paired(list(base), list(changed), groups, numbers.stream(3, "test"), 300) == pytest.approx(theirs)
+    theirs = statistics.sign_flip_p_value(values, groups, seed=seed, resamples=300)
+    assert numbers.sign_flip(list(values), groups, numbers.stream(3, "test"), 300) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize(("lost", "won"), [(0, 0), (0, 5), (3, 3), (7, 20), (600, 700), (9000, 9500), (0, 5000)])
+def test_mcnemar(lost, won):
+    base, changed = [True] * lost + [False] * won, [False] * lost + [True] * won
+    expected = min(1.0, 2 * stats.binom.cdf(min(lost, won), lost + won, 0.5))
+    assert numbers.mcnemar(base, changed) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+def test_few_groups_are_enumerated():
+    values = [1.0, 2.0, -0.5, 3.0, 0.0]
+    theirs = statistics.sign_flip_p_value(values, None)
+    assert numbers.sign_flip(values, range(5), numbers.stream(0), 10) == theirs
+
+
+def test_holm_and_the_z_test():
+    values = [0.01, 0.04, 0.03, 0.5, 0.04]
+    assert numbers.holm(values) == pytest.approx(statistics.holm(values))
+    assert numbers.two_proportions(50.2, 56.2, 10469) == pytest.approx(
+        statistics.two_proportion_p_value(50.2, 56.2, 10469)
+    )
+    assert numbers.two_proportions(0, 0, 5) == 1.0
+
+
+def test_shares_and_constants():
+    answers = [" a", "b ", "a", "C", "c"]
+    assert numbers.shares(answers) == statistics.shares(answers)
+    for options in (True, False):
+        theirs = list(statistics.constant_accuracies(answers, options).values())
+        assert numbers.constants(answers, options) == pytest.approx(theirs)

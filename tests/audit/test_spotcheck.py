@@ -1,0 +1,85 @@
+"""Random rows of a finished study, evaluated again from the checkpoint."""
+
+import shutil
+
+import pytest
+
+from laser.errors import UserError
+from laser.sweep import spotcheck
+from tests.audit.edits import frame, put
+from tests.audit.manipulations import TEST
+
+ROW = {"correct": False, "prediction": "x", "answer_tokens": 2, "loss": 1.0, "logprob": -2.0}
+
+
+def check(folder, cache, seed=3, count=6):
+    said: list[str] = []
+    return spotcheck.spot_check(folder, count, seed, cache, "cpu", said.append), said
+
+
+@pytest.fixture
+def cache(finished):
+    return finished.parents[1] / "cache"
+
+
+def test_an_untouched_study_agrees_with_its_checkpoint(study, cache):
+    wrong, said = check(study, cache, count=12)
+    assert wrong == []
+    assert any("have the study's hashes" in line for line in said)
+    assert sum(line.startswith("same") for line in said) == 12
+
+
+def test_an_invented_answer_is_named(study, cache):
+    frame(TEST, lambda rows: rows.assign(prediction="invented", logprob=rows["logprob"] + 0.3))(study)
+    wrong, _ = check(study, cache)
+    assert any(TEST in line and "prediction was 'invented'" in line for line in wrong)
+    assert any("logprob was" in line for line in wrong)
+
+
+def test_another_checkpoint_is_refused(study, cache, tmp_path):
+    shutil.copytree(cache / "models", tmp_path / "cache/models")
+    (weights,) = (tmp_path / "cache/models").glob("*/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\0")
+    with pytest.raises(UserError, match=r"model\.safetensors: is not the file that the study used"):
+        check(study, tmp_path / "cache")
+
+
+def test_a_checkpoint_that_is_not_there_is_one_message(study, tmp_path):
+    with pytest.raises(UserError, match="checkpoint of gpt-j-6b is not here"):
+        check(study, tmp_path)
+
+
+def test_a_row_with_an_id_of_another_side_is_refused(study, cache):
+    frame(TEST, put("id", "capital-BD-0"))(study)
+    frame(TEST, lambda rows: rows.iloc[:1])(study)
+    (study / "test/gpt-j-6b/counterfact.parquet").unlink()
+    with pytest.raises(UserError):
+        check(study, cache)
+
+
+def test_the_draw_follows_its_seed(finished):
+    first, again, other = ([(one.path, one.place) for one in spotcheck.pick(finished, 10, seed)] for seed in (1, 1, 2))
+    assert first == again != other
+    assert {one.side for one in spotcheck.pick(finished, 10, 1)} == {"test", "validation"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, []),
+        ({"correct": True}, ["correct"]),
+        ({"prediction": "y"}, ["prediction"]),
+        ({"loss": 1.00005, "logprob": -2.0001}, []),
+        ({"loss": 1.0002}, ["loss"]),
+        ({"logprob": -2.0003}, ["logprob"]),
+        ({"loss": float("nan")}, ["loss"]),
+    ],
+)
+def test_what_counts_as_different(changed, expected):
+    found = spotcheck.compare(ROW, ROW | changed, 1e-4)
+    assert [line.split()[0] for line in found] == expected
+
+
+def test_losses_that_overflow_twice_are_the_same():
+    row = ROW | {"loss": float("nan"), "logprob": float("-inf")}
+    assert spotcheck.compare(row, row, 1e-4) == []

@@ -1,0 +1,118 @@
+"""What an audit reports: checks, how much each of them looked at, and what it found wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+SHOWN = 160
+"""Longest text of a found or expected value in a finding."""
+
+
+class Unreadable(Exception):
+    """A file of the study that cannot be read as what it should be; it becomes a finding, never a traceback."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        path: the file, relative to the study's folder.
+        where: key, row or column in it; empty for the file as a whole.
+        found: the value that stands there.
+        expected: the value that should; empty where `found` says it all.
+    """
+
+    path: str
+    where: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        place = ": ".join(part for part in (self.path, self.where) if part)
+        if not self.expected:
+            return f"{place}: {self.found}"
+        return f"{place}: found {self.found}, expected {self.expected}"
+
+
+@dataclass
+class Check:
+    """One kind of test over the whole study.
+
+    Attributes:
+        name: short, as in the pages.
+        about: one sentence: what was compared with what.
+        unit: what `count` counts.
+        count: how many were looked at.
+        findings: what is wrong; none means that the check passed.
+        skipped: why nothing was looked at, where that is as it should be.
+    """
+
+    name: str
+    about: str
+    unit: str
+    count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    skipped: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def fail(self, path: str, where: str, found: Any, expected: Any) -> None:
+        """Add a finding; values are shortened and freed of control characters."""
+        self.findings.append(Finding(brief(path), brief(where), brief(found), brief(expected)))
+
+    def same(self, path: str, where: str, found: Any, expected: Any) -> bool:
+        """Count one comparison and add a finding unless both are equal (True and 1 are not)."""
+        self.count += 1
+        equal = type(found) is type(expected) and found == expected
+        if not equal:
+            self.fail(path, where, found, expected)
+        return bool(equal)
+
+    @contextmanager
+    def guarded(self, path: str = "", where: str = "") -> Iterator[None]:
+        """Turn what goes wrong while a damaged file is looked at into a finding about `path`."""
+        try:
+            yield
+        except Unreadable as error:
+            self.fail(error.path or path, where, error.reason, "")
+        except (KeyError, IndexError, StopIteration) as error:
+            self.fail(path, where, f"lacks {error}, which this kind of file has", "")
+        except RecursionError:
+            self.fail(path, where, "is nested without end", "")
+        except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, OSError, MemoryError) as error:
+            self.fail(path, where, f"{type(error).__name__}: {error}", "values of the documented types")
+
+
+def brief(value: Any) -> str:
+    """Return a value as one short line of printable text."""
+    try:
+        plain = value.item() if hasattr(value, "item") else value
+        text = plain if isinstance(plain, str) else repr(plain)
+    except (ValueError, RecursionError) as error:
+        text = f"a value that cannot be shown ({error})"
+    text = "".join(letter if letter.isprintable() else "�" for letter in text[: 4 * SHOWN])
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+
+
+Examine = Callable[[Check], None]
+
+
+def checked(name: str, about: str, unit: str, examine: Examine) -> Check:
+    """Run one check; an error that no part of it expected is a finding as well."""
+    check = Check(name, about, unit)
+    with check.guarded("", "the check as a whole"):
+        examine(check)
+    if check.passed and not check.count and not check.skipped:
+        check.fail("", "the check as a whole", "nothing to look at", "files of a finished study")
+    return check

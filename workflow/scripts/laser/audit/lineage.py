@@ -1,0 +1,81 @@
+"""Lineage: that every job read all that its rule must have read, so that nothing was computed from less."""
+
+from __future__ import annotations
+
+from laser.audit.figures import drawn
+from laser.audit.findings import Check
+from laser.audit.reading import Study
+from laser.audit.records import inside, records
+from laser.audit.rows import base_path, grid, sweep_path, test_path
+from laser.audit.selection import reduction_path, selection_path
+from laser.audit.splits import data_path
+
+Cell = tuple[str, str]
+
+
+def _reductions(study: Study, model: str) -> list[str]:
+    _, layers, ranks = grid(study, model)
+    return [reduction_path(model, layer, rank) for layer in layers for rank in ranks]
+
+
+def _sweep(study: Study, cell: Cell) -> list[str]:
+    _, layers, ranks = grid(study, cell[0])
+    return [sweep_path(*cell, layer, rank) for layer in layers for rank in ranks]
+
+
+def _card(model: str) -> str:
+    return f"inputs/models/{model}/card.json"
+
+
+def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
+    """Return what a job of one model on one dataset must have read."""
+    model, dataset = cell
+    if rule == "select":
+        return [base_path(*cell), *_sweep(study, cell), *_reductions(study, model)]
+    both = [_card(model), data_path(dataset)]
+    return {"base": both, "sweep": both, "test": [*both, selection_path(*cell)]}.get(rule, [])
+
+
+def _of_study(study: Study, rule: str) -> list[str]:
+    """Return what the job of a table or figure must have read."""
+    cells = drawn(study) if rule.startswith("fig") else study.cells()
+    models = list(dict.fromkeys(model for model, _ in cells))
+    rows = [data_path(dataset) for dataset in dict.fromkeys(dataset for _, dataset in cells)]
+    selections = [selection_path(*cell) for cell in cells]
+    tested = [*(test_path(*cell) for cell in cells), *selections, *rows]
+    bases = [base_path(*cell) for cell in cells]
+    swept = [path for cell in cells for path in (base_path(*cell), *_sweep(study, cell))]
+    reductions = [path for model in models for path in _reductions(study, model)]
+    return {
+        **{name: tested for name in ("table1", "table3", "paraphrase", "fig3b", "fig3c")},
+        **{name: [*swept, *selections] for name in ("fig8", "fig9")},
+        "table4": rows,
+        "verdicts": ["tables/table1.csv"],
+        "topk": [*tested, *swept],
+        "stability": [*selections, *rows, *swept],
+        "size": [*selections, *reductions, *map(_card, models)],
+        "fig2": bases,
+        "fig7": reductions,
+    }.get(rule, [])
+
+
+def check_lineage(check: Check, study: Study) -> None:
+    """Look for every file that a job must have read among the inputs of its record."""
+    cells = {f"{model}/{dataset}": (model, dataset) for model, dataset in study.cells()}
+    for path, record in records(study).items():
+        with check.guarded(path):
+            if not path.startswith("records/"):
+                continue
+            read = {inside(study, one["path"]) for one in record["inputs"]}
+            parts = path.removesuffix(".json").split("/")
+            name = "/".join(parts[2:4])
+            if name in cells:
+                expected = _of_cell(study, parts[1], cells[name])
+            elif parts[1] == "reduce":
+                expected = [_card(parts[2])]
+            else:
+                expected = _of_study(study, parts[-1])
+            check.count += len(expected)
+            for one in expected:
+                if one not in read:
+                    check.fail(path, "inputs", f"no {one}", "every file that such a job reads")

@@ -1,0 +1,159 @@
+"""The audit's own statistics, written a second time from the documented recipe (docs/auditing.md).
+
+Numbers that come from random draws repeat the same draws of numpy's generator; everything else is computed in another
+way than by the code under audit, with the standard library where that is possible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+DISTINCT = 1_000
+"""Up to so many distinct values, how often each occurs is drawn; above that, indices are."""
+
+BLOCK = 4_000_000
+ENUMERATED = 13
+TAIL = (1 - 0.95) / 2
+
+
+def stream(seed: int, *names: str) -> np.random.Generator:
+    """Return the generator of one quantity: seeded with the study's seed and 8 bytes of the sha256 of its names."""
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256("\0".join(names).encode()).digest()[:8], "big")])
+
+
+def by_group(values: Sequence[float], groups: Sequence[object]) -> tuple[NDArray, NDArray]:
+    """Return sum and size of every group, in order of first appearance."""
+    places: dict[object, int] = {}
+    sums: list[float] = []
+    sizes: list[float] = []
+    for value, group in zip(values, groups, strict=True):
+        place = places.setdefault(group, len(places))
+        if place == len(sums):
+            sums.append(0.0)
+            sizes.append(0.0)
+        sums[place] += float(value)
+        sizes[place] += 1.0
+    return np.array(sums), np.array(sizes)
+
+
+def mean(values: ArrayLike) -> float:
+    """Return the mean, rounded once."""
+    listed = [float(value) for value in np.asarray(values, dtype=np.float64)]
+    if any(not math.isfinite(value) for value in listed):
+        return float(np.mean(listed))
+    return math.fsum(listed) / len(listed)
+
+
+def interval(
+    values: Sequence[float], groups: Sequence[object], draws: np.random.Generator, resamples: int
+) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the mean over rows, whole groups resampled."""
+    sums, sizes = by_group(values, groups)
+    distinct, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)
+    if len(distinct) <= DISTINCT:
+        drawn = draws.multinomial(len(sums), counts / len(sums), size=resamples)
+        means = (drawn @ distinct[:, 0]) / (drawn @ distinct[:, 1])
+    else:
+        step = max(1, BLOCK // len(sums))
+        parts = []
+        for start in range(0, resamples, step):
+            chosen = draws.integers(0, len(sums), size=(min(step, resamples - start), len(sums)))
+            parts.append(sums[chosen].sum(axis=1) / sizes[chosen].sum(axis=1))
+        means = np.concatenate(parts)
+    low, high = np.quantile(means, [TAIL, 1 - TAIL])
+    return float(low), float(high)
+
+
+def mcnemar(base: Sequence[bool], changed: Sequence[bool]) -> float:
+    """Return the two-sided p value of the exact McNemar test, in whole numbers up to the last division."""
+    lost = sum(1 for one, other in zip(base, changed, strict=True) if one and not other)
+    won = sum(1 for one, other in zip(base, changed, strict=True) if other and not one)
+    total, fewer = lost + won, min(lost, won)
+    term = tail = 1
+    for place in range(fewer):
+        term = term * (total - place) // (place + 1)
+        tail += term
+    return min(1.0, 2 * tail / 2**total) if total < 1000 else min(1.0, _ratio(2 * tail, total))
+
+
+def _ratio(top: int, halvings: int) -> float:
+    """Return top / 2**halvings without overflow."""
+    shift = max(0, top.bit_length() - 64)
+    return math.ldexp(float(top >> shift), shift - halvings)
+
+
+def sign_flip(
+    differences: Sequence[float], groups: Sequence[object], draws: np.random.Generator, resamples: int
+) -> float:
+    """Return the two-sided p value of the paired test that changes the signs of whole groups."""
+    sums, _ = by_group(differences, groups)
+    sums = sums[sums != 0]
+    if not len(sums):
+        return 1.0
+    sizes = np.abs(sums)
+    bound = abs(float(sums.sum())) - 1e-12 * float(sizes.sum())
+    if len(sums) <= ENUMERATED:
+        reached = np.zeros(1)
+        for size in sums:
+            reached = np.concatenate([reached - size, reached + size])
+        return float((np.abs(reached) >= bound).mean())
+    distinct, counts = np.unique(sizes, return_counts=True)
+    if len(distinct) <= DISTINCT:
+        plus = draws.binomial(counts, 0.5, size=(resamples, len(distinct)))
+        totals = (2 * plus - counts) @ distinct
+    else:
+        step = max(1, BLOCK // len(sizes))
+        parts = []
+        for start in range(0, resamples, step):
+            signs = draws.integers(0, 2, size=(min(step, resamples - start), len(sizes)), dtype=np.int8)
+            parts.append(2 * np.where(signs, sizes, 0.0).sum(axis=1) - float(sizes.sum()))
+        totals = np.concatenate(parts)
+    return (1 + int((np.abs(totals) >= bound).sum())) / (1 + resamples)
+
+
+def paired(
+    base: Sequence[bool], changed: Sequence[bool], groups: Sequence[object], draws: np.random.Generator, resamples: int
+) -> float:
+    """Return the p value of a change of accuracy: McNemar's, or the groups' where one has several rows."""
+    if len(set(groups)) == len(groups):
+        return mcnemar(base, changed)
+    return sign_flip([float(b) - float(a) for a, b in zip(base, changed, strict=True)], groups, draws, resamples)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p values in the given order."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def two_proportions(first: float, second: float, n: int) -> float:
+    """Return the two-sided p value of the pooled z test of two percentages with n rows each."""
+    pooled = (first + second) / 200
+    error = math.sqrt(2 * pooled * (1 - pooled) / n)
+    return math.erfc(abs(second - first) / 100 / error / math.sqrt(2)) if error else 1.0
+
+
+def shares(texts: Iterable[str]) -> dict[str, float]:
+    """Return the share of each stripped text, commonest first, then in alphabetical order."""
+    listed = [text.strip() for text in texts]
+    counts: dict[str, int] = {}
+    for text in listed:
+        counts[text] = counts.get(text, 0) + 1
+    return {text: counts[text] / len(listed) for text in sorted(counts, key=lambda text: (-counts[text], text))}
+
+
+def constants(answers: Sequence[str], with_options: bool) -> list[float]:
+    """Return what constant answers score, percent: every label's where rows have options, else the commonest's."""
+    if with_options:
+        return [100 * share for share in shares(answers).values()]
+    return [100 * max(shares([answer.lower() for answer in answers]).values())]

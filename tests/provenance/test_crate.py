@@ -54,7 +54,7 @@ def test_files_carry_their_hash_and_size_and_are_parts(made):
 
 
 def test_it_has_what_the_provenance_run_crate_asks_for(made):
-    folder, ran, _, found = made
+    _, ran, _, found = made
     by_name = {one["@id"]: one for one in found["@graph"]}
     root, workflow = by_name["./"], by_name[SNAKEFILE]
     assert {one["@id"] for one in root["conformsTo"]} == set(PROFILES)

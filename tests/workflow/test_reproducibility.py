@@ -1,4 +1,4 @@
-"""One study run twice in two folders on one and on two cores: the same manifest; and a lost record is not overlooked."""
+"""One study twice, in two folders, on one core and on two: the same manifest; a lost record is not overlooked."""
 
 import re
 
@@ -21,7 +21,7 @@ def twice(tmp_path_factory):
     study = tiny.study(root, tiny.checkpoint(root / "model"))
     folders = []
     for cores in (1, 2):
-        folder = root / f"cores{cores}/in/its/own"[: 10 + 5 * cores]
+        folder = root / f"with-{'many-' * cores}cores"
         folder.mkdir(parents=True)
         done = run(folder, study, "all", cores=cores)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -75,8 +75,8 @@ def test_every_rule_has_the_log_by_which_its_record_is_called():
     text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
     blocks = re.split(r"^rule (\w+):$", text, flags=re.M)[1:]
     for rule, block in zip(blocks[::2], blocks[1::2], strict=True):
-        (log,) = re.findall(r'log:\s+f?"<logs>/(\S+)\.log"', block)
-        (benchmark,) = re.findall(r'benchmark:\s+f?"<benchmarks>/(\S+)\.jsonl"', block)
+        (log,) = re.findall(r'log:\s+f?"<logs>/([^"]+)\.log"', block)
+        (benchmark,) = re.findall(r'benchmark:\s+f?"<benchmarks>/([^"]+)\.jsonl"', block)
         parts = log.split("/")
         assert benchmark == log
         assert (parts[1] if parts[0] in ("tables", "figures") else parts[0]) == rule

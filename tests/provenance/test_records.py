@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from laser.io.files import read_json, sha256_file
 from laser.io.job import run_job
 from laser.io.records import place_of, seeds
+from laser.models.card import hashes
 from tests.provenance.small import SPEC, job, study
 
 RECORD = "records/test/m/d.json"
@@ -83,11 +85,15 @@ def test_a_job_that_fills_the_cache_has_its_record_beside_the_card(tmp_path, mon
     assert record["rule"] == "fetch" and record["outputs"][0]["path"] == "cache/models/m-1/card.json"
     assert not Path("results/s/records").exists()
     # A later job that finds the folder good keeps the run that made it.
-    import os
-
     os.utime(card, (1, 1))
     run_job(main, "", files=("card",), arguments=arguments)
     assert card.with_name("run.json").read_text() == run
+
+
+def test_records_in_a_checkpoints_folder_are_no_part_of_the_checkpoint(tmp_path):
+    for name in ("model.safetensors", "card.json", "record.json", "run.json", ".record.json.a1b2.tmp"):
+        (tmp_path / name).write_text("x")
+    assert set(hashes(tmp_path)) == {"model.safetensors"}
 
 
 def test_a_script_that_is_run_by_hand_without_a_log_leaves_none(tmp_path, monkeypatch):

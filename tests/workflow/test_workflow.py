@@ -100,7 +100,8 @@ def test_each_reduction_has_its_record(finished):
 def test_every_result_repeats_its_spec(finished):
     import pyarrow.parquet as pq
 
-    for path in finished[2].rglob("*.parquet"):
+    made = set(finished[2].rglob("*.parquet")) - set((finished[2] / "inputs").rglob("*"))
+    for path in made:
         spec = json.loads(pq.read_schema(path).metadata[b"laser_spec"])
         assert spec["code"] and spec["model"]["name"] == "tiny-llama" and spec["run"]["device"] == "cpu"
 
@@ -151,6 +152,8 @@ def test_a_new_rank_leaves_model_data_and_base_alone(copy):
         "table3",
         "fig2",
         "report",
+        "inputs",
+        "manifest",
     }
 
 
@@ -162,10 +165,10 @@ def read_model_path(folder):
 @pytest.mark.parametrize(
     ("edited", "expected"),
     [
-        ("workflow/report/fig2.rst", {"report"}),
-        ("workflow/scripts/laser/analysis/table3.py", {"table3", "report"}),
-        ("workflow/scripts/laser/sweep/select.py", {"select", "test", "table1", "table3", "report"}),
-        ("config/published/table1.csv", {"table1", "table3", "fig2", "report"}),
+        ("workflow/report/fig2.rst", {"report", "manifest"}),
+        ("workflow/scripts/laser/analysis/table3.py", {"table3", "report", "manifest"}),
+        ("workflow/scripts/laser/sweep/select.py", {"select", "test", "table1", "table3", "report", "manifest"}),
+        ("config/published/table1.csv", {"table1", "table3", "fig2", "report", "inputs", "manifest"}),
     ],
 )
 def test_an_edit_makes_again_what_depends_on_it(copy, edited, expected):

@@ -11,6 +11,7 @@ from typing import Any
 
 from laser.errors import UserError
 from laser.io.files import read_json, sha256_file
+from laser.io.records import CACHE_RECORD, CACHE_RUN
 
 DTYPES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 DECLARED = (
@@ -154,7 +155,11 @@ def check_declared(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file of a folder except its card, by name."""
-    return {
-        path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != "card.json"
-    }
+    """Return the sha256 of every file of a checkpoint's folder, by name; its card and what made it are none of it."""
+    beside = ("card.json", CACHE_RECORD, CACHE_RUN)
+
+    def is_whole(path: Path) -> bool:
+        # A record may just be being written: it has a hidden name until it is there.
+        return path.is_file() and path.name not in beside and not path.match(".*.json.*.tmp")
+
+    return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if is_whole(path)}

@@ -1,0 +1,90 @@
+"""The RO-Crate and PROV forms: whole, consistent with the records, and of the shape that their profiles ask for."""
+
+import pytest
+
+from laser.io.files import read_json, sha256_file
+from laser.provenance.crate import PROFILES, SNAKEFILE, crate
+from laser.provenance.manifest import MANIFEST
+from laser.provenance.prov import prov
+from tests.provenance.small import study, write_manifests
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    found, ran = write_manifests(folder)
+    files = read_json(folder / MANIFEST)["files"]
+    return folder, ran, files, crate(found, ran, files, "A small study")
+
+
+def values(entity, key):
+    value = entity.get(key, [])
+    return value if isinstance(value, list) else [value]
+
+
+def references(value):
+    if isinstance(value, dict):
+        yield from [value["@id"]] if set(value) == {"@id"} else []
+    for inner in value if isinstance(value, list) else value.values() if isinstance(value, dict) else []:
+        yield from references(inner)
+
+
+def test_every_entity_is_there_once_and_every_reference_leads_to_one(made):
+    graph = made[3]["@graph"]
+    names = [one["@id"] for one in graph]
+    assert len(names) == len(set(names))
+    outside = {name for one in graph for key in one for name in references(one[key]) if name not in names}
+    assert outside <= {
+        "https://w3id.org/ro/crate/1.1",
+        *(
+            f"https://bioschemas.org/profiles/{name}/1.0-RELEASE"
+            for name in ("FormalParameter", "ComputationalWorkflow")
+        ),
+    }
+
+
+def test_files_carry_their_hash_and_size_and_are_parts(made):
+    folder, _, files, found = made
+    by_name = {one["@id"]: one for one in found["@graph"]}
+    parts = {one["@id"] for one in by_name["./"]["hasPart"]}
+    for one in files:
+        entity = by_name[one["path"]]
+        assert "File" in values(entity, "@type") and one["path"] in parts
+        assert entity["sha256"] == sha256_file(folder / one["path"])
+
+
+def test_it_has_what_the_provenance_run_crate_asks_for(made):
+    _, ran, _, found = made
+    by_name = {one["@id"]: one for one in found["@graph"]}
+    root, workflow = by_name["./"], by_name[SNAKEFILE]
+    assert {one["@id"] for one in root["conformsTo"]} == set(PROFILES)
+    assert root["mainEntity"]["@id"] == SNAKEFILE and {"name", "description", "license", "datePublished"} <= set(root)
+    assert {"File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"} == set(workflow["@type"])
+    kinds = {kind: [one for one in found["@graph"] if kind in values(one, "@type")] for kind in KINDS}
+    jobs = [one for one in kinds["CreateAction"] if one["@id"] != "#run"]
+    assert len(jobs) == len(kinds["ControlAction"]) == len(ran) == 3
+    steps, tools = {one["@id"] for one in values(workflow, "step")}, {one["@id"] for one in values(workflow, "hasPart")}
+    assert {one["@id"] for one in kinds["HowToStep"]} == steps
+    assert all(one["workExample"]["@id"] in tools for one in kinds["HowToStep"])
+    assert all(
+        one["instrument"]["@id"] in tools and one["result"] and one["startTime"] <= one["endTime"] for one in jobs
+    )
+    assert all(one["instrument"]["@id"] in steps for one in kinds["ControlAction"])
+    (engine,) = kinds["OrganizeAction"]
+    assert engine["result"] == {"@id": "#run"} and len(engine["object"]) == 3
+    assert by_name["#run"]["object"] == {"@id": "inputs/study.json"}
+
+
+KINDS = ("CreateAction", "ControlAction", "OrganizeAction", "HowToStep")
+
+
+def test_prov_says_what_used_and_generated_what(made):
+    _, ran, _, _ = made
+    found = prov(ran)
+    assert set(found["activity"]) == {f"laser:{job.name}" for job in ran}
+    pairs = {(one["prov:activity"], one["prov:entity"]) for one in found["used"].values()}
+    assert ("laser:records/tables/table1.json", "laser:results/small/test/m/d.parquet") in pairs
+    makers = {one["prov:entity"]: one["prov:activity"] for one in found["wasGeneratedBy"].values()}
+    assert makers["laser:results/small/tables/table1.csv"] == "laser:records/tables/table1.json"
+    assert {one for _, one in pairs} | set(makers) == set(found["entity"])
+    assert all(len(one["laser:sha256"]) == 64 for one in found["entity"].values())

@@ -1,0 +1,101 @@
+"""The manifest has every file and its maker, and is not made where one cannot be told."""
+
+import json
+
+import pytest
+
+from laser.config.kept import lost
+from laser.errors import UserError
+from laser.io.files import read_json, sha256_file
+from laser.provenance.compare import differences
+from laser.provenance.manifest import MANIFEST, MANIFEST_RUN, is_covered, left_over
+from tests.provenance.small import closed, job, study, write_manifests
+
+
+def test_every_file_is_named_with_its_hash_and_its_record(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    write_manifests(folder)
+    files = {one["path"]: one for one in read_json(folder / MANIFEST)["files"]}
+    assert files["tables/table1.csv"]["record"] == "records/tables/table1.json"
+    assert files["records/tables/table1.json"]["record"] is None
+    assert all(one["sha256"] == sha256_file(folder / name) for name, one in files.items())
+    assert list(files) == sorted(files)
+    passing = {one["path"] for one in read_json(folder / MANIFEST_RUN)["files"]}
+    assert {"runs/test/m/d.json", "logs/test/m/d.log"} <= passing
+    assert left_over(folder, read_json(folder / MANIFEST), read_json(folder / MANIFEST_RUN)) == []
+
+
+def test_a_file_of_earlier_settings_is_left_over(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    job(folder, "sweep/m/d/layer7.log", "x", outputs=[folder / "sweep/m/d/layer7/rank0.1.parquet"])
+    write_manifests(folder)
+    found = left_over(folder, read_json(folder / MANIFEST), read_json(folder / MANIFEST_RUN))
+    assert "sweep/m/d/layer7/rank0.1.parquet" in found and "records/sweep/m/d/layer7.json" in found
+    assert not is_covered("export/m/README.md") and not is_covered("records/manifest/manifest.json")
+    assert is_covered("manifests.json") and is_covered("auditing.md")
+
+
+def test_of_two_records_of_one_file_the_newer_counts(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    job(folder, "test/m/other.log", "rows", [folder / "inputs/study.json"], [folder / "test/m/d.parquet"])
+    assert closed(folder).made["test/m/d.parquet"]["record"] == "records/test/m/other.json"
+
+
+def delete(path):
+    path.unlink()
+
+
+def change(path):
+    path.write_text(path.read_text() + " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "does", "named"),
+    [
+        ("records/test/m/d.json", delete, ["records/test/m/d.json is missing"]),
+        ("records/tables/table1.json", delete, ["records/tables/table1.json is missing", "tables/table1.csv has no"]),
+        ("runs/test/m/d.json", delete, ["runs/test/m/d.json is missing"]),
+        ("test/m/d.parquet", change, ["test/m/d.parquet differs from its record", "records/test/m/d.json"]),
+        ("tables/table1.csv", delete, ["tables/table1.csv is missing"]),
+        ("inputs/study.json", change, ["inputs/study.json differs from its record"]),
+        ("records/test/m/d.json", lambda path: path.write_text("{"), ["records/test/m/d.json"]),
+        ("records/test/m/d.json", lambda path: path.write_text("[]"), ["records/test/m/d.json"]),
+    ],
+)
+def test_what_is_missing_or_stale_is_named(tmp_path, monkeypatch, name, does, named):
+    folder = study(tmp_path, monkeypatch)
+    does(folder / name)
+    with pytest.raises(UserError) as raised:
+        closed(folder)
+    for text in named:
+        assert text in str(raised.value)
+
+
+def test_a_job_that_read_another_file_than_is_there_is_stale(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    job(folder, "test/m/d.log", "other rows", [folder / "inputs/study.json"], [folder / "test/m/d.parquet"])
+    with pytest.raises(UserError, match=r"records/tables/table1\.json is stale.*test/m/d\.parquet"):
+        closed(folder)
+
+
+def test_lost_files_are_noticed_without_any_job(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    assert lost(str(folder)) == []
+    write_manifests(folder)
+    assert lost(str(folder)) == []
+    (folder / "records/test/m/d.json").unlink()
+    (folder / "logs/test/m/d.log").unlink()
+    assert lost(str(folder)) == ["logs/test/m/d.log", "records/test/m/d.json"]
+    (folder / MANIFEST).write_text(json.dumps({"files": [1]}))
+    assert lost(str(folder)) == []
+
+
+def test_two_runs_are_compared_file_by_file(tmp_path, monkeypatch):
+    for name, text in (("one", "rows"), ("two", "rows"), ("three", "other")):
+        write_manifests(study(tmp_path / name, monkeypatch, text))
+    folders = {name: tmp_path / name / "results/small" for name in ("one", "two", "three")}
+    assert differences(folders["one"], folders["two"]) == []
+    found = differences(folders["one"], folders["three"])
+    assert "test/m/d.parquet: differs" in found and "inputs/study.json: differs" not in found
+    (folders["two"] / "tables/table1.csv").unlink()
+    assert differences(folders["one"], folders["two"]) == [f"tables/table1.csv: not in {folders['two']} any more"]

@@ -1,0 +1,82 @@
+"""One study twice, in two folders, on one core and on two: the same manifest; a lost record is not overlooked."""
+
+import re
+
+import pytest
+
+from laser.io.files import read_json
+from laser.provenance.compare import differences
+from laser.provenance.manifest import CRATE, MANIFEST, MANIFEST_RUN, PROV, is_covered
+from tests import tiny
+from tests.workflow.runner import ROOT, planned, run
+
+TIMED = ("report/index.html", "records/report/report.json")
+"""Until the report's timings stand on a page of their own, report/run.html: then this goes, and manifests are equal."""
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory):
+    """Two folders with the same study, and the study's file."""
+    root = tmp_path_factory.mktemp("twice")
+    study = tiny.study(root, tiny.checkpoint(root / "model"))
+    folders = []
+    for cores in (1, 2):
+        folder = root / f"with-{'many-' * cores}cores"
+        folder.mkdir(parents=True)
+        done = run(folder, study, "all", cores=cores)
+        assert done.returncode == 0, done.stdout + done.stderr
+        folders.append(folder)
+    return folders, study
+
+
+def test_two_runs_have_the_same_manifest(twice):
+    first, second = (folder / "results/tiny" for folder in twice[0])
+    assert [one for one in differences(first, second) if not one.startswith(TIMED)] == []
+    named = [
+        [one for one in read_json(folder / MANIFEST)["files"] if one["path"] not in TIMED] for folder in (first, second)
+    ]
+    assert named[0] == named[1] and len(named[0]) > 50
+
+
+def test_the_manifests_have_every_file(twice):
+    folder = twice[0][0] / "results/tiny"
+    named = {one["path"] for name in (MANIFEST, MANIFEST_RUN) for one in read_json(folder / name)["files"]}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in there if is_covered(name)} == named
+    assert {CRATE, PROV} <= named
+    made = read_json(folder / MANIFEST)["files"]
+    assert all(one["record"] or one["path"].startswith("records/") for one in made)
+
+
+def test_no_record_tells_where_it_was_made(twice):
+    folder = twice[0][0]
+    for path in (folder / "results/tiny/records").rglob("*.json"):
+        if path.parent.name not in ("inputs", "report", "manifest"):  # they hold the study, with its model's path
+            assert str(folder) not in path.read_text()
+
+
+def test_a_deleted_record_is_noticed_and_named_and_made_again(twice):
+    (folder, _), study = twice
+    assert planned(folder, study, "all") == {}
+    results = folder / "results/tiny"
+    record = results / "records/test/tiny-llama/worldfacts.json"
+    before = record.read_bytes()
+    record.unlink()
+    done = run(folder, study, "all")
+    assert done.returncode != 0
+    assert "records/test/tiny-llama/worldfacts.json is missing" in done.stdout + done.stderr
+    (results / "test/tiny-llama/worldfacts.parquet").unlink()
+    done = run(folder, study, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert record.read_bytes() == before
+
+
+def test_every_rule_has_the_log_by_which_its_record_is_called():
+    text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    blocks = re.split(r"^rule (\w+):$", text, flags=re.M)[1:]
+    for rule, block in zip(blocks[::2], blocks[1::2], strict=True):
+        (log,) = re.findall(r'log:\s+f?"<logs>/([^"]+)\.log"', block)
+        (benchmark,) = re.findall(r'benchmark:\s+f?"<benchmarks>/([^"]+)\.jsonl"', block)
+        parts = log.split("/")
+        assert benchmark == log
+        assert (parts[1] if parts[0] in ("tables", "figures") else parts[0]) == rule

@@ -19,8 +19,8 @@ from laser.io.records import place_of, write_record
 
 OUTPUTS = ("output", "svg", "pdf", "csv", "card")
 """Options that name what a script writes, in every script that has one of them."""
-FOLDERS = ("factors", "benchmarks", "cache")
-"""Options that name a folder, which may not be there yet; what a job takes from it follows from its other inputs."""
+FOLDERS = ("factors", "cache", "benchmarks")
+"""Options that name a folder, which may not be there yet; a record names files alone."""
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -95,7 +95,8 @@ def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: 
     if place is None:
         return
     made = [*named, *job.made]
-    read = [path for option, paths in job.paths.items() if option not in (*outputs, *FOLDERS) for path in paths]
+    apart = (*outputs, *FOLDERS)
+    read = [path for option, paths in job.paths.items() if option not in apart for path in paths]
     script = Path(sys.argv[0])
     write_record(place, job.spec, script, [*read, *job.used], made)
     if place.shared and place.run.exists() and all(path.stat().st_mtime < started - 1 for path in made):
@@ -136,7 +137,7 @@ def run_job(
     if given.log is not None:
         with contextlib.suppress(OSError):
             given.log.parent.mkdir(parents=True, exist_ok=True)
-            log = given.log.open("w", encoding="utf-8", errors="backslashreplace")
+            log = given.log.open("w", encoding="utf-8")
     job = Job(name, given.spec, {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}, log=log)
     try:
         _recorded(main, job, given.log, outputs, started)

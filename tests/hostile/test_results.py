@@ -90,6 +90,13 @@ def test_a_changed_reduction_is_understood_or_refused(built, tmp_path_factory, d
     refused(lambda: load_reductions([path]), [path])
 
 
+@pytest.mark.parametrize("change", [{"matrices": {}}, {"layer": True}, {"rank": float("nan")}, {"spec": []}], ids=str)
+def test_an_empty_reduction_is_named(built, tmp_path, change):
+    path = tmp_path / "reduction.json"
+    path.write_text(json.dumps(json.loads(built.records[0].read_text()) | change), encoding="utf-8")
+    assert refused(lambda: load_reductions([path]), [path])
+
+
 KINDS = [pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.null(), pa.binary(), pa.list_(pa.string())]
 VALUES = [None, True, -1, 2.5, float("nan"), float("inf"), "", "x", SCRIPT, b"\x00", ["a"], []]
 

@@ -250,6 +250,8 @@ def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
             _whole(record["layer"])
             if not 0 <= record["rank"] <= 1:
                 raise ValueError(f"rank is {record['rank']}")
+            if not record["matrices"]:
+                raise ValueError("there is no matrix")
             for matrix, numbers in record["matrices"].items():
                 single = {key: value for key, value in numbers.items() if not isinstance(value, list | dict)}
                 names = {"model": _model(record["spec"], path), "layer": record["layer"], "matrix": matrix}

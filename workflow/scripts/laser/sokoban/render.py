@@ -60,7 +60,7 @@ def _tiles(tile: int) -> np.ndarray:
             one[joint] = _JOINT
             continue
         if bits & TARGET:
-            one[(away < 0.36) & (away > 0.24)] = _TARGET
+            one[(away < 0.40) & (away > 0.28)] = _TARGET
             one[away < 0.10] = _TARGET
         if bits & BOX:
             one[square < 0.42] = _EDGE
@@ -70,7 +70,7 @@ def _tiles(tile: int) -> np.ndarray:
                 _FACE if bits & TARGET else _EDGE
             )
         if bits & PLAYER:
-            one[away < 0.34] = _PLAYER
+            one[away < (0.27 if bits & TARGET else 0.34)] = _PLAYER
             for eye in (-0.12, 0.12):
                 one[np.hypot(x - eye, y + 0.06) < 0.065] = _FACE
     return tiles.reshape(16, tile, _FINER, tile, _FINER, 3).mean(axis=(2, 4)).round().astype(np.uint8)

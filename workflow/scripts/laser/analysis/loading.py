@@ -15,6 +15,9 @@ from laser.analysis.cells import ARMS, Cell
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec
 
+OF_GAMES = ("return", "steps")
+"""Further columns of the results of policies."""
+
 SCORES = ("correct", "loss", "prediction", "answer_rank", "in_top5", "in_top10")
 
 
@@ -50,13 +53,16 @@ def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return found
 
 
-def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]) -> list[Cell]:
+def load_cells(
+    tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path], more: Sequence[str] = ()
+) -> list[Cell]:
     """Join test results with the prepared rows: a cell per model, dataset and protocol, in the files' order.
 
     Args:
         tests: test/<model>/<dataset>.parquet.
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
+        more: columns of the test results beside `SCORES`, such as `OF_GAMES`.
 
     Raises:
         UserError: a selection or dataset is missing, the tested intervention is not the selected one, or the scored
@@ -74,7 +80,8 @@ def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence
             raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
         protocols = chosen[model, dataset]["protocols"]
         _same_choice(path, spec, protocols)
-        frame = _frame(path, ["protocol", "arm", "id", *SCORES])
+        scores = (*SCORES, *more)
+        frame = _frame(path, ["protocol", "arm", "id", *scores])
         examples, entry = prepared[dataset]
         left_out = set(spec.get("run", {}).get("left_out", {}))
         for protocol in spec.get("protocols", sorted(protocols)):
@@ -84,7 +91,9 @@ def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence
                     model=model,
                     dataset=dataset,
                     protocol=protocol,
-                    rows=_paired(path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None),
+                    rows=_paired(
+                        path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None, scores
+                    ),
                     chosen=one,
                     dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
                     complete=entry.get("limit") is None,
@@ -94,7 +103,13 @@ def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence
 
 
 def _paired(
-    path: Path, frame: pd.DataFrame, examples: pd.DataFrame, protocol: str, left_out: set[str], base_chosen: bool
+    path: Path,
+    frame: pd.DataFrame,
+    examples: pd.DataFrame,
+    protocol: str,
+    left_out: set[str],
+    base_chosen: bool,
+    scores: Sequence[str],
 ) -> pd.DataFrame:
     """Return the frame of `Cell.rows`, in the dataset's order."""
     side = examples[(examples[f"split_{protocol}"] == "test") & ~examples["id"].isin(left_out)]
@@ -115,7 +130,7 @@ def _paired(
             own = frame[frame["arm"] == "base"]
         _same_ids(path, f"protocol {protocol}, arm {arm}", own["id"], joined["id"])
         own = own.set_index("id").loc[joined["id"]]
-        for name in SCORES:
+        for name in scores:
             joined[f"{arm}_{name}"] = own[name].to_numpy()
         if not joined[f"{arm}_loss"].map(pd.notna).all():
             raise UserError(f"{path}: protocol {protocol}, arm {arm} holds a loss that is no number. Delete and rerun.")

@@ -29,6 +29,10 @@ def read_levels(
     if not files or not files[0].is_file():
         raise UserError(f"{root}: no level file (*.txt) there. Give the path of one, or of a folder that has some.")
     if isinstance(sha256, str):
+        if root.is_dir():
+            raise UserError(
+                f"{root}: one sha256 is given for a folder. Give one file, or a sha256 for every file by name."
+            )
         sha256 = {files[0].name: sha256}
     if sha256 is not None:
         files = _checked(root, files, sha256)

@@ -35,9 +35,7 @@ rule rooms:
         mem_mb=2000,
         runtime=lambda wildcards, attempt: attempt * 120,
     params:
-        spec=lambda wildcards: PLAN.rooms_spec(
-            wildcards.pool_key, int(wildcards.chunk)
-        ),
+        spec=lambda wildcards: PLAN.rooms_spec(wildcards.pool_key, int(wildcards.chunk)),
     message:
         "Make and solve rooms of {wildcards.pool_key}, share {wildcards.chunk} of {wildcards.chunks}"
     shell:

@@ -12,6 +12,8 @@ POOL = {"source": "generated", "height": 6, "width": 6, "boxes": [1, 2], "count"
 TRAINING = {"steps": 30, "batch": 16, "learning_rate": 0.003, "warm_up": 5, "save_every": 10, "record_every": 5,
             "symmetries": True, "seed": 1}  # fmt: skip
 
+ARTEFACTS = ["table2", "table3", "table4", "table5", "stability", "size", "fig2", "fig6", "fig7", "solved", "film"]
+
 
 def source(**changes: Any) -> dict[str, Any]:
     """Return the source of a tiny policy."""
@@ -48,19 +50,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "datasets": [{"name": "sokoban", "options": {"pool": "few"}}],
         "grid": {"matrices": ["q", "k", "v", "o", "u_in", "u_out"], "layers": "all", "ranks": [0.5, 0.1]},
         "resamples": 200,
-        "artefacts": [
-            "table2",
-            "table3",
-            "table4",
-            "table5",
-            "stability",
-            "size",
-            "fig2",
-            "fig6",
-            "fig7",
-            "solved",
-            "film",
-        ],
+        "artefacts": ARTEFACTS,
     }
     return made | changes
 

@@ -14,11 +14,8 @@ def main(job: Job) -> None:
     texts = load_columns(job.paths["rows"], ["id", "text"])
     for (model, dataset), protocol, stem in by_cell(job.spec, [key[:2] for key in known], job.paths["gif"]):
         rows = texts[dataset]
-        film(
-            known[model, dataset, protocol],
-            dict(zip(rows["id"], rows["text"], strict=True)),
-            stem.with_name(f"{stem.name}.gif"),
-        )
+        named = dict(zip(rows["id"], rows["text"], strict=True))
+        film(known[model, dataset, protocol], named, stem.with_name(f"{stem.name}.gif"))
 
 
 if __name__ == "__main__":

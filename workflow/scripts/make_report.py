@@ -13,12 +13,14 @@ def main(job: Job) -> None:
     root = job.path("benchmarks")
     drawn = [path for path in made if path.suffix == ".svg"]
     figures = {str(path.relative_to(root.parent / "figures").with_suffix("")): path for path in drawn}
+    films = {str(one.relative_to(root.parent / "figures").with_suffix("")): one for one in made if one.suffix == ".gif"}
     benchmarks: dict[str, list[Path]] = {}
     for path in sorted(root.rglob("*.jsonl")):
         folder = path.relative_to(root).parts[0]
         benchmarks.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
     study = job.spec["settings"]
-    write_report(job.path("output").parent, study, tables, figures, job.paths["models"], job.paths["data"], benchmarks)
+    cards = job.paths["models"], job.paths["data"]
+    write_report(job.path("output").parent, study, tables, figures, *cards, benchmarks, films=films)
     job.say(f"open {job.path('output')}")
 
 

@@ -28,8 +28,9 @@ def chosen_room(rows: pandas.DataFrame) -> pandas.Series:
 
 
 def fig6_data(dataset: str, row: pandas.Series) -> pandas.DataFrame:
-    """Return a row per cell: dataset, room (its id), row, column, what, player (bool), and when the expert's player
-    first stands there (`step`, from 0; empty where never).
+    """Return a row per cell: dataset, room (its id), row, column, what, player (bool) and step.
+
+    `step` is when the expert's player first stands there, from 0; empty where never.
     """
     import pandas as pd
 
@@ -94,7 +95,6 @@ def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataF
 def _draw(axis: Any, data: pandas.DataFrame) -> None:
     """Draw the cells as squares, rings and a disc: shapes and greys tell them apart as well as colours."""
     styles = {
-        "wall": {"marker": "s", "s": 640, "color": "0.25"},
         "target": {"marker": "o", "s": 220, "facecolor": "none", "edgecolor": "#CC79A7", "linewidth": 2.5},
         "box": {"marker": "s", "s": 300, "facecolor": "#E69F00", "edgecolor": "0.15", "linewidth": 1.5},
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,7 @@ def _groups(by: str, values: np.ndarray) -> list[tuple[int, int]]:
     if by == "boxes":
         return [(int(one), int(one)) for one in np.unique(values)]
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1), method="lower"))
-    bounds = [
-        (int(low) + (place > 0), int(high)) for place, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
-    ]
+    bounds = [(int(low) + (place > 0), int(high)) for place, (low, high) in enumerate(pairwise(edges))]
     return bounds or [(int(edges[0]), int(edges[0]))]
 
 
@@ -90,9 +89,7 @@ def _panel(axis: Any, data: pandas.DataFrame, label: str) -> None:
         bars = bars_of(data[arm], data[f"{arm}_low"], data[f"{arm}_high"])
         kwargs = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": shown, "capsize": 2}
         axis.bar(places + shift, data[arm], 0.38, yerr=bars, error_kw={"linewidth": 0.9}, **kwargs)
-    counts: Sequence[int] = data["n"].tolist()
-    axis.set_xticks(
-        places, [f"{name}\nn={count}" for name, count in zip(data["label"], counts, strict=True)], fontsize=7
-    )
+    ticks = [f"{name}\nn={count}" for name, count in zip(data["label"], data["n"], strict=True)]
+    axis.set_xticks(places, ticks, fontsize=7)
     axis.set_xlabel(label)
     axis.set_ylim(0, 105)

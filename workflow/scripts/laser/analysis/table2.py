@@ -1,4 +1,4 @@
-"""Table 2: rooms solved, return and loss of a policy and of LASER on test rooms, with the paper's numbers beside them."""
+"""Table 2: rooms solved, return and loss of base and LASER on test rooms, with the paper's numbers beside them."""
 
 from __future__ import annotations
 

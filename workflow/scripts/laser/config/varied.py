@@ -13,8 +13,8 @@ from laser.errors import UserError
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Replace every entry that has `vary` by one entry per combination, named after its values.
 
-    `noise` sets corpus.noise.level; `seed` sets training.seed, and corpus.seed where there is one; `layers` sets the depth. A value equal
-    to the entry's own makes a variant too: its name then says which one it is.
+    `noise` sets corpus.noise.level; `seed` sets training.seed, and corpus.seed where there is one; `layers` sets the
+    depth. A value equal to the entry's own makes a variant too: its name then says which one it is.
 
     Raises:
         UserError: the entry is not of source kind `trained`.

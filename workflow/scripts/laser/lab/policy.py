@@ -32,7 +32,8 @@ def untrained_policy(source: Mapping[str, Any], height: int, width: int, seed: i
 
     Args:
         source: layers, hidden, intermediate, heads, encoding, context, timesteps.
-        height, width: of the rooms.
+        height: rows of the rooms.
+        width: their columns.
         seed: of the weights.
     """
     sight = Sight(source["encoding"], height, width, source["context"], source["timesteps"])

@@ -112,7 +112,8 @@ def inspect(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         lines = str(error).splitlines() or ["no message"]
         raise UserError(
-            f"{folder}: transformers cannot read it as a {task} {'model' if task == 'policy' else 'language model'} ({lines[0]}). "
+            f"{folder}: transformers cannot read it as a {task} {'model' if task == 'policy' else 'language model'} "
+            f"({lines[0]}). "
             "Use a checkpoint whose architecture transformers has itself, without code of its own."
         ) from error
     wrong = sorted(loading["missing_keys"]) + sorted(one[0] for one in loading["mismatched_keys"])

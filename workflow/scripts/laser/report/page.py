@@ -39,6 +39,7 @@ def write_report(
     dataset_cards: Sequence[Path] = (),
     benchmarks: Mapping[str, Sequence[Path]] | None = None,
     captions: Path = CAPTIONS,
+    films: Mapping[str, Path] | None = None,
 ) -> Path:
     """Write the report.
 
@@ -52,6 +53,7 @@ def write_report(
         dataset_cards: card.json of the datasets.
         benchmarks: rule to Snakemake's benchmark files (.jsonl) of its jobs.
         captions: the folder of <artefact>.rst.
+        films: name such as `film/<model>/<dataset>` to its GIF; the .csv beside it is copied with it.
 
     Returns:
         The path of index.html, which is written last.
@@ -72,9 +74,12 @@ def write_report(
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-        summaries=summarise(frames["table1"]) if "table1" in frames else [],
+        summaries=summarise(frames["table1"] if "table1" in frames else frames["table2"])
+        if {"table1", "table2"} & set(frames)
+        else [],
         tables=[_table(folder, name, frames[name], path, captions) for name, path in tables.items()],
         figures=[_figure(folder, name, path, captions) for name, path in figures.items()],
+        films=[_film(folder, name, path, captions) for name, path in (films or {}).items()],
         model_cards=[_card(path) for path in model_cards],
         dataset_cards=[_card(path) for path in dataset_cards],
         settings=json.dumps(study, indent=2, sort_keys=True, ensure_ascii=False, default=str),
@@ -107,6 +112,28 @@ def _figure(folder: Path, name: str, path: Path, captions: Path) -> dict[str, An
         "source": links[0]["href"],
         "alt": _alternative(artefact, title, path.with_suffix(".csv")),
         "caption": caption(captions, artefact),
+        "links": links,
+    }
+
+
+def _film(folder: Path, name: str, path: Path, captions: Path) -> dict[str, Any]:
+    """Copy a film with the CSV of its moves, and say in words what can be seen."""
+    links = _copy(path, folder, "figures", slug(name), (".gif", ".csv"))
+    data = path.with_suffix(".csv")
+    title = _figure_title(data)
+    ends = read_table(data).groupby("arm", sort=False).tail(1).to_dict("records") if data.is_file() else []
+    told = "; ".join(
+        f"{'LASER' if row['arm'] == 'laser' else 'base'} "
+        f"{'solves the room' if row['solved'] else 'has not solved the room'} after {row['step']} steps, "
+        f"return {row['return']:.1f}"
+        for row in ends
+    )
+    return {
+        "id": slug(name),
+        "title": f"Film: {title}",
+        "source": links[0]["href"],
+        "alt": f"Animation of a Sokoban room, base on the left and LASER on the right, {title}: {told}.",
+        "caption": [*caption(captions, "film"), f"{told[:1].upper()}{told[1:]}."],
         "links": links,
     }
 

@@ -23,7 +23,6 @@ from laser.sweep import fast, naive, policy
 from laser.sweep.games import Games, games, score_games
 from laser.tasks.definitions import definition
 from laser.tasks.example import Example
-from laser.tasks.passes import Answers
 from laser.tasks.questions import Questions, ask
 from laser.tasks.scoring import Score, rows, score
 
@@ -120,9 +119,12 @@ def answers_for(
     cell: Cell,
     edits: Sequence[Edit],
     count: Callable[[int], None],
-) -> Iterator[Answers]:
-    """Answer the cell's questions under every edit, with the engine that the spec names."""
-    engine = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec["engine"]]
+) -> Iterator[Any]:
+    """Answer the cell's questions under every edit, with the engine that the spec names.
+
+    Yields `Answers` per edit; of a policy, a list of `laser.sweep.games.Played`.
+    """
+    engine: Any = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec["engine"]]
     yield from engine(
         cell.loaded,
         cell.questions.requests,
@@ -133,7 +135,7 @@ def answers_for(
     )
 
 
-def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Answers]:
+def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Any]:
     """Answer the cell's questions under every edit, each distinct one once, and report the progress."""
     distinct = list(dict.fromkeys(edits))
     return dict(zip(distinct, answers_for(cell, distinct, counter(job, cell, len(distinct))), strict=True))
@@ -157,7 +159,7 @@ def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
     return count
 
 
-def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> pd.DataFrame:
+def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.DataFrame:
     """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
     kept = [one for one in _scores(cell, answers, protocol) if one.id in cell.sides[protocol]]
     frame = pd.DataFrame(rows(kept)).rename(columns={"total": "return"})

@@ -6,8 +6,8 @@ the log-probabilities that it gives to the expert's moves when these are played 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from laser.errors import UserError
@@ -57,6 +57,11 @@ class Games:
     requests: GameRequests
     left_out: dict[str, str] = field(default_factory=dict)
 
+    def only(self, ids: Collection[str]) -> Games:
+        """Return the games of the examples named by `ids`, in their order."""
+        items = [one for one in self.items if one.example.id in ids]
+        return replace(self, items=items, requests=replace(self.requests, generations=tuple(items)))
+
 
 @dataclass(frozen=True)
 class Played:
@@ -91,7 +96,8 @@ def games(examples: Sequence[Example], play: Mapping[str, Any], height: int, wid
     Args:
         examples: `text` is the room, `answer` the expert's moves.
         play: target_return and step_limit, as in the model's entry.
-        height, width: of the rooms that the policy sees.
+        height: rows of the rooms that the policy sees.
+        width: their columns.
 
     Raises:
         UserError: a room of another size.

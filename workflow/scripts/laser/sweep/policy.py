@@ -1,7 +1,7 @@
 """The engine for policies: edit the weights, play all rooms side by side, and ask for the expert's moves.
 
-Every room of a batch is at the same step of its episode, so that windows have one length and nothing is padded. Finished
-rooms leave the batch.
+Every room of a batch is at the same step of its episode, so that windows have one length and nothing is padded.
+Finished rooms leave the batch.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _episodes(
         first = np.full(len(live), begin)
         logits = action_logits(loaded.model, sight, cells[live, seen], actions[live, seen], to_go[live, seen], first)
         logprobs = torch.log_softmax(logits[:, -1], dim=-1).cpu().numpy()
-        chosen = logprobs.argmax(axis=1) if forced is None else np.array([forced[row][step] for row in live])
+        chosen = logprobs.argmax(axis=1) if forced is None else np.array([forced[int(row)][step] for row in live])
         actions[live, step] = chosen
         before = rooms.cells.copy()
         rooms.step(actions[:, step])

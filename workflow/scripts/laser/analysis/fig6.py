@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.style import figure, legend, save, title
+from laser.analysis.style import figure, save, title
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.observations import BOX, TARGET, WALL, cells_of
 from laser.sokoban.room import Room, parse_room
@@ -87,7 +87,8 @@ def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataF
         axis.set_aspect("equal")
         axis.set_axis_off()
         title(made, f"{dataset}: a room of {room.height} × {room.width} cells, solved in {len(row['answer'])} moves")
-        legend(made)
+        handles, labels = axis.get_legend_handles_labels()
+        made.legend(handles, labels, loc="outside right upper", markerscale=0.5)
         save(made, data, stem)
     return data
 

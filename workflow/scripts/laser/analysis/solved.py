@@ -88,7 +88,7 @@ def _panel(axis: Any, data: pandas.DataFrame, label: str) -> None:
     ):
         bars = bars_of(data[arm], data[f"{arm}_low"], data[f"{arm}_high"])
         kwargs = {"color": colour, "hatch": hatch, "edgecolor": "white", "label": shown, "capsize": 2}
-        axis.bar(places + shift, data[arm], 0.38, yerr=bars, error_kw={"linewidth": 0.9}, **kwargs)
+        axis.bar(places + shift, data[arm], 0.38, yerr=bars, error_kw={"linewidth": 1.1, "ecolor": "0.55"}, **kwargs)
     ticks = [f"{name}\nn={count}" for name, count in zip(data["label"], data["n"], strict=True)]
     axis.set_xticks(places, ticks, fontsize=7)
     axis.set_xlabel(label)

@@ -159,3 +159,13 @@ def test_boxes_that_hold_each_other_are_seen(text, frozen):
     for box in room.boxes:
         assert (bounds.estimate(mask_of(room.boxes), room.player, box) == INFINITE) == frozen
         bounds._known.clear()
+
+
+def test_boxes_do_not_share_a_target():
+    room = parse_room("#########\n#@      #\n# .$$ . #\n#       #\n#########")
+    left, right = sorted(room.boxes)
+    bounds = Bounds(room)
+    # One push and two if each took its nearest target; a target each costs one push and two to the other side.
+    assert bounds._assign(mask_of(room.boxes)) == 1 + 2
+    shared = Room(room.height, room.width, room.walls, frozenset({right + 1, right + 3}), room.boxes, room.player)
+    assert Bounds(shared)._assign(mask_of(room.boxes)) == 2 + 3

@@ -163,7 +163,7 @@ def test_boxes_that_hold_each_other_are_seen(text, frozen):
 
 def test_boxes_do_not_share_a_target():
     room = parse_room("#########\n#@      #\n# .$$ . #\n#       #\n#########")
-    left, right = sorted(room.boxes)
+    right = max(room.boxes)
     bounds = Bounds(room)
     # One push and two if each took its nearest target; a target each costs one push and two to the other side.
     assert bounds._assign(mask_of(room.boxes)) == 1 + 2

@@ -22,6 +22,7 @@ pathvars:
 
 include: "rules/fetch.smk"
 include: "rules/train.smk"
+include: "rules/sokoban.smk"
 include: "rules/prepare.smk"
 include: "rules/reduce.smk"
 include: "rules/sweep.smk"

@@ -23,7 +23,12 @@ from laser.config.kept import (
 from laser.config.locks import note_run, release_stale_lock, tell_of_another_host
 from laser.config.plan import Plan
 from laser.config.runs import NEEDS
-from laser.config.resources import check_gpus, fetch_memory_mb, resource_functions
+from laser.config.resources import (
+    check_gpus,
+    fetch_memory_mb,
+    resource_functions,
+    training_memory_mb,
+)
 from laser.config.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
 from laser.config.study import rank_name
 from laser.errors import UserError
@@ -77,6 +82,23 @@ def data_folder(name):
 
 def corpus_folder(name):
     return f"{PLAN.config['cache']}/corpora/{PLAN.corpus_key(name)}"
+
+
+def episodes_file(pool_key):
+    return f"{PLAN.config['cache']}/rooms/{pool_key}/episodes.parquet"
+
+
+def room_chunks(wildcards):
+    """The shares of all jobs that make a pool of rooms."""
+    count = PLAN.chunks(wildcards.pool_key)
+    folder = f"{PLAN.config['cache']}/rooms/{wildcards.pool_key}/chunks"
+    return [f"{folder}/{chunk}-of-{count}.parquet" for chunk in range(count)]
+
+
+def pool_of_data(wildcards):
+    """The episodes that a dataset of rooms is prepared from; nothing for any other."""
+    key = PLAN.pool_of_dataset(PLAN.dataset_of_key(wildcards.data_key))
+    return episodes_file(key) if key else []
 
 
 def texts(wildcards):
@@ -335,6 +357,23 @@ def figure_outputs(name, pictures):
             for path, labels in pictures
         ]
         for ending in ("svg", "pdf", "csv")
+    }
+
+
+def film_outputs(cells):
+    """GIF and CSV of every film, as `figure_outputs`."""
+    return {
+        ending: [
+            reported(
+                f"<results>/figures/film/{path}.{ending}",
+                "film",
+                "Figures",
+                **labels,
+                format=ending,
+            )
+            for path, labels in per_cell(cells)
+        ]
+        for ending in ("gif", "csv")
     }
 
 

@@ -8,6 +8,8 @@ localrules:
 
 
 rule prepare:
+    input:
+        pool=pool_of_data,
     output:
         rows=update("<cache>/data/{data_key}/rows.parquet"),
         card=update("<cache>/data/{data_key}/card.json"),
@@ -28,4 +30,4 @@ rule prepare:
         "Prepare {wildcards.data_key}"
     shell:
         "python ${{LASER_SCRIPTS:-workflow/scripts}}/prepare_dataset.py --spec {params.spec:q}"
-        " --rows {output.rows:q} --card {output.card:q} --log {log:q}"
+        " --pool {input.pool:q} --rows {output.rows:q} --card {output.card:q} --log {log:q}"

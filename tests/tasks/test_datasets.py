@@ -305,6 +305,21 @@ def test_a_row_that_lacks_a_field_is_named(name, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_sokoban_takes_the_evaluation_side_in_order():
+    rows = [
+        {"text": "room 0", "hash": "a", "side": "evaluation", "actions": "rU"},
+        {"text": "room 1", "hash": "b", "side": "training", "actions": "L"},
+        {"text": "room 2", "hash": "c", "side": "evaluation", "actions": ""},
+        {"text": "room 3", "hash": "d", "side": "evaluation", "actions": "ddR"},
+    ]
+    examples, dropped = build("sokoban", {"pool": {}}, lambda split: rows)
+    assert [(one.id, one.group, one.text, one.prompt, one.answer, one.options) for one in examples] == [
+        ("a", "a", "room 0", "room 0", "rU", ()),
+        ("d", "d", "room 3", "room 3", "ddR", ()),
+    ]
+    assert dropped == {"training side": 1, "solved from the start": 1}
+
+
 def test_wrong_type_unknown_builder_option_and_fix():
     with pytest.raises(UserError, match="row 0: the field 'hard_text' is '3', which is not of type str"):
         made("bios_gender", dev=[{"hard_text": 3, "gender": 1}])
@@ -370,7 +385,8 @@ def test_catalogue_is_well_formed():
     for name, entry in catalogue.items():
         assert set(entry) <= {"builder", "sources", "options"}
         assert set(entry.get("options", {})) <= set(module(entry["builder"]).OPTIONS)
-        for source in entry["sources"]:
+        assert ("sources" in entry) == (entry["builder"] != "sokoban")  # rooms come from a pool
+        for source in entry.get("sources", []):
             sources.check_source(name, source)
             if "files" in source:
                 assert set(source["files"]) == set(module(entry["builder"]).SPLITS)

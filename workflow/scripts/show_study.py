@@ -5,10 +5,10 @@ from pathlib import Path
 
 
 def main(folder: Path) -> None:
-    """Print Table 1 and the paths of the report, tables and figures."""
-    table = folder / "tables/table1.md"
-    if table.is_file():
-        print(f"\n{table.read_text(encoding='utf-8')}")
+    """Print Table 1, of policies Table 2, and the paths of the report, tables and figures."""
+    for table in (folder / "tables/table1.md", folder / "tables/table2.md"):
+        if table.is_file():
+            print(f"\n{table.read_text(encoding='utf-8')}")
     for name, path in {"Report": "report/index.html", "Tables": "tables/", "Figures": "figures/"}.items():
         print(f"{name + ':':9}{folder / path}")
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import pandas
 
 METRICS = ("accuracy", "loss")
+POLICY_METRICS = ("accuracy", "return", "loss")
+"""Of policies: rooms solved, the return of the episode, and the loss of the expert's moves."""
 ARMS = ("base", "laser")
 
 
@@ -21,7 +23,8 @@ class Cell:
         protocol: `published` or `corrected`.
         rows: one row per test example: id, group, answer (text), has_options (bool), answer_in_prompt (bool), and for
             each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer token), `<arm>_prediction` (text),
-            `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool).
+            `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool); of a policy also `<arm>_return`
+            (float64, points) and `<arm>_steps` (int).
         chosen: matrix, layer, rank, kept_rank of the selected intervention; None where the base model was chosen, in
             which case the LASER columns repeat the base columns.
         dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
@@ -38,7 +41,7 @@ class Cell:
 
 
 def values(cell: Cell, metric: str, arm: str) -> Any:
-    """Return (n,) float64: percent per row (0 or 100) for accuracy, nats for loss."""
+    """Return (n,) float64: percent per row (0 or 100) for accuracy, nats for loss, points for return."""
     if metric == "accuracy":
         return cell.rows[f"{arm}_correct"].to_numpy(dtype="float64") * 100
-    return cell.rows[f"{arm}_loss"].to_numpy(dtype="float64")
+    return cell.rows[f"{arm}_{metric}"].to_numpy(dtype="float64")

@@ -31,7 +31,12 @@ def model_folder(plan: Plan, model: str) -> Path:
 
 
 def model_shape(plan: Plan, model: str) -> Shape:
-    """Return a model's shape: from card.json if it was fetched, else from its entry."""
+    """Return a model's shape: from card.json if it was fetched, else from its entry. Raises UserError for a policy."""
+    if plan.is_policy(model):
+        raise UserError(
+            f"model '{model}' is a policy, and the cost model counts the tokens of texts alone. docs/sokoban.md says "
+            "what the study of policies took."
+        )
     entry, folder = plan.model(model), model_folder(plan, model)
     if not (folder / "card.json").is_file():
         return shape_of(entry, BYTES)

@@ -16,6 +16,9 @@ from laser.analysis.columns import typed
 from laser.errors import UserError, understood
 from laser.io.files import read_json, read_parquet, read_spec
 
+OF_GAMES = ("return", "steps")
+"""Further columns of the results of policies."""
+
 SCORES = ("correct", "loss", "prediction", "answer_rank", "in_top5", "in_top10")
 
 
@@ -78,13 +81,16 @@ def _whole(*values: Any) -> None:
             raise ValueError(f"{str(value)[:60]} is no whole number")
 
 
-def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]) -> list[Cell]:
+def load_cells(
+    tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path], more: Sequence[str] = ()
+) -> list[Cell]:
     """Join test results with the prepared rows: a cell per model, dataset and protocol, in the files' order.
 
     Args:
         tests: test/<model>/<dataset>.parquet.
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
+        more: columns of the test results beside `SCORES`, such as `OF_GAMES`.
 
     Raises:
         UserError: a selection or dataset is missing, the tested intervention is not the selected one, or the scored
@@ -95,11 +101,13 @@ def load_cells(tests: Sequence[Path], selections: Sequence[Path], rows: Sequence
     cells = []
     for path in tests:
         with understood(path):
-            cells += _cells(path, prepared, chosen)
+            cells += _cells(path, prepared, chosen, (*SCORES, *more))
     return cells
 
 
-def _cells(path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], dict[str, Any]]) -> list[Cell]:
+def _cells(
+    path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], dict[str, Any]], scores: tuple[str, ...]
+) -> list[Cell]:
     """Return one test file's cells, one per protocol."""
     cells = []
     spec = _spec(path)
@@ -110,7 +118,7 @@ def _cells(path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], d
         raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
     protocols = chosen[model, dataset]["protocols"]
     _same_choice(path, spec, protocols)
-    frame = _frame(path, ["protocol", "arm", "id", *SCORES])
+    frame = _frame(path, ["protocol", "arm", "id", *scores])
     examples, entry = prepared[dataset]
     left_out = set(spec.get("run", {}).get("left_out", {}))
     for protocol in spec.get("protocols", sorted(protocols)):
@@ -120,7 +128,9 @@ def _cells(path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], d
                 model=model,
                 dataset=dataset,
                 protocol=protocol,
-                rows=_paired(path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None),
+                rows=_paired(
+                    path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None, scores
+                ),
                 chosen=one,
                 dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
                 complete=entry.get("limit") is None,
@@ -130,7 +140,13 @@ def _cells(path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], d
 
 
 def _paired(
-    path: Path, frame: pd.DataFrame, examples: pd.DataFrame, protocol: str, left_out: set[str], base_chosen: bool
+    path: Path,
+    frame: pd.DataFrame,
+    examples: pd.DataFrame,
+    protocol: str,
+    left_out: set[str],
+    base_chosen: bool,
+    scores: Sequence[str],
 ) -> pd.DataFrame:
     """Return the frame of `Cell.rows`, in the dataset's order."""
     side = examples[(examples[f"split_{protocol}"] == "test") & ~examples["id"].isin(left_out)]
@@ -151,7 +167,7 @@ def _paired(
             own = frame[frame["arm"] == "base"]
         _same_ids(path, f"protocol {protocol}, arm {arm}", own["id"], joined["id"])
         own = own.set_index("id").loc[joined["id"]]
-        for name in SCORES:
+        for name in scores:
             joined[f"{arm}_{name}"] = own[name].to_numpy()
         if not joined[f"{arm}_loss"].map(pd.notna).all():
             raise UserError(f"{path}: protocol {protocol}, arm {arm} holds a loss that is no number. Delete and rerun.")

@@ -41,7 +41,11 @@ SHOWN = 10
 
 
 def table1(
-    cells: Sequence[Cell], published: Published | None = None, seed: int = 0, resamples: int = RESAMPLES
+    cells: Sequence[Cell],
+    published: Published | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    metrics: Sequence[str] = METRICS,
 ) -> pandas.DataFrame:
     """Compute Table 1 in long form: a row per model, dataset, protocol, metric and arm.
 
@@ -54,6 +58,7 @@ def table1(
         published: the paper's numbers, or None.
         seed: of the study; every quantity draws from its own stream.
         resamples: of the bootstrap and the permutation test.
+        metrics: of which there are rows (`laser.analysis.cells`).
 
     Returns:
         A frame with the columns `COLUMNS`, nothing rounded; text is empty and numbers NaN where nothing applies.
@@ -65,7 +70,7 @@ def table1(
     constants: list[dict[str, float]] = []
     for cell in cells:
         found = constant_accuracies(list(cell.rows["answer"]), bool(cell.rows["has_options"].any()))
-        for metric in METRICS:
+        for metric in metrics:
             for arm in ARMS:
                 rows.append(_row(cell, metric, arm, found, published, seed, resamples))
                 constants.append(found)
@@ -140,7 +145,7 @@ def _row(
 
 
 def _p_value(cell: Cell, metric: str, changed: Any, groups: list, stream: list[int], resamples: int) -> float:
-    if metric == "loss":
+    if metric != "accuracy":
         return sign_flip_p_value(changed, groups, seed=stream, resamples=resamples)
     base, laser = cell.rows["base_correct"], cell.rows["laser_correct"]
     return accuracy_p_value(base, laser, groups, seed=stream, resamples=resamples)

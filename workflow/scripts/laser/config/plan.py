@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.fingerprint import code_fingerprint
+from laser.config.pools import is_policy, pool_key
 from laser.config.published import read_published
 from laser.config.runs import LABORATORY
 from laser.config.schema import read_yaml
@@ -20,7 +21,9 @@ from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
-SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping")
+SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping", "play")
+NOT_OF_THE_FILES = ("dtype", "mapping", "play", "notes")
+"""Keys of a model's entry that its checkpoint does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,34 @@ class Plan:
         return [(model, dataset) for model, dataset in self.study.get(run, {}).get("cells", [])]
 
     def is_trained(self, model: str) -> bool:
-        """Whether the pipeline trains the model itself."""
-        return bool(self.model(model)["source"]["kind"] == "trained")
+        """Whether the pipeline trains the model itself, on a corpus of sentences."""
+        return bool(self.model(model)["source"]["kind"] == "trained") and not self.is_policy(model)
+
+    def is_policy(self, model: str) -> bool:
+        """Whether the model is a policy, which the pipeline trains on a pool of rooms."""
+        return is_policy(self.model(model))
+
+    @property
+    def pool_keys(self) -> dict[str, str]:
+        """Name of every pool's folder in the cache to the pool's name."""
+        return {pool_key(self._pool(name)): name for name in self.study["pools"]}
+
+    def pool_of_model(self, model: str) -> str:
+        """Return the name of the folder of the pool that a policy is trained on."""
+        return pool_key(self.model(model)["source"]["pool"])
+
+    def pool_of_dataset(self, dataset: str) -> str | None:
+        """Return the name of the folder of the pool that a dataset is a side of; None if it is none."""
+        pool = self.dataset(dataset)["options"].get("pool")
+        return pool_key(pool) if pool else None
+
+    def chunks(self, key: str) -> int:
+        """Return how many jobs share the work of the pool whose folder has this name."""
+        return int(self.study["pools"][self.pool_keys[key]]["chunks"])
+
+    def _pool(self, name: str) -> dict[str, Any]:
+        entry = self.study["pools"][name]
+        return {"name": name} | {key: value for key, value in entry.items() if key != "chunks"}
 
     def corpus_key(self, model: str) -> str:
         """Return the name of the folder of a trained model's corpus; models with equal corpora share it."""
@@ -146,8 +175,7 @@ class Plan:
 
     def fetch_spec(self, model: str) -> str:
         """Return the spec for fetching a model."""
-        entry = {key: value for key, value in self.model(model).items() if key not in ("dtype", "mapping", "notes")}
-        return canonical_json({"model": entry, "code": self.code("fetch_model")})
+        return canonical_json({"model": self._files_of(model), "code": self.code("fetch_model")})
 
     def corpus_spec(self, model: str) -> str:
         """Return the spec for the corpus that a model is trained on."""
@@ -155,8 +183,18 @@ class Plan:
 
     def train_spec(self, model: str) -> str:
         """Return the spec for training a model."""
-        entry = {key: value for key, value in self.model(model).items() if key not in ("dtype", "mapping", "notes")}
-        return canonical_json({"model": entry, "compute": self._compute(), "code": self.code("train_model")})
+        script = "train_policy" if self.is_policy(model) else "train_model"
+        made = {"model": self._files_of(model), "compute": self._compute(), "code": self.code(script)}
+        return canonical_json(made)
+
+    def rooms_spec(self, key: str, chunk: int) -> str:
+        """Return the spec for one job's share of a pool's rooms."""
+        share = {"chunk": chunk, "chunks": self.chunks(key)}
+        return canonical_json({"pool": self._pool(self.pool_keys[key])} | share | {"code": self.code("make_rooms")})
+
+    def episodes_spec(self, key: str) -> str:
+        """Return the spec for a pool's episodes, from the shares of all jobs."""
+        return canonical_json({"pool": self._pool(self.pool_keys[key]), "code": self.code("collect_episodes")})
 
     def text_spec(self) -> str:
         """Return the spec for preparing the text for perplexity."""
@@ -228,6 +266,9 @@ class Plan:
             "published": self._published(),
         }
         return canonical_json(common | settings | {"code": self.code(script)})
+
+    def _files_of(self, model: str) -> dict[str, Any]:
+        return {key: value for key, value in self.model(model).items() if key not in NOT_OF_THE_FILES}
 
     def _evaluation(self, model: str, dataset: str) -> dict[str, Any]:
         return {

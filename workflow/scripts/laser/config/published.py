@@ -111,6 +111,29 @@ def _read(folder: Path) -> Published:
     )
 
 
+PAPER_POLICY = ("decision-transformer-paper", "sokoban-paper")
+"""Our names of the model and the dataset that have the size of the paper's Table 2."""
+
+
+def read_table2(folder: Path | str = FOLDER) -> dict[tuple[str, str], Printed]:
+    """Return the paper's Table 2: (metric, arm) to the printed number; accuracy in percent, return in points.
+
+    Raises:
+        UserError: the file is missing, lacks a column, or holds something else where a number belongs.
+    """
+    path = Path(folder) / "table2_sokoban.csv"
+    columns = {"accuracy": "accuracy_pct_solved", "return": "return"}
+    arms = {"Transformer": "base", "with LASER": "laser"}
+    try:
+        return {
+            (metric, arms[row["model"]]): printed(row[column])
+            for row in _rows(path, ("model", *columns.values()))
+            for metric, column in columns.items()
+        }
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: holds something that does not belong there ({error}). Restore it.") from error
+
+
 def read_fig2_range(folder: Path | str = FOLDER) -> dict[str, list[tuple[int, float, float]]]:
     """Return the paper's Figure 2 as read off its image: matrix to (layer, lowest loss, highest loss) in nats.
 

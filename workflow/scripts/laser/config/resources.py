@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any
 
 from laser.config.plan import BYTES, Plan
+from laser.config.pools import shape
 from laser.config.runs import is_masked
 from laser.config.work import Work, work_of
 from laser.errors import UserError
@@ -268,6 +269,13 @@ def check_gpus(plan: Plan) -> None:
         )
     for model, dataset in plan.cells():
         request(plan, "sweep", {"model": model, "dataset": dataset, "layer": str(plan.layers(model)[0])})
+
+
+def training_memory_mb(plan: Plan, model: str) -> int:
+    """Return the memory in MB for training a policy: all steps of its pool's episodes, some 40 of each."""
+    pool = plan.model(model)["source"]["pool"]
+    rows, columns = shape(pool)
+    return ceil(PROCESS_MB + 1500 + 40 * 2 * (rows * columns + 28) * pool.get("count", 0) / MEGABYTE)
 
 
 def fetch_memory_mb(entry: dict[str, Any]) -> int:

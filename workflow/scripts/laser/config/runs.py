@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 
 RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity")
@@ -104,6 +105,11 @@ def is_masked(entry: dict[str, Any]) -> bool:
     """Whether a model's entry is a masked language model, by its task or, without one, its architecture."""
     task = entry.get("task")
     return bool(task == "masked" if task else entry["architecture"] in ("bert", "roberta", "xlm-roberta", "distilbert"))
+
+
+def task_of(entry: dict[str, Any]) -> str:
+    """Return what kind of model an entry is: causal, masked or policy."""
+    return "policy" if is_policy(entry) else "masked" if is_masked(entry) else "causal"
 
 
 def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.pools import is_policy, resolve_pools
 from laser.config.runs import resolve_runs
 from laser.config.schema import check, read_yaml
 from laser.config.varied import expand
 from laser.errors import UserError, nearest
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
+POLICY_ARTEFACTS = ["table2", "table3", "fig2"]
 STUDY_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 MODEL_KEYS = ("source", "dtype", "architecture", "layers")
 DATASET_KEYS = ("builder",)
@@ -83,7 +85,6 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
     for key, rule in schema["properties"].items():
         if isinstance(rule, dict) and "default" in rule:
             study.setdefault(key, rule["default"])
-    study.setdefault("artefacts", list(DEFAULT_ARTEFACTS))
     models = read_yaml(root / "config/models.yaml")
     datasets = read_yaml(root / "config/datasets.yaml")
     study["models"] = expand(_entries(study["models"], models, "models", MODEL_KEYS, path), path)
@@ -95,6 +96,9 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
         entry.setdefault("limit", None)
         check(entry | {"limit": entry["limit"] or 5}, {"$defs": schema["$defs"], "$ref": "#/$defs/dataset"}, path)
         _known_builder(entry, index, path, root)
+    default = POLICY_ARTEFACTS if any(map(is_policy, study["models"])) else DEFAULT_ARTEFACTS
+    study.setdefault("artefacts", list(default))
+    study = resolve_pools(study, read_yaml(root / "config/rooms.yaml"), schema, path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["ranks"] = _ranks(study["grid"]["ranks"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}

@@ -17,8 +17,8 @@ MOST = 1_000
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Replace every entry that has `vary` by one entry per combination, named after its values.
 
-    `noise` sets corpus.noise.level; `seed` sets corpus.seed and training.seed; `layers` sets the depth. A value equal
-    to the entry's own makes a variant too: its name then says which one it is.
+    `noise` sets corpus.noise.level; `seed` sets training.seed, and corpus.seed where there is one; `layers` sets the
+    depth. A value equal to the entry's own makes a variant too: its name then says which one it is.
 
     Raises:
         UserError: the entry is not of source kind `trained`.
@@ -32,6 +32,11 @@ def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
             raise UserError(
                 f"{path}: models[{index}].vary is given for '{entry['name']}', whose source is of kind "
                 f"'{entry['source']['kind']}'. Only models that the pipeline trains (kind trained) can be varied."
+            )
+        if "noise" in entry["vary"] and "corpus" not in entry["source"]:
+            raise UserError(
+                f"{path}: models[{index}].vary.noise is given for '{entry['name']}', which is trained on no corpus. "
+                "Vary its layers or seed."
             )
         names = [name for name in ("noise", "layers", "seed") if name in entry["vary"]]
         count = math.prod(len(entry["vary"][name]) for name in names)
@@ -52,7 +57,9 @@ def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     if "noise" in values:
         source["corpus"]["noise"]["level"] = values["noise"]
     if "seed" in values:
-        source["corpus"]["seed"] = source["training"]["seed"] = values["seed"]
+        source["training"]["seed"] = values["seed"]
+        if "corpus" in source:
+            source["corpus"]["seed"] = values["seed"]
     if "layers" in values:
         source["layers"] = variant["layers"] = values["layers"]
         variant.pop("parameters", None)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.plan import Plan
+from laser.config.pools import is_policy
 from laser.config.protocols import interventions_kind
 from laser.config.published import read_published
-from laser.config.runs import is_masked
+from laser.config.runs import is_masked, task_of
 from laser.config.schema import read_yaml
 
 ROWS = 20_000
@@ -64,6 +65,8 @@ def row_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None
 
     Rows are those of the paper's Table 4 or of config/cost.yaml, cut at the dataset's limit and at `most`.
     """
+    if is_policy(plan.model(model)):
+        return _game_tokens(plan, model, dataset, side, most)
     entry = plan.dataset(dataset)
     root = plan.scripts.parents[1]
     known = _cost_facts(root)["datasets"].get(entry["builder"], {})
@@ -75,6 +78,15 @@ def row_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None
         tokens = mean["nodes"] if plan.study["engine"] == "fast" else mean["pass_tokens"] + mean["prompt_tokens"]
         tokens += NEW_TOKENS if mean["prompt_tokens"] else 0
     return min(rows, most or rows) * tokens
+
+
+def _game_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None) -> float:
+    """Return the tokens of a side's games: three for every step in sight, at every step until the limit."""
+    entry, policy = plan.dataset(dataset), plan.model(model)
+    pool = entry["options"]["pool"]
+    rows = entry["limit"] or pool.get("count", ROWS) * pool["evaluation_share"]
+    rows *= VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
+    return min(rows, most or rows) * 3.0 * policy["source"]["context"] * policy["play"]["step_limit"]
 
 
 @cache
@@ -98,14 +110,14 @@ def _ranks(plan: Plan, wildcards: Mapping[str, str]) -> int:
 
 def _above(plan: Plan, wildcards: Mapping[str, str]) -> float:
     """Return the share of the model that lies above the edited layer: what every edit runs for itself."""
-    if plan.study["engine"] == "naive":
+    if plan.study["engine"] == "naive" or is_policy(plan.model(wildcards["model"])):
         return 1.0
     return 1.0 - int(wildcards["layer"]) / plan.model(wildcards["model"])["layers"]
 
 
 def _steps(plan: Plan, wildcards: Mapping[str, str]) -> tuple[int, int, int]:
     """Return the distinct low-rank steps of the study's protocols, how many are randomised, and their products."""
-    task = "masked" if is_masked(plan.model(wildcards["model"])) else "causal"
+    task = task_of(plan.model(wildcards["model"]))
     kinds = [interventions_kind(name, task) for name in plan.study["protocols"]]
     random = [one for one in kinds if one["kind"] == "randomised"]
     products = sum(6 + 4 * one["niter"] for one in random)

@@ -38,9 +38,10 @@ def save(
     path = folder / f"step{state['step']:08d}.safetensors"
     tensors = {}
     for name, weight in model.named_parameters():
-        moments = optimiser.state[weight]
+        moments = optimiser.state.get(weight, {})
         tensors[f"weight.{name}"] = weight.detach()
-        tensors |= {f"{kind}.{name}": moments[kind] for kind in KINDS[1:]}
+        # A weight that the loss does not reach, such as a policy's unused head, has no moments.
+        tensors |= {f"{kind}.{name}": moments[kind] for kind in KINDS[1:] if kind in moments}
     write_tensors(path, {name: tensor.cpu() for name, tensor in tensors.items()})
     write_json(folder / "state.json", {"identity": identity, "file": path.name, "sha256": sha256_file(path), **state})
     for older in folder.glob("step*.safetensors"):
@@ -63,8 +64,11 @@ def restore(
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(tensors[f"weight.{name}"])
-            moments = {kind: tensors[f"{kind}.{name}"].to(weight.device) for kind in KINDS[1:]}
-            optimiser.state[weight] = {"step": torch.tensor(float(state["step"])), **moments}
+            moments = {
+                kind: tensors[f"{kind}.{name}"].to(weight.device) for kind in KINDS[1:] if f"{kind}.{name}" in tensors
+            }
+            if moments:
+                optimiser.state[weight] = {"step": torch.tensor(float(state["step"])), **moments}
     return state
 
 

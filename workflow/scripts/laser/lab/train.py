@@ -84,7 +84,7 @@ def train_weights(
     """
     training = DEFAULTS | dict(settings)
     lengths = np.array([len(one.ids) for one in sentences])
-    optimiser = _optimiser(model, training)
+    optimiser = optimiser_of(model, training)
     state = checkpoint.restore(folder, identity, model, optimiser)
     if state is None:
         checkpoint.remove(folder)
@@ -132,7 +132,7 @@ def train_weights(
     return curve
 
 
-def _optimiser(model: Any, training: Mapping[str, Any]) -> torch.optim.Optimizer:
+def optimiser_of(model: Any, training: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Return AdamW; matrices decay, biases and scales do not."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [

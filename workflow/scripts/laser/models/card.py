@@ -12,6 +12,7 @@ from typing import Any
 from laser.errors import UserError
 from laser.io.files import read_json, sha256_file
 from laser.io.records import CACHE_RECORD, CACHE_RUN
+from laser.models.kinds import auto_class, task_of
 
 DTYPES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 DECLARED = (
@@ -90,15 +91,14 @@ def inspect(folder: Path) -> dict[str, Any]:
     stored = max(DTYPES, key=lambda one: counts[one])
 
     import transformers
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder}: holds no config.json.")
     raw = read_json(folder / "config.json")
-    task = "masked" if any("MaskedLM" in one for one in raw.get("architectures") or []) else "causal"
-    kind = AutoModelForMaskedLM if task == "masked" else AutoModelForCausalLM
+    task = task_of(raw)
+    kind = auto_class(task)
     try:
         loaded: Any = kind.from_pretrained(
             folder,
@@ -113,7 +113,8 @@ def inspect(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         lines = str(error).splitlines() or ["no message"]
         raise UserError(
-            f"{folder}: transformers cannot read it as a {task} language model ({lines[0]}). "
+            f"{folder}: transformers cannot read it as a {task} {'model' if task == 'policy' else 'language model'} "
+            f"({lines[0]}). "
             "Use a checkpoint whose architecture transformers has itself, without code of its own."
         ) from error
     wrong = sorted(loading["missing_keys"]) + sorted(one[0] for one in loading["mismatched_keys"])

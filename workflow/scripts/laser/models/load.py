@@ -9,10 +9,11 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from laser.errors import UserError
 from laser.io.files import read_json
+from laser.models.kinds import POLICY, auto_class, task_of
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
@@ -24,9 +25,9 @@ class LoadedModel:
 
     Attributes:
         model: in evaluation mode, without gradients.
-        tokenizer: of the same folder.
+        tokenizer: of the same folder; None for a policy.
         config: config.json as a plain dict.
-        task: `causal` or `masked`.
+        task: `causal`, `masked` or `policy`.
         device: where the model is.
         dtype: fp32, fp16 or bf16.
         folder: where it came from.
@@ -86,10 +87,10 @@ def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     config = read_json(folder / "config.json")
-    task = "masked" if any("MaskedLM" in name for name in config.get("architectures") or []) else "causal"
-    kind: Any = AutoModelForMaskedLM if task == "masked" else AutoModelForCausalLM
+    task = task_of(config)
+    kind = auto_class(task)
     where = resolve_device(device)
-    if not any((folder / name).is_file() for name in VOCABULARIES):
+    if task != POLICY and not any((folder / name).is_file() for name in VOCABULARIES):
         # transformers would build a tokenizer of special tokens alone, without a word
         raise _unusable(folder, f"it has no vocabulary: one of {', '.join(VOCABULARIES)}")
     try:
@@ -102,7 +103,9 @@ def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[
             ignore_mismatched_sizes=True,  # told below, by name
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = None
+        if task != POLICY:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _unusable(folder, (str(error).splitlines() or [type(error).__name__])[0]) from error
     absent = sorted(info["missing_keys"]) + sorted(one[0] for one in info["mismatched_keys"])

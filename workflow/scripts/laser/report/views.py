@@ -16,6 +16,7 @@ from laser.analysis.seeds_table import seeds_views
 from laser.analysis.size import size_views
 from laser.analysis.stability_table import stability_views
 from laser.analysis.table1 import table1_views
+from laser.analysis.table2 import table2_views
 from laser.analysis.table3 import table3_views
 from laser.analysis.table4 import table4_views
 from laser.analysis.table5 import table5_views
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 VIEWS: dict[str, Callable[[pandas.DataFrame], list[View]]] = {
     "table1": lambda frame: [*table1_views(frame), prediction_view(frame)],
+    "table2": table2_views,
     "table3": table3_views,
     "table4": table4_views,
     "table5": lambda frame: table5_views(frame, read_published()),

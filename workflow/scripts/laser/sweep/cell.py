@@ -13,24 +13,27 @@ from laser.config.protocols import PROTOCOLS, interventions_kind
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.io.job import Job
+from laser.models.kinds import POLICY
 from laser.models.load import LoadedModel, load, set_threads
 from laser.models.local_copy import local_folder
+from laser.models.policy import sight_of
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.sweep import fast, naive
+from laser.sweep import fast, naive, policy
+from laser.sweep.games import Games, games, score_games
 from laser.tasks.definitions import definition
 from laser.tasks.example import Example
-from laser.tasks.passes import Answers
 from laser.tasks.questions import Questions, ask
 from laser.tasks.scoring import Score, rows, score
 
 Edit = tuple[Intervention, ...]
 """Interventions that stand in the model together; empty for the base model."""
 
-COUNTS = {"answer_tokens": "int32", "answer_rank": "int32"}
-"""Types of result columns that pandas would take wider."""
+COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
+"""Types of result columns that pandas would take wider; `steps` of policies alone."""
 
-ENGINES = {"fast": fast.evaluate, "naive": naive.evaluate}
+ENGINES: dict[str, Any] = {"fast": fast.evaluate, "naive": naive.evaluate}
+"""For language models; a policy has one engine, whatever the spec names."""
 
 
 @dataclass
@@ -40,14 +43,14 @@ class Cell:
     Attributes:
         spec: the rule's spec.
         loaded: model and tokenizer.
-        questions: the examples that are asked, in order.
+        questions: the examples that are asked, in order; of a policy, the games.
         sides: per protocol, the ids that its split puts on the side that is being evaluated.
         store: where factors are kept.
     """
 
     spec: dict[str, Any]
     loaded: LoadedModel
-    questions: Questions
+    questions: Questions | Games
     sides: dict[str, set[str]]
     store: FactorStore
 
@@ -94,8 +97,11 @@ def open_cell(
     return Cell(spec, loaded, questions, sides, FactorStore(factors))
 
 
-def asked(spec: dict[str, Any], loaded: LoadedModel, items: Sequence[Example]) -> Questions:
-    """Return the questions that the spec's dataset makes of examples for this model."""
+def asked(spec: dict[str, Any], loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:
+    """Return the questions that the spec's dataset makes of examples for this model; for a policy, the games."""
+    if loaded.task == POLICY:
+        sight = sight_of(loaded.config)
+        return games(items, spec["model"]["play"], sight.height, sight.width)
     family = loaded.config["model_type"]
     return ask(definition(spec["builder"]), items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
 
@@ -113,9 +119,12 @@ def answers_for(
     cell: Cell,
     edits: Sequence[Edit],
     count: Callable[[int], None],
-) -> Iterator[Answers]:
-    """Answer the cell's questions under every edit, with the engine that the spec names."""
-    engine = ENGINES[cell.spec["engine"]]
+) -> Iterator[Any]:
+    """Answer the cell's questions under every edit, with the engine that the spec names.
+
+    Yields `Answers` per edit; of a policy, a list of `laser.sweep.games.Played`.
+    """
+    engine: Any = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec["engine"]]
     yield from engine(
         cell.loaded,
         cell.questions.requests,
@@ -126,7 +135,7 @@ def answers_for(
     )
 
 
-def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Answers]:
+def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Any]:
     """Answer the cell's questions under every edit, each distinct one once, and report the progress."""
     distinct = list(dict.fromkeys(edits))
     return dict(zip(distinct, answers_for(cell, distinct, counter(job, cell, len(distinct))), strict=True))
@@ -150,20 +159,27 @@ def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
     return count
 
 
-def result_rows(cell: Cell, answers: Answers, protocol: str, **labels: Any) -> pd.DataFrame:
+def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.DataFrame:
     """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
-    scores = score(cell.questions, answers, cell.loaded.tokenizer, PROTOCOLS[protocol])
-    frame = pd.DataFrame(rows([one for one in scores if one.id in cell.sides[protocol]]))
-    frame = frame.astype(COUNTS)
+    kept = [one for one in _scores(cell, answers, protocol) if one.id in cell.sides[protocol]]
+    frame = pd.DataFrame(rows(kept)).rename(columns={"total": "return"})
+    frame = frame.astype({name: kind for name, kind in COUNTS.items() if name in frame.columns})
     for place, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
         frame.insert(place, name, value)
     return frame
 
 
+def _scores(cell: Cell, answers: Any, protocol: str) -> Sequence[Score]:
+    if isinstance(cell.questions, Games):
+        return score_games(cell.questions, answers)
+    return score(cell.questions, answers, cell.loaded.tokenizer, PROTOCOLS[protocol])
+
+
 def no_rows(labels: Mapping[str, Any]) -> pd.DataFrame:
     """Return a frame without rows whose columns and types are those of `result_rows`, with labels like the given."""
     row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
-    return pd.DataFrame({name: [value] for name, value in labels.items()} | row).astype(COUNTS).head(0)
+    frame = pd.DataFrame({name: [value] for name, value in labels.items()} | row)
+    return frame.astype({name: kind for name, kind in COUNTS.items() if name in frame.columns}).head(0)
 
 
 def step(cell: Cell, protocol: str) -> dict[str, Any]:

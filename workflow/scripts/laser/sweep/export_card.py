@@ -43,6 +43,11 @@ def export_model(job: Job) -> None:
         )
     origin = job.path("model").parent
     task = inspect(origin)["task"]
+    if task == "policy":
+        raise UserError(
+            f"{origin}: is a policy, and export writes language models only. Its weights are in that folder, and the "
+            "chosen intervention in the study's selection/."
+        )
     place = one["chosen"]
     settings = step_of(protocol, task, spec["seed"])
     edit = Intervention(place["matrix"], place["layer"], place["rank"], **settings)

@@ -20,6 +20,7 @@ from laser.models.adapter import parameter_view
 from laser.reduction.svd import Factors, kept_rank
 from laser.sweep.backward import Place, gradients
 from laser.sweep.cell import Cell, answers_for, counter, open_cell, result_rows
+from laser.sweep.games import Games
 from laser.sweep.select import select
 from laser.sweep.subset import first_rows, of_protocol
 from laser.sweep.surviving import surviving
@@ -85,6 +86,8 @@ def rank_cell(job: Job) -> dict[str, Any]:
     made = {}
     for protocol in spec["protocols"]:
         own = of_protocol(cell, protocol)
+        if isinstance(own.questions, Games):
+            raise UserError("gradients are taken for language models only. Leave `search` out of the study.")
         loss, found = gradients(own.loaded, own.questions, PROTOCOLS[protocol], places, spec["token_budget"])
         job.say(f"{protocol}: {len(places)} gradients on {len(own.questions.items)} examples, mean loss {loss:.4f}")
         predicted = {

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from laser.sweep.cell import Cell
+from laser.sweep.games import Games
 from laser.tasks.passes import Generation, Pass, Requests
 from laser.tasks.questions import Question, Questions
 
@@ -23,13 +24,18 @@ def first_rows(cell: Cell, count: int | None) -> Cell:
         protocol: {one.example.id for one in [item for item in cell.questions.items if item.example.id in ids][:count]}
         for protocol, ids in cell.sides.items()
     }
-    return replace(cell, questions=only(cell.questions, set().union(*sides.values())), sides=sides)
+    return replace(cell, questions=part_of(cell.questions, set().union(*sides.values())), sides=sides)
 
 
 def of_protocol(cell: Cell, protocol: str) -> Cell:
     """Return the cell with one protocol and the examples of its side alone."""
     ids = cell.sides[protocol]
-    return replace(cell, questions=only(cell.questions, ids), sides={protocol: ids})
+    return replace(cell, questions=part_of(cell.questions, ids), sides={protocol: ids})
+
+
+def part_of(questions: Questions | Games, ids: Collection[str]) -> Questions | Games:
+    """Return the questions, or the games, of the examples named by `ids`."""
+    return questions.only(ids) if isinstance(questions, Games) else only(questions, ids)
 
 
 def only(questions: Questions, ids: Collection[str]) -> Questions:

@@ -36,6 +36,8 @@ class Definition:
         ties: `wrong` (the right option must score strictly higher) or `first` (the first of equals is chosen).
         prompt_fixes: named departures from the released prompt, off unless options["prompt_fix"] lists them.
         make_masked_prompt: called by `masked_prompt`.
+
+    The rooms of `sokoban` are played and not asked about (`laser.sweep.games`); its definition holds the title alone.
     """
 
     name: str
@@ -168,6 +170,7 @@ DEFINITIONS: dict[str, Definition] = {
             masked_style="options",
             make_masked_prompt=_text,
         ),
+        Definition(name="sokoban", title="Sokoban"),
         Definition(name="worldfacts", title="World Facts", make_masked_prompt=_mask_and_stop),
     )
 }

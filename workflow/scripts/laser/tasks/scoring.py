@@ -5,6 +5,7 @@ The same answers serve both protocols: only the judgement differs (docs/protocol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -53,9 +54,11 @@ def score(
     return [judge(questions, one, answers, tokenizer, protocol) for one in questions.items]
 
 
-def rows(scores: list[Score]) -> dict[str, list]:
-    """Return scores as columns, for a data frame."""
-    return {key: [asdict(one)[key] for one in scores] for key in Score.__dataclass_fields__}
+def rows(scores: Sequence[Score]) -> dict[str, list]:
+    """Return scores, all of one class, as columns for a data frame."""
+    listed = [asdict(one) for one in scores]
+    kind = type(scores[0]) if scores else Score
+    return {key: [one[key] for one in listed] for key in kind.__dataclass_fields__}
 
 
 def option_scores(questions: Questions, question: Question, answers: Answers) -> list[float]:

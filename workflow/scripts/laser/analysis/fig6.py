@@ -1,0 +1,124 @@
+"""Figure 6: a Sokoban room, drawn from its text, with the expert's path through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.analysis.style import figure, save, title
+from laser.sokoban.batch import BatchedRooms
+from laser.sokoban.observations import BOX, TARGET, WALL, cells_of
+from laser.sokoban.room import Room, parse_room
+from laser.sokoban.rules import action_numbers
+
+if TYPE_CHECKING:
+    import pandas
+
+NAMES = {0: "floor", WALL: "wall", TARGET: "target", BOX: "box", BOX | TARGET: "box on a target"}
+
+
+def chosen_room(rows: pandas.DataFrame) -> pandas.Series:
+    """Return the row that is drawn: of the rooms with most boxes the first in the dataset's order.
+
+    Args:
+        rows: id, text and answer of every room.
+    """
+    boxes = rows["text"].map(lambda text: len(parse_room(text).boxes))
+    return rows[boxes == boxes.max()].iloc[0]
+
+
+def fig6_data(dataset: str, row: pandas.Series) -> pandas.DataFrame:
+    """Return a row per cell: dataset, room (its id), row, column, what, player (bool) and step.
+
+    `step` is when the expert's player first stands there, from 0; empty where never.
+    """
+    import pandas as pd
+
+    room = parse_room(row["text"])
+    first: dict[int, int] = {}
+    for step, cell in enumerate(_path(room, row["answer"])):
+        first.setdefault(cell, step)
+    bits = cells_of(room)
+    lines = [
+        {
+            "dataset": dataset,
+            "room": row["id"],
+            "row": cell // room.width,
+            "column": cell % room.width,
+            "what": NAMES[int(bits[cell]) & (WALL | TARGET | BOX)],
+            "player": cell == room.player,
+            "step": first.get(cell),
+        }
+        for cell in range(room.height * room.width)
+    ]
+    return pd.DataFrame(lines).astype({"step": "Int64"})
+
+
+def _path(room: Room, moves: str) -> list[int]:
+    """Return the player's cell before the first move and after each."""
+    played = BatchedRooms([room], step_limit=len(moves) + 1)
+    cells = [room.player]
+    for action in action_numbers(moves):
+        played.step(played.player * 0 + action)
+        cells.append(int(played.player[0]))
+    return cells
+
+
+def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
+    """Draw the room; write <stem>.svg, .pdf and .csv.
+
+    Args:
+        dataset: its name.
+        rows: id, text and answer of every room of the dataset.
+        stem: path without ending.
+    """
+    row = chosen_room(rows)
+    room = parse_room(row["text"])
+    data = fig6_data(dataset, row)
+    with figure(1, 1, 6) as (made, (axis,)):
+        _draw(axis, data)
+        path = _path(room, row["answer"])
+        points = [(cell % room.width, cell // room.width) for cell in path]
+        axis.plot(
+            *zip(*points, strict=True), color="0.35", linewidth=1.0, linestyle="--", label="expert's path", zorder=3
+        )
+        axis.set_xlim(-0.5, room.width - 0.5)
+        axis.set_ylim(room.height - 0.5, -0.5)
+        axis.set_aspect("equal")
+        axis.set_axis_off()
+        title(made, f"{dataset}: a room of {room.height} × {room.width} cells, solved in {len(row['answer'])} moves")
+        handles, labels = axis.get_legend_handles_labels()
+        made.legend(handles, labels, loc="outside right upper", markerscale=0.5)
+        save(made, data, stem)
+    return data
+
+
+def _draw(axis: Any, data: pandas.DataFrame) -> None:
+    """Draw the cells as squares, rings and a disc: shapes and greys tell them apart as well as colours."""
+    styles = {
+        "target": {"marker": "o", "s": 220, "facecolor": "none", "edgecolor": "#CC79A7", "linewidth": 2.5},
+        "box": {"marker": "s", "s": 300, "facecolor": "#E69F00", "edgecolor": "0.15", "linewidth": 1.5},
+    }
+    layers = {
+        "wall": data[data["what"] == "wall"],
+        "target": data[data["what"].isin(["target", "box on a target"])],
+        "box": data[data["what"].isin(["box", "box on a target"])],
+    }
+    for order, (name, own) in enumerate(layers.items()):
+        if name == "wall":
+            _squares(axis, own)
+            continue
+        axis.scatter(own["column"], own["row"], label=name, zorder=4 + order, **styles[name])
+    player = data[data["player"]]
+    axis.scatter(player["column"], player["row"], marker="o", s=150, color="#005493", label="player", zorder=7)
+
+
+def _squares(axis: Any, cells: pandas.DataFrame) -> None:
+    from matplotlib.patches import Rectangle
+
+    for place, (column, row) in enumerate(zip(cells["column"], cells["row"], strict=True)):
+        label = "wall" if place == 0 else None
+        shape = Rectangle(
+            (column - 0.5, row - 0.5), 1, 1, facecolor="0.3", edgecolor="0.45", linewidth=0.6, label=label
+        )
+        axis.add_patch(shape)

@@ -1,0 +1,80 @@
+"""The public Boxoban level files: 10 x 10 rooms of four boxes (github.com/google-deepmind/boxoban-levels)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from laser.errors import UserError
+from laser.io.files import sha256_file
+from laser.sokoban.room import Room, parse_room
+
+
+def read_levels(
+    path: Path | str, sha256: Mapping[str, str] | str | None = None, limit: int | None = None
+) -> list[Room]:
+    """Read the rooms of a level file, or of all files (*.txt) in a folder, in the order of their names.
+
+    Args:
+        path: file or folder. Folders below it are read too.
+        sha256: the hex digits of a single file; or those of files by their path below the folder. A file that is not
+            among these is then refused.
+        limit: the first rooms only.
+
+    Raises:
+        UserError: a file is missing, is not the one that was asked for, or holds what is no room.
+    """
+    root = Path(path)
+    files = sorted(one for one in root.rglob("*.txt") if one.is_file()) if root.is_dir() else [root]
+    if not files or not files[0].is_file():
+        raise UserError(f"{root}: no level file (*.txt) there. Give the path of one, or of a folder that has some.")
+    if isinstance(sha256, str):
+        if root.is_dir():
+            raise UserError(
+                f"{root}: one sha256 is given for a folder. Give one file, or a sha256 for every file by name."
+            )
+        sha256 = {files[0].name: sha256}
+    if sha256 is not None:
+        files = _checked(root, files, sha256)
+    rooms: list[Room] = []
+    for file in files:
+        left = None if limit is None else limit - len(rooms)
+        if left is not None and left <= 0:
+            break
+        rooms += _read_file(file, left)
+    return rooms
+
+
+def _checked(root: Path, files: list[Path], sha256: Mapping[str, str]) -> list[Path]:
+    """Return the named files, each with the digits that were given for it."""
+    named = {one.relative_to(root).as_posix() if root.is_dir() else one.name: one for one in files}
+    if unknown := sorted(set(sha256) - set(named)):
+        raise UserError(f"{root}: has no file {unknown[0]}, for which a sha256 is given. Fetch it or take it out.")
+    if extra := sorted(set(named) - set(sha256)):
+        raise UserError(f"{root}: no sha256 is given for {extra[0]}. Add it, or remove the file.")
+    for name, file in named.items():
+        if (found := sha256_file(file)) != sha256[name].lower():
+            raise UserError(f"{file}: its sha256 is {found}, and {sha256[name]} is asked for. Fetch the file again.")
+    return list(named.values())
+
+
+def _read_file(file: Path, limit: int | None) -> list[Room]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as text ({error}).") from error
+    rooms: list[Room] = []
+    name, rows = "", list[str]()
+    for line in [*lines, ";"]:
+        if not line.startswith(";"):
+            if line:
+                rows.append(line)
+            continue
+        if rows:
+            rooms.append(parse_room("\n".join(rows), f"{file}, level {name or len(rooms)}"))
+        if limit is not None and len(rooms) >= limit:
+            return rooms[:limit]
+        name, rows = line[1:].strip(), []
+    if not rooms:
+        raise UserError(f"{file}: holds no room. A level file has blocks of '; number' and the lines of a room.")
+    return rooms

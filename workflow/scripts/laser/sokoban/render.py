@@ -1,0 +1,110 @@
+"""Rooms as pictures, and series of pictures as films. The tiles are drawn here, from circles and squares."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from laser.errors import UserError
+from laser.io.files import atomic
+from laser.sokoban.observations import BOX, PLAYER, TARGET, WALL, cells_of
+from laser.sokoban.room import Room
+
+TILE = 16
+_FINER = 4  # tiles are drawn so many times larger and averaged
+
+# Okabe and Ito's colours, which the colour-blind tell apart. In grey the order from dark to light is wall, player, box
+# on target, target, box, floor; and each has a shape of its own.
+_WALL, _JOINT = (58, 58, 66), (92, 92, 102)
+_FLOOR, _TARGET = (246, 244, 238), (204, 121, 167)
+_BOX, _HOME, _EDGE = (230, 159, 0), (0, 158, 115), (40, 36, 30)
+_PLAYER, _FACE = (0, 84, 147), (255, 255, 255)
+
+
+def picture(room: Room, tile: int = TILE) -> np.ndarray:
+    """Draw a room.
+
+    Args:
+        room: at any step.
+        tile: pixels of a cell's side, at least 4.
+
+    Returns:
+        (height * tile, width * tile, 3) uint8.
+    """
+    drawn = _tiles(tile)[cells_of(room).reshape(room.height, room.width)]
+    return drawn.swapaxes(1, 2).reshape(room.height * tile, room.width * tile, 3).copy()
+
+
+@functools.cache
+def _tiles(tile: int) -> np.ndarray:
+    """Return the tile of every combination of bits, (16, tile, tile, 3) uint8."""
+    if tile < 4:
+        raise ValueError(f"tile is {tile}: a cell has at least 4 pixels on a side")
+    side = tile * _FINER
+    y, x = (np.mgrid[:side, :side] + 0.5) / side - 0.5
+    away = np.hypot(x, y)
+    square = np.maximum(abs(x), abs(y))
+    across = np.minimum(abs(x - y), abs(x + y))
+    tiles = np.empty((16, side, side, 3), dtype=np.float64)
+    tiles[:] = _FLOOR
+    for bits in range(16):
+        one = tiles[bits]
+        if bits & WALL:
+            one[:] = _WALL
+            # Bricks: two courses, each with a joint below and one upright.
+            joint = (y % 0.5 < 0.06) | ((abs(x + 0.25) < 0.03) & (y < 0)) | ((abs(x - 0.25) < 0.03) & (y >= 0))
+            one[joint] = _JOINT
+            continue
+        if bits & TARGET:
+            one[(away < 0.40) & (away > 0.28)] = _TARGET
+            one[away < 0.10] = _TARGET
+        if bits & BOX:
+            one[square < 0.42] = _EDGE
+            one[square < 0.35] = _HOME if bits & TARGET else _BOX
+            # A box astray is crossed out, one on its target carries the target's dot.
+            one[(square < 0.35) & ((away < 0.14) if bits & TARGET else (across < 0.07))] = (
+                _FACE if bits & TARGET else _EDGE
+            )
+        if bits & PLAYER:
+            one[away < (0.27 if bits & TARGET else 0.34)] = _PLAYER
+            for eye in (-0.12, 0.12):
+                one[np.hypot(x - eye, y + 0.06) < 0.065] = _FACE
+    return tiles.reshape(16, tile, _FINER, tile, _FINER, 3).mean(axis=(2, 4)).round().astype(np.uint8)
+
+
+def write_film(frames: Sequence[np.ndarray], path: Path | str, milliseconds: int = 150) -> None:
+    """Write an animated picture that begins again when it ends. Equal frames give equal bytes.
+
+    Args:
+        frames: each (height, width, 3) uint8, all of one shape. To hold one longer, give it several times.
+        path: ends with `.gif` or `.png` (an animated PNG).
+        milliseconds: of every frame; GIF counts in tens of them.
+
+    Raises:
+        UserError: the file name ends otherwise.
+        ValueError: there is no frame.
+    """
+    path = Path(path)
+    if path.suffix not in (".gif", ".png"):
+        raise UserError(f"{path}: a film is written as .gif or .png (animated), not as '{path.suffix}'.")
+    if not len(frames):
+        raise ValueError("a film needs at least one frame")
+    images = [Image.fromarray(frame) for frame in frames]
+    if path.suffix == ".gif":
+        # One palette for all frames, else every frame would choose its own colours anew.
+        strip = Image.fromarray(np.concatenate([np.unique(frame.reshape(-1, 3), axis=0) for frame in frames])[None])
+        palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
+        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        images[0].save(
+            file,
+            format=path.suffix[1:].upper(),
+            save_all=True,
+            append_images=images[1:],
+            duration=milliseconds,
+            loop=0,
+        )

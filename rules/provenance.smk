@@ -18,6 +18,7 @@ rule inputs:
             for file in ("rows.parquet", "card.json")
         ],
         corpora=[f"{corpus_folder(name)}/facts.parquet" for name in TRAINED],
+        pools=[f"<cache>/rooms/{key}/card.json" for key in PLAN.pool_keys],
         texts=texts,
         counts=PLAN.study["counts"].values(),
     output:

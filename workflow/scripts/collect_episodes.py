@@ -8,6 +8,7 @@ def main(job: Job) -> None:
     """Write episodes.parquet and card.json."""
     job.label = job.spec["pool"]["name"]
     card = collect(job.spec, job.paths["chunks"], job.path("card").parent)
+    job.made.append(job.path("card").parent / "episodes.parquet")
     job.say(f"{card['kept']:,} rooms kept, {card['unsolved']:,} unsolved, {card['duplicates']:,} there before")
 
 

@@ -1,6 +1,7 @@
 """Train a decision transformer on the expert's episodes in a pool of Sokoban rooms."""
 
 from laser.io.job import Job, run_job
+from laser.lab.model import CURVE
 from laser.lab.policy import train_policy
 
 
@@ -10,6 +11,7 @@ def main(job: Job) -> None:
     card = train_policy(
         job.spec, job.path("episodes"), job.path("card").parent, job.say, lambda steps: job.progress(steps, "steps")
     )
+    job.made.append(job.path("card").parent / CURVE)
     job.say(f"final loss {card['training']['final_loss']:.3f} nats per action")
 
 

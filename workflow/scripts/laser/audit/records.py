@@ -159,9 +159,9 @@ def inside(study: Study, name: str) -> str | None:
     if name.startswith(start(study)):
         return name.removeprefix(start(study))
     parts = name.split("/")
-    if len(parts) != 4 or parts[0] != "cache" or parts[1] not in ("models", "data", "corpora", "texts"):
+    if len(parts) != 4 or parts[0] != "cache" or parts[1] not in ("models", "data", "corpora", "texts", "rooms"):
         return None
-    folder = parts[2] if parts[1] in ("corpora", "texts") else parts[2].rpartition("-")[0]
+    folder = parts[2] if parts[1] in ("corpora", "texts", "rooms") else parts[2].rpartition("-")[0]
     return f"inputs/{parts[1]}/{folder}/{parts[3]}"
 
 

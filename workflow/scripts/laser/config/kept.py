@@ -24,11 +24,13 @@ def copies(plan: Plan) -> dict[str, str]:
     for name in plan.datasets:
         add(f"data/{name}", f"data/{plan.data_key(name)}", "rows.parquet")
     for name in plan.models:
-        trained = plan.is_trained(name)
-        add(f"models/{name}", f"models/{plan.model_key(name)}", *(["training.csv"] if trained else []))
+        trained, curve = plan.is_trained(name), plan.is_trained(name) or plan.is_policy(name)
+        add(f"models/{name}", f"models/{plan.model_key(name)}", *(["training.csv"] if curve else []))
         if trained:
             corpus = f"corpora/{plan.corpus_key(name)}"
             add(corpus, corpus, "facts.parquet")
+    for key in plan.pool_keys:
+        add(f"rooms/{key}", f"rooms/{key}")
     if any(plan.study["perplexity"]["corpus"] != LABORATORY for _ in plan.cells_of("perplexity")):
         add(f"texts/{plan.text_key()}", f"texts/{plan.text_key()}")
     return found

@@ -17,7 +17,7 @@ from laser.errors import UserError
 from laser.io.machine import write_run
 from laser.io.records import place_of, write_record
 
-OUTPUTS = ("output", "svg", "pdf", "csv", "card")
+OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
 """Options that name what a script writes, in every script that has one of them."""
 FOLDERS = ("factors", "cache", "benchmarks")
 """Options that name a folder, which may not be there yet; a record names files alone."""

@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,12 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def place_of(log: Path | None, outputs: Iterable[Path]) -> Place | None:
+def place_of(log: Path | None, outputs: Sequence[Path]) -> Place | None:
     """Return where the record of the job with this log goes; None for a script that is run by hand, without a log.
 
     It has the log's path below logs/. A job that fills a folder of the cache, which is known by the card that it
-    writes, has its record beside the card: the studies that share the folder share the record.
+    writes, has its record beside the card: the studies that share the folder share the record. So it is with a part of
+    such a folder, a job's share of the work, whose record bears its name.
     """
     if log is None:
         return None
@@ -106,6 +107,9 @@ def place_of(log: Path | None, outputs: Iterable[Path]) -> Place | None:
     card = next((path for path in outputs if path.name == "card.json"), None)
     if card is not None:
         return Place(rule, results, cache, card.parent / CACHE_RECORD, card.parent / CACHE_RUN)
+    part = next((path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))), None)
+    if part is not None:
+        return Place(rule, results, cache, part.with_suffix(".record.json"), part.with_suffix(".run.json"))
     below = inner.with_name(inner.name + ".json")
     return Place(rule, results, cache, results / "records" / below, results / "runs" / below)
 

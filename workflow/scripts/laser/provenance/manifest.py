@@ -16,7 +16,7 @@ from laser.provenance.closure import UNSETTLED, Closure
 
 MANIFEST, MANIFEST_RUN = "manifest.json", "manifest-run.json"
 CRATE, PROV = "ro-crate-metadata.json", "prov.json"
-CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text")
+CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 """Rules that fill the cache: logs are in the study that ran them, records in every study that uses what they made."""
 VOLATILE = ("report/run.html", CRATE, PROV)
 PER_JOB = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}

@@ -51,6 +51,7 @@ VIEWS: dict[str, Callable[[pandas.DataFrame], list[View]]] = {
 
 TITLES = {
     "compose": "Composition over layers",
+    "film": "A room played by base and LASER",
     "noise": "Noise and depth of models whose corpus is known",
     "paraphrase": "All phrasings of a fact",
     "perplexity": "Perplexity",
@@ -59,6 +60,7 @@ TITLES = {
     "seeds": "Seeds of the randomised decomposition",
     "size": "What factors save",
     "smallest": "Only the smallest components",
+    "solved": "Rooms solved, by boxes and length of the path",
     "stability": "How stable selection is",
     "topk": "Top 1, 5 and 10",
     "verdicts": "Verdicts on the published numbers",

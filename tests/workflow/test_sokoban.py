@@ -45,9 +45,9 @@ def test_makes_every_artefact_and_the_page_shows_them(finished):
     for name in ("fig6/sokoban/room", f"solved/{CELL}-corrected"):
         assert all((results / f"figures/{name}.{ending}").is_file() for ending in ("svg", "pdf", "csv"))
     page = (results / "report/index.html").read_text()
-    assert "Under the corrected protocol" in page and 'id="films"' in page
-    film = results / "report/figures/film-tiny-policy-sokoban-corrected.gif"
-    assert film.read_bytes()[:6] == b"GIF89a" and film.name in page and "Animation of a Sokoban room" in page
+    assert "Under the corrected protocol" in page and "A room played by base and LASER" in page
+    film = results / "report/media/film-tiny-policy-sokoban-corrected.gif"
+    assert film.read_bytes()[:6] == b"GIF89a" and film.name in page and "Base (left) and LASER (right)" in page
 
 
 def test_no_room_is_on_two_sides(finished, rows):

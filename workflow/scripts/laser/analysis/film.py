@@ -67,8 +67,8 @@ def film_data(cell: Cell, text: str, place: int) -> pandas.DataFrame:
 def film(cell: Cell, texts: Mapping[str, str], path: Path | str) -> pandas.DataFrame:
     """Write the film, and the CSV beside it.
 
-    On the left plays base, on the right LASER. An arm's frame turns green when its room is solved and grey when its
-    episode has ended without.
+    On the left plays base, on the right LASER. An arm's frame turns green when its room is solved, and grey at its last
+    step, or the last that is shown, when it is not.
 
     Args:
         cell: base and LASER on test rooms.
@@ -98,7 +98,7 @@ def _frames(text: str, moves: str) -> list[np.ndarray]:
     actions = action_numbers(moves)[:LONGEST]
     for step, action in enumerate(actions, 1):
         rooms.step(np.array([action]))
-        ended = _LOST if step == len(moves) else _PLAYING
+        ended = _LOST if step == len(actions) else _PLAYING
         frames.append(_framed(rooms, _SOLVED if rooms.solved[0] else ended))
     return frames
 

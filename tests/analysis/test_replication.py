@@ -56,6 +56,13 @@ def test_gains_need_the_sign_and_the_test(metric, difference, p_value, expected)
     assert "n = 50" in found.evidence and "20.0" in found.evidence and found.where == "m on d, corrected"
 
 
+def test_a_policy_is_judged_by_rooms_solved_and_by_return():
+    frame = pd.concat([table1(3.0, 0.01), table1(-0.4, 0.01, "return"), table1(-0.1, 0.01, "loss")])
+    found = claim_rules.policy({"table2": frame})
+    assert verdicts(found) == [SUPPORTED, CONTRADICTED]
+    assert "points" in found[0].evidence and "−0.40" in found[1].evidence
+
+
 def test_printed_numbers_count_only_where_the_study_ran_them():
     row = {"model": "GPT-J", "dataset": "FEVER", "metric": "accuracy", "arm": "laser", "published": 56.2}
     row |= {"protocol": "published", "value": 56.0, "low": 55.0, "high": 57.0}

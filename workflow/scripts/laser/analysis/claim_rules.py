@@ -29,6 +29,8 @@ from laser.analysis.topk import FIRST
 from laser.analysis.verdicts import DIFFERS, NOT_RUN, REPLICATED, SIGNIFICANCE
 
 SEVERE = 0.1
+UNITS = {"accuracy": (1, "points"), "loss": (2, "nats"), "return": (2, "in reward")}
+"""Decimal places and unit of a difference, by metric."""
 TOLERANCE = 1.0
 
 
@@ -40,6 +42,13 @@ def accuracy(made: Artefacts) -> list[Finding]:
 def loss(made: Artefacts) -> list[Finding]:
     """Judge the changes of the loss of Table 1; a fall supports."""
     return [_table1(row, made["table1"], -1) for row in _laser(made["table1"], "loss")]
+
+
+def policy(made: Artefacts) -> list[Finding]:
+    """Judge the gains of Table 2: rooms solved, and return."""
+    return [
+        _table1(row, made["table2"], 1) for metric in ("accuracy", "return") for row in _laser(made["table2"], metric)
+    ]
 
 
 def numbers(made: Artefacts) -> list[Finding]:
@@ -238,11 +247,11 @@ def saving(made: Artefacts) -> list[Finding]:
 def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Finding:
     same = (frame["model"] == row["model"]) & (frame["dataset"] == row["dataset"]) & (frame["arm"] == "base")
     same &= (frame["protocol"] == row["protocol"]) & (frame["metric"] == row["metric"])
-    places, unit = (1, "points") if row["metric"] == "accuracy" else (2, "nats")
+    places, unit = UNITS[row["metric"]]
     base = frame[same].iloc[0]["value"]
     change = with_interval(row, places, "difference", sign=True)
     text = (
-        f"{number(base, places)} → {number(row['value'], places)}, {change} {unit}, adjusted p "
+        f"{row['metric']}: {number(base, places)} → {number(row['value'], places)}, {change} {unit}, adjusted p "
         f"{p_value(row['p_holm'])}, n = {integer(row['n'])}, {choice(row)}"
     )
     return Finding(where(row), text, by_test(sign * row["difference"], row["p_holm"]))

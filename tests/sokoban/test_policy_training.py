@@ -138,7 +138,7 @@ def test_a_batch_is_what_its_windows_say_whatever_stands_beside_them(steps):
         )
         chosen = torch.log_softmax(logits[0], dim=-1)[range(size), steps.actions[own]]
         total, count = total - float(chosen.sum().detach()), count + size
-    assert float(policy_loss(model, sight, batch)) == pytest.approx(total / count, abs=1e-5)
+    assert float(policy_loss(model, sight, batch).detach()) == pytest.approx(total / count, abs=1e-5)
 
 
 def test_training_lowers_the_loss_and_leaves_a_checkpoint(episodes, tmp_path):
@@ -194,3 +194,15 @@ def test_episodes_without_a_training_room(episodes, tmp_path):
     frame[frame["side"] == "evaluation"].to_parquet(tmp_path / "episodes.parquet")
     with pytest.raises(UserError, match="no solved room on the training side"):
         train_policy(spec(), tmp_path / "episodes.parquet", tmp_path / "model", lambda line: None)
+
+
+def test_a_pool_of_level_files(tmp_path):
+    levels = [room_text(generate_room(10, 10, 1, 5, index)) for index in range(5)]
+    text = "\n\n".join(f"; {number}\n{level}" for number, level in enumerate(levels))
+    (tmp_path / "000.txt").write_text(text + "\n")
+    pool = {"name": "levels", "source": "boxoban", "path": str(tmp_path / "000.txt"), "count": 4}
+    spec = {"pool": pool | {"evaluation_share": 0.5, "max_nodes": 20_000}, "chunk": 1, "chunks": 2}
+    frame = make_chunk(spec, tmp_path / "part.parquet", silent)
+    assert frame["index"].tolist() == [1, 3] and frame["text"].tolist() == [levels[1], levels[3]]
+    with pytest.raises(UserError, match="job 9 of 10 has no room"):
+        make_chunk(spec | {"chunk": 9, "chunks": 10}, tmp_path / "none.parquet", silent)

@@ -88,7 +88,7 @@ def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataF
         axis.set_axis_off()
         title(made, f"{dataset}: a room of {room.height} × {room.width} cells, solved in {len(row['answer'])} moves")
         handles, labels = axis.get_legend_handles_labels()
-        made.legend(handles, labels, loc="outside right upper", markerscale=0.5)
+        made.legend(handles, labels, loc="outside right upper", markerscale=0.45, labelspacing=1.0)
         save(made, data, stem)
     return data
 

@@ -45,6 +45,7 @@ def test_what_is_played_does_not_change_the_checkpoint():
     first, second = plan(step_limit=20), plan(step_limit=30)
     assert first.model_key("tiny-policy") == second.model_key("tiny-policy")
     assert first.train_spec("tiny-policy") == second.train_spec("tiny-policy")
+    assert first.reduce_spec("tiny-policy", 0, None) == second.reduce_spec("tiny-policy", 0, None)
     assert first.base_spec("tiny-policy", "sokoban") != second.base_spec("tiny-policy", "sokoban")
     assert first.model("tiny-policy")["play"] == {"target_return": 10.0, "step_limit": 20}
     assert first.is_policy("tiny-policy") and not first.is_trained("tiny-policy") and first.model_facts() == {}

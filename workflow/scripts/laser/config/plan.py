@@ -210,9 +210,11 @@ class Plan:
 
     def reduce_spec(self, model: str, layer: int, rank: str | None) -> str:
         """Return the spec for the reductions of one layer: all ranks, or one."""
+        # How a policy is played has no part in its matrices.
+        identity = {key: value for key, value in self._model_identity(model).items() if key != "play"}
         return canonical_json(
             {
-                "model": self._model_identity(model),
+                "model": identity,
                 "layer": layer,
                 "matrices": self.study["grid"][model]["matrices"],
                 "ranks": self._ranks(rank),

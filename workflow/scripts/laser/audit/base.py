@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from laser.audit.findings import Check
-from laser.audit.reading import Study, text_of
+from laser.audit.reading import Study, close, number_of, text_of
 from laser.audit.rows import SCORES, Key, base_path, parts, test_path
+from laser.audit.selection import EXACT, selection_path
+from laser.audit.sweeps import base_average
 
 RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
 """By how much a log-probability may differ between two runs, nats per answer token, by precision."""
@@ -31,9 +35,24 @@ def check_base(check: Check, study: Study) -> None:
                     _equal(
                         check, compose, f"{protocol}: step 0", composed[protocol, 0], tested[protocol, "base"], dtype
                     )
+        with check.guarded(selection_path(model, dataset)):
+            _candidate(check, study, model, dataset)
         for shared, labels, ends in ((base_path(model, dataset), (), ()), (path, ("arm",), ("base",))):
             with check.guarded(shared):
                 _shared(check, shared, parts(study, shared, labels), ends)
+
+
+def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:
+    """Base as selection compared it is base in the rows; this comparison there is under a single protocol too."""
+    path = selection_path(model, dataset)
+    for protocol in study.protocols:
+        found = study.json(path)["protocols"][protocol]["validation"]["base"]
+        base = base_average(study, model, dataset, protocol)
+        check.same(path, f"protocols.{protocol}.validation.base.n", found["n"], base.n)
+        for name, value in (("accuracy", base.accuracy), ("loss", base.loss)):
+            check.count += 1
+            if not close(math.inf if found[name] is None else number_of(found[name]), value, EXACT):
+                check.fail(path, f"protocols.{protocol}.validation.base.{name}", found[name], value)
 
 
 def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, dtype: str = "") -> None:

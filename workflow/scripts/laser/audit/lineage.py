@@ -38,7 +38,7 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
 
 def _of_study(study: Study, rule: str) -> list[str]:
     """Return what the job of a table or figure must have read."""
-    cells = drawn(study) if rule.startswith("fig") else study.cells()
+    cells = drawn(study) if rule.startswith(("fig", "solved", "film")) else study.cells()
     models = list(dict.fromkeys(model for model, _ in cells))
     rows = [data_path(dataset) for dataset in dict.fromkeys(dataset for _, dataset in cells)]
     selections = [selection_path(*cell) for cell in cells]
@@ -47,9 +47,9 @@ def _of_study(study: Study, rule: str) -> list[str]:
     swept = [path for cell in cells for path in (base_path(*cell), *_sweep(study, cell))]
     reductions = [path for model in models for path in _reductions(study, model)]
     return {
-        **{name: tested for name in ("table1", "table3", "paraphrase", "fig3b", "fig3c")},
+        **{name: tested for name in ("table1", "table2", "table3", "paraphrase", "fig3b", "fig3c", "solved", "film")},
         **{name: [*swept, *selections] for name in ("fig8", "fig9")},
-        "table4": rows,
+        **{name: rows for name in ("table4", "fig6")},
         "verdicts": ["tables/table1.csv"],
         "topk": [*tested, *swept],
         "stability": [*selections, *rows, *swept],

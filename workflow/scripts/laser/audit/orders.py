@@ -26,7 +26,7 @@ def in_order(study: Study, spec: Mapping[str, Any], outputs: Iterable[str]) -> l
     protocols = [str(one) for one in spec.get("protocols", [])]
     stems = [f"{model}/{dataset}-{protocol}" for model, dataset in cells for protocol in protocols]
     models, datasets = (list(dict.fromkeys(one[place] for one in cells)) for place in (0, 1))
-    stems += [f"{model}/all" for model in models]
+    stems += [f"{model}/all" for model in models] + [f"{dataset}/room" for dataset in datasets]
     stems += [f"{name}/{protocol}" for name in (*models, *datasets) for protocol in protocols]
 
     def key(path: str) -> int:

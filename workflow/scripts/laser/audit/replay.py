@@ -29,11 +29,12 @@ REPLAYS = ("never", "auto", "always")
 SECONDS = 1800
 NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri")
 DRAWING = ("matplotlib", "numpy", "pandas", "scipy")
-PICTURES = (".svg", ".pdf")
+PICTURES = (".svg", ".pdf", ".gif")
 
 _CELL = ("test", "selection", "rows")
 SCRIPTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "table1": ("make_table1", _CELL, ("output",)),
+    "table2": ("make_table2", _CELL, ("output",)),
     "table3": ("make_table3", ("selection", "test", "rows", "choices"), ("output",)),
     "table4": ("make_table4", ("rows",), ("output",)),
     "table5": ("make_table5", (), ("output",)),
@@ -55,9 +56,12 @@ SCRIPTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "fig3c": ("make_fig3c", (*_CELL, "counts"), ("svg", "pdf", "csv")),
     "fig4": ("make_fig4", ("search", "composed", "rows"), ("svg", "pdf", "csv")),
     "fig5b": ("make_fig5b", ("higher-order", "rows"), ("svg", "pdf", "csv")),
+    "fig6": ("make_fig6", ("rows",), ("svg", "pdf", "csv")),
     "fig7": ("make_fig7", ("reductions",), ("svg", "pdf", "csv")),
     "fig8": ("make_fig8", ("base", "sweep", "selection"), ("svg", "pdf", "csv")),
     "fig9": ("make_fig9", ("base", "sweep", "selection"), ("svg", "pdf", "csv")),
+    "solved": ("make_solved", _CELL, ("svg", "pdf", "csv")),
+    "film": ("make_film", _CELL, ("gif", "csv")),
     "noise": ("make_noise", _CELL, ("svg", "pdf", "csv")),
 }
 """Rule to script, options that name what it reads, and options that name what it writes."""

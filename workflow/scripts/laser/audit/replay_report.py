@@ -73,7 +73,7 @@ def _artefacts(study: Study, read: list[str]) -> list[str]:
     for name in study.settings["artefacts"]:
         own = [path for path in read if path.startswith((f"tables/{name}.", f"figures/{name}/"))]
         for ending in (
-            ("csv", "md", "tex") if any(path.startswith("tables/") for path in own) else ("svg", "pdf", "csv")
+            ("csv", "md", "tex") if any(path.startswith("tables/") for path in own) else ("svg", "pdf", "gif", "csv")
         ):
             part = [path for path in own if path.endswith(f".{ending}")]
             spec = {"cells": study.cells(), "protocols": study.protocols}

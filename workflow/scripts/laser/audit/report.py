@@ -10,6 +10,7 @@ from laser.audit.findings import Check
 from laser.audit.reading import Study
 
 COPIED = ("tables", "figures")
+FOLDERS = (*COPIED, "media")
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 
 
@@ -25,10 +26,11 @@ def check_report(check: Check, study: Study) -> None:
         folder, _, inner = path.partition("/")
         if folder in COPIED:
             stem, _, ending = inner.rpartition(".")
-            originals[f"report/{folder}/{slug(stem)}.{ending}"] = path
+            copied = "media" if folder == "figures" and study.has(f"{folder}/{stem}.gif") else folder
+            originals[f"report/{copied}/{slug(stem)}.{ending}"] = path
     known = {study.sha256(path) for path in originals.values() if study.has(path)}
     for path in study.files:
-        if path.startswith(tuple(f"report/{folder}/" for folder in COPIED)):
+        if path.startswith(tuple(f"report/{folder}/" for folder in FOLDERS)):
             with check.guarded(path):
                 check.count += 1
                 original = originals.get(path)

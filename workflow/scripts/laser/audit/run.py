@@ -15,9 +15,11 @@ from laser.audit import (
     frequencies,
     lineage,
     manifest,
+    policies,
     records,
     rendered,
     report,
+    rooms,
     rows,
     selection,
     settings,
@@ -25,6 +27,7 @@ from laser.audit import (
     subsets,
     table1,
     table1_text,
+    table2,
     table3,
 )
 from laser.audit.findings import Check, Unreadable, brief, checked
@@ -72,6 +75,8 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         "rows",
         rows.check_scores,
     ),
+    ("games", "Every game of a policy, played anew from its room and moves.", "values", policies.check_games),
+    ("sides", "No room is one that a policy was trained on.", "facts", policies.check_sides),
     ("base", "Base is the same in every comparison.", "values", base.check_base),
     ("reductions", "Kept rank is ⌊ρ·d⌋; energies and residuals agree along ρ.", "facts", selection.check_reductions),
     (
@@ -83,6 +88,8 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("table1", "Every cell of Table 1: values, intervals, tests, constants, verdicts.", "cells", table1.check_table1),
     ("table1 for reading", "Every cell of Table 1 as it is printed.", "cells", table1_text.check_table1_text),
     ("verdicts", "The verdict on every number of the paper's Table 1.", "cells", table1.check_verdicts),
+    ("table2", "Every cell of Table 2: values, intervals, tests, the paper's.", "cells", table2.check_table2),
+    ("table2 for reading", "Every cell of Table 2 as it is printed.", "cells", table2.check_table2_text),
     ("table3", "Choices, and what they and the paper's score on test rows.", "cells", table3.check_table3),
     ("table4", "Sizes of datasets and splits.", "cells", table3.check_table4),
     ("table5", "The search space.", "cells", table3.check_table5),
@@ -92,16 +99,19 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("tables for reading", "Markdown, LaTeX and CSV of every table agree.", "cells", rendered.check_rendered),
     ("fig2", "Figures 2 and 10 and the control: loss by layer, matrix and ρ.", "cells", figures.check_fig2),
     ("fig3", "Figures 3b and 3c: accuracy by training frequency.", "cells", frequencies.check_fig3),
+    ("fig6", "A room, and the expert's way through it.", "cells", rooms.check_fig6),
     ("fig7", "Effective rank by layer.", "cells", figures.check_fig7),
     ("fig8", "Top-k accuracy against the reduction.", "cells", figures.check_fig8),
     ("fig9", "The best intervention of each layer.", "cells", figures.check_fig9),
+    ("solved", "Rooms solved by boxes and by length of the path.", "cells", rooms.check_solved),
+    ("film", "The moves of every film, played anew.", "cells", rooms.check_film),
     ("report", "Copies of tables, figures and rows in the report are true.", "values", report.check_report),
     ("pictures", "Every figure has its SVG, PDF (or film) and CSV, well begun.", "files", figures.check_pictures),
 )
 
 RECOMPUTED = {
-    *("table1", "verdicts", "table3", "table4", "table5", "paraphrase", "topk"),
-    *("fig2", "fig3b", "fig3c", "fig7", "fig8", "fig9", "fig10", "smallest"),
+    *("table1", "verdicts", "table2", "table3", "table4", "table5", "paraphrase", "topk"),
+    *("fig2", "fig3b", "fig3c", "fig6", "solved", "film", "fig7", "fig8", "fig9", "fig10", "smallest"),
 }
 
 NEEDS_MODEL = (
@@ -178,7 +188,10 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
     left.append(("report/index.html", only))
     if any(path.startswith("figures/") for path in study.files):
         left.append(
-            ("lines and labels in SVG and PDF", "The CSV behind them was recomputed, the drawing was not; " + only)
+            (
+                "lines, labels and frames in SVG, PDF and GIF",
+                "The CSV behind them was recomputed, the drawing was not; " + only,
+            )
         )
     made = [name for name in ("perplexity", "gradients") if any(path.startswith(f"{name}/") for path in study.files)]
     if made:

@@ -54,7 +54,7 @@ def _judged(
     model = text_of(spec["model"]["name"])
     task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
     if task not in ("causal", "masked"):
-        return  # a policy: whether a game was solved takes its rules
+        return  # a policy: its games are played anew in `laser.audit.policies`
     builder, family = text_of(spec["builder"]), text_of(spec["model"]["architecture"])
     boundaries = protocol == "corrected"
     shown = 0

@@ -28,7 +28,8 @@ def rounded(value: Any, places: int, sign: bool = False) -> str:
     return ("−" if value < 0 else "+" if sign else "") + text
 
 
-def _estimate(row: Row, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
+def estimate(row: Row, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
+    """Return a number with its bounds as the tables print it."""
     bounds = ", ".join(rounded(row[name], places, sign) for name in (low, high))
     return f"{rounded(row[value], places, sign)} [{bounds}]"
 
@@ -40,9 +41,9 @@ def _line(base: Row, laser: Row) -> list[str]:
     place = f"[{laser['matrix']}, {laser['layer']}, {laser['rank']:g}]" if laser["matrix"] else "base"
     return [
         *(laser["dataset"], laser["model"], "accuracy, %" if truth else "loss, nats"),
-        _estimate(base, "value", "low", "high", places),
-        _estimate(laser, "value", "low", "high", places),
-        _estimate(laser, "difference", "difference_low", "difference_high", places + 1, sign=True),
+        estimate(base, "value", "low", "high", places),
+        estimate(laser, "value", "low", "high", places),
+        estimate(laser, "difference", "difference_low", "difference_high", places + 1, sign=True),
         *("<0.001" if chance < 0.001 else f"{chance:.3f}", str(laser["n"]), rounded(laser["constant"], places), place),
         *(rounded(base["published"], places), rounded(laser["published"], places)),
         *(base["verdict"], laser["verdict"]),

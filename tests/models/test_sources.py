@@ -330,6 +330,8 @@ def test_catalogue_shapes_are_those_of_the_architecture(name: str) -> None:
     from transformers import AutoConfig, AutoModelForMaskedLM
 
     entry = catalogue()[name]
+    if entry["architecture"] == "decision_transformer":
+        pytest.skip("a policy has no vocabulary; tests/sokoban/test_policy_training.py builds it")
     common = {"vocab_size": entry["vocabulary"]}
     if entry["architecture"] == "gptj":
         own = {

@@ -62,9 +62,13 @@ def shown(variant, builder, one, masked):
     return variant.definition(definition(builder)).masked_prompt(asked.text, asked.prompt, words(True))
 
 
+ASKED = sorted(set(BUILDERS) - {"sokoban"})
+"""Datasets that are asked in words; a game has none."""
+
+
 def test_every_dataset_has_variants():
-    assert set(VARIANTS) == set(BUILDERS)
-    for builder in BUILDERS:
+    assert set(VARIANTS) == set(ASKED)
+    for builder in ASKED:
         names = [one.name for one in variants(builder)]
         assert names[0] == "original" and len(names) in (4, 5) and len(set(names)) == len(names)
         assert all(one.says for one in variants(builder))
@@ -76,7 +80,7 @@ def test_unknown_builder():
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["causal", "masked"])
-@pytest.mark.parametrize("builder", sorted(BUILDERS))
+@pytest.mark.parametrize("builder", ASKED)
 def test_variants_differ_and_leave_the_answer_alone(builder, masked, tmp_path):
     made = examples(builder, tmp_path)
     assert len(made) > 5
@@ -103,7 +107,7 @@ def occurrences(answer, text):
 
 
 @pytest.mark.parametrize("masked", [False, True], ids=["causal", "masked"])
-@pytest.mark.parametrize("builder", sorted(BUILDERS))
+@pytest.mark.parametrize("builder", ASKED)
 def test_variants_never_give_the_answer_away(builder, masked, tmp_path):
     for one in examples(builder, tmp_path):
         before = shown(variants(builder)[0], builder, one, masked)
@@ -130,7 +134,7 @@ def test_the_answer_test_would_notice():
     assert occurrences("won", "wonder") == 0
 
 
-@pytest.mark.parametrize("builder", sorted(BUILDERS))
+@pytest.mark.parametrize("builder", ASKED)
 @pytest.mark.parametrize("task", ["causal", "masked"])
 def test_every_variant_can_be_asked(builder, task, tmp_path):
     made = examples(builder, tmp_path)[:6]

@@ -31,7 +31,7 @@ def copies(plan: Plan) -> dict[str, str]:
             add(corpus, corpus, "facts.parquet")
     for key in plan.pool_keys:
         add(f"rooms/{key}", f"rooms/{key}")
-    if any(plan.study["perplexity"]["corpus"] != LABORATORY for _ in plan.cells_of("perplexity")):
+    if "perplexity" in plan.study["artefacts"] and plan.study["perplexity"]["corpus"] != LABORATORY:
         add(f"texts/{plan.text_key()}", f"texts/{plan.text_key()}")
     return found
 

@@ -105,11 +105,14 @@ def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, 
 
 
 def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.DataFrame:
-    """Read a Parquet file as a data frame; a damaged one is a `UserError` that names it."""
+    """Read a Parquet file as a data frame; a damaged one, or one without a wanted column, is a `UserError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
+        known = pq.read_schema(path).names if columns else []
+        if missing := [name for name in columns or () if name not in known]:
+            raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again to make it anew.")
         return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
     except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException) as error:
         # Bytes that were changed fail in whatever layer meets them first.

@@ -18,10 +18,10 @@ from laser.io.files import read_parquet, write_parquet
 from laser.io.job import Job
 from laser.models.load import LoadedModel
 from laser.reduction.interventions import Intervention
-from laser.sweep.cell import COUNTS, Cell, Edit, answer_each, chosen_interventions, no_rows, open_cell, result_rows
+from laser.sweep.cell import Cell, Edit, answer_each, chosen_interventions, no_rows, open_cell, result_rows
 from laser.tasks.tokens import continuation, encode
 
-TYPES = {"percent": "float64", "similarity": "float64", **COUNTS}
+TYPES = {"percent": "float64", "similarity": "float64"}
 WHOLE = 100.0
 
 

@@ -19,7 +19,8 @@ def finished(tmp_path_factory):
 def finished_policy(tmp_path_factory):
     """The results of a finished study of a policy; not to be changed."""
     folder = tmp_path_factory.mktemp("played")
-    return build(folder, small_study.write(folder))
+    artefacts = ["table2", "table3", "fig6", "solved", "film"]
+    return build(folder, small_study.write(folder, artefacts=artefacts))
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from tests.audit.edits import Change, add, cell, content, flip, frame, number, p
 CELL = "tiny-policy/sokoban"
 TEST, BASE, SWEEP = f"test/{CELL}.parquet", f"sweep/{CELL}/base.parquet", f"sweep/{CELL}/layer1/rank0.1.parquet"
 ROWS, CARD = "inputs/data/sokoban/rows.parquet", "inputs/data/sokoban/card.json"
-TABLE2, STUDY = "tables/table2.csv", "inputs/study.json"
+REPORT = "report/rows/tiny-policy-sokoban-corrected.csv"
+TABLE2, READ, STUDY = "tables/table2.csv", "tables/table2.md", "inputs/study.json"
 FILM, SOLVED = f"figures/film/{CELL}-corrected.csv", f"figures/solved/{CELL}-corrected.csv"
 
 
@@ -154,7 +155,9 @@ POLICY: dict[str, tuple[Change, str]] = {
     "table2: a number of rooms": (cell(TABLE2, 0, "n", "41"), "table2"),
     "table2: the paper's number": (cell(TABLE2, 0, "published", "5.067"), "table2"),
     "table2: a verdict": (cell(TABLE2, 1, "verdict", "replicated"), "table2"),
-    "table2: a number for reading": (text("tables/table2.md", "| 40 |", "| 41 |"), "table2 for reading"),
+    "table2: a number for reading": (text(READ, "| 40 |", "| 41 |"), "table2 for reading"),
+    "table2: a number in bold": (text(READ, "| 40 |", "| **40** |"), "table2 for reading"),
+    "table2: its size passed over": (text(READ, "of another size", "of their size"), "table2 for reading"),
     "table2: a number in LaTeX": (text("tables/table2.tex", "& 40 &", "& 41 &"), "tables for reading"),
     "fig6: a step": (cell("figures/fig6/sokoban/room.csv", 0, "step", "3"), "fig6"),
     "fig6: a box": (text("figures/fig6/sokoban/room.csv", ",box,", ",floor,"), "fig6"),
@@ -163,6 +166,7 @@ POLICY: dict[str, tuple[Change, str]] = {
     "film: a return": (cell(FILM, 3, "return", number), "film"),
     "film: a move": (cell(FILM, 3, "move", lambda old: "d" if old.lower() != "d" else "u"), "film"),
     "film: solved": (cell(FILM, 11, "solved", lambda old: str(old != "True")), "film"),
+    "report: a move in its rows": (cell(REPORT, 0, "laser_prediction", lambda old: "x" + old[1:]), "report"),
     "report: another film": (_other_film, "report"),
     "selection: the loss of base": (
         content(

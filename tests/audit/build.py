@@ -47,9 +47,13 @@ def write_study(folder: Path) -> Path:
     return path
 
 
-def build(folder: Path) -> Path:
-    """Make the study below `folder`; return the folder of its results."""
-    study = write_study(folder)
+def build(folder: Path, study: Path) -> Path:
+    """Make a study below `folder`; return the folder of its results.
+
+    Args:
+        folder: an empty one, or one that holds the study's own sources.
+        study: its YAML file, whose name is the study's.
+    """
     planned = run(folder, study, "all", flags=("--dry-run", "--printshellcmds"))
     assert planned.returncode == 0, planned.stdout + planned.stderr
     commands = [
@@ -59,7 +63,7 @@ def build(folder: Path) -> Path:
     ]
     environment = os.environ | {
         "LASER_SCRIPTS": str(ROOT / "workflow/scripts"),
-        "LASER_RESULTS": f"results/{NAME}",
+        "LASER_RESULTS": f"results/{study.stem}",
         "LASER_CACHE": "cache",
         "PYTHONPATH": f"{ROOT / 'workflow/scripts'}:{ROOT}",
         "HF_HUB_OFFLINE": "1",
@@ -87,7 +91,7 @@ def build(folder: Path) -> Path:
         timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "results" / NAME
+    return folder / "results" / study.stem
 
 
 def main() -> None:

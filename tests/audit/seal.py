@@ -58,7 +58,8 @@ def _copy_into_report(folder: Path, known: dict[str, str]) -> None:
     """Let the report's copies follow tables and figures that have changed, or are gone."""
     for path, sha in known.items():
         kind, _, inner = path.partition("/")
-        copy = folder / "report" / kind / inner.replace("/", "-")
+        shown = "media" if (folder / path).with_suffix(".gif").is_file() else kind
+        copy = folder / "report" / shown / inner.replace("/", "-")
         if kind not in ("tables", "figures") or not copy.is_file():
             continue
         if not (folder / path).is_file():

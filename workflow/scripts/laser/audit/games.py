@@ -77,7 +77,29 @@ def read_room(text: str) -> Room:
     return Room(len(lines), len(lines[0]), walls, frozenset(targets), frozenset(boxes), min(players))
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a game ended.
+
+    Attributes:
+        moves: those that were played, a capital where a box was pushed.
+        total: points.
+        solved: whether every box stands on a target.
+    """
+
+    moves: str
+    total: float
+    solved: bool
+
+
 @lru_cache(maxsize=200_000)
+def outcome(text: str, moves: str) -> Outcome:
+    """Return how moves end in a room that is not solved from the start; arguments and errors are those of `play`."""
+    steps = play(text, moves)
+    last = steps[-1] if steps else Step("", 0.0, 0.0, False, (0, 0))
+    return Outcome("".join(step.letter for step in steps), last.total, last.solved)
+
+
 def play(text: str, moves: str) -> tuple[Step, ...]:
     """Play moves in a room until it is solved; steps are fewer than moves where that comes before their end.
 

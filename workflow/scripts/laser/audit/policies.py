@@ -6,7 +6,7 @@ from typing import Any
 
 from laser.audit.comparing import DRAWN
 from laser.audit.findings import Check, Unreadable
-from laser.audit.games import WAYS, kept_from_training, play, shared_name
+from laser.audit.games import WAYS, kept_from_training, outcome, shared_name
 from laser.audit.reading import Study, close, remembered, text_of
 from laser.audit.rows import files
 from laser.audit.splits import Prepared, data_path, prepared
@@ -51,10 +51,9 @@ def _experts(check: Check, path: str, data: Prepared) -> None:
     for name, row in data.rows.items():
         where = f"answer of {name}"
         with check.guarded(path, where):
-            steps = play(row["text"], row["answer"])
-            solved = bool(steps) and steps[-1].solved
-            check.same(path, f"{where}: solves its room", solved, True)
-            check.same(path, where, row["answer"], "".join(step.letter for step in steps))
+            end = outcome(row["text"], row["answer"])
+            check.same(path, f"{where}: solves its room", end.solved, True)
+            check.same(path, where, row["answer"], end.moves)
 
 
 def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: Prepared, limit: int) -> None:
@@ -66,13 +65,11 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
         where = ", ".join(str(row[key]) for key in ("protocol", *labels, "id"))
         with check.guarded(path, where):
             room = data.rows[row["id"]]
-            steps = play(room["text"], row["prediction"])
-            solved = bool(steps) and steps[-1].solved
-            total = steps[-1].total if steps else 0.0
+            end = outcome(room["text"], row["prediction"])
             expected = {
-                "prediction": "".join(step.letter for step in steps),
-                "correct": solved,
-                "steps": len(steps) if solved else limit,
+                "prediction": end.moves,
+                "correct": end.solved,
+                "steps": len(end.moves) if end.solved else limit,
                 "answer_tokens": len(room["answer"]),
                 "in_top5": row["answer_rank"] <= 5,
                 "in_top10": row["answer_rank"] <= 10,
@@ -80,10 +77,10 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
             for column, value in expected.items():
                 check.same(path, f"{where}: {column}", row[column], value)
             check.count += 3
-            if not close(row["return"], total, DRAWN):
-                check.fail(path, f"{where}: return", row["return"], total)
-            if len(steps) != row["steps"] or len(steps) > limit:
-                check.fail(path, f"{where}: moves in prediction", len(steps), f"its steps, at most {limit}")
+            if not close(row["return"], end.total, DRAWN):
+                check.fail(path, f"{where}: return", row["return"], end.total)
+            if len(end.moves) != row["steps"] or len(end.moves) > limit:
+                check.fail(path, f"{where}: moves in prediction", len(end.moves), f"its steps, at most {limit}")
             if not 1 <= row["answer_rank"] <= len(WAYS):
                 check.fail(path, f"{where}: answer_rank", row["answer_rank"], f"1 to {len(WAYS)}, as many as moves")
 

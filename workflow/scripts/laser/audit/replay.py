@@ -21,7 +21,7 @@ from laser.audit.findings import Check, Unreadable, checked
 from laser.audit.orders import in_order, place_of
 from laser.audit.reading import Study, text_of
 from laser.audit.records import inside, records, start
-from laser.audit.replay_report import RECORD, write_again
+from laser.audit.replay_report import RECORD, captions, write_again
 from laser.audit.replay_report import SCRIPT as REPORT_SCRIPT
 from laser.audit.run import Report
 
@@ -185,6 +185,9 @@ def _report_again(
     record = records(study)[RECORD]
     if codes.get(REPORT_SCRIPT) != record["code"]:
         report.left.append(("replay of the report", f"made by the code {record['code']}, here is another"))
+        return
+    if captions(scripts) != record["spec"]["texts"]:
+        report.left.append(("replay of the report", "made with other captions or templates than those here"))
         return
     say("  writing the report again")
     write_again(check, study, record, scripts, folder)

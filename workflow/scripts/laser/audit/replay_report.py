@@ -14,10 +14,18 @@ from laser.audit.findings import Check
 from laser.audit.orders import in_order
 from laser.audit.reading import Study, text_of
 from laser.audit.records import inside
+from laser.io.files import digest, sha256_file
 
 SCRIPT = "make_report"
 RECORD = "records/report/report.json"
 PAGE, VOLATILE = "report/index.html", "report/run.html"
+
+
+def captions(scripts: Path) -> str:
+    """Return the hash of captions and templates here: they are in the report's spec, and not in its code."""
+    folders = (scripts.parent / "report", scripts / "laser/report/templates")
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    return digest({path.name: sha256_file(path) for path in files}, 16)
 
 
 def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from laser.audit.cells import ARMS, all_tested
 from laser.audit.comparing import same_cell
 from laser.audit.findings import Check
+from laser.audit.policies import policies
 from laser.audit.reading import Study
 
 COPIED = ("tables", "figures")
@@ -45,8 +46,9 @@ def check_report(check: Check, study: Study) -> None:
         with check.guarded(path):
             _, rows = study.table(path)
             check.same(path, "ids", [row["id"].removeprefix("'") for row in rows], cell.ids)
+            own = (*SCORES, "prediction") if cell.model in policies(study) else SCORES
             for arm in ARMS:
-                for name in SCORES:
+                for name in own:
                     values = cell.arms[arm][name].tolist()
                     for row, value in zip(rows, values, strict=False):
                         check.count += 1

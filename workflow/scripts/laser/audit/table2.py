@@ -8,7 +8,7 @@ from dataclasses import replace
 from laser.audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
-from laser.audit.paper import FOLDER, paper, verdict
+from laser.audit.paper import FOLDER, LEVEL, paper, verdict
 from laser.audit.reading import Study, remembered
 from laser.audit.rendered import markdown_tables
 from laser.audit.rows import test_path
@@ -128,3 +128,33 @@ def check_table2_text(check: Check, study: Study) -> None:
             for number, (cells, line) in enumerate(zip(table[1:], own, strict=False)):
                 for cell, wanted, head in zip(cells, line, HEADS, strict=False):
                     check.same(path, f"{protocol}, row {number}, {head}", cell, wanted)
+        ordered = [laser for name in study.protocols for _, laser in pairs if laser["protocol"] == name]
+        stressed = [[] if laser["p_holm"] >= LEVEL else [_better(laser)] for laser in ordered]
+        check.same(path, "heads of cells in bold, by row", _bold(study.text(path)), stressed)
+        for protocol in study.protocols:
+            note = _note([row for row in every if row["protocol"] == protocol])
+            check.count += 1
+            if note not in study.text(path):
+                check.fail(path, f"{protocol}: notes", "no such line", note)
+
+
+def _better(laser: Row) -> str:
+    """Return the head of the better arm's cell."""
+    return "LASER" if (laser["difference"] > 0) == (laser["metric"] != "loss") else "Base"
+
+
+def _bold(text: str) -> list[list[str]]:
+    """Return the heads of the cells in bold, for every line of a Markdown table below its head."""
+    lines = [
+        line[2:-2].split(" | ") for line in text.split("\n") if line.startswith("| ") and not line.startswith("| ---")
+    ]
+    below = [cells for cells in lines if cells[0] != HEADS[0]]
+    return [[head for cell, head in zip(cells, HEADS, strict=False) if cell.startswith("**")] for cells in below]
+
+
+def _note(rows: list[Row]) -> str:
+    """Return what the table says about the paper's numbers."""
+    if any(row["verdict"] == "not run" for row in rows):
+        return "This study is of another size: no verdict on the paper's numbers follows from it."
+    said = dict.fromkeys(f"{row['metric']}, {row['arm']}: {row['verdict']}" for row in rows)
+    return "Verdicts: " + "; ".join(said) + "."

@@ -1,0 +1,138 @@
+"""A study of a policy: it passes untouched, whatever is changed in it is found, and everything is made again."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from laser.analysis.solved import _groups
+from laser.audit import replay
+from laser.audit.findings import Check
+from laser.audit.games import kept_from_training, play, read_room, shared_name
+from laser.audit.policies import check_games
+from laser.audit.reading import Study
+from laser.audit.rooms import bins
+from laser.audit.run import Report, audit
+from laser.sokoban.batch import BatchedRooms
+from laser.sokoban.generate import generate_room
+from laser.sokoban.room import parse_room, room_hash, room_text, side_of
+from laser.sokoban.rules import MOVES
+from tests.audit.edits import content, frame, put
+from tests.audit.policy_manipulations import POLICY, ROWS, TEST
+from tests.audit.seal import reseal
+from tests.workflow.runner import ROOT
+
+LOOKED_AT = ("games", "sides", "base", "table2", "table2 for reading", "fig6", "solved", "film", "report")
+
+
+def test_an_untouched_study_passes(policy):
+    report = audit(policy)
+    assert report.passed, "\n".join(map(str, (one for check in report.checks for one in check.findings)))
+    counts = {check.name: check.count for check in report.checks}
+    assert all(counts[name] > 0 for name in LOOKED_AT), counts
+    left = [what for what, _ in report.left]
+    assert not {"table2", "fig6", "solved", "film"} & set(left)
+
+
+@pytest.mark.parametrize("name", POLICY)
+def test_a_change_with_all_hashes_made_to_fit_is_found(policy, name):
+    change, check = POLICY[name]
+    named = change(policy)
+    reseal(policy)
+    findings = next(one.findings for one in audit(policy).checks if one.name == check)
+    assert any(named in str(one) for one in findings), f"{check} does not name {named}: {findings[:5]}"
+
+
+def test_everything_is_made_again(policy, monkeypatch):
+    """All of it has the same bytes, but for the one copy of a film that was changed."""
+    film = policy / "report/media/film-tiny-policy-sokoban-corrected.gif"
+    film.write_bytes(film.read_bytes()[:-1])
+    wanted = ("table2", "fig6", "solved", "film")
+    monkeypatch.setattr(replay, "SCRIPTS", {name: replay.SCRIPTS[name] for name in wanted})
+    report = Report(policy, "", [], [])
+    replay.replay(report, ROOT / "workflow/scripts", say=lambda line: None)
+    (check,) = report.checks
+    assert [one.path for one in check.findings] == [film.relative_to(policy).as_posix()]
+    assert report.left == [] and check.count > 40
+
+
+def test_a_report_with_other_captions_is_said_and_not_compared(policy, monkeypatch):
+    monkeypatch.setattr(replay, "captions", lambda scripts: "0" * 16)
+    monkeypatch.setattr(replay, "SCRIPTS", {})
+    report = Report(policy, "", [], [])
+    replay.replay(report, ROOT / "workflow/scripts", say=lambda line: None)
+    assert report.checks[0].passed and [what for what, _ in report.left] == ["replay of the report"]
+
+
+def test_the_second_rules_are_the_first():
+    generator = np.random.default_rng(5)
+    for index in range(150):
+        room = generate_room(7, 8, 1 + index % 3, 9, index)
+        text = room_text(room)
+        moves = "".join(generator.choice(list(MOVES), size=60))
+        batch = BatchedRooms([room], step_limit=60)
+        steps = play(text, moves)
+        for step in steps:
+            assert not batch.done[0]
+            assert float(batch.step(np.array([MOVES.index(step.letter.lower())]))[0]) == step.reward
+            assert (float(batch.returns[0]), bool(batch.solved[0])) == (step.total, step.solved)
+            assert int(batch.player[0]) == step.player[0] * room.width + step.player[1]
+        assert batch.done[0] and len(steps) == int(batch.steps[0])
+        assert shared_name(text) == room_hash(room)
+        assert kept_from_training(room_hash(room), 0.3) == (side_of(room_hash(room), 0.3) == "evaluation")
+
+
+def test_a_push_onto_and_off_a_target():
+    text = "#######\n#@$..$#\n#######"
+    steps = play(text, "rrrr")
+    assert [step.reward for step in steps] == pytest.approx([0.9, -0.1, -0.1, -0.1])
+    assert "".join(step.letter for step in steps) == "RRrr"
+    won = play("######\n#@$.##\n######", "rrr")
+    assert [(step.letter, step.solved) for step in won] == [("R", True)] and won[0].total == pytest.approx(10.9)
+    assert parse_room(text).height == read_room(text).height
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "###\n#@#\n###", "####\n#@$\n####", "#####\n#@$x#\n#####", "#####\n#@$. \n#####", "#####\n@$.##\n#####"],
+)
+def test_what_is_no_room(text):
+    with pytest.raises(ValueError, match="room"):
+        read_room(text)
+
+
+@pytest.mark.parametrize("sizes", [[3], [3, 3, 3], [1, 2], [5, 1, 9, 9, 2, 4], list(range(41)), [1] * 30 + [7, 8, 20]])
+def test_bins_of_path_lengths(sizes):
+    assert bins(sizes) == _groups("path", np.array(sizes))
+
+
+def test_without_a_policy_there_are_no_games(study):
+    check = Check("games", "", "")
+    check_games(check, Study(study))
+    assert check.passed and check.count == 0 and "no model" in check.skipped
+
+
+def test_a_policy_that_hides_as_a_language_model_is_found(policy):
+    content("inputs/models/tiny-policy/card.json", lambda held: held.update(task="causal"))(policy)
+    reseal(policy)
+    report = audit(policy)
+    assert any("task" in str(one) for check in report.checks if check.name == "games" for one in check.findings)
+
+
+@pytest.mark.parametrize("column", ["return", "steps", "prediction"])
+def test_a_column_that_is_gone_or_of_another_kind_is_a_finding(policy, column):
+    path = policy / TEST
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    texts = pa.array([None] * table.num_rows, pa.string())
+    for damaged in (table.drop_columns([column]), table.set_column(place, column, texts)):
+        pq.write_table(damaged, path)
+        report = audit(policy)
+        assert "games" in {check.name for check in report.checks if any(TEST in str(one) for one in check.findings)}
+
+
+@pytest.mark.parametrize("text", ["", "no room", "\x00", "#####\n#+$*#\n#####"])
+def test_a_text_that_is_no_room_is_a_finding(policy, text):
+    frame(ROWS, put("text", text))(policy)
+    found = {check.name: list(map(str, check.findings)) for check in audit(policy).checks}
+    assert any(ROWS in one for one in found["games"]) and any(ROWS in one for one in found["sides"])

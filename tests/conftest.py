@@ -1,5 +1,16 @@
-"""One thread per process: two workers with two threads each stand in each other's way, and sums stay in one order."""
+"""What all tests share.
+
+One thread per process: two workers with two threads each stand in each other's way, and sums stay in one order."""
 
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+
+LONGEST = ("tests/workflow/", "tests/audit/", "tests/io/test_shared_cache.py", "tests/hostile/", "tests/report/")
+"""Files that take minutes: they start first, so that no worker is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests of the longest files first; the order within a file stays as it is."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: next((places[one] for one in LONGEST if item.nodeid.startswith(one)), len(LONGEST)))

@@ -50,7 +50,7 @@ def test_any_value_for_any_key(study, value):
     for path in ("inputs/study.json", "selection/gpt-j-6b/worldfacts.json", "manifest.json"):
         before = (study / path).read_text()
         held = json.loads(before)
-        for key in draw.sample(sorted(held), 2):
+        for key in draw.sample(sorted(held), 1):
             (study / path).write_text(json.dumps(held | {key: value}))
             if held[key] != value:
                 assert any(path in one for one in findings(study))

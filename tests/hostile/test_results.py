@@ -73,7 +73,7 @@ def tables(tests, selections, rows):
         assert all(isinstance(cell, str) for row in view.rows for cell in row)
 
 
-@cases(50, 1_200)
+@cases(25, 1_200)
 @given(st.data())
 def test_a_changed_selection_is_understood_or_refused(built, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "selection.json"
@@ -82,7 +82,7 @@ def test_a_changed_selection_is_understood_or_refused(built, tmp_path_factory, d
     refused(lambda: tables(built.tests, [path], built.rows), [path, *built.tests])
 
 
-@cases(25, 600)
+@cases(12, 600)
 @given(st.data())
 def test_a_changed_reduction_is_understood_or_refused(built, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "reduction.json"
@@ -159,7 +159,7 @@ def changed_file(data, source, path):
     )
 
 
-@cases(70, 1_500)
+@cases(35, 1_500)
 @given(st.data())
 def test_changed_test_rows_are_understood_or_refused(built, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "test.parquet"
@@ -167,7 +167,7 @@ def test_changed_test_rows_are_understood_or_refused(built, tmp_path_factory, da
     refused(lambda: tables([path], built.selections, built.rows), [path])
 
 
-@cases(40, 700)
+@cases(20, 700)
 @given(st.data())
 def test_changed_prepared_rows_are_understood_or_refused(built, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "rows.parquet"
@@ -175,7 +175,7 @@ def test_changed_prepared_rows_are_understood_or_refused(built, tmp_path_factory
     refused(lambda: tables(built.tests, built.selections, [path]), [path, *built.tests])
 
 
-@cases(40, 700)
+@cases(20, 700)
 @given(st.data())
 def test_a_changed_sweep_is_understood_or_refused(built, tmp_path_factory, data):
     base, swept = built.bases[0], next(iter(built.sweeps.values()))
@@ -190,7 +190,7 @@ def test_a_changed_sweep_is_understood_or_refused(built, tmp_path_factory, data)
 COUNTS = "group,count\n" + "\n".join(f"fever-g{number},{number * 7}" for number in range(15))
 
 
-@cases(50, 800)
+@cases(25, 800)
 @given(st.data())
 def test_changed_counts_of_the_user_are_understood_or_refused(built, tmp_path_factory, data):
     groups = load_rows(built.rows)["fever"][0].set_index("id")["group"]
@@ -227,7 +227,7 @@ def changed_csv(draw, text):
     return "\n".join(",".join(row) for row in rows)
 
 
-@cases(50, 1_200)
+@cases(25, 1_200)
 @given(st.data())
 def test_changed_tables_are_shown_or_refused_and_never_run(built, tmp_path_factory, data):
     name = data.draw(st.sampled_from(["table1", "table3", "verdicts"]))
@@ -256,7 +256,7 @@ def harmless(text):
             assert not re.match(r"(?i)[a-z][a-z0-9+.-]*:|//", attributes.get(key, "") or ""), attributes
 
 
-@cases(40, 800)
+@cases(20, 800)
 @given(st.data())
 def test_changed_cards_and_runs_are_shown_or_refused(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "cards"
@@ -275,7 +275,7 @@ def test_changed_cards_and_runs_are_shown_or_refused(tmp_path_factory, data):
         harmless((folder / "run.html").read_text(encoding="utf-8"))
 
 
-@cases(40, 800)
+@cases(20, 800)
 @given(st.lists(st.sampled_from(TEXTS[:-1]) | st.text(max_size=20), min_size=1, max_size=4))
 def test_predictions_cannot_become_formulas_or_markup(built, tmp_path_factory, predictions):
     folder = tmp_path_factory.getbasetemp() / "predictions"

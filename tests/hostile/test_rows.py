@@ -104,7 +104,7 @@ def changed(draw):
     return builder, draw(mutated(GOOD[builder], odd(surrogates=True)))
 
 
-@cases(100, 3_000)
+@cases(50, 3_000)
 @given(changed())
 def test_changed_rows_are_prepared_or_refused(tmp_path_factory, given_rows):
     builder, splits = given_rows
@@ -116,7 +116,7 @@ def test_changed_rows_are_prepared_or_refused(tmp_path_factory, given_rows):
     outcome(tmp_path_factory.getbasetemp() / "rows", builder, {split: encoded(one) for split, one in rows.items()})
 
 
-@cases(25, 500)
+@cases(12, 500)
 @given(st.sampled_from(sorted(GOOD)), st.integers(0, 4_000), st.binary(max_size=6), st.integers(0, 10))
 def test_damaged_bytes_are_prepared_or_refused(tmp_path_factory, builder, place, junk, cut):
     lines = {split: encoded(rows) for split, rows in GOOD[builder].items()}
@@ -135,7 +135,7 @@ HUB = {"kind": "hub", "repo": "a/b", "revision": "0" * 40, "files": {"train": "x
 PAGE = {"kind": "https", "files": {"train": {"url": "https://nowhere.invalid/x", "sha256": "0" * 64, "bytes": 1}}}
 
 
-@cases(60, 1_000)
+@cases(30, 1_000)
 @given(st.sampled_from([SOURCES, [HUB], [PAGE]]).flatmap(lambda one: mutated(one, plain(surrogates=True) | odd())))
 def test_changed_sources_are_refused(tmp_path_factory, sources):
     with pytest.MonkeyPatch.context() as patch:
@@ -165,7 +165,7 @@ def test_messages_name_a_value_and_do_not_repeat_it(tmp_path, key, value):
     assert 10 < len(outcome(tmp_path, "worldfacts", lines, {key: value})) < 500
 
 
-@cases(40, 700)
+@cases(20, 700)
 @given(st.sampled_from(sorted(OPTIONS)).flatmap(lambda name: st.tuples(st.just(name), mutated(OPTIONS[name], odd()))))
 def test_changed_options_are_understood_or_refused(tmp_path_factory, given_options):
     builder, options = given_options

@@ -56,7 +56,7 @@ def outcome(path: Path) -> str:
     return ""
 
 
-@cases(60, 2_500)
+@cases(30, 2_500)
 @given(st.sampled_from(STUDIES).flatmap(lambda one: mutated(one, odd() | st.sampled_from(DATES))))
 def test_a_changed_study_is_understood_or_refused(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "changed.yaml"
@@ -68,7 +68,7 @@ def test_a_changed_study_is_understood_or_refused(tmp_path_factory, value):
     outcome(path)
 
 
-@cases(30, 1_000)
+@cases(15, 1_000)
 @given(odd())
 def test_any_other_structure_is_refused(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "other.yaml"
@@ -142,7 +142,7 @@ def texts(draw):
     return "\n".join(lines)
 
 
-@cases(80, 2_500)
+@cases(40, 2_500)
 @given(texts())
 def test_no_yaml_runs_code_or_ends_in_a_traceback(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "text.yaml"
@@ -201,7 +201,7 @@ def test_no_name_of_a_study_reaches_outside(name, ending):
         load_study(f"{name}{ending}", ROOT)
 
 
-@cases(30, 500)
+@cases(15, 500)
 @given(mutated(CONFIG | {"gpus": [{"memory_gb": 80}]}, odd() | st.sampled_from(DATES)))
 def test_a_changed_configuration_is_understood_or_refused(value):
     try:

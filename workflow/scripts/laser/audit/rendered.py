@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from laser.audit.findings import Check
@@ -113,23 +114,28 @@ def _spaced(text: str) -> str:
 
 def _against_csv(check: Check, study: Study, path: str, tables: Sequence[Table]) -> None:
     """Look for every number of a row among the numbers of those rows of the CSV that its words name."""
-    header, rows = study.table(path.removesuffix(".md") + ".csv")
-    columns = [name for name in NAMES if name in header]
-    words = [(set(row[name] for name in columns), numbers_of(row.values())) for row in rows]
-    known = {name for texts, _ in words for name in texts} - {""}
+    name = path.removesuffix(".md")
+    header, rows = study.table(f"{name}.csv")
+    columns = [one for one in NAMES if one in header]
+    words = [(set(row[one] for one in columns), numbers_of(row.values())) for row in rows]
+    known = {one for texts, _ in words for one in texts} - {""}
     lines = 0
     for number, table in enumerate(tables):
         for place, cells in enumerate(table[1:], start=1):
             named = [cell for cell in cells if cell in known]
-            own = [values for texts, values in words if all(name in texts for name in named)]
+            about = [place for place, (texts, _) in enumerate(words) if all(one in texts for one in named)]
+            own = [words[place][1] for place in about]
             counted = {float(len([row for row in rows if row.get("verdict") == cells[0]]))}
+            if name == "tables/stability":  # which has a row of its CSV for each different choice
+                counted |= {float(count) for count in Counter(rows[place].get("protocol") for place in about).values()}
             lines += 1
             for cell in cells:
                 if cell in known or len(cell) > LONGEST_CELL:
                     continue
                 for text in NUMBER.findall(cell):
                     check.count += 1
-                    if not any(_rounds_to(value, text) for values in (*own, counted) for value in values):
+                    reads = _is_below if cell == f"<{text}" else _rounds_to
+                    if not any(reads(value, text) for values in (*own, counted) for value in values):
                         where = f"table {number}, row {place} ({', '.join(named)})"
                         check.fail(path, where, text, "a rounded number of its rows in the CSV")
     if rows and not lines:
@@ -145,6 +151,11 @@ def numbers_of(texts: Iterable[str]) -> set[float]:
             if math.isfinite(value):
                 found |= {value, 100 * value, value / 1e6, value / 1e9}
     return found
+
+
+def _is_below(value: float, text: str) -> bool:
+    """Whether a number is one that `<0.001` stands for."""
+    return 0 <= value < float(text)
 
 
 def _rounds_to(value: float, text: str) -> bool:

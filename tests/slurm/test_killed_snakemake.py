@@ -1,5 +1,7 @@
 """Snakemake itself is killed, its jobs go on in SLURM; started again, it makes what is missing, to the same bytes."""
 
+import re
+
 from tests.slurm.conftest import SWEEP
 from tests.slurm.harness import contents, same
 
@@ -20,7 +22,9 @@ def test_killed_and_started_again(on_cluster, made):
     first = place.start()
     whole = place.folder / SWEEP / "layer0/rank0.5.parquet"
     left = sorted(place.met(name)["job"] for name in ("layer1", "layer2"))
-    place.wait(lambda: "Finished jobid" in first.text and whole.exists(), "layer 0 is finished")
+    place.wait(
+        lambda: re.search(r"Finished jobid: \d+ \(Rule: sweep\)", first.text) and whole.exists(), "layer 0 is finished"
+    )
     first.process.kill()
     first.process.wait()
     before = whole.stat().st_mtime_ns

@@ -17,7 +17,7 @@ from laser.errors import UserError
 from laser.io.files import digest, read_parquet, sha256_file, write_text
 from laser.lab import checkpoint
 from laser.lab.model import COLUMNS, CURVE
-from laser.lab.train import DEFAULTS, deterministic, learning_rate, optimiser_of
+from laser.lab.train import DEFAULTS, descend, deterministic
 from laser.lab.windows import Batch, Steps, batch_of, steps_of, symmetries, windows
 from laser.models.load import resolve_device, set_threads
 from laser.models.policy import Sight, action_logits, as_config
@@ -184,41 +184,17 @@ def train_weights(
     Raises:
         UserError: the loss is no longer a number.
     """
-    optimiser = optimiser_of(model, training)
-    state = checkpoint.restore(folder, identity, model, optimiser)
-    if state is None:
-        checkpoint.remove(folder)
-        state = {"step": 0, "tokens": 0, "pending": [], "curve": []}
-    else:
-        say(f"going on after step {state['step']:,}")
-        progress(state["step"])
-    curve, pending, tokens = state["curve"], state["pending"], state["tokens"]
-    model.train()
-    for step, batch in schedule(steps, sight.context, training, state["step"]):
-        rate = learning_rate(step, training)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        loss = policy_loss(model, sight, batch)
-        if not math.isfinite(loss.item()):
-            raise UserError(
-                f"the loss is no longer a number at step {step}: lower training.learning_rate "
-                f"(now {training['learning_rate']}) or training.clip (now {training['clip']})."
-            )
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), training["clip"])
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        tokens += int(batch.there.sum())
-        pending.append(loss.item())
-        if step % training["record_every"] == 0 or step == training["steps"]:
-            mean = math.fsum(pending) / len(pending)
-            curve.append({"step": step, "loss": mean, "learning_rate": rate, "tokens": tokens})
-            pending.clear()
-        if step % training["save_every"] == 0 and step < training["steps"]:
-            now = {"step": step, "tokens": tokens, "pending": pending, "curve": curve}
-            checkpoint.save(folder, identity, model, optimiser, now)
-        progress(1)
-    return curve
+    return descend(
+        model,
+        lambda done: schedule(steps, sight.context, training, done),
+        lambda batch: policy_loss(model, sight, batch),
+        lambda batch: int(batch.there.sum()),
+        training,
+        folder,
+        identity,
+        say,
+        progress,
+    )
 
 
 def schedule(steps: Steps, context: int, training: Mapping[str, Any], done: int) -> Any:

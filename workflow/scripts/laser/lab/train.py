@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,65 @@ def train_weights(
     """
     training = DEFAULTS | dict(settings)
     lengths = np.array([len(one.ids) for one in sentences])
+
+    def batches(done: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
+        epoch, order = -1, schedule(lengths, training["batch"], training["seed"], 0)
+        for step in range(done + 1, training["steps"] + 1):
+            wanted, place = divmod(step - 1, len(order))
+            if wanted != epoch:
+                epoch, order = wanted, schedule(lengths, training["batch"], training["seed"], wanted)
+            chosen = [sentences[index] for index in order[place]]
+            if masked:
+                yield (
+                    step,
+                    masked_batch(chosen, training["mask_answers"], model.config.vocab_size, training["seed"], step),
+                )
+            else:
+                yield step, causal_batch(chosen)
+
+    return descend(
+        model,
+        batches,
+        lambda batch: _loss(model, batch[0], batch[1], masked),
+        lambda batch: int((batch[0] != PAD).sum()),
+        training,
+        folder,
+        identity,
+        say,
+        progress,
+    )
+
+
+def descend(
+    model: Any,
+    batches: Callable[[int], Iterable[tuple[int, Any]]],
+    loss_of: Callable[[Any], torch.Tensor],
+    size_of: Callable[[Any], int],
+    training: Mapping[str, Any],
+    folder: Path,
+    identity: str,
+    say: Callable[[str], None],
+    progress: Callable[[int], None],
+) -> list[dict[str, float]]:
+    """Train a model in place from its last checkpoint, or from the start.
+
+    Args:
+        model: with its starting weights.
+        batches: yields (step, batch) from the step after the given one to the last.
+        loss_of: the loss of a batch, a scalar tensor.
+        size_of: the tokens, or steps of episodes, in a batch.
+        training: every setting.
+        folder: where checkpoints are kept.
+        identity: what is being trained from what.
+        say: takes a line of text.
+        progress: called with the number of steps done since its last call.
+
+    Returns:
+        The loss curve, a row per `record_every` steps: step, loss, learning_rate, tokens.
+
+    Raises:
+        UserError: the loss is no longer a number.
+    """
     optimiser = optimiser_of(model, training)
     state = checkpoint.restore(folder, identity, model, optimiser)
     if state is None:
@@ -94,22 +153,11 @@ def train_weights(
         progress(state["step"])
     curve, pending, tokens = state["curve"], state["pending"], state["tokens"]
     model.train()
-    epoch, batches = -1, schedule(lengths, training["batch"], training["seed"], 0)
-    for step in range(state["step"] + 1, training["steps"] + 1):
-        wanted, place = divmod(step - 1, len(batches))
-        if wanted != epoch:
-            epoch, batches = wanted, schedule(lengths, training["batch"], training["seed"], wanted)
-        chosen = [sentences[index] for index in batches[place]]
-        if masked:
-            ids, labels = masked_batch(
-                chosen, training["mask_answers"], model.config.vocab_size, training["seed"], step
-            )
-        else:
-            ids, labels = causal_batch(chosen)
+    for step, batch in batches(state["step"]):
         rate = learning_rate(step, training)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss = _loss(model, ids, labels, masked)
+        loss = loss_of(batch)
         if not math.isfinite(loss.item()):
             raise UserError(
                 f"the loss is no longer a number at step {step}: lower training.learning_rate "
@@ -119,7 +167,7 @@ def train_weights(
         torch.nn.utils.clip_grad_norm_(model.parameters(), training["clip"])
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        tokens += int((ids != PAD).sum())
+        tokens += size_of(batch)
         pending.append(loss.item())
         if step % training["record_every"] == 0 or step == training["steps"]:
             mean = math.fsum(pending) / len(pending)

@@ -104,6 +104,8 @@ def test_half_a_unit():
         *(("", None, True), ("", float("nan"), True), ("0", None, False), ("1", 1, True), ("1.0", 1, False)),
         *(("True", True, True), ("1", True, False), ("0.1", 0.1, True), ("0.1001", 0.1, False), ("x", 0.1, False)),
         *(("nan", 0.1, False), (" 0.1", 0.1, False), ("inf", float("inf"), True), ("a", "a", True), ("a ", "a", False)),
+        # Means of 3.4 nats that nearly cancel, summed in another order; and a difference that is one.
+        *(("-0.0008225870891340747", -0.0008225870891322984, True), ("-0.00082258708", -0.00082258709, False)),
     ],
 )
 def test_cells(text, value, same):

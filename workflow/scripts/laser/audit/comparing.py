@@ -14,6 +14,9 @@ Row = dict[str, Any]
 DRAWN = 1e-12
 """Relative difference up to which two numbers are the same: sums and matrix products may add in any order."""
 
+NOUGHT = 1e-13
+"""Absolute difference up to which they are: where two means of nats or points nearly cancel, only this much is sure."""
+
 
 def compare_table(
     check: Check, study: Study, path: str, expected: Sequence[Row], keys: Sequence[str], columns: Sequence[str]
@@ -50,7 +53,7 @@ def same_cell(text: str, value: Any) -> bool:
         return text == str(value)
     if isinstance(value, float):
         try:
-            return text.strip() == text and close(float(text), value, DRAWN)
+            return text.strip() == text and close(float(text), value, DRAWN, NOUGHT)
         except ValueError:
             return False
     return text == str(value)

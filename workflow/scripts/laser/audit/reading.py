@@ -235,8 +235,8 @@ def number_of(value: Any) -> float:
     return float(value)
 
 
-def close(one: float, other: float, relative: float) -> bool:
-    """Whether two numbers agree to `relative` (NaN agrees with NaN, an infinity with itself)."""
+def close(one: float, other: float, relative: float, absolute: float = 0.0) -> bool:
+    """Whether two numbers agree to `relative` or `absolute` (NaN agrees with NaN, an infinity with itself)."""
     if math.isnan(one) or math.isnan(other):
         return math.isnan(one) and math.isnan(other)
-    return one == other or math.isclose(one, other, rel_tol=relative, abs_tol=relative * 1e-3)
+    return one == other or math.isclose(one, other, rel_tol=relative, abs_tol=max(absolute, relative * 1e-3))

@@ -261,27 +261,6 @@ def published_cells():
     return [cell for cell in PLAN.cells() if PLAN.published_choice(*cell)]
 
 
-def run_files(wildcards):
-    """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
-    made = [path for model in PLAN.models for path in reduction_files(model)]
-    made += sweeps_of(PLAN.cells())
-    for pattern in (
-        "sweep/{model}/{dataset}/base.parquet",
-        "selection/{model}/{dataset}.json",
-        "test/{model}/{dataset}.parquet",
-    ):
-        made += cell_files(f"<results>/{pattern}")
-    needed = {NEEDS.get(name) for name in PLAN.study["artefacts"]}
-    if "landscape" in needed:
-        made += landscapes_of(PLAN.cells_of("landscape"))
-    for run, endings in RUN_FILES.items():
-        for ending in endings if run in needed else ():
-            made += files_of(
-                f"<results>/{run}/{{model}}/{{dataset}}.{ending}", PLAN.cells_of(run)
-            )
-    return made
-
-
 RUN_FILES = {
     "compose": ("json", "parquet"),
     "seeds": ("parquet",),
@@ -291,26 +270,42 @@ RUN_FILES = {
 }
 
 
+def run_patterns():
+    """One file per cell: the patterns of what the tables rest on beside reductions and sweeps, each with its cells."""
+    patterns = {
+        "sweep/{model}/{dataset}/base.parquet": PLAN.cells(),
+        "selection/{model}/{dataset}.json": PLAN.cells(),
+        "test/{model}/{dataset}.parquet": PLAN.cells(),
+    }
+    for run, endings in RUN_FILES.items():
+        if run in NEEDED:
+            for ending in endings:
+                patterns[f"{run}/{{model}}/{{dataset}}.{ending}"] = PLAN.cells_of(run)
+    return patterns
+
+
+NEEDED = {NEEDS.get(name) for name in PLAN.study["artefacts"]}
+
+
+def run_files(wildcards):
+    """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
+    made = [path for model in PLAN.models for path in reduction_files(model)]
+    made += sweeps_of(PLAN.cells())
+    if "landscape" in NEEDED:
+        made += landscapes_of(PLAN.cells_of("landscape"))
+    for pattern, cells in run_patterns().items():
+        made += files_of(f"<results>/{pattern}", cells)
+    return made
+
+
 def run_words():
     """`run_files` and the study's inputs, as words for the shell."""
     words = [f"{shlex.quote(PLAN.results)}/inputs/study.json"]
     words += [reduction_words(PLAN.models), sweep_words(PLAN.cells())]
-    patterns = [
-        "sweep/{model}/{dataset}/base.parquet",
-        "selection/{model}/{dataset}.json",
-        "test/{model}/{dataset}.parquet",
-    ]
-    cells_of = dict.fromkeys(patterns, PLAN.cells())
-    needed = {NEEDS.get(name) for name in PLAN.study["artefacts"]}
-    if "landscape" in needed:
+    if "landscape" in NEEDED:
         words.append(landscape_words(PLAN.cells_of("landscape")))
-    for run, endings in RUN_FILES.items():
-        for ending in endings if run in needed else ():
-            cells_of[f"{run}/{{model}}/{{dataset}}.{ending}"] = PLAN.cells_of(run)
-    words += [
-        by_model(f"{{results}}/{pattern}", cells, PLAN.layers)
-        for pattern, cells in cells_of.items()
-    ]
+    for pattern, cells in run_patterns().items():
+        words.append(by_model(f"{{results}}/{pattern}", cells, PLAN.layers))
     return " ".join(words)
 
 
@@ -343,8 +338,8 @@ def table_outputs(name):
     }
 
 
-def figure_outputs(name, pictures):
-    """SVG, PDF and CSV of one figure; a picture is its path below the figure's folder and its labels in the report."""
+def figure_outputs(name, pictures, endings=("svg", "pdf", "csv")):
+    """The files of one figure; a picture is its path below the figure's folder and its labels in the report."""
     return {
         ending: [
             reported(
@@ -356,24 +351,7 @@ def figure_outputs(name, pictures):
             )
             for path, labels in pictures
         ]
-        for ending in ("svg", "pdf", "csv")
-    }
-
-
-def film_outputs(cells):
-    """GIF and CSV of every film, as `figure_outputs`."""
-    return {
-        ending: [
-            reported(
-                f"<results>/figures/film/{path}.{ending}",
-                "film",
-                "Figures",
-                **labels,
-                format=ending,
-            )
-            for path, labels in per_cell(cells)
-        ]
-        for ending in ("gif", "csv")
+        for ending in endings
     }
 
 

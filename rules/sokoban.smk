@@ -181,7 +181,7 @@ rule film:
         selection=files_of("<results>/selection/{model}/{dataset}.json", DRAWN),
         rows=data_of(DRAWN),
     output:
-        **film_outputs(DRAWN),
+        **figure_outputs("film", per_cell(DRAWN), ("gif", "csv")),
     log:
         "<logs>/figures/film.log",
     benchmark:

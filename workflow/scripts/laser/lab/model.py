@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +116,23 @@ def _train(
     except UserError as error:
         message = str(error)
         raise UserError(message if message.startswith("model ") else f"model '{name}': {message}") from error
-    model.to("cpu").save_pretrained(part)
     words.save_pretrained(part)
-    for path in part.iterdir():
-        path.chmod(0o644)  # weights are saved for their owner alone, and the cache may be shared
-    lines = [",".join(COLUMNS), *(",".join(repr(row[column]) for column in COLUMNS) for row in curve)]
-    write_text(part / CURVE, "\n".join(lines) + "\n")
+    save_trained(model, curve, part)
     done = {"final_loss": curve[-1]["loss"], "tokens": curve[-1]["tokens"], "device": device.type}
     note = f"trained on corpus-{facts['corpus']['key']} alone; its loss curve is in {CURVE}"
     return Filled([note], None, dict(facts) | {"training": training | done | {"threads": compute["threads"]}})
+
+
+def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path) -> None:
+    """Write a model's config and weights, and its loss curve, for all to read: the cache may be shared.
+
+    Args:
+        model: on any device; it is moved to the CPU.
+        curve: as `laser.lab.train.descend` returns it.
+        folder: exists.
+    """
+    model.to("cpu").save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # transformers writes weights for their owner alone
+    lines = [",".join(COLUMNS), *(",".join(repr(row[column]) for column in COLUMNS) for row in curve)]
+    write_text(folder / CURVE, "\n".join(lines) + "\n")

@@ -14,9 +14,9 @@ from torch.nn.functional import cross_entropy
 from transformers import DecisionTransformerConfig, DecisionTransformerModel
 
 from laser.errors import UserError
-from laser.io.files import digest, read_parquet, sha256_file, write_text
+from laser.io.files import digest, read_parquet, sha256_file
 from laser.lab import checkpoint
-from laser.lab.model import COLUMNS, CURVE
+from laser.lab.model import CURVE, save_trained
 from laser.lab.train import DEFAULTS, descend, deterministic
 from laser.lab.windows import Batch, Steps, batch_of, steps_of, symmetries, windows
 from laser.models.load import resolve_device, set_threads
@@ -143,11 +143,7 @@ def _train(
             curve = train_weights(model.to(device), sight, steps, training, state, identity, say, advance)
     except UserError as error:
         raise UserError(f"model '{name}': {error}") from error
-    model.to("cpu").save_pretrained(part)
-    for path in part.iterdir():
-        path.chmod(0o644)
-    lines = [",".join(COLUMNS), *(",".join(repr(row[column]) for column in COLUMNS) for row in curve)]
-    write_text(part / CURVE, "\n".join(lines) + "\n")
+    save_trained(model, curve, part)
     done = {"final_loss": curve[-1]["loss"], "steps_seen": curve[-1]["tokens"], "device": device.type}
     known = facts["episodes"] | {"count": count, "steps": len(steps)}
     note = f"trained on {count:,} expert episodes of the pool {source['pool']['name']} alone; curve in {CURVE}"

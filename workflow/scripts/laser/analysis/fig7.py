@@ -50,7 +50,7 @@ def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
             label = MATRIX_LABELS.get(matrix, matrix)
             axis.plot(own["layer"], own["effective_rank"], label=label, **style.line(number, len(matrices)))
         axis.set_ylabel("effective rank, components")
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.05 * float(data["effective_rank"].max()))
         whole_layers(axis, sorted(set(data["layer"])))
         title(made, f"{data['model'].iloc[0]}: effective rank by layer")
         legend(made, "matrix")

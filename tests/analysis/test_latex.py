@@ -45,6 +45,16 @@ def test_any_character_compiles(tmp_path):
 
 
 @needs_latex
+@pytest.mark.parametrize("columns", [2, 40])
+@pytest.mark.parametrize("rows", [1, tables.LATEX_ROWS, 2 * tables.LATEX_ROWS + 1])
+def test_any_length_and_width_fits_the_page(rows, columns, tmp_path):
+    names = [f"column {j}" for j in range(columns)]
+    view = View("large", "Large", names, [["a few words"] * columns] * rows, notes=["A note of some words."] * 20)
+    good, said = compiled(tmp_path, tables.to_latex(view))
+    assert good and "too large" not in said and "Overfull" not in said, said
+
+
+@needs_latex
 def test_a_fault_is_noticed(tmp_path):
     good, said = compiled(tmp_path, "京")
     assert not good and "Unicode" in said

@@ -244,6 +244,16 @@ def test_latex_is_escaped():
     assert text.count("{") == text.count("}")
 
 
+def test_a_long_table_is_continued_in_latex():
+    rows = [[str(i), "x"] for i in range(tables.LATEX_ROWS * 2 + 1)]
+    text = tables.to_latex(View("long-one", "Long", ["i", "x"], rows, bold={(len(rows) - 1, 0)}, notes=["Once."]))
+    parts = text.split("% continued\n")
+    assert [part.count(r" \\") - 1 for part in parts] == [33, 34, 34]
+    assert [part.count("Once.") for part in parts] == [1, 0, 0]
+    assert r"\label{tab:long-one}" in parts[0] and r"\label{tab:long-one-3}" in parts[2]
+    assert r"\textbf{100} & x" in parts[2] and all(r"i & x \\" in part for part in parts)
+
+
 def test_markdown_keeps_its_columns_whatever_the_cells_hold():
     lines = [line for line in tables.to_markdown(HOSTILE).splitlines() if line.startswith("|")]
     assert len(lines) == 4

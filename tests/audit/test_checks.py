@@ -112,12 +112,21 @@ def test_cells(text, value, same):
     assert same_cell(text, value) is same
 
 
-def test_printed_tables_are_read_as_they_were_written():
-    rows = [["a|b_c*", "[u_in, 1, 0.5]", "−1.0 % & $x$ {y} \\"], ["<i>", "ρ ~ ^ #", ""]]
+@pytest.mark.parametrize("times", [1, 60])
+def test_printed_tables_are_read_as_they_were_written(times):
+    rows = [["a|b_c*", "[u_in, 1, 0.5]", "−1.0 % & $x$ {y} \\"], ["<i>", "ρ ~ ^ #", ""]] * times
     view = View("v", "Title", ["One", "Two ℓ", "LASER − base"], rows, bold={(0, 0), (1, 1)})
     for read, written in ((markdown_tables, to_markdown), (latex_tables, to_latex)):
         (found,) = read(written(view))
         assert found == [view.columns, *rows]
+
+
+def test_a_continued_table_needs_the_same_heads():
+    written = to_latex(View("v", "Title", ["One", "Two"], [["a", "b"]] * 60))
+    assert len(latex_tables(written)) == 1
+    first, second = written.split("% continued\n")
+    assert len(latex_tables(first + "% continued\n" + second.replace("Two", "Ten"))) == 2
+    assert len(latex_tables(first + second)) == 2
 
 
 def test_volatile_and_covered():

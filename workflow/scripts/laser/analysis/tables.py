@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -107,29 +108,50 @@ def to_markdown(view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
+LATEX_ROWS = 50
+"""Rows of one LaTeX table: a float cannot break over pages, so that a longer one is continued in others."""
+
+
 def to_latex(view: View) -> str:
-    """Return a view as a LaTeX table (packages booktabs and graphicx), every cell escaped."""
-    heads = " & ".join(latex_escape(name) for name in view.columns)
+    """Return a view as LaTeX tables (packages booktabs and graphicx), every cell escaped.
+
+    A table is made as small as the line and three quarters of the page ask for; one of more than `LATEX_ROWS` rows is
+    set in several, of about as many rows each, after a comment that says so.
+    """
     body = []
     for i, row in enumerate(view.rows):
         cells = [latex_escape(cell) for cell in row]
         body.append(" & ".join(rf"\textbf{{{c}}}" if (i, j) in view.bold and c else c for j, c in enumerate(cells)))
+    count = max(1, math.ceil(len(body) / LATEX_ROWS))
+    bounds = [len(body) * part // count for part in range(count + 1)]
+    pairs = enumerate(itertools.pairwise(bounds))
+    return "\n".join(_latex_table(view, body[first:last], part) for part, (first, last) in pairs)
+
+
+def _latex_table(view: View, body: Sequence[str], part: int) -> str:
+    """Return some rows of a view; parts are counted from 0, and the first has the notes."""
+    heads = " & ".join(latex_escape(name) for name in view.columns)
     notes = " ".join(latex_escape(note) for note in view.notes)
-    caption = latex_escape(view.title) + (f". {notes}" if notes else "")
+    caption = latex_escape(view.title) + (" (continued)" if part else f". {notes}" if notes else "")
+    label = "tab:" + re.sub("[^A-Za-z0-9]+", "-", view.name) + (f"-{part + 1}" if part else "")
     return "\n".join(
         [
+            *([r"% continued"] if part else []),
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{caption}}}",
-            rf"\label{{tab:{re.sub('[^A-Za-z0-9]+', '-', view.name)}}}",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\label{{{label}}}",
+            r"\sbox0{%",
             rf"\begin{{tabular}}{{{'l' * len(view.columns)}}}",
             r"\toprule",
             heads + r" \\",
             r"\midrule",
             *(line + r" \\" for line in body),
             r"\bottomrule",
-            r"\end{tabular}}",
+            r"\end{tabular}}%",
+            r"\ifdim\wd0>\linewidth\sbox0{\resizebox{\linewidth}{!}{\usebox0}}\fi",
+            r"\ifdim\dimexpr\ht0+\dp0\relax>0.75\textheight\sbox0{\resizebox*{!}{0.75\textheight}{\usebox0}}\fi",
+            r"\usebox0",
             r"\end{table}",
             "",
         ]

@@ -64,11 +64,16 @@ def _plain_markdown(cell: str) -> str:
 
 
 def latex_tables(text: str) -> list[Table]:
-    """Return the tables of a LaTeX file, in the same form."""
+    """Return the tables of a LaTeX file, in the same form; one that is continued, whole, if its heads are the same."""
     tables: list[Table] = []
-    for body in re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S):
+    found = r"^(% continued\n)?\\begin\{table\}\n.*?\\toprule\n(.*?)\\bottomrule"
+    for continued, body in re.findall(found, text, re.S | re.M):
         rows = [line for line in body.split("\n") if line and line != r"\midrule"]
-        tables.append([[_plain_latex(cell) for cell in re.split(r"(?<!\\) & ", _ended(line))] for line in rows])
+        cells = [[_plain_latex(cell) for cell in re.split(r"(?<!\\) & ", _ended(line))] for line in rows]
+        if continued and tables and cells[:1] == tables[-1][:1]:
+            tables[-1] += cells[1:]
+        else:
+            tables.append(cells)
     return tables
 
 

@@ -308,6 +308,18 @@ def test_the_page_holds_evidence_verdicts_and_links_that_lead_somewhere(results)
     assert page == replication_page([read_study(results / "results/small")], ["paper"], results / "docs")
 
 
+def test_the_page_says_what_each_study_covers(results):
+    folder = results / "results/small/tables"
+    frames = [table1(3.0, 0.01), table1(1.0, 0.2, model="other", n=70)]
+    (folder / "table1.csv").write_text(to_csv(pd.concat(frames)))
+    assert "| small | m, other | d | corrected | 50 to 70 |" in replication_page(
+        [read_study(folder.parent)], [], results
+    )
+    (folder / "table1.csv").rename(folder / "table2.csv")
+    (folder / "table2.csv").write_text(to_csv(table1(3.0, 0.01, model="policy")))
+    assert "| small | policy | d | corrected | 50 |" in replication_page([read_study(folder.parent)], [], results)
+
+
 def test_other_results_give_another_page(results):
     page = replication_page([read_study(results / "results/small")], [], results)
     (results / "results/small/tables/table1.csv").write_text(to_csv(table1(-3.0, 0.01)))

@@ -32,8 +32,8 @@ def early_layers(made: Artefacts) -> list[Finding]:
         middle = (own["layer"].min() + own["layer"].max()) / 2
         high, low = own.iloc[int(own["difference"].argmax())], own.iloc[int(own["difference"].argmin())]
         text = (
-            f"{matrix}: highest loss {number(high['difference'], 2, True)} nats at layer {integer(high['layer'])}, "
-            f"lowest {number(low['difference'], 2, True)} at layer {integer(low['layer'])}, "
+            f"{matrix}: highest loss {number(high['difference'], 3, True)} nats at layer {integer(high['layer'])}, "
+            f"lowest {number(low['difference'], 3, True)} at layer {integer(low['layer'])}, "
             f"n = {integer(own['n'].iloc[0])}"
         )
         verdict = UNDECIDED

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from laser.analysis.claims import CLAIMS, QUESTIONS, Claim
 from laser.analysis.findings import CONTRADICTED, SUPPORTED, Finding
 from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
-from laser.analysis.tables import integer, read_table
+from laser.analysis.tables import read_table
 from laser.analysis.text_numbers import read_text_numbers
 from laser.config.published import FOLDER, read_published
 from laser.errors import UserError
@@ -131,6 +131,17 @@ def replication_page(
     return "\n\n".join(parts) + "\n"
 
 
+def _scope(study: Study) -> list[str]:
+    """Return a study's models, datasets and protocols, and its numbers of test rows; empty where it has no results."""
+    made = [study.frames[name] for name in ("table1", "table2") if name in study.frames]
+    if not made:
+        return [""] * 4
+    keys = ("model", "dataset", "protocol")
+    names = [", ".join(dict.fromkeys(value for frame in made for value in frame[key])) for key in keys]
+    rows = sorted({int(value) for frame in made for value in frame["n"].dropna()})
+    return [*names, " to ".join(map(str, dict.fromkeys(rows[:1] + rows[-1:])))]
+
+
 def _head(studies: Sequence[Study], absent: Sequence[str]) -> str:
     lines = [
         "# Which claims replicate",
@@ -143,13 +154,7 @@ def _head(studies: Sequence[Study], absent: Sequence[str]) -> str:
         _table_row(["---"] * 5),
     ]
     for one in studies:
-        frame = one.frames.get("table1")
-        if frame is None:
-            lines.append(_table_row([one.name, "", "", "", ""]))
-            continue
-        names = [", ".join(dict.fromkeys(frame[key])) for key in ("model", "dataset", "protocol")]
-        rows = frame.drop_duplicates(["model", "dataset", "protocol"])["n"]
-        lines.append(_table_row([one.name, *names, f"{integer(rows.min())} to {integer(rows.max())}"]))
+        lines.append(_table_row([one.name, *_scope(one)]))
     lines += [_table_row([f"{name} ({NOT_RUN})", "", "", "", ""]) for name in absent]
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ from tests.workflow.runner import ROOT, run
 NAME = "small"
 ARTEFACTS = (
     *("table1", "table3", "table4", "table5", "verdicts", "paraphrase", "topk", "stability", "size"),
-    *("fig2", "fig3b", "fig3c", "fig7", "fig8", "fig9"),
+    *("compose", "seeds", "prompts", "fig2", "fig3b", "fig3c", "fig4", "fig7", "fig8", "fig9"),
 )
 
 
@@ -39,6 +39,9 @@ def write_study(folder: Path) -> Path:
             {"name": "counterfact", "sources": made_up.sources(folder, "counterfact")},
         ],
         "grid": {"matrices": ["u_in", "u_out"], "layers": "all", "ranks": [0.5, 0.1]},
+        "compose": {"ranks": [0.5, 0.1]},
+        "seeds": {"count": 3},
+        "prompts": {"rows": 20},
         "resamples": 200,
         "artefacts": list(ARTEFACTS),
     }

@@ -1,6 +1,9 @@
 """One small study, and one of a policy, for all tests of the audit."""
 
+import fcntl
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -8,19 +11,32 @@ from tests.audit.build import build, write_study
 from tests.sokoban import small_study
 
 
+def made_once(factory, name, make):
+    """Return what `make` makes in a folder, made by the first of all workers that asks for it."""
+    own = factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / f"{name}.made").exists():
+            shutil.rmtree(root / name, ignore_errors=True)
+            (root / name).mkdir()
+            (root / f"{name}.made").write_text(str(make(root / name)))
+        return Path((root / f"{name}.made").read_text())
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The results of a finished study; not to be changed."""
-    folder = tmp_path_factory.mktemp("audited")
-    return build(folder, write_study(folder))
+    return made_once(tmp_path_factory, "audited", lambda folder: build(folder, write_study(folder)))
 
 
 @pytest.fixture(scope="session")
 def finished_policy(tmp_path_factory):
     """The results of a finished study of a policy; not to be changed."""
-    folder = tmp_path_factory.mktemp("played")
     artefacts = ["table2", "table3", "fig6", "solved", "film"]
-    return build(folder, small_study.write(folder, artefacts=artefacts))
+    return made_once(
+        tmp_path_factory, "played", lambda folder: build(folder, small_study.write(folder, artefacts=artefacts))
+    )
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ REDUCTION = "reductions/gpt-j-6b/layer0/rank0.1.json"
 ROWS = "inputs/data/worldfacts/rows.parquet"
 CARD = "inputs/models/gpt-j-6b/card.json"
 TABLE1 = "tables/table1.csv"
+COMPOSE, COMPOSED = f"compose/{CELL}.json", f"compose/{CELL}.parquet"
 RECORD, RUN, LOG = "records/tables/table1.json", "runs/tables/table1.json", "logs/select/gpt-j-6b/worldfacts.log"
 
 
@@ -52,6 +53,19 @@ def _choose(held: dict, **values: object) -> None:
 
 def _no_base_candidate(held: dict) -> None:
     held["protocols"]["corrected"]["chosen"] = None
+
+
+def _step(held: dict) -> dict:
+    return held["protocols"]["corrected"]["steps"][0]
+
+
+def _not_accepted(held: dict) -> None:
+    """Take an edit for refused, or a refused one for accepted, wherever the file says so."""
+    own = held["protocols"]["corrected"]
+    step = next((one for one in own["steps"] if one["accepted"]), own["steps"][0])
+    step["accepted"] = not step["accepted"]
+    place = {key: step[key] for key in ("matrix", "layer", "rank", "kept_rank")}
+    own["chosen"] = [one for one in own["chosen"] if one != place] if place in own["chosen"] else [place]
 
 
 def _lower_laser(rows: pd.DataFrame) -> None:
@@ -240,6 +254,35 @@ DETERMINED: dict[str, Change] = {
     "reduction: the bytes that factors take": content(
         REDUCTION, lambda held: held["matrices"]["u_in"].update(bytes_factored=8)
     ),
+    "compose: a candidate's accuracy": content(
+        COMPOSE, lambda held: _step(held)["candidates"][0].update(accuracy=99.0)
+    ),
+    "compose: a candidate's kept rank": content(COMPOSE, lambda held: _step(held)["candidates"][0].update(kept_rank=7)),
+    "compose: a candidate left out": content(COMPOSE, lambda held: _step(held)["candidates"].pop()),
+    "compose: a step's score": content(COMPOSE, lambda held: _step(held).update(loss=0.5)),
+    "compose: a place left out": content(COMPOSE, lambda held: held["protocols"]["corrected"]["steps"].pop()),
+    "compose: the base model": content(COMPOSE, lambda held: held["protocols"]["corrected"]["base"].update(loss=9.0)),
+    "compose: what was accepted": content(COMPOSE, _not_accepted),
+    "compose: a row": frame(COMPOSED, flip("correct")),
+    "compose: a value": cell("tables/compose.csv", 2, "value", number),
+    "compose: a difference to the single edit": cell("tables/compose.csv", 2, "over_laser", "5.0"),
+    "compose: an adjusted p value": cell("tables/compose.csv", 2, "over_laser_p_holm", "0.04"),
+    "compose: a validation score": cell("tables/compose.csv", 0, "validation_composed", "88.0"),
+    "fig4: a point": cell(f"figures/fig4/{CELL}-corrected.csv", 0, "test_accuracy", "12.0"),
+    "fig4: a place": cell(f"figures/fig4/{CELL}-corrected.csv", 1, "layer", "7"),
+    "seeds: a row": frame(f"seeds/{CELL}.parquet", flip("correct")),
+    "seeds: a mean": cell("tables/seeds.csv", 0, "mean", number),
+    "seeds: a spread": cell("tables/seeds.csv", 1, "sd", number),
+    "seeds: the exact step": cell("tables/seeds.csv", 2, "exact", "31.0"),
+    "seeds: another place": spec(
+        f"seeds/{CELL}.parquet", lambda held: held["intervention"]["corrected"].update(layer=7)
+    ),
+    "prompts: a row": frame(f"prompts/{CELL}.parquet", flip("correct")),
+    "prompts: a gain": cell("tables/prompts.csv", 1, "gain_mean", number),
+    "prompts: an outcome": cell("tables/prompts.csv", 0, "outcome", "raised"),
+    "prompts: an interval": cell("tables/prompts.csv", 2, "laser_high", number),
+    "size: what is saved": cell("tables/size.csv", 0, "saved_of_model", number),
+    "size: a shape": cell("tables/size.csv", 0, "rows", "7"),
     "table1: an accuracy": cell(TABLE1, 0, "value", "12.5"),
     "table1: an interval": cell(TABLE1, 3, "high", number),
     "table1: a p value": cell(TABLE1, 3, "p_value", "0.04"),

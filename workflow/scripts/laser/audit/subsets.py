@@ -1,10 +1,14 @@
-"""Result files that hold some of the test rows alone: other prompts, and rows that LASER repairs."""
+"""Result files that hold some of the test rows alone: other prompts, and rows that LASER repairs.
+
+Their ids must be test rows, and no row may contradict itself.
+"""
 
 from __future__ import annotations
 
 from laser.audit.findings import Check
 from laser.audit.reading import Study, text_of
 from laser.audit.rows import parts, test_path
+from laser.audit.scores import contradictions
 from laser.audit.splits import prepared
 
 LABELS = {"prompts": ("variant", "arm"), "higher_order": ("percent",)}
@@ -33,6 +37,10 @@ def _file(check: Check, study: Study, path: str, labels: tuple[str, ...]) -> Non
             check.fail(path, f"{where}: ids", strangers[:3], "test rows of the split")
         elif ids != [name for name in side if name in set(ids)]:
             check.fail(path, f"{where}: order of ids", ids[:3], "each once, in the dataset's order")
+        # Under `published` the prompt is searched for the answer, and other prompts are not on file.
+        if not strangers and (protocol != "published" or "variant" not in labels or names[0] == "original"):
+            for place, found, expected in contradictions(study, spec, data, protocol, where, part):
+                check.fail(path, place, found, expected)
         if labels == ("percent",):
             arms = parts(study, test_path(model, dataset), ("arm",))
             base, laser = (arms[protocol, arm].set_index("id")["correct"].to_dict() for arm in ("base", "laser"))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.build import build, write_study
+from tests.audit.build import write_study
 from tests.sokoban import small_study
+from tests.workflow.one_process import build
 
 
 def made_once(factory, name, make):

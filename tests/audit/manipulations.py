@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -66,6 +67,13 @@ def _not_accepted(held: dict) -> None:
     step["accepted"] = not step["accepted"]
     place = {key: step[key] for key in ("matrix", "layer", "rank", "kept_rank")}
     own["chosen"] = [one for one in own["chosen"] if one != place] if place in own["chosen"] else [place]
+
+
+def _peeked(folder: Path) -> str:
+    """Let a search on validation rows have read what was scored on test rows."""
+    path, read = f"records/compose_layers/{CELL}.json", (folder / TEST).read_bytes()
+    entry = {"path": f"results/small/{TEST}", "sha256": hashlib.sha256(read).hexdigest(), "bytes": len(read)}
+    return content(path, lambda held: held["inputs"].append(entry))(folder)
 
 
 def _lower_laser(rows: pd.DataFrame) -> None:
@@ -339,6 +347,11 @@ DETERMINED: dict[str, Change] = {
     ),
     "record: the precision": content(f"records/test/{CELL}.json", lambda held: held.update(dtype="fp16")),
     "record: an input forgotten": content(RECORD, lambda held: held["inputs"].pop(0)),
+    "record: a search that read test results": _peeked,
+    "record: a search forgotten": content(
+        f"records/compose_test/{CELL}.json",
+        lambda held: held.update(inputs=[one for one in held["inputs"] if "/compose/" not in one["path"]]),
+    ),
     "record: the rule": content(RECORD, lambda held: held.update(rule="table3")),
     "record: an output of another": content(
         RECORD,

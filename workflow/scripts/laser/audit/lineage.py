@@ -1,4 +1,7 @@
-"""Lineage: that every job read all that its rule must have read, so that nothing was computed from less."""
+"""Lineage: that every job read all that its rule must have read, so that nothing was computed from less.
+
+And that no job whose outcome is a choice, or data for one, read results on test rows.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from laser.audit.selection import reduction_path, selection_path
 from laser.audit.splits import data_path
 
 Cell = tuple[str, str]
+
+CHOOSING = ("reduce", "base", "sweep", "select", "landscape", "gradients", "compose_layers")
+"""Rules whose jobs see validation rows alone."""
 
 
 def _reductions(study: Study, model: str) -> list[str]:
@@ -27,13 +33,26 @@ def _card(model: str) -> str:
     return f"inputs/models/{model}/card.json"
 
 
+def _runs(study: Study, run: str, ending: str) -> list[str]:
+    """Return the result files of a run beside the sweep."""
+    found = study.settings.get(run, {}).get("cells", [])
+    return [f"{run}/{model}/{dataset}{ending}" for model, dataset in found]
+
+
 def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
     """Return what a job of one model on one dataset must have read."""
     model, dataset = cell
     if rule == "select":
         return [base_path(*cell), *_sweep(study, cell), *_reductions(study, model)]
     both = [_card(model), data_path(dataset)]
-    return {"base": both, "sweep": both, "test": [*both, selection_path(*cell)]}.get(rule, [])
+    chosen = [*both, selection_path(*cell)]
+    return {
+        **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),
+        **dict.fromkeys(("test", "seeds_runs", "prompts_runs", "choices"), chosen),
+        "compose_test": [*both, f"compose/{model}/{dataset}.json"],
+        "higher_order": [*chosen, test_path(*cell)],
+        "perplexity_runs": [_card(model), selection_path(*cell)],
+    }.get(rule, [])
 
 
 def _of_study(study: Study, rule: str) -> list[str]:
@@ -46,8 +65,13 @@ def _of_study(study: Study, rule: str) -> list[str]:
     bases = [base_path(*cell) for cell in cells]
     swept = [path for cell in cells for path in (base_path(*cell), *_sweep(study, cell))]
     reductions = [path for model in models for path in _reductions(study, model)]
+    searches, composed = (_runs(study, "compose", ending) for ending in (".json", ".parquet"))
     return {
         **{name: tested for name in ("table1", "table2", "table3", "paraphrase", "fig3b", "fig3c", "solved", "film")},
+        **{name: [*tested, *_runs(study, name, ".parquet")] for name in ("seeds", "prompts")},
+        "compose": [*tested, *searches, *composed],
+        "fig4": [*searches, *composed],
+        "noise": tested,
         **{name: [*swept, *selections] for name in ("fig8", "fig9")},
         **{name: rows for name in ("table4", "fig6")},
         "verdicts": ["tables/table1.csv"],
@@ -75,6 +99,9 @@ def check_lineage(check: Check, study: Study) -> None:
                 expected = [_card(parts[2])]
             else:
                 expected = _of_study(study, parts[-1])
+            if parts[1] in CHOOSING:
+                seen = sorted(one for one in read if one and one.startswith("test/"))
+                check.same(path, "inputs of test rows' results", seen, [])
             check.count += len(expected)
             for one in expected:
                 if one not in read:

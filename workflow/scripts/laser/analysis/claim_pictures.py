@@ -108,7 +108,7 @@ def effective_rank(made: Artefacts) -> list[Finding]:
         late = own.loc[own["layer"] > middle, "effective_rank"].mean()
         if matrix not in MLP or math.isnan(early) or math.isnan(late):
             continue
-        text = f"{matrix}: mean {number(early, 1)} before the middle layer, {number(late, 1)} beyond, {len(own)} layers"
+        text = f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond, {len(own)} layers"
         found.append(Finding(str(model), text, by_sign(early - late)))
     return found
 

@@ -92,13 +92,8 @@ def train_weights(
             if wanted != epoch:
                 epoch, order = wanted, schedule(lengths, training["batch"], training["seed"], wanted)
             chosen = [sentences[index] for index in order[place]]
-            if masked:
-                yield (
-                    step,
-                    masked_batch(chosen, training["mask_answers"], model.config.vocab_size, training["seed"], step),
-                )
-            else:
-                yield step, causal_batch(chosen)
+            mask = (training["mask_answers"], model.config.vocab_size, training["seed"], step)
+            yield step, masked_batch(chosen, *mask) if masked else causal_batch(chosen)
 
     return descend(
         model,

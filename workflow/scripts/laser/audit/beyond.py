@@ -10,7 +10,7 @@ from laser.audit.cells import COMPARED, Tested, adjusted, all_tested, compared
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.paper import Paper, paper
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.rows import base_path, grid, parts, sweep_path
 from laser.audit.selection import choice, ordered
 from laser.audit.splits import prepared
@@ -30,12 +30,10 @@ FIRST, WHOLE = "first token of the answer", "whole answer as one token"
 ROBUSTNESS = "GPT-J CounterFact paraphrase robustness gain (pp)"
 
 
+@asked("paraphrase")
 def check_paraphrase(check: Check, study: Study) -> None:
     """Compare every cell of the table of paraphrases."""
     path = "tables/paraphrase.csv"
-    if not study.wants("paraphrase"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows: list[Row] = []
         for cell in all_tested(study, study.protocols):
@@ -51,10 +49,6 @@ def _gain(found: Paper, row: Row) -> float:
     if names != ("GPT-J", "CounterFact") or row["measure"] != next(iter(FACTS)):
         return math.nan
     return float(found.texts[ROBUSTNESS]["laser_or_value"])
-
-
-def _settings(study: Study) -> tuple[int, int]:
-    return int(study.settings["seed"]), int(study.settings["resamples"])
 
 
 def _facts(study: Study, cell: Tested) -> list[Row]:
@@ -76,7 +70,7 @@ def _facts(study: Study, cell: Tested) -> list[Row]:
         base, laser = ([float(rule(own[arm])) for own in whole.values()] for arm in ("base", "laser"))
         names = (*cell.name, measure)
         row: Row = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "measure": measure}
-        row |= compared(base, laser, list(whole), names, True, *_settings(study)) | cell.place
+        row |= compared(base, laser, list(whole), names, True, *study.sampling) | cell.place
         rows.append(row | {"incomplete_facts": len(right) - len(whole)})
     return rows
 
@@ -94,17 +88,15 @@ def _phrasings(study: Study, cell: Tested) -> list[Row]:
         base, laser = ([float(cell.arms[arm]["correct"].iloc[place]) for place in places] for arm in ("base", "laser"))
         groups = [cell.groups[place] for place in places]
         row: Row = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "measure": measure}
-        row |= compared(base, laser, groups, (*cell.name, measure), True, *_settings(study)) | cell.place
+        row |= compared(base, laser, groups, (*cell.name, measure), True, *study.sampling) | cell.place
         rows.append(row | {"incomplete_facts": None})
     return rows
 
 
+@asked("topk")
 def check_topk(check: Check, study: Study) -> None:
     """Compare every cell of the table of top-k accuracy."""
     path = "tables/topk.csv"
-    if not study.wants("topk"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows: list[Row] = []
         for cell in all_tested(study, study.protocols):
@@ -133,7 +125,7 @@ def _topk_test(study: Study, cell: Tested) -> list[Row]:
         base, laser = (hits(cell.arms[arm], k, measure) for arm in ("base", "laser"))
         names = (*cell.name, "test", str(k), measure)
         row: Row = dict(zip(TOPK, (*cell.name, "test", k, measure), strict=False)) | cell.place
-        rows.append(row | compared(base, laser, cell.groups, names, True, *_settings(study)))
+        rows.append(row | compared(base, laser, cell.groups, names, True, *study.sampling))
     return rows
 
 
@@ -170,5 +162,5 @@ def _curve_point(
         row: Row = dict(zip(TOPK, (*name, "validation", k, measure), strict=False))
         row |= {"matrix": matrix, "layer": layer, "rank": rank, "p_holm": math.nan}
         both = (hits(base, k, measure), hits(edited, k, measure))
-        rows.append(row | compared(*both, groups, names, True, *_settings(study)))
+        rows.append(row | compared(*both, groups, names, True, *study.sampling))
     return rows

@@ -13,9 +13,9 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.numbers import interval, mean, stream
 from laser.audit.paper import paper
-from laser.audit.reading import Study, number_of, text_of
+from laser.audit.reading import NOT_ASKED, Study, asked, number_of, text_of
 from laser.audit.rows import grid, parts
-from laser.audit.selection import kept_of, reduction_path
+from laser.audit.selection import by_protocol, kept_of, reduction_path
 from laser.audit.sweeps import base_average, swept
 
 COMPOSE = (
@@ -35,32 +35,23 @@ TIED = {"fp32": 0.005, "fp16": 0.03, "bf16": 0.03}
 """The share of rows that may be right in one run and wrong in another, by precision: those as good as tied."""
 
 
-def _cells(study: Study) -> list[tuple[str, str]]:
-    """Return what the study composes; nothing where it does not ask for that."""
-    found = study.settings.get("compose", {}).get("cells", [])
-    return [(str(model), str(dataset)) for model, dataset in found]
-
-
 def _search_path(model: str, dataset: str) -> str:
     return f"compose/{model}/{dataset}.json"
 
 
 def check_compose(check: Check, study: Study) -> None:
     """Follow every search by its rule, and compare every cell of the table of compositions."""
-    if not _cells(study):
-        check.skipped = "the study does not ask for it"
+    if not study.cells_of("compose"):
+        check.skipped = NOT_ASKED
         return
-    for model, dataset in _cells(study):
+    for model, dataset in study.cells_of("compose"):
         path = _search_path(model, dataset)
         with check.guarded(path):
-            found = study.json(path)
-            check.same(path, "model", found["model"], model)
-            check.same(path, "dataset", found["dataset"], dataset)
-            check.same(path, "protocols", sorted(found["protocols"]), sorted(study.protocols))
-            for protocol in study.protocols:
-                _search(check, study, path, (model, dataset, protocol), found["protocols"][protocol])
+            found = by_protocol(check, study, path, model, dataset)
+            for protocol, own in found.items():
+                _search(check, study, path, (model, dataset, protocol), own)
             rows = path.removesuffix(".json") + ".parquet"
-            chosen = {protocol: found["protocols"][protocol]["chosen"] for protocol in study.protocols}
+            chosen = {protocol: own["chosen"] for protocol, own in found.items()}
             check.same(rows, "spec.chosen", study.spec(rows)["chosen"], chosen)
             steps = sorted((protocol, step) for protocol, edits in chosen.items() for step in range(len(edits) + 1))
             check.same(rows, "steps", sorted((one, int(step)) for one, step in parts(study, rows, ("step",))), steps)
@@ -137,7 +128,7 @@ def _near(check: Check, study: Study, path: str, where: str, found: Row, one: Av
 
 def _table(study: Study) -> list[Row]:
     rows: list[Row] = []
-    for model, dataset in _cells(study):
+    for model, dataset in study.cells_of("compose"):
         search = study.json(_search_path(model, dataset))["protocols"]
         for protocol in study.protocols:
             for metric in ("accuracy", "loss"):
@@ -152,7 +143,7 @@ def _table(study: Study) -> list[Row]:
 
 def _arms(study: Study, cell: Tested, search: Row, metric: str) -> list[Row]:
     """Return base, the best single intervention and the composition, of one metric."""
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     truth = metric == "accuracy"
     column, scale = ("correct", 100.0) if truth else ("loss", 1.0)
     last = _step(study, cell, len(search["chosen"]))
@@ -205,12 +196,10 @@ def _printed(study: Study, cell: Tested, metric: str, arm: str) -> float:
     return float(found.texts[PRINTED]["laser_or_value"])
 
 
+@asked("fig4")
 def check_fig4(check: Check, study: Study) -> None:
     """Compare the data of Figure 4 with the searches and the test rows of every accepted step."""
-    if not study.wants("fig4"):
-        check.skipped = "the study does not ask for it"
-        return
-    for model, dataset in _cells(study):
+    for model, dataset in study.cells_of("compose"):
         for protocol in study.protocols:
             path = f"figures/fig4/{model}/{dataset}-{protocol}.csv"
             with check.guarded(path):
@@ -221,7 +210,7 @@ def check_fig4(check: Check, study: Study) -> None:
 
 def _course(study: Study, cell: Tested, search: Row) -> list[Row]:
     """Return a row for base and for every place that the search went through."""
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     base = {"layer": None, "matrix": "", "rank": None, "accepted": True, "accuracy": search["base"]["accuracy"]}
     best, edits, rows = 0.0, 0, []
     for number, step in enumerate([base, *search["steps"]]):

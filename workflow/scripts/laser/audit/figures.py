@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from laser.audit.averages import TOP, Average, average
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
-from laser.audit.reading import Study
+from laser.audit.reading import NOT_ASKED, Study, asked
 from laser.audit.rows import base_path, grid, parts, scored
 from laser.audit.selection import choice, ordered, reduction_path
 from laser.audit.sweeps import base_average, swept
@@ -32,12 +32,7 @@ LABELS = ("kind", "matrix", "layer", "rank")
 
 def drawn(study: Study) -> list[tuple[str, str]]:
     """Return the cells of which figures are drawn."""
-    return _cells(study, "figures")
-
-
-def _cells(study: Study, run: str) -> list[tuple[str, str]]:
-    found = study.settings.get(run, {}).get("cells", study.cells() if run == "figures" else [])
-    return [(str(model), str(dataset)) for model, dataset in found]
+    return study.cells_of("figures") if "cells" in study.settings.get("figures", {}) else study.cells()
 
 
 def _matrix(name: str) -> int:
@@ -50,7 +45,7 @@ def check_fig2(check: Check, study: Study) -> None:
     for artefact, kind in (("fig2", "svd"), ("fig10", "pruning"), ("smallest", "smallest")):
         if not study.wants(artefact):
             continue
-        landscapes = _cells(study, "landscape")
+        landscapes = study.cells_of("landscape")
         kinds = study.settings.get("landscape", {}).get("kinds", [])
         for model, dataset in drawn(study):
             landscape = (model, dataset) in landscapes and kind in kinds
@@ -64,7 +59,7 @@ def check_fig2(check: Check, study: Study) -> None:
                     rows = [_fig2_row(model, dataset, protocol, kind, one, base) for one in every]
                     compare_table(check, study, path, rows, ("matrix", "layer", "rank"), FIG2)
     if not found:
-        check.skipped = "the study does not ask for it"
+        check.skipped = NOT_ASKED
 
 
 def _averages(
@@ -91,11 +86,9 @@ def _fig2_row(model: str, dataset: str, protocol: str, kind: str, one: Average, 
     return row | ({"loss": one.loss, "difference": one.loss - base.loss} if math.isfinite(one.loss) else {})
 
 
+@asked("fig7")
 def check_fig7(check: Check, study: Study) -> None:
     """Compare the data of Figure 7 with the reduction records."""
-    if not study.wants("fig7"):
-        check.skipped = "the study does not ask for it"
-        return
     for model in dict.fromkeys(model for model, _ in drawn(study)):
         path = f"figures/fig7/{model}/all.csv"
         with check.guarded(path):
@@ -109,11 +102,9 @@ def check_fig7(check: Check, study: Study) -> None:
             compare_table(check, study, path, rows, ("matrix", "layer"), FIG7)
 
 
+@asked("fig8")
 def check_fig8(check: Check, study: Study) -> None:
     """Compare the data of Figure 8 with the rows of the sweep."""
-    if not study.wants("fig8"):
-        check.skipped = "the study does not ask for it"
-        return
     for model, dataset in drawn(study):
         for protocol in study.protocols:
             path = f"figures/fig8/{model}/{dataset}-{protocol}.csv"
@@ -133,11 +124,9 @@ def check_fig8(check: Check, study: Study) -> None:
                 compare_table(check, study, path, rows, ("matrix", "layer", "rank"), FIG8)
 
 
+@asked("fig9")
 def check_fig9(check: Check, study: Study) -> None:
     """Compare the data of Figure 9 with the rows of the sweep."""
-    if not study.wants("fig9"):
-        check.skipped = "the study does not ask for it"
-        return
     cells = drawn(study)
     for model in dict.fromkeys(model for model, _ in cells):
         for protocol in study.protocols:

@@ -12,7 +12,7 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.figures import drawn
 from laser.audit.findings import Check
 from laser.audit.numbers import by_group, interval, mean, stream
-from laser.audit.reading import Study
+from laser.audit.reading import NOT_ASKED, Study
 from laser.io.files import digest
 
 POINTS = 40
@@ -49,7 +49,7 @@ def check_fig3(check: Check, study: Study) -> None:
     """Compare the data of both figures with the test rows."""
     wanted = [name for name in ("fig3b", "fig3c") if study.wants(name)]
     if not wanted:
-        check.skipped = "the study does not ask for it"
+        check.skipped = NOT_ASKED
     for name in wanted:
         for model, dataset in drawn(study):
             for protocol in study.protocols:
@@ -65,7 +65,7 @@ def check_fig3(check: Check, study: Study) -> None:
 
 
 def _fig3b(study: Study, cell: Tested, source: str, values: Sequence[float | None]) -> list[Row]:
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     known = [(float(value), place) for place, value in enumerate(values) if value is not None]
     rows = []
     for at_most in _thresholds([value for value, _ in known]):
@@ -93,7 +93,7 @@ def _thresholds(values: Sequence[float]) -> list[float]:
 
 
 def _fig3c(study: Study, cell: Tested, source: str, values: Sequence[float | None]) -> list[Row]:
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     known = [(float(value), place) for place, value in enumerate(values) if value is not None]
     path = f"figures/fig3c/{cell.model}/{cell.dataset}-{cell.protocol}.csv"
     # The words of a bin's name, which seed its draws, are taken from the file; which rows it holds is computed.

@@ -35,8 +35,7 @@ def _card(model: str) -> str:
 
 def _runs(study: Study, run: str, ending: str) -> list[str]:
     """Return the result files of a run beside the sweep."""
-    found = study.settings.get(run, {}).get("cells", [])
-    return [f"{run}/{model}/{dataset}{ending}" for model, dataset in found]
+    return [f"{run}/{model}/{dataset}{ending}" for model, dataset in study.cells_of(run)]
 
 
 def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:

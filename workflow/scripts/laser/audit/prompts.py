@@ -9,7 +9,7 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.numbers import constants, mean
 from laser.audit.paper import LEVEL, paper, verdict
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.rows import parts
 
 PROMPTS = (
@@ -20,12 +20,10 @@ PROMPTS = (
 ORIGINAL = "original"
 
 
+@asked("prompts")
 def check_prompts(check: Check, study: Study) -> None:
     """Compare every cell of the table of prompts."""
     path = "tables/prompts.csv"
-    if not study.wants("prompts"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         found: list[tuple[Row, Tested, list[str]]] = []
         for model, dataset in study.settings["prompts"]["cells"]:
@@ -46,7 +44,6 @@ def _variants(study: Study, cell: Tested) -> tuple[list[Row], list[str]]:
     own = {key[1:]: part for key, part in parts(study, path, ("variant", "arm")).items() if key[0] == cell.protocol}
     wordings = study.spec(path).get("variants", {})
     group_of = dict(zip(cell.ids, cell.groups, strict=True))
-    settings = int(study.settings["seed"]), int(study.settings["resamples"])
     rows: list[Row] = []
     for variant in dict.fromkeys(name for name, _ in own):
         base = own[variant, "base"]
@@ -56,7 +53,7 @@ def _variants(study: Study, cell: Tested) -> tuple[list[Row], list[str]]:
         after = dict(zip(laser["id"], laser["correct"], strict=True))
         both = [float(one) for one in base["correct"]], [float(after[name]) for name in ids]
         row: Row = dict(zip(PROMPTS, (*cell.name, variant), strict=False))
-        row |= compared(*both, [group_of[name] for name in ids], (*cell.name, "prompt", variant), True, *settings)
+        row |= compared(*both, [group_of[name] for name in ids], (*cell.name, "prompt", variant), True, *study.sampling)
         rows.append(row | cell.place | {"wording": str(wordings.get(variant, ""))})
     gains = [row["difference"] for row in rows]
     first = next(row["difference"] for row in rows if row["variant"] == ORIGINAL)

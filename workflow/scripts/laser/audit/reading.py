@@ -14,9 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
-from laser.audit.findings import Unreadable
+from laser.audit.findings import Check, Unreadable
 from laser.io.files import SPEC_KEY, sha256_file
 
+NOT_ASKED = "the study does not ask for it"
 LARGEST_TEXT = 200_000_000
 """Bytes of the largest JSON or CSV file that is read; a study's own are far smaller."""
 
@@ -174,6 +175,15 @@ class Study:
         """Every (model, dataset), models first."""
         return [(model, dataset) for model in self.models for dataset in self.datasets]
 
+    def cells_of(self, run: str) -> list[tuple[str, str]]:
+        """The cells of a run beside the sweep, in the study's order; none where the study does not ask for it."""
+        return [(str(model), str(dataset)) for model, dataset in self.settings.get(run, {}).get("cells", [])]
+
+    @property
+    def sampling(self) -> tuple[int, int]:
+        """The study's seed, and its number of resamples."""
+        return int(self.settings["seed"]), int(self.settings["resamples"])
+
     def wants(self, artefact: str) -> bool:
         """Whether the study asks for an artefact."""
         return artefact in self.settings["artefacts"]
@@ -197,6 +207,25 @@ def remembered(
         return found
 
     return once
+
+
+Examine = Callable[[Check, Study], None]
+
+
+def asked(artefact: str) -> Callable[[Examine], Examine]:
+    """Let a check look at nothing, and say so, where the study does not ask for an artefact."""
+
+    def only_then(examine: Examine) -> Examine:
+        @wraps(examine)
+        def check_it(check: Check, study: Study) -> None:
+            if study.wants(artefact):
+                examine(check, study)
+            else:
+                check.skipped = NOT_ASKED
+
+        return check_it
+
+    return only_then
 
 
 def parse_object(path: str, text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.figures import drawn
 from laser.audit.findings import Check
 from laser.audit.games import play, read_room
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.splits import Prepared, prepared
 
 FIG6 = ("dataset", "room", "row", "column", "what", "player", "step")
@@ -20,14 +20,11 @@ SOLVED = (
 )
 FILM = ("model", "dataset", "protocol", "room", "arm", "step", "move", "reward", "return", "solved")
 BINS = 5
-NOT_ASKED = "the study does not ask for it"
 
 
+@asked("fig6")
 def check_fig6(check: Check, study: Study) -> None:
     """Compare the data of Figure 6 with the first room of those with most boxes, and the expert's way through it."""
-    if not study.wants("fig6"):
-        check.skipped = NOT_ASKED
-        return
     for dataset in dict.fromkeys(dataset for _, dataset in drawn(study)):
         path = f"figures/fig6/{dataset}/room.csv"
         with check.guarded(path):
@@ -51,11 +48,9 @@ def _room(dataset: str, data: Prepared) -> list[Row]:
     return rows
 
 
+@asked("solved")
 def check_solved(check: Check, study: Study) -> None:
     """Compare shares of rooms solved by boxes and by path length with the test rows."""
-    if not study.wants("solved"):
-        check.skipped = NOT_ASKED
-        return
     for model, dataset in drawn(study):
         for protocol in study.protocols:
             path = f"figures/solved/{model}/{dataset}-{protocol}.csv"
@@ -65,7 +60,7 @@ def check_solved(check: Check, study: Study) -> None:
 
 
 def _shares(study: Study, cell: Tested) -> list[Row]:
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     asked = [cell.data.rows[name] for name in cell.ids]
     boxes, paths = [len(read_room(row["text"]).boxes) for row in asked], [len(row["answer"]) for row in asked]
     rows: list[Row] = []
@@ -93,11 +88,9 @@ def bins(sizes: list[int]) -> list[tuple[int, int]]:
     return [(low + (place > 0), high) for place, (low, high) in enumerate(pairwise(edges))]
 
 
+@asked("film")
 def check_film(check: Check, study: Study) -> None:
     """Compare the moves of every film with the test rows: the room by its rule, and each step played anew."""
-    if not study.wants("film"):
-        check.skipped = NOT_ASKED
-        return
     for model, dataset in drawn(study):
         for protocol in study.protocols:
             path = f"figures/film/{model}/{dataset}-{protocol}.csv"

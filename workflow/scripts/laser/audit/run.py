@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,10 +35,8 @@ from laser.audit import (
     trained,
 )
 from laser.audit.findings import Check, Unreadable, brief, checked
-from laser.audit.reading import Study
+from laser.audit.reading import Examine, Study
 from laser.errors import UserError
-
-Examine = Callable[[Check, Study], None]
 
 CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     (

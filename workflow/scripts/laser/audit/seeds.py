@@ -14,7 +14,7 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.numbers import interval, mean, stream
 from laser.audit.paper import half_unit, paper
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.rows import parts
 from laser.audit.selection import selection_path
 
@@ -26,12 +26,10 @@ SEEDS = (
 PLACE = ("matrix", "layer", "rank")
 
 
+@asked("seeds")
 def check_seeds(check: Check, study: Study) -> None:
     """Compare every cell of the table of seeds, and the place at which they were drawn with choice and paper."""
     path = "tables/seeds.csv"
-    if not study.wants("seeds"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows = []
         for model, dataset in study.settings["seeds"]["cells"]:
@@ -84,8 +82,8 @@ def _spread(study: Study, cell: Tested, place: Row, metric: str) -> Row:
     each = [scale * math.fsum(values) / len(values) for values in by_seed]
     over = [scale * math.fsum(values) / len(values) for values in zip(*by_seed, strict=True)]
     names = (*cell.name, metric, "seeds", "interval")
-    resampled = stream(int(study.settings["seed"]), *names)
-    low, high = interval(over, [groups[name] for name in ids], resampled, int(study.settings["resamples"]))
+    seed, resamples = study.sampling
+    low, high = interval(over, [groups[name] for name in ids], stream(seed, *names), resamples)
     row: Row = dict(zip(SEEDS, (*cell.name, metric, *(place[key] for key in PLACE), len(each)), strict=False))
     row |= {"mean": mean(each), "sd": float(np.std(each, ddof=1)) if len(each) > 1 else math.nan}
     row |= {"min": min(each), "max": max(each), "low": low, "high": high, "n": len(ids)}

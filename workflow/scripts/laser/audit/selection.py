@@ -44,17 +44,21 @@ def choice(base: Average, best: Average, protocol: str) -> Average | None:
     return best if wins or protocol == "published" else None
 
 
+def by_protocol(check: Check, study: Study, path: str, model: str, dataset: str) -> dict[str, dict[str, Any]]:
+    """Return a file's part for each protocol of the study that it has; it must be of this cell and have all of them."""
+    found = study.json(path)
+    check.same(path, "model", found["model"], model)
+    check.same(path, "dataset", found["dataset"], dataset)
+    check.same(path, "protocols", sorted(found["protocols"]), sorted(study.protocols))
+    return {protocol: found["protocols"][protocol] for protocol in study.protocols if protocol in found["protocols"]}
+
+
 def check_selection(check: Check, study: Study) -> None:
     """Apply the rule to the sweep's rows and compare with every selection file, and with what was tested."""
     for model, dataset in study.cells():
         path = selection_path(model, dataset)
         with check.guarded(path):
-            found = study.json(path)
-            check.same(path, "model", found["model"], model)
-            check.same(path, "dataset", found["dataset"], dataset)
-            check.same(path, "protocols", sorted(found["protocols"]), sorted(study.protocols))
-            for protocol in study.protocols:
-                own = found["protocols"][protocol]
+            for protocol, own in by_protocol(check, study, path, model, dataset).items():
                 _protocol(check, study, path, model, dataset, protocol, own)
                 tested = study.spec(test_path(model, dataset))["chosen"][protocol]
                 check.same(test_path(model, dataset), f"spec.chosen.{protocol}", tested, own["chosen"])

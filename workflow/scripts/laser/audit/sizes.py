@@ -6,7 +6,7 @@ from typing import Any
 
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.selection import kept_of, reduction_path, selection_path
 
 SIZE = (
@@ -17,12 +17,10 @@ SIZE = (
 WIDTH = {"fp32": 4, "fp16": 2, "bf16": 2, "fp64": 8}
 
 
+@asked("size")
 def check_size(check: Check, study: Study) -> None:
     """Compare every cell of the table of sizes."""
     path = "tables/size.csv"
-    if not study.wants("size"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows = []
         for model, dataset in study.cells():

@@ -11,7 +11,7 @@ from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.numbers import constants, interval, mean, shares, stream
 from laser.audit.paper import Paper, paper, verdict
-from laser.audit.reading import Study, remembered
+from laser.audit.reading import Study, asked, remembered
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
@@ -37,7 +37,7 @@ MOST = 8
 @remembered
 def expected_table1(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 1, in its order."""
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     dtypes = {one["name"]: one["dtype"] for one in study.settings["models"]}
     found = paper(study)
     rows: list[Row] = []
@@ -92,23 +92,19 @@ def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, co
     return rows
 
 
+@asked("table1")
 def check_table1(check: Check, study: Study) -> None:
     """Compare every cell of Table 1."""
     path = "tables/table1.csv"
-    if not study.wants("table1"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         expected = expected_table1(study)
         compare_table(check, study, path, expected, ("model", "dataset", "protocol", "metric", "arm"), COLUMNS)
 
 
+@asked("verdicts")
 def check_verdicts(check: Check, study: Study) -> None:
     """Compare the list of the paper's numbers with their verdicts."""
     path = "tables/verdicts.csv"
-    if not study.wants("verdicts"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         compare_table(check, study, path, _verdicts(study), ("model", "dataset", "metric", "arm"), VERDICTS)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from laser.audit.comparing import Row
 from laser.audit.findings import Check
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.rendered import markdown_tables
 from laser.audit.table1 import expected_table1
 
@@ -50,12 +50,10 @@ def _line(base: Row, laser: Row) -> list[str]:
     ]
 
 
+@asked("table1")
 def check_table1_text(check: Check, study: Study) -> None:
     """Compare every cell of tables/table1.md."""
     path = "tables/table1.md"
-    if not study.wants("table1"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         every = list(expected_table1(study))
         pairs = list(zip(every[::2], every[1::2], strict=True))

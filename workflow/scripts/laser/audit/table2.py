@@ -9,7 +9,7 @@ from laser.audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.paper import FOLDER, LEVEL, paper, verdict
-from laser.audit.reading import Study, remembered
+from laser.audit.reading import Study, asked, remembered
 from laser.audit.rendered import markdown_tables
 from laser.audit.rows import test_path
 from laser.audit.table1 import COLUMNS
@@ -66,7 +66,7 @@ def expected_table2(study: Study) -> tuple[Row, ...]:
 def _pair(study: Study, cell: Tested, metric: str, dtype: str) -> list[Row]:
     """Return both arms of one metric of a cell."""
     both = [values(study, cell, arm, metric) for arm in ARMS]
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     change = compared(both[0], both[1], cell.groups, (*cell.name, metric), metric == "accuracy", seed, resamples)
     rows = []
     for arm in ARMS:
@@ -84,12 +84,10 @@ def _pair(study: Study, cell: Tested, metric: str, dtype: str) -> list[Row]:
     return rows
 
 
+@asked("table2")
 def check_table2(check: Check, study: Study) -> None:
     """Compare every cell of Table 2."""
     path = "tables/table2.csv"
-    if not study.wants("table2"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         keys = ("model", "dataset", "protocol", "metric", "arm")
         compare_table(check, study, path, expected_table2(study), keys, COLUMNS)
@@ -110,12 +108,10 @@ def _line(base: Row, laser: Row) -> list[str]:
     ]
 
 
+@asked("table2")
 def check_table2_text(check: Check, study: Study) -> None:
     """Compare every cell of tables/table2.md; LaTeX is held against it with all tables."""
     path = "tables/table2.md"
-    if not study.wants("table2"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         every = expected_table2(study)
         pairs = list(zip(every[::2], every[1::2], strict=True))

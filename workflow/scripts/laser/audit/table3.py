@@ -10,7 +10,7 @@ from laser.audit.cells import compared, tested
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.paper import paper
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 from laser.audit.rows import grid, parts
 from laser.audit.selection import choice, kept_of, ordered, reduction_path
 from laser.audit.splits import prepared
@@ -33,12 +33,10 @@ TABLE4 = (
 TABLE5 = ("model", "hyperparameter", "values", "count", "paper")
 
 
+@asked("table3")
 def check_table3(check: Check, study: Study) -> None:
     """Compare every cell of Table 3."""
     path = "tables/table3.csv"
-    if not study.wants("table3"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows = [
             _choice(study, model, dataset, protocol) | _on_test(study, model, dataset, protocol)
@@ -77,7 +75,7 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
 
 def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
     """Return what the choice, and the paper's own, score on test rows."""
-    seed, resamples = int(study.settings["seed"]), int(study.settings["resamples"])
+    seed, resamples = study.sampling
     cell = tested(study, model, dataset, protocol)
     names = (*cell.name, "accuracy")
     base, laser = cell.values("base", "correct"), cell.values("laser", "correct")
@@ -97,12 +95,10 @@ def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
     return row
 
 
+@asked("table4")
 def check_table4(check: Check, study: Study) -> None:
     """Compare every cell of Table 4."""
     path = "tables/table4.csv"
-    if not study.wants("table4"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows = []
         for dataset in study.datasets:
@@ -121,12 +117,10 @@ def check_table4(check: Check, study: Study) -> None:
         compare_table(check, study, path, rows, ("dataset",), TABLE4)
 
 
+@asked("table5")
 def check_table5(check: Check, study: Study) -> None:
     """Compare every cell of Table 5 with the study's grid."""
     path = "tables/table5.csv"
-    if not study.wants("table5"):
-        check.skipped = "the study does not ask for it"
-        return
     with check.guarded(path):
         rows = []
         for model in study.models:

@@ -10,7 +10,7 @@ from laser.audit.cells import Tested, compared, tested
 from laser.audit.comparing import Row, compare_table
 from laser.audit.findings import Check
 from laser.audit.numbers import mean
-from laser.audit.reading import Study
+from laser.audit.reading import Study, asked
 
 FACTS = ("family", "noise", "layers", "seed")
 NOISE = (
@@ -20,11 +20,9 @@ NOISE = (
 CONFIDENCE = 0.95
 
 
+@asked("noise")
 def check_noise(check: Check, study: Study) -> None:
     """Compare the data of the figure of noise and depth: every model's gain, and the mean over seeds."""
-    if not study.wants("noise"):
-        check.skipped = "the study does not ask for it"
-        return
     facts = _facts(study)
     for dataset in dict.fromkeys(dataset for _, dataset in study.cells()):
         for protocol in study.protocols:
@@ -50,8 +48,7 @@ def _facts(study: Study) -> dict[str, Row]:
 
 def _model(study: Study, cell: Tested, known: Row) -> Row:
     both = [cell.values(arm, "correct") for arm in ("base", "laser")]
-    settings = int(study.settings["seed"]), int(study.settings["resamples"])
-    change = compared(both[0], both[1], cell.groups, (*cell.name, "noise"), True, *settings)
+    change = compared(both[0], both[1], cell.groups, (*cell.name, "noise"), True, *study.sampling)
     row: Row = {"dataset": cell.dataset, "protocol": cell.protocol, "row": "model", "trained_model": cell.model}
     row |= known | {"seeds": 1, "n": change["n"], "base_accuracy": change["base"], "laser_accuracy": change["laser"]}
     row |= {f"gain{end}": change[f"difference{end}"] for end in ("", "_low", "_high")}

@@ -133,13 +133,13 @@ def measure_play() -> None:
     import torch
     import yaml
 
-    from laser.lab.policy import untrained_policy
-    from laser.models import policy as reading
     from laser.models.load import load
+    from laser.policies import inputs as reading
+    from laser.policies.engine import play_all
+    from laser.policies.games import games
     from laser.sokoban.room import room_text
-    from laser.sweep.games import games
-    from laser.sweep.policy import play_all
     from laser.tasks.example import Example
+    from laser.training.policy import untrained_policy
 
     torch.set_num_threads(1)
     entry = yaml.safe_load((ROOT / "config/models.yaml").read_text(encoding="utf-8"))["decision-transformer-small"]

@@ -41,11 +41,11 @@ import torch
 import transformers
 
 from benchmarks import published
-from laser.analysis.cost_time import large_product
+from laser.cost.time import large_product
+from laser.engine import blocks, fast, naive
 from laser.models.load import LoadedModel, load
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.sweep import blocks, fast, naive
 from laser.tasks.passes import Generation, Pass, Requests
 
 RANKS = (0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005)

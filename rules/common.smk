@@ -12,24 +12,24 @@ sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.exceptions import WorkflowError
 
-from laser.config.environment import set_environment
-from laser.config.kept import (
+from laser.cluster.environment import set_environment
+from laser.provenance.copied_inputs import (
     copies,
     count_copies,
     lost,
     published_copies,
     workflow_copies,
 )
-from laser.config.locks import note_run, release_stale_lock, tell_of_another_host
+from laser.cluster.locks import note_run, release_stale_lock, tell_of_another_host
 from laser.config.plan import Plan
-from laser.config.runs import NEEDS
-from laser.config.resources import (
+from laser.config.evaluations import NEEDS
+from laser.cost.requests import (
     check_gpus,
     fetch_memory_mb,
     resource_functions,
     training_memory_mb,
 )
-from laser.config.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
+from laser.cluster.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
 from laser.config.study import rank_name
 from laser.errors import UserError
 

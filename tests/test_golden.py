@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from laser.engine import fast, naive
 from laser.reduction.factors import FactorStore
-from laser.sweep import fast, naive
 from tests import golden
 
 if "LASER_GOLDEN" in os.environ and not golden.cells():

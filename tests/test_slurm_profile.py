@@ -12,7 +12,7 @@ from snakemake.cli import get_argument_parser
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from laser.config.plan import Plan
-from laser.config.resources import resource_functions
+from laser.cost.requests import resource_functions
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "slurm/profile.yaml"

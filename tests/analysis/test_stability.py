@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laser.analysis.loading import load_selections
 from laser.analysis.stability import BASE, Scores, choose, load_scores, resample
-from laser.analysis.stability_table import stability, stability_views
+from laser.artefacts.stability import stability, stability_views
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
+from laser.evaluation.select import select
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-from laser.sweep.select import select
-from tests.analysis import synthetic
-from tests.analysis.synthetic_more import with_grid
+from laser.results.loading import load_selections
+from tests.artefacts import synthetic
+from tests.artefacts.synthetic_more import with_grid
 
 ORDER = ["u_in", "u_out"]
 PLACES = [(matrix, layer, rank) for layer in (0, 3) for matrix in ORDER for rank in (0.5, 0.1)]

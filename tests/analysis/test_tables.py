@@ -5,16 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laser.analysis import loading, statistics, tables
-from laser.analysis.cells import Cell
-from laser.analysis.table1 import COLUMNS, table1, table1_views
-from laser.analysis.table3 import table3, table3_views
-from laser.analysis.table4 import table4, table4_views
-from laser.analysis.table5 import table5, table5_views
+from laser.analysis import statistics, tables
 from laser.analysis.tables import View
-from laser.config.published import Published, printed, read_published
+from laser.artefacts.table1 import COLUMNS, table1, table1_views
+from laser.artefacts.table3 import table3, table3_views
+from laser.artefacts.table4 import table4, table4_views
+from laser.artefacts.table5 import table5, table5_views
 from laser.errors import UserError
-from tests.analysis import synthetic
+from laser.paper.published import Published, printed, read_published
+from laser.results import loading
+from laser.results.cells import Cell
+from tests.artefacts import synthetic
 
 BETTER = {"matrix": "u_in", "layer": 3, "rank": 0.1, "kept_rank": 4}
 

@@ -4,8 +4,8 @@ import tarfile
 
 import zstandard
 
-from laser.audit.run import audit
 from laser.provenance.archive import write_archive
+from laser_audit.run import audit
 
 CITATION = {"authors": [{"family-names": "A", "given-names": "B"}], "license": "MIT", "version": "1"}
 

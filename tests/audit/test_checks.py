@@ -3,18 +3,18 @@
 import pytest
 
 from laser.analysis.tables import View, to_latex, to_markdown
-from laser.audit.averages import Average
-from laser.audit.comparing import same_cell
-from laser.audit.findings import Check, Unreadable, checked
-from laser.audit.manifest import is_covered, is_volatile
-from laser.audit.paper import Paper, half_unit, verdict
-from laser.audit.rendered import latex_tables, markdown_tables
-from laser.audit.scores import holds
-from laser.audit.selection import choice, kept_of, ordered
-from laser.audit.splits import expected_sides
 from laser.reduction.svd import kept_rank
 from laser.tasks.judging import contains
 from laser.tasks.prepare import split_corrected, split_published
+from laser_audit.averages import Average
+from laser_audit.comparing import same_cell
+from laser_audit.findings import Check, Unreadable, checked
+from laser_audit.manifest import is_covered, is_volatile
+from laser_audit.paper import Paper, half_unit, verdict
+from laser_audit.rendered import latex_tables, markdown_tables
+from laser_audit.scores import holds
+from laser_audit.selection import choice, kept_of, ordered
+from laser_audit.splits import expected_sides
 
 
 def scores(matrix="u_in", layer=0, rank=0.5, accuracy=50.0, loss=1.0):

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from laser.audit.pages import markdown, page, terminal
-from laser.audit.run import audit
+from laser_audit.pages import markdown, page, terminal
+from laser_audit.run import audit
 
 JSON = ("manifest.json", "inputs/study.json", "records/tables/table1.json", "selection/gpt-j-6b/worldfacts.json")
 SEED = 5

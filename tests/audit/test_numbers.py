@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from laser.analysis import statistics
-from laser.audit import numbers
+from laser_audit import numbers
 
 
 @pytest.fixture(params=[(30, 10), (40, 40), (3000, 3000)], ids=["groups", "alone", "many"])

@@ -5,18 +5,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from laser.analysis.solved import _groups
-from laser.audit import replay
-from laser.audit.findings import Check
-from laser.audit.games import kept_from_training, play, read_room, shared_name
-from laser.audit.policies import check_games
-from laser.audit.reading import Study
-from laser.audit.rooms import bins
-from laser.audit.run import Report, audit
+from laser.artefacts.solved import _groups
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.generate import generate_room
 from laser.sokoban.room import parse_room, room_hash, room_text, side_of
 from laser.sokoban.rules import MOVES
+from laser_audit import replay
+from laser_audit.findings import Check
+from laser_audit.games import kept_from_training, play, read_room, shared_name
+from laser_audit.policies import check_games
+from laser_audit.reading import Study
+from laser_audit.rooms import bins
+from laser_audit.run import Report, audit
 from tests.audit.edits import content, frame, put
 from tests.audit.policy_manipulations import POLICY, ROWS, TEST
 from tests.audit.seal import reseal

@@ -2,8 +2,8 @@
 
 import json
 
-from laser.audit import replay
-from laser.audit.run import Report
+from laser_audit import replay
+from laser_audit.run import Report
 from tests.audit.edits import cell
 from tests.audit.seal import reseal, write
 from tests.workflow.runner import ROOT

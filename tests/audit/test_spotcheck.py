@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from laser.errors import UserError
-from laser.sweep import spotcheck
+from laser.evaluation import spotcheck
 from tests.audit.edits import frame, put
 from tests.audit.manipulations import TEST
 

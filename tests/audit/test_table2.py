@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laser.analysis.cells import Cell
-from laser.analysis.table2 import table2, table2_views
 from laser.analysis.tables import write_table
-from laser.audit import cells as audited_cells
-from laser.audit import table2 as audited
-from laser.audit.findings import Check
-from laser.audit.reading import Study
-from laser.audit.splits import Prepared
-from laser.config.published import PAPER_POLICY, read_table2
+from laser.artefacts.table2 import table2, table2_views
+from laser.paper.published import PAPER_POLICY, read_table2
+from laser.results.cells import Cell
+from laser_audit import cells as audited_cells
+from laser_audit import table2 as audited
+from laser_audit.findings import Check
+from laser_audit.reading import Study
+from laser_audit.splits import Prepared
 from tests.workflow.runner import ROOT
 
 ROOMS = 300

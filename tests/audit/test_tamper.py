@@ -2,8 +2,8 @@
 
 import pytest
 
-from laser.audit.pages import terminal
-from laser.audit.run import audit
+from laser_audit.pages import terminal
+from laser_audit.run import audit
 from tests.audit.manipulations import DETERMINED, NAIVE
 from tests.audit.seal import reseal
 

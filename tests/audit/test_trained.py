@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from laser.analysis.cells import Cell
-from laser.analysis.noise import noise_data
 from laser.analysis.tables import to_csv
-from laser.audit import cells as audited_cells
-from laser.audit import trained
-from laser.audit.findings import Check
-from laser.audit.reading import Study
-from laser.audit.splits import Prepared
-from laser.config.varied import facts
+from laser.artefacts.noise import noise_data
+from laser.config.variants import facts
+from laser.results.cells import Cell
+from laser_audit import cells as audited_cells
+from laser_audit import trained
+from laser_audit.findings import Check
+from laser_audit.reading import Study
+from laser_audit.splits import Prepared
 
 ROWS = 120
 SETTINGS = {"seed": 7, "resamples": 300, "protocols": ["corrected"], "artefacts": ["noise"]}

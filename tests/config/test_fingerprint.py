@@ -30,7 +30,7 @@ def scripts(tmp_path):
 
 def test_touching_a_file_changes_nothing(scripts):
     before = fingerprints(scripts, "sweep_layer.py")
-    (scripts / "laser/sweep/naive.py").touch()
+    (scripts / "laser/engine/naive.py").touch()
     assert fingerprints(scripts, "sweep_layer.py") == before
 
 

@@ -9,8 +9,8 @@ import yaml
 from laser.config.plan import Plan
 from laser.config.pools import NOT_FOR_POLICIES, pool_key
 from laser.config.protocols import interventions_kind
-from laser.config.resources import request, training_memory_mb
 from laser.config.study import resolve
+from laser.cost.requests import request, training_memory_mb
 from laser.errors import UserError
 from tests.config.test_study import ROOT
 from tests.config.test_study import study as of_language

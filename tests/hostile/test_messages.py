@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.analysis import synthetic
+from tests.artefacts import synthetic
 from tests.hostile.test_study import MARKER
 from tests.workflow.runner import ROOT, run
 

@@ -15,18 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laser.analysis.frequency import read_counts
-from laser.analysis.labelled import load_labelled
-from laser.analysis.loading import load_cells, load_reductions, load_rows, load_selections, load_sweep
-from laser.analysis.table1 import table1, table1_views
-from laser.analysis.table3 import table3, table3_views
 from laser.analysis.tables import write_table
-from laser.analysis.verdicts import verdict_table
-from laser.config.published import read_published
+from laser.artefacts.table1 import table1, table1_views
+from laser.artefacts.table3 import table3, table3_views
+from laser.artefacts.verdicts import verdict_table
 from laser.errors import UserError
 from laser.io.files import write_text
+from laser.paper.published import read_published
 from laser.report.page import write_report, write_run_page
 from laser.report.summary import verdict_views
-from tests.analysis import synthetic
+from laser.results.labelled import load_labelled
+from laser.results.loading import load_cells, load_reductions, load_rows, load_selections, load_sweep
+from tests.artefacts import synthetic
 from tests.hostile.odd import SCRIPT, TEXTS, cases, mutated, odd, plain
 from tests.report.test_page import Page
 

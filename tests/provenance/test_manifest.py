@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from laser.config.kept import lost
 from laser.errors import UserError
 from laser.io.files import read_json, sha256_file
 from laser.provenance.compare import differences
+from laser.provenance.copied_inputs import lost
 from laser.provenance.manifest import MANIFEST, MANIFEST_RUN, is_covered, left_over
 from tests.provenance.small import closed, job, study, write_manifests
 

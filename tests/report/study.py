@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from laser.analysis import loading
-from laser.analysis.fig2 import fig2
-from laser.analysis.table1 import table1, table1_views
-from laser.analysis.table3 import table3, table3_views
-from laser.analysis.table4 import table4, table4_views
-from laser.analysis.table5 import table5, table5_views
 from laser.analysis.tables import write_table
-from laser.analysis.verdicts import verdict_table
-from laser.config.published import read_published
+from laser.artefacts.fig2 import fig2
+from laser.artefacts.table1 import table1, table1_views
+from laser.artefacts.table3 import table3, table3_views
+from laser.artefacts.table4 import table4, table4_views
+from laser.artefacts.table5 import table5, table5_views
+from laser.artefacts.verdicts import verdict_table
 from laser.io.files import write_json, write_text
+from laser.paper.published import read_published
 from laser.report.page import write_report, write_run_page
 from laser.report.summary import verdict_views
-from tests.analysis import synthetic
+from laser.results import loading
+from tests.artefacts import synthetic
 
 SETTINGS = {
     "title": "A study of nothing real",

@@ -13,7 +13,7 @@ from laser.report.files import slug, unique_slugs
 from laser.report.page import CAPTIONS, caption, write_report, write_run_page
 from laser.report.run_page import machines, timings
 from laser.report.summary import summarise
-from tests.analysis import synthetic
+from tests.artefacts import synthetic
 from tests.report import study
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from laser.analysis.cells import Cell
-from laser.analysis.fig6 import chosen_room, fig6
-from laser.analysis.film import chosen_row, film, film_data
-from laser.analysis.solved import solved, solved_data
-from laser.analysis.table2 import table2, table2_views
-from laser.config.published import PAPER_POLICY, read_table2
+from laser.artefacts.fig6 import chosen_room, fig6
+from laser.artefacts.film import chosen_row, film, film_data
+from laser.artefacts.solved import solved, solved_data
+from laser.artefacts.table2 import table2, table2_views
+from laser.paper.published import PAPER_POLICY, read_table2
+from laser.results.cells import Cell
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.generate import generate_room
 from laser.sokoban.room import parse_room, room_text

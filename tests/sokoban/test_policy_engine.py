@@ -8,14 +8,14 @@ import torch
 
 from laser.errors import UserError
 from laser.models.load import LoadedModel
-from laser.models.policy import sight_of
+from laser.policies.engine import evaluate, play_all
+from laser.policies.games import Game, GameRequests, games, score_games
+from laser.policies.inputs import sight_of
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.observations import encode
 from laser.sokoban.rules import MOVES, action_numbers
-from laser.sweep.games import Game, GameRequests, games, score_games
-from laser.sweep.policy import evaluate, play_all
 from tests.sokoban.tiny_policy import SIZE, policy, some_games
 
 
@@ -101,7 +101,7 @@ def test_an_edit_of_full_rank_leaves_play_as_it_is_and_a_low_one_does_not(tmp_pa
 
 def test_the_future_is_not_looked_at(tmp_path):
     """The last step's logits do not depend on its own action, nor on padding behind the window."""
-    from laser.models.policy import action_logits
+    from laser.policies.inputs import action_logits
 
     loaded = policy(tmp_path)
     sight, drawn = sight_of(loaded.config), np.random.default_rng(0)

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from laser.errors import UserError
-from laser.lab import policy as training
-from laser.lab.policy import policy_loss, schedule, train_policy, untrained_policy
-from laser.lab.pool import collect, make_chunk
-from laser.lab.windows import batch_of, steps_of, symmetries, windows
 from laser.models.adapter import locate, matrices, read_matrix
-from laser.models.policy import action_logits
+from laser.policies.inputs import action_logits
+from laser.policies.pool import collect, make_chunk
+from laser.policies.windows import batch_of, steps_of, symmetries, windows
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.episodes import label
 from laser.sokoban.generate import generate_room
 from laser.sokoban.room import parse_room, room_hash, room_text
 from laser.sokoban.rules import action_numbers
+from laser.training import policy as training
+from laser.training.policy import policy_loss, schedule, train_policy, untrained_policy
 from tests.sokoban.small_study import POOL, TRAINING, entry, source
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 
-from laser.lab.policy import untrained_policy
 from laser.models.load import LoadedModel, load
+from laser.policies.games import Games, games
 from laser.sokoban.generate import generate_room
 from laser.sokoban.room import room_hash, room_text
 from laser.sokoban.solver import solve
-from laser.sweep.games import Games, games
 from laser.tasks.example import Example
+from laser.training.policy import untrained_policy
 from tests.sokoban.small_study import source
 
 SIZE = 6

@@ -166,8 +166,8 @@ def read_model_path(folder):
     ("edited", "expected"),
     [
         ("workflow/report/fig2.rst", {"report", "manifest"}),
-        ("workflow/scripts/laser/analysis/table3.py", {"table3", "report", "manifest"}),
-        ("workflow/scripts/laser/sweep/select.py", {"select", "test", "table1", "table3", "report", "manifest"}),
+        ("workflow/scripts/laser/artefacts/table3.py", {"table3", "report", "manifest"}),
+        ("workflow/scripts/laser/evaluation/select.py", {"select", "test", "table1", "table3", "report", "manifest"}),
         ("config/published/table1.csv", {"table1", "table3", "fig2", "report", "inputs", "manifest"}),
     ],
 )

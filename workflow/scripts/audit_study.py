@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from laser.audit.pages import terminal, write_pages
-from laser.audit.replay import REPLAYS, replay
-from laser.audit.run import audit
 from laser.errors import UserError
+from laser_audit.pages import terminal, write_pages
+from laser_audit.replay import REPLAYS, replay
+from laser_audit.run import audit
 
 
 def main() -> None:

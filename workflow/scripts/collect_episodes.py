@@ -1,7 +1,7 @@
 """Put the shares of a pool of Sokoban rooms together: the expert's episodes, and a card that counts them."""
 
 from laser.io.job import Job, run_job
-from laser.lab.pool import collect
+from laser.policies.pool import collect
 
 
 def main(job: Job) -> None:

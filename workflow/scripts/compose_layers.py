@@ -1,8 +1,8 @@
 """Search for interventions on several layers at once, greedily, on the validation rows of one dataset."""
 
+from laser.evaluation.compose import RULE, compose
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
-from laser.sweep.compose import RULE, compose
 
 
 def main(job: Job) -> None:

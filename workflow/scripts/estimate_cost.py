@@ -10,12 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from laser.analysis.cost_inputs import read_facts
-from laser.analysis.cost_report import check_text, study_text
-from laser.analysis.cost_study import cell_cost, job_seconds, model_cost
-from laser.analysis.cost_time import compare, measured_device, parse_device
 from laser.config.plan import Plan
 from laser.config.schema import read_yaml
+from laser.cost.inputs import read_facts
+from laser.cost.report import check_text, study_text
+from laser.cost.study import cell_cost, job_seconds, model_cost
+from laser.cost.time import compare, measured_device, parse_device
 from laser.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

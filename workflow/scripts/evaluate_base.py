@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from laser.evaluation.cell import answers_for, counter, open_cell, result_rows
 from laser.io.files import write_parquet
 from laser.io.job import Job, run_job
-from laser.sweep.cell import answers_for, counter, open_cell, result_rows
 
 
 def main(job: Job) -> None:

@@ -1,7 +1,7 @@
 """Evaluate on the test rows what selection did not choose: the paper's own choice, and the cheap search's."""
 
+from laser.evaluation.choices import evaluate_choices
 from laser.io.job import Job, run_job
-from laser.sweep.choices import evaluate_choices
 
 
 def main(job: Job) -> None:

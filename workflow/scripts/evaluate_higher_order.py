@@ -1,7 +1,7 @@
 """Evaluate what the chosen matrix's smallest singular values alone answer, on the test rows that LASER repairs."""
 
+from laser.evaluation.higher_order import higher_order
 from laser.io.job import Job, run_job
-from laser.sweep.higher_order import higher_order
 
 
 def main(job: Job) -> None:

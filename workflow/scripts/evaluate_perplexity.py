@@ -1,7 +1,7 @@
 """Measure the perplexity of base and of the best input and output interventions on running text."""
 
+from laser.evaluation.perplexity import evaluate_perplexity
 from laser.io.job import Job, run_job
-from laser.sweep.perplexity import evaluate_perplexity
 
 
 def main(job: Job) -> None:

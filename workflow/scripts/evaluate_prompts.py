@@ -1,7 +1,7 @@
 """Evaluate base and the chosen intervention on the test rows under a small fixed set of other prompts."""
 
+from laser.evaluation.prompts import evaluate_prompts
 from laser.io.job import Job, run_job
-from laser.sweep.prompts import evaluate_prompts
 
 
 def main(job: Job) -> None:

@@ -1,7 +1,7 @@
 """Evaluate one intervention on the test rows under several seeds of the randomised singular value decomposition."""
 
+from laser.evaluation.seeds import evaluate_seeds
 from laser.io.job import Job, run_job
-from laser.sweep.seeds import evaluate_seeds
 
 
 def main(job: Job) -> None:

@@ -1,7 +1,7 @@
 """Write the checkpoint of a cell's chosen intervention, dense or factored, with a model card."""
 
+from laser.export.card import export_model
 from laser.io.job import Job, run_job
-from laser.sweep.export_card import export_model
 
 
 def main(job: Job) -> None:

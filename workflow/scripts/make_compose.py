@@ -1,12 +1,12 @@
 """Composition: base, the best single intervention and the composed ones, on test rows."""
 
-from laser.analysis.compose_table import compose_table, compose_views
-from laser.analysis.labelled import load_json, load_labelled
-from laser.analysis.loading import load_cells
 from laser.analysis.tables import write_table
-from laser.analysis.text_numbers import read_text_numbers
-from laser.config.published import read_published
+from laser.artefacts.compose import compose_table, compose_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.paper.text_numbers import read_text_numbers
+from laser.results.labelled import load_json, load_labelled
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

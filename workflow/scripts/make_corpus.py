@@ -1,7 +1,7 @@
 """Make the corpus that the laboratory's models are trained on."""
 
 from laser.io.job import Job, run_job
-from laser.lab.corpus import make_corpus
+from laser.training.corpus import make_corpus
 
 
 def main(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Figure 10: validation loss by layer when magnitudes are pruned, or when only the smallest components are kept."""
 
-from laser.analysis.fig10 import fig10
-from laser.analysis.grouping import sweep_by_cell
-from laser.analysis.landscape_loading import load_landscape
 from laser.analysis.pictures import by_cell
+from laser.artefacts.fig10 import fig10
 from laser.io.job import Job, run_job
+from laser.results.grouping import sweep_by_cell
+from laser.results.landscape import load_landscape
 
 
 def main(job: Job) -> None:

@@ -1,12 +1,12 @@
 """Figure 2: validation loss by layer, a panel per matrix, a line per rank, the base model dashed."""
 
-from laser.analysis.fig2 import fig2
-from laser.analysis.grouping import sweep_by_cell
-from laser.analysis.landscape_loading import load_landscape
-from laser.analysis.loading import load_sweep
 from laser.analysis.pictures import by_cell
-from laser.config.published import fig2_range_of
+from laser.artefacts.fig2 import fig2
 from laser.io.job import Job, run_job
+from laser.paper.published import fig2_range_of
+from laser.results.grouping import sweep_by_cell
+from laser.results.landscape import load_landscape
+from laser.results.loading import load_sweep
 
 
 def main(job: Job) -> None:

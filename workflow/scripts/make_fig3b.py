@@ -1,7 +1,7 @@
 """Figure 3b: accuracy over the questions whose fact is at most so frequent in the training data."""
 
-from laser.analysis.fig3b import fig3b
 from laser.analysis.frequency import pictures_by_frequency
+from laser.artefacts.fig3b import fig3b
 from laser.io.job import Job, run_job
 
 

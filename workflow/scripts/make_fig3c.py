@@ -1,7 +1,7 @@
 """Figure 3c: answers that LASER corrects, for every answer that was right before, by training frequency."""
 
-from laser.analysis.fig3c import fig3c
 from laser.analysis.frequency import pictures_by_frequency
+from laser.artefacts.fig3c import fig3c
 from laser.io.job import Job, run_job
 
 

@@ -1,10 +1,10 @@
 """Figure 4: validation and test accuracy as the greedy composition over layers proceeds."""
 
-from laser.analysis.fig4 import fig4
-from laser.analysis.labelled import by_cell as parts_by_cell
-from laser.analysis.labelled import load_json, load_labelled
 from laser.analysis.pictures import by_cell
+from laser.artefacts.fig4 import fig4
 from laser.io.job import Job, run_job
+from laser.results.labelled import by_cell as parts_by_cell
+from laser.results.labelled import load_json, load_labelled
 
 
 def main(job: Job) -> None:

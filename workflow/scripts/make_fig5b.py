@@ -1,10 +1,10 @@
 """Figure 5b: what the smallest singular values alone answer, on the questions that LASER repairs."""
 
-from laser.analysis.fig5b import fig5b, load_higher_order
-from laser.analysis.labelled import cell_of
-from laser.analysis.loading import load_rows
 from laser.analysis.pictures import by_cell
+from laser.artefacts.fig5b import fig5b, load_higher_order
 from laser.io.job import Job, run_job
+from laser.results.labelled import cell_of
+from laser.results.loading import load_rows
 
 
 def main(job: Job) -> None:

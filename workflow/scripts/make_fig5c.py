@@ -1,12 +1,12 @@
 """Figure 5c: examples of what the smallest singular values alone answer, as a table."""
 
-from laser.analysis.fig5b import load_higher_order
-from laser.analysis.fig5c import fig5c_rows, fig5c_table, fig5c_views
-from laser.analysis.labelled import cell_of, load_columns
-from laser.analysis.loading import load_cells, load_rows
 from laser.analysis.pictures import wanted_cells
 from laser.analysis.tables import write_table
+from laser.artefacts.fig5b import load_higher_order
+from laser.artefacts.fig5c import fig5c_rows, fig5c_table, fig5c_views
 from laser.io.job import Job, run_job
+from laser.results.labelled import cell_of, load_columns
+from laser.results.loading import load_cells, load_rows
 
 
 def main(job: Job) -> None:

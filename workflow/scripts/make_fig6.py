@@ -1,8 +1,8 @@
 """Figure 6: a room of each dataset."""
 
-from laser.analysis.fig6 import fig6
-from laser.analysis.labelled import load_columns
+from laser.artefacts.fig6 import fig6
 from laser.io.job import Job, run_job
+from laser.results.labelled import load_columns
 
 
 def main(job: Job) -> None:

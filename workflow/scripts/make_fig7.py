@@ -1,9 +1,9 @@
 """Figure 7: effective rank of every matrix by layer."""
 
-from laser.analysis.fig7 import fig7
-from laser.analysis.loading import load_reductions
 from laser.analysis.pictures import models
+from laser.artefacts.fig7 import fig7
 from laser.io.job import Job, run_job
+from laser.results.loading import load_reductions
 
 
 def main(job: Job) -> None:

@@ -1,11 +1,11 @@
 """Figure 8: top-1, top-5 and top-10 accuracy against the amount of reduction, at the chosen place."""
 
-from laser.analysis.fig8 import fig8
-from laser.analysis.grouping import sweep_by_cell
-from laser.analysis.loading import load_selections, load_sweep
 from laser.analysis.pictures import by_cell, place_of
+from laser.artefacts.fig8 import fig8
 from laser.io.files import read_spec
 from laser.io.job import Job, run_job
+from laser.results.grouping import sweep_by_cell
+from laser.results.loading import load_selections, load_sweep
 
 
 def main(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Figure 9: the largest benefit of any intervention in a layer, by layer, for each dataset."""
 
-from laser.analysis.fig9 import fig9
-from laser.analysis.grouping import sweep_by_cell
-from laser.analysis.loading import load_selections, load_sweep
 from laser.analysis.pictures import by_model, place_of, wanted_cells
+from laser.artefacts.fig9 import fig9
 from laser.io.job import Job, run_job
+from laser.results.grouping import sweep_by_cell
+from laser.results.loading import load_selections, load_sweep
 
 
 def main(job: Job) -> None:

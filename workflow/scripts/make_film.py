@@ -1,10 +1,10 @@
 """A film of base and LASER side by side in one test room."""
 
-from laser.analysis.film import film
-from laser.analysis.labelled import load_columns
-from laser.analysis.loading import load_cells
 from laser.analysis.pictures import by_cell
+from laser.artefacts.film import film
 from laser.io.job import Job, run_job
+from laser.results.labelled import load_columns
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

@@ -1,9 +1,9 @@
 """LASER's gain and choice against the noise level of the corpus and against the model's depth."""
 
-from laser.analysis.loading import load_cells
-from laser.analysis.noise import noise
 from laser.analysis.pictures import by_dataset, wanted_cells
+from laser.artefacts.noise import noise
 from laser.io.job import Job, run_job
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

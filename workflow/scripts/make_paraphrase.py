@@ -1,12 +1,12 @@
 """Paraphrase: the share of facts answered right in all phrasings, base and LASER, on test rows."""
 
-from laser.analysis.labelled import load_columns
-from laser.analysis.loading import load_cells
-from laser.analysis.paraphrase import paraphrase, paraphrase_views
 from laser.analysis.tables import write_table
-from laser.analysis.text_numbers import read_text_numbers
-from laser.config.published import read_published
+from laser.artefacts.paraphrase import paraphrase, paraphrase_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.paper.text_numbers import read_text_numbers
+from laser.results.labelled import load_columns
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

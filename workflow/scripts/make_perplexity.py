@@ -1,10 +1,10 @@
 """Perplexity on running text: base and the best candidates among input and output matrices."""
 
-from laser.analysis.perplexity_table import perplexity_table, perplexity_views
 from laser.analysis.tables import write_table
-from laser.analysis.text_numbers import read_text_numbers
-from laser.config.published import read_published
+from laser.artefacts.perplexity import perplexity_table, perplexity_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.paper.text_numbers import read_text_numbers
 
 
 def main(job: Job) -> None:

@@ -1,11 +1,11 @@
 """Prompts: how the gain of the chosen intervention moves with the wording of the prompt, on test rows."""
 
-from laser.analysis.labelled import load_labelled
-from laser.analysis.loading import load_cells
-from laser.analysis.prompts_table import prompts_table, prompts_views
 from laser.analysis.tables import write_table
-from laser.config.published import read_published
+from laser.artefacts.prompts import prompts_table, prompts_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.results.labelled import load_labelled
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

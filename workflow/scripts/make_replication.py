@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from laser.analysis.replication import read_study, replication_page
+from laser.claims.page import read_study, replication_page
 from laser.errors import UserError
 from laser.io.files import write_text
 

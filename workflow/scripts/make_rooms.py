@@ -1,7 +1,7 @@
 """Make and solve one job's share of a pool of Sokoban rooms."""
 
 from laser.io.job import Job, run_job
-from laser.lab.pool import make_chunk
+from laser.policies.pool import make_chunk
 
 
 def main(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Search: what the cheap search by gradients chooses, scores and costs beside the exhaustive one."""
 
-from laser.analysis.labelled import load_json, load_labelled
-from laser.analysis.loading import load_cells, load_selections
-from laser.analysis.search import search_table, search_views
 from laser.analysis.tables import write_table
+from laser.artefacts.search import search_table, search_views
 from laser.io.job import Job, run_job
+from laser.results.labelled import load_json, load_labelled
+from laser.results.loading import load_cells, load_selections
 
 
 def main(job: Job) -> None:

@@ -1,11 +1,11 @@
 """Seeds: the spread of the randomised SVD on test rows, beside the exact SVD and the published value."""
 
-from laser.analysis.labelled import load_labelled
-from laser.analysis.loading import load_cells
-from laser.analysis.seeds_table import seeds_table, seeds_views
 from laser.analysis.tables import write_table
-from laser.config.published import read_published
+from laser.artefacts.seeds import seeds_table, seeds_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.results.labelled import load_labelled
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

@@ -1,9 +1,9 @@
 """Size: parameters and bytes of the chosen matrix, dense and as factors of the kept rank."""
 
-from laser.analysis.loading import load_selections
-from laser.analysis.size import read_cards, size, size_views
 from laser.analysis.tables import write_table
+from laser.artefacts.size import read_cards, size, size_views
 from laser.io.job import Job, run_job
+from laser.results.loading import load_selections
 
 
 def main(job: Job) -> None:

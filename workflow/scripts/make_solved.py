@@ -1,10 +1,10 @@
 """Rooms solved by number of boxes and by length of the expert's path, base and LASER."""
 
-from laser.analysis.labelled import load_columns
-from laser.analysis.loading import load_cells
 from laser.analysis.pictures import by_cell
-from laser.analysis.solved import solved
+from laser.artefacts.solved import solved
 from laser.io.job import Job, run_job
+from laser.results.labelled import load_columns
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Stability: how often each intervention would have been chosen, and the gain with the choice counted in."""
 
-from laser.analysis.loading import load_selections
 from laser.analysis.stability import RESAMPLES
-from laser.analysis.stability_table import stability, stability_views
 from laser.analysis.tables import write_table
+from laser.artefacts.stability import stability, stability_views
 from laser.io.job import Job, run_job
+from laser.results.loading import load_selections
 
 
 def main(job: Job) -> None:

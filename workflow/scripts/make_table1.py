@@ -1,10 +1,10 @@
 """Table 1: accuracy and loss of base and LASER on test rows, with intervals, paired tests and verdicts."""
 
-from laser.analysis.loading import load_cells
-from laser.analysis.table1 import table1, table1_views
 from laser.analysis.tables import write_table
-from laser.config.published import read_published
+from laser.artefacts.table1 import table1, table1_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.results.loading import load_cells
 
 
 def main(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Table 2: rooms solved, return and loss of base and LASER on test rooms, with intervals and paired tests."""
 
-from laser.analysis.loading import OF_GAMES, load_cells
-from laser.analysis.table2 import table2, table2_views
 from laser.analysis.tables import write_table
-from laser.config.published import read_table2
+from laser.artefacts.table2 import table2, table2_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_table2
+from laser.results.loading import OF_GAMES, load_cells
 
 
 def main(job: Job) -> None:

@@ -1,11 +1,11 @@
 """Table 3: the matrix, layer and rank chosen on validation, beside the paper's choice."""
 
-from laser.analysis.labelled import load_labelled
-from laser.analysis.loading import load_cells, load_selections
-from laser.analysis.table3 import table3, table3_views, with_test_scores
 from laser.analysis.tables import write_table
-from laser.config.published import read_published
+from laser.artefacts.table3 import table3, table3_views, with_test_scores
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.results.labelled import load_labelled
+from laser.results.loading import load_cells, load_selections
 
 
 def main(job: Job) -> None:

@@ -1,10 +1,10 @@
 """Table 4: sizes of the prepared datasets and of their splits, beside the paper's."""
 
-from laser.analysis.loading import load_rows
-from laser.analysis.table4 import table4, table4_views
 from laser.analysis.tables import write_table
-from laser.config.published import read_published
+from laser.artefacts.table4 import table4, table4_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
+from laser.results.loading import load_rows
 
 
 def main(job: Job) -> None:

@@ -1,9 +1,9 @@
 """Table 5: the search space of this study, beside the paper's."""
 
-from laser.analysis.table5 import table5, table5_views
 from laser.analysis.tables import write_table
-from laser.config.published import read_published
+from laser.artefacts.table5 import table5, table5_views
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
 
 
 def main(job: Job) -> None:

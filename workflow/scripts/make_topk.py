@@ -1,9 +1,9 @@
 """Top-1, top-5 and top-10 accuracy: base and LASER on test rows, and along ρ on validation rows."""
 
-from laser.analysis.loading import load_cells, load_selections
 from laser.analysis.tables import write_table
-from laser.analysis.topk import topk_table, topk_test, topk_validation, topk_views
+from laser.artefacts.topk import topk_table, topk_test, topk_validation, topk_views
 from laser.io.job import Job, run_job
+from laser.results.loading import load_cells, load_selections
 
 
 def main(job: Job) -> None:

@@ -1,9 +1,9 @@
 """Verdicts: each number of the paper's Table 1 beside ours, and whether it replicates."""
 
 from laser.analysis.tables import read_table, write_table
-from laser.analysis.verdicts import verdict_table
-from laser.config.published import read_published
+from laser.artefacts.verdicts import verdict_table
 from laser.io.job import Job, run_job
+from laser.paper.published import read_published
 from laser.report.summary import verdict_views
 
 

@@ -1,8 +1,8 @@
 """Rank the matrices of a grid by the gradients of their singular values, on a few validation rows of one dataset."""
 
+from laser.evaluation.gradients import RULE, rank_cell
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
-from laser.sweep.gradients import RULE, rank_cell
 
 
 def main(job: Job) -> None:

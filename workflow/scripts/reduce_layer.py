@@ -1,8 +1,8 @@
 """Decompose a layer's matrices exactly, once, and record what every rank keeps of them."""
 
+from laser.evaluation.reduce import reduce_layer
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
-from laser.sweep.reduce import reduce_layer
 
 
 def main(job: Job) -> None:

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from laser.evaluation.select import RULE, select
 from laser.io.files import read_json, read_parquet, write_json
 from laser.io.job import Job, run_job
-from laser.sweep.select import RULE, select
 
 
 def main(job: Job) -> None:

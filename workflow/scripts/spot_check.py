@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from laser.errors import UserError
-from laser.sweep.spotcheck import spot_check
+from laser.evaluation.spotcheck import spot_check
 
 
 def main() -> None:

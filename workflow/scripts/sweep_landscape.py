@@ -1,7 +1,7 @@
 """Evaluate every kind of intervention of one layer on the validation rows of one dataset."""
 
+from laser.evaluation.landscape import evaluate_landscape
 from laser.io.job import Job, run_job
-from laser.sweep.landscape import evaluate_landscape
 
 
 def main(job: Job) -> None:

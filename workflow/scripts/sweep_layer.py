@@ -1,7 +1,7 @@
 """Evaluate every intervention of one layer on the validation rows of one dataset."""
 
+from laser.evaluation.sweep import sweep_layer
 from laser.io.job import Job, run_job
-from laser.sweep.layer import sweep_layer
 
 
 def main(job: Job) -> None:

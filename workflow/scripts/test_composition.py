@@ -2,11 +2,11 @@
 
 import pandas as pd
 
+from laser.evaluation.cell import counter, intervention, open_cell, result_rows
+from laser.evaluation.compose import prefixes
+from laser.evaluation.part_of_cell import of_protocol
 from laser.io.files import read_json, write_parquet
 from laser.io.job import Job, run_job
-from laser.sweep.cell import counter, intervention, open_cell, result_rows
-from laser.sweep.compose import prefixes
-from laser.sweep.subset import of_protocol
 
 
 def main(job: Job) -> None:

@@ -1,7 +1,7 @@
 """Train one of the laboratory's models on its corpus."""
 
 from laser.io.job import Job, run_job
-from laser.lab.model import CURVE, train_model
+from laser.training.model import CURVE, train_model
 
 
 def main(job: Job) -> None:

@@ -1,8 +1,8 @@
 """Train a decision transformer on the expert's episodes in a pool of Sokoban rooms."""
 
 from laser.io.job import Job, run_job
-from laser.lab.model import CURVE
-from laser.lab.policy import train_policy
+from laser.training.model import CURVE
+from laser.training.policy import train_policy
 
 
 def main(job: Job) -> None:

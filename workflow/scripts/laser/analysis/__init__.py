@@ -1,1 +1,1 @@
-"""From per-example rows to intervals, tests, verdicts, tables and figures."""
+"""Statistics, comparisons, and how tables and figures look."""

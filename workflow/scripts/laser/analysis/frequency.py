@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from laser.analysis.cells import Cell
-from laser.analysis.labelled import columns_of
-from laser.analysis.loading import load_cells, load_rows
 from laser.analysis.pictures import by_cell
 from laser.errors import UserError, understood
 from laser.io.files import read_parquet
+from laser.results.cells import Cell
+from laser.results.labelled import columns_of
+from laser.results.loading import load_cells, load_rows
 
 CORPUS, DOCUMENTS, STAND_IN, UNKNOWN = "corpus", "documents", "stand-in", "unknown"
 AXES = {

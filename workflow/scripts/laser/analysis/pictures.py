@@ -12,8 +12,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from laser.analysis.grouping import CellName
 from laser.errors import UserError
+from laser.results.grouping import CellName
 
 
 def wanted_cells(spec: Mapping[str, Any], found: Iterable[CellName]) -> list[CellName]:

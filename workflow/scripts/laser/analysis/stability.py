@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from laser.analysis.labelled import columns_of
 from laser.errors import UserError
+from laser.results.labelled import columns_of
 
 RESAMPLES = 2_000
 BASE = -1
@@ -95,7 +95,7 @@ def _sums(frame: pd.DataFrame, numbers: pd.Series, path: Path) -> NDArray:
 
 
 def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray:
-    """Apply the rule of selection (`laser.sweep.select`) to every resample.
+    """Apply the rule of selection (`laser.evaluation.select`) to every resample.
 
     Losses are compared to nine decimals: sums of the same losses in another order differ in the last bits.
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from laser.config.evaluations import LABORATORY
 from laser.config.fingerprint import code_fingerprint
 from laser.config.pools import is_policy, pool_key
-from laser.config.published import read_published
-from laser.config.runs import LABORATORY
 from laser.config.schema import read_yaml
 from laser.config.study import load_config, load_study, rank_name
-from laser.config.varied import facts
+from laser.config.variants import facts
 from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
+from laser.paper.published import read_published
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping", "play")
@@ -99,7 +99,7 @@ class Plan:
         return [(model, dataset) for model in self.models for dataset in self.datasets]
 
     def cells_of(self, run: str) -> list[tuple[str, str]]:
-        """Return the (model, dataset) pairs of a run (`laser.config.runs.RUNS`) or of the figures; none without it."""
+        """Return the (model, dataset) pairs of an evaluation (`laser.config.evaluations`) or of the figures."""
         return [(model, dataset) for model, dataset in self.study.get(run, {}).get("cells", [])]
 
     def is_trained(self, model: str) -> bool:

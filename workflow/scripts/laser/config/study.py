@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.evaluations import resolve_runs
 from laser.config.pools import is_policy, resolve_pools
-from laser.config.runs import resolve_runs
 from laser.config.schema import check, read_yaml
-from laser.config.varied import expand
+from laser.config.variants import expand
 from laser.errors import UserError, nearest
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]

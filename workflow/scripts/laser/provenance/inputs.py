@@ -26,7 +26,7 @@ def copy_inputs(
 
     Args:
         study: the resolved study, for study.json, which is written last.
-        copied: files of the cache (`laser.config.kept.copies`).
+        copied: files of the cache (`laser.provenance.copied_inputs.copies`).
         counts: files of training frequencies (`count_copies`).
         published: names of the files with the paper's numbers.
         workflow: paths of the workflow's own files in the repository.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from laser.analysis.tables import View
-from laser.config.published import Published
+from laser.paper.published import Published
 from laser.report.files import Link, link_outside
 from laser.report.rows import Names
 

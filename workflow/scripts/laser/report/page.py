@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import read_table
-from laser.config.published import read_published
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
+from laser.paper.published import read_published
 from laser.report.evidence import by_paper_names, cell_links, evidence, record_links
 from laser.report.figures import films, pictures
 from laser.report.files import Link, copy_beside, slug

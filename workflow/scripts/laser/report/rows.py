@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from laser.analysis.loading import load_cells, load_rows
 from laser.analysis.tables import to_csv
 from laser.io.files import read_parquet, write_text
 from laser.report.files import Link, unique_slugs
+from laser.results.loading import load_cells, load_rows
 
 if TYPE_CHECKING:
     import pandas

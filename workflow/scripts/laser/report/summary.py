@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.analysis.verdicts import (
+from laser.artefacts.verdicts import (
     BASE_CHOSEN,
     CONSTANT,
     CONSTANT_MARGIN,
@@ -85,7 +85,7 @@ class Replication:
 
 
 def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[str, Replication]:
-    """Count the verdicts on published numbers (`laser.analysis.verdicts.verdict_table`), per protocol."""
+    """Count the verdicts on published numbers (`laser.artefacts.verdicts.verdict_table`), per protocol."""
     cell = ["model", "dataset", "metric", "arm"]
     printed = len(verdicts.drop_duplicates(cell))
     found = {}

@@ -6,22 +6,22 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from laser.analysis.compose_table import compose_views
-from laser.analysis.fig5c import fig5c_views
-from laser.analysis.paraphrase import paraphrase_views
-from laser.analysis.perplexity_table import perplexity_views
-from laser.analysis.prompts_table import prompts_views
-from laser.analysis.search import search_views
-from laser.analysis.seeds_table import seeds_views
-from laser.analysis.size import size_views
-from laser.analysis.stability_table import stability_views
-from laser.analysis.table1 import table1_views
-from laser.analysis.table2 import table2_views
-from laser.analysis.table3 import table3_views
-from laser.analysis.table4 import table4_views
-from laser.analysis.table5 import table5_views
-from laser.analysis.topk import topk_views
-from laser.config.published import read_published
+from laser.artefacts.compose import compose_views
+from laser.artefacts.fig5c import fig5c_views
+from laser.artefacts.paraphrase import paraphrase_views
+from laser.artefacts.perplexity import perplexity_views
+from laser.artefacts.prompts import prompts_views
+from laser.artefacts.search import search_views
+from laser.artefacts.seeds import seeds_views
+from laser.artefacts.size import size_views
+from laser.artefacts.stability import stability_views
+from laser.artefacts.table1 import table1_views
+from laser.artefacts.table2 import table2_views
+from laser.artefacts.table3 import table3_views
+from laser.artefacts.table4 import table4_views
+from laser.artefacts.table5 import table5_views
+from laser.artefacts.topk import topk_views
+from laser.paper.published import read_published
 from laser.report.summary import prediction_view, verdict_views
 
 if TYPE_CHECKING:

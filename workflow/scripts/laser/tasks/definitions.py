@@ -37,7 +37,7 @@ class Definition:
         prompt_fixes: named departures from the released prompt, off unless options["prompt_fix"] lists them.
         make_masked_prompt: called by `masked_prompt`.
 
-    The rooms of `sokoban` are played and not asked about (`laser.sweep.games`); its definition holds the title alone.
+    The rooms of `sokoban` are played and not asked about (`laser.policies.games`): its definition is a title.
     """
 
     name: str

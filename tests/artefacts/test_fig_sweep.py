@@ -1,0 +1,131 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from laser.analysis import style
+from laser.artefacts import fig7 as fig7_module
+from laser.artefacts import fig8 as fig8_module
+from laser.artefacts import fig9 as fig9_module
+from laser.artefacts.fig7 import fig7
+from laser.artefacts.fig8 import fig8
+from laser.artefacts.fig9 import fig9, fig9_data
+from laser.errors import UserError
+from laser.results import loading
+from tests.artefacts import synthetic
+from tests.artefacts.drawing import script, watch
+
+CELLS = [("tiny-llama", "worldfacts"), ("gpt-j-6b", "fever")]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return synthetic.build(tmp_path_factory.mktemp("study"), examples=60)
+
+
+def swept(dataset, accuracies, losses=None):
+    """A sweep of two layers with two candidates each, and its base."""
+    places = [(0, "u_in", 0.9), (0, "u_out", 0.1), (3, "u_in", 0.9), (3, "u_out", 0.1)]
+    rows = [
+        {"model": "m", "dataset": dataset, "protocol": "corrected", "layer": layer, "matrix": matrix, "rank": rank}
+        | {"n": 7, "accuracy": float(accuracy), "loss": loss}
+        for (layer, matrix, rank), accuracy, loss in zip(places, accuracies, losses or [1.0] * 4, strict=True)
+    ]
+    return pd.DataFrame(rows), pd.DataFrame([{"protocol": "corrected", "accuracy": 40.0, "loss": 2.0}])
+
+
+def test_figure_9_takes_the_best_candidate_of_each_layer():
+    data = fig9_data([swept("a", [50, 45, 30, 35]), swept("b", [1, 2, 3, 4])], {("m", "a"): {"layer": 0}}, "corrected")
+    assert list(data["dataset"]) == ["a", "a", "b", "b"] and list(data["layer"]) == [0, 3, 0, 3]
+    assert list(data["benefit"]) == [10, -5, -38, -36] and list(data["matrix"]) == ["u_in", "u_out", "u_out", "u_out"]
+    assert list(data["chosen"]) == [True, False, False, False]
+
+
+def test_figure_9_breaks_ties_as_selection_does():
+    cell = swept("a", [50, 50, 50, 50], [1.0, 0.5, math.inf, 3.0])
+    data = fig9_data([cell], {("m", "a"): None}, "corrected")
+    assert list(data["matrix"]) == ["u_out", "u_out"] and list(data["loss"]) == [0.5, 3.0]
+    assert not data["chosen"].any()
+    with pytest.raises(UserError, match=r"'published'\. It holds: corrected"):
+        fig9_data([cell], {}, "published")
+
+
+def test_figure_9_rings_what_was_chosen_and_nothing_overlaps(monkeypatch, tmp_path):
+    seen = watch(monkeypatch, fig9_module)
+    many = [swept(f"dataset_{number}", [41 + number, 2, 50, 3]) for number in range(8)]
+    fig9(many, {("m", "dataset_2"): {"layer": 3}}, "corrected", tmp_path / "x")
+    assert seen["clashes"] == [] and len(seen["labels"]) == 10 and "chosen" in seen["labels"]
+    looks = {(line.get_marker(), line.get_linestyle(), line.get_color()) for line in seen["lines"][0]}
+    assert len(looks) == 9
+    fig9(many, {}, "corrected", tmp_path / "x")
+    assert "chosen" not in seen["labels"]
+
+
+def test_figure_8_marks_the_chosen_reduction(monkeypatch, tmp_path, study):
+    averages = loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
+    seen = watch(monkeypatch, fig8_module)
+    fig8(*averages, "corrected", "u_in", 5, tmp_path / "x", 0.1)
+    assert "chosen" in seen["labels"] and "base was kept" not in seen["title"] and seen["clashes"] == []
+    fig8(*averages, "corrected", "u_in", 5, tmp_path / "x")
+    assert "chosen" not in seen["labels"] and "base was kept" in seen["title"].replace("\n", " ")
+
+
+def test_figure_8_labels_as_many_reductions_as_there_is_room_for(monkeypatch, tmp_path):
+    ranks = [round(1 - cut / 100, 9) for cut in (10, 25, 40, 50, 60, 75, 90, 92.5, 95, 97.5, 98, 98.5, 99, 99.5, 99.75)]
+    names = [f"first_top{k}" for k in (1, 5, 10)]
+    rows = [
+        {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": "u_in", "layer": 1, "rank": rank}
+        for rank in ranks
+    ]
+    frame = pd.DataFrame(rows).assign(n=9, **dict.fromkeys(names, 50.0))
+    base = pd.DataFrame([{"protocol": "corrected", **dict.fromkeys(names, 40.0)}])
+    seen = watch(monkeypatch, fig8_module)
+    data = fig8(frame, base, "corrected", "u_in", 1, tmp_path / "x")
+    assert len(data) == len(ranks) and seen["clashes"] == []
+    kept, labels = fig8_module._ticks(ranks)
+    assert labels[0] == "99.75" and len(kept) >= 10
+    assert (np.diff(np.log(kept)) > 0.15).all()
+
+
+def test_figure_7_fits_its_page_for_every_matrix(monkeypatch, tmp_path):
+    records = pd.DataFrame(
+        [
+            {"model": "lab-llama", "layer": layer, "matrix": matrix, "rank": rank, "effective_rank": 90.0 - layer}
+            for matrix in style.MATRIX_LABELS
+            for layer in range(32)
+            for rank in (0.9, 0.1)
+        ]
+    )
+    seen = watch(monkeypatch, fig7_module)
+    data = fig7(records, tmp_path / "x")
+    assert len(data) == 32 * len(style.MATRIX_LABELS) and seen["clashes"] == []
+    assert seen["axes"][0][1:] == ("layer ℓ, counted from 0", "effective rank, components")
+
+
+def test_the_scripts_draw_in_the_specs_order(study, tmp_path):
+    spec = {"cells": CELLS, "protocols": ["corrected", "published"]}
+    sweeps = [path for cell in CELLS for path in study.sweeps[cell]]
+    bases = [path for path in study.bases if any("/".join(cell) in str(path) for cell in CELLS)]
+    done, frames = script("make_fig8", spec, tmp_path, 4, base=bases, sweep=sweeps, selection=study.selections)
+    assert done.returncode == 0, done.stderr
+    names = [(*frame[["model", "dataset", "protocol"]].iloc[0],) for frame in frames]
+    assert names == [(*cell, protocol) for cell in CELLS for protocol in spec["protocols"]]
+    assert all((frame["layer"] == 5).all() and (frame["matrix"] == "u_in").all() for frame in frames)
+    done, frames = script("make_fig9", spec, tmp_path, 4, base=bases, sweep=sweeps, selection=study.selections)
+    assert done.returncode == 0, done.stderr
+    assert [frame["model"].iloc[0] for frame in frames] == ["tiny-llama", "tiny-llama", "gpt-j-6b", "gpt-j-6b"]
+    # The second model keeps base on its second dataset under the corrected protocol.
+    assert not frames[0]["chosen"].any() and frames[1]["chosen"].any()
+    done, frames = script("make_fig7", spec, tmp_path, 2, reductions=study.records)
+    assert done.returncode == 0, done.stderr
+    assert [set(frame["model"]) for frame in frames] == [{"tiny-llama"}, {"gpt-j-6b"}]
+
+
+def test_a_missing_selection_is_told(study, tmp_path):
+    cell = CELLS[0]
+    bases = [path for path in study.bases if "/".join(cell) in str(path)]
+    others = [path for path in study.selections if "/".join(cell) not in str(path).removesuffix(".json")]
+    spec = {"cells": [cell], "protocols": ["corrected"]}
+    done, _ = script("make_fig8", spec, tmp_path, 1, base=bases, sweep=study.sweeps[cell], selection=others)
+    assert done.returncode == 1 and "No selection of tiny-llama on worldfacts" in done.stderr

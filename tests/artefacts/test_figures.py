@@ -1,0 +1,135 @@
+import hashlib
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from laser.analysis import style
+from laser.artefacts import fig2 as fig2_module
+from laser.artefacts.fig2 import fig2
+from laser.artefacts.fig7 import fig7
+from laser.artefacts.fig8 import fig8
+from laser.errors import UserError
+from laser.results import loading
+from tests.artefacts import synthetic
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return synthetic.build(tmp_path_factory.mktemp("study"), examples=60)
+
+
+@pytest.fixture(scope="module")
+def means(study):
+    return loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
+
+
+def grid(layers, ranks, matrices=("q", "u_in", "u_out")):
+    rows = [
+        {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": matrix, "layer": layer, "rank": rank}
+        | {"n": 10, "accuracy": 50.0, "loss": 3 + np.sin(layer) * (1 - rank)}
+        for matrix in matrices
+        for layer in layers
+        for rank in ranks
+    ]
+    base = pd.DataFrame([{"protocol": "corrected", "loss": 3.0, "accuracy": 50.0}])
+    return pd.DataFrame(rows), base
+
+
+def test_the_data_are_returned_and_written_whole(means, tmp_path):
+    swept, base = means
+    data = fig2(swept, base, tmp_path / "fig2", "published")
+    written = pd.read_csv(tmp_path / "fig2.csv", float_precision="round_trip")
+    pd.testing.assert_frame_equal(written, data, check_dtype=False)
+    own = swept[swept["protocol"] == "published"]
+    assert len(data) == len(own)
+    merged = data.merge(own, on=["matrix", "layer", "rank"], suffixes=("", "_swept"))
+    assert (merged["loss"] == merged["loss_swept"]).all()
+    assert set(data["reduction_percent"]) == {10.0, 90.0, 99.0}
+    assert (data["base_loss"] == base.loc[base["protocol"] == "published", "loss"].iloc[0]).all()
+
+
+def test_equal_data_give_equal_bytes_without_dates(means, tmp_path):
+    for name in ("a", "b"):
+        fig2(*means, tmp_path / name / "fig2")
+    for ending in ("svg", "pdf", "csv"):
+        first, second = (tmp_path / name / f"fig2.{ending}" for name in ("a", "b"))
+        assert hashlib.sha256(first.read_bytes()).digest() == hashlib.sha256(second.read_bytes()).digest()
+    assert b"CreationDate" not in (tmp_path / "a/fig2.pdf").read_bytes()
+    svg = (tmp_path / "a/fig2.svg").read_text()
+    assert "<dc:date>" not in svg and not re.search(r"20\d\d-\d\d-\d\d", svg)
+
+
+def test_the_users_own_matplotlib_settings_change_nothing(means, tmp_path):
+    fig2(*means, tmp_path / "plain")
+    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 20, "axes.facecolor": "red"}):
+        fig2(*means, tmp_path / "styled")
+    assert (tmp_path / "plain.svg").read_bytes() == (tmp_path / "styled.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "layers, ranks", [([3], [0.1]), ([0, 5, 30, 31], [0.9, 0.1]), (range(32), np.linspace(0.01, 0.9, 15))]
+)
+def test_legend_covers_no_panel_and_everything_is_on_the_page(monkeypatch, tmp_path, layers, ranks):
+    seen = {}
+
+    def inspect(made, data, stem):
+        made.canvas.draw()
+        renderer = made.canvas.get_renderer()
+        page = made.bbox
+        (legend,) = made.legends
+        box = legend.get_window_extent(renderer)
+        for axis in made.axes:
+            assert not box.overlaps(axis.get_window_extent(renderer))
+            whole = axis.get_tightbbox(renderer)
+            assert whole.x0 >= 0 and whole.y0 >= 0 and whole.x1 <= page.x1 and whole.y1 <= page.y1
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1
+        seen["panels"] = [(axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) for axis in made.axes]
+        seen["lines"] = [len(axis.get_lines()) for axis in made.axes]
+        seen["labels"] = [text.get_text() for text in legend.get_texts()]
+
+    monkeypatch.setattr(fig2_module, "save", inspect)
+    swept, base = grid(layers, ranks)
+    fig2(swept, base, tmp_path / "x", published_range={"u_in": [(0, 2.5, 3.5), (3, 2.0, 4.0)]})
+    assert [title for title, *_ in seen["panels"]] == [style.MATRIX_LABELS[name] for name in ("q", "u_in", "u_out")]
+    assert all("layer" in x and "nats" in y for _, x, y in seen["panels"])
+    assert seen["lines"] == [len(ranks) + 1] * 3
+    assert len(seen["labels"]) == len(ranks) + 2
+    assert {"base", "range in the paper"} <= set(seen["labels"])
+
+
+def test_lines_can_be_told_apart_in_grey():
+    shades = style.shades(15)
+    grey = [0.299 * red + 0.587 * green + 0.114 * blue for red, green, blue, _ in shades]
+    assert grey == sorted(grey, reverse=True)
+    assert grey[0] - grey[-1] > 0.5
+    assert grey[0] < 0.85
+    assert len(set(style.MARKERS)) == len(style.MARKERS) >= 9
+
+
+def test_an_unknown_protocol_is_named(means, tmp_path):
+    with pytest.raises(UserError, match=r"'other'\. It holds: corrected, published"):
+        fig2(*means, tmp_path / "x", "other")
+
+
+def test_figure_7_draws_each_layer_and_matrix_once(study, tmp_path):
+    records = loading.load_reductions(study.records)
+    data = fig7(records[records["model"] == "gpt-j-6b"], tmp_path / "fig7")
+    assert len(data) == len(synthetic.LAYERS) * len(synthetic.MATRICES)
+    assert list(pd.read_csv(tmp_path / "fig7.csv")["effective_rank"]) == list(data["effective_rank"])
+    ET.parse(tmp_path / "fig7.svg")
+    with pytest.raises(UserError, match="one model"):
+        fig7(records, tmp_path / "x")
+
+
+def test_figure_8_shows_the_chosen_matrix_alone(means, tmp_path):
+    swept, base = means
+    data = fig8(swept, base, "corrected", "u_in", 5, tmp_path / "fig8")
+    assert list(data["rank"]) == sorted(synthetic.RANKS, reverse=True)
+    assert (data["first_top1"] <= data["first_top5"]).all() and (data["first_top5"] <= data["first_top10"]).all()
+    assert (tmp_path / "fig8.pdf").stat().st_size > 1000
+    with pytest.raises(UserError, match="layer 4"):
+        fig8(swept, base, "corrected", "u_in", 4, tmp_path / "x")

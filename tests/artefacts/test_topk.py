@@ -1,0 +1,102 @@
+import pandas as pd
+import pytest
+
+from laser.analysis.comparison import adjust
+from laser.analysis.statistics import holm
+from laser.artefacts.topk import FIRST, WHOLE, topk_table, topk_test, topk_validation, topk_views
+from laser.errors import UserError
+from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
+from laser.results.loading import load_cells, load_selections
+from tests.artefacts import synthetic
+
+
+@pytest.fixture
+def study(tmp_path):
+    return synthetic.build(tmp_path, examples=60)
+
+
+def made(study, seed=0):
+    cells = load_cells(study.tests, study.selections, study.rows)
+    sweep = [path for files in study.sweeps.values() for path in files]
+    validation = topk_validation(sweep, study.bases, study.rows, load_selections(study.selections), seed, 100)
+    return topk_table(topk_test(cells, seed, 100), validation)
+
+
+def test_test_rows_count_first_tokens_and_whole_answers(study):
+    frame = made(study)
+    rows = read_parquet(study.tests[0])
+    for arm in ("base", "laser"):
+        own = rows[(rows["protocol"] == "corrected") & (rows["arm"] == arm)]
+        for k in (1, 5, 10):
+            row = frame[(frame["model"] == "gpt-j-6b") & (frame["dataset"] == "fever") & (frame["k"] == k)]
+            row = row[(row["protocol"] == "corrected") & (row["split"] == "test")].set_index("measure")
+            assert row.loc[FIRST, arm] == pytest.approx(100 * (own["answer_rank"] <= k).mean())
+            if k > 1:
+                assert row.loc[WHOLE, arm] == pytest.approx(100 * own[f"in_top{k}"].mean())
+            else:
+                assert list(row.index) == [FIRST]
+
+
+def test_the_curve_is_that_of_the_chosen_place_on_validation_rows(study):
+    frame = made(study)
+    keep = (frame["split"] == "validation") & (frame["measure"] == FIRST) & (frame["k"] == 10)
+    curve = frame[keep & (frame["model"] == "gpt-j-6b") & (frame["dataset"] == "worldfacts")]
+    curve = curve[curve["protocol"] == "published"]
+    assert list(curve["rank"]) == [0.9, 0.1, 0.01]
+    assert set(zip(curve["matrix"], curve["layer"], strict=True)) == {("u_in", 5)}
+    path = next(path for path in study.sweeps["gpt-j-6b", "worldfacts"] if "layer5/rank0.1" in str(path))
+    rows = read_parquet(path)
+    own = rows[(rows["protocol"] == "published") & (rows["matrix"] == "u_in")]
+    assert curve.set_index("rank").loc[0.1, "laser"] == pytest.approx(100 * (own["answer_rank"] <= 10).mean())
+    base = read_parquet(study.bases[1])
+    base = base[base["protocol"] == "published"]
+    assert list(curve["base"]) == pytest.approx([100 * (base["answer_rank"] <= 10).mean()] * 3)
+
+
+def test_where_base_was_chosen_the_curve_follows_the_best_candidate(study):
+    frame = made(study)
+    own = frame[(frame["model"] == "tiny-llama") & (frame["dataset"] == "worldfacts")]
+    own = own[own["protocol"] == "corrected"]
+    assert set(own.loc[own["split"] == "test", "matrix"]) == {""}
+    assert set(own.loc[own["split"] == "test", "difference"]) == {0.0}
+    assert set(own.loc[own["split"] == "validation", "matrix"]) == {"u_in"}
+
+
+def test_only_tests_on_test_rows_are_adjusted(study):
+    frame = made(study)
+    assert frame.loc[frame["split"] == "validation", "p_holm"].isna().all()
+    for _, own in frame[frame["split"] == "test"].groupby("protocol"):
+        assert list(own["p_holm"]) == holm(list(own["p_value"]))
+
+
+def test_rows_without_a_p_value_take_no_part_in_the_adjustment():
+    rows = [{"protocol": "a", "p_value": p} for p in (0.01, float("nan"), 0.03)]
+    adjust(rows)
+    assert [row["p_holm"] for row in rows[::2]] == [0.02, 0.03] and pd.isna(rows[1]["p_holm"])
+
+
+def test_views_fit_their_columns_and_show_base_in_the_curve(study):
+    for view in topk_views(made(study)):
+        assert view.rows and all(len(row) == len(view.columns) for row in view.rows)
+        if "curve" in view.name:
+            assert [row[5] for row in view.rows][:4] == ["base", "0.9", "0.1", "0.01"]
+
+
+def test_equal_seeds_give_equal_tables(study):
+    pd.testing.assert_frame_equal(made(study), made(study))
+    assert not made(study).equals(made(study, seed=1))
+
+
+def test_a_sweep_file_with_other_rows_is_refused(study):
+    path = next(path for path in study.sweeps["gpt-j-6b", "fever"] if "layer5/rank0.1." in str(path))
+    write_parquet(path, read_parquet(path).iloc[1:], read_spec(path))
+    with pytest.raises(UserError, match=r"ρ = 0\.1 was scored on other validation rows"):
+        made(study)
+
+
+def test_a_cell_without_its_selection_is_refused(study):
+    found = read_json(study.selections[0])
+    write_json(study.selections[0], found | {"model": "another"})
+    sweep = [path for files in study.sweeps.values() for path in files]
+    with pytest.raises(UserError, match="no selection file was given for gpt-j-6b on fever"):
+        topk_validation(sweep, study.bases, study.rows, load_selections(study.selections))

@@ -1,0 +1,304 @@
+"""The formulae against operations counted in real runs of both engines, and the command line on made-up studies."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from laser.config.plan import BYTES, Plan
+from laser.config.schema import read_yaml
+from laser.cost.estimate import (
+    Work,
+    decomposition_work,
+    engine_work,
+    factor_bytes,
+    host_work,
+    plain_work,
+    shape_of,
+)
+from laser.cost.inputs import asked, asked_from, model_shape, read_facts
+from laser.cost.report import check_text
+from laser.cost.study import cell_cost, job_seconds, model_cost
+from laser.cost.time import Compared, compare, parse_device
+from laser.engine import fast, naive
+from laser.errors import UserError
+from laser.io.files import write_json, write_parquet
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.tasks.datasets import build
+from laser.tasks.passes import Requests
+from laser.tasks.prepare import to_rows
+from tests.engine.tiny_models import LAYERS, VOCABULARY, requests, tiny
+
+ROOT = Path(__file__).resolve().parents[2]
+RANKS = (0.9, 0.5, 0.1)
+INNER = {"llama": 80, "gptj": 192, "roberta": 80}
+HEADS = {"llama": (6, 2), "gptj": (4, 4), "roberta": (4, 4)}
+
+
+def shape(family):
+    heads, keys = HEADS[family]
+    entry = dict(
+        name=family, architecture=family, layers=LAYERS, hidden=48, intermediate=INNER[family], heads=heads,
+        key_value_heads=keys, vocabulary=VOCABULARY, parameters=1, dtype="fp32",
+        task="masked" if family == "roberta" else "causal",
+    )  # fmt: skip
+    return shape_of(entry, BYTES)
+
+
+def counted(work):
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def asking(family, generate):
+    found = requests(generate=generate)
+    if family == "roberta":
+        # Masked models have no prefixes in common to share and see answers in their own place.
+        found = Requests(found.passes)
+    return found, asked_from(found, 1, family != "roberta")
+
+
+def grid(family, layer, matrices, kind="svd"):
+    return [Intervention(matrix, layer, rank, kind) for matrix in matrices for rank in RANKS]
+
+
+@pytest.mark.parametrize("layer", range(LAYERS))
+@pytest.mark.parametrize("matrices", [("u_in", "u_out"), ("q", "o"), ("u_out",)])
+@pytest.mark.parametrize("family", ["llama", "gptj", "roberta"])
+def test_engine_formula_is_what_the_engine_does(family, matrices, layer, tmp_path):
+    loaded, store = tiny(family), FactorStore(tmp_path)
+    found, what = asking(family, generate=False)
+    edits = grid(family, layer, matrices)
+    run = [(one,) for one in edits]
+    list(fast.evaluate(loaded, found, run, store))
+    real = counted(lambda: list(fast.evaluate(loaded, found, run, store, token_budget=10**6)))
+    again = u_in_again(family, what, layer, edits)
+    assert 0.98 * real - again <= engine_work(shape(family), what, layer, edits).total <= 1.02 * real
+
+
+def u_in_again(family, what, layer, edits):
+    """What the edits of u_in cost at most: without a gate the engine may compute them a second time."""
+    if family == "llama" or not any(one.matrix == "u_in" for one in edits):
+        return 0.0
+    rows = what.read if layer == LAYERS - 1 else what.nodes
+    return rows * sum(2 * 48 * INNER[family] * (1 if one.kind == "pruning" else 2 * one.rank) for one in edits)
+
+
+@pytest.mark.parametrize("layer", range(LAYERS))
+@pytest.mark.parametrize("family", ["llama", "gptj"])
+def test_decoding_lies_between_all_continuations_alike_and_all_different(family, layer, tmp_path):
+    loaded, store = tiny(family, ends=()), FactorStore(tmp_path)
+    found, what = asking(family, generate=True)
+    edits = grid(family, layer, ("u_gate" if family == "llama" else "u_in", "u_out"))
+    run = [(one,) for one in edits]
+    list(fast.evaluate(loaded, found, run, store))
+    real = counted(lambda: list(fast.evaluate(loaded, found, run, store, token_budget=10**6)))
+    least, most = (engine_work(shape(family), what, layer, edits, share=share).total for share in (0.0, 1.0))
+    assert 0.98 * least <= real <= 1.02 * most
+    assert most > 1.02 * least or layer == 0
+
+
+@pytest.mark.parametrize("family", ["llama", "gptj", "roberta"])
+def test_dense_edits_cost_their_whole_matrix(family, tmp_path):
+    loaded, store = tiny(family), FactorStore(tmp_path)
+    found, what = asking(family, generate=False)
+    edits = grid(family, 1, ("u_in", "u_out"), "pruning")
+    run = [(one,) for one in edits]
+    real = counted(lambda: list(fast.evaluate(loaded, found, run, store, token_budget=10**6)))
+    again = u_in_again(family, what, 1, [one for one in edits if one.matrix == "u_in"])
+    assert 0.98 * real - again <= engine_work(shape(family), what, 1, edits).native <= 1.02 * real
+
+
+@pytest.mark.parametrize("family", ["llama", "gptj", "roberta"])
+def test_plain_formula_is_what_the_plain_engine_does_without_padding(family, tmp_path):
+    loaded = tiny(family, ends=())
+    found, what = asking(family, generate=True)
+    # A budget of one token runs every sequence alone, so that nothing is padded.
+    real = counted(lambda: naive.answer(loaded, found, token_budget=1))
+    if family != "roberta":
+        assert what.steps > 0
+    # GPT-J's head sees the whole prompt while generating, the others' its last token: 2.5 % at this vocabulary.
+    assert plain_work(shape(family), what, 1).total == pytest.approx(real, rel=0.03)
+
+
+def test_randomised_steps_are_counted_on_the_host():
+    one = Intervention("u_out", 0, 0.5, "randomised", niter=2)
+    matrix = torch.randn(48, 80, generator=torch.Generator().manual_seed(0))
+    real = counted(lambda: torch.svd_lowrank(matrix, q=24, niter=2))
+    found = host_work(shape("llama"), [one, None, Intervention("u_out", 0, 0.5)])
+    assert found.native == found.single == 0
+    # The counter sees products alone: QR and the small decomposition come on top.
+    assert real < found.host < 5 * real
+
+
+def test_factor_bytes_are_those_of_the_file(tmp_path):
+    store = FactorStore(tmp_path)
+    store.get(torch.randn(80, 48))
+    (file,) = tmp_path.glob("*.safetensors")
+    assert 0 <= file.stat().st_size - factor_bytes(shape("llama"), "u_in") < 400
+
+
+def test_decomposition_does_not_depend_on_the_side():
+    assert decomposition_work(80, 48) == decomposition_work(48, 80) == 8 * 80 * 48**2 + 20 * 48**3
+
+
+def test_device_in_words():
+    device = parse_device("A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s", 0.5, 1e11)
+    assert (device.name, device.half, device.single, device.bandwidth) == ("A100", 312e12, 19.5e12, 2039e9)
+    assert device.seconds(Work(native=156e12), width=2) == pytest.approx(1)
+    assert device.seconds(Work(native=9.75e12, host=1e11), width=4) == pytest.approx(2)
+    only = parse_device("CPU: 0.1 fp32", 0.5, 1e11)
+    assert only.half == only.single == 1e11 and only.bandwidth is None
+
+
+@pytest.mark.parametrize(("text", "efficiency"), [("A100", 0.5), ("A100: 0 fp32", 0.5), ("A100: 1 fp32", 1.5)])
+def test_device_that_says_too_little_is_named(text, efficiency):
+    with pytest.raises(UserError, match=r"--device|--efficiency"):
+        parse_device(text, efficiency, 1e11)
+
+
+def plan_of(study, cache):
+    return Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": study, "cache": str(cache)}, ROOT)
+
+
+def test_paper_study_from_the_config_alone(tmp_path):
+    plan = plan_of("paper", tmp_path)
+    facts = read_facts(ROOT)
+    cells = [cell_cost(plan, model, dataset, facts) for model, dataset in plan.cells()]
+    models = [model_cost(plan, name) for name in plan.models]
+    jobs = [job.stage for one in (*cells, *models) for job in one.jobs]
+    assert {stage: jobs.count(stage) for stage in set(jobs)} == {"reduce": 72, "base": 24, "sweep": 576, "test": 24}
+    first = cells[0].sides
+    assert (first["validation"].examples, first["test"].examples) == (13151, 52606)
+    # Two protocols with different low-rank steps: 12 layers, 2 matrices, 9 ranks, each twice.
+    assert cells[0].edits == 2 * 12 * 2 * 9
+    by_name = {(one.shape.name, one.dataset): one for one in cells}
+    assert by_name["gpt-j-6b", "counterfact"].sides["test"].steps == 0
+    assert by_name["llama2-7b", "counterfact"].sides["test"].steps == 9
+    assert by_name["llama2-7b", "hotpot"].sides["test"].steps == 14
+    for one in cells:
+        assert one.stage("base").total < one.stage("sweep").total < one.plain.total < 2 * one.released.total
+
+
+def prepared(tmp_path, plan, scale):
+    """Put worldfacts-shaped rows where the plan looks for them; prompts `scale` times 36 characters long."""
+    tables = {
+        "countries": [
+            {"name": f"Country{n}", "capital": f"Capital{n}", "continentcode": "AS", "currencyname": "Dollar",
+             "currencycode": f"D{n}", "iso": f"C{n}", "population": 10_000_000}
+            for n in range(40)
+        ],
+        "cities": [],
+        "continents": [{"name": "Asia", "code": "AS"}],
+    }  # fmt: skip
+    examples, _ = build("worldfacts", {}, lambda split: tables[split])
+    frame = pd.DataFrame(to_rows(examples))
+    frame["prompt"] = "x" * round(36 * scale)
+    write_parquet(tmp_path / "data" / plan.data_key("worldfacts") / "rows.parquet", frame, {})
+    return frame
+
+
+def test_prepared_rows_replace_stated_sizes(tmp_path):
+    plan = plan_of("quickstart", tmp_path)
+    facts = read_facts(ROOT)
+    stated = asked(plan, "smollm2-135m", "worldfacts", facts)["validation"]
+    frame = prepared(tmp_path, plan, 2)
+    found = asked(plan, "smollm2-135m", "worldfacts", facts)
+    assert found["validation"].examples == int((frame["split_corrected"] == "validation").sum())
+    assert found["validation"].examples + found["test"].examples == len(frame)
+    assert found["validation"].pass_tokens == pytest.approx(2 * stated.pass_tokens, rel=0.02)
+
+
+def test_card_of_a_fetched_model_is_preferred(tmp_path):
+    plan = plan_of("quickstart", tmp_path)
+    folder = tmp_path / "models" / plan.model_key("smollm2-135m")
+    write_json(folder / "card.json", plan.model("smollm2-135m") | {"hidden": 64})
+    (folder / "model.safetensors").write_bytes(bytes(1000))
+    found = model_shape(plan, "smollm2-135m")
+    assert (found.hidden, found.bytes) == (64, 1000)
+
+
+def test_unknown_sizes_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"'mine'.*lacks 'hidden'"):
+        shape_of({"name": "mine", "layers": 2, "architecture": "llama", "dtype": "fp32"}, BYTES)
+    plan = plan_of("quickstart", tmp_path)
+    with pytest.raises(UserError, match=r"worldfacts.*config/cost\.yaml"):
+        asked(plan, "smollm2-135m", "worldfacts", {"datasets": {}})
+
+
+def test_naive_engine_costs_more(tmp_path):
+    fast_plan, naive_plan = (plan_of("quickstart", tmp_path) for _ in range(2))
+    naive_plan.study["engine"] = "naive"
+    facts = read_facts(ROOT)
+    costs = [cell_cost(one, "smollm2-135m", "worldfacts", facts) for one in (fast_plan, naive_plan)]
+    assert costs[1].stage("sweep").total > 2 * costs[0].stage("sweep").total
+    assert costs[1].plain.total == pytest.approx(sum(job.work.total for job in costs[1].jobs))
+
+
+def test_one_job_per_rank_starts_once_per_rank(tmp_path):
+    plan = plan_of("quickstart", tmp_path)
+    facts = read_facts(ROOT)
+    whole = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
+    plan.study["one_job_per"] = "rank"
+    each = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
+    names = [str(job.benchmark) for job in each.jobs if job.stage == "sweep"]
+    assert len(names) == 9 * 8 and "sweep/smollm2-135m/worldfacts/layer29-rank0.005.jsonl" in names
+    assert each.stage("sweep").total > whole.stage("sweep").total
+    device = parse_device("CPU: 0.1 fp32", 0.6, 1e11)
+    started = sum(job_seconds(job, each.shape, device) for job in each.jobs)
+    assert started > 60 * 4 + sum(job_seconds(job, whole.shape, device) for job in whole.jobs)
+
+
+def benchmark(path, seconds, processor=1.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps({"s": 999.0, "cpu_time": 0.0}) + "\n" + json.dumps({"s": seconds, "cpu_time": processor})
+    )
+
+
+def test_compare_takes_the_last_run_and_only_jobs_that_ran(tmp_path):
+    benchmark(tmp_path / "a.jsonl", 10.0, 8.0)
+    found = compare([("sweep", tmp_path / "a.jsonl", 12.0), ("sweep", tmp_path / "b.jsonl", 99.0)])
+    assert found == [Compared("sweep", 1, 1, 12.0, 10.0, 8.0)]
+    with pytest.raises(UserError, match="no job"):
+        compare([("sweep", tmp_path / "b.jsonl", 99.0)])
+    (tmp_path / "c.jsonl").write_text("{}")
+    with pytest.raises(UserError, match=r"c\.jsonl"):
+        compare([("sweep", tmp_path / "c.jsonl", 1.0)])
+
+
+@pytest.mark.parametrize(("predicted", "within"), [(124.0, True), (126.0, False), (76.0, True), (74.0, False)])
+def test_check_holds_base_sweep_and_test_to_a_quarter(predicted, within):
+    jobs = [Compared("reduce", 1, 0, 1e6, 1.0, 1.0), Compared("sweep", 1, 0, predicted, 100.0, 90.0)]
+    text, verdict = check_text(jobs)
+    assert verdict is within
+    assert ("NOT within" in text) is not within
+
+
+def run(*arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    script = str(ROOT / "workflow/scripts/estimate_cost.py")
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, env=environment)
+
+
+def test_command_prints_every_cell_and_fails_a_check_that_is_off(tmp_path):
+    stated = ["--study", "quickstart", "--cache", str(tmp_path), "--device", "CPU: 0.1 fp32", "--efficiency", "0.6"]
+    benchmark(tmp_path / "run/benchmarks/base/smollm2-135m/worldfacts.jsonl", 1e-3)
+    done = run(*stated, "--check", str(tmp_path / "run"))
+    assert done.returncode == 1, done.stderr
+    assert "| smollm2-135m | worldfacts |" in done.stdout and "NOT within 25%" in done.stdout
+    assert run(*stated).returncode == 0
+
+
+def test_command_names_what_is_wrong():
+    done = run("--study", "papers")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: ") and "paper" in done.stderr and "Traceback" not in done.stderr

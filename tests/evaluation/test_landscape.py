@@ -1,0 +1,156 @@
+"""The landscape: every kind, matrix and rank of a layer on validation rows, both engines alike."""
+
+import itertools
+
+import pytest
+import torch
+
+from laser.errors import UserError
+from laser.evaluation.landscape import landscape_intervention
+from laser.evaluation.part_of_cell import first_rows, of_protocol
+from laser.io.files import read_parquet, read_spec
+from laser.models.adapter import parameter_view
+from laser.reduction.edit import edited_weight
+from laser.reduction.interventions import Intervention
+from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, rows
+
+KINDS = ["svd", "pruning", "smallest"]
+RANKS = [0.9, 0.4, 0.025]
+LABELS = ["protocol", "kind", "matrix", "layer", "rank"]
+BUILDERS = {"llama": "worldfacts", "gptj": "fever", "roberta": "qa_wikidata"}
+
+
+@pytest.fixture(scope="module")
+def cell_of(tmp_path_factory):
+    return by_family(tmp_path_factory, lambda folder, family: TinyCell(folder, family, BUILDERS[family]))
+
+
+def settings(cell, layer=1, **changes):
+    return {"layer": layer, "kinds": KINDS, "matrices": cell.matrices, "ranks": RANKS} | changes
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_engines_agree_on_every_example(cell_of, family, layer):
+    cell = cell_of(family)
+    fast, naive = (
+        read_parquet(
+            cell.run("sweep_landscape", settings(cell, layer, engine=engine), f"{engine}{layer}.parquet")
+        ).set_index([*LABELS, "id"])
+        for engine in ("fast", "naive")
+    )
+    assert fast.index.equals(naive.index)
+    for column in ("loss", "logprob"):
+        assert (fast[column] - naive[column]).abs().max() < 1e-4
+    for column in ("correct", "prediction", "answer_tokens"):
+        assert (fast[column] == naive[column]).all(), column
+    assert (fast["answer_rank"] != naive["answer_rank"]).mean() < 0.01
+
+
+def test_every_combination_once_on_validation_rows_alone(cell_of):
+    cell = cell_of("llama")
+    frame = read_parquet(cell.run("sweep_landscape", settings(cell, rows=None), "all.parquet"))
+    data = read_parquet(cell.data)
+    combinations = set(itertools.product(cell.spec["protocols"], KINDS, cell.matrices, [1], RANKS))
+    assert set(map(tuple, frame[LABELS].drop_duplicates().to_numpy())) == combinations
+    for key, part in frame.groupby(LABELS):
+        expected = data.loc[data[f"split_{key[0]}"] == "validation", "id"].tolist()
+        assert part["id"].tolist() == expected
+
+
+def test_the_first_rows_are_those_of_the_whole(cell_of):
+    cell = cell_of("llama")
+    whole = read_parquet(cell.run("sweep_landscape", settings(cell), "all.parquet"))
+    few = read_parquet(cell.run("sweep_landscape", settings(cell, rows=4), "few.parquet"))
+    assert (few.groupby(LABELS).size() == 4).all()
+    first = whole.groupby(LABELS).head(4).set_index([*LABELS, "id"])
+    few = few.set_index([*LABELS, "id"])
+    assert first.index.equals(few.index)
+    assert (first["loss"] - few["loss"]).abs().max() < 1e-5
+    assert (first["prediction"] == few["prediction"]).all()
+
+
+def test_same_bytes_twice_and_the_spec_in_the_file(cell_of):
+    cell = cell_of("gptj")
+    one, other = (cell.run("sweep_landscape", settings(cell, ranks=[0.1]), name) for name in ("a.parquet", "b.parquet"))
+    assert one.read_bytes() == other.read_bytes()
+    spec = read_spec(one)
+    assert spec["kinds"] == KINDS
+    assert spec["layer"] == 1
+    assert spec["run"]["interventions"]["published"]["kind"] == "randomised"
+
+
+def test_kinds_are_the_protocols_own_step_and_two_controls(cell_of):
+    opened = cell_of("roberta").open()
+    made = {
+        (protocol, kind): landscape_intervention(opened, protocol, kind, "u_in", 1, 0.1)
+        for protocol in ("published", "corrected")
+        for kind in KINDS
+    }
+    assert made["published", "svd"] == Intervention("u_in", 1, 0.1, "randomised", niter=20, seed=0)
+    assert made["corrected", "svd"] == Intervention("u_in", 1, 0.1, "svd")
+    assert made["published", "pruning"] == made["corrected", "pruning"] == Intervention("u_in", 1, 0.1, "pruning")
+    assert made["published", "smallest"] == Intervention("u_in", 1, 0.1, "smallest")
+    with pytest.raises(UserError, match=r"prunning.*pruning"):
+        landscape_intervention(opened, "corrected", "prunning", "u_in", 1, 0.1)
+
+
+def test_kinds_change_the_numbers_in_ways_of_their_own(cell_of):
+    cell = cell_of("llama")
+    frame = read_parquet(cell.run("sweep_landscape", settings(cell), "all.parquet"))
+    frame = frame[(frame["protocol"] == "corrected") & (frame["rank"] > 0.025)]  # there no component is left
+    means = frame.pivot_table("loss", ["matrix", "rank"], "kind")
+    for one, other in itertools.combinations(KINDS, 2):
+        assert ((means[one] - means[other]).abs() > 1e-6).all()
+
+
+@pytest.mark.parametrize("reduction", [10, 25, 40, 50, 60, 75, 90, 92.5, 95, 97.5, 98, 98.5, 99, 99.5, 99.75])
+def test_pruned_amounts_are_those_of_the_released_editor(cell_of, reduction):
+    """Released: entries up to the magnitude at place int(0.1·rate·count) of the sorted ones become 0, rate 0 to 10."""
+    loaded = cell_of("llama").open().loaded
+    weight = parameter_view(loaded.model, loaded.config, 1, "u_in").clone()
+    place = int(round(reduction * weight.numel()) // 100)
+    magnitudes = weight.abs().flatten().sort().values
+    expected = torch.where(weight.abs() <= magnitudes[place], 0.0, weight)
+    rank = round(1 - reduction / 100, 9)
+    found = edited_weight(weight, Intervention("u_in", 1, rank, "pruning"))
+    assert torch.equal(found, expected)
+    assert int((found == 0).sum()) == place + 1
+
+
+def test_subsets_keep_their_own_requests(cell_of):
+    whole = cell_of("roberta").open()
+    few = first_rows(whole, 3)
+    assert {name: len(ids) for name, ids in few.sides.items()} == {"published": 3, "corrected": 3}
+    by_id = {one.example.id: one for one in whole.questions.items}
+    assert len(few.questions.requests.passes) == sum(len(one.passes) for one in few.questions.items)
+    for one in few.questions.items:
+        original = by_id[one.example.id]
+        assert [few.questions.requests.passes[index] for index in one.passes] == [
+            whole.questions.requests.passes[index] for index in original.passes
+        ]
+    own = of_protocol(whole, "corrected")
+    assert [one.example.id for one in own.questions.items] == [
+        one.example.id for one in whole.questions.items if one.example.id in whole.sides["corrected"]
+    ]
+    assert set(own.sides) == {"corrected"}
+    assert first_rows(whole, None) is whole
+
+
+def test_generations_of_a_subset_are_those_of_its_examples(cell_of):
+    whole = cell_of("llama").open()
+    own = of_protocol(whole, "corrected")
+    assert 0 < len(own.questions.requests.generations) < len(whole.questions.requests.generations)
+    for one in own.questions.items:
+        assert own.questions.requests.generations[one.generation].ids == one.prompt_ids
+
+
+def test_test_rows_play_no_part(cell_of, tmp_path):
+    cell = TinyCell(tmp_path)
+    before = cell.run("sweep_landscape", settings(cell, ranks=[0.4]), "a.parquet").read_bytes()
+    changed, other = rows("worldfacts"), rows("worldfacts", seed=5)
+    test = (changed["split_published"] == "test") & (changed["split_corrected"] == "test")
+    changed.loc[test, ["text", "prompt", "answer"]] = other.loc[test, ["text", "prompt", "answer"]]
+    assert not changed.equals(rows("worldfacts"))
+    cell.write_rows(changed)
+    assert cell.run("sweep_landscape", settings(cell, ranks=[0.4]), "b.parquet").read_bytes() == before

@@ -1,0 +1,167 @@
+"""Composed interventions: base, the best single intervention and the composition, on test rows (section 5.1)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.comparison import adjust, difference, estimate, with_interval
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, number, p_value
+from laser.errors import UserError
+from laser.paper.published import Published
+from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TextNumber
+from laser.results.cells import METRICS, Cell, values
+from laser.results.labelled import Labelled, aligned, by_cell
+
+ARMS = ("base", "laser", "composed")
+COLUMNS = (
+    *("model", "dataset", "protocol", "metric", "arm", "value", "low", "high", "n", "edits", "interventions"),
+    *("difference", "difference_low", "difference_high", "p_value", "p_holm"),
+    *("over_laser", "over_laser_low", "over_laser_high", "over_laser_p", "over_laser_p_holm"),
+    *("validation_base", "validation_composed", "validation_n", "published"),
+)
+"""Columns of the CSV. Accuracy in percent, loss in nats per answer token; differences are to base, those named
+`over_laser` are the composition minus the best single intervention; `interventions` is a JSON list of
+[matrix, layer, rank] in the order of acceptance; `validation_…` are the scores that the greedy search saw."""
+
+
+def compose_table(
+    cells: Sequence[Cell],
+    composed: Sequence[Labelled],
+    found: Sequence[Mapping[str, Any]],
+    published: Published | None = None,
+    texts: Mapping[str, TextNumber] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compare base, the best single intervention and the composition on the same test rows.
+
+    Args:
+        cells: test results (`laser.results.loading.load_cells`).
+        composed: test rows of every step of the composition (label `step`, 0 is base).
+        found: the searches (compose/<model>/<dataset>.json).
+        published: the paper's names and numbers, or None.
+        texts: the numbers of the paper's text, or None.
+        seed: of the study.
+        resamples: of bootstrap and permutation test.
+
+    Returns:
+        A frame with the columns `COLUMNS`, for the cells that were composed.
+
+    Raises:
+        UserError: test rows of a composition without its search or its cell, or of another composition.
+    """
+    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    searched = {(one["model"], one["dataset"]): one["protocols"] for one in found}
+    rows: list[dict[str, Any]] = []
+    for key, one in by_cell(composed).items():
+        if key not in tested or key[:2] not in searched:
+            raise UserError(f"compose: {key[0]} on {key[1]} has no test or search file. Give it, or run its rule.")
+        search = searched[key[:2]][key[2]]
+        if one.spec.get("chosen", {}).get(key[2]) != search["chosen"] or one.frame["step"].max() != len(
+            search["chosen"]
+        ):
+            raise UserError(
+                f"compose: the test rows of {key[0]} on {key[1]}, {key[2]}, are of another composition than the search "
+                "file's. Delete them and run again."
+            )
+        for metric in METRICS:
+            rows += _rows(tested[key], one, search, metric, seed, resamples)
+    adjust(rows)
+    adjust(rows, "over_laser_p", "over_laser_p_holm")
+    for row in rows:
+        row["published"] = _published(row, published or Published(), texts or {})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64", "edits": "Int64", "validation_n": "Int64"})
+
+
+def _rows(
+    cell: Cell, one: Labelled, search: Mapping[str, Any], metric: str, seed: int, resamples: int
+) -> list[dict[str, Any]]:
+    last = aligned(cell, one.arm(step=int(one.frame["step"].max())), "The composition")
+    truth = metric == "accuracy"
+    column = last["correct" if truth else "loss"]
+    arms = {arm: values(cell, metric, arm) / (100 if truth else 1) for arm in ("base", "laser")}
+    arms["composed"] = column.to_numpy(dtype="float64")
+    edits = {
+        "base": [],
+        "laser": [cell.chosen] if cell.chosen else [],
+        "composed": search["chosen"],
+    }
+    names, groups = (cell.model, cell.dataset, cell.protocol, metric), list(cell.rows["group"])
+    settings: dict[str, Any] = {"truth": truth, "seed": seed, "resamples": resamples}
+    kept = [step for step in search["steps"] if step["accepted"]]
+    rows = []
+    for arm in ARMS:
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+        row |= dict(zip(("model", "dataset", "protocol", "metric"), names, strict=True)) | {"arm": arm}
+        row |= estimate(arms[arm], groups, names, **settings)
+        row |= {"n": len(groups), "edits": len(edits[arm])}
+        row["interventions"] = json.dumps([[x["matrix"], x["layer"], x["rank"]] for x in edits[arm]])
+        row["validation_base"] = search["base"][metric]
+        row["validation_composed"] = kept[-1][metric] if kept else search["base"][metric]
+        row["validation_n"] = search["base"]["n"]
+        if arm != "base":
+            stream = names if arm == "laser" else (*names, arm)
+            row |= difference(arms["base"], arms[arm], groups, stream, **settings)
+        if arm == "composed":
+            over = difference(arms["laser"], arms[arm], groups, (*names, "over laser"), **settings)
+            row |= {f"over_laser{end}": over[f"difference{end}"] for end in ("", "_low", "_high")}
+            row["over_laser_p"] = over["p_value"]
+        rows.append(row)
+    return rows
+
+
+def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str, TextNumber]) -> float:
+    if row["arm"] != "composed":
+        printed = published.cell(row["model"], row["dataset"], row["metric"], row["arm"])
+        return printed.value if printed else math.nan
+    names = published.models.get(row["model"]), published.datasets.get(row["dataset"])
+    number_ = texts.get(COMPOSED)
+    if names != (MODEL, DATASET) or row["metric"] != "accuracy" or number_ is None or number_.value is None:
+        return math.nan
+    return number_.value.value
+
+
+def compose_views(frame: pd.DataFrame) -> list[View]:
+    """Return one rounded view per protocol, and the accepted edits."""
+    views = []
+    for protocol, own in frame.groupby("protocol", sort=False):
+        lines, edits = [], []
+        for (dataset, model, metric), part in own.groupby(["dataset", "model", "metric"], sort=False):
+            arms = {row["arm"]: row for row in part.to_dict("records")}
+            composed, places = arms["composed"], 1 if metric == "accuracy" else 2
+            names = [str(dataset), str(model)]
+            lines.append(
+                [
+                    *names,
+                    "accuracy, %" if metric == "accuracy" else "loss, nats",
+                    *(with_interval(arms[arm], places, "value", low="low", high="high") for arm in ARMS),
+                    with_interval(composed, places + 1, "over_laser", sign=True),
+                    p_value(composed["over_laser_p_holm"]),
+                    integer(composed["n"]),
+                    integer(composed["edits"]),
+                    number(composed["published"], places),
+                ]
+            )
+            if metric == METRICS[0]:
+                listed = [f"[{m}, {layer}, {rank:g}]" for m, layer, rank in json.loads(composed["interventions"])]
+                edits.append([*names, " ".join(listed) or "none"])
+        columns = ["Dataset", "Model", "Metric", "Base", "Best single", "Composed", "Composed − single"]
+        columns += ["p (Holm)", "n", "Edits", "Paper: composed"]
+        if not own["published"][own["arm"] == "composed"].notna().any():
+            columns, lines = columns[:-1], [line[:-1] for line in lines]
+        notes = [
+            "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+            "p: paired test of the composition against the best single intervention, adjusted by Holm's method.",
+            "Every choice was made on validation rows; the composition is scored once on test rows.",
+        ]
+        title = f"Composing interventions over layers, held-out rows, {protocol} protocol"
+        views.append(View(f"compose_{protocol}", title, columns, lines, notes=notes))
+        columns = ["Dataset", "Model", "Accepted edits [τ, ℓ, ρ], in order"]
+        views.append(View(f"compose_edits_{protocol}", f"Accepted edits, {protocol} protocol", columns, edits))
+    return views

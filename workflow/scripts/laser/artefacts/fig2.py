@@ -1,0 +1,120 @@
+"""Figure 2: validation loss when one matrix of one layer is reduced, by matrix, layer and amount of reduction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laser.analysis import style
+from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, legend, percentages, save, shades, title, whole_layers
+from laser.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+Range = Mapping[str, Sequence[tuple[int, float, float]]]
+
+KINDS = {
+    "svd": "rank reduction",
+    "pruning": "magnitude pruning",
+    "smallest": "only the smallest singular values kept",
+}
+"""What each kind of intervention does to the matrix, for titles."""
+
+
+def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, kind: str = "svd") -> pandas.DataFrame:
+    """Return the numbers behind Figure 2 or, for another kind of intervention, a figure like it.
+
+    Args:
+        swept: averages of one model and dataset per intervention (`laser.results.loading.load_sweep`, which holds
+            rank reductions alone, or `laser.results.landscape.load_landscape`, which has a column `kind`).
+        base: averages of the unmodified model, from the same call.
+        protocol: `published` or `corrected`.
+        kind: `svd`, `pruning` or `smallest`.
+
+    Returns:
+        model, dataset, protocol, kind, matrix, layer, rank, reduction_percent (100·(1 − ρ)), n, loss, base_loss,
+        difference (nats per answer token), accuracy, base_accuracy (percent).
+
+    Raises:
+        UserError: there is nothing of that kind under that protocol.
+    """
+    swept = swept if "kind" in swept.columns else swept.assign(kind="svd")
+    own = swept[(swept["protocol"] == protocol) & (swept["kind"] == kind)]
+    reference = base[base["protocol"] == protocol]
+    if own.empty or reference.empty:
+        known = ", ".join(sorted(set(swept["protocol"])))
+        kinds = ", ".join(sorted(set(swept["kind"])))
+        raise UserError(
+            f"fig2: the sweep holds no rows of kind '{kind}' under the protocol '{protocol}'. "
+            f"It holds: {known}; kinds: {kinds}."
+        )
+    data = own[["model", "dataset", "protocol", "kind", "matrix", "layer", "rank"]].copy()
+    data["reduction_percent"] = (100 * (1 - data["rank"])).round(9)
+    data["n"] = own["n"]
+    data["loss"] = own["loss"]
+    data["base_loss"] = float(reference["loss"].iloc[0])
+    data["difference"] = data["loss"] - data["base_loss"]
+    data["accuracy"] = own["accuracy"]
+    data["base_accuracy"] = float(reference["accuracy"].iloc[0])
+    order = {name: place for place, name in enumerate(MATRIX_LABELS)}
+    keys = data["matrix"].map(lambda name: order.get(name, len(order)))
+    return data.assign(key=keys).sort_values(["key", "rank", "layer"], ignore_index=True).drop(columns="key")
+
+
+def fig2(
+    swept: pandas.DataFrame,
+    base: pandas.DataFrame,
+    stem: Path | str,
+    protocol: str = "corrected",
+    published_range: Range | None = None,
+    kind: str = "svd",
+) -> pandas.DataFrame:
+    """Draw Figure 2 for one model and dataset: a panel per matrix, a line per rank, the base loss dashed.
+
+    Args:
+        swept: see `fig2_data`.
+        base: see `fig2_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        protocol: `published` or `corrected`.
+        published_range: matrix to (layer, lowest, highest loss) of the paper's own figure, drawn as a grey band.
+        kind: `svd`, `pruning` or `smallest`.
+
+    Returns:
+        The data that is drawn, as written to the CSV.
+    """
+    data = fig2_data(swept, base, protocol, kind)
+    matrices = list(dict.fromkeys(data["matrix"]))
+    ranks = sorted(set(data["rank"]), reverse=True)
+    reductions = percentages([100 * (1 - rank) for rank in ranks])
+    columns = min(3, len(matrices))
+    with figure(columns, math.ceil(len(matrices) / columns), len(ranks) + 2) as (made, axes):
+        for axis, matrix in zip(axes, matrices, strict=False):
+            panel = data[data["matrix"] == matrix]
+            band = (published_range or {}).get(matrix)
+            if band:
+                layers, low, high = zip(*band, strict=True)
+                axis.fill_between(layers, low, high, color="0.88", linewidth=0, label="range in the paper", zorder=0)
+            for number, (rank, colour) in enumerate(zip(ranks, shades(len(ranks)), strict=True)):
+                line = panel[panel["rank"] == rank].sort_values("layer")
+                axis.plot(
+                    line["layer"],
+                    line["loss"],
+                    color=colour,
+                    marker=MARKERS[number % len(MARKERS)],
+                    label=f"{reductions[number]} %  (ρ = {rank:g})",
+                )
+            axis.axhline(panel["base_loss"].iloc[0], color="black", linestyle="--", linewidth=1, label="base", zorder=3)
+            axis.set_title(MATRIX_LABELS.get(matrix, matrix))
+            axis.set_ylabel("mean loss, nats per token")
+            whole_layers(axis, sorted(set(panel["layer"]) | {layer for layer, *_ in band or ()}))
+        first = data.iloc[0]
+        what = f"{first['model']} on {first['dataset']}: validation loss, {KINDS[kind]}"
+        title(made, f"{what}, {protocol} protocol, {style.rows(first['n'])}")
+        for axis in axes[len(matrices) :]:
+            axis.remove()
+        legend(made, "reduction")
+        save(made, data, stem)
+    return data

@@ -1,0 +1,142 @@
+"""Figure 3b: accuracy over all questions whose fact is at most so frequent in the training data, base and LASER."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis import style
+from laser.analysis.frequency import DOCUMENTS, STAND_IN, Frequency
+from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
+from laser.analysis.style import LINES, MARKERS, band, figure, legend, notice, save, shades, title
+from laser.analysis.tables import read_table
+from laser.paper.published import FOLDER, read_published
+from laser.results.cells import ARMS, Cell
+
+POINTS, SPAN = 40, 50
+MEASURES = {"top10": "answer among the ten\nmost probable tokens, %", "accuracy": "accuracy, %"}
+"""What is drawn, in the order of the panels: the paper's measure, and whether the answer is right."""
+
+LABELS = {"base": "base", "laser": "LASER"}
+COLUMNS = (
+    *("model", "dataset", "protocol", "frequency_from", "at_most", "n", "groups", "without_frequency"),
+    *(f"{arm}_{measure}{end}" for measure in MEASURES for arm in ARMS for end in ("", "_low", "_high")),
+)
+"""Columns of the CSV. Shares in percent with 95 % bootstrap intervals over groups; `without_frequency` counts the test
+rows that are left out because their frequency is not known."""
+
+NOTHING = (
+    "The training frequency of these facts is not known. Give a file of counts in the study "
+    "(counts: {dataset: file}; config/README.md)."
+)
+
+
+def fig3b_data(cell: Cell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """Return the cumulative curves of one cell: a row per threshold.
+
+    Args:
+        cell: test results (`laser.results.loading.load_cells`).
+        frequency: of the dataset's examples (`laser.analysis.frequency.frequency_of`).
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        A frame with the columns `COLUMNS`; empty where no frequency is known. Thresholds are the distinct
+        frequencies, or 40 of them that hold about equally many rows where there are more.
+    """
+    rows = cell.rows.assign(frequency=cell.rows["id"].map(frequency.values))
+    known = rows[rows["frequency"].notna()]
+    columns = {"top10": "in_top10", "accuracy": "correct"}
+    found = []
+    for at_most in _thresholds(known["frequency"]):
+        own = known[known["frequency"] <= at_most]
+        groups = list(own["group"])
+        line: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
+        line |= {"frequency_from": frequency.source, "at_most": at_most, "n": len(own), "groups": len(set(groups))}
+        line["without_frequency"] = len(rows) - len(known)
+        for measure, column in columns.items():
+            # Both arms draw the same resamples, so that equal rows have equal intervals.
+            stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "fig3b", measure)
+            for arm in ARMS:
+                values = 100 * own[f"{arm}_{column}"].to_numpy(dtype="float64")
+                low, high = bootstrap_interval(values, groups, seed=stream, resamples=resamples)
+                name = f"{arm}_{measure}"
+                line |= {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
+        found.append(line)
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _thresholds(frequencies: pd.Series) -> list[float]:
+    distinct = sorted(set(frequencies))
+    if len(distinct) <= POINTS:
+        return distinct
+    quantiles = frequencies.quantile([number / POINTS for number in range(1, POINTS + 1)], interpolation="lower")
+    return sorted({*quantiles, distinct[-1]})
+
+
+def fig3b(
+    cell: Cell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
+) -> pd.DataFrame:
+    """Draw Figure 3b for one cell: a panel per measure, base and LASER with their intervals.
+
+    Where the cell is the paper's own (GPT-J on CounterFact) and documents are counted, its curves as read off its
+    image are drawn too.
+
+    Args:
+        cell: see `fig3b_data`.
+        frequency: see `fig3b_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        What `fig3b_data` returns, as drawn.
+    """
+    data = fig3b_data(cell, frequency, seed, resamples)
+    what = f"{cell.model} on {cell.dataset}: test rows up to a training frequency, {cell.protocol} protocol"
+    if data.empty:
+        notice(data, stem, what, NOTHING)
+        return data
+    with figure(len(MEASURES), 1, 4) as (made, axes):
+        for axis, (measure, label) in zip(axes, MEASURES.items(), strict=True):
+            for number, (arm, colour) in enumerate(zip(ARMS, shades(len(ARMS)), strict=True)):
+                name = f"{arm}_{measure}"
+                band(axis, data["at_most"], data[f"{name}_low"], data[f"{name}_high"], colour)
+                look: dict[str, Any] = {"color": colour, "marker": MARKERS[number], "linestyle": LINES[number]}
+                axis.plot(data["at_most"], data[name], label=LABELS[arm], **look)
+            if measure == "top10":
+                _draw_published(axis, cell, frequency)
+            frequency_axis(axis, data["at_most"], frequency)
+            axis.set_ylabel(label)
+        title(made, f"{what}, {style.rows(data['n'].iloc[-1])}")
+        legend(made)
+        save(made, data, stem)
+    return data
+
+
+def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> None:
+    """Label the axis of frequencies; logarithmic where they span more than two orders of magnitude."""
+    positive = frequencies[frequencies > 0]
+    if not positive.empty and positive.max() / max(positive.min(), 1.0) > SPAN:
+        if (frequencies == 0).any():
+            axis.set_xscale("symlog", linthresh=1)
+            axis.set_xlim(left=-0.3)
+        else:
+            axis.set_xscale("log")
+    words = f"at most this {frequency.axis}" if frequency.source == STAND_IN else f"at most so many {frequency.axis}"
+    axis.set_xlabel(textwrap.fill(words, 36))
+
+
+def _draw_published(axis: Any, cell: Cell, frequency: Frequency) -> None:
+    """Draw the paper's curves, which count The Pile's documents, beside those of the same cell."""
+    published = read_published()
+    names = published.models.get(cell.model), published.datasets.get(cell.dataset)
+    if names != ("GPT-J", "CounterFact") or frequency.source != DOCUMENTS:
+        return
+    read = read_table(FOLDER / "fig3b_digitised.csv")
+    for number, (arm, column) in enumerate(zip(ARMS, ("top10_acc_base", "top10_acc_laser"), strict=True)):
+        label = f"{LABELS[arm]} in the paper"
+        axis.plot(read["cum_frequency_N_le"], 100 * read[column], color="0.55", linestyle=LINES[number], label=label)

@@ -1,0 +1,181 @@
+"""Figure 3c: answers that LASER corrects, for every answer that was right before, by training frequency."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from laser.analysis import style
+from laser.analysis.frequency import DOCUMENTS, Frequency
+from laser.analysis.statistics import CONFIDENCE, RESAMPLES, group_sums, seed_sequence
+from laser.analysis.style import bars_of, figure, legend, notice, save, shades, title
+from laser.analysis.tables import read_table
+from laser.artefacts.fig3b import NOTHING
+from laser.paper.published import FOLDER, read_published
+from laser.results.cells import Cell
+
+PAPERS_BINS = (("<50", -math.inf, 50.0), ("50–1000", 50.0, 1000.5), (">1000", 1000.5, math.inf))
+"""Label, lowest frequency (included) and highest (not included). The paper counts documents, so 1000.5 parts whole
+numbers."""
+
+RATIOS = ("corrected", "spoilt")
+WIDTH = 0.36
+COLUMNS = (
+    *("model", "dataset", "protocol", "frequency_from", "bin", "lowest", "highest", "n", "groups", "right_before"),
+    *("corrected", "spoilt", "base_accuracy", "laser_accuracy"),
+    *(f"{ratio}_ratio{end}" for ratio in RATIOS for end in ("", "_low", "_high")),
+    *("without_frequency", "published_ratio"),
+)
+"""Columns of the CSV. `corrected` rows are wrong in base and right under LASER, `spoilt` the reverse; their ratios are
+to the rows that base has right, with 95 % bootstrap intervals over groups (empty where base has none right); lowest and
+highest are frequencies that occur in the bin."""
+
+
+def fig3c_data(cell: Cell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """Return what LASER corrects and spoils by training frequency, a row per bin.
+
+    Bins are the paper's (below 50, 50 to 1000, above 1000) where documents are counted, and otherwise thirds: three
+    bins of about equally many groups, fewer where frequencies tie.
+
+    Args:
+        cell: test results (`laser.results.loading.load_cells`).
+        frequency: of the dataset's examples (`laser.analysis.frequency.frequency_of`).
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        A frame with the columns `COLUMNS`; empty where no frequency is known.
+    """
+    rows = cell.rows.assign(frequency=cell.rows["id"].map(frequency.values))
+    known = rows[rows["frequency"].notna()]
+    bins = PAPERS_BINS if frequency.source == DOCUMENTS else thirds(known)
+    published = _published(cell, frequency)
+    found = []
+    for label, low, high in bins:
+        own = known[(known["frequency"] >= low) & (known["frequency"] < high)]
+        if own.empty:
+            continue
+        base, laser = (own[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
+        line: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+        line |= {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "bin": label}
+        line |= {
+            "frequency_from": frequency.source,
+            "lowest": own["frequency"].min(),
+            "highest": own["frequency"].max(),
+        }
+        line |= {"n": len(own), "groups": own["group"].nunique(), "right_before": int(base.sum())}
+        line |= {"base_accuracy": 100 * float(base.mean()), "laser_accuracy": 100 * float(laser.mean())}
+        for ratio, hits in zip(RATIOS, (~base & laser, base & ~laser), strict=True):
+            line[ratio] = int(hits.sum())
+            stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "fig3c", label)
+            ends = ratio_interval(hits, base, list(own["group"]), stream, resamples)
+            value = hits.sum() / base.sum() if base.any() else math.nan
+            line |= dict(zip([f"{ratio}_ratio{end}" for end in ("", "_low", "_high")], (value, *ends), strict=True))
+        line |= {"without_frequency": len(rows) - len(known), "published_ratio": published.get(label, math.nan)}
+        found.append(line)
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def thirds(known: pd.DataFrame) -> list[tuple[str, float, float]]:
+    """Return up to three bins of frequency with about equally many groups; equal frequencies share a bin."""
+    from matplotlib.ticker import EngFormatter
+
+    if known.empty:
+        return []
+    brief = EngFormatter(sep="", places=None)
+    each = known.drop_duplicates("group")["frequency"]
+    cuts = sorted(set(each.quantile([1 / 3, 2 / 3], interpolation="lower")))
+    edges = [-math.inf, *(float(np.nextafter(cut, math.inf)) for cut in cuts), math.inf]
+    found = []
+    for low, high in pairwise(edges):
+        own = each[(each >= low) & (each < high)]
+        if not own.empty:
+            ends = dict.fromkeys(brief(float(f"{end:.3g}")) for end in (own.min(), own.max()))
+            found.append(("–".join(ends), low, high))
+    return found
+
+
+def ratio_interval(
+    hits: NDArray, right: NDArray, groups: Sequence[object], seed: Sequence[int], resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of Σ hits / Σ right, resampling whole groups.
+
+    Resamples in which nothing was right have no ratio and are left out; (nan, nan) where nothing was right at all.
+    """
+    if not right.any():
+        return math.nan, math.nan
+    sums = np.stack([group_sums(values.astype(np.float64), groups)[0] for values in (hits, right)], axis=1)
+    # Groups with equal sums are exchangeable: drawing how often each pair occurs is the same, and costs far less.
+    pairs, counts = np.unique(sums, axis=0, return_counts=True)
+    drawn = np.random.default_rng(list(seed)).multinomial(len(sums), counts / len(sums), size=resamples) @ pairs
+    ratios = drawn[drawn[:, 1] > 0]
+    low, high = np.quantile(ratios[:, 0] / ratios[:, 1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def fig3c(
+    cell: Cell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
+) -> pd.DataFrame:
+    """Draw Figure 3c for one cell: two bars per bin, corrected and spoilt answers for each that was right before.
+
+    Args:
+        cell: see `fig3c_data`.
+        frequency: see `fig3c_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        What `fig3c_data` returns, as drawn.
+    """
+    data = fig3c_data(cell, frequency, seed, resamples)
+    what = f"{cell.model} on {cell.dataset}: answers changed by LASER, test rows, {cell.protocol} protocol"
+    if data.empty:
+        notice(data, stem, what, NOTHING)
+        return data
+    with figure(1, 1, 4) as (made, (axis,)):
+        places = np.arange(len(data), dtype=np.float64)
+        for number, (ratio, colour) in enumerate(zip(RATIOS, reversed(shades(2)), strict=True)):
+            at, values = places + WIDTH * (number - 0.5), data[f"{ratio}_ratio"]
+            errors = bars_of(
+                values.fillna(0), data[f"{ratio}_ratio_low"].fillna(0), data[f"{ratio}_ratio_high"].fillna(0)
+            )
+            label = {"corrected": "wrong → right", "spoilt": "right → wrong"}[ratio]
+            look: dict[str, Any] = {"color": colour, "hatch": ("", "////")[number], "edgecolor": "white"}
+            axis.bar(at, values, WIDTH, label=label, **look)
+            axis.errorbar(at, values, errors, fmt="none", ecolor="black", elinewidth=1, capsize=2)
+        if data["published_ratio"].notna().any():
+            axis.plot(places - WIDTH / 2, data["published_ratio"], "k*", markersize=8, label="in the paper")
+        for place, row in zip(places, data.to_dict("records"), strict=True):
+            if not row["right_before"]:
+                axis.text(place, 0, "none right before", ha="center", va="bottom", fontsize=8)
+        labels = [f"{row['bin']}\n{style.rows(row['n'])}" for row in data.to_dict("records")]
+        axis.set_xticks(places, labels)
+        axis.set_ylim(bottom=0)
+        axis.set_xlim(-0.6, len(data) - 0.4)
+        axis.grid(axis="x", visible=False)
+        axis.set_xlabel(frequency.axis)
+        axis.set_ylabel(textwrap.fill("answers per answer that was right before", 24))
+        title(made, what)
+        legend(made)
+        save(made, data, stem)
+    return data
+
+
+def _published(cell: Cell, frequency: Frequency) -> dict[str, float]:
+    """Return the paper's ratios by bin, where the cell is the paper's own and documents are counted as there."""
+    published = read_published()
+    names = published.models.get(cell.model), published.datasets.get(cell.dataset)
+    if names != ("GPT-J", "CounterFact") or frequency.source != DOCUMENTS:
+        return {}
+    read = read_table(FOLDER / "fig3c_digitised.csv")
+    bins = read["freq_bin"].str.replace("-", "–")
+    return dict(zip(bins, read["answers_corrected_over_originally_correct"], strict=True))

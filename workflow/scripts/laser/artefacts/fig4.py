@@ -1,0 +1,135 @@
+"""Figure 4: validation and test accuracy as the greedy composition over layers proceeds (paper section 5.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis import style
+from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
+from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, bars_of, figure, legend, save, shades, title
+from laser.errors import UserError
+from laser.results.labelled import Labelled
+
+COLUMNS = (
+    *("model", "dataset", "protocol", "step", "layer", "matrix", "rank", "accepted", "edits"),
+    *("validation_accuracy", "validation_best", "validation_n", "test_accuracy", "test_low", "test_high", "test_n"),
+)
+"""Columns of the CSV, a row per place in the order in which the search went, and one (step 0) for the base model.
+`validation_accuracy` is that of the best rank tried there on top of the edits accepted before, `validation_best` the
+best so far, `edits` how many are accepted by then; the test columns stand where an edit was accepted. Percent."""
+
+
+def fig4_data(search: Mapping[str, Any], composed: Labelled, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """Return the course of one composition.
+
+    Args:
+        search: compose/<model>/<dataset>.json.
+        composed: its test rows with the label `step` (`laser.results.labelled.load_labelled`).
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        A frame with the columns `COLUMNS`.
+
+    Raises:
+        UserError: the test rows are of another composition than the search.
+    """
+    if composed.protocol not in search["protocols"]:
+        raise UserError(
+            f"fig4: the search of {composed.model} on {composed.dataset} has no {composed.protocol} protocol."
+        )
+    found = search["protocols"][composed.protocol]
+    accepted = [step for step in found["steps"] if step["accepted"]]
+    if (
+        composed.frame["step"].max() != len(accepted)
+        or composed.spec.get("chosen", {}).get(composed.protocol, found["chosen"]) != found["chosen"]
+    ):
+        raise UserError(
+            f"fig4: the test rows of {composed.model} on {composed.dataset}, {composed.protocol}, are of another "
+            "composition than the search file's. Delete them and run again."
+        )
+    names = {"model": composed.model, "dataset": composed.dataset, "protocol": composed.protocol}
+    base = {"layer": None, "matrix": "", "rank": math.nan, "accepted": True, "accuracy": found["base"]["accuracy"]}
+    best, edits, rows = -math.inf, 0, []
+    for number, step in enumerate([base, *found["steps"]]):
+        # Accepted steps are never worse than the best so far, so that the last one is the best so far.
+        best = step["accuracy"] if step["accepted"] else best
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | names | {"step": number}
+        row |= {key: step[key] for key in ("layer", "matrix", "rank", "accepted")}
+        row |= {"validation_accuracy": step["accuracy"], "validation_best": best, "validation_n": found["base"]["n"]}
+        if step["accepted"]:
+            edits += number > 0
+            row |= _test(composed, edits, seed, resamples)
+        rows.append(row | {"edits": edits})
+    whole = {"layer": "Int64", "edits": "int64", "validation_n": "int64", "test_n": "Int64"}
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(whole)
+
+
+def _test(composed: Labelled, edits: int, seed: int, resamples: int) -> dict[str, float]:
+    own = composed.arm(step=edits)
+    values = 100 * own["correct"].to_numpy(dtype="float64")
+    # Every step draws the same resamples, so that steps that change nothing have equal intervals.
+    stream = seed_sequence(seed, *composed.key, "fig4")
+    low, high = bootstrap_interval(values, list(own["group"]), seed=stream, resamples=resamples)
+    return {"test_accuracy": float(values.mean()), "test_low": low, "test_high": high, "test_n": len(own)}
+
+
+def fig4(
+    search: Mapping[str, Any], composed: Labelled, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
+) -> pd.DataFrame:
+    """Draw Figure 4 for one cell and protocol: accuracy by accepted edits, and by the place that the search reached.
+
+    Args:
+        search: see `fig4_data`.
+        composed: see `fig4_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        What `fig4_data` returns, as drawn.
+    """
+    data = fig4_data(search, composed, seed, resamples)
+    kept = data[data["accepted"]]
+    colours = shades(2)
+    with figure(2, 1, 4) as (made, (by_edit, by_place)):
+        for axis, x, best in ((by_edit, "edits", kept), (by_place, "step", data)):
+            drawstyle = "steps-post" if axis is by_place else "default"
+            label = "validation, best so far"
+            axis.plot(best[x], best["validation_best"], color=colours[1], drawstyle=drawstyle, label=label)
+            axis.plot(kept[x], kept["validation_best"], color=colours[1], marker=MARKERS[0], linestyle="none")
+            ends = bars_of(kept["test_accuracy"], kept["test_low"], kept["test_high"])
+            look: dict[str, Any] = {"color": colours[0], "marker": MARKERS[1], "linestyle": LINES[1], "capsize": 2}
+            axis.errorbar(kept[x], kept["test_accuracy"], ends, label="test, with 95 % interval", **look)
+            axis.set_ylabel("accuracy, %")
+        refused = data[~data["accepted"]]
+        label = "validation, best try, refused"
+        by_place.plot(refused["step"], refused["validation_accuracy"], "x", color="0.45", label=label)
+        by_edit.set_xlabel("accepted edits")
+        style.whole_numbers(by_edit, list(kept["edits"]))
+        _layer_axis(by_place, data)
+        first = data.iloc[0]
+        what = f"{first['model']} on {first['dataset']}: composing over layers, {first['protocol']} protocol"
+        title(made, f"{what}, validation {style.rows(first['validation_n'])}, test {style.rows(first['test_n'])}")
+        legend(made)
+        save(made, data, stem)
+    return data
+
+
+def _layer_axis(axis: Any, data: pd.DataFrame) -> None:
+    """Name the places that the search went through: the base, then layers downwards with the matrices of each."""
+    places = data[data["step"] > 0]
+    starts = places.drop_duplicates("layer")
+    every = math.ceil(len(starts) / 10)
+    shown = starts.iloc[::every]
+    axis.set_xticks(list(shown["step"]), [str(layer) for layer in shown["layer"]])
+    # One line lower, because the first layer stands next to it.
+    axis.set_xticks([0], ["base"], minor=True)
+    axis.tick_params(axis="x", which="minor", pad=15, length=0)
+    order = ", ".join(MATRIX_LABELS.get(name, name) for name in dict.fromkeys(places["matrix"]))
+    axis.set_xlabel(f"layer reached ({order} in each)")

@@ -1,0 +1,130 @@
+"""Figure 5b: what the smallest singular values alone answer: similarity to the true answer, and accuracy."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis import style
+from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
+from laser.analysis.style import band, figure, legend, notice, save, title
+from laser.errors import UserError
+from laser.io.files import read_spec
+from laser.results.labelled import columns_of
+from laser.results.loading import load_rows
+
+MEASURES = {"similarity": "mean cosine similarity of\nanswer and true answer", "accuracy": "accuracy, %"}
+"""What is drawn, in the order of the panels."""
+
+COLUMNS = (
+    *("model", "dataset", "protocol", "matrix", "layer", "rank", "percent", "n", "groups", "with_similarity"),
+    *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
+)
+"""Columns of the CSV: `percent` of the matrix's smallest singular values is kept; similarity is a cosine (−1 to 1) over
+the `with_similarity` rows that have an answer, accuracy is in percent; 95 % bootstrap intervals over groups."""
+
+
+def load_higher_order(path: Path, rows: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read one cell's answers of the smallest components, with the group of every row, and the file's spec.
+
+    Args:
+        path: higher_order/<model>/<dataset>.parquet.
+        rows: rows.parquet of its dataset.
+
+    Raises:
+        UserError: a row that is no test row of its protocol.
+    """
+    ((_, (examples, _)),) = load_rows([rows]).items()
+    frame = columns_of(path, ["protocol", "percent", "id", "correct", "prediction", "similarity"])
+    groups = examples.set_index("id")["group"]
+    for protocol, own in frame.groupby("protocol"):
+        test = set(examples.loc[examples[f"split_{protocol}"] == "test", "id"])
+        if not set(own["id"]) <= test:
+            raise UserError(f"{path}: protocol {protocol} holds rows that are no test rows. Delete it and run again.")
+    return frame.assign(group=frame["id"].map(groups)), read_spec(path)
+
+
+def fig5b_data(
+    frame: pd.DataFrame, spec: dict[str, Any], protocol: str, seed: int = 0, resamples: int = RESAMPLES
+) -> pd.DataFrame:
+    """Return similarity and accuracy by the percentage of smallest components that is kept.
+
+    Args:
+        frame: answers to the questions that LASER repairs (`load_higher_order`).
+        spec: of the file.
+        protocol: `published` or `corrected`.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        A frame with the columns `COLUMNS`; empty where LASER repairs nothing under that protocol.
+    """
+    own = frame[frame["protocol"] == protocol]
+    place = (spec.get("chosen") or {}).get(protocol) or {"matrix": "", "layer": None, "rank": math.nan}
+    names = {"model": spec["model"]["name"], "dataset": spec["dataset_name"], "protocol": protocol}
+    found = []
+    for percent, part in own.groupby("percent", sort=True):
+        line: dict[str, Any] = names | {key: place[key] for key in ("matrix", "layer", "rank")}
+        line |= {"percent": percent, "n": len(part), "groups": part["group"].nunique()}
+        answered = part[part["similarity"].notna()]
+        line["with_similarity"] = len(answered)
+        values = {"similarity": answered["similarity"].astype("float64"), "accuracy": 100.0 * part["correct"]}
+        for measure, rows in (("similarity", answered), ("accuracy", part)):
+            stream = seed_sequence(seed, *names.values(), "fig5b", measure)
+            line |= _estimate(measure, values[measure], list(rows["group"]), stream, resamples)
+        found.append(line)
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _estimate(name: str, values: pd.Series, groups: list[str], seed: list[int], resamples: int) -> dict[str, float]:
+    if values.empty:
+        return {f"{name}{end}": math.nan for end in ("", "_low", "_high")}
+    low, high = bootstrap_interval(values, groups, seed=seed, resamples=resamples)
+    return {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def fig5b(
+    frame: pd.DataFrame,
+    spec: dict[str, Any],
+    protocol: str,
+    stem: Path | str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Draw Figure 5b for one cell and protocol; where LASER repairs no answer, a notice in its place.
+
+    Args:
+        frame: see `fig5b_data`.
+        spec: see `fig5b_data`.
+        protocol: `published` or `corrected`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        What `fig5b_data` returns, as drawn.
+    """
+    data = fig5b_data(frame, spec, protocol, seed, resamples)
+    cell = f"{spec['model']['name']} on {spec['dataset_name']}"
+    what = f"{cell}: only the smallest components kept, answers that LASER repairs, {protocol} protocol"
+    if data.empty:
+        chosen = (spec.get("chosen") or {}).get(protocol)
+        reason = "LASER repairs no test answer." if chosen else "Selection kept the base model: nothing is repaired."
+        notice(data, stem, what, reason)
+        return data
+    with figure(len(MEASURES), 1, 2) as (made, axes):
+        for number, (axis, (measure, label)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
+            look = style.line(number, len(MEASURES))
+            band(axis, data["percent"], data[f"{measure}_low"], data[f"{measure}_high"], look["color"])
+            axis.plot(data["percent"], data[measure], label=measure, **look)
+            axis.set_xlabel("smallest singular values kept, %")
+            axis.set_ylabel(label)
+            axis.set_xlim(0, 102)
+        place = style.place(data["matrix"].iloc[0], data["layer"].iloc[0])
+        title(made, f"{what}, {place}, {style.rows(data['n'].iloc[0])}")
+        legend(made)
+        save(made, data, stem)
+    return data

@@ -1,0 +1,107 @@
+"""Figure 5c: examples of what the smallest singular values alone answer, beside base, LASER and the true answer.
+
+The paper shows twelve prompts and does not say how they were picked; here the rule is fixed (`RULE`), so that nobody
+picks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.tables import View, intervention, number
+from laser.results.cells import Cell
+
+ROWS = 12
+LONGEST = 60
+RULE = (
+    "Rows: of the test rows that base has wrong and LASER right, the first of each group in the dataset's order, "
+    f"and of those at most {ROWS}, evenly spaced."
+)
+ANSWERS = ("answer", "base_prediction", "laser_prediction", "smallest_prediction")
+COLUMNS = (
+    *("model", "dataset", "protocol", "matrix", "layer", "rank", "percent", "repaired", "id", "group", "prompt"),
+    *(*ANSWERS, "smallest_correct", "similarity"),
+)
+"""Columns of the CSV, texts whole. `percent` of the smallest singular values is kept: the largest evaluated percentage
+that does not exceed what LASER removes, 100·(1 − ρ), or the smallest evaluated one where all exceed it."""
+
+
+def shown_percent(percents: Sequence[float], rank: float) -> float:
+    """Return the evaluated percentage of smallest components that stands for what LASER removes."""
+    removed = 100 * (1 - rank) + 1e-6
+    return max((one for one in percents if one <= removed), default=min(percents))
+
+
+def fig5c_rows(cell: Cell, smallest: pd.DataFrame, prompts: pd.Series) -> list[dict[str, Any]]:
+    """Return the examples of one cell, picked by `RULE`.
+
+    Args:
+        cell: test results of one model, dataset and protocol.
+        smallest: answers of the smallest components (`laser.artefacts.fig5b.load_higher_order`).
+        prompts: prompt by example id.
+
+    Returns:
+        A row per example with the keys `COLUMNS`; none where LASER repairs nothing.
+    """
+    own = smallest[smallest["protocol"] == cell.protocol]
+    if own.empty or cell.chosen is None:
+        return []
+    percent = shown_percent(sorted(set(own["percent"])), cell.chosen["rank"])
+    answers = own[own["percent"] == percent].set_index("id")
+    repaired = cell.rows[cell.rows["id"].isin(answers.index)]
+    firsts = repaired.drop_duplicates("group")
+    count = min(ROWS, len(firsts))
+    picked = firsts.iloc[[place * len(firsts) // count for place in range(count)]]
+    names: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
+    names |= {key: cell.chosen[key] for key in ("matrix", "layer", "rank")}
+    names |= {"percent": percent, "repaired": len(repaired)}
+    found = []
+    for row in picked.to_dict("records"):
+        one = answers.loc[row["id"]]
+        line = names | {key: row[key] for key in ("id", "group", *ANSWERS[:3])}
+        line |= {"prompt": prompts[row["id"]], "smallest_prediction": one["prediction"]}
+        line |= {"smallest_correct": bool(one["correct"]), "similarity": float(one["similarity"])}
+        found.append({key: line[key] for key in COLUMNS})
+    return found
+
+
+def fig5c_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the examples of all cells with the columns `COLUMNS`."""
+    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+
+
+def fig5c_views(frame: pd.DataFrame) -> list[View]:
+    """Return a view per cell and protocol, long texts cut; one that says so where no answer is repaired anywhere."""
+    columns = ["Prompt", "True answer", "Base", "LASER", "Smallest components alone", "Similarity"]
+    views = []
+    for (model, dataset, protocol), own in frame.groupby(["model", "dataset", "protocol"], sort=False):
+        first = own.iloc[0]
+        kept = f"{first['percent']:g} % of the smallest singular values"
+        place = intervention(first["matrix"], first["layer"], first["rank"])
+        lines = [
+            [brief(row["prompt"], end=True), *(brief(row[key]) for key in ANSWERS), number(row["similarity"], 2)]
+            for row in own.to_dict("records")
+        ]
+        notes = [
+            f"LASER: {place}; smallest components alone: {kept} of the same matrix.",
+            f"{RULE} Of {first['repaired']} repaired rows.",
+            "Similarity: cosine of the model's input embeddings of the last answer and the true one.",
+        ]
+        title = f"Answers of the smallest components, {model} on {dataset}, {protocol} protocol"
+        views.append(View(f"fig5c_{model}_{dataset}_{protocol}", title, columns, lines, notes=notes))
+    if not views:
+        views = [
+            View("fig5c", "Answers of the smallest components", columns, [], notes=["LASER repairs no test answer."])
+        ]
+    return views
+
+
+def brief(text: Any, end: bool = False) -> str:
+    """Cut a text for reading, on one line: its beginning, or its end; the CSV has it whole."""
+    flat = " ".join(str(text).split())
+    if len(flat) <= LONGEST:
+        return flat
+    return f"… {flat[-LONGEST:].lstrip()}" if end else f"{flat[:LONGEST].rstrip()} …"

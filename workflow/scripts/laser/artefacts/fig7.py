@@ -1,0 +1,58 @@
+"""Figure 7: effective rank of the matrices by layer (Roy & Vetterli 2007)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from laser.analysis import style
+from laser.analysis.style import MATRIX_LABELS, figure, legend, save, title, whole_layers
+from laser.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
+    """Return model, matrix, layer and effective_rank (a number of components), a row per matrix and layer.
+
+    Args:
+        reductions: records of one model (`laser.results.loading.load_reductions`); effective_rank does not depend on
+            ρ, so one record per layer and matrix is taken.
+
+    Raises:
+        UserError: records of several models, or without effective ranks.
+    """
+    if "effective_rank" not in reductions.columns or reductions["model"].nunique() != 1:
+        raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` anew.")
+    columns = ["model", "matrix", "layer", "effective_rank"]
+    data = reductions[columns].drop_duplicates(["matrix", "layer"])
+    order = {name: place for place, name in enumerate(MATRIX_LABELS)}
+    keys = data["matrix"].map(lambda name: order.get(name, len(order)))
+    return data.assign(key=keys).sort_values(["key", "layer"], ignore_index=True).drop(columns="key")
+
+
+def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
+    """Draw effective rank against layer for one model, a line per matrix.
+
+    Args:
+        reductions: see `fig7_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+
+    Returns:
+        What `fig7_data` returns, as drawn.
+    """
+    data = fig7_data(reductions)
+    matrices = list(dict.fromkeys(data["matrix"]))
+    with figure(1, 1, len(matrices)) as (made, (axis,)):
+        for number, matrix in enumerate(matrices):
+            own = data[data["matrix"] == matrix]
+            label = MATRIX_LABELS.get(matrix, matrix)
+            axis.plot(own["layer"], own["effective_rank"], label=label, **style.line(number, len(matrices)))
+        axis.set_ylabel("effective rank, components")
+        axis.set_ylim(0, 1.05 * float(data["effective_rank"].max()))
+        whole_layers(axis, sorted(set(data["layer"])))
+        title(made, f"{data['model'].iloc[0]}: effective rank by layer")
+        legend(made, "matrix")
+        save(made, data, stem)
+    return data

@@ -1,0 +1,105 @@
+"""Figure 8: top-1, top-5 and top-10 accuracy against the amount of reduction, for one matrix of one layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.analysis import style
+from laser.analysis.style import LINES, MARKERS, figure, legend, percentages, save, shades, title
+from laser.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
+
+TOP = (1, 5, 10)
+TICK_RATIO = 1.2
+
+
+def fig8_data(
+    swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, matrix: str, layer: int
+) -> pandas.DataFrame:
+    """Return how often the answer's first token is among the k most probable, by ρ, at one matrix of one layer.
+
+    Args:
+        swept: averages of one model and dataset (`laser.results.loading.load_sweep`).
+        base: averages of the unmodified model, from the same call.
+        protocol: `published` or `corrected`.
+        matrix: of the chosen intervention.
+        layer: of the chosen intervention.
+
+    Returns:
+        model, dataset, protocol, matrix, layer, rank, reduction_percent, n, first_top1, first_top5, first_top10 and
+        the same of base with the prefix base_ (percent), largest ρ first.
+
+    Raises:
+        UserError: the sweep does not hold the matrix at that layer.
+    """
+    keep = (swept["protocol"] == protocol) & (swept["matrix"] == matrix) & (swept["layer"] == layer)
+    if not keep.any():
+        raise UserError(f"fig8: the sweep holds no rows of protocol '{protocol}', matrix '{matrix}', layer {layer}.")
+    names = [f"first_top{k}" for k in TOP]
+    data = swept.loc[keep, ["model", "dataset", "protocol", "matrix", "layer", "rank"]].copy()
+    data["reduction_percent"] = (100 * (1 - data["rank"])).round(9)
+    data[["n", *names]] = swept.loc[keep, ["n", *names]]
+    reference = base[base["protocol"] == protocol].iloc[0]
+    for name in names:
+        data[f"base_{name}"] = float(reference[name])
+    return data.sort_values("rank", ascending=False, ignore_index=True)
+
+
+def fig8(
+    swept: pandas.DataFrame,
+    base: pandas.DataFrame,
+    protocol: str,
+    matrix: str,
+    layer: int,
+    stem: Path | str,
+    chosen: float | None = None,
+) -> pandas.DataFrame:
+    """Draw how often the answer's first token is among the k most probable, against the reduction.
+
+    The axis is logarithmic in ρ, so that the strong reductions, where something happens, do not stand on one spot.
+
+    Args:
+        swept: see `fig8_data`.
+        base: see `fig8_data`; drawn without markers.
+        protocol: `published` or `corrected`.
+        matrix: of the chosen intervention.
+        layer: of the chosen intervention.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        chosen: the chosen ρ, marked by a vertical line; None where selection kept the base model.
+
+    Returns:
+        What `fig8_data` returns, as drawn.
+    """
+    data = fig8_data(swept, base, protocol, matrix, layer)
+    with figure(1, 1, 2 * len(TOP) + 2) as (made, (axis,)):
+        for number, (k, colour) in enumerate(zip(TOP, shades(len(TOP)), strict=True)):
+            look: dict[str, Any] = {"color": colour, "linestyle": LINES[number]}
+            axis.plot(data["rank"], data[f"first_top{k}"], marker=MARKERS[number], label=f"top {k}, reduced", **look)
+            axis.axhline(data[f"base_first_top{k}"].iloc[0], linewidth=0.8, label=f"top {k}, base", **look)
+        if chosen is not None:
+            axis.axvline(chosen, color="0.6", linewidth=3, alpha=0.5, zorder=0, label="chosen")
+        axis.set_xscale("log")
+        axis.set_xticks(*_ticks(list(data["rank"])), rotation=60)
+        axis.minorticks_off()
+        axis.set_xlim(1, float(data["rank"].min()) / 1.3)
+        axis.set_xlabel("reduction 100·(1 − ρ), %")
+        axis.set_ylabel("answer's first token in top k, %")
+        first = data.iloc[0]
+        kept = "" if chosen is not None else " (best candidate; base was kept)"
+        what = f"{first['model']} on {first['dataset']}: {style.place(matrix, layer)}{kept}, validation rows"
+        title(made, f"{what}, {protocol} protocol, {style.rows(first['n'])}")
+        legend(made)
+        save(made, data, stem)
+    return data
+
+
+def _ticks(ranks: list[float]) -> tuple[list[float], list[str]]:
+    """Return the ρ to label and their reductions in percent: each that leaves its neighbour room, smallest first."""
+    kept: list[float] = []
+    for rank in sorted(ranks):
+        if not kept or rank / kept[-1] > TICK_RATIO:
+            kept.append(rank)
+    return kept, percentages([100 * (1 - rank) for rank in kept])

@@ -1,0 +1,100 @@
+"""Figure 9: the largest benefit that any intervention in a layer brings, by layer, for each dataset."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis import style
+from laser.analysis.style import figure, legend, save, title, whole_layers
+from laser.errors import UserError
+
+COLUMNS = (
+    *("model", "dataset", "protocol", "layer", "matrix", "rank", "n", "accuracy", "base_accuracy", "benefit"),
+    *("loss", "base_loss", "chosen"),
+)
+"""Columns of the CSV: the best intervention of each layer; accuracies in percent, benefit in points, losses in nats;
+`chosen` where selection took it."""
+
+
+def fig9_data(
+    cells: Sequence[tuple[pd.DataFrame, pd.DataFrame]],
+    chosen: Mapping[tuple[str, str], Mapping[str, Any] | None],
+    protocol: str,
+) -> pd.DataFrame:
+    """Return the best intervention of every layer, for every dataset of one model.
+
+    The best of a layer is the one that selection would take there: highest validation accuracy, ties to the lower
+    loss, then to the smaller ρ. As the largest of many it flatters; zero is what no effect would be below.
+
+    Args:
+        cells: (swept, base) of each dataset (`laser.results.loading.load_sweep`).
+        chosen: (model, dataset) to what selection chose under this protocol (matrix, layer, rank), None where base won.
+        protocol: `published` or `corrected`.
+
+    Returns:
+        A frame with the columns `COLUMNS`.
+
+    Raises:
+        UserError: a cell holds nothing under that protocol.
+    """
+    parts = []
+    for swept, base in cells:
+        own = swept[swept["protocol"] == protocol]
+        reference = base[base["protocol"] == protocol]
+        if own.empty or reference.empty:
+            known = ", ".join(sorted(set(swept["protocol"])))
+            raise UserError(f"fig9: a sweep holds no rows of the protocol '{protocol}'. It holds: {known}.")
+        finite = own["loss"].where(own["loss"].map(math.isfinite), math.inf)
+        ordered = own.assign(loss=finite).sort_values(
+            ["accuracy", "loss", "rank", "matrix"], ascending=[False, True, True, True], kind="stable"
+        )
+        best = ordered.drop_duplicates("layer").sort_values("layer")
+        best["base_accuracy"] = float(reference["accuracy"].iloc[0])
+        best["base_loss"] = float(reference["loss"].iloc[0])
+        best["benefit"] = best["accuracy"] - best["base_accuracy"]
+        place = chosen.get((best["model"].iloc[0], best["dataset"].iloc[0]))
+        best["chosen"] = best["layer"] == (place["layer"] if place else None)
+        parts.append(best[list(COLUMNS)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def fig9(
+    cells: Sequence[tuple[pd.DataFrame, pd.DataFrame]],
+    chosen: Mapping[tuple[str, str], Mapping[str, Any] | None],
+    protocol: str,
+    stem: Path | str,
+) -> pd.DataFrame:
+    """Draw the largest benefit by layer for one model, a line per dataset, a ring around each chosen layer.
+
+    Args:
+        cells: see `fig9_data`; all of one model.
+        chosen: see `fig9_data`.
+        protocol: `published` or `corrected`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+
+    Returns:
+        What `fig9_data` returns, as drawn.
+    """
+    data = fig9_data(cells, chosen, protocol)
+    datasets = list(dict.fromkeys(data["dataset"]))
+    with figure(1, 1, len(datasets) + 2) as (made, (axis,)):
+        axis.axhline(0, color="black", linestyle="--", linewidth=1, label="base", zorder=1)
+        for number, dataset in enumerate(datasets):
+            own = data[data["dataset"] == dataset]
+            look = style.line(number, len(datasets))
+            axis.plot(own["layer"], own["benefit"], label=f"{dataset}, {style.rows(own['n'].iloc[0])}", **look)
+        taken = data[data["chosen"]]
+        if not taken.empty:
+            ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.1}
+            axis.scatter(taken["layer"], taken["benefit"], s=70, label="chosen", zorder=4, **ring)
+        axis.set_ylabel("largest gain in accuracy, points")
+        whole_layers(axis, sorted(set(data["layer"])))
+        title(made, f"{data['model'].iloc[0]}: best intervention of each layer, validation rows, {protocol} protocol")
+        legend(made)
+        save(made, data, stem)
+    return data

@@ -1,0 +1,112 @@
+"""A film of base and LASER side by side in one test room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from laser.analysis.tables import to_csv
+from laser.io.files import write_text
+from laser.results.cells import ARMS, Cell
+from laser.sokoban.batch import BatchedRooms
+from laser.sokoban.render import picture, write_film
+from laser.sokoban.room import parse_room
+from laser.sokoban.rules import STEP_LIMIT, action_numbers
+
+if TYPE_CHECKING:
+    import pandas
+
+TILE, GAP, FRAME = 24, 12, 4
+HELD = 6
+"""Frames for which the end is held."""
+MILLISECONDS = 220
+LONGEST = 40
+"""Steps that are shown at most: what a policy does after that is as a rule walking to and fro."""
+
+_SOLVED, _LOST, _PLAYING = (0, 158, 115), (150, 150, 150), (255, 255, 255)
+
+RULE = (
+    "the first test room, in the dataset's order, that exactly one of the two solves; without one, the first in which "
+    "their moves differ; without such a one, the first"
+)
+"""Which room is filmed. It asks for a difference, not for its direction: LASER may be the one that fails."""
+
+
+def chosen_row(cell: Cell) -> int:
+    """Return the place in `cell.rows` of the room that `RULE` chooses."""
+    apart = cell.rows["base_correct"] != cell.rows["laser_correct"]
+    differ = cell.rows["base_prediction"] != cell.rows["laser_prediction"]
+    for found in (apart.to_numpy(), differ.to_numpy()):
+        if found.any():
+            return int(np.argmax(found))
+    return 0
+
+
+def film_data(cell: Cell, text: str, place: int) -> pandas.DataFrame:
+    """Return a row per arm and step: model, dataset, protocol, room, arm, step (from 1), move, reward, return, solved.
+
+    They are played again from the room and the recorded moves.
+    """
+    import pandas as pd
+
+    row = cell.rows.iloc[place]
+    lines: list[dict[str, Any]] = []
+    for arm in ARMS:
+        rooms = BatchedRooms([parse_room(text)], step_limit=max(STEP_LIMIT, len(row[f"{arm}_prediction"])))
+        for step, move in enumerate(row[f"{arm}_prediction"], 1):
+            reward = float(rooms.step(np.array(action_numbers(move)))[0])
+            names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "room": row["id"]}
+            made = {"arm": arm, "step": step, "move": move, "reward": reward, "return": float(rooms.returns[0])}
+            lines.append(names | made | {"solved": bool(rooms.solved[0])})
+    return pd.DataFrame(lines)
+
+
+def film(cell: Cell, texts: Mapping[str, str], path: Path | str) -> pandas.DataFrame:
+    """Write the film, and the CSV beside it.
+
+    On the left plays base, on the right LASER. An arm's frame turns green when its room is solved, and grey at its last
+    step, or the last that is shown, when it is not.
+
+    Args:
+        cell: base and LASER on test rooms.
+        texts: id of a room to its text.
+        path: ends with .gif.
+    """
+    place = chosen_row(cell)
+    row = cell.rows.iloc[place]
+    text = texts[row["id"]]
+    data = film_data(cell, text, place)
+    arms = [_frames(text, row[f"{arm}_prediction"]) for arm in ARMS]
+    length = min(LONGEST, max(map(len, arms))) + HELD
+    gap = np.full((arms[0][0].shape[0], GAP, 3), 255, dtype=np.uint8)
+    pictures = [
+        np.concatenate([arms[0][min(step, len(arms[0]) - 1)], gap, arms[1][min(step, len(arms[1]) - 1)]], axis=1)
+        for step in range(length)
+    ]
+    write_film(pictures, path, MILLISECONDS)
+    write_text(Path(path).with_suffix(".csv"), to_csv(data))
+    return data
+
+
+def _frames(text: str, moves: str) -> list[np.ndarray]:
+    """Return the room before the first move and after each, framed."""
+    rooms = BatchedRooms([parse_room(text)], step_limit=max(STEP_LIMIT, len(moves) + 1))
+    frames = [_framed(rooms, _PLAYING)]
+    actions = action_numbers(moves)[:LONGEST]
+    for step, action in enumerate(actions, 1):
+        rooms.step(np.array([action]))
+        ended = _LOST if step == len(actions) else _PLAYING
+        frames.append(_framed(rooms, _SOLVED if rooms.solved[0] else ended))
+    return frames
+
+
+def _framed(rooms: BatchedRooms, colour: tuple[int, int, int]) -> np.ndarray:
+    inner = picture(rooms.room(0), TILE)
+    height, width, _ = inner.shape
+    made = np.empty((height + 2 * FRAME, width + 2 * FRAME, 3), dtype=np.uint8)
+    made[:] = colour
+    made[FRAME:-FRAME, FRAME:-FRAME] = inner
+    return made

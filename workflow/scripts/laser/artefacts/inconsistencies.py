@@ -1,0 +1,105 @@
+"""Where the paper's numbers disagree with each other, computed from config/published alone.
+
+A reader who compares a study with the paper should know which of its numbers to compare with.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from laser.analysis.statistics import two_proportion_p_value
+from laser.analysis.tables import number
+from laser.artefacts.verdicts import SIGNIFICANCE
+from laser.errors import UserError
+from laser.paper.published import FOLDER, Published
+from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber
+
+
+def search_space_notes(published: Published) -> list[str]:
+    """Return what Table 3 chooses and Table 5 does not list, and the other way round."""
+    listed = {float(value) for value in published.table5.get("rho", "").split()}
+    ranks = [choice["rank"] for choice in published.table3.values()]
+    if not listed or not ranks:
+        return []
+    notes = [
+        f"The paper's Table 3 has ρ = {rank:g} in {ranks.count(rank)} of {len(ranks)} cells, which its Table 5 does "
+        "not list."
+        for rank in sorted(set(ranks) - listed)
+    ]
+    unused = ", ".join(f"{rank:g}" for rank in sorted(listed - set(ranks)))
+    if unused:
+        notes.append(f"Of the ρ in the paper's Table 5, Table 3 chooses all but {unused}.")
+    return notes
+
+
+def size_notes(published: Published) -> list[str]:
+    """Return what the paper's numbers of rows say about its own Table 1."""
+    tested = [
+        (model, dataset, one.value, published.table1[model, dataset, metric, "laser"].value)
+        for (model, dataset, metric, arm), one in published.table1.items()
+        if metric == "accuracy" and arm == "base" and dataset in published.table4
+    ]
+    if not tested:
+        return []
+    unclear = [
+        f"{model} on {dataset}"
+        for model, dataset, base, laser in tested
+        if two_proportion_p_value(base, laser, published.table4[dataset]["test"]) >= SIGNIFICANCE
+    ]
+    notes = [
+        f"With the paper's own numbers of test rows, {len(unclear)} of the {len(tested)} pairs of accuracies in its "
+        f"Table 1 cannot be told from chance (two-proportion z test, p of at least {SIGNIFICANCE}; the paper has no "
+        f"paired outcomes): {', '.join(unclear)}."
+    ]
+    wrong = [name for name, one in published.table4.items() if one["validation"] + one["test"] != one["size"]]
+    if wrong:
+        notes.append(f"Validation and test rows do not add up to the size in: {', '.join(wrong)}.")
+    return notes
+
+
+def table1_notes(published: Published, texts: Mapping[str, TextNumber], folder: Path | str = FOLDER) -> list[str]:
+    """Return where Table 1 disagrees with the text or the website, and where its two metrics disagree."""
+    notes = []
+    base, laser = (published.table1.get((MODEL, DATASET, "accuracy", arm)) for arm in ("base", "laser"))
+    top, composed = texts[TOP1], texts[COMPOSED]
+    if base and laser and top.base and top.value and (top.base.value, top.value.value) != (base.value, laser.value):
+        notes.append(
+            f"{MODEL} on {DATASET}: the text has {number(top.base.value, 1)} and {number(top.value.value, 1)} % for "
+            f"base and LASER, Table 1 {number(base.value, 1)} and {number(laser.value, 1)} %."
+        )
+    if laser and composed.value:
+        notes.append(
+            f"{MODEL} on {DATASET}: composing reaches {number(composed.value.value, 1)} % in the text, "
+            f"{number(composed.value.value - laser.value, 1)} points over Table 1's LASER: section {composed.where}."
+        )
+    for row in _differences(Path(folder)):
+        notes.append(
+            f"{row['model']} on {row['dataset']}, {row['metric']} of {row['column']}: {row['paper_text_dump']} in the "
+            f"paper, {row['website_leaderboard']} on the authors' website."
+        )
+    gains = {
+        key[:3]: published.table1[*key[:3], "laser"].value - one.value
+        for key, one in published.table1.items()
+        if key[3] == "base"
+    }
+    cells = [key[:2] for key in gains if key[2] == "accuracy"]
+    worse = [cell for cell in cells if gains[*cell, "accuracy"] > 0 and gains[*cell, "loss"] > 0]
+    fallen = [cell for cell in cells if gains[*cell, "accuracy"] <= 0]
+    notes.append(f"In {len(worse)} of {len(cells)} cells of Table 1 accuracy rises and the loss rises (worsens) too.")
+    notes.append(
+        f"In {len(fallen)} of {len(cells)} cells accuracy does not rise: "
+        + ", ".join(f"{model} on {dataset}" for model, dataset in fallen)
+        + "."
+    )
+    return notes
+
+
+def _differences(folder: Path) -> list[dict[str, str]]:
+    path = folder / "table1_website_differences.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            return list(csv.DictReader(handle))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}). Restore it from the repository.") from error

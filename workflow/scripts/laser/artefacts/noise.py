@@ -1,0 +1,194 @@
+"""LASER's gain against what is known of a trained model: the noise level of its corpus, and its depth.
+
+No figure of the paper: it explains its gains by noise in the corpus, which a model of the pipeline's own lets one set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laser.analysis.comparison import difference
+from laser.analysis.statistics import CONFIDENCE, RESAMPLES
+from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, band, bars_of, figure, legend, save, shades, title
+from laser.errors import UserError
+from laser.results.cells import Cell
+
+AXES = {"noise": "noise level of the corpus", "layers": "layers of the model"}
+"""What gains are drawn against, in the order of the rows of panels."""
+
+OTHER = {"noise": "layers", "layers": "noise"}
+FACTS = ("family", "noise", "layers", "seed")
+COLUMNS = (
+    *("dataset", "protocol", "row", "trained_model", *FACTS, "seeds", "n"),
+    *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rank"),
+)
+"""Columns of the CSV. `row` is `model`: one trained model, its gain in points with the 95 % bootstrap interval over
+groups of test rows, and what was chosen (matrix empty where selection kept base, whose gain is 0); or `mean`: the mean
+over the seeds of one family, noise level and depth, with the 95 % t interval over seeds (empty for a lone seed)."""
+
+
+def noise_data(
+    cells: Sequence[Cell], facts: Mapping[str, Mapping[str, Any]], seed: int = 0, resamples: int = RESAMPLES
+) -> pd.DataFrame:
+    """Return the gain of every trained model, and its mean over seeds.
+
+    Args:
+        cells: test results of one dataset and protocol; models that `facts` does not name are passed over.
+        facts: model to its family (text), noise (0 to 1), layers and seed.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        A frame with the columns `COLUMNS`, models first.
+
+    Raises:
+        UserError: no cell is of a model that `facts` names.
+    """
+    rows = [_model(cell, facts[cell.model], seed, resamples) for cell in cells if cell.model in facts]
+    if not rows:
+        raise UserError("noise: no test file is of a model that the pipeline trained. Give those, or leave it out.")
+    models = pd.DataFrame(rows)
+    means = []
+    for (family, level, layers), own in models.groupby(["family", "noise", "layers"], sort=True):
+        half = _half_width(own["gain"])
+        mean = float(own["gain"].mean())
+        line = {"dataset": cells[0].dataset, "protocol": cells[0].protocol, "row": "mean", "family": family}
+        line |= {"noise": level, "layers": layers, "seeds": len(own), "n": int(own["n"].max()), "gain": mean}
+        line |= {f"{arm}_accuracy": float(own[f"{arm}_accuracy"].mean()) for arm in ("base", "laser")}
+        means.append(line | {"gain_low": mean - half, "gain_high": mean + half})
+    frame = pd.DataFrame([*rows, *means], columns=list(COLUMNS))
+    texts = {name: frame[name].fillna("") for name in ("trained_model", "matrix")}
+    return frame.assign(**texts).astype({name: "Int64" for name in ("seed", "seeds", "n", "layer", "layers")})
+
+
+def _model(cell: Cell, known: Mapping[str, Any], seed: int, resamples: int) -> dict[str, Any]:
+    base, laser = (cell.rows[f"{arm}_correct"] for arm in ("base", "laser"))
+    names = (cell.model, cell.dataset, cell.protocol, "noise")
+    change = difference(base, laser, list(cell.rows["group"]), names, truth=True, seed=seed, resamples=resamples)
+    chosen = cell.chosen or {"matrix": "", "layer": None, "rank": math.nan}
+    line: dict[str, Any] = {"dataset": cell.dataset, "protocol": cell.protocol, "row": "model"}
+    line |= {"trained_model": cell.model, "seeds": 1, "n": len(cell.rows)} | {key: known[key] for key in FACTS}
+    line |= {"base_accuracy": 100 * float(base.mean()), "laser_accuracy": 100 * float(laser.mean())}
+    line |= {"gain": change["difference"], "gain_low": change["difference_low"], "gain_high": change["difference_high"]}
+    return line | {key: chosen[key] for key in ("matrix", "layer", "rank")}
+
+
+def _half_width(gains: pd.Series) -> float:
+    """Return half the width of the t interval of a mean; NaN for a lone value."""
+    from scipy.stats import t
+
+    if len(gains) < 2:
+        return math.nan
+    return float(t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1) * gains.std(ddof=1) / math.sqrt(len(gains)))
+
+
+def series(data: pd.DataFrame, axis: str) -> list[tuple[str, Any]]:
+    """Return the lines along an axis: (family, value of the other setting) that have several values along it."""
+    lines = data.groupby(["family", OTHER[axis]], sort=True)[axis].nunique().reset_index()
+    several = lines[lines[axis] > 1]
+    return list(zip(several["family"], several[OTHER[axis]], strict=True))
+
+
+def noise(
+    cells: Sequence[Cell],
+    facts: Mapping[str, Mapping[str, Any]],
+    stem: Path | str,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Draw gain and chosen ρ against noise level and against depth, for one dataset and protocol.
+
+    Models that differ from the others in no more than one setting at a time make up the lines: along the noise level
+    those of one family and depth, along the depth those of one family and noise level. A setting that no models
+    differ in has no panels; where there is none at all, the models' single points are drawn along the noise level.
+
+    Args:
+        cells: see `noise_data`.
+        facts: see `noise_data`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        What `noise_data` returns; models that belong to no line are not drawn.
+    """
+    data = noise_data(cells, facts, seed, resamples)
+    lines = {axis: found for axis in AXES if (found := series(data, axis))}
+    if not lines:
+        lines = {"noise": list(dict.fromkeys(zip(data["family"], data["layers"], strict=True)))}
+    matrices = [name for name in MATRIX_LABELS if name in set(data["matrix"])]
+    entries = sum(map(len, lines.values())) + 4 + len(matrices)
+    with figure(2, len(lines), entries) as (made, axes):
+        for (axis, names), left, right in zip(lines.items(), axes[::2], axes[1::2], strict=True):
+            drawn = data[_belongs(data, axis, names)]
+            drawn = drawn.assign(place=_places(drawn, axis))
+            left.axhline(0, color="black", linestyle="--", linewidth=1, label="base", zorder=1)
+            for number, name in enumerate(names):
+                own = drawn[(drawn["family"] == name[0]) & (drawn[OTHER[axis]] == name[1])]
+                _gain(left, own, axis, name, number, len(names))
+                _rank(right, own[own["row"] == "model"], matrices, shades(len(names))[number])
+            left.set_ylabel("gain in test accuracy, points")
+            right.set_ylabel("chosen ρ (base kept: 1)")
+            right.set_yscale("log")
+            right.set_ylim(top=1.4)
+            right.yaxis.set_major_formatter("{x:g}")
+            for panel in (left, right):
+                _ticks(panel, sorted({float(one) for one in drawn[axis]}))
+                panel.set_xlabel(AXES[axis])
+        first = data.iloc[0]
+        title(made, f"Trained models on {first['dataset']}: LASER by noise and depth, {first['protocol']} protocol")
+        legend(made)
+        save(made, data, stem)
+    return data
+
+
+def _belongs(data: pd.DataFrame, axis: str, names: Sequence[tuple[str, Any]]) -> list[bool]:
+    return [one in names for one in zip(data["family"], data[OTHER[axis]], strict=True)]
+
+
+def _ticks(panel: Any, values: Sequence[float]) -> None:
+    span = (values[-1] - values[0]) or max(1.0, abs(values[0]))
+    panel.set_xticks(values, [f"{value:g}" for value in values])
+    panel.set_xlim(values[0] - 0.1 * span, values[-1] + 0.1 * span)
+
+
+def _places(drawn: pd.DataFrame, axis: str) -> pd.Series:
+    """Return places along an axis, float64: models of one value side by side, so that none hides another."""
+    values = drawn[axis].astype("float64")
+    span = (values.max() - values.min()) or max(1.0, abs(float(values.iloc[0])))
+    models = drawn[drawn["row"] == "model"].groupby(axis)["row"]
+    aside = models.cumcount() - (models.transform("size") - 1) / 2
+    return values + 0.022 * span * aside.reindex(drawn.index, fill_value=0.0)
+
+
+def _gain(panel: Any, own: pd.DataFrame, axis: str, name: tuple[str, Any], number: int, count: int) -> None:
+    models, means = own[own["row"] == "model"], own[own["row"] == "mean"].sort_values(axis)
+    colour = shades(count)[number]
+    ends = bars_of(models["gain"], models["gain_low"], models["gain_high"])
+    panel.errorbar(
+        *(models["place"], models["gain"], ends),
+        **{"fmt": "none", "ecolor": colour, "elinewidth": 0.8, "alpha": 0.7},
+    )
+    points: dict[str, Any] = {"facecolors": "white", "edgecolors": [colour], "linewidths": 0.8, "zorder": 3}
+    panel.scatter(models["place"], models["gain"], s=12, label="one seed, test rows' interval", **points)
+    x = means[axis].to_numpy(dtype=np.float64)
+    low, high = (means[f"gain_{end}"].fillna(means["gain"]) for end in ("low", "high"))
+    band(panel, x, low, high, colour)
+    other = f"{name[1]} layers" if axis == "noise" else f"noise {name[1]:g}"
+    look: dict[str, Any] = {"color": colour, "marker": MARKERS[1 + number % (len(MARKERS) - 1)]}
+    panel.plot(x, means["gain"], linestyle=LINES[number % len(LINES)], label=f"{name[0]}, {other}: mean", **look)
+
+
+def _rank(panel: Any, models: pd.DataFrame, matrices: Sequence[str], colour: Any) -> None:
+    for marker, matrix in (*zip(MARKERS, matrices, strict=False), ("x", "")):
+        part = models[models["matrix"] == matrix]
+        if not part.empty:
+            look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "none", "markersize": 4.5}
+            label = f"{MATRIX_LABELS[matrix]} chosen" if matrix else "base kept"
+            panel.plot(part["place"], part["rank"].fillna(1.0), label=label, **look)

@@ -1,0 +1,139 @@
+"""Robustness to paraphrase: the share of facts that are answered right whatever the phrasing (section 5.1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.paper.published import Published
+from laser.paper.text_numbers import DATASET, MODEL, ROBUSTNESS, TextNumber
+from laser.results.cells import Cell
+
+ALL, ANY = "facts right in all phrasings", "facts right in any phrasing"
+TRAINED, HELD_OUT = "rows in phrasings trained on", "rows in phrasings held out"
+COLUMNS = (
+    *("model", "dataset", "protocol", "measure", *COMPARISON, "matrix", "layer", "rank", "incomplete_facts"),
+    "published_difference",
+)
+"""Columns of the CSV. Shares in percent; `n` counts facts in the measures over facts and rows in those over rows;
+`incomplete_facts` are left out of the former: a phrasing of theirs lies on the other side of the split, or was not
+scored."""
+
+
+def paraphrase(
+    cells: Sequence[Cell],
+    prepared: Mapping[str, pd.DataFrame],
+    trained: Mapping[str, Sequence[int]] | None = None,
+    published: Published | None = None,
+    texts: Mapping[str, TextNumber] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compute robustness to paraphrase of base and LASER on test rows.
+
+    Only datasets whose rows carry a phrasing take part: there a group is one fact, asked in several ways. A fact is one
+    unit in the measures over facts, so that their test is McNemar's exact one.
+
+    Args:
+        cells: per-example results (`laser.results.loading.load_cells`).
+        prepared: dataset to its rows with id, group and phrasing (`laser.results.labelled.load_columns`).
+        trained: model to the phrasings that its training data held, for models where that is known.
+        published: the paper's names, or None.
+        texts: the numbers of the paper's text, or None.
+        seed: of the study.
+        resamples: of bootstrap and permutation test.
+
+    Returns:
+        A frame with the columns `COLUMNS`.
+    """
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
+        facts = prepared[cell.dataset].dropna(subset=["phrasing"])
+        if facts.empty:
+            continue
+        rows += _facts(cell, facts, seed, resamples)
+        known = (trained or {}).get(cell.model)
+        if known is not None:
+            rows += _phrasings(cell, facts, set(known), seed, resamples)
+    adjust(rows)
+    published, gain = published or Published(), (texts or {}).get(ROBUSTNESS)
+    for row in rows:
+        names = published.models.get(row["model"]), published.datasets.get(row["dataset"])
+        printed = gain.value.value if gain is not None and gain.value is not None else math.nan
+        row["published_difference"] = printed if names == (MODEL, DATASET) and row["measure"] == ALL else math.nan
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype(dict.fromkeys(("layer", "n", "groups", "incomplete_facts"), "Int64"))
+
+
+def _facts(cell: Cell, facts: pd.DataFrame, seed: int, resamples: int) -> list[dict[str, Any]]:
+    sizes = facts.groupby("group", sort=False).size()
+    scored = cell.rows[cell.rows["id"].isin(facts["id"])].groupby("group", sort=False)
+    whole = scored.size() == sizes.reindex(scored.size().index)
+    found = []
+    for measure, rule in ((ALL, "all"), (ANY, "any")):
+        arms = [scored[f"{arm}_correct"].agg(rule)[whole].astype(bool) for arm in ("base", "laser")]
+        if not whole.any():
+            continue
+        names = (cell.model, cell.dataset, cell.protocol, measure)
+        settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
+        one = compare(arms[0].to_numpy(), arms[1].to_numpy(), list(arms[0].index), names, **settings)
+        found.append(_named(cell, measure) | one | {"incomplete_facts": int((~whole).sum())})
+    return found
+
+
+def _phrasings(cell: Cell, facts: pd.DataFrame, known: set[int], seed: int, resamples: int) -> list[dict[str, Any]]:
+    asked = cell.rows["id"].map(facts.set_index("id")["phrasing"])
+    found = []
+    for measure, keep in ((TRAINED, asked.isin(known)), (HELD_OUT, asked.notna() & ~asked.isin(known))):
+        own = cell.rows[keep]
+        if own.empty:
+            continue
+        names = (cell.model, cell.dataset, cell.protocol, measure)
+        base, laser = (own[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
+        one = compare(base, laser, list(own["group"]), names, truth=True, seed=seed, resamples=resamples)
+        found.append(_named(cell, measure) | one)
+    return found
+
+
+def _named(cell: Cell, measure: str) -> dict[str, Any]:
+    chosen = cell.chosen or {"matrix": "", "layer": None, "rank": math.nan}
+    names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "measure": measure}
+    return names | {key: chosen[key] for key in ("matrix", "layer", "rank")} | {"incomplete_facts": None}
+
+
+def paraphrase_views(frame: pd.DataFrame) -> list[View]:
+    """Return one rounded view per protocol."""
+    columns = ["Dataset", "Model", "Measure", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]
+    columns += ["Intervention", "Paper: gain, points"]
+    views = []
+    for protocol, own in frame.groupby("protocol", sort=False):
+        lines = [
+            [
+                row["dataset"],
+                row["model"],
+                row["measure"],
+                with_interval(row, 1, "base"),
+                with_interval(row, 1, "laser"),
+                with_interval(row, 1, "difference", sign=True),
+                p_value(row["p_holm"]),
+                integer(row["n"]),
+                intervention(row["matrix"], row["layer"], row["rank"]),
+                number(row["published_difference"], 1, sign=True),
+            ]
+            for row in own.to_dict("records")
+        ]
+        shown = columns if own["published_difference"].notna().any() else columns[:-1]
+        notes = [*NOTES, "n counts facts or rows, as the measure says."]
+        left_out = int(own.loc[own["measure"] == ALL, "incomplete_facts"].sum())
+        if left_out:
+            notes.append(f"{left_out} facts with phrasings on both sides of the split are left out of shares of facts.")
+        title = f"Robustness to paraphrase on held-out rows, {protocol} protocol"
+        lines = [line[: len(shown)] for line in lines]
+        views.append(View(f"paraphrase_{protocol}", title, shown, lines, notes=notes))
+    return views

@@ -1,0 +1,173 @@
+"""How the gain moves with the wording of the prompt: base and the chosen intervention under every variant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
+from laser.analysis.statistics import RESAMPLES, constant_accuracies
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.artefacts.verdicts import SIGNIFICANCE, verdict
+from laser.errors import UserError
+from laser.paper.published import Published
+from laser.results.cells import ARMS, Cell
+from laser.results.labelled import Labelled
+
+ORIGINAL = "original"
+RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "not significant", "base chosen"
+COLUMNS = (
+    *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rank", "outcome", "verdict"),
+    *("published_base", "published_laser", "variants", "same_sign", "gain_mean", "gain_min", "gain_max"),
+    "wording",
+)
+"""Columns of the CSV, accuracy in percent and gains in points. `outcome` says what the adjusted test of that variant
+says; `verdict` judges the published LASER accuracy by the rules of `laser.artefacts.verdicts`, as if the variant were
+the prompt. `variants`, `same_sign` (how many of them have the original's sign of the gain) and the mean, least and
+largest gain are the same in all rows of a cell. `wording` says in words what the variant changes."""
+
+
+def prompts_table(
+    asked: Sequence[Labelled],
+    cells: Sequence[Cell],
+    published: Published | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compare base and LASER under every variant of the prompt, on the same test rows.
+
+    Args:
+        asked: test rows (labels `variant` and `arm`); they may be fewer than all test rows.
+        cells: test results of the same cells, for the chosen intervention and the answers.
+        published: the paper's numbers, or None.
+        seed: of the study.
+        resamples: of bootstrap and permutation test.
+
+    Returns:
+        A frame with the columns `COLUMNS`.
+
+    Raises:
+        UserError: a cell without test results, without the original prompt, or with rows that the test file lacks.
+    """
+    published = published or Published()
+    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    rows: list[dict[str, Any]] = []
+    for one in asked:
+        if one.key not in tested:
+            raise UserError(f"prompts: no test file was given for {one.model} on {one.dataset}. Give it.")
+        rows += _cell_rows(one, tested[one.key], published, seed, resamples)
+    adjust(rows)
+    for row in rows:
+        row["outcome"] = _outcome(row)
+        # Judged last, because the adjusted p value needs the tests of all cells.
+        row["verdict"] = row.pop("judge")(row)
+    whole_numbers = ("layer", "n", "groups", "variants", "same_sign")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(whole_numbers, "Int64"))
+
+
+def _cell_rows(one: Labelled, cell: Cell, published: Published, seed: int, resamples: int) -> list[dict[str, Any]]:
+    variants, known = list(dict.fromkeys(one.frame["variant"])), cell.rows.set_index("id")
+    if ORIGINAL not in variants or not one.frame["id"].isin(known.index).all():
+        raise UserError(
+            f"prompts: {one.model} on {one.dataset}, {one.protocol}, lacks the original prompt, or holds rows that "
+            "the test file does not. Delete it and run again to make it anew."
+        )
+    lines = []
+    for variant in variants:
+        base, laser = (one.arm(variant=variant, arm=arm) for arm in ARMS)
+        laser = base if laser.empty and cell.chosen is None else laser.reindex(base.index)
+        before, after = (frame["correct"].to_numpy(dtype=bool) for frame in (base, laser))
+        names = (*one.key, "prompt", variant)
+        settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
+        place = cell.chosen or {"matrix": "", "layer": None, "rank": math.nan}
+        line = dict(zip(COLUMNS[:4], (*one.key, variant), strict=True))
+        line |= compare(before, after, list(base["group"]), names, **settings)
+        line["wording"] = str(one.spec.get("variants", {}).get(variant, ""))
+        lines.append(line | {key: place[key] for key in ("matrix", "layer", "rank")})
+    gains = np.array([line["difference"] for line in lines])
+    same = int((np.sign(gains) == np.sign(gains[variants.index(ORIGINAL)])).sum())
+    common: dict[str, Any] = {"variants": len(lines), "same_sign": same, "gain_mean": float(gains.mean())}
+    common |= {"gain_min": float(gains.min()), "gain_max": float(gains.max())}
+    for arm in ARMS:
+        printed = published.cell(one.model, one.dataset, "accuracy", arm)
+        common[f"published_{arm}"] = printed.value if printed else math.nan
+    scored = known.loc[one.arm(variant=ORIGINAL, arm="base").index]
+    constants = constant_accuracies(list(scored["answer"]), bool(scored["has_options"].any()))
+    # The first rows alone are no sample of the rows behind the published number.
+    whole = one.complete and len(scored) == len(known)
+    common["judge"] = partial(_verdict, published=published, complete=whole, constants=constants.values())
+    return [line | common for line in lines]
+
+
+def _verdict(row: Mapping[str, Any], published: Published, complete: bool, constants: Iterable[float]) -> str:
+    sizes = published.sizes(row["dataset"])
+    return verdict(
+        metric="accuracy",
+        arm="laser",
+        published=published.cell(row["model"], row["dataset"], "accuracy", "laser"),
+        published_base=published.cell(row["model"], row["dataset"], "accuracy", "base"),
+        published_n=sizes["test"] if sizes else None,
+        complete=complete,
+        base_chosen=row["matrix"] == "",
+        low=row["laser_low"],
+        high=row["laser_high"],
+        difference=row["difference"],
+        p_holm=row["p_holm"],
+        constants=constants,
+    )
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    if not row["matrix"]:
+        return KEPT
+    if row["p_holm"] < SIGNIFICANCE:
+        return RAISED if row["difference"] > 0 else LOWERED
+    return UNCLEAR
+
+
+def prompts_views(frame: pd.DataFrame) -> list[View]:
+    """Return per protocol one view of all variants and one of how often the sign of the gain holds."""
+    views = []
+    for protocol, own in frame.groupby("protocol", sort=False):
+        columns = ["Dataset", "Model", "Prompt", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]
+        columns += ["Accuracy", "Paper: base", "Paper: LASER", "Verdict"]
+        lines = [
+            [
+                row["dataset"],
+                row["model"],
+                row["variant"],
+                with_interval(row, 1, "base"),
+                with_interval(row, 1, "laser"),
+                with_interval(row, 1, "difference", sign=True),
+                p_value(row["p_holm"]),
+                integer(row["n"]),
+                row["outcome"],
+                number(row["published_base"], 1),
+                number(row["published_laser"], 1),
+                row["verdict"],
+            ]
+            for row in own.to_dict("records")
+        ]
+        if own["published_laser"].isna().all():
+            columns, lines = columns[:-3], [line[:-3] for line in lines]
+        title = f"Variants of the prompt, held-out rows, {protocol} protocol"
+        views.append(View(f"prompts_{protocol}", title, columns, lines, notes=list(NOTES)))
+        signs = [
+            [
+                row["dataset"],
+                row["model"],
+                intervention(row["matrix"], row["layer"], row["rank"]),
+                f"{integer(row['same_sign'])} of {integer(row['variants'])}",
+                *(number(row[key], 1, sign=True) for key in ("gain_mean", "gain_min", "gain_max")),
+            ]
+            for row in own.drop_duplicates(["model", "dataset"]).to_dict("records")
+        ]
+        columns = ["Dataset", "Model", "Intervention", "Gain of the original's sign", "Mean gain", "Least", "Most"]
+        title = f"How the gain moves with the prompt, points, {protocol} protocol"
+        views.append(View(f"prompts_signs_{protocol}", title, columns, signs))
+    return views

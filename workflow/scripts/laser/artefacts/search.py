@@ -1,0 +1,171 @@
+"""The cheap search by gradients of singular values beside the exhaustive one, on the same study (arXiv 2510.20800)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.comparison import compare, difference, with_interval
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.errors import UserError
+from laser.results.cells import Cell
+from laser.results.labelled import Labelled, aligned, by_cell, choices_of, same_place
+
+GRADIENT = "gradient"
+BACKWARD = 3
+"""What a forward and backward pass costs, in forward passes: the backward one is twice a forward one."""
+PLACE = ("matrix", "layer", "rank")
+COLUMNS = (
+    *("model", "dataset", "protocol", *PLACE, *(f"gradient_{key}" for key in PLACE), "same", "place_order", "places"),
+    *("n", "base", "base_low", "base_high", "exhaustive", "exhaustive_low", "exhaustive_high", "gradient"),
+    *("gradient_low", "gradient_high", "exhaustive_gain", "gradient_gain", "gradient_gain_low", "gradient_gain_high"),
+    *("gradient_gain_p", "gain_kept", "difference", "difference_low", "difference_high", "p_value"),
+    *("candidates", "whole_grid", "evaluations", "gradient_evaluations", "backward_examples", "saving"),
+)
+"""Columns of the CSV. Accuracies on test rows in percent, gains in points over base, `difference` gradient minus
+exhaustive. `place_order` is where the exhaustive search's matrix and layer stands in the gradient's order. `gain_kept`
+is the cheap gain in percent of the exhaustive one, where the latter is positive. Evaluations are forward passes of one
+validation row under one intervention; `saving` is how many times fewer the cheap search needs, its backward passes
+counted in."""
+
+
+def search_table(
+    cells: Sequence[Cell],
+    selections: Sequence[Mapping[str, Any]],
+    gradients: Sequence[Mapping[str, Any]],
+    choices: Sequence[Labelled],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compare what both searches choose, score and cost.
+
+    Args:
+        cells: test results of base and the exhaustive search's choice.
+        selections: selection files of the same cells.
+        gradients: gradients/<model>/<dataset>.json of the cells that are compared.
+        choices: test rows at given choices; `gradient` is the cheap search's, whose cost the files' specs hold.
+        seed: of the study.
+        resamples: of bootstrap and permutation test.
+
+    Returns:
+        A frame with the columns `COLUMNS`, a row per cell and protocol with gradients.
+
+    Raises:
+        UserError: a cell with gradients lacks its test rows, its selection or its choice.
+    """
+    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    chosen = {(one["model"], one["dataset"]): one["protocols"] for one in selections}
+    given = by_cell(choices)
+    rows = []
+    for one in gradients:
+        spec = one["spec"]
+        model, dataset = spec["model"]["name"], spec["dataset_name"]
+        for protocol, found in one["protocols"].items():
+            key = (model, dataset, protocol)
+            if key not in tested or key[:2] not in chosen or key not in given or not given[key].spec.get("search"):
+                raise UserError(f"search: {model} on {dataset} lacks its test, selection or choices file. Give it.")
+            rows.append(_row(tested[key], chosen[key[:2]][protocol], found, given[key], seed, resamples))
+    whole = ("layer", "gradient_layer", "place_order", "places", "n", "candidates", "evaluations")
+    types = dict.fromkeys((*whole, "gradient_evaluations", "backward_examples"), "Int64")
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype(types | {"same": "boolean", "whole_grid": "boolean"})
+
+
+def _row(
+    cell: Cell,
+    selected: Mapping[str, Any],
+    found: Mapping[str, Any],
+    given: Labelled,
+    seed: int,
+    resamples: int,
+) -> dict[str, Any]:
+    cheap, best = choices_of(given).get(GRADIENT), selected["chosen"]
+    rows = given.arm(choice=GRADIENT)
+    laser = aligned(cell, rows, "The gradient's choice")["correct"].to_numpy(dtype=bool)
+    groups, base = list(cell.rows["group"]), cell.rows["base_correct"]
+    names = (cell.model, cell.dataset, cell.protocol, "accuracy")
+    settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
+    full = compare(base, cell.rows["laser_correct"], groups, names, **settings)
+    quick = compare(base, laser, groups, (*names, GRADIENT), **settings)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+    row |= dict(zip(("model", "dataset", "protocol"), names, strict=False)) | {"n": full["n"]}
+    row |= _places(best, "") | _places(cheap, "gradient_")
+    row["same"] = same_place(best, cheap) if best and cheap else best is None and cheap is None
+    order = [(place["matrix"], place["layer"]) for place in found["places"]]
+    row["places"] = len(order)
+    row["place_order"] = None if best is None else 1 + order.index((best["matrix"], best["layer"]))
+    for name, one in (("exhaustive", full), ("gradient", quick)):
+        row |= {f"{name}{end}": one[f"laser{end}"] for end in ("", "_low", "_high")}
+    row |= {f"base{end}": full[f"base{end}"] for end in ("", "_low", "_high")}
+    row |= {"exhaustive_gain": full["difference"], "gradient_gain": quick["difference"]}
+    row |= {f"gradient_gain_{end}": quick[f"difference_{end}"] for end in ("low", "high")}
+    row["gradient_gain_p"] = quick["p_value"]
+    if full["difference"] > 0:
+        row["gain_kept"] = 100 * quick["difference"] / full["difference"]
+    row |= difference(cell.rows["laser_correct"], laser, groups, (*names, "searches"), **settings)
+    return row | _cost(given.spec["search"][cell.protocol], len(selected["candidates"]))
+
+
+def _places(place: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
+    if place is None:
+        return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rank": math.nan}
+    return {f"{prefix}{key}": place[key] for key in PLACE}
+
+
+def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:
+    """Count the rows that each search scores, base included."""
+    full = (search["exhaustive_evaluations"] + 1) * search["validation_examples"]
+    quick = (search["evaluations"] + 1) * search["examples"]
+    return {
+        "candidates": candidates,
+        # A study that itself searched by gradients has fewer candidates than its grid.
+        "whole_grid": candidates == search["exhaustive_evaluations"],
+        "evaluations": full,
+        "gradient_evaluations": quick,
+        "backward_examples": search["examples"],
+        "saving": full / (quick + BACKWARD * search["examples"]),
+    }
+
+
+def search_views(frame: pd.DataFrame) -> list[View]:
+    """Return one rounded view per protocol."""
+    columns = ["Dataset", "Model", "Exhaustive", "Gradient", "Its place in the order", "Base, %", "Exhaustive, %"]
+    columns += ["Gradient, %", "Gradient − exhaustive, points", "p", "n", "Gain kept, %", "Row evaluations"]
+    columns += ["with gradients", "Fewer by"]
+    views = []
+    for protocol, own in frame.groupby("protocol", sort=False):
+        lines = [
+            [
+                row["dataset"],
+                row["model"],
+                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rank"]),
+                f"{integer(row['place_order'])} of {integer(row['places'])}" if row["matrix"] else "",
+                *(with_interval(row, 1, arm) for arm in ("base", "exhaustive", "gradient")),
+                with_interval(row, 1, "difference", sign=True),
+                p_value(row["p_value"]),
+                integer(row["n"]),
+                number(row["gain_kept"], 0),
+                integer(row["evaluations"]),
+                integer(row["gradient_evaluations"]),
+                f"{number(row['saving'], 1)}×",
+            ]
+            for row in own.to_dict("records")
+        ]
+        notes = [
+            "Accuracies on held-out rows; brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+            "p: paired test of the two choices on the same rows, not adjusted.",
+            f"Row evaluations: validation rows times interventions, base included. Fewer by: with {BACKWARD} more per "
+            "example for the backward pass.",
+        ]
+        if not own["whole_grid"].all():
+            notes.append(
+                "Where the study itself searched by gradients, `exhaustive` is the choice among what survived."
+            )
+        title = f"Search by gradients beside the exhaustive search, {protocol} protocol"
+        views.append(View(f"search_{protocol}", title, columns, lines, notes=notes))
+    return views

@@ -1,0 +1,164 @@
+"""The spread of the released randomised SVD over seeds, and whether the published value lies within it.
+
+The released code sets no seed, so that a published LASER number is one draw from this spread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laser.analysis.comparison import estimate, with_interval
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, intervention, number
+from laser.config.protocols import PROTOCOLS
+from laser.errors import UserError
+from laser.paper.published import Printed, Published
+from laser.results.cells import METRICS, Cell, values
+from laser.results.labelled import Labelled, choices_of, same_place
+
+EXACT = "svd"
+COLUMNS = (
+    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rank", "seeds", "mean", "sd", "min", "max"),
+    *("low", "high", "n", "exact", "base", "published", "published_choice", "published_within_range"),
+    "published_within_two_sd",
+)
+"""Columns of the CSV. Accuracy in percent, loss in nats per answer token. `sd` is the sample standard deviation over
+seeds; `low` and `high` bound the 95 % bootstrap interval, over groups of rows, of the mean over seeds; `exact` is the
+exact truncated SVD at the same place where a test file has it; `base` the unmodified model where one has it."""
+
+
+def seeds_table(
+    drawn: Sequence[Labelled],
+    cells: Sequence[Cell] = (),
+    choices: Sequence[Labelled] = (),
+    published: Published | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compute the spread over seeds per cell, protocol and metric.
+
+    Args:
+        drawn: test rows under every seed (label `seed`).
+        cells: test results, for base and, where their low-rank step is exact, LASER at the same place.
+        choices: test rows at given choices (label `choice`), for the exact step at the published choice.
+        published: the paper's numbers, or None. They are compared only where the intervention is the paper's choice
+            and the dataset was prepared whole.
+        seed: of the study.
+        resamples: of the bootstrap.
+
+    Returns:
+        A frame with the columns `COLUMNS`; the two `published_within_…` are <NA> where nothing is compared.
+
+    Raises:
+        UserError: a file does not say at which intervention it was made.
+    """
+    published = published or Published()
+    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    given = {one.key: one for one in choices}
+    rows = []
+    for one in drawn:
+        place = one.spec.get("intervention", {}).get(one.protocol)
+        if place is None:
+            raise UserError(f"seeds: {one.model} on {one.dataset} does not say its intervention. Delete it and rerun.")
+        paper = published.choice(one.model, one.dataset)
+        same = paper is not None and one.complete and same_place(place, paper)
+        for metric in METRICS:
+            column = "correct" if metric == "accuracy" else "loss"
+            table = one.frame.pivot(index="id", columns="seed", values=column).astype("float64")
+            means = table.mean().to_numpy() * (100 if metric == "accuracy" else 1)
+            row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+            row |= dict(zip(("model", "dataset", "protocol"), one.key, strict=True)) | {"metric": metric}
+            row |= {key: place[key] for key in ("matrix", "layer", "rank")}
+            row |= {
+                "seeds": len(means),
+                "mean": float(means.mean()),
+                "min": float(means.min()),
+                "max": float(means.max()),
+            }
+            row["sd"] = float(means.std(ddof=1)) if len(means) > 1 else math.nan
+            groups = list(one.frame.drop_duplicates("id").set_index("id").loc[table.index, "group"])
+            names, truth = (*one.key, metric, "seeds"), metric == "accuracy"
+            over = estimate(table.mean(axis=1), groups, names, truth=truth, seed=seed, resamples=resamples)
+            row |= {"low": over["low"], "high": over["high"], "n": len(groups)}
+            row |= _beside(tested.get(one.key), given.get(one.key), place, metric)
+            printed = published.cell(one.model, one.dataset, metric, "laser")
+            row["published"] = printed.value if printed else math.nan
+            row["published_choice"] = None if paper is None else same
+            row |= _within(row, printed if same else None)
+            rows.append(row)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    truths = ("published_choice", "published_within_range", "published_within_two_sd")
+    return frame.astype(dict.fromkeys(("layer", "seeds", "n"), "Int64") | dict.fromkeys(truths, "boolean"))
+
+
+def _beside(cell: Cell | None, given: Labelled | None, place: Mapping[str, Any], metric: str) -> dict[str, float]:
+    """Return base and the exact step's value at the same place, where test rows have them under this protocol."""
+    found = {"exact": math.nan, "base": math.nan}
+    if cell is not None:
+        found["base"] = float(values(cell, metric, "base").mean())
+        if cell.chosen is not None and same_place(cell.chosen, place) and PROTOCOLS[cell.protocol].low_rank == EXACT:
+            found["exact"] = float(values(cell, metric, "laser").mean())
+    if math.isnan(found["exact"]) and given is not None and PROTOCOLS[given.protocol].low_rank == EXACT:
+        for name, choice in choices_of(given).items():
+            rows = given.arm(choice=name)
+            if choice is not None and same_place(choice, place) and not rows.empty:
+                column, factor = ("correct", 100) if metric == "accuracy" else ("loss", 1)
+                found["exact"] = factor * float(rows[column].mean())
+    return found
+
+
+def _within(row: Mapping[str, Any], printed: Printed | None) -> dict[str, Any]:
+    """Compare the printed number, give or take its rounding, with the range and with mean ± 2 sd over seeds."""
+    if printed is None:
+        return {"published_within_range": None, "published_within_two_sd": None}
+    least, most = printed.value - printed.half_unit, printed.value + printed.half_unit
+    spread = 2 * row["sd"]
+    return {
+        "published_within_range": bool(least <= row["max"] and most >= row["min"]),
+        "published_within_two_sd": None
+        if np.isnan(spread)
+        else bool(least <= row["mean"] + spread and most >= row["mean"] - spread),
+    }
+
+
+def seeds_views(frame: pd.DataFrame) -> list[View]:
+    """Return one rounded view per protocol."""
+    columns = ["Dataset", "Model", "Metric", "Intervention", "Seeds", "Mean over seeds", "SD", "Least", "Most"]
+    columns += ["Exact SVD", "Base", "n", "Paper", "Within the range", "Within mean ± 2 SD"]
+    said = {True: "yes", False: "no"}
+    views = []
+    for protocol, own in frame.groupby("protocol", sort=False):
+        lines = []
+        for row in own.to_dict("records"):
+            places = 2 if row["metric"] == "accuracy" else 3
+            lines.append(
+                [
+                    row["dataset"],
+                    row["model"],
+                    "accuracy, %" if row["metric"] == "accuracy" else "loss, nats",
+                    intervention(row["matrix"], row["layer"], row["rank"]),
+                    integer(row["seeds"]),
+                    with_interval(row, places, "mean", low="low", high="high"),
+                    *(number(row[key], places) for key in ("sd", "min", "max", "exact", "base")),
+                    integer(row["n"]),
+                    number(row["published"], places),
+                    said.get(row["published_within_range"], ""),
+                    said.get(row["published_within_two_sd"], ""),
+                ]
+            )
+        shown = columns if own["published"].notna().any() else columns[:-3]
+        lines = [line[: len(shown)] for line in lines]
+        notes = [
+            "The randomised SVD of the released code, one draw per seed; SD: standard deviation over seeds.",
+            "Brackets: 95 % percentile bootstrap interval of the mean over seeds, over groups of dependent rows.",
+        ]
+        if len(shown) == len(columns):
+            notes.append("The paper's number is compared where the intervention is the paper's own choice.")
+        title = f"Spread over seeds of the randomised SVD, held-out rows, {protocol} protocol"
+        views.append(View(f"seeds_{protocol}", title, shown, lines, notes=notes))
+    return views

@@ -1,0 +1,172 @@
+"""The table of selection's stability: how often each intervention is chosen, and what choosing is worth out of bag."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laser.analysis.comparison import with_interval
+from laser.analysis.stability import BASE, RESAMPLES, Scores, choose, load_scores, resample
+from laser.analysis.statistics import CONFIDENCE, seed_sequence
+from laser.analysis.tables import View, integer, intervention, number
+from laser.config.protocols import PROTOCOLS
+from laser.errors import UserError
+from laser.results.grouping import sweep_by_cell
+from laser.results.loading import load_rows
+
+COLUMNS = (
+    *("model", "dataset", "protocol", "matrix", "layer", "rank", "share", "selected", "n", "groups", "candidates"),
+    *("resamples", "gain", "gain_in_bag", "gain_out_of_bag", "gain_out_of_bag_low", "gain_out_of_bag_high"),
+    "same_place",
+)
+SHOWN = 5
+
+
+def stability(
+    sweep: Sequence[Path],
+    base: Sequence[Path],
+    rows: Sequence[Path],
+    selections: Sequence[Mapping[str, Any]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compute how often each candidate would have been chosen, and the gain with the choice counted in.
+
+    Args:
+        sweep: sweep files of all cells.
+        base: base.parquet of the cells.
+        rows: rows.parquet of the datasets.
+        selections: selection files (`laser.results.loading.load_selections`).
+        seed: of the study.
+        resamples: number of bootstrap resamples.
+
+    Returns:
+        A row per cell and candidate that was chosen at least once (and the selected one): model, dataset, protocol,
+        matrix, layer, rank (empty for base), share (percent of resamples), selected; and, the same in every row of a
+        cell: n and groups (validation), candidates, resamples, gain (of the selected one on all validation rows),
+        gain_in_bag, gain_out_of_bag (means over resamples) with gain_out_of_bag_low and gain_out_of_bag_high (95 % of
+        resamples), same_place (percent of resamples with the selected matrix and layer), in points of accuracy.
+    """
+    prepared = load_rows(rows)
+    known = {(one["model"], one["dataset"]): one for one in selections}
+    lines: list[dict[str, Any]] = []
+    for (model, dataset), (reference, files) in sweep_by_cell(sweep, base).items():
+        if (model, dataset) not in known:
+            raise UserError(f"{reference}: no selection file was given for {model} on {dataset}. Run `select`.")
+        selection = known[model, dataset]
+        groups = prepared[dataset][0].set_index("id")["group"]
+        order = selection["spec"]["grid"]["matrices"]
+        for protocol, scores in load_scores(reference, files, groups, order).items():
+            chosen = selection["protocols"][protocol]["chosen"]
+            stream = seed_sequence(seed, model, dataset, protocol, "stability")
+            names = {"model": model, "dataset": dataset, "protocol": protocol}
+            lines += _lines(names, scores, chosen, PROTOCOLS[protocol].base_is_candidate, stream, resamples)
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"layer": "Int64"})
+
+
+def _lines(
+    names: dict[str, str],
+    scores: Scores,
+    chosen: Mapping[str, Any] | None,
+    base_is_candidate: bool,
+    stream: Sequence[int],
+    resamples: int,
+) -> list[dict[str, Any]]:
+    places = dict(enumerate(scores.candidates))
+    selected = _place(chosen)
+    whole = np.ones((1, len(scores.sizes)))
+    again = int(choose(scores, whole, base_is_candidate)[0])
+    if places.get(again) != selected and not _tied(scores, again, selected):
+        raise UserError(
+            f"{names['model']} on {names['dataset']}, {names['protocol']}: the selection file has "
+            f"{selected or 'base'}, but its sweep files give {places.get(again, 'base')}. "
+            "Delete the selection file and run again."
+        )
+    again = BASE if selected is None else scores.candidates.index(selected)
+    choices, inside, outside = resample(scores, base_is_candidate, stream, resamples)
+    tail = (1 - CONFIDENCE) / 2
+    known = outside[np.isfinite(outside)]
+    bounds = np.quantile(known, [tail, 1 - tail]) if known.size else (math.nan, math.nan)
+    total = float(scores.sizes.sum())
+    gain = 0.0 if again == BASE else 100 * float((scores.correct[:, again] - scores.correct[:, -1]).sum()) / total
+    same = [(places[one][:2] if one != BASE else None) == (selected[:2] if selected else None) for one in choices]
+    common = {
+        "n": int(total),
+        "groups": len(scores.sizes),
+        "candidates": len(places),
+        "resamples": resamples,
+        "gain": gain,
+        "gain_in_bag": float(inside.mean()),
+        "gain_out_of_bag": float(known.mean()) if known.size else math.nan,
+        "gain_out_of_bag_low": float(bounds[0]),
+        "gain_out_of_bag_high": float(bounds[1]),
+        "same_place": 100 * float(np.mean(same)),
+    }
+    values, counts = np.unique(np.append(choices, again), return_counts=True)
+    shares = {int(one): count - (one == again) for one, count in zip(values, counts, strict=True)}
+    found = []
+    for one in sorted(shares, key=lambda at: (-shares[at], at)):
+        matrix, layer, rank = places.get(one, ("", None, math.nan))
+        place: dict[str, Any] = {"matrix": matrix, "layer": layer, "rank": rank}
+        share = 100 * float(shares[one]) / resamples
+        found.append(names | place | {"share": share, "selected": one == again} | common)
+    return found
+
+
+def _place(chosen: Mapping[str, Any] | None) -> tuple[str, int, float] | None:
+    return None if chosen is None else (str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rank"]))
+
+
+def _tied(scores: Scores, found: int, selected: tuple[str, int, float] | None) -> bool:
+    """Whether two choices score alike: losses that differ in their last bits alone may be ordered either way."""
+    if selected is not None and selected not in scores.candidates:
+        return False
+    other = BASE if selected is None else scores.candidates.index(selected)
+    same_accuracy = scores.correct[:, found].sum() == scores.correct[:, other].sum()
+    return bool(same_accuracy and np.isclose(scores.loss[:, found].sum(), scores.loss[:, other].sum(), rtol=1e-8))
+
+
+def stability_views(frame: pd.DataFrame) -> list[View]:
+    """Return per protocol one view of the gains and one of the most frequent choices."""
+    views = []
+    for protocol, own in frame.groupby("protocol", sort=False):
+        gains, choices = [], []
+        for (model, dataset), cell in own.groupby(["model", "dataset"], sort=False):
+            first = cell[cell["selected"]].iloc[0]
+            names = [str(dataset), str(model)]
+            gains.append(
+                [
+                    *names,
+                    intervention(first["matrix"], first["layer"], first["rank"]),
+                    number(first["share"], 1),
+                    number(first["same_place"], 1),
+                    integer(len(cell)),
+                    number(first["gain"], 1, sign=True),
+                    number(first["gain_in_bag"], 1, sign=True),
+                    with_interval(first, 1, "gain_out_of_bag", sign=True),
+                    integer(first["n"]),
+                    integer(first["groups"]),
+                    integer(first["candidates"]),
+                ]
+            )
+            for row in cell.head(SHOWN).to_dict("records"):
+                place = intervention(row["matrix"], row["layer"], row["rank"])
+                choices.append([*names, place, number(row["share"], 1), "yes" if row["selected"] else ""])
+        columns = ["Dataset", "Model", "Selected [τ, ℓ, ρ]", "Chosen again, %", "Same matrix and layer, %"]
+        columns += ["Different choices", "Gain, points", "In bag", "Out of bag", "n", "Groups", "Candidates"]
+        notes = [
+            f"Each of {integer(own['resamples'].iloc[0])} resamples of the validation groups repeats the selection.",
+            "Gain: accuracy above base on the rows that chose. Out of bag: the mean gain on the groups that a resample "
+            "did not draw, so that the choice has not seen them; brackets hold 95 % of the resamples.",
+        ]
+        title = f"Stability of selection on validation rows, {protocol} protocol"
+        views.append(View(f"stability_{protocol}", title, columns, gains, notes=notes))
+        columns = ["Dataset", "Model", "Intervention [τ, ℓ, ρ]", "Chosen, % of resamples", "Selected"]
+        title = f"The {SHOWN} most frequent choices, {protocol} protocol"
+        views.append(View(f"stability_choices_{protocol}", title, columns, choices))
+    return views

@@ -1,0 +1,214 @@
+"""Table 1: accuracy and loss of base and LASER on held-out rows, with what is needed to judge them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from laser.analysis.statistics import (
+    RESAMPLES,
+    accuracy_p_value,
+    bootstrap_interval,
+    constant_accuracies,
+    holm,
+    seed_sequence,
+    shares,
+    sign_flip_p_value,
+)
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.artefacts.verdicts import SIGNIFICANCE, verdict
+from laser.paper.published import Published
+from laser.results.cells import ARMS, METRICS, Cell, values
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = (
+    *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
+    *("rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
+    *("answer_in_prompt", "published", "verdict", "dtype"),
+)
+"""The columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer
+token, differences LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
+answers (a prompt with options names the answer by design). The kept rank stands in Table 3."""
+
+TOP_PREDICTIONS = 8
+
+SHOWN = 10
+"""Columns of the view that always stand; those on the paper follow, and are left out where the paper has no cell."""
+
+
+def table1(
+    cells: Sequence[Cell],
+    published: Published | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    metrics: Sequence[str] = METRICS,
+) -> pandas.DataFrame:
+    """Compute Table 1 in long form: a row per model, dataset, protocol, metric and arm.
+
+    Intervals are percentile bootstraps over groups; the p value is McNemar's exact test for accuracy (the group-wise
+    sign-flip test where groups hold several rows) and the sign-flip test for loss. Holm's correction runs over all p
+    values of one protocol. Where selection kept the base model, LASER equals base: difference 0, p value 1.
+
+    Args:
+        cells: per-example results, in the order in which they shall stand.
+        published: the paper's numbers, or None.
+        seed: of the study; every quantity draws from its own stream.
+        resamples: of the bootstrap and the permutation test.
+        metrics: of which there are rows (`laser.results.cells`).
+
+    Returns:
+        A frame with the columns `COLUMNS`, nothing rounded; text is empty and numbers NaN where nothing applies.
+    """
+    import pandas as pd
+
+    published = published or Published()
+    rows: list[dict[str, Any]] = []
+    constants: list[dict[str, float]] = []
+    for cell in cells:
+        found = constant_accuracies(list(cell.rows["answer"]), bool(cell.rows["has_options"].any()))
+        for metric in metrics:
+            for arm in ARMS:
+                rows.append(_row(cell, metric, arm, found, published, seed, resamples))
+                constants.append(found)
+    for protocol in {row["protocol"] for row in rows}:
+        tested = [row for row in rows if row["protocol"] == protocol and row["arm"] == "laser"]
+        for row, adjusted in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
+            row["p_holm"] = adjusted
+    complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
+    for row, found in zip(rows, constants, strict=True):
+        sizes = published.sizes(row["dataset"])
+        row["verdict"] = verdict(
+            metric=row["metric"],
+            arm=row["arm"],
+            published=published.cell(row["model"], row["dataset"], row["metric"], row["arm"]),
+            published_base=published.cell(row["model"], row["dataset"], row["metric"], "base"),
+            published_n=sizes["test"] if sizes else None,
+            complete=complete[row["model"], row["dataset"], row["protocol"]],
+            base_chosen=row["arm"] == "laser" and row["matrix"] == "",
+            low=row["low"],
+            high=row["high"],
+            difference=row["difference"],
+            p_holm=row["p_holm"],
+            constants=found.values(),
+        )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({"layer": "Int64"})
+
+
+def _row(
+    cell: Cell, metric: str, arm: str, constants: dict[str, float], published: Published, seed: int, resamples: int
+) -> dict[str, Any]:
+    names = (cell.model, cell.dataset, cell.protocol, metric)
+    groups = list(cell.rows["group"])
+    measured = values(cell, metric, arm)
+    # Base and unchanged LASER draw from one stream: equal rows then have equal intervals.
+    stream = seed_sequence(seed, *names, "interval")
+    low, high = bootstrap_interval(measured, groups, seed=stream, resamples=resamples)
+    printed = published.cell(cell.model, cell.dataset, metric, arm)
+    open_answers = cell.rows[~cell.rows["has_options"]]
+    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
+        "model": cell.model,
+        "dataset": cell.dataset,
+        "metric": metric,
+        "arm": arm,
+        "value": float(measured.mean()),
+        "low": low,
+        "high": high,
+        "n": len(measured),
+        "constant": max(constants.values()) if metric == "accuracy" else math.nan,
+        "matrix": "",
+        "layer": None,
+        "protocol": cell.protocol,
+        "prediction_shares": _prediction_shares(cell, arm) if metric == "accuracy" else "",
+        "answer_in_prompt": 100 * float(open_answers["answer_in_prompt"].mean()),
+        "published": printed.value if printed else math.nan,
+        "dtype": cell.dtype,
+    }
+    if arm == "base":
+        return row
+    changed = measured - values(cell, metric, "base")
+    stream = seed_sequence(seed, *names, "difference")
+    bounds = bootstrap_interval(changed, groups, seed=stream, resamples=resamples)
+    row |= {
+        "difference": float(changed.mean()),
+        "difference_low": bounds[0],
+        "difference_high": bounds[1],
+        "p_value": _p_value(cell, metric, changed, groups, seed_sequence(seed, *names, "test"), resamples),
+    }
+    if cell.chosen is not None:
+        row |= {key: cell.chosen[key] for key in ("matrix", "layer", "rank")}
+    return row
+
+
+def _p_value(cell: Cell, metric: str, changed: Any, groups: list, stream: list[int], resamples: int) -> float:
+    if metric != "accuracy":
+        return sign_flip_p_value(changed, groups, seed=stream, resamples=resamples)
+    base, laser = cell.rows["base_correct"], cell.rows["laser_correct"]
+    return accuracy_p_value(base, laser, groups, seed=stream, resamples=resamples)
+
+
+def _prediction_shares(cell: Cell, arm: str) -> str:
+    """Return the most frequent predictions and their shares (0 to 1) as JSON, most frequent first."""
+    found = shares(list(cell.rows[f"{arm}_prediction"]))
+    return json.dumps(dict(list(found.items())[:TOP_PREDICTIONS]), ensure_ascii=False)
+
+
+def table1_views(frame: pandas.DataFrame) -> list[View]:
+    """Return one rounded view per protocol; the better arm is bold where its adjusted p value is below 0.05."""
+    return [_view(frame[frame["protocol"] == name], name) for name in dict.fromkeys(frame["protocol"])]
+
+
+def _view(frame: pandas.DataFrame, protocol: str) -> View:
+    columns = ["Dataset", "Model", "Metric", "Base", "LASER", "LASER − base", "p (Holm)", "n", "Constant answer"]
+    columns += ["Intervention", "Paper: base", "Paper: LASER", "Verdict: base", "Verdict: LASER"]
+    lines: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
+    for _, pair in frame.groupby(["dataset", "model", "metric"], sort=False):
+        base = pair[pair["arm"] == "base"].iloc[0]
+        laser = pair[pair["arm"] == "laser"].iloc[0]
+        places = 1 if laser["metric"] == "accuracy" else 2
+        if laser["p_holm"] < SIGNIFICANCE:
+            better = (laser["difference"] > 0) == (laser["metric"] == "accuracy")
+            bold.add((len(lines), columns.index("LASER" if better else "Base")))
+        lines.append(
+            [
+                laser["dataset"],
+                laser["model"],
+                "accuracy, %" if laser["metric"] == "accuracy" else "loss, nats",
+                _with_interval(base, "value", "low", "high", places),
+                _with_interval(laser, "value", "low", "high", places),
+                _with_interval(laser, "difference", "difference_low", "difference_high", places + 1, sign=True),
+                p_value(laser["p_holm"]),
+                integer(laser["n"]),
+                number(laser["constant"], places),
+                intervention(laser["matrix"], laser["layer"], laser["rank"]),
+                number(base["published"], places),
+                number(laser["published"], places),
+                base["verdict"],
+                laser["verdict"],
+            ]
+        )
+    empty = [place for place, name in enumerate(columns) if place >= SHOWN and not any(line[place] for line in lines)]
+    columns = [name for place, name in enumerate(columns) if place not in empty]
+    lines = [[text for place, text in enumerate(line) if place not in empty] for line in lines]
+    return View(
+        name=f"table1_{protocol}",
+        title=f"Table 1. Base and LASER on held-out rows, {protocol} protocol",
+        columns=columns,
+        rows=lines,
+        bold=bold,
+        notes=[
+            "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+            "Bold: the better arm, where the Holm-adjusted paired p value is below 0.05.",
+            "Constant answer: the best accuracy that one fixed answer reaches on the same rows.",
+        ],
+    )
+
+
+def _with_interval(row: Any, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
+    bounds = f"[{number(row[low], places, sign)}, {number(row[high], places, sign)}]"
+    return f"{number(row[value], places, sign)} {bounds}"

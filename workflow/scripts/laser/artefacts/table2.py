@@ -1,0 +1,119 @@
+"""Table 2: rooms solved, return and loss of base and LASER on test rooms, with the paper's numbers beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.artefacts.table1 import table1
+from laser.artefacts.verdicts import NOT_RUN, SIGNIFICANCE, verdict
+from laser.paper.published import PAPER_POLICY, Printed
+from laser.results.cells import POLICY_METRICS, Cell
+
+if TYPE_CHECKING:
+    import pandas
+
+NAMES = {"accuracy": "rooms solved, %", "return": "return, points", "loss": "loss, nats per action"}
+
+
+def table2(
+    cells: Sequence[Cell],
+    published: Mapping[tuple[str, str], Printed],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pandas.DataFrame:
+    """Compute Table 2 in long form: a row per model, dataset, protocol, metric and arm, with the columns of Table 1.
+
+    `accuracy` is the share of rooms solved in percent, `return` the mean return of an episode in points (paired test:
+    sign flips), `loss` that of the expert's moves. `constant` and `answer_in_prompt` are empty: no one series of moves
+    is an answer to all rooms. `published` is the paper's number whatever our size; a verdict is given for the paper's
+    own size alone, elsewhere it is `not run`.
+
+    Args:
+        cells: per-example results of policies, with return.
+        published: the paper's Table 2 (`laser.paper.published.read_table2`).
+        seed: of the study.
+        resamples: of the bootstrap and the permutation test.
+    """
+    import pandas as pd
+
+    frame = table1(cells, None, seed, resamples, POLICY_METRICS)
+    complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
+    lines = []
+    for row in frame.to_dict("records"):
+        printed = published.get((row["metric"], row["arm"]))
+        own = (row["model"], row["dataset"]) == PAPER_POLICY
+        row |= {"constant": math.nan, "answer_in_prompt": math.nan, "prediction_shares": ""}
+        row["published"] = printed.value if printed else math.nan
+        row["verdict"] = verdict(
+            metric=row["metric"],
+            arm=row["arm"],
+            published=printed,
+            published_base=published.get((row["metric"], "base")),
+            published_n=None,
+            complete=own and complete[row["model"], row["dataset"], row["protocol"]],
+            base_chosen=row["arm"] == "laser" and row["matrix"] == "",
+            low=row["low"],
+            high=row["high"],
+            difference=row["difference"],
+            p_holm=row["p_holm"],
+            constants=(),
+        )
+        lines.append(row)
+    return pd.DataFrame(lines, columns=list(frame.columns)).astype({"layer": "Int64"})
+
+
+def table2_views(frame: pandas.DataFrame) -> list[View]:
+    """Return one rounded view per protocol; the better arm is bold where its adjusted p value is below 0.05."""
+    return [_view(frame[frame["protocol"] == name], name) for name in dict.fromkeys(frame["protocol"])]
+
+
+def _view(frame: pandas.DataFrame, protocol: str) -> View:
+    columns = ["Model", "Rooms", "Metric", "Base", "LASER", "LASER − base", "p (Holm)", "n", "Intervention"]
+    columns += ["Paper: base", "Paper: LASER"]
+    lines: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
+    for _, pair in frame.groupby(["dataset", "model", "metric"], sort=False):
+        base, laser = (pair[pair["arm"] == arm].iloc[0] for arm in ("base", "laser"))
+        metric = str(laser["metric"])
+        places = 1 if metric == "accuracy" else 3
+        if laser["p_holm"] < SIGNIFICANCE:
+            better = (laser["difference"] > 0) == (metric != "loss")
+            bold.add((len(lines), columns.index("LASER" if better else "Base")))
+        lines.append(
+            [
+                *(laser["model"], laser["dataset"], NAMES[metric]),
+                _bounded(base, "value", "low", "high", places),
+                _bounded(laser, "value", "low", "high", places),
+                _bounded(laser, "difference", "difference_low", "difference_high", places, sign=True),
+                p_value(laser["p_holm"]),
+                integer(laser["n"]),
+                intervention(laser["matrix"], laser["layer"], laser["rank"]),
+                number(base["published"], 2 if metric == "accuracy" else 3),
+                number(laser["published"], 2 if metric == "accuracy" else 3),
+            ]
+        )
+    notes = [
+        "Brackets: 95 % percentile bootstrap interval over rooms; n test rooms in each arm, the same ones.",
+        "Bold: the better arm, where the Holm-adjusted paired p value is below 0.05.",
+        "The paper's numbers are those of its own model and rooms (10 × 10, 10⁶ episodes); it names no number of test "
+        "rooms, no intervention and no seed, and its caption says 6 layers where its Appendix B says 5.",
+    ]
+    if (frame["verdict"] == NOT_RUN).any():
+        notes.append("This study is of another size: no verdict on the paper's numbers follows from it.")
+    else:
+        said = dict.fromkeys(f"{row['metric']}, {row['arm']}: {row['verdict']}" for _, row in frame.iterrows())
+        notes.append("Verdicts: " + "; ".join(said) + ".")
+    return View(f"table2_{protocol}", _title(protocol), columns, lines, bold, notes)
+
+
+def _title(protocol: str) -> str:
+    return f"Table 2. A policy that plays Sokoban and LASER on test rooms, {protocol} protocol"
+
+
+def _bounded(row: Any, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
+    bounds = f"[{number(row[low], places, sign)}, {number(row[high], places, sign)}]"
+    return f"{number(row[value], places, sign)} {bounds}"

@@ -1,0 +1,181 @@
+"""Table 3: the intervention chosen on validation, beside the paper's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.comparison import compare, with_interval
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, intervention, number
+from laser.paper.published import Published
+from laser.results.cells import Cell
+from laser.results.labelled import Labelled, aligned, by_cell
+
+FIXED = 12
+"""Columns of the view that always stand; those on test rows follow where they were evaluated."""
+
+
+def table3(selections: Sequence[Mapping[str, Any]], published: Published | None = None) -> pd.DataFrame:
+    """Compute Table 3: the intervention chosen on validation, per model, dataset and protocol.
+
+    Args:
+        selections: selection files as read by `laser.results.loading.load_selections`.
+        published: the paper's choices, or None.
+
+    Returns:
+        model, dataset, protocol, matrix, layer, rank, kept_rank (empty where base was chosen), validation accuracy
+        (percent) and loss (nats) of base and chosen, n, number of candidates, first and last layer searched, the
+        paper's choice, and whether the two are the same (<NA> where the paper has none).
+    """
+    published = published or Published()
+    rows = []
+    for selection in selections:
+        paper = published.choice(selection["model"], selection["dataset"])
+        for protocol, one in selection["protocols"].items():
+            chosen = one["chosen"]
+            validation = one["validation"]
+            best = validation.get("chosen") or validation["base"]
+            row: dict[str, Any] = {"model": selection["model"], "dataset": selection["dataset"], "protocol": protocol}
+            row |= {
+                "matrix": chosen["matrix"] if chosen else "",
+                "layer": chosen["layer"] if chosen else None,
+                "rank": chosen["rank"] if chosen else math.nan,
+                "kept_rank": chosen.get("kept_rank") if chosen else None,
+                "validation_accuracy": best["accuracy"],
+                "validation_loss": best["loss"],
+                "validation_accuracy_base": validation["base"]["accuracy"],
+                "validation_loss_base": validation["base"]["loss"],
+                "n": validation["base"]["n"],
+                "candidates": len(one["candidates"]),
+                "first_layer": min((each["layer"] for each in one["candidates"]), default=None),
+                "last_layer": max((each["layer"] for each in one["candidates"]), default=None),
+                "paper_tau": paper["tau"] if paper else "",
+                "paper_matrix": paper["matrix"] if paper else "",
+                "paper_layer": paper["layer"] if paper else None,
+                "paper_rank": paper["rank"] if paper else math.nan,
+                "paper_kept_rank": paper["kept_rank"] if paper else None,
+                "same_as_paper": _same(chosen, paper),
+            }
+            rows.append(row)
+    whole = dict.fromkeys(
+        ("layer", "kept_rank", "paper_layer", "paper_kept_rank", "first_layer", "last_layer"), "Int64"
+    )
+    return pd.DataFrame(rows).astype(whole | {"same_as_paper": "boolean"})
+
+
+TEST_COLUMNS = (
+    *("test_n", "test_accuracy_base", "test_accuracy", "test_accuracy_low", "test_accuracy_high"),
+    *("paper_test_accuracy", "paper_test_accuracy_low", "paper_test_accuracy_high"),
+    *("paper_gain", "paper_gain_low", "paper_gain_high", "paper_gain_p"),
+)
+"""Columns on test rows: base, our choice, and the paper's choice with its gain over base and a paired test."""
+
+
+def with_test_scores(
+    frame: pd.DataFrame,
+    cells: Sequence[Cell],
+    choices: Sequence[Labelled] = (),
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Add to Table 3 what the choices score on test rows (accuracy in percent, gains in points).
+
+    Args:
+        frame: from `table3`.
+        cells: test results (`laser.results.loading.load_cells`); cells without one stay empty.
+        choices: test rows at given choices (label `choice`); `published` is the paper's.
+        seed: of the study.
+        resamples: of bootstrap and permutation test.
+
+    Returns:
+        The frame with the columns `TEST_COLUMNS` behind its own, NaN where nothing was evaluated.
+
+    Raises:
+        UserError: a choice was scored on other rows than the test file.
+    """
+    found, tested = by_cell(choices), {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    lines = []
+    for row in frame.to_dict("records"):
+        key = (row["model"], row["dataset"], row["protocol"])
+        line: dict[str, Any] = dict.fromkeys(TEST_COLUMNS, math.nan)
+        if key in tested:
+            cell = tested[key]
+            groups, base = list(cell.rows["group"]), cell.rows["base_correct"]
+            settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
+            # Named as in Table 1, so that equal rows have equal intervals there and here.
+            own = compare(base, cell.rows["laser_correct"], groups, (*key, "accuracy"), **settings)
+            line |= {"test_n": own["n"], "test_accuracy_base": own["base"], "test_accuracy": own["laser"]}
+            line |= {f"test_accuracy_{side}": own[f"laser_{side}"] for side in ("low", "high")}
+            theirs = found[key].arm(choice="published") if key in found else pd.DataFrame()
+            if not theirs.empty:
+                scored = aligned(cell, theirs, "The paper's choice")["correct"].to_numpy(dtype=bool)
+                one = compare(base, scored, groups, (*key, "accuracy", "paper's choice"), **settings)
+                line |= {f"paper_test_accuracy{end}": one[f"laser{end}"] for end in ("", "_low", "_high")}
+                line |= {f"paper_gain{end}": one[f"difference{end}"] for end in ("", "_low", "_high")}
+                line["paper_gain_p"] = one["p_value"]
+        lines.append(line)
+    added = pd.DataFrame(lines, columns=list(TEST_COLUMNS), index=frame.index).astype({"test_n": "Int64"})
+    return pd.concat([frame, added], axis=1)
+
+
+def _same(chosen: Mapping[str, Any] | None, paper: Mapping[str, Any] | None) -> bool | None:
+    if paper is None:
+        return None
+    return chosen is not None and all(chosen[key] == paper[key] for key in ("matrix", "layer", "rank"))
+
+
+def table3_views(frame: pd.DataFrame) -> list[View]:
+    """Return one rounded view of Table 3 per protocol."""
+    columns = ["Dataset", "Model", "Chosen [τ, ℓ, ρ]", "Kept rank", "Validation accuracy, %", "of base, %"]
+    columns += ["Validation loss, nats", "of base, nats", "n", "Candidates", "Paper [τ, ℓ, ρ]", "Same"]
+    columns += ["Test accuracy, %", "of base, %", "at the paper's choice, %", "its gain, points", "Test n"]
+    views = []
+    for protocol in dict.fromkeys(frame["protocol"]):
+        rows = [
+            [
+                row["dataset"],
+                row["model"],
+                intervention(row["matrix"], row["layer"], row["rank"]),
+                integer(row["kept_rank"]),
+                number(row["validation_accuracy"], 1),
+                number(row["validation_accuracy_base"], 1),
+                number(row["validation_loss"], 2),
+                number(row["validation_loss_base"], 2),
+                integer(row["n"]),
+                integer(row["candidates"]),
+                intervention(row["paper_tau"], row["paper_layer"], row["paper_rank"]) if row["paper_tau"] else "",
+                "" if pd.isna(row["same_as_paper"]) else ("yes" if row["same_as_paper"] else "no"),
+                *_tested(row),
+            ]
+            for row in frame[frame["protocol"] == protocol].to_dict("records")
+        ]
+        notes = [
+            "τ is the matrix, ℓ the layer counted from 0, ρ the fraction of the maximum rank that is kept.",
+            "base: no intervention beat the unmodified model on validation.",
+        ]
+        if (frame["paper_matrix"] != frame["paper_tau"].str.lower()).any():
+            notes.append("The paper's U_in is the gate projection u_gate in Llama2.")
+        title = f"Table 3. Interventions chosen on validation rows, {protocol} protocol"
+        shown = [place for place in range(len(columns)) if place < FIXED or any(row[place] for row in rows)]
+        if len(shown) > FIXED:
+            notes.append("Brackets: 95 % percentile bootstrap interval. Test rows played no part in any choice.")
+        rows = [[row[place] for place in shown] for row in rows]
+        views.append(View(f"table3_{protocol}", title, [columns[place] for place in shown], rows, notes=notes))
+    return views
+
+
+def _tested(row: Mapping[Any, Any]) -> list[str]:
+    """Return the cells of the columns on test rows; empty where they were not added."""
+    if "test_n" not in row:
+        return [""] * 5
+    return [
+        with_interval(row, 1, "test_accuracy"),
+        number(row["test_accuracy_base"], 1),
+        with_interval(row, 1, "paper_test_accuracy"),
+        with_interval(row, 1, "paper_gain", sign=True),
+        integer(row["test_n"]),
+    ]

@@ -1,0 +1,52 @@
+"""Table 5: the search space, beside the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.tables import View, integer
+from laser.artefacts.inconsistencies import search_space_notes
+from laser.paper.published import Published
+
+
+def table5(
+    grid: Mapping[str, Mapping[str, Any]], ranks: Sequence[float], published: Published | None = None
+) -> pd.DataFrame:
+    """Compute Table 5: the search space of every model.
+
+    Args:
+        grid: model to matrices and layers (and, where they differ by model, ranks).
+        ranks: values of ρ for models whose grid has none of its own.
+        published: the paper's search space, or None.
+
+    Returns:
+        model, hyperparameter (tau, layer, rho), values (space-separated), count, paper (as printed).
+    """
+    published = published or Published()
+    rows = []
+    for model, space in grid.items():
+        lists = {
+            "tau": [str(matrix) for matrix in space["matrices"]],
+            "layer": [str(layer) for layer in space["layers"]],
+            "rho": [f"{rank:g}" for rank in space.get("ranks", ranks)],
+        }
+        for key, found in lists.items():
+            paper = published.table5.get(key, "")
+            line = {"model": model, "hyperparameter": key, "values": " ".join(found), "count": len(found)}
+            rows.append(line | {"paper": paper})
+    return pd.DataFrame(rows, columns=["model", "hyperparameter", "values", "count", "paper"])
+
+
+def table5_views(frame: pd.DataFrame, published: Published | None = None) -> list[View]:
+    """Return the view of Table 5, with a note on choices of the paper that its own search space does not list."""
+    symbols = {"tau": "τ (matrix)", "layer": "ℓ (layer)", "rho": "ρ (kept fraction of the rank)"}
+    rows = [
+        [row["model"], symbols[row["hyperparameter"]], row["values"], integer(row["count"]), row["paper"]]
+        for row in frame.to_dict("records")
+    ]
+    columns = ["Model", "Hyperparameter", "Searched", "Number", "Paper"]
+    notes = search_space_notes(published or Published())
+    return [View("table5", "Table 5. Search space", columns, rows, notes=notes)]

@@ -1,0 +1,166 @@
+"""The rules of `laser.claims.claims` on figures: functions of the data behind a study's pictures."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from laser.analysis.comparison import with_interval
+from laser.analysis.tables import integer, number, p_value
+from laser.claims.findings import (
+    CONTRADICTED,
+    SUPPORTED,
+    UNDECIDED,
+    Artefacts,
+    Finding,
+    by_bounds,
+    by_sign,
+    by_test,
+    cells,
+)
+
+MLP = ("u_in", "u_gate", "u_out")
+ATTENTION = ("q", "k", "v", "o")
+SIMILAR, MINIMUM_LAYERS = 0.5, 4
+
+
+def early_layers(made: Artefacts) -> list[Finding]:
+    """Judge where Figure 2 has its highest and lowest losses."""
+    found = []
+    for where, matrix, own in _panels(made["fig2"], MLP):
+        middle = (own["layer"].min() + own["layer"].max()) / 2
+        high, low = own.iloc[int(own["difference"].argmax())], own.iloc[int(own["difference"].argmin())]
+        text = (
+            f"{matrix}: highest loss {number(high['difference'], 3, True)} nats at layer {integer(high['layer'])}, "
+            f"lowest {number(low['difference'], 3, True)} at layer {integer(low['layer'])}, "
+            f"n = {integer(own['n'].iloc[0])}"
+        )
+        verdict = UNDECIDED
+        if high["layer"] < middle < low["layer"] and low["difference"] < 0:
+            verdict = SUPPORTED
+        elif low["layer"] < middle < high["layer"]:
+            verdict = CONTRADICTED
+        found.append(Finding(where, text, verdict))
+    return found
+
+
+def attention(made: Artefacts) -> list[Finding]:
+    """Judge whether attention matrices change the loss less than those of the MLP."""
+    largest: dict[str, dict[str, float]] = {}
+    for where, matrix, own in _panels(made["fig2"], (*MLP, *ATTENTION)):
+        largest.setdefault(where, {})[matrix] = float(own["difference"].abs().max())
+    found = []
+    for where, changes in largest.items():
+        inner = {name: value for name, value in changes.items() if name in ATTENTION}
+        outer = {name: value for name, value in changes.items() if name in MLP}
+        if not inner or not outer:
+            continue
+        text = ", ".join(f"{name} {number(value, 2)}" for name, value in changes.items())
+        verdict = UNDECIDED
+        if max(inner.values()) < min(outer.values()):
+            verdict = SUPPORTED
+        elif min(inner.values()) > max(outer.values()):
+            verdict = CONTRADICTED
+        found.append(Finding(where, f"largest change of the loss, nats: {text}", verdict))
+    return found
+
+
+def rare_facts(made: Artefacts) -> list[Finding]:
+    """Judge whether the rarest bin has the larger ratio of corrected answers."""
+    found = []
+    for where, own in cells(made["fig3c"]):
+        rare, common = own.iloc[int(own["lowest"].argmin())], own.iloc[int(own["lowest"].argmax())]
+        if len(own) < 2:
+            continue
+        text = "; ".join(
+            f"{one['bin']} ({one['frequency_from']}): {integer(one['corrected'])} corrected, "
+            f"{integer(one['right_before'])} right before, ratio {with_interval(one, 2, 'corrected_ratio') or 'none'}, "
+            f"n = {integer(one['n'])}"
+            for one in (rare, common)
+        )
+        verdict = UNDECIDED
+        if rare["corrected_ratio_low"] > common["corrected_ratio_high"]:
+            verdict = SUPPORTED
+        elif rare["corrected_ratio_high"] < common["corrected_ratio_low"]:
+            verdict = CONTRADICTED
+        found.append(Finding(where, text, verdict))
+    return found
+
+
+def higher_order(made: Artefacts) -> list[Finding]:
+    """Judge what the smallest components alone answer."""
+    found = []
+    for where, own in cells(made["fig5b"]):
+        row = own.iloc[int(own["percent"].argmin())]
+        text = f"{row['percent']:g} % of the components kept: {with_interval(row, 1, 'accuracy')} % right"
+        text += f", n = {integer(row['n'])}"
+        found.append(Finding(where, text, by_bounds(50 - row["accuracy_high"], 50 - row["accuracy_low"])))
+    return found
+
+
+def effective_rank(made: Artefacts) -> list[Finding]:
+    """Judge whether later layers have the lower effective rank."""
+    found = []
+    for (model, matrix), own in made["fig7"].groupby(["model", "matrix"], sort=False):
+        middle = (own["layer"].min() + own["layer"].max()) / 2
+        early = own.loc[own["layer"] < middle, "effective_rank"].mean()
+        late = own.loc[own["layer"] > middle, "effective_rank"].mean()
+        if matrix not in MLP or math.isnan(early) or math.isnan(late):
+            continue
+        text = f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond, {len(own)} layers"
+        found.append(Finding(str(model), text, by_sign(early - late)))
+    return found
+
+
+def pruning(made: Artefacts) -> list[Finding]:
+    """Judge whether pruning and rank reduction help in the same layers."""
+    reduced = {(where, matrix): own for where, matrix, own in _panels(made["fig2"], MLP)}
+    found = []
+    pruned = made["fig10"]
+    for where, matrix, own in _panels(pruned[pruned["kind"] == "pruning"], MLP):
+        if (where, matrix) not in reduced:
+            continue
+        lowest = pd.concat(
+            [one.groupby("layer")["difference"].min() for one in (reduced[where, matrix], own)], axis=1
+        ).dropna()
+        if len(lowest) < MINIMUM_LAYERS:
+            found.append(Finding(where, f"{matrix}: {len(lowest)} layers", UNDECIDED))
+            continue
+        value = float(lowest.iloc[:, 0].rank().corr(lowest.iloc[:, 1].rank()))
+        verdict = SUPPORTED if value > SIMILAR else CONTRADICTED if value < 0 else UNDECIDED
+        text = f"{matrix}: Spearman's correlation {number(value, 2)} over {len(lowest)} layers"
+        found.append(Finding(where, f"{text}, n = {integer(own['n'].iloc[0])} rows", verdict))
+    return found
+
+
+def noise(made: Artefacts) -> list[Finding]:
+    """Judge whether the gain grows with the noise of the corpus."""
+    from scipy.stats import spearmanr
+
+    frame = made["noise"]
+    found = []
+    keys = ["family", "layers", "dataset", "protocol"]
+    for (family, layers, dataset, protocol), own in frame[frame["row"] == "model"].groupby(keys, sort=False):
+        if own["noise"].nunique() < 3:
+            continue
+        result = spearmanr(own["noise"], own["gain"])
+        value, chance = float(result.statistic), float(result.pvalue)
+        text = (
+            f"{family}, {integer(layers)} layers: Spearman's correlation {number(value, 2)}, p {p_value(chance)}, "
+            f"{len(own)} models, {own['noise'].nunique()} noise levels"
+        )
+        verdict = by_test(value, chance) if not math.isnan(chance) else UNDECIDED
+        found.append(Finding(f"{dataset}, {protocol}", text, verdict))
+    return found
+
+
+def _panels(frame: pd.DataFrame, matrices: tuple[str, ...]) -> list[tuple[str, str, pd.DataFrame]]:
+    """Return (cell, matrix, rows with a finite loss) for some matrices of a figure laid out as Figure 2."""
+    own = frame[frame["matrix"].isin(matrices) & frame["difference"].abs().lt(math.inf)]
+    return [
+        (where, str(matrix), part)
+        for where, cell in cells(own)
+        for matrix, part in cell.groupby("matrix", sort=False)
+        if part["layer"].nunique() > 1
+    ]

@@ -1,0 +1,64 @@
+"""Findings: what one comparison says about a claim, and the few ways in which numbers become such a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from laser.analysis.tables import intervention
+from laser.artefacts.verdicts import SIGNIFICANCE
+
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+
+Row = Any
+"""A row of a frame: a mapping or a series."""
+
+Artefacts = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison: what was compared, the numbers, and what they say about the claim."""
+
+    where: str
+    evidence: str
+    verdict: str
+
+
+def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Return the rows of a frame as mappings."""
+    return frame.to_dict("records")
+
+
+def cells(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the part of every (model, dataset, protocol), with its name."""
+    keys = ["model", "dataset", "protocol"]
+    return [(where(own.iloc[0]), own) for _, own in frame.groupby(keys, sort=False)]
+
+
+def where(row: Row) -> str:
+    """Name a row's cell."""
+    return f"{row['model']} on {row['dataset']}, {row['protocol']}"
+
+
+def choice(row: Row) -> str:
+    """Write the chosen intervention of a row; `base` where base was chosen."""
+    return intervention(row["matrix"], row["layer"], row["rank"]) if row["matrix"] else "base"
+
+
+def by_test(value: float, chance: float) -> str:
+    """Judge a difference by its sign where its p value is below 0.05."""
+    return by_sign(value) if chance < SIGNIFICANCE else UNDECIDED
+
+
+def by_sign(value: float) -> str:
+    """Judge a number by its sign: above 0 supports."""
+    return SUPPORTED if value > 0 else CONTRADICTED if value < 0 else UNDECIDED
+
+
+def by_bounds(low: float, high: float) -> str:
+    """Judge a quantity by its interval: above 0 supports, below contradicts."""
+    return SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED

@@ -1,0 +1,1 @@
+"""What SLURM and interrupted runs need."""

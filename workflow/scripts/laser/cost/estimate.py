@@ -1,0 +1,280 @@
+"""Floating-point operations of every job of a study, by formula: docs/cost.md explains each.
+
+An operation count is that of `torch.utils.flop_counter` on a CPU: 2·N·m·n for the product of (N, n) with an (m, n)
+weight, and nothing for attention scores, norms and activations. Nothing here runs a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from laser.errors import UserError
+from laser.reduction.interventions import Intervention
+from laser.reduction.svd import kept_rank
+
+ATTENTION = ("q", "k", "v", "o")
+FACTORED = ("svd", "smallest")
+GATED = ("llama", "mistral", "qwen2")
+NEEDED = ("hidden", "intermediate", "heads", "vocabulary", "parameters")
+DISTINCT_SHARE = 0.3
+"""Part of the further edits of a layer whose continuation differs from all others so far (docs/engine.md: about 6
+distinct continuations under 18 edits)."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Floating-point operations, by where and in what precision they run.
+
+    Attributes:
+        native: products in the model's dtype.
+        single: products in fp32, whatever the model's dtype is (the factors of truncations).
+        decomposition: exact singular value decompositions, fp32.
+        host: the released code's randomised decompositions, which run on the CPU.
+    """
+
+    native: float = 0.0
+    single: float = 0.0
+    decomposition: float = 0.0
+    host: float = 0.0
+
+    def __add__(self, other: Work) -> Work:
+        """Add field by field."""
+        return Work(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+    def times(self, count: float) -> Work:
+        """Return this work done `count` times."""
+        return Work(*(count * getattr(self, one.name) for one in fields(self)))
+
+    @property
+    def total(self) -> float:
+        """All operations."""
+        return self.native + self.single + self.decomposition + self.host
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one side of a dataset asks of one model; all but `examples` are means per example.
+
+    Attributes:
+        examples: number of examples.
+        pass_tokens: tokens of all sequences that are scored in one pass.
+        prompt_tokens: tokens of the prompts from which is generated.
+        nodes: tokens that stand after prefixes are merged (docs/engine.md, prefix trees).
+        read: positions at which the head is needed, before any token is decoded.
+        passes, generations: how many.
+        steps: tokens that are fed back while decoding (the last new token is not), all generations together.
+        source: where the numbers are from, for the reader.
+    """
+
+    examples: int
+    pass_tokens: float
+    prompt_tokens: float
+    nodes: float
+    read: float
+    passes: float
+    generations: float
+    steps: float
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model's cost depends on: `bytes` is the size of the checkpoint's files, `width` the bytes of a weight."""
+
+    name: str
+    hidden: int
+    intermediate: int
+    heads: int
+    key_value_heads: int
+    layers: int
+    vocabulary: int
+    parameters: int
+    gated: bool
+    masked: bool
+    width: int
+    bytes: int
+
+    def matrix(self, name: str) -> tuple[int, int]:
+        """Return (outputs, inputs) of a logical matrix."""
+        if name in ("k", "v"):
+            return self.hidden * self.key_value_heads // self.heads, self.hidden
+        if name in ("q", "o"):
+            return self.hidden, self.hidden
+        return (self.hidden, self.intermediate) if name == "u_out" else (self.intermediate, self.hidden)
+
+    def product(self, *names: str) -> float:
+        """Return the operations of one token through some matrices."""
+        return product(1, *self.matrix(names[0])) + (self.product(*names[1:]) if len(names) > 1 else 0)
+
+    @property
+    def mlp(self) -> float:
+        """Operations of one token through a layer's MLP."""
+        return self.product("u_in", "u_out", *(["u_gate"] if self.gated else []))
+
+    @property
+    def block(self) -> float:
+        """Operations of one token through a layer."""
+        return self.product(*ATTENTION) + self.mlp
+
+    @property
+    def head(self) -> float:
+        """Operations of one position through the output head; masked models have a dense layer before it."""
+        return product(1, self.vocabulary, self.hidden) + (product(1, self.hidden, self.hidden) if self.masked else 0)
+
+
+def product(rows: float, outputs: int, inputs: int) -> float:
+    """Return the operations of (rows, inputs) times the transpose of (outputs, inputs)."""
+    return 2.0 * rows * outputs * inputs
+
+
+def shape_of(entry: dict[str, Any], widths: dict[str, int], stored: int | None = None) -> Shape:
+    """Return the shape of a model from its entry or card.
+
+    Args:
+        entry: a model's entry in the study (config/models.yaml), or its card.json with the entry's dtype.
+        widths: bytes per weight by dtype.
+        stored: bytes of its files where they are known; otherwise fp32 is assumed, the most there can be.
+
+    Raises:
+        UserError: the entry lacks a size.
+    """
+    missing = [key for key in NEEDED if key not in entry]
+    if missing:
+        raise UserError(
+            f"model '{entry['name']}': its entry lacks '{missing[0]}', without which its cost is unknown. Give "
+            f"{', '.join(NEEDED)} in the study or in config/models.yaml, or fetch the model first."
+        )
+    return Shape(
+        **{key: entry[key] for key in ("name", "layers", *NEEDED)},
+        key_value_heads=entry.get("key_value_heads", entry["heads"]),
+        gated=entry["architecture"] in GATED,
+        masked=entry.get("task", "causal") == "masked",
+        width=widths[entry["dtype"]],
+        bytes=stored or 4 * entry["parameters"],
+    )
+
+
+def engine_work(
+    shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None], share: float = DISTINCT_SHARE
+) -> Work:
+    """Return the work of the sweep engine on one layer (`laser.engine.fast`).
+
+    Args:
+        shape: the model.
+        asked: the dataset's side.
+        layer: where all edits are.
+        edits: None for the base model.
+        share: of the further edits, those whose continuation is no other's.
+    """
+    attention = [one for one in edits if one is not None and one.matrix in ATTENTION]
+    mlp = [one for one in edits if one is None or one.matrix not in ATTENTION]
+    work = Work()
+    for some, in_mlp in ((attention, False), (mlp, True)):
+        if some:
+            work += _half(shape, asked, layer, some, in_mlp, 1 + share * (len(some) - 1)).times(asked.examples)
+    return work + host_work(shape, edits)
+
+
+def _half(
+    shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None], in_mlp: bool, distinct: float
+) -> Work:
+    """One example's part: layers below once, the edited layer, layers above and head for every edit."""
+    count, above, last = len(edits), shape.layers - 1 - layer, layer == shape.layers - 1
+    shared_steps = asked.steps * distinct
+    asking = asked.read if last else asked.nodes
+    work = Work((asked.nodes + shared_steps) * layer * shape.block)
+    keys, queries = shape.product("k", "v"), shape.product("q", "o")
+    if in_mlp:
+        work += Work(asked.nodes * keys + asking * queries + shared_steps * (keys + queries))
+        work += _edited_mlp(shape, edits, asking, None) + _edited_mlp(shape, edits, shared_steps, asked.steps)
+    else:
+        for shared, own, through in ((asked.nodes, None, asking), (shared_steps, asked.steps, asked.steps)):
+            work += Work(shared * (keys + shape.product("q")) + count * through * (shape.product("o") + shape.mlp))
+            for matrix in "qkv":
+                work += _edited(shape, edits, matrix, shared, own)
+            separate = [one for one in edits if one is not None and one.matrix == "o"]
+            for one in separate:
+                work += _edited(shape, [one], "o", through, None)
+    if above:
+        work += Work(count * (asked.nodes * ((above - 1) * shape.block + keys) + asked.read * (queries + shape.mlp)))
+        work += Work(count * asked.steps * above * shape.block)
+    return work + Work(count * (asked.read + asked.steps) * shape.head)
+
+
+def _edited_mlp(shape: Shape, edits: Sequence[Intervention | None], shared: float, own: float | None) -> Work:
+    """The MLP of an edited layer (`laser.engine.edited_layer`), `own` states per edit or all shared ones."""
+    first = "u_gate" if shape.gated else "u_in"
+    touched = {None if one is None else one.matrix for one in edits}
+    work = Work()
+    if touched - {first}:
+        work += Work(shared * shape.product(first))
+    if shape.gated and touched != {"u_in"}:
+        work += Work(shared * shape.product("u_in"))
+    for matrix in dict.fromkeys((first, "u_in", "u_out")):
+        work += _edited(shape, edits, matrix, shared, own)
+    unedited = sum(one is None or one.matrix != "u_out" for one in edits)
+    return work + Work(unedited * (shared if own is None else own) * shape.product("u_out"))
+
+
+def _edited(shape: Shape, edits: Sequence[Intervention | None], matrix: str, shared: float, own: float | None) -> Work:
+    """The edited matrix itself (`laser.engine.edited_matrix.outputs`): truncations share their factors."""
+    outputs, inputs = shape.matrix(matrix)
+    some = [one for one in edits if one is not None and one.matrix == matrix]
+    kept = [kept_rank(one.rank, (outputs, inputs)) for one in some if one.kind in FACTORED]
+    dense = len(some) - len(kept)
+    single = product(shared, max(kept, default=0), inputs)
+    # Prompts: ranks are nested, so the largest holds all. Decoding: every edit has states of its own.
+    single += product(shared, outputs, max(kept, default=0)) if own is None else product(own, outputs, sum(kept))
+    return Work(product(dense * (shared if own is None else own), outputs, inputs), single)
+
+
+def plain_work(shape: Shape, asked: Asked, edits: int) -> Work:
+    """Return the work of running the whole model for every edit (`laser.engine.naive`), padding left out."""
+    tokens = asked.pass_tokens + asked.prompt_tokens + asked.steps
+    heads = asked.pass_tokens + asked.generations + asked.steps
+    return Work(edits * asked.examples * (tokens * shape.layers * shape.block + heads * shape.head))
+
+
+def calls(asked: Asked, edits: int) -> float:
+    """Return how often the released procedure, which runs one sequence at a time, calls the model."""
+    return edits * asked.examples * (asked.passes + asked.generations + asked.steps)
+
+
+def decomposition_work(outputs: int, inputs: int) -> float:
+    """Return 6mn² + 20n³ (m ≥ n) for a thin decomposition with both sides, and 2mn² for checking the residual.
+
+    The constants are those of the R-SVD with u, s and v (Golub and Van Loan, Matrix Computations, 4th edition,
+    figure 8.6.1); divide and conquer needs fewer where small singular values deflate.
+    """
+    m, n = max(outputs, inputs), min(outputs, inputs)
+    return 8.0 * m * n**2 + 20.0 * n**3
+
+
+def reduce_work(shape: Shape, matrices: Sequence[str]) -> Work:
+    """Return the work of decomposing some matrices of one layer."""
+    return Work(decomposition=sum(decomposition_work(*shape.matrix(one)) for one in matrices))
+
+
+def factor_bytes(shape: Shape, matrix: str) -> int:
+    """Return the bytes of a matrix's factors u, s and vt in fp32."""
+    m, n = shape.matrix(matrix)
+    return 4 * min(m, n) * (m + n + 1)
+
+
+def host_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
+    """Return the work of the randomised decompositions among some edits (torch.svd_lowrank, on the CPU).
+
+    With q kept components: 2 + 2·niter products with W, a QR after each but the last, a small exact decomposition, and
+    the product of the factors.
+    """
+    total = 0.0
+    for one in edits:
+        if one is not None and one.kind == "randomised":
+            outputs, inputs = shape.matrix(one.matrix)
+            kept = kept_rank(one.rank, (outputs, inputs))
+            reflections = (1 + 2 * one.niter) * 2.0 * (outputs + inputs) * kept**2
+            total += (3 + 2 * one.niter) * product(kept, outputs, inputs) + reflections
+            total += 6.0 * min(outputs, inputs) * kept**2 + 20.0 * kept**3
+    return Work(host=total)

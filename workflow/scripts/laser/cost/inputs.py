@@ -1,0 +1,183 @@
+"""What a study asks of each model: from the prepared rows and the tokenizer where they are there, else as stated."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laser.config.plan import BYTES, Plan
+from laser.config.schema import read_yaml
+from laser.cost.estimate import Asked, Shape, shape_of
+from laser.errors import UserError
+from laser.io.files import read_json, read_parquet
+from laser.paper.published import read_published
+from laser.tasks.definitions import definition
+from laser.tasks.questions import style_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from laser.tasks.passes import Requests
+
+SIDES = ("validation", "test")
+MOST_ROWS = 4000
+"""At most so many rows of a side are tokenized; their mean stands for all."""
+
+
+def model_folder(plan: Plan, model: str) -> Path:
+    """Return the model's folder in the cache, whether it is there or not."""
+    return Path(plan.config["cache"]) / "models" / plan.model_key(model)
+
+
+def model_shape(plan: Plan, model: str) -> Shape:
+    """Return a model's shape: from card.json if it was fetched, else from its entry. Raises UserError for a policy."""
+    if plan.is_policy(model):
+        raise UserError(
+            f"model '{model}' is a policy, and the cost model counts the tokens of texts alone. docs/sokoban.md says "
+            "what the study of policies took."
+        )
+    entry, folder = plan.model(model), model_folder(plan, model)
+    if not (folder / "card.json").is_file():
+        return shape_of(entry, BYTES)
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return shape_of(read_json(folder / "card.json") | {"name": model, "dtype": entry["dtype"]}, BYTES, stored)
+
+
+def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[str, Asked]:
+    """Return what a dataset asks of a model, by side.
+
+    Rows that any of the study's protocols puts on a side are counted, as `laser.evaluation.cell` evaluates them.
+
+    Args:
+        plan: the study.
+        model: name of a model.
+        dataset: name of a dataset.
+        facts: config/cost.yaml.
+
+    Raises:
+        UserError: nothing is known of the dataset.
+    """
+    entry = plan.model(model)
+    task, family = entry.get("task", "causal"), entry["architecture"]
+    rows = Path(plan.config["cache"]) / "data" / plan.data_key(dataset) / "rows.parquet"
+    builder = plan.dataset(dataset)["builder"]
+    if not rows.is_file():
+        return _stated(builder, task, family, _table4(plan, dataset, facts), facts)
+    frame = read_parquet(rows)
+    sides = {side: frame[_on_side(frame, plan.study["protocols"], side)] for side in SIDES}
+    counts = {side: len(some) for side, some in sides.items()}
+    folder = model_folder(plan, model)
+    if (folder / "card.json").is_file():
+        tokenizer = _tokenizer(folder)
+        return {side: _tokenized(builder, sides[side], tokenizer, task, family) for side in SIDES}
+    characters = float(frame["prompt"].str.len().mean())
+    return _stated(builder, task, family, counts, facts, characters)
+
+
+def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
+    """Count what requests ask, prefixes merged as the sweep engine merges them."""
+    from laser.engine.fast import TREE_LIMIT
+    from laser.engine.packing import sequences_of
+    from laser.engine.trees import prefix_trees, separate
+
+    sequences = sequences_of(requests, [()] * len(requests.generations))
+    trees = prefix_trees(sequences, TREE_LIMIT) if causal else separate(sequences)
+    nodes = read = 0
+    for tree in trees:
+        places: set[int] = set()
+        for member, path in tree.paths.items():
+            if member < len(requests.passes):
+                one = requests.passes[member]
+                places |= {path[position] for position in (*(at for at, _ in one.queries), *one.top)}
+            else:
+                places.add(path[-1])
+        nodes += len(tree)
+        read += len(places)
+    passes, generations = requests.passes, requests.generations
+    return Asked(
+        examples=examples,
+        pass_tokens=sum(len(one.ids) for one in passes) / examples,
+        prompt_tokens=sum(len(one.ids) for one in generations) / examples,
+        nodes=nodes / examples,
+        read=read / examples,
+        passes=len(passes) / examples,
+        generations=len(generations) / examples,
+        steps=sum(max(0, one.new_tokens - 1) for one in generations) / examples,
+        source="rows and tokenizer",
+    )
+
+
+def read_facts(root: Path) -> dict[str, Any]:
+    """Return config/cost.yaml."""
+    return read_yaml(root / "config/cost.yaml")
+
+
+def _on_side(frame: pd.DataFrame, protocols: list[str], side: str) -> pd.Series:
+    return (frame[[f"split_{name}" for name in protocols]] == side).any(axis=1)
+
+
+@cache
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+
+
+def _tokenized(builder: str, frame: pd.DataFrame, tokenizer: Any, task: str, family: str) -> Asked:
+    from dataclasses import replace
+
+    from laser.evaluation.cell import examples
+    from laser.tasks.questions import ask
+
+    questions = ask(definition(builder), examples(frame[:MOST_ROWS]), tokenizer, task, family)
+    found = asked_from(questions.requests, len(questions.items), task == "causal")
+    return replace(found, examples=len(frame))
+
+
+def _table4(plan: Plan, dataset: str, facts: dict[str, Any]) -> dict[str, int]:
+    """Return rows per side: the paper's Table 4, or config/cost.yaml for datasets that are not in it."""
+    sizes = read_published().sizes(dataset)
+    entry = plan.dataset(dataset)
+    rows = sizes["size"] if sizes else facts["datasets"].get(entry["builder"], {}).get("rows")
+    if rows is None:
+        raise UserError(
+            f"dataset '{dataset}': neither prepared, nor in the paper's Table 4, nor has config/cost.yaml rows for "
+            f"its builder '{entry['builder']}'. Add it there, or run the prepare rule first."
+        )
+    rows = min(rows, entry["limit"] or rows)
+    return {"validation": rows // 5, "test": rows - rows // 5}
+
+
+def _stated(
+    builder: str,
+    task: str,
+    family: str,
+    counts: dict[str, int],
+    facts: dict[str, Any],
+    characters: float | None = None,
+) -> dict[str, Asked]:
+    """Return the stated means of a builder; longer or shorter prompts scale them."""
+    known = facts["datasets"].get(builder)
+    if known is None:
+        raise UserError(
+            f"builder '{builder}': config/cost.yaml has no token counts for it. "
+            f"It has: {', '.join(sorted(facts['datasets']))}. Add an entry, or prepare the data and fetch the model."
+        )
+    mean = known[task]
+    scale = 1.0 if characters is None else characters / known["characters"]
+    generates = task == "causal" and style_of(definition(builder), task, family) == "generate"
+    return {
+        side: Asked(
+            examples=count,
+            pass_tokens=scale * mean["pass_tokens"],
+            prompt_tokens=scale * mean["prompt_tokens"] if generates else 0.0,
+            nodes=scale * mean["nodes"],
+            read=mean["read"],
+            passes=mean["passes"],
+            generations=1.0 if generates else 0.0,
+            steps=float(definition(builder).new_tokens - 1) if generates else 0.0,
+            source="stated means" if characters is None else "rows, stated tokens per character",
+        )
+        for side, count in counts.items()
+    }

@@ -1,0 +1,227 @@
+"""How much each job has to do, coarsely: for its run time and memory, not for the reader (docs/cost.md is exact)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from laser.config.evaluations import is_masked, task_of
+from laser.config.plan import Plan
+from laser.config.pools import is_policy
+from laser.config.protocols import interventions_kind
+from laser.config.schema import read_yaml
+from laser.paper.published import read_published
+
+ROWS = 20_000
+TOKENS = 100.0
+"""Rows of a dataset, and tokens of a row, where nothing is known of them."""
+NEW_TOKENS = 15
+VALIDATION_SHARE = 0.25
+"""A little more than a fifth: with both protocols a row is evaluated that either puts on the validation side."""
+VARIANTS = 8
+"""Prompts beside the original, at most."""
+WINDOWS = 4000 * 512
+"""Tokens of a text for perplexity, at most."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a job does.
+
+    Attributes:
+        tokens: through the whole model, all evaluations together.
+        copies: how often the job holds the weights.
+        dense: edited weights that are kept in the host's memory.
+        decompositions: exact, of one matrix.
+        randomised: decompositions on the CPU, in units of a product of the matrix with as many columns as its smaller
+            side has.
+        evaluates: whether batches go through the model.
+    """
+
+    tokens: float = 0.0
+    copies: float = 1.0
+    dense: int = 0
+    decompositions: int = 0
+    randomised: float = 0.0
+    evaluates: bool = True
+
+
+def work_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Work:
+    """Return what a job of one stage does.
+
+    Args:
+        plan: the study.
+        stage: a rule's name, one of `STAGES`.
+        wildcards: model, and as far as the stage has them dataset, layer, rank.
+    """
+    return STAGES[stage](plan, wildcards)
+
+
+def row_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None = None) -> float:
+    """Return the tokens of one side of a dataset: rows times the mean of config/cost.yaml, new tokens included.
+
+    Rows are those of the paper's Table 4 or of config/cost.yaml, cut at the dataset's limit and at `most`.
+    """
+    if is_policy(plan.model(model)):
+        return _game_tokens(plan, model, dataset, side, most)
+    entry = plan.dataset(dataset)
+    root = plan.scripts.parents[1]
+    known = _cost_facts(root)["datasets"].get(entry["builder"], {})
+    rows = entry["limit"] or _sizes(root / "config/published", dataset) or known.get("rows") or ROWS
+    rows *= VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
+    mean = known.get("masked" if is_masked(plan.model(model)) else "causal")
+    tokens = TOKENS
+    if mean is not None:
+        tokens = mean["nodes"] if plan.study["engine"] == "fast" else mean["pass_tokens"] + mean["prompt_tokens"]
+        tokens += NEW_TOKENS if mean["prompt_tokens"] else 0
+    return min(rows, most or rows) * tokens
+
+
+def _game_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None) -> float:
+    """Return the tokens of a side's games: three for every step in sight, at every step until the limit."""
+    entry, policy = plan.dataset(dataset), plan.model(model)
+    pool = entry["options"]["pool"]
+    rows = entry["limit"] or pool.get("count", ROWS) * pool["evaluation_share"]
+    rows *= VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
+    return min(rows, most or rows) * 3.0 * policy["source"]["context"] * policy["play"]["step_limit"]
+
+
+@cache
+def _cost_facts(root: Path) -> dict[str, Any]:
+    return read_yaml(root / "config/cost.yaml")
+
+
+@cache
+def _sizes(folder: Path, dataset: str) -> int | None:
+    found = read_published(folder).sizes(dataset)
+    return found["size"] if found else None
+
+
+def _matrices(plan: Plan, wildcards: Mapping[str, str]) -> int:
+    return len(plan.study["grid"][wildcards["model"]]["matrices"])
+
+
+def _ranks(plan: Plan, wildcards: Mapping[str, str]) -> int:
+    return 1 if "rank" in wildcards else len(plan.ranks)
+
+
+def _above(plan: Plan, wildcards: Mapping[str, str]) -> float:
+    """Return the share of the model that lies above the edited layer: what every edit runs for itself."""
+    if plan.study["engine"] == "naive" or is_policy(plan.model(wildcards["model"])):
+        return 1.0
+    return 1.0 - int(wildcards["layer"]) / plan.model(wildcards["model"])["layers"]
+
+
+def _steps(plan: Plan, wildcards: Mapping[str, str]) -> tuple[int, int, int]:
+    """Return the distinct low-rank steps of the study's protocols, how many are randomised, and their products."""
+    task = task_of(plan.model(wildcards["model"]))
+    kinds = [interventions_kind(name, task) for name in plan.study["protocols"]]
+    random = [one for one in kinds if one["kind"] == "randomised"]
+    products = sum(6 + 4 * one["niter"] for one in random)
+    return len({one["kind"] for one in kinds}), len(random), products
+
+
+def _evaluation(plan: Plan, wildcards: Mapping[str, str], side: str, times: float, most: int | None = None) -> Work:
+    """Evaluate one side `times` times; a few edits, each of which may be a randomised one."""
+    _, random, products = _steps(plan, wildcards)
+    tokens = times * row_tokens(plan, wildcards["model"], wildcards["dataset"], side, most)
+    return Work(tokens=tokens, dense=random, randomised=2.0 * products, decompositions=2)
+
+
+def _reduce(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    return Work(copies=0.0, decompositions=_matrices(plan, wildcards), evaluates=False)
+
+
+def _base(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    return _evaluation(plan, wildcards, "validation", 1)
+
+
+def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    steps, random, products = _steps(plan, wildcards)
+    edits = _matrices(plan, wildcards) * _ranks(plan, wildcards)
+    one = _evaluation(plan, wildcards, "validation", 1 + steps * edits * _above(plan, wildcards))
+    # A third: the mean of ρ over the paper's grid, and a product with so many columns.
+    return replace(one, dense=random * edits, randomised=2.0 * products * edits / 3)
+
+
+def _test(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    return _evaluation(plan, wildcards, "test", 1 + len(plan.study["protocols"]))
+
+
+def _landscape(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    run = plan.study["landscape"]
+    matrices = len(run["grid"][wildcards["model"]]["matrices"])
+    edits = matrices * len(run["ranks"]) * len(run["kinds"])
+    one = _evaluation(plan, wildcards, "validation", 1 + edits * _above(plan, wildcards), run.get("rows"))
+    pruned = edits // len(run["kinds"]) * sum(kind not in ("svd", "smallest") for kind in run["kinds"])
+    return replace(one, dense=pruned, decompositions=matrices)
+
+
+def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    """A forward and a backward pass over a few examples, and the factors of all matrices of the grid."""
+    examples = plan.study["gradient"]["examples"]
+    matrices = _matrices(plan, wildcards) * len(plan.layers(wildcards["model"]))
+    one = _evaluation(plan, wildcards, "validation", 3, examples)
+    return replace(one, copies=2.0, decompositions=matrices)
+
+
+def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    """Every candidate on top of those accepted so far: the whole model each time."""
+    run = plan.study["compose"]
+    matrices = len(run.get("matrices", plan.study["grid"][wildcards["model"]]["matrices"]))
+    layers = len(plan.layers(wildcards["model"]))
+    one = _evaluation(plan, wildcards, "validation", 1 + layers * matrices * len(run["ranks"]))
+    return replace(one, dense=2 * layers, decompositions=layers * matrices)
+
+
+def _compose_test(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    layers = len(plan.layers(wildcards["model"]))
+    return replace(_evaluation(plan, wildcards, "test", 1 + layers), dense=2 * layers, decompositions=2 * layers)
+
+
+def _choices(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    return _evaluation(plan, wildcards, "test", 3)
+
+
+def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    count = plan.study["seeds"]["count"]
+    return replace(_evaluation(plan, wildcards, "test", 1 + count), dense=count, randomised=100.0 * count)
+
+
+def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    return _evaluation(plan, wildcards, "test", 2 * (1 + VARIANTS), plan.study["prompts"].get("rows"))
+
+
+def _higher_order(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    """Only rows that LASER puts right are asked again; at most half of all are counted on."""
+    return _evaluation(plan, wildcards, "test", 0.5 * len(plan.study["higher_order"]["percents"]))
+
+
+def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    return Work(tokens=3.0 * len(plan.study["protocols"]) * WINDOWS, dense=2, decompositions=2, randomised=100.0)
+
+
+def _export(plan: Plan, wildcards: Mapping[str, str]) -> Work:
+    """The weights are copied or read once; nothing is evaluated."""
+    return Work(decompositions=1, evaluates=False)
+
+
+STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Work]] = {
+    "reduce": _reduce,
+    "base": _base,
+    "sweep": _sweep,
+    "test": _test,
+    "landscape": _landscape,
+    "gradients": _gradients,
+    "compose_layers": _compose,
+    "compose_test": _compose_test,
+    "choices": _choices,
+    "seeds_runs": _seeds,
+    "prompts_runs": _prompts,
+    "higher_order": _higher_order,
+    "perplexity_runs": _perplexity,
+    "export": _export,
+}

@@ -1,0 +1,283 @@
+"""What a job asks its cluster for: memory, GPU and run time, from the model's size and the work that it has to do.
+
+All of it is estimated, none of it shapes a result. docs/cluster.md says how a site names its GPUs, and how to overrule
+a number. Memory and run time grow with every further attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from typing import Any
+
+from laser.config.evaluations import is_masked
+from laser.config.plan import BYTES, Plan
+from laser.config.pools import shape
+from laser.cost.operations import Work, work_of
+from laser.errors import UserError
+
+MEGABYTE = 1e6
+PROCESS_MB = 1500
+"""Python, torch, transformers and the rows."""
+CUDA_HOST_MB = 2000
+"""More of the host's memory where CUDA's libraries are loaded."""
+CUDA_CONTEXT_MB = 1000
+"""What CUDA takes of a GPU's memory before the first tensor."""
+SLACK = 2.0
+"""What a batch was found to take over what is counted below: docs/cluster.md, on a CPU."""
+USABLE = 0.95
+"""Part of a GPU's memory that a job can have."""
+SMALLEST_PARAMETERS = 200_000_000
+"""Assumed where an entry says nothing of its size."""
+GPU_TFLOPS = {"fp32": 19.5, "fp16": 312.0}
+"""Peaks of the GPU that is assumed where the table of GPUs names none: an A100, as in docs/cost.md."""
+GPU_SHARE = 0.35
+CPU_FLOPS = 25e9
+"""Operations per second of one CPU thread."""
+READ_BYTES = 3e8
+"""Bytes per second at which a checkpoint comes from shared storage while other jobs read too."""
+START_SECONDS = 120
+"""Snakemake starts three times before a job's script does, and each start imports a good deal."""
+SAFETY = 2.0
+SHORTEST_MINUTES = 30
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a job's memory depends on.
+
+    Attributes:
+        parameters, layers, hidden, intermediate, key_value: as in the model's entry, or guessed from what it has.
+        width: bytes of a weight in the model's dtype.
+        causal: whether keys and values are kept for decoding.
+    """
+
+    parameters: int
+    layers: int
+    hidden: int
+    intermediate: int
+    key_value: int
+    width: int
+    causal: bool
+
+    @property
+    def weights_mb(self) -> float:
+        """The weights in the model's dtype."""
+        return self.parameters * self.width / MEGABYTE
+
+    @property
+    def matrix(self) -> int:
+        """Entries of the largest matrix that is decomposed."""
+        return self.hidden * self.intermediate
+
+    @property
+    def factors_mb(self) -> float:
+        """The fp32 factors of the largest matrix."""
+        return 4 * self.hidden * (self.hidden + self.intermediate + 1) / MEGABYTE
+
+
+def shape_of(entry: dict[str, Any]) -> Shape:
+    """Return the shape of a model's entry; what it does not declare is guessed from what it does."""
+    layers = entry["layers"]
+    own = entry["source"] if entry["source"]["kind"] == "trained" else {}
+    hidden = entry.get("hidden") or own.get("hidden")
+    parameters = entry.get("parameters")
+    if parameters is None:
+        words = entry.get("vocabulary", 50_000)
+        parameters = SMALLEST_PARAMETERS if hidden is None else 12 * layers * hidden**2 + 2 * words * hidden
+    if hidden is None:
+        hidden = int((parameters / (12 * layers)) ** 0.5) + 1
+    heads = entry.get("heads") or 1
+    return Shape(
+        parameters=parameters,
+        layers=layers,
+        hidden=hidden,
+        intermediate=entry.get("intermediate") or own.get("intermediate") or 4 * hidden,
+        key_value=hidden * entry.get("key_value_heads", heads) // heads,
+        width=BYTES[entry["dtype"]],
+        causal=not is_masked(entry),
+    )
+
+
+def working_mb(shape: Shape, token_budget: int) -> float:
+    """Return what evaluating one batch takes beside the weights, in MB (docs/engine.md, memory above the model).
+
+    States and the MLP's activations (fp32 where an edit is applied by its factors) of `token_budget` tokens, keys and
+    values of all layers for as many, the factors of the two edited matrices, and the logits. On out-of-memory the
+    engine halves its batches, so that less is slower and not an end.
+    """
+    states = 6 * shape.hidden * shape.width + 3 * shape.intermediate * 4
+    kept = 2 * shape.layers * shape.key_value * shape.width if shape.causal else 0
+    return SLACK * (token_budget * (states + kept) / MEGABYTE + 2 * shape.factors_mb + 128)
+
+
+def memory_mb(shape: Shape, work: Work, token_budget: int, device: str, attempt: int = 1) -> int:
+    """Return the host's memory in MB that a job asks for."""
+    held = work.copies * 1.1 * shape.weights_mb + work.dense * shape.matrix * shape.width / MEGABYTE
+    held += 3 * shape.factors_mb
+    if device == "cpu":
+        held += working_mb(shape, token_budget) if work.evaluates else 0
+    else:
+        held += CUDA_HOST_MB
+    return attempt * ceil(PROCESS_MB + held)
+
+
+def gpu_memory_mb(shape: Shape, work: Work, token_budget: int, attempt: int = 1) -> int:
+    """Return the GPU memory in MB that a job should have; what it works with, not its weights, grows by attempt."""
+    working = working_mb(shape, token_budget) if work.evaluates else 6 * shape.factors_mb
+    return ceil(CUDA_CONTEXT_MB + work.copies * shape.weights_mb + attempt * working)
+
+
+def gpu_floor_mb(shape: Shape, work: Work) -> int:
+    """Return the GPU memory in MB without which a job cannot run, however small its batches are."""
+    return ceil(CUDA_CONTEXT_MB + work.copies * shape.weights_mb + 4 * shape.factors_mb)
+
+
+def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what: str) -> dict[str, Any] | None:
+    """Return the entry of the smallest GPU that has the wanted memory; None where the site's table is empty.
+
+    Where none has as much, the largest is asked for: the engine then works in smaller batches.
+
+    Args:
+        table: config key `gpus`.
+        wanted_mb: `gpu_memory_mb`.
+        floor_mb: `gpu_floor_mb`.
+        what: the job, for the message.
+
+    Raises:
+        UserError: not even the weights fit the largest GPU.
+    """
+    if not table:
+        return None
+    ordered = sorted(table, key=lambda one: one["memory_gb"])
+    for one in ordered:
+        if one["memory_gb"] * 1000 * USABLE >= wanted_mb:
+            return one
+    if ordered[-1]["memory_gb"] * 1000 * USABLE >= floor_mb:
+        return ordered[-1]
+    raise UserError(
+        f"config key 'gpus': {what} needs at least {floor_mb / 1000:.0f} GB of GPU memory, but the largest GPU there "
+        f"has {ordered[-1]['memory_gb']:g} GB. Add a larger one, give the model a dtype of half the size (fp16 or "
+        "bf16), take it out of the study, or set device to cpu."
+    )
+
+
+def run_minutes(
+    shape: Shape, work: Work, device: str, threads: int, gpu: Mapping[str, Any] | None = None, attempt: int = 1
+) -> int:
+    """Return the run time in minutes that a job asks for, rounded up to tens: twice what is expected of it.
+
+    `longest_hours` of the GPU's entry is a bound: what its partition allows.
+    """
+    single, native = _speeds(shape, device, threads, gpu)
+    host = CPU_FLOPS * threads
+    seconds = START_SECONDS + work.copies * shape.parameters * 4 / READ_BYTES
+    seconds += work.tokens * 2.0 * shape.parameters / native
+    # A decomposition reaches about a hundredth of a GPU's peak (docs/cost.md), which the CPU beside it does as well.
+    decomposition = 8.0 * shape.matrix * shape.hidden + 20.0 * shape.hidden**3
+    seconds += work.decompositions * decomposition / max(host, single / GPU_SHARE * 0.01)
+    seconds += work.randomised * shape.matrix * shape.hidden / host
+    minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
+    bound = (gpu or {}).get("longest_hours")
+    return min(minutes, int(bound * 60)) if bound else minutes
+
+
+def _speeds(shape: Shape, device: str, threads: int, gpu: Mapping[str, Any] | None) -> tuple[float, float]:
+    """Return operations per second in fp32 and in the model's dtype."""
+    if device == "cpu":
+        return CPU_FLOPS * threads, CPU_FLOPS * threads
+    peaks = {name: (gpu or {}).get(f"{name}_tflops", GPU_TFLOPS[name]) * 1e12 * GPU_SHARE for name in GPU_TFLOPS}
+    return peaks["fp32"], peaks["fp16" if shape.width == 2 else "fp32"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one job asks for. `gpu` is its entry in the table of GPUs, None without a GPU or a table."""
+
+    mem_mb: int
+    runtime: int
+    gpu_memory_mb: int
+    gpu: Mapping[str, Any] | None
+
+
+def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int = 1) -> Request:
+    """Return what a job of one stage asks for.
+
+    Args:
+        plan: the study.
+        stage: a rule's name (`laser.cost.operations.STAGES`).
+        wildcards: model, and as far as the stage has them dataset, layer, rank.
+        attempt: counted from 1.
+
+    Raises:
+        UserError: no GPU of the site can hold the model.
+    """
+    model = wildcards["model"]
+    shape, work = shape_of(plan.model(model)), work_of(plan, stage, wildcards)
+    device, budget = plan.config["device"], plan.study["token_budget"]
+    memory = memory_mb(shape, work, budget, device, attempt)
+    chosen, on_gpu = None, 0
+    if device != "cpu":
+        on_gpu = gpu_memory_mb(shape, work, budget, attempt)
+        what = f"the rule '{stage}' on the model '{model}'"
+        chosen = choose_gpu(plan.config.get("gpus", []), on_gpu, gpu_floor_mb(shape, work), what)
+    minutes = run_minutes(shape, work, device, plan.config["threads"], chosen, attempt)
+    return Request(memory, minutes, on_gpu, chosen)
+
+
+def resource_functions(plan: Plan, stage: str) -> dict[str, Any]:
+    """Return the resources of a rule: numbers, or functions of (wildcards, attempt), by Snakemake's names.
+
+    The names are those that the SLURM executor reads (gpu, gpu_model, constraint, slurm_partition); the last three only
+    where the table of GPUs has them, so that a profile's default-resources hold otherwise. `gpu_memory_mb` is for the
+    reader, and for profiles that choose by it.
+    """
+
+    @cache
+    def asked(attempt: int, **wildcards: str) -> Request:
+        return request(plan, stage, wildcards, attempt)
+
+    def named(read: Callable[[Request], Any]) -> Callable[..., Any]:
+        return lambda wildcards, attempt: read(asked(attempt, **dict(wildcards.items())))
+
+    def of_gpu(key: str) -> Callable[..., Any]:
+        return named(lambda one: (one.gpu or {}).get(key))
+
+    found: dict[str, Any] = {"mem_mb": named(lambda one: one.mem_mb), "runtime": named(lambda one: one.runtime)}
+    if plan.config["device"] == "cpu":
+        return found | {"gpu": 0}
+    found |= {"gpu": 1, "gpu_memory_mb": named(lambda one: one.gpu_memory_mb)}
+    for key, name in {"gpu_model": "gpu_model", "constraint": "constraint", "partition": "slurm_partition"}.items():
+        if any(key in entry for entry in plan.config.get("gpus", [])):
+            found[name] = of_gpu(key)
+    return found
+
+
+def check_gpus(plan: Plan) -> None:
+    """Refuse a table of GPUs that cannot serve the study, before any job is planned.
+
+    Raises:
+        UserError: an entry lacks its partition where others have one, or a model of the study fits no GPU.
+    """
+    table = plan.config.get("gpus", [])
+    if any("partition" in one for one in table) and not all("partition" in one for one in table):
+        raise UserError(
+            "config key 'gpus': some entries have a partition and some do not. Give every entry one, or none and set "
+            "slurm_partition in the profile."
+        )
+    for model, dataset in plan.cells():
+        request(plan, "sweep", {"model": model, "dataset": dataset, "layer": str(plan.layers(model)[0])})
+
+
+def training_memory_mb(plan: Plan, model: str) -> int:
+    """Return the memory in MB for training a policy: all steps of its pool's episodes, some 40 of each."""
+    pool = plan.model(model)["source"]["pool"]
+    rows, columns = shape(pool)
+    return ceil(PROCESS_MB + 1500 + 40 * 2 * (rows * columns + 28) * pool.get("count", 0) / MEGABYTE)
+
+
+def fetch_memory_mb(entry: dict[str, Any]) -> int:
+    """Return the memory in MB for fetching a checkpoint: conversions hold it once as it was and once as it will be."""
+    return ceil(PROCESS_MB + 2.6 * shape_of(entry).weights_mb)

@@ -1,0 +1,196 @@
+"""The cost of a study, job by job: what each rule of the plan computes, and what it leaves on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laser.config.plan import Plan
+from laser.config.protocols import interventions_kind
+from laser.config.study import rank_name
+from laser.cost.estimate import (
+    Asked,
+    Shape,
+    Work,
+    calls,
+    engine_work,
+    factor_bytes,
+    host_work,
+    plain_work,
+    reduce_work,
+)
+from laser.cost.inputs import asked, model_shape
+from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
+from laser.reduction.interventions import Intervention
+
+BYTES_PER_ROW = 42
+"""Of the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
+STAGES = ("reduce", "base", "sweep", "test")
+
+
+@dataclass(frozen=True)
+class JobCost:
+    """One job.
+
+    Attributes:
+        stage, model, dataset: which (no dataset for reduce).
+        work: operations.
+        benchmark: its benchmark file below <results>/benchmarks.
+    """
+
+    stage: str
+    model: str
+    dataset: str
+    work: Work
+    benchmark: Path
+
+
+@dataclass(frozen=True)
+class CellCost:
+    """One (model, dataset).
+
+    Attributes:
+        shape, sides: the model, and what is asked of it on each side.
+        edits: evaluations of one example in the whole grid: (matrix, layer, rank, kind) that differ.
+        kinds: low-rank steps that the study's protocols take.
+        jobs: base, sweep and test.
+        plain: the same evaluations by the plain engine.
+        released: every row under every edit and base, one sequence at a time.
+        released_calls: model calls of that.
+        result_bytes: size of the rows that are written.
+    """
+
+    shape: Shape
+    dataset: str
+    sides: dict[str, Asked]
+    edits: int
+    kinds: int
+    jobs: list[JobCost]
+    plain: Work
+    released: Work
+    released_calls: float
+    result_bytes: float
+
+    def stage(self, name: str) -> Work:
+        """Return the work of one stage."""
+        return sum((one.work for one in self.jobs if one.stage == name), Work())
+
+
+@dataclass(frozen=True)
+class ModelCost:
+    """What the datasets of a study share: the decompositions of one model, and its files."""
+
+    shape: Shape
+    jobs: list[JobCost]
+    factor_bytes: int
+
+
+def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
+    """Return the time of a job: start, reading what it needs of the checkpoint, operations."""
+    read = 0 if job.stage == "reduce" else shape.bytes
+    return (
+        START_SECONDS * (0.5 if job.stage == "reduce" else 1)
+        + read / LOAD_BYTES_PER_SECOND
+        + device.seconds(job.work, shape.width)
+    )
+
+
+def low_rank_steps(plan: Plan, task: str) -> list[dict[str, Any]]:
+    """Return the distinct low-rank steps of the study's protocols on a causal or masked model."""
+    steps: list[dict[str, Any]] = []
+    for protocol in plan.study["protocols"]:
+        step = interventions_kind(protocol, task)
+        if step not in steps:
+            steps.append(step)
+    return steps
+
+
+def model_cost(plan: Plan, model: str) -> ModelCost:
+    """Return the cost of decomposing a model's matrices; every job after a layer's first finds its factors."""
+    shape = model_shape(plan, model)
+    matrices = plan.study["grid"][model]["matrices"]
+    jobs = []
+    for layer in plan.layers(model):
+        for number, (name, _) in enumerate(_rank_jobs(plan)):
+            work = reduce_work(shape, matrices) if number == 0 else Work()
+            jobs.append(JobCost("reduce", model, "", work, Path("reduce", model, f"layer{layer}{name}.jsonl")))
+    return ModelCost(shape, jobs, len(plan.layers(model)) * sum(factor_bytes(shape, one) for one in matrices))
+
+
+def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> CellCost:
+    """Return the cost of one (model, dataset).
+
+    The chosen interventions are unknown beforehand: the test is the mean over the grid's layers and matrices.
+    """
+    shape = model_shape(plan, model)
+    sides = asked(plan, model, dataset, facts)
+    steps = low_rank_steps(plan, "masked" if shape.masked else "causal")
+    layers, matrices, ranks = plan.layers(model), plan.study["grid"][model]["matrices"], plan.ranks
+    last = shape.layers - 1
+    folder = Path(model, dataset)
+    naive = plan.study["engine"] == "naive"
+
+    def work(side: str, layer: int, edits: Sequence[Intervention | None]) -> Work:
+        if naive:
+            return plain_work(shape, sides[side], len(edits)) + host_work(shape, edits)
+        return engine_work(shape, sides[side], layer, edits)
+
+    jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.jsonl"))]
+    for layer in layers:
+        for name, some in _rank_jobs(plan):
+            edits = [
+                Intervention(matrix, layer, rank, **step) for step in steps for matrix in matrices for rank in some
+            ]
+            path = Path("sweep", folder, f"layer{layer}{name}.jsonl")
+            jobs.append(JobCost("sweep", model, dataset, work("validation", layer, edits), path))
+    tested = Work()
+    middle = ranks[len(ranks) // 2]
+    for layer in layers:
+        for matrix in matrices:
+            for number, step in enumerate(steps):
+                chosen = Intervention(matrix, layer, middle, **step)
+                tested += work("test", layer, [None, chosen] if number == 0 else [chosen])
+    tested = tested.times(1 / (len(layers) * len(matrices)))
+    jobs.append(JobCost("test", model, dataset, tested, Path("test", f"{folder}.jsonl")))
+
+    grid = len(layers) * len(matrices) * len(ranks)
+    count = grid * len(steps)
+    plain = plain_work(shape, sides["validation"], count + 1) + plain_work(shape, sides["test"], 1 + len(steps))
+    plain += sum((Work(host=job.work.host) for job in jobs), Work())
+    published = interventions_kind("published", "masked" if shape.masked else "causal")
+    made = [Intervention(matrix, 0, rank, **published) for matrix in matrices for rank in ranks]
+    released = sum(
+        (plain_work(shape, one, grid + 1) for one in sides.values()), host_work(shape, made).times(len(layers))
+    )
+    protocols = len(plan.study["protocols"])
+    rows = sides["validation"].examples * (grid + 1) * protocols + sides["test"].examples * 2 * protocols
+    return CellCost(
+        shape=shape,
+        dataset=dataset,
+        sides=sides,
+        edits=count,
+        kinds=len(steps),
+        jobs=jobs,
+        plain=plain,
+        released=released,
+        released_calls=sum(calls(one, grid + 1) for one in sides.values()),
+        result_bytes=rows * BYTES_PER_ROW,
+    )
+
+
+def released_seconds(cell: CellCost, device: Device) -> float:
+    """Return the time of the released procedure: every call reads all weights, which bounds it on a GPU."""
+    reading = 0.0
+    if device.bandwidth is not None:
+        reading = cell.released_calls * cell.shape.parameters * cell.shape.width / device.bandwidth
+    return max(reading, device.seconds(cell.released, cell.shape.width))
+
+
+def _rank_jobs(plan: Plan) -> Iterator[tuple[str, list[float]]]:
+    """Yield (ending of the file's name, ranks) of the jobs of one layer."""
+    if plan.study["one_job_per"] == "rank":
+        yield from ((f"-rank{rank_name(rank)}", [rank]) for rank in plan.ranks)
+    else:
+        yield "", plan.ranks

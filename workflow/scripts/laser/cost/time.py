@@ -1,0 +1,185 @@
+"""From operations to seconds: what a device does in a second, stated or measured, and what was measured in a run."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from laser.cost.estimate import Work
+from laser.errors import UserError
+
+GEMM_SHARE = 0.71
+"""The engine's operations per second over those of one large product, one thread: benchmarks.sweep, docs/cost.md."""
+CPU_DECOMPOSITION = 0.75
+"""The same for LAPACK's decomposition of 1536 x 576, by `decomposition_work`: measured, docs/cost.md."""
+GPU_DECOMPOSITION = 0.01
+"""Share of a GPU's fp32 peak that a decomposition reaches: assumed, not measured."""
+START_SECONDS = 4.5
+"""Of one job: Python, torch and a small model: measured, docs/cost.md."""
+LOAD_BYTES_PER_SECOND = 1e9
+"""Reading a checkpoint: assumed."""
+NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a device does in a second. Peaks in operations per second, bandwidth in bytes per second.
+
+    Attributes:
+        name: for the reader.
+        half, single: peak of products in fp16 or bf16, and in fp32.
+        bandwidth: of its memory; None if it was not given.
+        efficiency: share of the peak that the engine's products reach.
+        decomposition: share of the fp32 peak that decompositions reach.
+        host: operations per second of the CPU beside it, for the released randomised decompositions.
+    """
+
+    name: str
+    half: float
+    single: float
+    bandwidth: float | None
+    efficiency: float
+    decomposition: float
+    host: float
+
+    def seconds(self, work: Work, width: int) -> float:
+        """Return the time of some work for a model of `width` bytes a weight."""
+        native = self.half if width == 2 else self.single
+        return (
+            work.native / (native * self.efficiency)
+            + work.single / (self.single * self.efficiency)
+            + work.decomposition / (self.single * self.decomposition)
+            + work.host / self.host
+        )
+
+
+def parse_device(text: str, efficiency: float, host: float) -> Device:
+    """Read a device such as "A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s".
+
+    Args:
+        text: name, then the fp32 peak in TFLOP/s and optionally those of fp16 and the memory's bandwidth.
+        efficiency: share of the peak.
+        host: operations per second of the CPU.
+    """
+    name, _, facts = text.partition(":")
+    found = {unit: re.search(f"{NUMBER}( TFLOP/s)? {unit}", facts) for unit in ("fp16", "fp32")}
+    bandwidth = re.search(f"{NUMBER} GB/s", facts)
+    if found["fp32"] is None or float(found["fp32"][1]) == 0:
+        raise UserError(
+            f"--device is '{text}': give its peaks as in 'A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s'. Only the "
+            "fp32 peak must be there, and be more than 0."
+        )
+    if not 0 < efficiency <= 1:
+        raise UserError(f"--efficiency is {efficiency}: give a share of the peak, above 0 and at most 1.")
+    single = float(found["fp32"][1]) * 1e12
+    half = float(found["fp16"][1]) * 1e12 if found["fp16"] and float(found["fp16"][1]) else single
+    reach = float(bandwidth[1]) * 1e9 if bandwidth and float(bandwidth[1]) else None
+    return Device(name.strip(), half, single, reach, efficiency, GPU_DECOMPOSITION, host)
+
+
+def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Device:
+    """Measure a large fp32 product on this CPU while `jobs` processes of `threads` threads run it at once.
+
+    Together, because jobs of a study run together: cores share caches, memory and their clock.
+    """
+    code = f"from laser.cost.time import large_product; print(large_product({threads}, 2.0))"
+    folder = str(Path(__file__).resolve().parents[2])
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True)
+        for _ in range(jobs)
+    ]
+    rates = [float(one.communicate()[0] or "nan") for one in started]
+    if any(one.returncode for one in started):
+        raise UserError("--measure: the product could not be measured; the message above says why.")
+    rate = sum(rates) / jobs
+    name = f"this CPU, {jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each"
+    return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share)
+
+
+def large_product(threads: int | None = None, seconds: float | None = None) -> float:
+    """Return operations per second of a 2048-cubed fp32 product.
+
+    Args:
+        threads: of torch; None leaves them as they are.
+        seconds: measure for so long and return the median rate per second that the processor gave to each thread, so
+            that other work on the same cores counts little; None returns the best of five by the clock on the wall.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+    def now() -> float:
+        return time.perf_counter() if seconds is None else time.process_time() / torch.get_num_threads()
+
+    left, right = torch.ones(2048, 2048), torch.ones(2048, 2048)
+    times: list[float] = []
+    while len(times) < 5 or (seconds is not None and sum(times) < seconds):
+        start = now()
+        left @ right
+        times.append(now() - start)
+    return 2 * 2048**3 / (min(times) if seconds is None else statistics.median(times))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Predicted and measured seconds of one stage, over the jobs that were measured.
+
+    Attributes:
+        stage: the rule's name.
+        jobs: how many jobs have a benchmark.
+        missing: how many have none.
+        predicted, wall, processor: seconds; the last two from Snakemake's benchmark files.
+    """
+
+    stage: str
+    jobs: int
+    missing: int
+    predicted: float
+    wall: float
+    processor: float
+
+
+def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
+    """Hold predictions against Snakemake's benchmark files.
+
+    Args:
+        predictions: (stage, benchmark file, predicted seconds) of every job.
+
+    Raises:
+        UserError: no job has a benchmark, or one cannot be read.
+    """
+    stages: dict[str, list[tuple[float, float, float] | None]] = {}
+    for stage, path, seconds in predictions:
+        found = _benchmark(path)
+        stages.setdefault(stage, []).append(None if found is None else (seconds, *found))
+    result = []
+    for stage, jobs in stages.items():
+        done = [one for one in jobs if one is not None]
+        predicted, wall, processor = (sum(one[place] for one in done) for place in range(3))
+        result.append(Compared(stage, len(done), len(jobs) - len(done), predicted, wall, processor))
+    if not any(one.jobs for one in result):
+        raise UserError(
+            "--check: no job of the study has a benchmark file there. Give results/<study> of a finished run."
+        )
+    return result
+
+
+def _benchmark(path: Path) -> tuple[float, float] | None:
+    """Return (seconds, processor seconds) of the last run in a benchmark file, or None where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        last = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+        return float(last["s"]), float(last["cpu_time"])
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(
+            f"{path}: is no benchmark file of Snakemake ({error!r}). Delete it and run the job again."
+        ) from error

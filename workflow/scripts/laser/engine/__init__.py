@@ -1,0 +1,1 @@
+"""Evaluating a model under many edits: a fast engine, a naive one, and their parts."""

@@ -1,0 +1,177 @@
+"""Reading answers from the last layer's hidden states: log-probabilities, ranks and best tokens, where wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from laser.engine.blocks import Network
+from laser.engine.packing import Batch
+from laser.tasks.passes import TOP, PassAnswer, Requests
+
+LOGITS_AT_ONCE = 1 << 25
+
+
+@dataclass
+class Wanted:
+    """What is read at which of a batch's nodes.
+
+    Attributes:
+        nodes: packed indices at which logits are wanted, ascending.
+        query_rows, query_tokens: per query, row of `nodes` and token id.
+        top_rows: per top-ten position, row of `nodes`.
+        counts: per pass of the batch, its (queries, top-ten positions).
+        path_rows: per prompt, the rows of `nodes` at its last prompt token and at its draft's tokens.
+    """
+
+    nodes: np.ndarray
+    query_rows: np.ndarray
+    query_tokens: np.ndarray
+    top_rows: np.ndarray
+    counts: list[tuple[int, int]]
+    path_rows: list[np.ndarray]
+
+
+def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
+    """Find the nodes of a batch that reach the head."""
+    query_nodes: list[int] = []
+    query_tokens: list[int] = []
+    top_nodes: list[int] = []
+    counts = []
+    for index, row, path in batch.passes:
+        one = requests.passes[index]
+        query_nodes += [batch.packed(row, path[position]) for position, _ in one.queries]
+        query_tokens += [token for _, token in one.queries]
+        top_nodes += [batch.packed(row, path[position]) for position in one.top]
+        counts.append((len(one.queries), len(one.top)))
+    paths = []
+    for prompt in batch.prompts:
+        stop = len(prompt.path) if with_drafts else prompt.length
+        paths.append([batch.packed(prompt.row, node) for node in prompt.path[prompt.length - 1 : stop]])
+    nodes = np.unique(np.array(query_nodes + top_nodes + [node for path in paths for node in path], dtype=np.int64))
+    return Wanted(
+        nodes,
+        np.searchsorted(nodes, np.array(query_nodes, dtype=np.int64)),
+        np.array(query_tokens, dtype=np.int64),
+        np.searchsorted(nodes, np.array(top_nodes, dtype=np.int64)),
+        counts,
+        [np.searchsorted(nodes, np.array(path, dtype=np.int64)) for path in paths],
+    )
+
+
+@dataclass
+class Read:
+    """What was read for one edit: arrays in the order of `Wanted`.
+
+    Attributes:
+        values: (queries,) log-probabilities in nats. ranks: (queries,).
+        top_ids, top_values: (top positions, TOP).
+        best: (nodes,) most probable token; best_open: the same with end tokens left out.
+    """
+
+    values: np.ndarray
+    ranks: np.ndarray
+    top_ids: np.ndarray
+    top_values: np.ndarray
+    best: np.ndarray
+    best_open: np.ndarray
+
+
+def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tuple[int, ...]) -> list[Read]:
+    """Read everything for `copies` edits from stacked hidden states (copies·len(nodes), H).
+
+    Log-probabilities are taken in fp32 over the whole vocabulary, a block of rows at a time.
+    """
+    count = len(where.nodes)
+    device = hidden.device
+    queries, tops = len(where.query_rows), len(where.top_rows)
+    values = torch.empty(copies, queries)
+    ranks = torch.empty(copies, queries, dtype=torch.long)
+    top_ids = torch.empty(copies, tops, TOP, dtype=torch.long)
+    top_values = torch.empty(copies, tops, TOP)
+    best = torch.empty(copies * count, dtype=torch.long)
+    best_open = torch.empty(copies * count, dtype=torch.long)
+    needs_open = np.unique(np.array([rows[0] for rows in where.path_rows], dtype=np.int64))
+    shift = np.arange(copies)[:, None] * count
+    all_queries = (shift + where.query_rows).reshape(-1)
+    all_tokens = np.tile(where.query_tokens, copies)
+    all_tops = (shift + where.top_rows).reshape(-1)
+    all_open = (shift + needs_open).reshape(-1)
+    for start, logits in logit_blocks(network, hidden):
+        stop = start + len(logits)
+        if where.path_rows:
+            best[start:stop] = logits.argmax(dim=-1).cpu()
+            chosen = all_open[(all_open >= start) & (all_open < stop)]
+            best_open[chosen] = without(logits[_to(chosen - start, device)], ends).argmax(dim=-1).cpu()
+        touched = np.unique(np.concatenate((_within(all_queries, start, stop), _within(all_tops, start, stop))))
+        if not len(touched):
+            continue
+        logprobs = torch.log_softmax(logits[_to(touched - start, device)], dim=-1)
+        chosen = np.flatnonzero((all_queries >= start) & (all_queries < stop))
+        if len(chosen):
+            rows = _to(np.searchsorted(touched, all_queries[chosen]), device)
+            found = logprobs[rows, _to(all_tokens[chosen], device)]
+            values.view(-1)[chosen] = found.cpu()
+            ranks.view(-1)[chosen] = 1 + _greater(logprobs, rows, found).cpu()
+        chosen = np.flatnonzero((all_tops >= start) & (all_tops < stop))
+        if len(chosen):
+            rows = _to(np.searchsorted(touched, all_tops[chosen]), device)
+            top = torch.topk(logprobs[rows], TOP, dim=-1)
+            top_ids.view(-1, TOP)[chosen] = top.indices.cpu()
+            top_values.view(-1, TOP)[chosen] = top.values.cpu()
+    per_node = (best.view(copies, -1), best_open.view(copies, -1))
+    arrays = [one.numpy() for one in (values, ranks, top_ids, top_values, *per_node)]
+    return [Read(*(one[copy] for one in arrays)) for copy in range(copies)]
+
+
+def _within(values: np.ndarray, start: int, stop: int) -> np.ndarray:
+    return values[(values >= start) & (values < stop)]
+
+
+def _to(values: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+
+def _greater(logprobs: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    """Count, per query, the tokens strictly more probable; queries are taken some at a time to bound the memory."""
+    step = max(1, LOGITS_AT_ONCE // logprobs.shape[1])
+    parts = [
+        (logprobs[rows[start : start + step]] > values[start : start + step, None]).sum(dim=-1)
+        for start in range(0, len(rows), step)
+    ]
+    return torch.cat(parts)
+
+
+def logit_blocks(network: Network, hidden: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield (first row, fp32 logits of a block of rows)."""
+    step = max(1, LOGITS_AT_ONCE // network.vocabulary)
+    for start in range(0, len(hidden), step):
+        yield start, network.head(hidden[start : start + step]).float()
+
+
+def without(logits: Tensor, ends: tuple[int, ...]) -> Tensor:
+    """Return a copy of the logits in which the end tokens cannot be chosen."""
+    if not ends:
+        return logits
+    return logits.index_fill(1, torch.tensor(ends, device=logits.device), float("-inf"))
+
+
+def pass_answers(batch: Batch, where: Wanted, found: Read) -> Iterator[tuple[int, PassAnswer]]:
+    """Yield (index of the pass, its answer) for one edit."""
+    queries = tops = 0
+    for (index, _, _), (query_count, top_count) in zip(batch.passes, where.counts, strict=True):
+        own, best = slice(queries, queries + query_count), slice(tops, tops + top_count)
+        queries, tops = own.stop, best.stop
+        yield (
+            index,
+            PassAnswer(
+                logprobs=tuple(found.values[own].tolist()),
+                ranks=tuple(found.ranks[own].tolist()),
+                top_ids=tuple(map(tuple, found.top_ids[best].tolist())),
+                top_logprobs=tuple(map(tuple, found.top_values[best].tolist())),
+            ),
+        )

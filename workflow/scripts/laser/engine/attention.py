@@ -1,0 +1,135 @@
+"""Attention over packed tokens: linear layers see one row per token, attention sees rows of slots.
+
+A row is a prefix tree (or a padded sequence); each of its tokens has a slot, in which its key and value are kept. A
+layout says, for the tokens of one pass, which slots they fill and which slots each of them sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from laser.engine.blocks import Block, Rotary
+
+
+@dataclass
+class Cache:
+    """Keys and values of some layers: per layer two tensors (rows, slots, key_heads·size)."""
+
+    rows: int
+    slots: int
+    states: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def of(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the layer's keys and values, made of zeros first: an empty slot must stay finite under the mask."""
+        if layer not in self.states:
+            shape = (self.rows, self.slots, like.shape[1])
+            self.states[layer] = (like.new_zeros(shape), like.new_zeros(shape))
+        return self.states[layer]
+
+    def grow(self, slots: int) -> None:
+        """Make room for `slots` slots a row."""
+        if slots <= self.slots:
+            return
+        for layer, pair in self.states.items():
+            room = pair[0].new_zeros(self.rows, slots - self.slots, pair[0].shape[2])
+            self.states[layer] = (torch.cat((pair[0], room), dim=1), torch.cat((pair[1], room), dim=1))
+        self.slots = slots
+
+
+@dataclass
+class Layout:
+    """Where the tokens of one pass stand.
+
+    Attributes:
+        slots: (N,) int64, row·capacity + slot of every token; capacity is the cache's.
+        places: (N_q,) int64, row·width + place of every token that asks (has a query).
+        visible: (rows, width, used) bool: which slots the query at a place sees.
+        asking: (N_q,) int64 indices of the tokens that ask, or None for all.
+    """
+
+    slots: Tensor
+    places: Tensor
+    visible: Tensor
+    asking: Tensor | None = None
+    _folded: dict[int, Tensor] = field(default_factory=dict)
+
+    def mask(self, share: int, dtype: torch.dtype) -> Tensor:
+        """Return what is added to the scores, for `share` query heads folded into the queries.
+
+        Shape (rows, 1, share·width, used): 0 where a slot is seen, minus infinity elsewhere. Made once per layout.
+        """
+        if share not in self._folded:
+            unseen = self.visible.new_zeros(self.visible.shape, dtype=dtype).masked_fill_(~self.visible, float("-inf"))
+            self._folded[share] = unseen[:, None].repeat(1, 1, share, 1)
+        return self._folded[share]
+
+    def asked(self, states: Tensor) -> Tensor:
+        """Return the rows of `states` (N, …) whose tokens ask."""
+        return states if self.asking is None else states[self.asking]
+
+
+def store(cache: Cache, layer: int, layout: Layout, key: Tensor, value: Tensor) -> None:
+    """Put keys and values (N, key_heads·size) into their slots."""
+    for kept, new in zip(cache.of(layer, key), (key, value), strict=True):
+        kept.view(-1, new.shape[1]).index_copy_(0, layout.slots, new)
+
+
+def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor) -> Tensor:
+    """Return what the queries (N_q, heads·size) read from the cache: the same shape, before the output projection."""
+    rows, width, used = layout.visible.shape
+    share = block.heads // block.key_heads
+    size = query.shape[1] // block.heads
+    # Places without a query hold whatever was in memory; what they read is never looked at.
+    padded = query.new_empty(rows * width, query.shape[1]).index_copy_(0, layout.places, query)
+    folded = (
+        padded.view(rows, width, block.key_heads, share, size)
+        .permute(0, 2, 3, 1, 4)
+        .reshape(rows, block.key_heads, share * width, size)
+    )
+    keys, values = (
+        one[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for one in cache.of(layer, query)
+    )
+    mask = layout.mask(share, query.dtype)
+    read = functional.scaled_dot_product_attention(folded, keys, values, mask, scale=block.scale)
+    unfolded = read.view(rows, block.key_heads, share, width, size).permute(0, 3, 1, 2, 4)
+    return unfolded.reshape(rows * width, -1)[layout.places]
+
+
+def through_attention(
+    block: Block, layer: int, cache: Cache, layout: Layout, hidden: Tensor, rotary: Rotary | None
+) -> tuple[Tensor, Tensor]:
+    """Run a layer's attention; return (residual, MLP input), both (N_q, H), for the tokens that ask."""
+    states = block.before_attention(hidden)
+    if layout.asking is None:
+        query, key, value = block.project(states)
+    else:
+        query, key, value = _project_some(block, states, layout)
+    query = block.turn(query, asked_rotary(layout, rotary))
+    store(cache, layer, layout, block.turn(key, rotary), value)
+    output = block.linears["o"](attend(block, layer, cache, layout, query))
+    return block.between(layout.asked(hidden), output)
+
+
+def _project_some(block: Block, states: Tensor, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+    if block.qkv is not None:
+        query, key, value = block.qkv(states)
+        return layout.asked(query), key, value
+    linears = block.linears
+    return linears["q"](layout.asked(states)), linears["k"](states), linears["v"](states)
+
+
+def asked_rotary(layout: Layout, rotary: Rotary | None) -> Rotary | None:
+    """Return the rotary positions of the tokens that ask."""
+    return None if rotary is None else (layout.asked(rotary[0]), layout.asked(rotary[1]))
+
+
+def through_layer(
+    block: Block, layer: int, cache: Cache, layout: Layout, hidden: Tensor, rotary: Rotary | None
+) -> Tensor:
+    """Run a whole layer that no edit touches: (N, H) to (N_q, H)."""
+    residual, states = through_attention(block, layer, cache, layout, hidden, rotary)
+    return block.after(residual, block.mlp(states))

@@ -1,0 +1,146 @@
+"""One backward pass of the answer loss: its gradient with respect to any of a model's matrices.
+
+The loss is that of the per-example rows: −log p(answer) per answer token, in nats, averaged over the examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from laser.config.protocols import Protocol
+from laser.engine.batches import batches
+from laser.engine.naive import pad, padding_token
+from laser.errors import UserError
+from laser.models.adapter import locate, parameter_view, view_of
+from laser.models.load import LoadedModel
+from laser.tasks.passes import Pass
+from laser.tasks.questions import Question, Questions
+
+Place = tuple[int, str]
+"""(layer, logical matrix)."""
+
+SCALES = {"fp16": (2.0**16, 2.0**12, 2.0**8, 2.0**4, 1.0)}
+"""Factors of the loss, by dtype, largest first: fp16 would round small gradients to 0; others need none."""
+
+
+def answer_pass(questions: Questions, question: Question) -> tuple[Pass, tuple[tuple[int, int], ...]]:
+    """Return the pass that scores the right answer, and its queries (position, token)."""
+    passes = [questions.requests.passes[index] for index in question.passes]
+    if not question.example.options:
+        return passes[-1], passes[-1].queries
+    gold = question.example.options.index(question.example.answer)
+    if len(passes) == 1 and len(question.lengths) > 1:
+        return passes[0], (passes[0].queries[gold],)
+    return passes[gold], passes[gold].queries
+
+
+def divisor(questions: Questions, queries: int, protocol: Protocol) -> int:
+    """Return what a protocol divides an answer's summed log-probability by."""
+    return queries + (protocol.mask_divisor_extra if questions.style in ("option_masks", "open_masks") else 0)
+
+
+def gradients(
+    loaded: LoadedModel, questions: Questions, protocol: Protocol, places: Sequence[Place], token_budget: int
+) -> tuple[float, dict[Place, Tensor]]:
+    """Return the mean answer loss of the questions and its gradient for every place.
+
+    Each batch runs forward and backward once for all places. A weight's gradient is taken up in fp32 in the host's
+    memory as soon as the batch has it, and freed on the device. When the device runs out of memory the pass starts
+    anew with half the budget.
+
+    Args:
+        loaded: model and tokenizer; left as it was.
+        questions: examples and requests.
+        protocol: fixes the loss's divisor.
+        places: (layer, logical matrix), also such as the checkpoint keeps packed or transposed.
+        token_budget: upper bound of batch size times padded length.
+
+    Returns:
+        Loss (nats), and per place the gradient as the logical matrix (out, in), fp32, on the CPU.
+
+    Raises:
+        UserError: loss or gradients are not finite.
+    """
+    owners = {place: _owner(loaded, place) for place in places}
+    for scale in SCALES.get(loaded.dtype, (1.0,)):
+        loss, sums = _accumulate(loaded, questions, protocol, list(owners.values()), token_budget, scale)
+        if all(bool(torch.isfinite(one).all()) for one in sums.values()):
+            located = {place: locate(loaded.config, *place, loaded.mapping) for place in places}
+            return loss, {place: view_of(sums[id(owners[place])], located[place]) for place in places}
+    raise UserError(
+        f"{loaded.folder}: the gradients of the answer loss are not finite in {loaded.dtype} (mean loss {loss}). "
+        "Set the model's dtype to bf16 or fp32 in the study, or use search: exhaustive."
+    )
+
+
+def _owner(loaded: LoadedModel, place: Place) -> Parameter:
+    """Return the parameter that holds a place's matrix."""
+    storage = parameter_view(loaded.model, loaded.config, *place, loaded.mapping).untyped_storage().data_ptr()
+    return next(one for one in loaded.model.parameters() if one.untyped_storage().data_ptr() == storage)
+
+
+def _accumulate(
+    loaded: LoadedModel,
+    questions: Questions,
+    protocol: Protocol,
+    owners: Sequence[Parameter],
+    token_budget: int,
+    scale: float,
+) -> tuple[float, dict[int, Tensor]]:
+    """Run all batches; return the mean loss and the gradient per parameter, by its id."""
+    while True:
+        sums = {id(one): torch.zeros(one.shape, dtype=torch.float32) for one in owners}
+        try:
+            return _run(loaded, questions, protocol, owners, sums, token_budget, scale), sums
+        except torch.OutOfMemoryError:
+            if token_budget <= 1:
+                raise
+        token_budget //= 2
+        torch.cuda.empty_cache()
+
+
+def _run(
+    loaded: LoadedModel,
+    questions: Questions,
+    protocol: Protocol,
+    owners: Sequence[Parameter],
+    sums: dict[int, Tensor],
+    token_budget: int,
+    scale: float,
+) -> float:
+    asked = [answer_pass(questions, one) for one in questions.items]
+    weights = [1 / (divisor(questions, len(queries), protocol) * len(asked)) for _, queries in asked]
+
+    def take(parameter: Tensor) -> None:
+        assert parameter.grad is not None
+        sums[id(parameter)] += parameter.grad.float().cpu() / scale
+        parameter.grad = None
+
+    distinct = {id(one): one for one in owners}.values()
+    handles = [one.requires_grad_(True).register_post_accumulate_grad_hook(take) for one in distinct]
+    total = 0.0
+    try:
+        with torch.enable_grad():
+            for group in batches([len(one.ids) for one, _ in asked], token_budget):
+                ids, mask = pad([asked[index][0].ids for index in group], padding_token(loaded), loaded.device)
+                logits = loaded.model(input_ids=ids, attention_mask=mask).logits
+                loss = sum(-weights[index] * _logprob(logits[row], asked[index][1]) for row, index in enumerate(group))
+                assert isinstance(loss, Tensor)
+                (loss * scale).backward()
+                total += float(loss.detach())
+    finally:
+        for handle, one in zip(handles, distinct, strict=True):
+            handle.remove()
+            one.grad = None
+            one.requires_grad_(False)
+    return total
+
+
+def _logprob(logits: Tensor, queries: Sequence[tuple[int, int]]) -> Tensor:
+    """Return the summed log-probability of the queries, in fp32, from one sequence's logits (length, vocabulary)."""
+    positions, tokens = zip(*queries, strict=True)
+    return torch.log_softmax(logits[list(positions)].float(), dim=-1)[range(len(tokens)), list(tokens)].sum()

@@ -1,0 +1,211 @@
+"""Greedy decoding of many (edit, prompt) pairs at once, one token a step.
+
+A pair's new token passes the layers below the edit as in the base model; what they give depends on the tokens alone,
+so pairs of one prompt that have continued alike share it. From the edit on, every pair has states of its own. New
+tokens take further slots in the rows of the prompts' trees, with a mask that lets each see its own line only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from laser.engine.answers import logit_blocks
+from laser.engine.attention import Cache, Layout, through_attention, through_layer
+from laser.engine.blocks import Network
+from laser.engine.edited_layer import edited_attention, edited_mlp
+from laser.engine.edited_matrix import Change
+from laser.engine.packing import Batch
+
+
+@dataclass
+class Pair:
+    """One prompt under one edit.
+
+    Attributes:
+        edit: index within the stacked edits.
+        prompt: index within the batch's prompts.
+        tokens: new tokens so far; the last has not been run yet.
+        line: where the lower layers' slots that it sees are kept (index into the last step's nodes).
+    """
+
+    edit: int
+    prompt: int
+    tokens: list[int]
+    line: int = 0
+
+
+@dataclass
+class _Step:
+    """The tokens of one step: `nodes` are distinct (prompt, tokens so far), `pairs` point to them."""
+
+    keys: list[tuple[int, tuple[int, ...]]]
+    leaders: list[Pair]
+    node_of: np.ndarray
+
+
+def columns(batch: Batch) -> tuple[np.ndarray, int]:
+    """Return each prompt's place among the prompts of its row, and the largest number of prompts in a row."""
+    seen: dict[int, int] = {}
+    places = []
+    for one in batch.prompts:
+        places.append(seen.get(one.row, 0))
+        seen[one.row] = places[-1] + 1
+    return np.array(places, dtype=np.int64), max(seen.values(), default=0)
+
+
+def capacity(batch: Batch) -> int:
+    """Return the slots a row needs for its tree and everything its prompts can decode."""
+    longest = max((one.new_tokens for one in batch.prompts), default=1)
+    return batch.width + columns(batch)[1] * max(0, longest - 1)
+
+
+def finished(tokens: Sequence[int], wanted: int, ends: tuple[int, ...]) -> bool:
+    """Tell whether a generation is complete."""
+    return len(tokens) >= wanted or tokens[-1] in ends
+
+
+@torch.inference_mode()
+def continue_greedily(
+    network: Network,
+    layer: int,
+    in_mlp: bool,
+    edits: Sequence[Change],
+    batch: Batch,
+    lower: Cache,
+    upper: Cache,
+    pairs: Sequence[Pair],
+    ends: tuple[int, ...],
+) -> None:
+    """Complete the pairs' tokens in place.
+
+    Args:
+        network: the model.
+        layer: where the edits are.
+        in_mlp: whether they are in its MLP; else in its attention.
+        edits: the stacked edits.
+        batch: its trees fill the first `batch.width` slots of every row.
+        lower: keys and values of the layers that the edits share, a row per tree; grows.
+        upper: of the layers from the edit on, a row per (edit, tree).
+        pairs: ordered by edit.
+        ends: tokens that end a generation.
+    """
+    column_of, across = columns(batch)
+    rows = len(batch.trees)
+    device = batch.ids.device
+    row_of = np.array([one.row for one in batch.prompts], dtype=np.int64)
+    lower_seen = np.zeros((len(pairs), lower.slots), dtype=bool)
+    upper_seen = np.zeros((len(edits) * rows, across, upper.slots), dtype=bool)
+    for index, pair in enumerate(pairs):
+        prompt = batch.prompts[pair.prompt]
+        known = list(prompt.path[: prompt.length + len(pair.tokens) - 1])
+        pair.line = index
+        lower_seen[index, known] = True
+        upper_seen[pair.edit * rows + prompt.row, column_of[pair.prompt], known] = True
+    used = np.full(rows, batch.width, dtype=np.int64)
+    for step in range(10**9):
+        pending = [one for one in pairs if not finished(one.tokens, batch.prompts[one.prompt].new_tokens, ends)]
+        if not pending:
+            return
+        now = _step(pending)
+        prompt_of = np.array([one.prompt for one in now.leaders], dtype=np.int64)
+        node_rows = row_of[prompt_of]
+        places = _places(node_rows)
+        slots = used[node_rows] + places
+        counts = np.bincount(node_rows, minlength=rows)
+        used += counts
+        lower.grow(int(used.max()))
+        lower_seen = _widened(lower_seen, lower.slots)[[one.line for one in now.leaders]]
+        lower_seen[np.arange(len(slots)), slots] = True
+        lower_layout = _layout(node_rows, places, slots, lower_seen, rows, lower.slots, int(used.max()), device)
+        for pair, node in zip(pending, now.node_of, strict=True):
+            pair.line = int(node)
+        positions = torch.tensor(
+            [network.first_position + batch.prompts[one.prompt].length + len(one.tokens) - 1 for one in now.leaders],
+            device=device,
+        )
+        hidden = network.embed(torch.tensor([one.tokens[-1] for one in now.leaders], device=device), positions)
+        rotary = None if network.rotary is None else network.rotary(positions)
+        for index in range(layer):
+            hidden = through_layer(network.blocks[index], index, lower, lower_layout, hidden, rotary)
+
+        present = sorted({one.edit for one in pending})
+        acting = [edits[index] for index in present]
+        owners = np.array([one.edit for one in pending])
+        own_rows = [torch.from_numpy(now.node_of[owners == index]).to(device) for index in present]
+        stacked = torch.from_numpy(now.node_of).to(device)
+        pair_rows = owners * rows + row_of[[one.prompt for one in pending]]
+        pair_columns = column_of[[one.prompt for one in pending]]
+        pair_slots = batch.width + step * across + pair_columns
+        upper_seen[pair_rows, pair_columns, pair_slots] = True
+        reached = batch.width + (step + 1) * across
+        upper_layout = Layout(
+            torch.from_numpy(pair_rows * upper.slots + pair_slots).to(device),
+            torch.from_numpy(pair_rows * across + pair_columns).to(device),
+            torch.from_numpy(upper_seen[:, :, :reached]).to(device),
+        )
+        pair_rotary = None if rotary is None else (rotary[0][stacked], rotary[1][stacked])
+        block = network.blocks[layer]
+        if in_mlp:
+            residual, states = through_attention(block, layer, lower, lower_layout, hidden, rotary)
+            hidden = edited_mlp(block, residual, states, acting, own_rows)
+        else:
+            hidden = edited_attention(block, layer, upper, upper_layout, hidden, pair_rotary, acting, own_rows)
+        for index in range(layer + 1, len(network.blocks)):
+            hidden = through_layer(network.blocks[index], index, upper, upper_layout, hidden, pair_rotary)
+        for start, logits in logit_blocks(network, hidden):
+            for pair, token in zip(pending[start:], logits.argmax(dim=-1).tolist(), strict=False):
+                pair.tokens.append(token)
+
+
+def _step(pending: Sequence[Pair]) -> _Step:
+    """Find the distinct (prompt, tokens) among the pairs; a node's leader is its first pair."""
+    nodes: dict[tuple[int, tuple[int, ...]], int] = {}
+    leaders: list[Pair] = []
+    node_of = np.zeros(len(pending), dtype=np.int64)
+    for index, pair in enumerate(pending):
+        key = (pair.prompt, tuple(pair.tokens))
+        if key not in nodes:
+            nodes[key] = len(leaders)
+            leaders.append(pair)
+        node_of[index] = nodes[key]
+    return _Step(list(nodes), leaders, node_of)
+
+
+def _places(rows: np.ndarray) -> np.ndarray:
+    """Number the entries of each row from 0, in order."""
+    order = np.argsort(rows, kind="stable")
+    ranked = rows[order]
+    places = np.empty(len(rows), dtype=np.int64)
+    places[order] = np.arange(len(rows)) - np.searchsorted(ranked, ranked, side="left")
+    return places
+
+
+def _widened(seen: np.ndarray, slots: int) -> np.ndarray:
+    if seen.shape[1] >= slots:
+        return seen
+    return np.concatenate((seen, np.zeros((len(seen), slots - seen.shape[1]), dtype=bool)), axis=1)
+
+
+def _layout(
+    node_rows: np.ndarray,
+    places: np.ndarray,
+    slots: np.ndarray,
+    seen: np.ndarray,
+    rows: int,
+    per_row: int,
+    used: int,
+    device: torch.device,
+) -> Layout:
+    width = int(places.max()) + 1
+    visible = np.zeros((rows, width, used), dtype=bool)
+    visible[node_rows, places] = seen[:, :used]
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(device)
+
+    return Layout(tensor(node_rows * per_row + slots), tensor(node_rows * width + places), tensor(visible))

@@ -1,0 +1,139 @@
+"""A layer under several edits at once: what the edits share is computed once, then their states are stacked.
+
+`rows` names, per edit, the shared states it goes on from: all of them while prompts are run, the tokens of its own
+continuation while decoding. Stacked states are ordered by edit, then by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from laser.engine.attention import Cache, Layout, asked_rotary, attend, store
+from laser.engine.blocks import Block, Rotary
+from laser.engine.edited_matrix import Change, apply_one, outputs, stack
+
+MLP = ("u_in", "u_gate", "u_out")
+ATTENTION = ("q", "k", "v", "o")
+
+
+def _own(shared: Tensor, rows: Sequence[Tensor] | None, index: int) -> Tensor:
+    return shared if rows is None else shared[rows[index]]
+
+
+def _edited_outputs(
+    states: Tensor, matrix: str, edits: Sequence[Change], rows: Sequence[Tensor] | None
+) -> dict[int, Tensor]:
+    """Return, for the edits of one matrix, its outputs by the edit's index."""
+    which = [index for index, one in enumerate(edits) if one.matrix == matrix]
+    if not which:
+        return {}
+    own = None if rows is None else [rows[index] for index in which]
+    return dict(zip(which, outputs(states, [edits[index] for index in which], own), strict=True))
+
+
+def edited_mlp(
+    block: Block, residual: Tensor, states: Tensor, edits: Sequence[Change], rows: Sequence[Tensor] | None = None
+) -> Tensor:
+    """Run the MLP half of a layer under each edit.
+
+    Args:
+        block: the layer.
+        residual: (N, H), what the layer's attention left, shared by the edits.
+        states: (N, H), the MLP's input, shared too.
+        edits: of this layer's MLP; or no change.
+        rows: per edit the rows of the shared states; None for all.
+
+    Returns:
+        Hidden states after the layer, stacked.
+    """
+    linears = block.linears
+    first = "u_gate" if block.gated else "u_in"
+    touched = {one.matrix for one in edits}
+    whole = touched & {None, "u_out"}
+    acted = block.activation(linears[first](states)) if whole or touched - {first} else None
+    beside = linears["u_in"](states) if block.gated and touched != {"u_in"} else None
+    inner = None
+    if whole:
+        assert acted is not None
+        inner = acted if beside is None else acted * beside
+    made = {matrix: _edited_outputs(states, matrix, edits, rows) for matrix in dict.fromkeys((first, "u_in"))}
+    last = {} if inner is None else _edited_outputs(inner, "u_out", edits, rows)
+    pieces: list[Tensor] = []
+    pending: list[Tensor] = []
+    for index, one in enumerate(edits):
+        if index in last:
+            pieces += _flush(linears["u_out"], pending)
+            pieces.append(last[index])
+            continue
+        if one.matrix is None:
+            assert inner is not None
+            pending.append(_own(inner, rows, index))
+        elif one.matrix == first:
+            own = block.activation(made[first][index])
+            pending.append(own if beside is None else own.mul_(_own(beside, rows, index)))
+        else:
+            assert acted is not None
+            pending.append(_own(acted, rows, index) * made["u_in"][index])
+    pieces += _flush(linears["u_out"], pending)
+    residuals = stack([_own(residual, rows, index) for index in range(len(edits))])
+    return block.after(residuals, stack(pieces))
+
+
+def _flush(linear, pending: list[Tensor]) -> list[Tensor]:  # type: ignore[no-untyped-def]
+    if not pending:
+        return []
+    result = linear(stack(pending))
+    pending.clear()
+    return [result]
+
+
+def edited_attention(
+    block: Block,
+    layer: int,
+    cache: Cache,
+    layout: Layout,
+    hidden: Tensor,
+    rotary: Rotary | None,
+    edits: Sequence[Change],
+    rows: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Run a whole layer under each edit of its attention.
+
+    Args:
+        block: the layer.
+        layer: its number.
+        cache: keys and values of the stacked tokens: each edit has rows of its own.
+        layout: of the stacked tokens.
+        hidden: (N, H) input of the layer, shared by the edits.
+        rotary: of the stacked tokens.
+        edits: of this layer's attention; or no change.
+        rows: per edit the rows of the shared states; None for all.
+
+    Returns:
+        Hidden states after the layer, stacked, for the tokens that ask.
+    """
+    states = block.before_attention(hidden)
+    base = dict(zip("qkv", block.project(states), strict=True))
+    stacked = {}
+    for matrix in "qkv":
+        made = _edited_outputs(states, matrix, edits, rows)
+        stacked[matrix] = stack(
+            [made[index] if index in made else _own(base[matrix], rows, index) for index in range(len(edits))]
+        )
+    store(cache, layer, layout, block.turn(stacked["k"], rotary), stacked["v"])
+    query = block.turn(layout.asked(stacked["q"]), asked_rotary(layout, rotary))
+    read = attend(block, layer, cache, layout, query)
+    output = block.linears["o"](read)
+    counts = [len(hidden)] * len(edits) if rows is None else [len(one) for one in rows]
+    owner = torch.repeat_interleave(torch.arange(len(edits)), torch.tensor(counts)).to(hidden.device)
+    owner = layout.asked(owner)
+    for index, one in enumerate(edits):
+        if one.matrix == "o":
+            own = owner == index
+            output[own] = apply_one(read[own], one)
+    entry = stack([_own(hidden, rows, index) for index in range(len(edits))])
+    residual, states = block.between(layout.asked(entry), output)
+    return block.after(residual, block.mlp(states))

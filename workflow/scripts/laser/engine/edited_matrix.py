@@ -1,0 +1,146 @@
+"""The edited matrix of a layer, applied without being formed where the edit is a truncation.
+
+With W = U·diag(s)·Vᵀ the rank-k matrix gives U_k (diag(s_k) V_kᵀ x). diag(s) Vᵀ x is computed once for the largest k of
+all edits of that matrix; and since the ranks are nested, the output for a larger k is the output for a smaller one
+plus the components between, so that all ranks together cost little more than the largest alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from laser.engine.blocks import Linear
+from laser.reduction.edit import NEEDS_FACTORS, edited_weight
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.reduction.svd import kept_rank
+
+
+@dataclass(frozen=True)
+class Factored:
+    """The factors that all truncations of one matrix share, in fp32.
+
+    Attributes:
+        left: (m, c) columns of U.
+        right: (c, n) rows of diag(s)·Vᵀ.
+        start: index of the first component that is held.
+    """
+
+    left: Tensor
+    right: Tensor
+    start: int
+
+    def inputs(self, states: Tensor) -> Tensor:
+        """Return diag(s)·Vᵀ·x for packed states (N, n): (N, c) fp32."""
+        return functional.linear(states.float(), self.right)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one edit makes of one matrix: components first to last of the factors, or a dense weight.
+
+    Attributes:
+        matrix: logical name; None for an edit that changes nothing (the base model).
+        factored, first, last: for truncations; the components that are kept, counted within `factored`.
+        dense: (out, in) in the model's dtype, in the host's memory, for the other kinds.
+        bias: (out,) or None; no edit touches it.
+    """
+
+    matrix: str | None = None
+    factored: Factored | None = None
+    first: int = 0
+    last: int = 0
+    dense: Tensor | None = None
+    bias: Tensor | None = None
+
+
+def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], store: FactorStore) -> list[Change]:
+    """Prepare the edits of one layer; each matrix's factors are read once and held only as far as some edit needs.
+
+    Args:
+        linears: the layer's logical matrices.
+        edits: one intervention per edit, all of this layer; None for the base model.
+        store: where factors are kept.
+    """
+    factors: dict[str, Factored] = {}
+    for matrix in dict.fromkeys(one.matrix for one in edits if one is not None and one.kind in NEEDS_FACTORS):
+        weight = linears[matrix].weight
+        spans = [_span(one, weight) for one in edits if one is not None and one.matrix == matrix]
+        start, stop = min(first for first, _ in spans), max(last for _, last in spans)
+        found = store.get(weight)
+        right = found.s[start:stop, None] * found.vt[start:stop]
+        factors[matrix] = Factored(found.u[:, start:stop].contiguous(), right, start)
+    made = []
+    for edit in edits:
+        if edit is None:
+            made.append(Change())
+            continue
+        linear = linears[edit.matrix]
+        if edit.kind in NEEDS_FACTORS:
+            first, last = _span(edit, linear.weight)
+            held = factors[edit.matrix]
+            made.append(Change(edit.matrix, held, first - held.start, last - held.start, bias=linear.bias))
+        else:
+            dense = edited_weight(linear.weight, edit).to(linear.weight.dtype).cpu()
+            made.append(Change(edit.matrix, dense=dense, bias=linear.bias))
+    return made
+
+
+def _span(edit: Intervention, weight: Tensor) -> tuple[int, int]:
+    """Return the components [first, last) that an edit keeps."""
+    kept, count = kept_rank(edit.rank, weight.shape), min(weight.shape)
+    if edit.kind not in NEEDS_FACTORS:
+        return 0, 0
+    return (count - kept, count) if edit.kind == "smallest" else (0, kept)
+
+
+def outputs(states: Tensor, wanted: Sequence[Change], rows: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """Apply several edits of one matrix to states that they share.
+
+    Args:
+        states: (N, n), the input of the matrix.
+        wanted: edits of that matrix.
+        rows: per edit the rows of `states` it is applied to, int64; None for all rows.
+
+    Returns:
+        Per edit (rows, m) in the dtype of `states`, bias included.
+    """
+    held = next((one.factored for one in wanted if one.factored is not None), None)
+    inputs = None if held is None else held.inputs(states)
+    results: list[Tensor] = [states] * len(wanted)
+    total: Tensor | None = None
+    reached = 0
+    for index in sorted(range(len(wanted)), key=lambda index: (wanted[index].first, wanted[index].last, index)):
+        one = wanted[index]
+        own = states if rows is None else states[rows[index]]
+        if one.factored is None:
+            assert one.dense is not None
+            results[index] = functional.linear(own, one.dense.to(states.device), one.bias)
+            continue
+        assert inputs is not None
+        if rows is None and one.first == 0:
+            part = functional.linear(inputs[:, reached : one.last], one.factored.left[:, reached : one.last])
+            total = part if total is None else total + part
+            reached = one.last
+            product = total
+        else:
+            kept = inputs if rows is None else inputs[rows[index]]
+            product = functional.linear(kept[:, one.first : one.last], one.factored.left[:, one.first : one.last])
+        product = product.to(states.dtype)
+        results[index] = product if one.bias is None else product + one.bias
+    return results
+
+
+def apply_one(states: Tensor, one: Change) -> Tensor:
+    """Apply one edit to its own states (N, n): (N, m)."""
+    return outputs(states, [one])[0]
+
+
+def stack(parts: Sequence[Tensor]) -> Tensor:
+    """Stack the packed states of several edits, one after the other."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

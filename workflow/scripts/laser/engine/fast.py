@@ -1,0 +1,319 @@
+"""The sweep engine: every edit of a layer at once, over prefix trees, from the hidden states at that layer.
+
+Agrees with `laser.engine.naive`; docs/engine.md says what it shares and why that changes no number.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from laser.engine import naive
+from laser.engine.answers import Read, pass_answers, read, wanted
+from laser.engine.attention import Cache, through_attention, through_layer
+from laser.engine.batches import batches, run_halving
+from laser.engine.blocks import Network, network, window
+from laser.engine.decode import Pair, capacity, continue_greedily, finished
+from laser.engine.edited_layer import ATTENTION, edited_attention, edited_mlp
+from laser.engine.edited_matrix import Change, changes
+from laser.engine.freed_memory import keep_freed_memory
+from laser.engine.naive import Edit, cut, end_tokens
+from laser.engine.packing import Batch, layout_of, make_batch, sequences_of
+from laser.engine.trees import prefix_trees, separate
+from laser.models.load import LoadedModel
+from laser.reduction.factors import FactorStore
+from laser.tasks.passes import Answers, PassAnswer, Requests
+
+TREE_LIMIT = 64
+SHARED_TOKENS = 256
+WORTHWHILE = {"cpu": 0.9, "cuda": 0.3}
+
+
+@dataclass
+class _Job:
+    """Everything that the batches of one (layer, half) share.
+
+    Attributes:
+        accepted: per edit, (draft tokens accepted, draft tokens offered) in the batches so far.
+    """
+
+    network: Network
+    layer: int
+    in_mlp: bool
+    changes: list[Change]
+    requests: Requests
+    drafts: list[tuple[int, ...]]
+    ends: tuple[int, ...]
+    device: torch.device
+    token_budget: int
+    accepted: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass
+class _Shared:
+    """What the edits of a batch share: lower keys and values, and the states they go on from (with their nodes)."""
+
+    lower: Cache
+    entry: tuple[Tensor, ...]
+    nodes: np.ndarray
+
+
+@dataclass
+class _Answered:
+    """One edit's answers to a batch."""
+
+    passes: list[tuple[int, PassAnswer]]
+    generations: list[tuple[int, tuple[int, ...]]]
+
+
+def supported(loaded: LoadedModel, edit: Edit, longest: int = 0) -> bool:
+    """Tell whether the engine itself can evaluate an edit; what it cannot goes to the reference engine.
+
+    Args:
+        loaded: the model.
+        edit: at most one intervention; on a matrix that the architecture keeps apart.
+        longest: tokens of the longest sequence, new ones included: models with a sliding window are taken while
+            no sequence is longer than the window.
+    """
+    return _supported(loaded, network(loaded.model), edit, longest)
+
+
+def _supported(loaded: LoadedModel, net: Network | None, edit: Edit, longest: int) -> bool:
+    reach = window(loaded.model)
+    if net is None or loaded.mapping is not None or (reach is not None and longest > reach):
+        return False
+    if not edit:
+        return True
+    one = edit[0]
+    return len(edit) == 1 and 0 <= one.layer < len(net.blocks) and one.matrix in net.blocks[one.layer].linears
+
+
+@torch.inference_mode()
+def _evaluate(
+    loaded: LoadedModel,
+    net: Network,
+    requests: Requests,
+    edits: dict[int, Edit],
+    store: FactorStore,
+    token_budget: int,
+    progress: Callable[[int], None],
+    drafts: Sequence[tuple[int, ...]] | None,
+) -> dict[int, Answers]:
+    """Evaluate supported edits, given by their place; group by group of (layer, half)."""
+    groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for place, edit in edits.items():
+        if edit:
+            groups[edit[0].layer, edit[0].matrix not in ATTENTION].append(place)
+    unchanged = [place for place, edit in edits.items() if not edit]
+    if unchanged:
+        # The base model costs one edit more in any group; alone it is a change of nothing at the last layer.
+        groups[next(iter(groups), (len(net.blocks) - 1, True))] += unchanged
+    found: dict[int, Answers] = {}
+    for (layer, in_mlp), places in groups.items():
+        wanted_changes = changes(
+            dict(net.blocks[layer].linears), [edits[place][0] if edits[place] else None for place in places], store
+        )
+        job = _Job(
+            net, layer, in_mlp, wanted_changes, requests,
+            list(drafts) if drafts is not None else [()] * len(requests.generations),
+            end_tokens(loaded) if requests.generations else (), loaded.device, token_budget,
+        )  # fmt: skip
+        for place, answers in zip(places, _run(job, progress), strict=True):
+            found[place] = answers
+    return found
+
+
+def evaluate(
+    loaded: LoadedModel,
+    requests: Requests,
+    edits: Sequence[Edit],
+    store: FactorStore,
+    token_budget: int = 2048,
+    progress: Callable[[int], None] = lambda count: None,
+    drafts: Sequence[tuple[int, ...]] | None = None,
+) -> Iterator[Answers]:
+    """Answer all requests under every edit (an empty edit is the base model).
+
+    Args:
+        loaded: model and tokenizer, as `laser.models.load.load` returns them.
+        requests: what is asked.
+        edits: each a tuple of interventions made at once; the more of one layer in a call, the more they share.
+        store: where factors are kept.
+        token_budget: upper bound of edits times batch size times length of what runs at once.
+        progress: called with the number of requests answered since the last call.
+        drafts: per generation, the base model's new tokens if they are known. Where single steps are slow (CUDA) they
+            are computed if not given.
+
+    Yields:
+        One `Answers` per edit, in order, equal to what `laser.engine.naive.evaluate` yields.
+    """
+    if loaded.device.type == "cpu":
+        keep_freed_memory()
+    net = network(loaded.model)
+    longest = max(
+        [len(one.ids) for one in requests.passes] + [len(one.ids) + one.new_tokens for one in requests.generations],
+        default=0,
+    )
+    own = {place: edit for place, edit in enumerate(edits) if _supported(loaded, net, edit, longest)}
+    found: dict[int, Answers] = {}
+    if own:
+        assert net is not None
+        if drafts is None and requests.generations and loaded.device.type == "cuda" and len(own) > 2:
+            asked = Requests(generations=requests.generations)
+            base = _evaluate(loaded, net, asked, {0: ()}, store, token_budget, lambda count: None, None)
+            drafts = base[0].generations
+        found = _evaluate(loaded, net, requests, own, store, token_budget, progress, drafts)
+    for place, edit in enumerate(edits):
+        if place in found:
+            yield found.pop(place)
+        else:
+            yield from naive.evaluate(loaded, requests, [edit], store, token_budget, progress)
+
+
+def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
+    """Run all batches of a job; return the answers per edit."""
+    requests = job.requests
+    answers = [Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations)) for _ in job.changes]
+    sequences = sequences_of(requests, job.drafts)
+    if not sequences:
+        return answers
+    trees = prefix_trees(sequences, TREE_LIMIT) if job.network.causal else separate(sequences)
+    budget = max(job.token_budget // len(job.changes), min(job.token_budget, SHARED_TOKENS))
+
+    def run(part: list[int]) -> tuple[int, list[_Answered]]:
+        batch = make_batch(job.network, [trees[index] for index in part], requests, job.drafts, job.device)
+        return batch.requests, _run_batch(job, batch)
+
+    for group in batches([len(tree) for tree in trees], budget):
+        for _, (count, results) in run_halving(group, run):
+            for own, result in zip(answers, results, strict=True):
+                for index, answer in result.passes:
+                    own.passes[index] = answer
+                for index, tokens in result.generations:
+                    own.generations[index] = tokens
+            progress(count * len(job.changes))
+    return answers
+
+
+def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
+    shared = _shared(job, batch)
+    results: dict[int, _Answered] = {}
+    most = max(1, job.token_budget // (len(batch.trees) * batch.width))
+    offered = [index for index in range(len(job.changes)) if _offer(job, index)]
+    plain = [index for index in range(len(job.changes)) if index not in set(offered)]
+    for indices, with_drafts in ((offered, True), (plain, False)):
+        for chunk in _chunks(indices, most):
+            run = partial(_run_chunk, job, batch, shared, with_drafts=with_drafts)
+            # With several trees the batch is halved instead, by the caller: that keeps more edits side by side.
+            parts = run_halving(chunk, run) if len(batch.trees) == 1 else [(chunk, run(chunk))]
+            for part, answered in parts:
+                results.update(zip(part, answered, strict=True))
+    return [results[index] for index in range(len(job.changes))]
+
+
+def _chunks(indices: list[int], most: int) -> list[list[int]]:
+    """Cut into as few chunks of at most `most` as possible, of even size."""
+    count = -(-len(indices) // most)
+    return [list(map(int, part)) for part in np.array_split(indices, count)] if indices else []
+
+
+def _offer(job: _Job, index: int) -> bool:
+    """Tell whether an edit is offered drafts: until a batch has shown how many it accepts, then by that share."""
+    if not any(job.drafts):
+        return False
+    accepted, offered = job.accepted.get(index, (0, 0))
+    return not offered or accepted / offered >= WORTHWHILE.get(job.device.type, 0.3)
+
+
+def _shared(job: _Job, batch: Batch) -> _Shared:
+    """Run the layers below the edits (and the attention of their layer, for edits of its MLP) once."""
+    net, last = job.network, len(job.network.blocks) - 1
+    every = np.arange(len(batch.ids))
+    lower = Cache(len(batch.trees), batch.width)
+    layout = layout_of(batch, every, None, 1, lower.slots)
+    hidden = net.embed(batch.ids, batch.positions)
+    rotary = None if net.rotary is None else net.rotary(batch.positions)
+    for layer in range(job.layer):
+        hidden = through_layer(net.blocks[layer], layer, lower, layout, hidden, rotary)
+        if not batch.prompts:
+            lower.states.pop(layer)
+    if not job.in_mlp:
+        return _Shared(lower, (hidden,), every)
+    nodes = every
+    if job.layer == last:
+        nodes = wanted(batch, job.requests, with_drafts=True).nodes
+        layout = layout_of(batch, every, nodes, 1, lower.slots)
+    entry = through_attention(net.blocks[job.layer], job.layer, lower, layout, hidden, rotary)
+    return _Shared(lower, entry, nodes)
+
+
+def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_drafts: bool) -> list[_Answered]:
+    """Run some edits, stacked, from their layer on; then decode. Return an answer per edit."""
+    net, last = job.network, len(job.network.blocks) - 1
+    edits = [job.changes[index] for index in chunk]
+    where = wanted(batch, job.requests, with_drafts)
+    run = np.arange(len(batch.ids)) if with_drafts else np.flatnonzero(~batch.drafted)
+    upper = Cache(len(chunk) * len(batch.trees), capacity(batch) if batch.prompts else batch.width)
+    positions = batch.positions[torch.from_numpy(run).to(job.device)].repeat(len(chunk))
+    rotary = None if net.rotary is None else net.rotary(positions)
+    whole = layout_of(batch, run, None, len(chunk), upper.slots)
+    asking = layout_of(batch, run, where.nodes, len(chunk), upper.slots)
+    needed = where.nodes if job.in_mlp and job.layer == last else run
+    entry = shared.entry
+    if len(needed) != len(shared.nodes):
+        chosen = torch.from_numpy(np.searchsorted(shared.nodes, needed)).to(job.device)
+        entry = tuple(part[chosen] for part in entry)
+    block = net.blocks[job.layer]
+    if job.in_mlp:
+        residual, states = entry
+        hidden = edited_mlp(block, residual, states, edits)
+    else:
+        layout = asking if job.layer == last else whole
+        hidden = edited_attention(block, job.layer, upper, layout, entry[0], rotary, edits)
+    for layer in range(job.layer + 1, last + 1):
+        layout = asking if layer == last else whole
+        hidden = through_layer(net.blocks[layer], layer, upper, layout, hidden, rotary)
+        if not batch.prompts:
+            upper.states.pop(layer)
+    found = read(net, hidden, where, len(chunk), job.ends)
+    pairs = [
+        Pair(copy, index, _opening(job, batch, where.path_rows[index], found[copy], index, with_drafts))
+        for copy in range(len(chunk))
+        for index in range(len(batch.prompts))
+    ]
+    if with_drafts:
+        _count_accepted(job, batch, chunk, pairs)
+    if any(not finished(one.tokens, batch.prompts[one.prompt].new_tokens, job.ends) for one in pairs):
+        continue_greedily(net, job.layer, job.in_mlp, edits, batch, shared.lower, upper, pairs, job.ends)
+    generations: dict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+    for pair in pairs:
+        prompt = batch.prompts[pair.prompt]
+        generations[pair.edit].append((prompt.index, cut(tuple(pair.tokens), job.ends, prompt.new_tokens)))
+    return [_Answered(list(pass_answers(batch, where, found[copy])), generations[copy]) for copy in range(len(chunk))]
+
+
+def _opening(job: _Job, batch: Batch, rows: np.ndarray, found: Read, index: int, with_drafts: bool) -> list[int]:
+    """Return the first new tokens: the draft as far as the edited model chooses it too, and the token after that."""
+    prompt = batch.prompts[index]
+    draft = prompt.draft if with_drafts else ()
+    tokens: list[int] = []
+    for place, row in enumerate(rows):
+        token = int((found.best if place else found.best_open)[row])
+        tokens.append(token)
+        if finished(tokens, prompt.new_tokens, job.ends) or place >= len(draft) or token != draft[place]:
+            break
+    return tokens
+
+
+def _count_accepted(job: _Job, batch: Batch, chunk: list[int], pairs: Sequence[Pair]) -> None:
+    for pair in pairs:
+        draft = batch.prompts[pair.prompt].draft
+        agreed = sum(1 for one, other in zip(pair.tokens, draft, strict=False) if one == other)
+        accepted, offered = job.accepted.get(chunk[pair.edit], (0, 0))
+        job.accepted[chunk[pair.edit]] = (accepted + agreed, offered + len(draft))

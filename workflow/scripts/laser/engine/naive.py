@@ -1,0 +1,150 @@
+"""The reference engine: edit the weights, run the whole model on padded batches. Slow and plain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from transformers import GenerationConfig
+
+from laser.engine.batches import batches, run_halving
+from laser.engine.live_edits import edited
+from laser.models.load import LoadedModel
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.tasks.passes import TOP, Answers, Generation, Pass, PassAnswer, Requests
+
+Edit = tuple[Intervention, ...]
+
+
+def evaluate(
+    loaded: LoadedModel,
+    requests: Requests,
+    edits: Sequence[Edit],
+    store: FactorStore,
+    token_budget: int = 2048,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Iterator[Answers]:
+    """Answer all requests under every edit (an empty edit is the base model), one edit after the other.
+
+    Args:
+        loaded: model and tokenizer, as `laser.models.load.load` returns them.
+        requests: what is asked.
+        edits: each a tuple of interventions made at once.
+        store: where factors are kept.
+        token_budget: upper bound of batch size times padded length.
+        progress: called with the number of requests answered since the last call.
+
+    Yields:
+        One `Answers` per edit, in order.
+    """
+    for edit in edits:
+        with edited(loaded, edit, store):
+            yield answer(loaded, requests, token_budget, progress)
+
+
+def answer(
+    loaded: LoadedModel, requests: Requests, token_budget: int, progress: Callable[[int], None] = lambda count: None
+) -> Answers:
+    """Answer all requests with the model as it is."""
+    answers = Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations))
+    passes, generations = requests.passes, requests.generations
+    for group in batches([len(one.ids) for one in passes], token_budget):
+        for part, results in run_halving(group, lambda part: _run_passes(loaded, [passes[i] for i in part])):
+            for index, result in zip(part, results, strict=True):
+                answers.passes[index] = result
+            progress(len(part))
+    for group in batches([len(one.ids) + one.new_tokens for one in generations], token_budget):
+        for part, texts in run_halving(group, lambda part: _generate(loaded, [generations[i] for i in part])):
+            for index, text in zip(part, texts, strict=True):
+                answers.generations[index] = text
+            progress(len(part))
+    return answers
+
+
+def padding_token(loaded: LoadedModel) -> int:
+    """Return a token id to pad with; masked out everywhere, so any valid id serves."""
+    for candidate in (loaded.tokenizer.pad_token_id, loaded.tokenizer.eos_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0
+
+
+def pad(
+    sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pad sequences to one length; return (ids, mask), both (batch, length) int64, mask 1 where a token stands."""
+    width = max(map(len, sequences))
+    ids = torch.full((len(sequences), width), token, dtype=torch.long)
+    mask = torch.zeros((len(sequences), width), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        place = slice(width - len(sequence), width) if left else slice(0, len(sequence))
+        ids[row, place] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, place] = 1
+    return ids.to(device), mask.to(device)
+
+
+@torch.inference_mode()
+def _run_passes(loaded: LoadedModel, passes: Sequence[Pass]) -> list[PassAnswer]:
+    ids, mask = pad([one.ids for one in passes], padding_token(loaded), loaded.device)
+    logits = loaded.model(input_ids=ids, attention_mask=mask).logits
+    return [read_answer(one, logits[row], range(len(one.ids))) for row, one in enumerate(passes)]
+
+
+def read_answer(one: Pass, logits: torch.Tensor, positions: Sequence[int]) -> PassAnswer:
+    """Read a pass's answer from logits (len(positions), vocabulary) that stand at `positions` of its sequence.
+
+    Log-probabilities are taken in fp32 over the whole vocabulary.
+    """
+    wanted = sorted({position for position, _ in one.queries} | set(one.top))
+    row_of = {position: row for row, position in enumerate(positions)}
+    logprobs = torch.log_softmax(logits[[row_of[position] for position in wanted]].float(), dim=-1)
+    place = {position: row for row, position in enumerate(wanted)}
+    rows = [place[position] for position, _ in one.queries]
+    values = logprobs[rows, [token for _, token in one.queries]]
+    ranks = 1 + (logprobs[rows] > values[:, None]).sum(dim=-1)
+    best = torch.topk(logprobs[[place[position] for position in one.top]], TOP, dim=-1) if one.top else None
+    return PassAnswer(
+        logprobs=tuple(values.tolist()),
+        ranks=tuple(ranks.tolist()),
+        top_ids=tuple(map(tuple, best.indices.tolist())) if best else (),
+        top_logprobs=tuple(map(tuple, best.values.tolist())) if best else (),
+    )
+
+
+@torch.inference_mode()
+def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tuple[int, ...]]:
+    """Generate greedily, whatever sampling the checkpoint's own generation_config asks for."""
+    new_tokens = max(one.new_tokens for one in generations)
+    token = padding_token(loaded)
+    ids, mask = pad([one.ids for one in generations], token, loaded.device, left=True)
+    ends = end_tokens(loaded)
+    settings = GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=new_tokens,
+        min_new_tokens=1,
+        eos_token_id=list(ends) or None,
+        pad_token_id=token,
+    )
+    output = loaded.model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
+    return [
+        cut(tuple(row), ends, one.new_tokens)
+        for row, one in zip(output[:, ids.shape[1] :].tolist(), generations, strict=True)
+    ]
+
+
+def end_tokens(loaded: LoadedModel) -> tuple[int, ...]:
+    """Return the ids that end a generation, as the checkpoint's generation settings name them."""
+    ends = loaded.model.generation_config.eos_token_id
+    if ends is None:
+        return ()
+    return tuple(ends) if isinstance(ends, list) else (int(ends),)
+
+
+def cut(tokens: tuple[int, ...], ends: tuple[int, ...], new_tokens: int) -> tuple[int, ...]:
+    """Cut a generation after its first end token and at its own length."""
+    for place, token in enumerate(tokens[:new_tokens]):
+        if token in ends:
+            return tokens[: place + 1]
+    return tokens[:new_tokens]

@@ -1,0 +1,165 @@
+"""From requests to packed batches: prefix trees, the tokens' places, and the positions at which answers are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from laser.engine.attention import Layout
+from laser.engine.blocks import Network
+from laser.engine.trees import Tree
+from laser.tasks.passes import Requests
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A generation within a batch.
+
+    Attributes:
+        index: which generation of the requests it is.
+        row: its tree.
+        path: nodes of its tree: the prompt's tokens, then the draft's.
+        length: number of prompt tokens.
+        new_tokens: how many are wanted at most.
+        draft: tokens that are guessed to follow (those after the last node included).
+    """
+
+    index: int
+    row: int
+    path: tuple[int, ...]
+    length: int
+    new_tokens: int
+    draft: tuple[int, ...] = ()
+
+
+@dataclass
+class Batch:
+    """Some trees, packed: tree after tree, node after node.
+
+    Attributes:
+        trees: in order.
+        offsets: packed index of each tree's first node.
+        width: nodes of the largest tree.
+        ids, positions: (N,) int64.
+        visible: (trees, width, width) bool.
+        passes: per pass in the batch (index of the request, row, path).
+        prompts: the generations in the batch.
+        drafted: (N,) bool: nodes that only a draft needs.
+    """
+
+    trees: list[Tree]
+    offsets: list[int]
+    width: int
+    ids: Tensor
+    positions: Tensor
+    visible: Tensor
+    passes: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
+    drafted: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    @property
+    def requests(self) -> int:
+        """How many requests the batch answers."""
+        return len(self.passes) + len(self.prompts)
+
+    def packed(self, row: int, node: int) -> int:
+        """Return a node's packed index."""
+        return self.offsets[row] + node
+
+
+def sequences_of(requests: Requests, drafts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return every sequence that has to be run: passes, then prompts with all of a draft but its last token."""
+    prompts = [one.ids + draft[: one.new_tokens][:-1] for one, draft in zip(requests.generations, drafts, strict=True)]
+    return [one.ids for one in requests.passes] + prompts
+
+
+def make_batch(
+    network: Network, trees: Sequence[Tree], requests: Requests, drafts: Sequence[tuple[int, ...]], device: torch.device
+) -> Batch:
+    """Pack trees whose members are indices into `sequences_of(requests, drafts)`."""
+    offsets = np.concatenate(([0], np.cumsum([len(tree) for tree in trees]))).tolist()
+    width = max(len(tree) for tree in trees)
+    visible = np.zeros((len(trees), width, width), dtype=bool)
+    drafted = np.ones(offsets[-1], dtype=bool)
+    ids, positions = [], []
+    batch = Batch(list(trees), offsets, width, torch.empty(0), torch.empty(0), torch.empty(0))
+    for row, tree in enumerate(trees):
+        ids += tree.tokens
+        if network.causal:
+            positions += [network.first_position + depth for depth in tree.depths]
+            visible[row, : len(tree), : len(tree)] = tree.ancestors()
+        else:
+            positions += _placed(network, tree.tokens)
+            visible[row, : len(tree), : len(tree)] = True
+        for member, path in sorted(tree.paths.items()):
+            own = path
+            if member < len(requests.passes):
+                batch.passes.append((member, row, tuple(path)))
+            else:
+                index = member - len(requests.passes)
+                one = requests.generations[index]
+                own = path[: len(one.ids)]
+                draft = tuple(drafts[index][: one.new_tokens])
+                batch.prompts.append(Prompt(index, row, tuple(path), len(one.ids), one.new_tokens, draft))
+            drafted[[offsets[row] + node for node in own]] = False
+    batch.ids = torch.tensor(ids, dtype=torch.long, device=device)
+    batch.positions = torch.tensor(positions, dtype=torch.long, device=device)
+    batch.visible = torch.from_numpy(visible).to(device)
+    batch.drafted = drafted
+    return batch
+
+
+def _placed(network: Network, tokens: Sequence[int]) -> list[int]:
+    """Return position ids of a masked model's sequence; a token that takes no place stands before the first."""
+    placed, reached = [], network.first_position
+    for token in tokens:
+        if token == network.unplaced:
+            placed.append(token)
+        else:
+            placed.append(reached)
+            reached += 1
+    return placed
+
+
+def layout_of(batch: Batch, nodes: np.ndarray, asking: np.ndarray | None, copies: int, capacity: int) -> Layout:
+    """Lay out some of a batch's nodes, once per copy (edit), in rows of `capacity` slots.
+
+    Args:
+        batch: the trees.
+        nodes: packed indices that are run, ascending.
+        asking: packed indices, among `nodes`, that have a query; None for all.
+        copies: number of edits stacked.
+        capacity: slots per row of the cache.
+    """
+    rows = np.repeat(np.arange(len(batch.trees)), np.diff(batch.offsets))
+    slots = np.arange(len(rows)) - np.asarray(batch.offsets)[rows]
+    count = len(batch.trees)
+    shift = np.arange(copies)[:, None] * count
+    device = batch.visible.device
+
+    def tensor(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values.reshape(-1))).to(device)
+
+    filled = tensor((shift + rows[nodes]) * capacity + slots[nodes])
+    if asking is None:
+        places = tensor((shift + rows[nodes]) * batch.width + slots[nodes])
+        visible = batch.visible.repeat(copies, 1, 1) if copies > 1 else batch.visible
+        return Layout(filled, places, visible)
+    own = rows[asking]
+    rank = np.arange(len(own)) - np.searchsorted(own, own, side="left")
+    width = int(rank.max()) + 1
+    some = batch.visible.new_zeros(count, width, batch.width)
+    some[torch.from_numpy(own), torch.from_numpy(rank)] = batch.visible[
+        torch.from_numpy(own), torch.from_numpy(slots[asking])
+    ]
+    within = np.searchsorted(nodes, asking)
+    return Layout(
+        filled,
+        tensor((shift + own) * width + rank),
+        some.repeat(copies, 1, 1),
+        tensor(np.arange(copies)[:, None] * len(nodes) + within),
+    )

@@ -1,0 +1,209 @@
+"""One (model, dataset) cell: loading both, asking, and writing per-example rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.cluster.local_copy import local_folder
+from laser.config.protocols import PROTOCOLS, interventions_kind
+from laser.engine import fast, naive
+from laser.errors import UserError
+from laser.io.files import read_json, read_parquet
+from laser.io.job import Job
+from laser.models.kinds import POLICY
+from laser.models.load import LoadedModel, load, set_threads
+from laser.policies import engine as policy
+from laser.policies.games import Games, games, score_games
+from laser.policies.inputs import sight_of
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.tasks.definitions import definition
+from laser.tasks.example import Example
+from laser.tasks.questions import Questions, ask
+from laser.tasks.scoring import Score, rows, score
+
+Edit = tuple[Intervention, ...]
+"""Interventions that stand in the model together; empty for the base model."""
+
+COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
+"""Types of result columns that pandas would take wider; `steps` of policies alone."""
+
+ENGINES: dict[str, Any] = {"fast": fast.evaluate, "naive": naive.evaluate}
+"""For language models; a policy has one engine, whatever the spec names."""
+
+
+@dataclass
+class Cell:
+    """A loaded model with the questions of one dataset.
+
+    Attributes:
+        spec: the rule's spec.
+        loaded: model and tokenizer.
+        questions: the examples that are asked, in order; of a policy, the games.
+        sides: per protocol, the ids that its split puts on the side that is being evaluated.
+        store: where factors are kept.
+    """
+
+    spec: dict[str, Any]
+    loaded: LoadedModel
+    questions: Questions | Games
+    sides: dict[str, set[str]]
+    store: FactorStore
+
+    @property
+    def run_facts(self) -> dict[str, Any]:
+        """What the run adds to the spec: resolved device, dtype, and the examples that could not be scored."""
+        return {
+            "device": str(self.loaded.device),
+            "dtype": self.spec["model"]["dtype"],
+            "left_out": self.questions.left_out,
+            "interventions": {name: step(self, name) for name in self.spec["protocols"]},
+        }
+
+
+def open_cell(
+    spec: dict[str, Any],
+    model_card: Path,
+    data_rows: Path,
+    factors: Path,
+    side: str,
+    only: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
+) -> Cell:
+    """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
+
+    Args:
+        spec: an evaluation spec (`Plan.base_spec`, `sweep_spec`, `test_spec`).
+        model_card: card.json in the model's folder.
+        data_rows: the prepared rows.parquet.
+        factors: folder of the factor store.
+        side: which side of the split is evaluated; no other row is ever given to the model.
+        only: which of that side's rows are asked; all of them if it is not given.
+    """
+    set_threads(spec["compute"]["threads"])
+    folder = local_folder(model_card.parent)
+    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    frame = read_parquet(data_rows)
+    sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
+    wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
+    questions = asked(spec, loaded, examples(wanted))
+    if not questions.items:
+        raise UserError(
+            f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}."
+        )
+    return Cell(spec, loaded, questions, sides, FactorStore(factors))
+
+
+def asked(spec: dict[str, Any], loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:
+    """Return the questions that the spec's dataset makes of examples for this model; for a policy, the games."""
+    if loaded.task == POLICY:
+        sight = sight_of(loaded.config)
+        return games(items, spec["model"]["play"], sight.height, sight.width)
+    family = loaded.config["model_type"]
+    return ask(definition(spec["builder"]), items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
+
+
+def examples(frame: pd.DataFrame) -> list[Example]:
+    """Return prepared rows as examples."""
+    columns = [frame[name].tolist() for name in ("id", "group", "text", "prompt", "answer", "options")]
+    return [
+        Example(id=name, group=group, text=text, prompt=prompt, answer=answer, options=tuple(options))
+        for name, group, text, prompt, answer, options in zip(*columns, strict=True)
+    ]
+
+
+def answers_for(
+    cell: Cell,
+    edits: Sequence[Edit],
+    count: Callable[[int], None],
+) -> Iterator[Any]:
+    """Answer the cell's questions under every edit, with the engine that the spec names.
+
+    Yields `Answers` per edit; of a policy, a list of `laser.policies.games.Played`.
+    """
+    engine: Any = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec["engine"]]
+    yield from engine(
+        cell.loaded,
+        cell.questions.requests,
+        edits,
+        cell.store,
+        token_budget=cell.spec["token_budget"],
+        progress=count,
+    )
+
+
+def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Any]:
+    """Answer the cell's questions under every edit, each distinct one once, and report the progress."""
+    distinct = list(dict.fromkeys(edits))
+    return dict(zip(distinct, answers_for(cell, distinct, counter(job, cell, len(distinct))), strict=True))
+
+
+def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
+    """Return the progress of a run over `edits` edits, counted in examples times interventions."""
+    requests, examples = cell.questions.requests, len(cell.questions.items)
+    total = edits * examples
+    advance = job.progress(total, f"examples × {'interventions' if edits > 1 else 'model'}")
+    each = (len(requests.passes) + len(requests.generations)) / examples
+    answered = reported = 0
+
+    def count(done: int) -> None:
+        nonlocal answered, reported
+        answered += done
+        whole = int(answered / each + 1e-9)
+        advance(whole - reported)
+        reported = whole
+
+    return count
+
+
+def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.DataFrame:
+    """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
+    kept = [one for one in _scores(cell, answers, protocol) if one.id in cell.sides[protocol]]
+    frame = pd.DataFrame(rows(kept)).rename(columns={"total": "return"})
+    frame = frame.astype({name: kind for name, kind in COUNTS.items() if name in frame.columns})
+    for place, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
+        frame.insert(place, name, value)
+    return frame
+
+
+def _scores(cell: Cell, answers: Any, protocol: str) -> Sequence[Score]:
+    if isinstance(cell.questions, Games):
+        return score_games(cell.questions, answers)
+    return score(cell.questions, answers, cell.loaded.tokenizer, PROTOCOLS[protocol])
+
+
+def no_rows(labels: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a frame without rows whose columns and types are those of `result_rows`, with labels like the given."""
+    row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
+    frame = pd.DataFrame({name: [value] for name, value in labels.items()} | row)
+    return frame.astype({name: kind for name, kind in COUNTS.items() if name in frame.columns}).head(0)
+
+
+def step(cell: Cell, protocol: str) -> dict[str, Any]:
+    """Return kind and settings of a protocol's low-rank step on this model; a random one with its seed."""
+    return step_of(protocol, cell.loaded.task, cell.spec["seed"])
+
+
+def step_of(protocol: str, task: str, seed: int) -> dict[str, Any]:
+    """Return kind and settings of a protocol's low-rank step for a task (causal | masked); a random one with `seed`."""
+    settings = interventions_kind(protocol, task)
+    return settings | ({"seed": seed} if settings["kind"] == "randomised" else {})
+
+
+def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rank: float) -> Intervention:
+    """Return a protocol's low-rank step at (matrix, layer, rank)."""
+    return Intervention(matrix=matrix, layer=layer, rank=rank, **step(cell, protocol))
+
+
+def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
+    """Return the chosen intervention per protocol from a selection file; None where base won."""
+    return {name: one["chosen"] for name, one in read_json(selection)["protocols"].items()}
+
+
+def chosen_edit(cell: Cell, protocol: str, one: Mapping[str, Any] | None) -> Edit:
+    """Return the edit of a chosen (matrix, layer, rank) under a protocol; the empty one where base was chosen."""
+    return () if one is None else (intervention(cell, protocol, one["matrix"], one["layer"], one["rank"]),)

@@ -1,0 +1,92 @@
+"""Test rows at interventions that selection did not choose: the paper's own, and the cheap search's.
+
+Nothing here feeds a choice: what is evaluated was fixed by the paper, or by validation rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.errors import UserError
+from laser.evaluation.cell import Cell, Edit, answer_each, chosen_edit, open_cell, result_rows
+from laser.evaluation.gradient_candidates import surviving
+from laser.evaluation.gradients import choose
+from laser.io.files import read_json, read_parquet, write_parquet
+from laser.io.job import Job
+from laser.models.adapter import parameter_view
+from laser.reduction.interventions import Intervention
+from laser.reduction.svd import kept_rank
+
+COLUMNS = ["protocol", "matrix", "layer", "rank", "id", "correct", "loss"]
+
+
+def place_of(cell: Cell, one: Intervention) -> dict[str, Any]:
+    """Return matrix, layer and rank of an intervention, with the number of singular values that it keeps."""
+    loaded = cell.loaded
+    shape = parameter_view(loaded.model, loaded.config, one.layer, one.matrix, loaded.mapping).shape
+    return {
+        "matrix": one.matrix,
+        "layer": one.layer,
+        "rank": one.rank,
+        "kept_rank": kept_rank(one.rank, shape),
+    }
+
+
+def inspected_rows(sweep: Sequence[Path], ranking: Mapping[str, Any], keep: int) -> pd.DataFrame:
+    """Return the sweep's rows that the cheap search looks at; of each file no others are held."""
+    places = surviving(ranking, keep)
+    wanted = {protocol: {one["id"] for one in found["examples"]} for protocol, found in ranking["protocols"].items()}
+    frames = []
+    for path in sweep:
+        frame = read_parquet(path, COLUMNS)
+        for protocol, own in frame.groupby("protocol", sort=False):
+            at_place = pd.MultiIndex.from_frame(own[["layer", "matrix"]]).isin(list(places[str(protocol)]))
+            frames.append(own[at_place & own["id"].isin(wanted[str(protocol)])])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def evaluate_choices(job: Job) -> None:
+    """Write the test rows at each choice, label `choice`; equal edits are evaluated once.
+
+    `published` is the spec's `published_choice` under each protocol's own low-rank step; `gradient` is what the cheap
+    search chooses under each protocol from the gradients file and the sweep (base where base won). The file's spec
+    says under `choices`, per protocol, which intervention each is (None: base), and under `search` what the cheap
+    search looked at.
+
+    Raises:
+        UserError: there is neither a published choice nor a gradients file.
+    """
+    spec = job.spec
+    published, search = spec.get("published_choice"), _search(job)
+    if published is None and not search:
+        raise UserError(
+            f"{spec['model']['name']} on {spec['dataset_name']}: there is no choice to evaluate. Give the spec a "
+            "published_choice (matrix, layer, rank), or a gradients file with --gradients and its sweep with --sweep."
+        )
+    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
+    edits: dict[tuple[str, str], Edit] = {}
+    for protocol in spec["protocols"]:
+        given = {"published": published} if published is not None else {}
+        given |= {"gradient": search[protocol]["chosen"]} if search else {}
+        for name, one in given.items():
+            edits[protocol, name] = chosen_edit(cell, protocol, one)
+    answered = answer_each(job, cell, edits.values())
+    frames = [result_rows(cell, answered[edit], protocol, choice=name) for (protocol, name), edit in edits.items()]
+    choices: dict[str, dict[str, Any]] = {protocol: {} for protocol in spec["protocols"]}
+    for (protocol, name), edit in edits.items():
+        choices[protocol][name] = place_of(cell, edit[0]) if edit else None
+    facts = {"run": cell.run_facts, "choices": choices, "search": search}
+    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+
+
+def _search(job: Job) -> dict[str, dict[str, Any]]:
+    """Return what the cheap search chooses per protocol and what it cost, without its candidates; {} without a file."""
+    if not job.paths["gradients"]:
+        return {}
+    ranking, keep = read_json(job.path("gradients")), job.spec["gradient"]["keep"]
+    found = choose(ranking, inspected_rows(job.paths["sweep"], ranking, keep), keep)
+    return {name: {key: one[key] for key in one if key != "candidates"} for name, one in found.items()}

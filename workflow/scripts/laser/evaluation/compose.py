@@ -1,0 +1,129 @@
+"""Composed interventions: a greedy search from the last layer down, on validation rows alone.
+
+Source: arXiv 2312.13558 section 5.1 and Figure 4. The released composition script skips the last layer, and its
+acceptance test is always true; it cannot be what gave the paper's number, so the paper's description is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from laser.engine.live_edits import edited
+from laser.evaluation.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
+from laser.evaluation.choices import place_of
+from laser.evaluation.part_of_cell import of_protocol
+from laser.io.job import Job
+from laser.reduction.interventions import Intervention
+from laser.tasks.passes import Answers
+
+RULE = (
+    "greedy, from the last layer down, matrices in the grid's order; at each (layer, matrix) every rank is tried on "
+    "the validation rows together with the edits accepted so far; the best of them (highest accuracy; ties: lower "
+    "loss, then smaller rank) is accepted only if it is better than the best so far (higher accuracy, or equal "
+    "accuracy and lower loss), starting from the base model; otherwise the matrix stays as it was"
+)
+
+Scores = dict[str, Any]
+"""accuracy (percent), loss (nats, None where it is not finite) and n."""
+
+
+def search(
+    base: Scores,
+    places: Sequence[tuple[int, str]],
+    evaluate: Callable[[int, str], list[Scores]],
+    accept: Callable[[int, str, float], None],
+) -> list[dict[str, Any]]:
+    """Run the greedy search (`RULE`).
+
+    Args:
+        base: scores of the model without edits.
+        places: (layer, matrix), in the order in which they are visited.
+        evaluate: scores, with `rank` and `kept_rank`, of every rank at a place, given what is accepted so far.
+        accept: puts an edit in place for all that follows.
+
+    Returns:
+        One step per place: `layer`, `matrix`, the best rank there with its scores, `accepted`, and under `candidates`
+        the scores of every rank.
+    """
+    best = worth(base)
+    steps = []
+    for layer, matrix in places:
+        tried = evaluate(layer, matrix)
+        found = max(tried, key=lambda one: (worth(one), -one["rank"]))
+        accepted = worth(found) > best
+        if accepted:
+            accept(layer, matrix, found["rank"])
+            best = worth(found)
+        steps.append({"layer": layer, "matrix": matrix, **found, "accepted": accepted, "candidates": tried})
+    return steps
+
+
+def worth(scores: Scores) -> tuple[bool, float, float]:
+    """Return what scores are compared by: a finite loss first, then accuracy, then minus the loss."""
+    loss = scores["loss"]
+    return (False, 0.0, 0.0) if loss is None else (True, scores["accuracy"], -loss)
+
+
+def compose(job: Job) -> dict[str, Any]:
+    """Search under each protocol of the spec; return what goes into the JSON under `protocols`.
+
+    Per protocol: `base` (scores), `steps` (`search`), and `chosen`: the accepted edits in the order of acceptance.
+    """
+    spec = job.spec
+    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
+    return {protocol: _compose(job, of_protocol(cell, protocol), protocol) for protocol in spec["protocols"]}
+
+
+def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
+    spec = cell.spec
+    places = [(layer, matrix) for layer in sorted(spec["layers"], reverse=True) for matrix in spec["matrices"]]
+    count = counter(job, cell, 1 + len(places) * len(spec["ranks"]))
+    (answers,) = answers_for(cell, [()], count)
+    base = _scores(cell, answers, protocol)
+
+    def evaluate(layer: int, matrix: str) -> list[Scores]:
+        edits = [intervention(cell, protocol, matrix, layer, rank) for rank in spec["ranks"]]
+        return [
+            {"rank": one.rank, "kept_rank": place_of(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
+            for one, answers in zip(edits, answers_for(cell, [(one,) for one in edits], count), strict=True)
+        ]
+
+    with contextlib.ExitStack() as in_place:
+        # Accepted edits stay in the live weights, so that a place's candidates are single edits on top of them, which
+        # the engine evaluates together; on leaving the block every weight is what it was.
+        steps = search(
+            base,
+            places,
+            evaluate,
+            lambda layer, matrix, rank: in_place.enter_context(
+                edited(cell.loaded, [intervention(cell, protocol, matrix, layer, rank)], cell.store)
+            ),
+        )
+    chosen = [{key: one[key] for key in ("matrix", "layer", "rank", "kept_rank")} for one in steps if one["accepted"]]
+    job.say(f"{protocol}: {len(chosen)} of {len(places)} places edited")
+    return {"base": base, "steps": steps, "chosen": chosen}
+
+
+def _scores(cell: Cell, answers: Answers, protocol: str) -> Scores:
+    rows = result_rows(cell, answers, protocol)
+    loss = float(rows["loss"].mean())
+    return {
+        "accuracy": 100 * float(rows["correct"].mean()),
+        "loss": loss if math.isfinite(loss) else None,
+        "n": len(rows),
+    }
+
+
+def prefixes(cell: Cell, edits: Sequence[Intervention], count: Callable[[int], None]) -> Iterator[Answers]:
+    """Answer the cell's questions under the first 0, 1, … len(edits) edits together.
+
+    Each edit is evaluated on top of those before it, which stand in the live weights meanwhile.
+    """
+    yield from answers_for(cell, [()], count)
+    with contextlib.ExitStack() as in_place:
+        for one in edits:
+            yield from answers_for(cell, [(one,)], count)
+            in_place.enter_context(edited(cell.loaded, [one], cell.store))

@@ -1,0 +1,163 @@
+"""The cheap search: places ranked by the gradients of their singular values, and what it would choose.
+
+Source: Compress to Impress (arXiv 2510.20800): one backward pass on a hundred examples says which few matrices are
+worth inspecting, and a hundred examples suffice to score them. Its clustering of rows is left out: the edit stays
+LASER's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from laser.config.protocols import PROTOCOLS
+from laser.engine.backward import Place, gradients
+from laser.errors import UserError
+from laser.evaluation.cell import Cell, answers_for, counter, open_cell, result_rows
+from laser.evaluation.gradient_candidates import surviving
+from laser.evaluation.part_of_cell import first_rows, of_protocol
+from laser.evaluation.select import select
+from laser.io.job import Job
+from laser.models.adapter import parameter_view
+from laser.policies.games import Games
+from laser.reduction.svd import Factors, kept_rank
+
+RULE = (
+    "g_i = u_i' G v_i for the gradient G of the mean answer loss; predicted change of the loss (nats) when all "
+    "components after the k-th are dropped: minus the sum of s_i g_i over i > k; a place's score is its lowest "
+    "predicted change over the ranks; the lowest score comes first; ties: later layer, then the grid's order of "
+    "matrices"
+)
+
+
+def singular_gradients(gradient: Tensor, factors: Factors) -> Tensor:
+    """Return g_i = u_iᵀ G v_i for G (m, n): the loss's gradient by singular value, (d,) fp32."""
+    return ((factors.u.T @ gradient.to(factors.u)) * factors.vt).sum(dim=1)
+
+
+def predicted_changes(gradient: Tensor, factors: Factors, ranks: Sequence[float]) -> list[dict[str, Any]]:
+    """Return, per ρ, `rank`, `kept_rank` and `change`: −Σ_{i>k} σ_i g_i, the first-order change of the loss, nats."""
+    terms = factors.s.double() * singular_gradients(gradient, factors).double()
+    counts = [kept_rank(rank, (len(factors.u), factors.vt.shape[1])) for rank in ranks]
+    return [
+        {"rank": rank, "kept_rank": kept, "change": 0.0 - float(terms[kept:].sum())}
+        for rank, kept in zip(ranks, counts, strict=True)
+    ]
+
+
+def rank_places(
+    predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rank places (`RULE`).
+
+    Args:
+        predicted: per (layer, matrix) what `predicted_changes` returns.
+        matrices: the grid's order of matrices.
+
+    Returns:
+        Best first: `matrix`, `layer`, `order` (from 1), `score` (nats, negative where the loss is predicted to fall),
+        `rank` (the ρ with that score, the smallest of equals), and `predicted`.
+    """
+    places = []
+    for (layer, matrix), changes in predicted.items():
+        best = min(changes, key=lambda one: (one["change"], one["rank"]))
+        place = {"matrix": matrix, "layer": layer, "score": best["change"], "rank": best["rank"]}
+        places.append(place | {"predicted": list(changes)})
+    places.sort(key=lambda one: (one["score"], -one["layer"], matrices.index(one["matrix"])))
+    return [one | {"order": order} for order, one in enumerate(places, start=1)]
+
+
+def rank_cell(job: Job) -> dict[str, Any]:
+    """Rank the grid's places on the first `examples` validation rows of each protocol.
+
+    Returns:
+        Per protocol: `examples` (id, and correct and loss of the base model, of each row used), how many
+        `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rank_places`).
+    """
+    spec = job.spec
+    grid = spec["grid"]
+    whole = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
+    cell = first_rows(whole, spec["examples"])
+    (base,) = answers_for(cell, [()], counter(job, cell, 1))
+    places = [(layer, matrix) for layer in grid["layers"] for matrix in grid["matrices"]]
+    made = {}
+    for protocol in spec["protocols"]:
+        own = of_protocol(cell, protocol)
+        if isinstance(own.questions, Games):
+            raise UserError("gradients are taken for language models only. Leave `search` out of the study.")
+        loss, found = gradients(own.loaded, own.questions, PROTOCOLS[protocol], places, spec["token_budget"])
+        job.say(f"{protocol}: {len(places)} gradients on {len(own.questions.items)} examples, mean loss {loss:.4f}")
+        predicted = {
+            place: predicted_changes(gradient, _factors(cell, place), spec["ranks"])
+            for place, gradient in found.items()
+        }
+        made[protocol] = {
+            "examples": _rows(result_rows(cell, base, protocol)),
+            "validation_examples": len(of_protocol(whole, protocol).questions.items),
+            "loss": loss,
+            "places": rank_places(predicted, grid["matrices"]),
+        }
+    return made
+
+
+def _factors(cell: Cell, place: Place) -> Factors:
+    loaded = cell.loaded
+    return cell.store.get(parameter_view(loaded.model, loaded.config, *place, loaded.mapping).float())
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"id": str(one["id"]), "correct": bool(one["correct"]), "loss": float(one["loss"])}
+        for one in frame.to_dict("records")
+    ]
+
+
+def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[str, dict[str, Any]]:
+    """Return what the cheap search chooses: among the first `keep` places, at every rank, on its own examples alone.
+
+    The rule is that of selection (`laser.evaluation.select.RULE`), so that under `corrected` base may win.
+
+    Args:
+        ranking: the content of a gradients file.
+        swept: per-example validation rows, with `protocol`, `matrix`, `layer`, `rank`, `id`, `correct`, `loss`.
+        keep: how many places are inspected.
+
+    Returns:
+        Per protocol: `chosen` (matrix, layer, rank, kept_rank; None where base won), `validation` (scores of base and
+        chosen on the examples), `candidates`, and the cost: `evaluations` of `exhaustive_evaluations` interventions,
+        each on `examples` of `validation_examples` rows.
+
+    Raises:
+        UserError: the sweep lacks rows of a surviving place.
+    """
+    places = surviving(ranking, keep)
+    result = {}
+    for protocol, found in ranking["protocols"].items():
+        base = pd.DataFrame(found["examples"]).assign(protocol=protocol)
+        own = swept[swept["protocol"] == protocol]
+        at_place = pd.MultiIndex.from_frame(own[["layer", "matrix"]]).isin(list(places[protocol]))
+        inspected = own[own["id"].isin(set(base["id"])) & at_place]
+        kept = {
+            (one["matrix"], one["layer"], float(each["rank"])): each["kept_rank"]
+            for one in found["places"]
+            for each in one["predicted"]
+        }
+        wanted = {key for key in kept if (key[1], key[0]) in places[protocol]}
+        have = set(zip(inspected["matrix"], inspected["layer"], inspected["rank"].astype(float), strict=True))
+        if missing := sorted(wanted - have):
+            matrix, layer, rank = missing[0]
+            raise UserError(
+                f"the sweep holds no row of the protocol {protocol} for matrix {matrix}, layer {layer}, rank {rank} on "
+                "the examples of the gradients file. Delete the gradients file of this cell and run again."
+            )
+        matrices = ranking["spec"]["grid"]["matrices"]
+        result[protocol] = select(base, inspected, matrices, kept)[protocol] | {
+            "evaluations": len(wanted),
+            "exhaustive_evaluations": len(kept),
+            "examples": len(base),
+            "validation_examples": found["validation_examples"],
+        }
+    return result

@@ -1,0 +1,142 @@
+"""What the smallest singular values alone answer, on the questions that LASER repairs (paper 5.1.2, Figure 5).
+
+At the chosen matrix only the smallest singular values are kept, so many percent of them as the spec says; the rows are
+those test rows that the base model has wrong and LASER right. The paper does not say how it measured the similarity of
+answers; here it is the cosine of the model's own input embeddings, averaged over the tokens of each answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import torch
+
+from laser.evaluation.cell import Cell, Edit, answer_each, chosen_interventions, no_rows, open_cell, result_rows
+from laser.io.files import read_parquet, write_parquet
+from laser.io.job import Job
+from laser.models.load import LoadedModel
+from laser.reduction.interventions import Intervention
+from laser.tasks.tokens import continuation, encode
+
+TYPES = {"percent": "float64", "similarity": "float64"}
+WHOLE = 100.0
+
+
+def higher_order(job: Job) -> None:
+    """Evaluate the spec's `percents` of smallest components on the repaired rows and write one file.
+
+    Options of the job: model, rows, test, selection, factors, output. The file has the columns of result rows behind
+    `protocol` and `percent`, and `similarity`. Its spec says what was chosen, how many rows each protocol has, and on
+    how many of them the whole matrix (100 percent) gives base's own answer. Where there is no repaired row, or base
+    was chosen, the file has its columns and no rows, and no model is loaded.
+    """
+    spec = job.spec
+    chosen = chosen_interventions(job.path("selection"))
+    test = read_parquet(job.path("test"), ["protocol", "arm", "id", "correct", "prediction"])
+    wanted = {name: repaired(test, name) if chosen[name] else [] for name in spec["protocols"]}
+    facts: dict[str, Any] = {"chosen": chosen, "repaired": {name: len(ids) for name, ids in wanted.items()}}
+    frame = empty_rows()
+    if any(wanted.values()):
+        everything = set().union(*wanted.values())
+        cell = open_cell(
+            *(spec, job.path("model"), job.path("rows"), job.path("factors"), "test"),
+            only=lambda frame: frame[frame["id"].isin(everything)],
+        )
+        frame = evaluate(cell, chosen, wanted, job)
+        facts |= {"run": cell.run_facts, "whole_matrix": agreement(frame, test)}
+    else:
+        job.say("no test row is wrong in the base model and right under LASER: the file has no rows")
+    write_parquet(job.path("output"), frame, spec | facts)
+
+
+def repaired(test: pd.DataFrame, protocol: str) -> list[str]:
+    """Return the ids of a protocol's test rows that base has wrong and LASER right, in their order.
+
+    Args:
+        test: the rows of a test file: `protocol`, `arm` (base | laser), `id`, `correct`.
+        protocol: whose rows.
+    """
+    own = test[test["protocol"] == protocol]
+    right = {arm: set(own.loc[(own["arm"] == arm) & own["correct"], "id"]) for arm in ("base", "laser")}
+    return [name for name in own.loc[own["arm"] == "base", "id"] if name in right["laser"] - right["base"]]
+
+
+def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], job: Job) -> pd.DataFrame:
+    """Return one row per (protocol, percent, repaired example); protocols that chose the same place share the run."""
+    edits = {
+        (protocol, percent): _smallest(chosen[protocol], percent)
+        for protocol, ids in wanted.items()
+        for percent in cell.spec["percents"]
+        if ids
+    }
+    answered = answer_each(job, cell, edits.values())
+    truth = {one.example.id: one.example.answer for one in cell.questions.items}
+    alike = similarity(cell.loaded)
+    frames = []
+    for (protocol, percent), edit in edits.items():
+        frame = result_rows(cell, answered[edit], protocol, percent=float(percent))
+        frame = frame[frame["id"].isin(wanted[protocol])]
+        pairs = zip(frame["prediction"], frame["id"], strict=True)
+        frames.append(frame.assign(similarity=[alike(prediction, truth[name]) for prediction, name in pairs]))
+    return pd.concat(frames, ignore_index=True).astype(TYPES)
+
+
+def _smallest(place: dict[str, Any], percent: float) -> Edit:
+    return (Intervention(place["matrix"], place["layer"], round(percent / WHOLE, 9), "smallest"),)
+
+
+def empty_rows() -> pd.DataFrame:
+    """Return a frame without rows whose columns and types are those of `evaluate`."""
+    return no_rows({"protocol": "", "percent": 0.0}).assign(similarity=0.0).astype(TYPES)
+
+
+def agreement(frame: pd.DataFrame, test: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return, per protocol, on how many rows the whole matrix (100 percent) gives base's own prediction.
+
+    All of them, but for rounding: the product of all factors is the matrix to about seven digits.
+    """
+    whole = frame[frame["percent"] == WHOLE]
+    base = test.loc[test["arm"] == "base", ["protocol", "id", "prediction"]]
+    both = whole.merge(base, on=["protocol", "id"], suffixes=("", "_base"))
+    return {
+        str(name): {"rows": len(own), "as_base": int((own["prediction"] == own["prediction_base"]).sum())}
+        for name, own in both.groupby("protocol")
+    }
+
+
+def similarity(loaded: LoadedModel) -> Callable[[str, str], float]:
+    """Return a function (prediction, answer) that gives the cosine of their mean input embeddings, in fp64.
+
+    Of a text longer than the answer, as generations are, so many leading tokens count as the answer has. NaN where the
+    prediction has no tokens (an end token alone, or two options that tie).
+    """
+    table = loaded.model.get_input_embeddings().weight
+    known: dict[str, tuple[int, ...]] = {}
+
+    def tokens(text: str) -> tuple[int, ...]:
+        if text not in known:
+            known[text] = _answer_ids(loaded.tokenizer, text)
+        return known[text]
+
+    def mean(ids: tuple[int, ...]) -> torch.Tensor:
+        return table[list(ids)].double().mean(dim=0)
+
+    def alike(prediction: str, answer: str) -> float:
+        right = tokens(answer)
+        found = tokens(prediction)[: len(right)]
+        if not found:
+            return math.nan
+        return float(torch.nn.functional.cosine_similarity(mean(found), mean(right), dim=0))
+
+    return alike
+
+
+def _answer_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Return the ids of a text as it follows a prompt; white space alone is taken as it is."""
+    if not text.strip():
+        return encode(tokenizer, text, special=False)
+    ids, length = continuation(tokenizer, "is", text.strip(), special=False)
+    return ids[-length:]

@@ -1,0 +1,195 @@
+"""Perplexity of base and LASER on running text, read in strides (paper 5.1 and C.4: stride 512).
+
+The paper names the stride and not the window; here a window has as many tokens as the model takes, at most 1,024, and
+the stride is 512, or half a window where that is less. Each document is read by itself: a window begins every stride,
+and scores those of its tokens that no window before it has scored, each with all of the window's tokens before it as
+context. The first token of a document is context alone (the begin token, where the tokenizer has one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.cluster.local_copy import local_folder
+from laser.errors import UserError
+from laser.evaluation.cell import ENGINES, step_of
+from laser.io.files import read_json, read_parquet, write_parquet
+from laser.io.job import Job
+from laser.models.load import LoadedModel, load, set_threads
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.tasks.passes import Pass, Requests
+from laser.tasks.tokens import prompt_ids
+
+LARGEST_WINDOW = 1024
+STRIDE = 512
+ARMS = {"input": ("u_in", "u_gate", "q", "k", "v"), "output": ("u_out", "o")}
+"""Arms beside `base`: the matrices among which each takes the best candidate of the selection."""
+
+Edit = tuple[Intervention, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of one document.
+
+    Attributes:
+        document: its place in the text, from 0.
+        ids: the token ids, context included.
+        first: index of the first id that is scored, at least 1; all after it are scored too.
+    """
+
+    document: int
+    ids: tuple[int, ...]
+    first: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is done to the model.
+
+    Attributes:
+        place: matrix, layer, rank, kept rank and settings of the low-rank step; None for base.
+        edit: the same for an engine; None where the selection has no candidate, so that nothing is evaluated.
+    """
+
+    place: dict[str, Any] | None
+    edit: Edit | None
+
+
+def supports(task: str) -> bool:
+    """Tell whether models of a task (causal | masked) have a perplexity: only causal ones give a text a probability."""
+    return task == "causal"
+
+
+def evaluate_perplexity(job: Job) -> None:
+    """Score the text under base and the best candidates, and write one file.
+
+    Options of the job: model, text, selection, factors, output. The spec's `rows` (null or absent: all) takes the
+    first so many documents. The file has a row per (protocol, arm, window): `protocol`, `arm` (`base`, `input`,
+    `output`), `document`, `window` (numbered over the whole text), `tokens` (scored), `nll` (their summed negative
+    log-likelihood, nats). Its spec says the window, the stride, and each arm's intervention; an arm for whose matrices
+    the selection has no candidate is null there and has no rows.
+
+    Raises:
+        UserError: a masked model, or a text without a token to score.
+    """
+    spec = job.spec
+    set_threads(spec["compute"]["threads"])
+    folder = local_folder(job.path("model").parent)
+    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    if not supports(loaded.task):
+        raise UserError(
+            f"model '{spec['model']['name']}' is a masked language model, which has no perplexity. "
+            "Leave it out of perplexity.models."
+        )
+    size, stride = sizes(loaded.max_positions)
+    texts = read_parquet(job.path("text"), ["text"])["text"].tolist()[: spec.get("rows")]
+    found = windows(loaded, texts, size, stride)
+    if not found:
+        raise UserError(f"{job.path('text')}: holds no text of at least two tokens, so that nothing can be scored.")
+    arms = choose_arms(spec, loaded.task, job.path("selection"))
+    frame = score(loaded, found, arms, spec, FactorStore(job.path("factors")), job)
+    facts = {
+        **{"window": size, "stride": stride, "documents": len(texts), "device": str(loaded.device)},
+        "arms": {protocol: {name: arm.place for name, arm in own.items()} for protocol, own in arms.items()},
+    }
+    write_parquet(job.path("output"), frame, spec | facts)
+
+
+def sizes(positions: int | None) -> tuple[int, int]:
+    """Return window and stride, in tokens, for a model that takes `positions` tokens (None: no limit)."""
+    size = min(positions or LARGEST_WINDOW, LARGEST_WINDOW)
+    return size, max(1, min(STRIDE, size // 2))
+
+
+def windows(loaded: LoadedModel, texts: Sequence[str], size: int, stride: int) -> list[Window]:
+    """Cut documents into windows; documents of fewer than two tokens have none."""
+    return [
+        Window(document, ids[start:stop], first - start)
+        for document, text in enumerate(texts)
+        for ids in (prompt_ids(loaded.tokenizer, text),)
+        for start, first, stop in spans(len(ids), size, stride)
+    ]
+
+
+def spans(length: int, size: int, stride: int) -> Iterator[tuple[int, int, int]]:
+    """Yield (start, first scored, stop) of each window over `length` tokens; every token but the first is scored once.
+
+    A window starts every `stride` tokens and has `size` tokens, fewer at the end, which closes the document.
+    """
+    scored = 1
+    for start in range(0, length, stride):
+        stop = min(start + size, length)
+        if stop > scored:
+            yield start, scored, stop
+        scored = stop
+        if stop == length:
+            return
+
+
+def choose_arms(spec: dict[str, Any], task: str, selection: Path) -> dict[str, dict[str, Arm]]:
+    """Return the arms by protocol and name.
+
+    Candidates stand in the selection file from best to worst, so that the first one with a matrix of the arm is taken,
+    whether LASER won on validation or not.
+    """
+    protocols = read_json(selection)["protocols"]
+    arms: dict[str, dict[str, Arm]] = {}
+    for protocol in spec["protocols"]:
+        arms[protocol] = {"base": Arm(None, ())}
+        for name, matrices in ARMS.items():
+            best = next((one for one in protocols[protocol]["candidates"] if one["matrix"] in matrices), None)
+            if best is None:
+                arms[protocol][name] = Arm(None, None)
+                continue
+            settings = step_of(protocol, task, spec["seed"])
+            place = {key: best[key] for key in ("matrix", "layer", "rank", "kept_rank")} | settings
+            edit = Intervention(best["matrix"], best["layer"], best["rank"], **settings)
+            arms[protocol][name] = Arm(place, (edit,))
+    return arms
+
+
+def score(
+    loaded: LoadedModel,
+    found: Sequence[Window],
+    arms: dict[str, dict[str, Arm]],
+    spec: dict[str, Any],
+    store: FactorStore,
+    job: Job,
+) -> pd.DataFrame:
+    """Return the rows of the file; arms and protocols with equal edits share one run over the text."""
+    requests = Requests(tuple(map(_pass, found)))
+    edits = [arm.edit for own in arms.values() for arm in own.values() if arm.edit is not None]
+    distinct = list(dict.fromkeys(edits))
+    advance = job.progress(len(distinct) * len(found), "windows × interventions")
+    engine: Callable[..., Any] = ENGINES[spec["engine"]]
+    answers = engine(loaded, requests, distinct, store, token_budget=spec["token_budget"], progress=advance)
+    losses = {
+        edit: [-sum(one.logprobs) for one in answer.passes] for edit, answer in zip(distinct, answers, strict=True)
+    }
+    frames = [
+        pd.DataFrame(
+            {
+                **{"protocol": protocol, "arm": name, "document": [one.document for one in found]},
+                **{"window": range(len(found)), "tokens": [len(one.ids) - one.first for one in found]},
+                "nll": losses[arm.edit],
+            }
+        )
+        for protocol, own in arms.items()
+        for name, arm in own.items()
+        if arm.edit is not None
+    ]
+    frame = pd.concat(frames, ignore_index=True)
+    return frame.astype({"document": "int32", "window": "int32", "tokens": "int32", "nll": "float64"})
+
+
+def _pass(window: Window) -> Pass:
+    """Ask for each scored token's log-probability, which stands at the position before it; the last id asks nothing."""
+    queries = tuple((place - 1, window.ids[place]) for place in range(window.first, len(window.ids)))
+    return Pass(window.ids[:-1], queries)

@@ -1,0 +1,68 @@
+"""Base and the selected intervention under other wordings of the prompt, on test rows (`laser.tasks.variants`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from laser.evaluation.cell import Cell, Edit, answer_each, chosen_edit, chosen_interventions, open_cell, result_rows
+from laser.io.files import write_parquet
+from laser.io.job import Job
+from laser.tasks.definitions import definition
+from laser.tasks.questions import Questions, ask
+from laser.tasks.variants import Variant, reworded, variants
+
+
+def evaluate_prompts(job: Job) -> None:
+    """Evaluate every wording of the spec's dataset and write one file.
+
+    Options of the job: model, rows, selection, factors, output. The spec's `rows` (null or absent: all) takes the
+    first so many test rows, with whole groups. The file has the columns of result rows behind `protocol`, `variant`
+    (`original` first) and `arm` (`base`, `laser`); where base was chosen, the laser arm repeats base, as in the test
+    file. Its spec says what each wording changes, what was chosen, and which examples a wording made too long.
+    """
+    spec = job.spec
+    count = spec.get("rows")
+    only = (lambda frame: frame) if count is None else (lambda frame: first_groups(frame, count))
+    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test", only)
+    chosen = chosen_interventions(job.path("selection"))
+    edits = {name: chosen_edit(cell, name, one) for name, one in chosen.items()}
+    wordings = variants(spec["builder"])
+    frames, left_out = [], {}
+    for variant in wordings:
+        job.say(f"wording '{variant.name}': {variant.says}")
+        own = replace(cell, questions=questions_of(cell, variant))
+        left_out[variant.name] = own.questions.left_out
+        frames.append(evaluate_variant(own, variant.name, edits, job))
+    facts = {
+        "run": cell.run_facts | {"left_out": left_out},
+        "chosen": chosen,
+        "variants": {one.name: one.says for one in wordings},
+    }
+    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+
+
+def first_groups(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the first `count` rows and all others of their groups, in order."""
+    return frame[frame["group"].isin(set(frame["group"].head(count)))]
+
+
+def questions_of(cell: Cell, variant: Variant) -> Questions:
+    """Return the cell's questions in a variant's wording; the examples that could be asked as released."""
+    loaded = cell.loaded
+    asked = variant.definition(definition(cell.spec["builder"]))
+    examples = reworded(variant, [one.example for one in cell.questions.items])
+    return ask(asked, examples, loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions)
+
+
+def evaluate_variant(cell: Cell, name: str, edits: dict[str, Edit], job: Job) -> pd.DataFrame:
+    """Return one row per (protocol, arm, example) of a cell whose questions stand in one wording."""
+    answered = answer_each(job, cell, [(), *edits.values()])
+    frames = [
+        result_rows(cell, answered[edit], protocol, variant=name, arm=arm)
+        for protocol in cell.spec["protocols"]
+        for arm, edit in (("base", ()), ("laser", edits[protocol]))
+        if any(one.example.id in cell.sides[protocol] for one in cell.questions.items)
+    ]
+    return pd.concat(frames, ignore_index=True)

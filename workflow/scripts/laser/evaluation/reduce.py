@@ -1,0 +1,40 @@
+"""The reductions of one layer: factors once, and a record for every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from laser.cluster.local_copy import local_folder
+from laser.io.files import read_json
+from laser.models.adapter import locate, read_matrix
+from laser.models.load import DTYPES, resolve_device, set_threads
+from laser.reduction.factors import FactorStore
+from laser.reduction.record import records
+from laser.reduction.svd import check
+
+
+def reduce_layer(
+    spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Decompose the spec's matrices of one layer and return one record per rank, in the spec's order.
+
+    Only the matrices themselves are read from the checkpoint; the model is never built.
+    """
+    set_threads(spec["compute"]["threads"])
+    device = resolve_device(spec["compute"]["device"])
+    folder = local_folder(model_card.parent, copy=False, say=say)  # of the checkpoint, only this layer is read
+    config = read_json(folder / "config.json")
+    store = FactorStore(factors)
+    weights, decomposed = {}, {}
+    for matrix in spec["matrices"]:
+        location = locate(config, spec["layer"], matrix, spec["model"].get("mapping"))
+        # In the precision that the sweep runs in: its factors are those of the weights that are edited.
+        weights[matrix] = read_matrix(folder, location).to(device, DTYPES[spec["model"]["dtype"]]).float()
+        decomposed[matrix] = store.get(weights[matrix])
+        say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
+    checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}
+    return [
+        records(weights, decomposed, rank, checks) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]
+    ]

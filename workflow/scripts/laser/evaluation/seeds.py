@@ -1,0 +1,63 @@
+"""The spread of the released randomised low-rank step over its seeds, on test rows.
+
+The released code sets no seed, so that a published number is one draw from this spread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from laser.config.protocols import randomised_iterations
+from laser.evaluation.cell import answer_each, open_cell, result_rows
+from laser.evaluation.choices import place_of
+from laser.io.files import read_json, write_parquet
+from laser.io.job import Job
+from laser.reduction.interventions import Intervention
+
+
+def place_to_draw(published: dict[str, Any] | None, selected: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the (matrix, layer, rank) at which seeds are drawn under one protocol, and where it comes from.
+
+    Args:
+        published: the paper's choice for this cell, or None.
+        selected: one protocol's part of a selection file.
+
+    Returns:
+        The paper's choice; else the selected one; else, where base won, the best candidate.
+    """
+    if published is not None:
+        return published, "published choice"
+    if selected["chosen"] is not None:
+        return selected["chosen"], "selected"
+    return selected["candidates"][0], "best candidate"
+
+
+def evaluate_seeds(job: Job) -> None:
+    """Write the test rows under every seed of the spec, label `seed`; equal edits are evaluated once.
+
+    The step has the power iterations of the released code (2 for causal models, 20 for masked ones) under either
+    protocol: protocols differ in rows, judgement and, where the paper has no choice for the cell, in the place. The
+    file's spec says under `intervention`, per protocol, which place was drawn at and where that comes from.
+    """
+    spec = job.spec
+    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
+    selection = read_json(job.path("selection"))["protocols"]
+    niter = randomised_iterations(cell.loaded.task)
+    places, said = {}, {}
+    for protocol in spec["protocols"]:
+        one, source = place_to_draw(spec.get("published_choice"), selection[protocol])
+        places[protocol] = Intervention(one["matrix"], one["layer"], one["rank"], "randomised", niter=niter)
+        step = {"kind": "randomised", "niter": niter, "source": source}
+        said[protocol] = place_of(cell, places[protocol]) | step
+    edits = {
+        (protocol, seed): (replace(places[protocol], seed=seed),)
+        for protocol in spec["protocols"]
+        for seed in spec["seeds"]
+    }
+    answered = answer_each(job, cell, edits.values())
+    frames = [result_rows(cell, answered[one], protocol, seed=seed) for (protocol, seed), one in edits.items()]
+    facts = {"run": cell.run_facts, "intervention": said, "niter": niter}
+    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)

@@ -1,0 +1,1 @@
+"""Edited checkpoints for others to load."""

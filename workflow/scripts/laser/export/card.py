@@ -1,0 +1,205 @@
+"""The export job: the checkpoint of a cell's chosen intervention, with a model card that says what it is."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from laser.errors import UserError
+from laser.evaluation.cell import step_of
+from laser.export.checkpoint import export
+from laser.io.files import read_json, read_parquet, write_json, write_text
+from laser.io.job import Job
+from laser.models.card import inspect
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+
+CARD = "README.md"
+
+
+def export_model(job: Job) -> None:
+    """Export the intervention that the spec's `protocol` chose, in the spec's `form`.
+
+    Options of the job: model (card.json), selection, factors, output (the folder, or README.md in it), and optionally
+    test (the cell's test file, for the scores on the card). The folder is replaced as a whole; export.json and, last,
+    README.md are written into it.
+
+    Raises:
+        UserError: base was chosen, so that there is nothing to export.
+    """
+    spec, (output,) = job.spec, job.paths["output"]
+    folder = output.parent if output.name == CARD else output
+    protocol = spec["protocol"]
+    selection = read_json(job.path("selection"))
+    if protocol not in selection["protocols"]:
+        known = ", ".join(selection["protocols"])
+        raise UserError(f"{job.path('selection')}: has no protocol '{protocol}'. It has: {known}.")
+    one = selection["protocols"][protocol]
+    if one["chosen"] is None:
+        raise UserError(
+            f"{job.path('selection')}: under '{protocol}' the base model won on validation, so that there is no edited "
+            "model to export."
+        )
+    origin = job.path("model").parent
+    task = inspect(origin)["task"]
+    if task == "policy":
+        raise UserError(
+            f"{origin}: is a policy, and export writes language models only. Its weights are in that folder, and the "
+            "chosen intervention in the study's selection/."
+        )
+    place = one["chosen"]
+    settings = step_of(protocol, task, spec["seed"])
+    edit = Intervention(place["matrix"], place["layer"], place["rank"], **settings)
+    model = spec["model"]
+    store = FactorStore(job.path("factors"))
+    facts = export(origin, folder, edit, spec["form"], model["dtype"], store, model.get("mapping"))
+    tested = [path for path in job.paths.get("test", []) if path.is_file()]
+    record = {
+        "base": base_facts(read_json(job.path("model")), model["name"]),
+        **{"study": spec["study"], "dataset": spec["dataset_name"], "protocol": protocol, "form": spec["form"]},
+        **{"task": task, "dtype": model["dtype"], "intervention": place | settings},
+        "validation": one["validation"],
+        "test": test_scores(tested[0], protocol) if tested else None,
+        "checkpoint": facts,
+        "spec": spec,
+    }
+    write_json(folder / "export.json", record)
+    write_text(folder / CARD, card(record))
+    job.say(f"{spec['form']}: {facts['bytes']:,} bytes of weights, {facts['bytes_saved']:,} saved")
+
+
+def base_facts(card: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return name, source and revision of the original checkpoint, from its own card."""
+    return {"name": card.get("name", name), "source": card.get("source"), "revision": card.get("revision")}
+
+
+def test_scores(path: Path, protocol: str) -> dict[str, dict[str, Any]]:
+    """Return accuracy (percent), loss (nats) and n of both arms of a test file under one protocol."""
+    frame = read_parquet(path, ["protocol", "arm", "correct", "loss"])
+    own = frame[frame["protocol"] == protocol]
+    scores = {}
+    for arm in ("base", "laser"):
+        rows = own[own["arm"] == arm]
+        loss = float(rows["loss"].mean())
+        accuracy = 100 * float(rows["correct"].mean())
+        scores[arm] = {"accuracy": accuracy, "loss": loss if math.isfinite(loss) else None, "n": len(rows)}
+    return scores
+
+
+def card(record: dict[str, Any]) -> str:
+    """Return the model card as Markdown."""
+    base, edit, facts = record["base"], record["intervention"], record["checkpoint"]
+    source = base["source"] or {}
+    repo = source.get("repo")
+    kept, (rows, columns) = facts["kept_rank"], facts["shape"]
+    lines = [
+        "---",
+        *([f"base_model: {repo}"] if repo else []),
+        "library_name: transformers",
+        f"pipeline_tag: {'fill-mask' if record['task'] == 'masked' else 'text-generation'}",
+        "tags: [laser, low-rank]",
+        "---",
+        "",
+        f"# {base['name']}, one matrix reduced to rank {kept}",
+        "",
+        f"The checkpoint {_origin(base)} with one weight matrix replaced by a low-rank approximation of itself "
+        "(LASER, arXiv 2312.13558). Every other weight is the original's, byte for byte.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| matrix | `{edit['matrix']}` of layer {edit['layer']} (counted from 0): `{facts['parameter']}` |",
+        f"| rank | {kept} of {min(rows, columns)} (ρ = {edit['rank']:g}), matrix {rows} × {columns} |",
+        f"| low-rank step | {_step(edit)} |",
+        f"| chosen in | study `{record['study']}`, dataset `{record['dataset']}`, protocol `{record['protocol']}`, on "
+        "validation rows alone |",
+        f"| evaluated in | {record['dtype']} |",
+        f"| weights | {facts['bytes']:,} bytes; the original {facts['bytes_original']:,} ({_saved(facts)}) |",
+        f"| rounding | stored and evaluated matrix differ by {facts['relative_difference']:.3g} (relative) |",
+        "",
+        "## Scores",
+        "",
+        "| rows | model | accuracy (%) | loss (nats) | n |",
+        "|---|---|---|---|---|",
+        *_scores("validation", record["validation"], "chosen"),
+        *(_scores("test", record["test"], "laser") if record["test"] else []),
+        "",
+        "The intervention was chosen for its validation scores, which therefore flatter it; the test scores do not."
+        if record["test"]
+        else "The intervention was chosen for these scores, which therefore flatter it. The test rows were not scored.",
+        "Intervals and tests are in the study's tables.",
+        "",
+        "## Loading",
+        "",
+        *_loading(record),
+        "",
+        "## Licence",
+        "",
+        f"The weights are those of {base['name']} but for one matrix made from them: the licence of that model holds "
+        "for this one too. Read it before passing the files on; this card grants nothing.",
+        "",
+        "## Files",
+        "",
+        "| file | sha256 |",
+        "|---|---|",
+        *(f"| `{name}` | `{digest}` |" for name, digest in facts["files"].items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _origin(base: dict[str, Any]) -> str:
+    source = base["source"] or {}
+    where = source.get("repo") or source.get("package")  # a path says nothing elsewhere
+    named = f"`{base['name']}`"
+    if not where:
+        return named
+    return f"{named} ({source.get('kind')} `{where}`" + (f", `{base['revision']}`)" if base["revision"] else ")")
+
+
+def _step(edit: dict[str, Any]) -> str:
+    if edit["kind"] == "svd":
+        return "exact truncated SVD"
+    return f"randomised SVD, {edit['niter']} power iterations, seed {edit['seed']}"
+
+
+def _saved(facts: dict[str, Any]) -> str:
+    saved, whole = facts["bytes_saved"], facts["bytes_original"]
+    if saved == 0:
+        return "as many"
+    return f"{abs(saved):,} {'fewer' if saved > 0 else 'more'}, {100 * abs(saved) / whole:.3g} %"
+
+
+def _scores(rows: str, scores: dict[str, dict[str, Any]], edited: str) -> list[str]:
+    lines = []
+    for arm, name in (("base", "original"), (edited, "this one")):
+        one = scores[arm]
+        loss = "not finite" if one["loss"] is None else f"{one['loss']:.4f}"
+        lines.append(f"| {rows} | {name} | {one['accuracy']:.2f} | {loss} | {one['n']:,} |")
+    return lines
+
+
+def _loading(record: dict[str, Any]) -> list[str]:
+    kind = "AutoModelForMaskedLM" if record["task"] == "masked" else "AutoModelForCausalLM"
+    if record["form"] == "dense":
+        return [
+            "```python",
+            f"from transformers import AutoTokenizer, {kind}",
+            "",
+            f'model = {kind}.from_pretrained("this folder")',
+            'tokenizer = AutoTokenizer.from_pretrained("this folder")',
+            "```",
+        ]
+    return [
+        "A plain `from_pretrained` cannot load this folder, and says so: the matrix is kept as two factors "
+        "(factors.json names them), which transformers does not know. With the replication pipeline's package "
+        "(`workflow/scripts` on PYTHONPATH):",
+        "",
+        "```python",
+        "from laser.export.factored import load_factored",
+        "from transformers import AutoTokenizer",
+        "",
+        'model = load_factored("this folder")',
+        'tokenizer = AutoTokenizer.from_pretrained("this folder")',
+        "```",
+    ]

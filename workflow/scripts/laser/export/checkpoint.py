@@ -1,0 +1,181 @@
+"""Writing an edited checkpoint: the chosen matrix replaced (`dense`), or kept as its two factors (`factored`).
+
+All other bytes of the weights are those of the original. The edit is computed as in the evaluation: from the matrix in
+the study's dtype, rounded to that dtype, then stored in the checkpoint's own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from laser.errors import UserError
+from laser.export.factored import PREFIX, RECORD
+from laser.io.files import read_json, read_tensors, sha256_file, write_json, write_tensors
+from laser.models.adapter import MatrixLocation, find_weight, locate, read_weight, view_of
+from laser.models.card import weight_files
+from laser.models.load import DTYPES
+from laser.models.sources import SIDE_FILES
+from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors
+from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Intervention
+from laser.reduction.svd import exact_svd, kept_rank
+
+FORMS = ("dense", "factored")
+INDEX = "model.safetensors.index.json"
+
+
+def export(
+    origin: Path,
+    folder: Path,
+    edit: Intervention,
+    form: str,
+    dtype: str,
+    store: FactorStore,
+    mapping: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write the edited checkpoint of `origin` into `folder`, which is replaced as a whole.
+
+    Args:
+        origin: folder of the original checkpoint.
+        folder: where the edited one goes.
+        edit: the intervention, of kind svd or randomised.
+        form: one of `FORMS`.
+        dtype: what the study computes in: fp32, fp16 or bf16.
+        store: where factors are kept.
+        mapping: where an unknown architecture keeps its matrices.
+
+    Returns:
+        `parameter` (the weight's name), `shape`, `kept_rank`, `relative_difference` (Frobenius, of what is stored from
+        the matrix that was evaluated; 0 where the checkpoint's dtype holds it), `bytes_original`, `bytes` and
+        `bytes_saved` (of the weight files, counted on the disk), and `files` (name to sha256).
+
+    Raises:
+        UserError: an unknown form, an intervention that has no factors, a packed matrix in the form `factored`, or a
+            folder that holds something else.
+    """
+    _check(edit, form)
+    _replaceable(folder)
+    location = locate(read_json(origin / "config.json"), edit.layer, edit.matrix, mapping)
+    if form == "factored" and location.part is not None:
+        raise UserError(
+            f"the matrix '{edit.matrix}' is packed with others in '{location.parameter}', so that it cannot be kept as "
+            "factors alone. Export the form 'dense'."
+        )
+    path, name = find_weight(origin, location)
+    stored = read_weight(path, name)
+    weight = view_of(stored, location).to(DTYPES[dtype]).float()  # strides as in a live model: last digits hang on them
+    factors = store.get(weight) if edit.kind in NEEDS_FACTORS else None
+    evaluated = edited_weight(weight, edit, factors).to(DTYPES[dtype])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
+    ) as place:
+        part = Path(place) / "model"
+        part.mkdir()
+        for one in SIDE_FILES:
+            if one != INDEX and (origin / one).is_file():
+                shutil.copyfile(origin / one, part / one)
+        if form == "dense":
+            difference = _dense(origin, part, path, name, location, evaluated)
+        else:
+            # Those of the original serve every rank; a randomised step leaves a matrix that has to be factored itself.
+            whole = exact_svd(evaluated.float()) if factors is None else factors
+            pair = low_rank_factors(whole, kept_rank(edit.rank, weight.shape))
+            difference = _factored(origin, part, path, name, location, evaluated, pair)
+        facts = _facts(origin, part, name, evaluated, edit, difference)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+    return facts
+
+
+def _check(edit: Intervention, form: str) -> None:
+    if form not in FORMS:
+        raise UserError(f"form is '{form}'. Allowed: {', '.join(FORMS)}.")
+    if edit.kind not in ("svd", "randomised"):
+        raise UserError(f"an intervention of kind '{edit.kind}' cannot be exported. Allowed: svd, randomised.")
+
+
+def _replaceable(folder: Path) -> None:
+    """Refuse to replace a folder that holds anything else than an export has."""
+    ours = {*SIDE_FILES, RECORD, "README.md", "export.json", ".snakemake_timestamp"}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_dir() or (path.name not in ours and path.suffix != ".safetensors"):
+            raise UserError(
+                f"{folder}: would be replaced, but holds '{path.name}', which no export has. Give a folder of its own."
+            )
+
+
+def _dense(origin: Path, part: Path, path: Path, name: str, location: MatrixLocation, evaluated: torch.Tensor) -> float:
+    """Copy all weight files, the edited one with the matrix replaced; return the relative rounding difference."""
+    for one in weight_files(origin):
+        if one != path.name:
+            shutil.copyfile(origin / one, part / one)
+    if (origin / INDEX).is_file():
+        shutil.copyfile(origin / INDEX, part / INDEX)
+    tensors = read_tensors(path)
+    changed = tensors[name].clone()
+    view_of(changed, location).copy_(evaluated)
+    write_tensors(part / path.name, tensors | {name: changed}, metadata_of(path))
+    return _difference(view_of(changed, location), evaluated)
+
+
+def _factored(
+    origin: Path,
+    part: Path,
+    path: Path,
+    name: str,
+    location: MatrixLocation,
+    evaluated: torch.Tensor,
+    pair: tuple[torch.Tensor, torch.Tensor],
+) -> float:
+    """Copy all weight files under other names, the edited one with factors for the matrix; return the difference."""
+    for one in weight_files(origin):
+        if one != path.name:
+            shutil.copyfile(origin / one, part / f"{PREFIX}{one}")
+    tensors = read_tensors(path)
+    own = tensors.pop(name)
+    left, right = (factor.to(own.dtype) for factor in pair)
+    names = {"left": f"{name}.left", "right": f"{name}.right"}
+    factors = {names["left"]: left, names["right"]: right}
+    write_tensors(part / f"{PREFIX}{path.name}", tensors | factors, metadata_of(path))
+    record = {"parameter": name, **names, "kept_rank": left.shape[1], "transposed": location.transposed}
+    write_json(part / RECORD, record | {"shape": list(evaluated.shape)})
+    return _difference(left.float() @ right.float(), evaluated)
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """Return the metadata in a safetensors file's header."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as handle:
+        return dict(handle.metadata() or {})
+
+
+def _difference(stored: torch.Tensor, evaluated: torch.Tensor) -> float:
+    wanted = evaluated.double()
+    norm = float(torch.linalg.norm(wanted))
+    return float(torch.linalg.norm(stored.double() - wanted)) / norm if norm else 0.0
+
+
+def _facts(
+    origin: Path, part: Path, name: str, evaluated: torch.Tensor, edit: Intervention, difference: float
+) -> dict[str, Any]:
+    before = sum((origin / one).stat().st_size for one in weight_files(origin))
+    after = sum(path.stat().st_size for path in part.glob("*.safetensors"))
+    return {
+        "parameter": name,
+        "shape": list(evaluated.shape),
+        "kept_rank": kept_rank(edit.rank, evaluated.shape),
+        "relative_difference": difference,
+        "bytes_original": before,
+        "bytes": after,
+        "bytes_saved": before - after,
+        "files": {path.name: sha256_file(path) for path in sorted(part.iterdir())},
+    }

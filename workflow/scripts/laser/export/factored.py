@@ -1,0 +1,91 @@
+"""Checkpoints in which one matrix is kept as two factors: how they are loaded into a transformers model.
+
+`laser.export.checkpoint` writes them. Their weight files bear other names than transformers looks for, so that a plain
+`from_pretrained` refuses the folder instead of filling the missing matrix with random numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig, GenerationConfig
+
+from laser.errors import UserError
+from laser.io.files import read_json, read_tensors
+from laser.models.adapter import live_name
+from laser.models.load import DTYPES
+
+RECORD = "factors.json"
+PREFIX = "factored-"
+
+
+class FactoredLinear(torch.nn.Module):
+    """A linear layer y = left · (right · x) + bias, in the place of one with the dense weight left · right.
+
+    Attributes:
+        left: (out, k). right: (k, in). bias: (out,) or None.
+    """
+
+    def __init__(self, left: torch.Tensor, right: torch.Tensor, bias: torch.nn.Parameter | None) -> None:
+        super().__init__()
+        self.left = torch.nn.Parameter(left, requires_grad=False)
+        self.right = torch.nn.Parameter(right, requires_grad=False)
+        self.bias = bias
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The dense weight (out, in), made when it is asked for."""
+        return self.left @ self.right
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the layer's output for states (…, in): (…, out)."""
+        inner = torch.nn.functional.linear(states, self.right)
+        return torch.nn.functional.linear(inner, self.left, self.bias)
+
+
+def load_factored(folder: Path | str, dtype: str | None = None) -> Any:
+    """Load a factored checkpoint into a transformers model whose edited matrix stays in two factors.
+
+    Args:
+        folder: what `laser.export.checkpoint` wrote in the form `factored`.
+        dtype: fp32, fp16 or bf16; None for the one that config.json names.
+
+    Returns:
+        The model, on the CPU, in evaluation mode.
+
+    Raises:
+        UserError: the folder holds no factored checkpoint, or a weight is missing.
+    """
+    folder = Path(folder)
+    if not (folder / RECORD).is_file():
+        raise UserError(f"{folder}: holds no {RECORD}, so it is no factored checkpoint. Load it with from_pretrained.")
+    record, raw = read_json(folder / RECORD), read_json(folder / "config.json")
+    state: dict[str, torch.Tensor] = {}
+    for path in sorted(folder.glob(f"{PREFIX}*.safetensors")):
+        state |= read_tensors(path)
+    names = (record["left"], record["right"])
+    if any(name not in state for name in names):
+        raise UserError(f"{folder}: its weight files lack {' or '.join(names)}. Export the model again.")
+    left, right = (state.pop(name) for name in names)
+    dense = (left.float() @ right.float()).to(left.dtype)
+    state[record["parameter"]] = dense.T.contiguous() if record["transposed"] else dense
+    kinds: Any = MODEL_FOR_MASKED_LM_MAPPING if _is_masked(raw) else MODEL_FOR_CAUSAL_LM_MAPPING
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    chosen = DTYPES[dtype] if dtype else config.dtype or left.dtype
+    model, info = kinds[type(config)].from_pretrained(
+        None, config=config, state_dict=state, dtype=chosen, output_loading_info=True
+    )
+    if info["missing_keys"]:
+        raise UserError(f"{folder}: lacks weights, such as {sorted(info['missing_keys'])[0]}. Export the model again.")
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    module = live_name(model, record["parameter"]).removesuffix(".weight")
+    own = model.get_submodule(module)
+    model.set_submodule(module, FactoredLinear(left.to(chosen), right.to(chosen), own.bias))
+    return model.eval().requires_grad_(False)
+
+
+def _is_masked(config: dict[str, Any]) -> bool:
+    return any("MaskedLM" in name for name in config.get("architectures") or [])

@@ -1,0 +1,63 @@
+"""The numbers that stand in the paper's text alone, and those of its tables that its own text contradicts."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from laser.errors import UserError
+from laser.paper.published import FOLDER, Printed, printed
+
+ROBUSTNESS = "GPT-J CounterFact paraphrase robustness gain (pp)"
+TOP1 = "GPT-J CounterFact top-1 accuracy (text)"
+PERPLEXITY_INPUT = "GPT-J perplexity on PILE validation, MLP input layers"
+PERPLEXITY_OUTPUT = "GPT-J perplexity on PILE validation, MLP output layers"
+COMPOSED = "GPT-J CounterFact accuracy after composing LASER over layers"
+
+MODEL, DATASET = "GPT-J", "CounterFact"
+"""The cell, by the paper's names, that these numbers belong to."""
+
+
+@dataclass(frozen=True)
+class TextNumber:
+    """One quantity of the text.
+
+    Attributes:
+        base: number of the unmodified model, None where none is given.
+        value: number with LASER, or the gain; None where it is no single number.
+        where: place in the paper.
+    """
+
+    base: Printed | None
+    value: Printed | None
+    where: str
+
+
+def read_text_numbers(folder: Path | str = FOLDER) -> dict[str, TextNumber]:
+    """Read config/published/text_numbers.csv.
+
+    Raises:
+        UserError: the file cannot be read, or lacks one of the quantities that this workflow compares.
+    """
+    path = Path(folder) / "text_numbers.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        found = {
+            row["quantity"]: TextNumber(_printed(row["base"]), _printed(row["laser_or_value"]), row["where_in_paper"])
+            for row in rows
+        }
+    except (OSError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read ({error}). Restore it from the repository.") from error
+    for name in (ROBUSTNESS, TOP1, PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, COMPOSED):
+        if name not in found:
+            raise UserError(f"{path}: lacks the quantity '{name}'. Restore the file from the repository.")
+    return found
+
+
+def _printed(text: str) -> Printed | None:
+    try:
+        return printed(text)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Sokoban's model side: decision transformers, how they are trained, asked and played."""

@@ -1,0 +1,68 @@
+"""What a study keeps of the shared cache and of the repository, so that it can be checked without either."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from laser.config.evaluations import LABORATORY
+from laser.config.plan import Plan
+from laser.io.files import sha256_file
+
+CACHED = ("card.json", "record.json", "run.json")
+"""Of every folder of the cache: what is in it, what made it, and when and where that ran."""
+
+
+def copies(plan: Plan) -> dict[str, str]:
+    """Return the files that are copied: their place below <results>/inputs/, and where they are below <cache>/."""
+    found: dict[str, str] = {}
+
+    def add(target: str, source: str, *names: str) -> None:
+        found.update({f"{target}/{name}": f"{source}/{name}" for name in (*CACHED, *names)})
+
+    for name in plan.datasets:
+        add(f"data/{name}", f"data/{plan.data_key(name)}", "rows.parquet")
+    for name in plan.models:
+        trained, curve = plan.is_trained(name), plan.is_trained(name) or plan.is_policy(name)
+        add(f"models/{name}", f"models/{plan.model_key(name)}", *(["training.csv"] if curve else []))
+        if trained:
+            corpus = f"corpora/{plan.corpus_key(name)}"
+            add(corpus, corpus, "facts.parquet")
+    for key in plan.pool_keys:
+        add(f"rooms/{key}", f"rooms/{key}")
+    if "perplexity" in plan.study["artefacts"] and plan.study["perplexity"]["corpus"] != LABORATORY:
+        add(f"texts/{plan.text_key()}", f"texts/{plan.text_key()}")
+    return found
+
+
+def count_copies(plan: Plan) -> dict[str, str]:
+    """Return the files of training frequencies that the user gave: their place below <results>/inputs/, their path."""
+    return {f"counts/{name}{Path(file).suffix}": file for name, file in plan.study["counts"].items()}
+
+
+def published_copies(plan: Plan) -> list[str]:
+    """Return the names of the files with the paper's numbers: copied from config/published/ to inputs/published/."""
+    return sorted(path.name for path in (plan.scripts.parents[1] / "config/published").glob("*.csv"))
+
+
+def workflow_copies(plan: Plan) -> dict[str, str]:
+    """Return the workflow's own files, Snakefile and rules/*.smk, each with its sha256, by path in the repository."""
+    root = plan.scripts.parents[1]
+    files = [root / "Snakefile", *sorted((root / "rules").glob("*.smk"))]
+    return {path.relative_to(root).as_posix(): sha256_file(path) for path in files}
+
+
+def lost(results: str) -> list[str]:
+    """Return the files of a study's manifests that are not there any more, sorted; none without a whole manifest.
+
+    Snakemake knows of outputs, but not of records, runs and logs: this tells it that the manifest must be made again.
+    """
+    named: set[str] = set()
+    for name in ("manifest.json", "manifest-run.json"):
+        try:
+            manifest: Any = json.loads((Path(results) / name).read_text(encoding="utf-8"))
+            named.update(str(one["path"]) for one in manifest["files"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+    return sorted(name for name in named if not (Path(results) / name).is_file())

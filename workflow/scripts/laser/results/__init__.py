@@ -1,0 +1,1 @@
+"""Reading a finished study's files."""

@@ -1,0 +1,193 @@
+"""Per-example result files with label columns of their own (choice, seed, variant, step), joined to prepared rows.
+
+What a file holds is learned from the spec that it carries, never from its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.results.cells import Cell
+from laser.results.columns import typed
+from laser.results.loading import load_rows
+from laser.errors import UserError, understood
+from laser.io.files import read_json, read_parquet, read_spec
+
+SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
+CellKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows of one model on one dataset under one protocol, several times over: once for every value of the labels.
+
+    Attributes:
+        model, dataset, protocol: names as in the study.
+        spec: what the file carries.
+        frame: the label columns, id, group and the scores.
+        entry: the dataset's entry, as prepared.
+    """
+
+    model: str
+    dataset: str
+    protocol: str
+    spec: dict[str, Any]
+    frame: pd.DataFrame
+    entry: dict[str, Any]
+
+    @property
+    def key(self) -> CellKey:
+        """Model, dataset and protocol."""
+        return self.model, self.dataset, self.protocol
+
+    @property
+    def complete(self) -> bool:
+        """Whether the dataset was prepared whole."""
+        return self.entry.get("limit") is None
+
+    def arm(self, **labels: Any) -> pd.DataFrame:
+        """Return the rows with these labels, indexed by id; empty where there are none."""
+        keep = pd.Series(True, index=self.frame.index)
+        for name, value in labels.items():
+            keep &= self.frame[name] == value
+        return self.frame[keep].set_index("id")
+
+
+def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
+    """Return model, dataset and spec of a Parquet result file.
+
+    Raises:
+        UserError: the file is missing, damaged, or does not name model and dataset.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: does not exist. Run the rule that makes it.")
+    spec = read_spec(path)
+    model = spec.get("model")
+    name = model.get("name") if isinstance(model, dict) else model
+    dataset = spec.get("dataset_name", spec.get("dataset"))
+    if not isinstance(name, str) or not isinstance(dataset, str):
+        raise UserError(f"{path}: its spec does not name a model and a dataset. Delete it and run again.")
+    return name, dataset, spec
+
+
+def columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read some columns of a Parquet file.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks a column.
+    """
+    return typed(read_parquet(path, list(columns)), path, columns)
+
+
+def load_labelled(
+    paths: Iterable[Path],
+    labels: Sequence[str],
+    rows: Sequence[Path],
+    side: str = "test",
+    apart: Sequence[str] = (),
+) -> list[Labelled]:
+    """Read per-example results, a `Labelled` per file and protocol, in the files' order.
+
+    Args:
+        paths: result files.
+        labels: names of their label columns.
+        rows: rows.parquet of the datasets.
+        side: of the split, `test` or `validation`.
+        apart: labels whose values may have rows of their own; for given values of these, all others share their rows.
+
+    Raises:
+        UserError: rows of the other side of the split, or labels that were scored on different rows.
+    """
+    prepared = load_rows(rows)
+    found = []
+    for path in paths:
+        with understood(path):
+            model, dataset, spec = cell_of(path)
+            if dataset not in prepared:
+                raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
+            examples, entry = prepared[dataset]
+            frame = columns_of(path, ["protocol", *labels, "id", *SCORES])
+            for protocol in dict.fromkeys(frame["protocol"]):
+                groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
+                own = frame[frame["protocol"] == protocol].drop(columns="protocol")
+                _strangers(path, protocol, own, groups, side)
+                parts = [part for _, part in own.groupby(list(apart), sort=False)] if apart else [own]
+                for part in parts:
+                    _same_rows(path, protocol, part, list(labels))
+                own = own.assign(group=own["id"].map(groups)).reset_index(drop=True)
+                found.append(Labelled(model, dataset, protocol, spec, own, dict(entry)))
+    return found
+
+
+def _strangers(path: Path, protocol: str, frame: pd.DataFrame, groups: pd.Series, side: str) -> None:
+    strangers = int((~frame["id"].isin(groups.index)).sum())
+    if strangers:
+        raise UserError(
+            f"{path}: protocol {protocol} holds {strangers} rows that are not {side} rows of the split. "
+            "Delete it and run again to make it anew."
+        )
+
+
+def _same_rows(path: Path, protocol: str, frame: pd.DataFrame, labels: list[str]) -> None:
+    wanted = set(frame["id"])
+    for name, part in frame.groupby(labels, sort=False, dropna=False):
+        if len(part) != len(wanted) or set(part["id"]) != wanted:
+            raise UserError(
+                f"{path}: protocol {protocol}, {dict(zip(labels, name, strict=True))} was scored on other rows than "
+                "the rest of the file. Delete it and run again to make it anew."
+            )
+
+
+def by_cell(found: Iterable[Labelled]) -> dict[CellKey, Labelled]:
+    """Return the parts by (model, dataset, protocol)."""
+    return {one.key: one for one in found}
+
+
+def choices_of(one: Labelled) -> dict[str, Mapping[str, Any] | None]:
+    """Return the interventions that a file of choices was made at, by name of the choice; None is base."""
+    return dict(one.spec.get("choices", {}).get(one.protocol, {}))
+
+
+def same_place(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two interventions are the same (matrix, layer, rank)."""
+    return all(one[key] == other[key] for key in ("matrix", "layer", "rank"))
+
+
+def aligned(cell: Cell, other: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return `other`, indexed by id, in the order of a cell's rows.
+
+    Raises:
+        UserError: it holds other rows than the test file.
+    """
+    if set(other.index) != set(cell.rows["id"]):
+        raise UserError(
+            f"{what} of {cell.model} on {cell.dataset}, protocol {cell.protocol}, was scored on other rows than the "
+            "test file. Delete it and run again to make it anew."
+        )
+    return other.loc[cell.rows["id"]]
+
+
+def load_columns(rows: Iterable[Path], columns: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return columns of every prepared dataset, by dataset name."""
+    found = {}
+    for path in rows:
+        (name,) = load_rows([path])
+        found[name] = columns_of(path, columns)
+    return found
+
+
+def load_json(paths: Iterable[Path], needed: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Read JSON results; a key that is missing is a `UserError` that names file and key."""
+    found = []
+    for path in paths:
+        one = read_json(path)
+        missing = [key for key in needed if key not in one]
+        if missing:
+            raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
+        found.append(one)
+    return found

@@ -1,0 +1,305 @@
+"""Gathering a study's result files into frames, checking that they belong together.
+
+What a file holds is learned from the spec that it carries, never from its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from laser.results.cells import ARMS, Cell
+from laser.results.columns import typed
+from laser.errors import UserError, understood
+from laser.io.files import read_json, read_parquet, read_spec
+
+OF_GAMES = ("return", "steps")
+"""Further columns of the results of policies."""
+
+SCORES = ("correct", "loss", "prediction", "answer_rank", "in_top5", "in_top10")
+
+
+def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
+    """Read prepared datasets.
+
+    Args:
+        paths: rows.parquet files.
+
+    Returns:
+        Dataset name to (rows without their texts, the dataset's entry as in its spec).
+    """
+    columns = ["id", "group", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"]
+    found = {}
+    for path in paths:
+        spec = _spec(path)
+        entry = spec.get("dataset", spec)
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to prepare it anew.")
+        found[entry["name"]] = (_frame(path, columns), entry)
+    return found
+
+
+def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Read selection files, in the given order."""
+    found = []
+    for path in paths:
+        selection = read_json(path)
+        missing = [
+            key for key in ("model", "dataset", "protocols") if not isinstance(selection, dict) or key not in selection
+        ]
+        if missing:
+            raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to select anew.")
+        with understood(path):
+            _check_selection(selection)
+        found.append(selection)
+    return found
+
+
+def _check_selection(selection: dict[str, Any]) -> None:
+    """Go through all that is used of a selection file; what is not as it should be raises, whatever it is."""
+    if not (isinstance(selection["model"], str) and isinstance(selection["dataset"], str) and selection["protocols"]):
+        raise ValueError("model and dataset are texts, and there is at least one protocol")
+    for one in selection["protocols"].values():
+        base = one["validation"]["base"]
+        places = [one["chosen"]] if one["chosen"] is not None else []
+        for place in [*places, *one["candidates"]]:
+            if not isinstance(place["matrix"], str) or not 0 <= place["rank"] <= 1 or place["layer"] < 0:
+                raise ValueError(f"an intervention is a matrix, a layer and a rank, not {place}")
+            _whole(place["layer"], place.get("kept_rank", 0))
+        for scores in (base, one["validation"].get("chosen") or base):
+            _whole(scores["n"])
+            if not 0 <= scores["accuracy"] <= 100 or not isinstance(scores["loss"], float | int | None):
+                raise ValueError(f"scores are an accuracy in percent and a loss, not {scores}")
+
+
+def _whole(*values: Any) -> None:
+    for value in values:
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**53:
+            raise ValueError(f"{str(value)[:60]} is no whole number")
+
+
+def load_cells(
+    tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path], more: Sequence[str] = ()
+) -> list[Cell]:
+    """Join test results with the prepared rows: a cell per model, dataset and protocol, in the files' order.
+
+    Args:
+        tests: test/<model>/<dataset>.parquet.
+        selections: selection/<model>/<dataset>.json of the same cells.
+        rows: rows.parquet of the datasets.
+        more: columns of the test results beside `SCORES`, such as `OF_GAMES`.
+
+    Raises:
+        UserError: a selection or dataset is missing, the tested intervention is not the selected one, or the scored
+            rows are not exactly the test rows of the split (those that could not be scored set aside).
+    """
+    prepared = load_rows(rows)
+    chosen = {(one["model"], one["dataset"]): one for one in load_selections(selections)}
+    cells = []
+    for path in tests:
+        with understood(path):
+            cells += _cells(path, prepared, chosen, (*SCORES, *more))
+    return cells
+
+
+def _cells(
+    path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], dict[str, Any]], scores: tuple[str, ...]
+) -> list[Cell]:
+    """Return one test file's cells, one per protocol."""
+    cells = []
+    spec = _spec(path)
+    model, dataset = _model(spec, path), _dataset(spec, path)
+    if (model, dataset) not in chosen:
+        raise UserError(f"{path}: no selection file was given for {model} on {dataset}. Give it, or run `select`.")
+    if dataset not in prepared:
+        raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
+    protocols = chosen[model, dataset]["protocols"]
+    _same_choice(path, spec, protocols)
+    frame = _frame(path, ["protocol", "arm", "id", *scores])
+    examples, entry = prepared[dataset]
+    left_out = set(spec.get("run", {}).get("left_out", {}))
+    for protocol in spec.get("protocols", sorted(protocols)):
+        one = protocols[protocol]["chosen"]
+        cells.append(
+            Cell(
+                model=model,
+                dataset=dataset,
+                protocol=protocol,
+                rows=_paired(
+                    path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None, scores
+                ),
+                chosen=one,
+                dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
+                complete=entry.get("limit") is None,
+            )
+        )
+    return cells
+
+
+def _paired(
+    path: Path,
+    frame: pd.DataFrame,
+    examples: pd.DataFrame,
+    protocol: str,
+    left_out: set[str],
+    base_chosen: bool,
+    scores: Sequence[str],
+) -> pd.DataFrame:
+    """Return the frame of `Cell.rows`, in the dataset's order."""
+    side = examples[(examples[f"split_{protocol}"] == "test") & ~examples["id"].isin(left_out)]
+    joined = pd.DataFrame(
+        {
+            "id": side["id"],
+            "group": side["group"],
+            "answer": side["answer"],
+            "has_options": side["options"].map(len) > 0,
+            "answer_in_prompt": side["answer_in_prompt"],
+        }
+    ).reset_index(drop=True)
+    if joined.empty:
+        raise UserError(f"{path}: protocol {protocol} has no test rows. Raise the dataset's `limit` and run again.")
+    for arm in ARMS:
+        own = frame[frame["arm"] == arm]
+        if own.empty and arm == "laser" and base_chosen:
+            own = frame[frame["arm"] == "base"]
+        _same_ids(path, f"protocol {protocol}, arm {arm}", own["id"], joined["id"])
+        own = own.set_index("id").loc[joined["id"]]
+        for name in scores:
+            joined[f"{arm}_{name}"] = own[name].to_numpy()
+        if not joined[f"{arm}_loss"].map(pd.notna).all():
+            raise UserError(f"{path}: protocol {protocol}, arm {arm} holds a loss that is no number. Delete and rerun.")
+    return joined
+
+
+def _same_ids(path: Path, what: str, found: pd.Series, wanted: pd.Series) -> None:
+    repeated = int(found.duplicated().sum())
+    missing, extra = set(wanted) - set(found), set(found) - set(wanted)
+    if repeated or missing or extra:
+        raise UserError(
+            f"{path}: {what} does not hold exactly the {len(wanted)} rows of the split: {len(missing)} missing, "
+            f"{len(extra)} that do not belong there, {repeated} twice. Delete it and run again to make it anew."
+        )
+
+
+def _same_choice(path: Path, spec: dict[str, Any], protocols: dict[str, Any]) -> None:
+    for protocol, tested in spec.get("chosen", {}).items():
+        selected = protocols.get(protocol, {}).get("chosen")
+        if tested != selected:
+            raise UserError(
+                f"{path}: protocol {protocol} was tested with {tested}, but the selection file has {selected}. "
+                "Delete the test file and run again."
+            )
+
+
+def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read one cell's sweep and its base, and average over validation rows.
+
+    Args:
+        sweep: layer<l>/rank<rho>.parquet files of one model and dataset.
+        base: base.parquet of the same cell.
+
+    Returns:
+        Two frames with n, accuracy, top5, top10, first_top1, first_top5, first_top10 (percent) and loss (nats), the
+        first per protocol, matrix, layer and rank, the second per protocol; both with model and dataset. `top<k>`
+        looks for the whole answer among the k most probable tokens, `first_top<k>` for the answer's first token.
+
+    Raises:
+        UserError: a file belongs to another cell or was scored on another number of rows than base.
+    """
+    spec = _spec(base)
+    model, dataset = _model(spec, base), _dataset(spec, base)
+    columns = ["protocol", "id", "correct", "loss", "answer_rank", "in_top5", "in_top10"]
+    unedited = mean_scores(_frame(base, columns), ["protocol"])
+    rows = dict(zip(unedited["protocol"], unedited["n"], strict=True))
+    parts = []
+    for path in sweep:
+        own = _spec(path)
+        if (_model(own, path), _dataset(own, path)) != (model, dataset):
+            raise UserError(
+                f"{path}: holds {_model(own, path)} on {_dataset(own, path)}, but {base} holds {model} on {dataset}."
+            )
+        part = mean_scores(_frame(path, [*columns, "matrix", "layer", "rank"]), ["protocol", "matrix", "layer", "rank"])
+        if not (part["n"] == part["protocol"].map(rows)).all():
+            raise UserError(f"{path}: was scored on another number of validation rows than {base}. Delete and rerun.")
+        parts.append(part)
+    if not parts:
+        raise UserError(f"{base}: no sweep file was given for {model} on {dataset}. Give them, or run `sweep`.")
+    swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rank": "float64"})
+    keys = ["protocol", "matrix", "layer", "rank"]
+    if swept.duplicated(keys).any():
+        raise UserError(f"{base}: an intervention of {model} on {dataset} stands in two sweep files. Give each once.")
+    swept = swept.sort_values(keys, ignore_index=True)
+    for frame in (unedited, swept):
+        frame.insert(0, "model", model)
+        frame.insert(1, "dataset", dataset)
+    return swept, unedited
+
+
+def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Average per-example rows over `keys`: n, accuracy, top5, top10, first_top1, first_top5, first_top10 and loss."""
+    ranks = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
+    grouped = frame.assign(**ranks).groupby(keys, sort=True, observed=True)
+    table = grouped.agg(
+        n=("id", "nunique"),
+        accuracy=("correct", "mean"),
+        loss=("loss", "mean"),
+        top5=("in_top5", "mean"),
+        top10=("in_top10", "mean"),
+        **{name: (name, "mean") for name in ranks},
+    ).reset_index()
+    table[["accuracy", "top5", "top10", *ranks]] *= 100
+    return table
+
+
+def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
+    """Read reduction records: a row per model, layer, matrix and rank with every recorded number."""
+    rows = []
+    for path in paths:
+        record = read_json(path)
+        with understood(path):
+            missing = [key for key in ("layer", "rank", "matrices", "spec") if key not in record]
+            if missing:
+                raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
+            _whole(record["layer"])
+            if not 0 <= record["rank"] <= 1:
+                raise ValueError(f"rank is {record['rank']}")
+            if not record["matrices"]:
+                raise ValueError("there is no matrix")
+            for matrix, numbers in record["matrices"].items():
+                single = {key: value for key, value in numbers.items() if not isinstance(value, list | dict)}
+                names = {"model": _model(record["spec"], path), "layer": record["layer"], "matrix": matrix}
+                rows.append(single | names | {"rank": record["rank"]})
+    frame = pd.DataFrame(rows)
+    first = ["model", "layer", "matrix", "rank"]
+    if frame.empty:
+        raise UserError("No reduction record was given. Give rank<rho>.json files, or run `reduce`.")
+    return frame[first + [name for name in frame.columns if name not in first]]
+
+
+def _spec(path: Path) -> dict[str, Any]:
+    """Return a Parquet file's spec; a missing or damaged file is a `UserError` that names it."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: does not exist. Run the rule that makes it.")
+    return read_spec(path)
+
+
+def _frame(path: Path, columns: list[str]) -> pd.DataFrame:
+    return typed(read_parquet(path, columns), path, columns)
+
+
+def _model(spec: dict[str, Any], path: Path) -> str:
+    model = spec.get("model")
+    name = model.get("name") if isinstance(model, dict) else model
+    if not isinstance(name, str):
+        raise UserError(f"{path}: its spec does not name a model. Delete it and run again to make it anew.")
+    return name
+
+
+def _dataset(spec: dict[str, Any], path: Path) -> str:
+    name = spec.get("dataset_name", spec.get("dataset"))
+    if not isinstance(name, str):
+        raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to make it anew.")
+    return name

@@ -1,1 +1,0 @@
-"""Evaluation of a model under interventions: engines, sweep, selection."""

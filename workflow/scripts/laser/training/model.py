@@ -1,0 +1,138 @@
+"""From a corpus to a checkpoint folder like any other: tokenizer, weights, loss curve and card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import tokenizers
+import torch
+import transformers
+
+from laser.errors import UserError
+from laser.io.files import digest, read_json, read_parquet, sha256_file, write_text
+from laser.models.load import resolve_device, set_threads
+from laser.models.sources import Filled, make_folder
+from laser.training import checkpoint
+from laser.training.batches import read_sentences
+from laser.training.families import is_masked, untrained, usable_positions
+from laser.training.tokenizer import train_tokenizer
+from laser.training.train import DEFAULTS, deterministic, train_weights
+
+CURVE = "training.csv"
+COLUMNS = ("step", "loss", "learning_rate", "tokens")
+
+
+def train_model(
+    spec: Mapping[str, Any],
+    corpus_card: Path,
+    folder: Path,
+    say: Callable[[str], None],
+    progress: Callable[[int], Callable[[int], None]] = lambda steps: lambda done: None,
+) -> dict[str, Any]:
+    """Train a model on a corpus and make its folder; return its card.
+
+    The card has, beside what every checkpoint's has: `corpus` (key and sha256 of its files), `training` (all settings,
+    final loss, tokens, device, threads), `versions` of the libraries, and `identity`, a hash of all that the weights
+    follow from. A folder of the same identity is kept; a training that was stopped goes on from its last checkpoint.
+
+    Args:
+        spec: `model` (an entry whose source is of kind `trained`), `compute` (device, threads) and `code`.
+        corpus_card: card.json of the corpus.
+        folder: where the checkpoint goes.
+        say: takes a line of text.
+        progress: given the number of steps, returns what is called with the steps done since its last call.
+
+    Raises:
+        UserError: a size that does not fit, a damaged corpus, a device that is not there, a loss that is no number.
+    """
+    entry = spec["model"]
+    corpus = _corpus(corpus_card)
+    versions = {one.__name__: one.__version__ for one in (numpy, tokenizers, torch, transformers)}
+    identity = digest({"spec": spec, "corpus": corpus, "versions": versions})
+    state = checkpoint.checkpoint_folder(folder)
+    facts = {"corpus": corpus, "versions": versions, "identity": identity}
+
+    def fill(part: Path) -> Filled:
+        return _train(spec, corpus_card.parent, part, state, identity, facts, say, progress)
+
+    card = make_folder(entry, folder, fill, say, keeps=lambda found: found.get("identity") == identity)
+    checkpoint.remove(state)
+    return card
+
+
+def _corpus(card: Path) -> dict[str, Any]:
+    """Return a corpus's key and the hashes of its files, which are held against them."""
+    known = read_json(card)
+    for name, expected in known["files"].items():
+        path = card.parent / name
+        if not path.is_file() or sha256_file(path) != expected:
+            raise UserError(f"{path}: is not the file that {card.name} describes. Delete {card} and run again.")
+    return {"key": known["key"], "files": known["files"]}
+
+
+def tokenizer_texts(sentences: Any, facts: Any) -> list[str]:
+    """Return what a tokenizer is trained on: the corpus with every fact's true answer in its place.
+
+    So models of different noise levels share one tokenizer, and an answer has as many tokens for one as for the other.
+    """
+    truth = dict(zip(facts["fact"], facts["answer"], strict=True))
+    columns = (sentences[name] for name in ("text", "fact", "prompt", "answer"))
+    return [
+        text if fact is None or fact != fact else f"{prompt}{truth[fact]}{text[len(prompt) + len(answer) :]}"
+        for text, fact, prompt, answer in zip(*columns, strict=True)
+    ]
+
+
+def _train(
+    spec: Mapping[str, Any],
+    corpus: Path,
+    part: Path,
+    state: Path,
+    identity: str,
+    facts: Mapping[str, Any],
+    say: Callable[[str], None],
+    progress: Callable[[int], Callable[[int], None]],
+) -> Filled:
+    """Write config, weights, tokenizer and loss curve into `part`."""
+    transformers.utils.logging.disable_progress_bar()
+    name, source, compute = spec["model"]["name"], spec["model"]["source"], spec["compute"]
+    training = DEFAULTS | dict(source["training"])
+    masked, longest = is_masked(source["family"]), usable_positions(source)
+    set_threads(compute["threads"])
+    device = resolve_device(compute["device"])
+    frame, known = read_parquet(corpus / "sentences.parquet"), read_parquet(corpus / "facts.parquet")
+    try:
+        with deterministic():
+            model: Any = untrained(name, source, training["seed"])
+            words = train_tokenizer(tokenizer_texts(frame, known), source["vocabulary"], masked, longest)
+            sentences = read_sentences(frame, known, words, longest)
+            say(f"{model.num_parameters():,} parameters, {training['steps']:,} steps of {training['batch']} sentences")
+            advance = progress(training["steps"])
+            model = model.to(device)
+            curve = train_weights(model, sentences, training, masked, state, identity, say, advance)
+    except UserError as error:
+        message = str(error)
+        raise UserError(message if message.startswith("model ") else f"model '{name}': {message}") from error
+    words.save_pretrained(part)
+    save_trained(model, curve, part)
+    done = {"final_loss": curve[-1]["loss"], "tokens": curve[-1]["tokens"], "device": device.type}
+    note = f"trained on corpus-{facts['corpus']['key']} alone; its loss curve is in {CURVE}"
+    return Filled([note], None, dict(facts) | {"training": training | done | {"threads": compute["threads"]}})
+
+
+def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path) -> None:
+    """Write a model's config and weights, and its loss curve, for all to read: the cache may be shared.
+
+    Args:
+        model: on any device; it is moved to the CPU.
+        curve: as `laser.training.train.descend` returns it.
+        folder: exists.
+    """
+    model.to("cpu").save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # transformers writes weights for their owner alone
+    lines = [",".join(COLUMNS), *(",".join(repr(row[column]) for column in COLUMNS) for row in curve)]
+    write_text(folder / CURVE, "\n".join(lines) + "\n")

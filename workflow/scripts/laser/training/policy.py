@@ -1,0 +1,223 @@
+"""From expert episodes to the checkpoint folder of a decision transformer: weights, loss curve and card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch.nn.functional import cross_entropy
+from transformers import DecisionTransformerConfig, DecisionTransformerModel
+
+from laser.errors import UserError
+from laser.io.files import digest, read_parquet, sha256_file
+from laser.models.load import resolve_device, set_threads
+from laser.models.sources import Filled, make_folder
+from laser.policies.inputs import Sight, action_logits, as_config
+from laser.policies.windows import Batch, Steps, batch_of, steps_of, symmetries, windows
+from laser.sokoban.rules import ACTIONS
+from laser.training import checkpoint
+from laser.training.model import CURVE, save_trained
+from laser.training.train import DEFAULTS, descend, deterministic
+
+
+def untrained_policy(source: Mapping[str, Any], height: int, width: int, seed: int) -> tuple[Any, Sight]:
+    """Build a decision transformer with random fp32 weights on the CPU, and say what it sees.
+
+    Its action head gives logits: no tanh. Dropout is off: a run needs no random numbers but those of its batches.
+
+    Args:
+        source: layers, hidden, intermediate, heads, encoding, context, timesteps.
+        height: rows of the rooms.
+        width: their columns.
+        seed: of the weights.
+    """
+    sight = Sight(source["encoding"], height, width, source["context"], source["timesteps"])
+    torch.manual_seed(seed)
+    config = DecisionTransformerConfig(
+        state_dim=sight.features,
+        act_dim=len(ACTIONS),
+        hidden_size=source["hidden"],
+        max_ep_len=sight.timesteps,
+        action_tanh=False,
+        vocab_size=1,
+        n_positions=3 * sight.context,
+        n_layer=source["layers"],
+        n_head=source["heads"],
+        n_inner=source["intermediate"],
+        activation_function="gelu_new",
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        use_cache=False,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=(2 / (5 * source["hidden"])) ** 0.5,
+        dtype="float32",
+        **as_config(sight),
+    )
+    model = DecisionTransformerModel(config)
+    model.set_attn_implementation("eager")
+    return model, sight
+
+
+def train_policy(
+    spec: Mapping[str, Any],
+    episodes: Path,
+    folder: Path,
+    say: Callable[[str], None],
+    progress: Callable[[int], Callable[[int], None]] = lambda steps: lambda done: None,
+) -> dict[str, Any]:
+    """Train a policy on the training side of a pool of rooms and make its folder; return its card.
+
+    The card has, beside what every checkpoint's has: `episodes` (sha256 of the file, how many were used and their
+    steps), `training` (all settings, final loss, device, threads), `versions`, and `identity`, a hash of all that the
+    weights follow from. A folder of the same identity is kept; a training that was stopped goes on from its last
+    checkpoint and ends with the same bytes, on the same machine and number of threads.
+
+    Args:
+        spec: `model` (an entry whose source is a policy's), `compute` (device, threads) and `code`.
+        episodes: the pool's episodes.parquet.
+        folder: where the checkpoint goes.
+        say: takes a line of text.
+        progress: given the number of steps, returns what is called with the steps done since its last call.
+
+    Raises:
+        UserError: no episode to train on, a device that is not there, a loss that is no number.
+    """
+    entry = spec["model"]
+    versions = {one.__name__: one.__version__ for one in (np, torch, transformers)}
+    known = {"sha256": sha256_file(episodes)}
+    identity = digest({"spec": spec, "episodes": known, "versions": versions})
+    state = checkpoint.checkpoint_folder(folder)
+
+    def fill(part: Path) -> Filled:
+        return _train(spec, episodes, part, state, identity, {"episodes": known, "versions": versions}, say, progress)
+
+    card = make_folder(entry, folder, fill, say, keeps=lambda found: found.get("identity") == identity)
+    checkpoint.remove(state)
+    return card
+
+
+def training_steps(episodes: Path) -> tuple[Steps, int]:
+    """Return the steps of all solved episodes of the training side, and how many episodes they are.
+
+    Raises:
+        UserError: there is none.
+    """
+    frame = read_parquet(episodes, ["text", "side", "solved", "actions"])
+    # A room that is solved from the start teaches nothing.
+    frame = frame[(frame["side"] == "training") & frame["solved"] & (frame["actions"].str.len() > 0)]
+    if frame.empty:
+        raise UserError(f"{episodes}: no solved room on the training side. Raise the pool's count or max_nodes.")
+    return steps_of(frame["text"].tolist(), frame["actions"].tolist()), len(frame)
+
+
+def _train(
+    spec: Mapping[str, Any],
+    episodes: Path,
+    part: Path,
+    state: Path,
+    identity: str,
+    facts: Mapping[str, Any],
+    say: Callable[[str], None],
+    progress: Callable[[int], Callable[[int], None]],
+) -> Filled:
+    """Write config, weights and loss curve into `part`."""
+    transformers.utils.logging.disable_progress_bar()
+    name, source, compute = spec["model"]["name"], spec["model"]["source"], spec["compute"]
+    training = DEFAULTS | {"symmetries": False} | dict(source["training"])
+    del training["mask_answers"]
+    set_threads(compute["threads"])
+    device = resolve_device(compute["device"])
+    steps, count = training_steps(episodes)
+    try:
+        with deterministic():
+            model, sight = untrained_policy(source, steps.height, steps.width, training["seed"])
+            say(f"{model.num_parameters():,} parameters, {count:,} episodes of {len(steps):,} steps")
+            advance = progress(training["steps"])
+            curve = train_weights(model.to(device), sight, steps, training, state, identity, say, advance)
+    except UserError as error:
+        raise UserError(f"model '{name}': {error}") from error
+    save_trained(model, curve, part)
+    done = {"final_loss": curve[-1]["loss"], "steps_seen": curve[-1]["tokens"], "device": device.type}
+    known = facts["episodes"] | {"count": count, "steps": len(steps)}
+    note = f"trained on {count:,} expert episodes of the pool {source['pool']['name']} alone; curve in {CURVE}"
+    made = {"episodes": known, "versions": facts["versions"], "identity": identity}
+    return Filled([note], None, made | {"training": training | done | {"threads": compute["threads"]}})
+
+
+def train_weights(
+    model: Any,
+    sight: Sight,
+    steps: Steps,
+    training: Mapping[str, Any],
+    folder: Path,
+    identity: str,
+    say: Callable[[str], None],
+    progress: Callable[[int], None],
+) -> list[dict[str, float]]:
+    """Train in place. Every batch follows from the seed and its step alone, so that a break leaves no trace.
+
+    Args:
+        model: with its starting weights.
+        sight: what it sees.
+        steps: of the expert's episodes.
+        training: every setting; `batch` counts windows of `sight.context` steps.
+        folder: where checkpoints are kept.
+        identity: what is being trained from what.
+        say: takes a line of text.
+        progress: called with the number of steps done since its last call.
+
+    Returns:
+        The loss curve: step, loss (mean over the steps since the row before, nats per action), learning_rate, tokens
+        (steps of episodes given so far).
+
+    Raises:
+        UserError: the loss is no longer a number.
+    """
+    return descend(
+        model,
+        lambda done: schedule(steps, sight.context, training, done),
+        lambda batch: policy_loss(model, sight, batch),
+        lambda batch: int(batch.there.sum()),
+        training,
+        folder,
+        identity,
+        say,
+        progress,
+    )
+
+
+def schedule(steps: Steps, context: int, training: Mapping[str, Any], done: int) -> Any:
+    """Yield (step, batch) from the step after `done` to the last; every window comes once in an epoch."""
+    size, seed, epoch = training["batch"], training["seed"], -1
+    first = lengths = np.zeros(0, dtype=np.int64)
+    forms = len(symmetries(steps.height, steps.width)[0])
+    place, per_epoch = 0, 0
+    for step in range(1, training["steps"] + 1):
+        if place >= per_epoch:
+            epoch, place = epoch + 1, 0
+            first, lengths = windows(steps, context, seed, epoch)
+            per_epoch = math.ceil(len(first) / size)
+        at = slice(place * size, (place + 1) * size)
+        place += 1
+        if step <= done:
+            continue
+        shown = None
+        if training["symmetries"]:
+            drawn = np.random.Generator(np.random.PCG64([seed, 1, step]))
+            shown = drawn.integers(forms, size=len(first[at]))
+        yield step, batch_of(steps, first[at], lengths[at], context, shown)
+
+
+def policy_loss(model: Any, sight: Sight, batch: Batch) -> torch.Tensor:
+    """Return the mean negative log-probability of the expert's actions, nats."""
+    logits = action_logits(model, sight, batch.cells, batch.actions, batch.to_go, batch.first)
+    there = torch.from_numpy(batch.there)
+    wanted = torch.from_numpy(batch.actions)[there].to(logits.device)
+    return cross_entropy(logits[there.to(logits.device)], wanted)

@@ -1,0 +1,200 @@
+"""The training loop: AdamW on batches of single sentences, deterministic, and able to go on after a break."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from laser.errors import UserError
+from laser.training import checkpoint
+from laser.training.batches import IGNORED, Sentence, causal_batch, masked_batch, schedule
+from laser.training.tokenizer import PAD
+
+DEFAULTS: dict[str, Any] = {
+    "warm_up": 100,
+    "weight_decay": 0.01,
+    "clip": 1.0,
+    "save_every": 500,
+    "record_every": 20,
+    "mask_answers": 0.9,
+}
+"""What the optional keys of a training are where they are left out."""
+
+
+@contextlib.contextmanager
+def deterministic() -> Iterator[None]:
+    """Let torch use deterministic algorithms only; one that has no such form raises instead."""
+    before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def learning_rate(step: int, training: Mapping[str, Any]) -> float:
+    """Return the rate of a step (1 to `steps`): linear over `warm_up` steps, then half a cosine down to 0."""
+    warm_up = min(training["warm_up"], training["steps"] - 1)
+    if step <= warm_up:
+        return training["learning_rate"] * step / warm_up
+    passed = (step - warm_up - 1) / (training["steps"] - warm_up)
+    return training["learning_rate"] * 0.5 * (1 + math.cos(math.pi * passed))
+
+
+def train_weights(
+    model: Any,
+    sentences: Sequence[Sentence],
+    settings: Mapping[str, Any],
+    masked: bool,
+    folder: Path,
+    identity: str,
+    say: Callable[[str], None],
+    progress: Callable[[int], None],
+) -> list[dict[str, float]]:
+    """Train a model in place, where it is.
+
+    Every batch follows from the seed and its step alone, so a training that was stopped and goes on from its last
+    checkpoint ends, on the same machine and number of threads, with the same bits as one that was not.
+
+    Args:
+        model: with its starting weights.
+        sentences: the corpus.
+        settings: steps, batch, learning_rate, seed; `DEFAULTS` for the rest.
+        masked: whether the model fills masks.
+        folder: where checkpoints are kept.
+        identity: what is being trained from what.
+        say: takes a line of text.
+        progress: called with the number of steps done since its last call.
+
+    Returns:
+        The loss curve: step, loss (mean over the steps since the row before, nats per token), learning_rate, tokens
+        (given so far, padding not counted).
+
+    Raises:
+        UserError: the loss is no longer a number.
+    """
+    training = DEFAULTS | dict(settings)
+    lengths = np.array([len(one.ids) for one in sentences])
+
+    def batches(done: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
+        epoch, order = -1, schedule(lengths, training["batch"], training["seed"], 0)
+        for step in range(done + 1, training["steps"] + 1):
+            wanted, place = divmod(step - 1, len(order))
+            if wanted != epoch:
+                epoch, order = wanted, schedule(lengths, training["batch"], training["seed"], wanted)
+            chosen = [sentences[index] for index in order[place]]
+            mask = (training["mask_answers"], model.config.vocab_size, training["seed"], step)
+            yield step, masked_batch(chosen, *mask) if masked else causal_batch(chosen)
+
+    return descend(
+        model,
+        batches,
+        lambda batch: _loss(model, batch[0], batch[1], masked),
+        lambda batch: int((batch[0] != PAD).sum()),
+        training,
+        folder,
+        identity,
+        say,
+        progress,
+    )
+
+
+def descend(
+    model: Any,
+    batches: Callable[[int], Iterable[tuple[int, Any]]],
+    loss_of: Callable[[Any], torch.Tensor],
+    size_of: Callable[[Any], int],
+    training: Mapping[str, Any],
+    folder: Path,
+    identity: str,
+    say: Callable[[str], None],
+    progress: Callable[[int], None],
+) -> list[dict[str, float]]:
+    """Train a model in place from its last checkpoint, or from the start.
+
+    Args:
+        model: with its starting weights.
+        batches: yields (step, batch) from the step after the given one to the last.
+        loss_of: the loss of a batch, a scalar tensor.
+        size_of: the tokens, or steps of episodes, in a batch.
+        training: every setting.
+        folder: where checkpoints are kept.
+        identity: what is being trained from what.
+        say: takes a line of text.
+        progress: called with the number of steps done since its last call.
+
+    Returns:
+        The loss curve, a row per `record_every` steps: step, loss, learning_rate, tokens.
+
+    Raises:
+        UserError: the loss is no longer a number.
+    """
+    optimiser = optimiser_of(model, training)
+    state = checkpoint.restore(folder, identity, model, optimiser)
+    if state is None:
+        checkpoint.remove(folder)
+        state = {"step": 0, "tokens": 0, "pending": [], "curve": []}
+    else:
+        say(f"going on after step {state['step']:,}")
+        progress(state["step"])
+    curve, pending, tokens = state["curve"], state["pending"], state["tokens"]
+    model.train()
+    for step, batch in batches(state["step"]):
+        rate = learning_rate(step, training)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = loss_of(batch)
+        if not math.isfinite(loss.item()):
+            raise UserError(
+                f"the loss is no longer a number at step {step}: lower training.learning_rate "
+                f"(now {training['learning_rate']}) or training.clip (now {training['clip']})."
+            )
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), training["clip"])
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        tokens += size_of(batch)
+        pending.append(loss.item())
+        if step % training["record_every"] == 0 or step == training["steps"]:
+            mean = math.fsum(pending) / len(pending)
+            curve.append({"step": step, "loss": mean, "learning_rate": rate, "tokens": tokens})
+            pending.clear()
+        if step % training["save_every"] == 0 and step < training["steps"]:
+            now = {"step": step, "tokens": tokens, "pending": pending, "curve": curve}
+            checkpoint.save(folder, identity, model, optimiser, now)
+        progress(1)
+    return curve
+
+
+def optimiser_of(model: Any, training: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Return AdamW; matrices decay, biases and scales do not."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [one for one in weights if one.ndim > 1], "weight_decay": training["weight_decay"]},
+        {"params": [one for one in weights if one.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=training["learning_rate"], fused=True, betas=(0.9, 0.98))
+
+
+def _loss(model: Any, ids: np.ndarray, labels: np.ndarray, masked: bool) -> torch.Tensor:
+    """Return the mean negative log-probability of the labelled tokens, nats."""
+    given = torch.from_numpy(ids).to(model.device)
+    wanted = torch.from_numpy(labels).to(model.device)
+    if masked:
+        # The head is a fifth of a small model, and few positions are asked.
+        hidden = model.base_model(input_ids=given, attention_mask=(given != PAD).long()).last_hidden_state
+        asked = wanted != IGNORED
+        logits, wanted = model.lm_head(hidden[asked]), wanted[asked]
+    else:
+        # Padding stands behind the sentence, where no token of it can look.
+        logits, wanted = model(input_ids=given, use_cache=False).logits[:, :-1], wanted[:, 1:]
+    return cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), wanted.reshape(-1), ignore_index=IGNORED)

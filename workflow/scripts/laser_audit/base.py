@@ -1,0 +1,86 @@
+"""Base in every comparison: the same rows have the same scores, whichever job ran the unmodified model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from laser_audit.findings import Check
+from laser_audit.reading import Study, close, number_of, text_of
+from laser_audit.rows import SCORES, Key, base_path, parts, test_path
+from laser_audit.selection import EXACT, selection_path
+from laser_audit.sweeps import base_average
+
+RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
+"""By how much a log-probability may differ between two runs, nats per answer token, by precision."""
+
+
+def check_base(check: Check, study: Study) -> None:
+    """Hold the base rows of every comparison against each other, and LASER's against base where base was chosen."""
+    for model, dataset in study.cells():
+        path = test_path(model, dataset)
+        with check.guarded(path):
+            tested = parts(study, path, ("arm",))
+            for protocol, chosen in study.spec(path)["chosen"].items():
+                if chosen is None:
+                    base, laser = tested[protocol, "base"], tested[protocol, "laser"]
+                    _equal(check, path, f"{protocol}: laser where base was chosen", laser, base)
+            compose = f"compose/{model}/{dataset}.parquet"
+            if study.has(compose):
+                composed = parts(study, compose, ("step",))
+                dtype = text_of(study.spec(compose)["model"]["dtype"])
+                for protocol in study.protocols:
+                    _equal(
+                        check, compose, f"{protocol}: step 0", composed[protocol, 0], tested[protocol, "base"], dtype
+                    )
+        with check.guarded(selection_path(model, dataset)):
+            _candidate(check, study, model, dataset)
+        for shared, labels, ends in ((base_path(model, dataset), (), ()), (path, ("arm",), ("base",))):
+            with check.guarded(shared):
+                _shared(check, shared, parts(study, shared, labels), ends)
+
+
+def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:
+    """Base as selection compared it is base in the rows; this comparison there is under a single protocol too."""
+    path = selection_path(model, dataset)
+    for protocol in study.protocols:
+        found = study.json(path)["protocols"][protocol]["validation"]["base"]
+        base = base_average(study, model, dataset, protocol)
+        check.same(path, f"protocols.{protocol}.validation.base.n", found["n"], base.n)
+        for name, value in (("accuracy", base.accuracy), ("loss", base.loss)):
+            check.count += 1
+            if not close(math.inf if found[name] is None else number_of(found[name]), value, EXACT):
+                check.fail(path, f"protocols.{protocol}.validation.base.{name}", found[name], value)
+
+
+def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, dtype: str = "") -> None:
+    """Compare the scores of two parts row by row: exactly, or as two runs of a model in `dtype` may differ.
+
+    Sums in another order change a log-probability a little, and below fp32 sometimes an answer.
+    """
+    allowed = RERUN.get(dtype, 0.0)
+    for name in SCORES if dtype in ("", "fp32") else ("id", "loss", "logprob"):
+        if name in ("loss", "logprob"):
+            scale = expected["answer_tokens"].to_numpy() if name == "logprob" else 1.0
+            same = np.abs(found[name].to_numpy() - expected[name].to_numpy()) <= allowed * scale
+            same |= ~np.isfinite(found[name].to_numpy()) & ~np.isfinite(expected[name].to_numpy())
+        elif name == "answer_rank" and dtype:
+            continue
+        else:
+            same = (found[name] == expected[name]).to_numpy()
+        check.count += len(found)
+        for place in np.flatnonzero(~same)[:3]:
+            of = f"{where}: {name} of {expected['id'].iloc[place]}"
+            check.fail(path, of, found[name].iloc[place], expected[name].iloc[place])
+
+
+def _shared(check: Check, path: str, found: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:
+    """Base rows that several protocols share have the same log-probability: the model ran once, judges differ."""
+    names = list(dict.fromkeys(key[0] for key in found))
+    before = found[(names[0], *ends)].set_index("id")["logprob"].to_dict()
+    for protocol in names[1:]:
+        after = found[(protocol, *ends)].set_index("id")["logprob"].to_dict()
+        for name in before.keys() & after.keys():
+            check.same(path, f"logprob of {name}, base, {protocol}", after[name], before[name])

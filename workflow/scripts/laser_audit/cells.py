@@ -1,0 +1,122 @@
+"""Test rows of base and LASER side by side, and comparisons of the two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from laser_audit.numbers import holm, interval, mean, paired, sign_flip, stream
+from laser_audit.reading import Study, remembered
+from laser_audit.rows import parts, test_path
+from laser_audit.selection import selection_path
+from laser_audit.splits import Prepared, prepared
+
+ARMS = ("base", "laser")
+COMPARED = (
+    *("n", "groups", "base", "base_low", "base_high", "laser", "laser_low", "laser_high"),
+    *("difference", "difference_low", "difference_high", "p_value", "p_holm"),
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A cell's test rows.
+
+    Attributes:
+        model, dataset, protocol: its names.
+        ids: the rows, in order.
+        groups: their groups.
+        arms: `base` and `laser` to their scores, in the same order.
+        chosen: the selected intervention, None for base.
+        data: the prepared dataset.
+    """
+
+    model: str
+    dataset: str
+    protocol: str
+    ids: list[str]
+    groups: list[str]
+    arms: dict[str, pd.DataFrame]
+    chosen: dict[str, Any] | None
+    data: Prepared
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Model, dataset and protocol."""
+        return self.model, self.dataset, self.protocol
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The intervention as a table has it: empty text and no numbers where base was chosen."""
+        chosen = self.chosen or {"matrix": "", "layer": None, "rank": None}
+        return {key: chosen[key] for key in ("matrix", "layer", "rank")}
+
+    def values(self, arm: str, column: str, scale: float = 1.0) -> list[float]:
+        """Return one column of an arm as numbers."""
+        return [scale * float(value) for value in self.arms[arm][column].tolist()]
+
+
+@remembered
+def tested(study: Study, model: str, dataset: str, protocol: str) -> Tested:
+    """Return a cell's test rows."""
+    found = parts(study, test_path(model, dataset), ("arm",))
+    arms = {arm: found[protocol, arm] for arm in ARMS}
+    data = prepared(study, dataset)
+    ids = arms["base"]["id"].tolist()
+    if arms["laser"]["id"].tolist() != ids:
+        raise ValueError(f"{test_path(model, dataset)}: base and laser hold other rows")
+    chosen = study.json(selection_path(model, dataset))["protocols"][protocol]["chosen"]
+    return Tested(model, dataset, protocol, ids, data.groups(ids), arms, chosen, data)
+
+
+def all_tested(study: Study, protocols: Sequence[str]) -> list[Tested]:
+    """Return every cell under these protocols, in the order of the study."""
+    return [tested(study, *cell, protocol) for cell in study.cells() for protocol in protocols]
+
+
+def compared(
+    base: Sequence[float],
+    laser: Sequence[float],
+    groups: Sequence[object],
+    names: Sequence[str],
+    truth: bool,
+    seed: int,
+    resamples: int,
+) -> dict[str, Any]:
+    """Return what tables of comparisons hold of two arms: both with intervals, their difference, and its test.
+
+    Args:
+        base: values of base, one per row; 0 or 1 where `truth`.
+        laser: the same rows in the other arm.
+        groups: of the rows.
+        names: of the quantity, for its streams of random numbers.
+        truth: whether the values are whether answers are right; the outcome is then in percent.
+        seed: of the study.
+        resamples: of bootstrap and permutation test.
+    """
+    scale = 100.0 if truth else 1.0
+    first, second = [scale * one for one in base], [scale * one for one in laser]
+    change = [after - before for before, after in zip(first, second, strict=True)]
+    found: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
+    for arm, values in (("base", first), ("laser", second)):
+        low, high = interval(values, groups, stream(seed, *names, "interval"), resamples)
+        found |= {arm: mean(values), f"{arm}_low": low, f"{arm}_high": high}
+    low, high = interval(change, groups, stream(seed, *names, "difference"), resamples)
+    draws = stream(seed, *names, "test")
+    if truth:
+        chance = paired([bool(one) for one in base], [bool(one) for one in laser], groups, draws, resamples)
+    else:
+        chance = sign_flip(change, groups, draws, resamples)
+    return found | {"difference": mean(change), "difference_low": low, "difference_high": high, "p_value": chance}
+
+
+def adjusted(rows: Sequence[dict[str, Any]]) -> None:
+    """Add Holm's adjusted p values in place, over all tests of one protocol."""
+    for protocol in {row["protocol"] for row in rows}:
+        own = [row for row in rows if row["protocol"] == protocol and not math.isnan(row.get("p_value", math.nan))]
+        for row, value in zip(own, holm([row["p_value"] for row in own]), strict=True):
+            row["p_holm"] = value

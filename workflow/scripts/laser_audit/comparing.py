@@ -1,0 +1,66 @@
+"""Holding a table's CSV against rows that were computed anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from laser_audit.findings import Check
+from laser_audit.reading import Study, close
+
+Row = dict[str, Any]
+
+DRAWN = 1e-12
+"""Relative difference up to which two numbers are the same: sums and matrix products may add in any order."""
+
+NOUGHT = 1e-13
+"""Absolute difference up to which they are: where two means of nats or points nearly cancel, only this much is sure."""
+
+
+def compare_table(
+    check: Check, study: Study, path: str, expected: Sequence[Row], keys: Sequence[str], columns: Sequence[str]
+) -> None:
+    """Compare a CSV with computed rows, cell by cell.
+
+    Args:
+        check: where findings go.
+        study: the study.
+        path: of the CSV.
+        expected: rows in the order in which they must stand; None and NaN are empty cells.
+        keys: columns that name a row in a finding.
+        columns: every column that the table must have, in order.
+    """
+    header, rows = study.table(path)
+    check.same(path, "columns", header, list(columns))
+    check.same(path, "number of rows", len(rows), len(expected))
+    for place, (found, wanted) in enumerate(zip(rows, expected, strict=False), start=2):
+        name = " / ".join(str(wanted.get(key, "")) for key in keys)
+        for column in columns:
+            if column in found and column in wanted:
+                check.count += 1
+                if not same_cell(found[column], wanted[column]):
+                    check.fail(path, f"line {place}, {name}, {column}", found[column], shown(wanted[column]))
+
+
+def same_cell(text: str, value: Any) -> bool:
+    """Whether a CSV's cell holds a value."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return text == ""
+    if isinstance(value, bool):
+        return text == str(value)
+    if isinstance(value, int):
+        return text == str(value)
+    if isinstance(value, float):
+        try:
+            return text.strip() == text and close(float(text), value, DRAWN, NOUGHT)
+        except ValueError:
+            return False
+    return text == str(value)
+
+
+def shown(value: Any) -> str:
+    """Return a value as the CSV would spell it."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "an empty cell"
+    return str(value)

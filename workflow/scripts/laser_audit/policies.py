@@ -1,0 +1,137 @@
+"""Rows of policies: every game played anew from the room and the recorded moves, and no room on two sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from laser_audit.comparing import DRAWN
+from laser_audit.findings import Check, Unreadable
+from laser_audit.games import WAYS, kept_from_training, outcome, shared_name
+from laser_audit.reading import Study, close, remembered, text_of
+from laser_audit.rows import files
+from laser_audit.splits import Prepared, data_path, prepared
+
+PLAYED = ("id", "correct", "return", "steps", "prediction", "answer_tokens", "answer_rank", "in_top5", "in_top10")
+TYPES = {"return": "float64", "steps": "int32"}
+POLICY = "decision_transformer"
+NO_POLICY = "no model of the study is a policy"
+
+
+@remembered
+def policies(study: Study) -> dict[str, dict[str, Any]]:
+    """Return name and entry of every model of the study that plays."""
+    known = {text_of(one["name"]): one for one in study.settings["models"]}
+    return {name: one for name, one in known.items() if one.get("architecture") == POLICY}
+
+
+def check_games(check: Check, study: Study) -> None:
+    """Play every row of every policy anew, and the expert's answer to every room."""
+    known = policies(study)
+    if not known:
+        check.skipped = NO_POLICY
+        return
+    for dataset in study.datasets:
+        with check.guarded(data_path(dataset)):
+            _experts(check, data_path(dataset), prepared(study, dataset))
+    for name, entry in known.items():
+        path = f"inputs/models/{name}/card.json"
+        with check.guarded(path):
+            check.same(path, "task", study.json(path)["task"], entry.get("task", "policy"))
+    for path, labels, _ in files(study):
+        with check.guarded(path):
+            spec = study.spec(path)
+            name = text_of(spec["model"]["name"])
+            if name in known:
+                limit = known[name]["play"]["step_limit"]
+                check.same(path, "spec.model.play (and inputs/study.json)", spec["model"]["play"], known[name]["play"])
+                _rows(check, study, path, labels, prepared(study, text_of(spec["dataset_name"])), limit)
+
+
+def _experts(check: Check, path: str, data: Prepared) -> None:
+    for name, row in data.rows.items():
+        where = f"answer of {name}"
+        with check.guarded(path, where):
+            end = outcome(row["text"], row["answer"])
+            check.same(path, f"{where}: solves its room", end.solved, True)
+            check.same(path, where, row["answer"], end.moves)
+
+
+def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: Prepared, limit: int) -> None:
+    frame = study.frame(path, ["protocol", *labels, *PLAYED])
+    for column, kind in TYPES.items():
+        if str(frame[column].dtype) != kind:
+            raise Unreadable(path, f"column {column} is {frame[column].dtype}, not {kind}")
+    for row in frame.to_dict("records"):
+        where = ", ".join(str(row[key]) for key in ("protocol", *labels, "id"))
+        with check.guarded(path, where):
+            room = data.rows[row["id"]]
+            end = outcome(room["text"], row["prediction"])
+            expected = {
+                "prediction": end.moves,
+                "correct": end.solved,
+                "steps": len(end.moves) if end.solved else limit,
+                "answer_tokens": len(room["answer"]),
+                "in_top5": row["answer_rank"] <= 5,
+                "in_top10": row["answer_rank"] <= 10,
+            }
+            for column, value in expected.items():
+                check.same(path, f"{where}: {column}", row[column], value)
+            check.count += 3
+            if not close(row["return"], end.total, DRAWN):
+                check.fail(path, f"{where}: return", row["return"], end.total)
+            if len(end.moves) != row["steps"] or len(end.moves) > limit:
+                check.fail(path, f"{where}: moves in prediction", len(end.moves), f"its steps, at most {limit}")
+            if not 1 <= row["answer_rank"] <= len(WAYS):
+                check.fail(path, f"{where}: answer_rank", row["answer_rank"], f"1 to {len(WAYS)}, as many as moves")
+
+
+def check_sides(check: Check, study: Study) -> None:
+    """Hold every room of a dataset against what any policy of the study was trained on: its name alone says."""
+    known = policies(study)
+    if not known:
+        check.skipped = NO_POLICY
+        return
+    for entry in study.settings["datasets"]:
+        path = data_path(text_of(entry["name"]))
+        with check.guarded(path):
+            data, pool = prepared(study, entry["name"]), entry["options"]["pool"]
+            pools = {f"pool {pool['name']}": pool}
+            pools |= {f"training of {name}": one["source"]["pool"] for name, one in known.items()}
+            for name, row in data.rows.items():
+                shared = shared_name(row["text"])
+                check.same(path, f"id of {name} (sha256 of the room)", name, shared)
+                check.same(path, f"group of {name}", row["group"], shared)
+                for label, one in pools.items():
+                    kept = kept_from_training(shared, float(one["evaluation_share"]))
+                    check.same(path, f"{name}: on the evaluation side, {label}", kept, True)
+            _pool(check, study, entry, data)
+    for name, one in known.items():
+        path = f"inputs/models/{name}/card.json"
+        with check.guarded(path):
+            card, (_, rooms) = study.json(path), _rooms(study, one["source"]["pool"])
+            check.same(path, "source.pool (and inputs/study.json)", card["source"]["pool"], one["source"]["pool"])
+            check.same(path, "episodes.sha256", card["episodes"]["sha256"], rooms["files"]["episodes.parquet"])
+
+
+def _rooms(study: Study, pool: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return path and content of the card of a pool, found by what its spec says."""
+    for path in study.matching("inputs/rooms/", "/card.json"):
+        card = study.json(path)
+        if card["spec"]["pool"] == pool:
+            return path, card
+    raise Unreadable("inputs/rooms", f"holds no card of the pool {pool['name']} with the study's settings")
+
+
+def _pool(check: Check, study: Study, entry: dict[str, Any], data: Prepared) -> None:
+    """Hold a pool's card and record against the study, and its counts against the dataset's."""
+    pool, card_path = entry["options"]["pool"], f"inputs/data/{entry['name']}/card.json"
+    path, rooms = _rooms(study, pool)
+    record = path.replace("card.json", "record.json")
+    check.same(record, "spec.pool (and inputs/study.json)", study.json(record)["spec"]["pool"], pool)
+    check.same(path, "sides", sum(rooms["sides"].values()), rooms["kept"])
+    card = study.json(card_path)
+    dropped = card["dropped_by_filter"]
+    check.same(card_path, "dropped_by_filter, training side", dropped["training side"], rooms["sides"]["training"])
+    kept = card["rows_before_limit"] + dropped["solved from the start"]
+    check.same(card_path, "rows and rooms solved from the start", kept, rooms["sides"]["evaluation"])
+    check.same(card_path, "rows", len(data.rows) <= card["rows_before_limit"], True)

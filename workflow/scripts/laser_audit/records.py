@@ -1,0 +1,247 @@
+"""Records: that every result has exactly one, and that they agree with files, with each other and with the results."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from laser_audit.findings import Check
+from laser_audit.manifest import FOLDERS, MANIFEST, listed
+from laser_audit.reading import Study, number_of, parse_object, remembered, text_of
+
+KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs", "packages", "python"}
+OPTIONAL = {"dtype", "protocols"}
+ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
+CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
+GROUPED = ("tables", "figures")
+ADDED = (
+    *("run", "rank", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
+    *("window", "stride", "documents", "device", "arms"),
+)
+"""Keys that results may add to their job's spec: what only the run itself could tell."""
+
+RUN_KEYS = ("schema", "record", "started", "seconds", "peak_memory_bytes", "host", "platform", "git", "command")
+STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
+
+
+@remembered
+def records(study: Study) -> dict[str, dict[str, Any]]:
+    """Return every record of the study by path, those of the cache's folders too."""
+    paths = [path for path in study.matching("records/", ".json") if path.split("/")[1] not in ("manifest", "export")]
+    paths += study.matching("inputs/", "/record.json")
+    return {path: study.json(path) for path in paths}
+
+
+def start(study: Study) -> str:
+    """Return how paths of the study's own files begin in its records."""
+    return f"results/{text_of(study.json(MANIFEST)['study'])}/"
+
+
+def job_of(path: str) -> str:
+    """Return what records, runs, logs and benchmarks of one job share: the path without folder and ending."""
+    return path.partition("/")[2].rpartition(".")[0]
+
+
+def check_records(check: Check, study: Study) -> None:
+    """Hold records against the files that they say were read and made."""
+    made: dict[str, list[str]] = {}
+    known: dict[str, str] = {}
+    with check.guarded(MANIFEST):
+        known = {path: text_of(one["sha256"]) for path, one in listed(study, MANIFEST).items()}
+    for path, record in records(study).items():
+        with check.guarded(path):
+            _form(check, path, record)
+            for one in record["outputs"]:
+                made.setdefault(text_of(one["path"]), []).append(path)
+    cached = _cached(study)
+    for path, record in records(study).items():
+        for kind in ("inputs", "outputs"):
+            with check.guarded(path, kind):
+                for one in record[kind]:
+                    _file(check, study, path, kind, one, known, cached)
+    with check.guarded(MANIFEST):
+        for path, entry in listed(study, MANIFEST).items():
+            check.count += 1
+            makers = made.get(start(study) + path, [])
+            if path.startswith("records/"):
+                expected: list[str | None] = [None]
+            else:
+                expected = list(makers)
+                if len(makers) != 1:
+                    check.fail(path, "records that made it", makers, "exactly one")
+            if entry["record"] not in expected:
+                check.fail(MANIFEST, f"record of {path}", entry["record"], expected[0] if expected else "a record")
+
+
+def _cached(study: Study) -> dict[str, str]:
+    """Return the sha256 of every file that a job of the cache made, by the path that records call it."""
+    found: dict[str, str] = {}
+    for path, record in records(study).items():
+        if path.startswith("inputs/"):
+            found |= {one["path"]: one["sha256"] for one in record["outputs"]}
+    return found
+
+
+def _form(check: Check, path: str, record: dict[str, Any]) -> None:
+    """Look at one record by itself."""
+    check.same(path, "keys that are missing", sorted(KEYS - set(record)), [])
+    check.same(path, "keys that do not belong there", sorted(set(record) - KEYS - OPTIONAL), [])
+    check.same(path, "schema", record["schema"], 1)
+    spec = record["spec"]
+    check.same(path, "code", record["code"], spec["code"])
+    check.same(path, "seeds", record["seeds"], seeds(spec))
+    model = spec.get("model")
+    if isinstance(model, dict) and "dtype" in model:
+        check.same(path, "dtype", record.get("dtype"), model["dtype"])
+    if "protocols" in spec:
+        check.same(path, "protocols", record.get("protocols"), spec["protocols"])
+    parts = path.split("/")
+    if parts[0] == "records":
+        rule = parts[2].removesuffix(".json") if parts[1] in GROUPED else parts[1]
+        check.same(path, "rule", record["rule"], rule)
+    elif record["rule"] not in CACHE_JOBS:
+        check.fail(path, "rule", record["rule"], f"one of {CACHE_JOBS}")
+    if not re.fullmatch(r"workflow/scripts/[a-z0-9_]+\.py", text_of(record["script"])):
+        check.fail(path, "script", record["script"], "a script of the workflow")
+    for kind in ("inputs", "outputs"):
+        paths = [one["path"] for one in record[kind]]
+        check.same(path, f"{kind} sorted, each once", paths, sorted(set(paths)))
+    if not record["outputs"]:
+        check.fail(path, "outputs", "none", "what the job made")
+
+
+def seeds(value: Any, before: str = "") -> dict[str, Any]:
+    """Return every seed in a spec by its place there."""
+    found: dict[str, Any] = {}
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if key in ("seed", "seeds") and not isinstance(inner, dict):
+            found[before + key] = inner
+        else:
+            found |= seeds(inner, f"{before}{key}.")
+    return found
+
+
+def _file(
+    check: Check,
+    study: Study,
+    path: str,
+    kind: str,
+    one: dict[str, Any],
+    known: dict[str, str],
+    cached: dict[str, str],
+) -> None:
+    """Hold one input or output of a record against the file, or its copy, or the record of the job that made it."""
+    name, sha256, size = text_of(one["path"]), text_of(one["sha256"]), one["bytes"]
+    where = f"{kind}, {name}"
+    check.count += 1
+    if name.startswith(start(study)):
+        inner = name.removeprefix(start(study))
+        if inner not in known:
+            check.fail(path, where, "not in manifest.json", "every file that a record names")
+            return
+        check.same(path, f"{where}, sha256", sha256, known[inner])
+        if study.has(inner):
+            check.same(path, f"{where}, bytes", size, study.bytes_of(inner))
+    elif name in cached:
+        check.same(path, f"{where}, sha256", sha256, cached[name])
+    elif kind == "inputs" and not path.startswith("inputs/") and sha256 not in known.values():
+        # Jobs of the cache, whose records are below inputs/, read what lies outside the study.
+        check.fail(path, f"{where}, sha256", sha256, "that of one of the study's copies in inputs/")
+    copy = _copy_of(study, name)
+    if copy is not None:
+        check.same(path, f"{where}, sha256, and that of {copy}", sha256, known.get(copy, ""))
+        check.same(path, f"{where}, bytes, and those of {copy}", size, study.bytes_of(copy))
+
+
+def inside(study: Study, name: str) -> str | None:
+    """Return a recorded path below the study's folder: its own, or where the copy of a file of the cache belongs."""
+    if name.startswith(start(study)):
+        return name.removeprefix(start(study))
+    parts = name.split("/")
+    if len(parts) != 4 or parts[0] != "cache" or parts[1] not in ("models", "data", "corpora", "texts", "rooms"):
+        return None
+    folder = parts[2] if parts[1] in ("corpora", "texts", "rooms") else parts[2].rpartition("-")[0]
+    return f"inputs/{parts[1]}/{folder}/{parts[3]}"
+
+
+def _copy_of(study: Study, name: str) -> str | None:
+    """Return the study's copy of a file of the cache, where it keeps one."""
+    path = inside(study, name) if name.startswith("cache/") else None
+    return path if path is not None and study.has(path) else None
+
+
+def check_specs(check: Check, study: Study) -> None:
+    """Compare the spec that each result carries with the spec in its record; and the code of jobs of one script."""
+    codes: dict[str, Counter[str]] = {}
+    for path, record in records(study).items():
+        with check.guarded(path):
+            codes.setdefault(text_of(record["script"]), Counter())[text_of(record["code"])] += 1
+            for one in record["outputs"]:
+                inner = one["path"].removeprefix(start(study))
+                if one["path"].startswith(start(study)) and inner.endswith((".parquet", ".json")):
+                    _embedded(check, study, inner, record["spec"], path)
+                copy = _copy_of(study, one["path"])
+                if copy is not None and copy.endswith((".parquet", "/card.json")):
+                    _embedded(check, study, copy, record["spec"], path)
+    for path, record in records(study).items():
+        if not path.startswith("records/"):
+            continue  # folders of the cache may have been filled by other versions, for other studies
+        with check.guarded(path):
+            usual = codes[record["script"]].most_common(1)[0][0]
+            check.same(path, f"code of {record['script']}", record["code"], usual)
+
+
+def _embedded(check: Check, study: Study, path: str, spec: dict[str, Any], record: str) -> None:
+    if path.startswith("inputs/") and record.startswith("records/"):
+        return
+    with check.guarded(path):
+        own = study.spec(path) if path.endswith(".parquet") else study.json(path).get("spec")
+        if own is None:
+            return
+        for key in sorted(set(own) | set(spec)):
+            if key in spec or key not in ADDED:
+                check.same(path, f"spec.{key} (and that of {record})", own.get(key), spec.get(key))
+
+
+def check_jobs(check: Check, study: Study) -> None:
+    """Every record has its run, its log and its benchmark, and the other way round; and a run can be true."""
+    found = {
+        folder: {job_of(path): path for path in study.files if path.startswith(f"{folder}/")} for folder in FOLDERS
+    }
+    settled = [job for job in found["records"] if job.split("/")[0] not in ("export", "manifest")]
+    for job in settled:
+        for folder in FOLDERS[1:]:
+            check.count += 1
+            if job not in found[folder]:
+                check.fail(found["records"][job], f"its file in {folder}/", "none", f"{folder}/{job}{ENDINGS[folder]}")
+    for folder in FOLDERS[1:]:
+        for job, path in found[folder].items():
+            check.count += 1
+            if job not in settled and job.split("/")[0] not in (*CACHE_JOBS, "export", "manifest"):
+                check.fail(path, "its record", "none", f"records/{job}.json")
+    for path in [*found["runs"].values(), *study.matching("inputs/", "/run.json")]:
+        if path.split("/")[1] not in ("export", "manifest"):
+            with check.guarded(path):
+                _run(check, study, path, found["benchmarks"].get(job_of(path)))
+
+
+def _run(check: Check, study: Study, path: str, benchmark: str | None) -> None:
+    run = study.json(path)
+    check.same(path, "keys that are missing", sorted(set(RUN_KEYS) - set(run)), [])
+    check.same(path, "schema", run["schema"], 1)
+    if path.startswith("runs/"):
+        check.same(path, "record", run["record"], f"{start(study)}records/{job_of(path)}.json")
+    if not STARTED.fullmatch(text_of(run["started"])):
+        check.fail(path, "started", run["started"], "a time in UTC")
+    seconds, peak = number_of(run["seconds"]), number_of(run["peak_memory_bytes"])
+    if not 0 <= seconds < 1e8:
+        check.fail(path, "seconds", run["seconds"], "at least 0")
+    if not 0 < peak < 1e15:
+        check.fail(path, "peak_memory_bytes", run["peak_memory_bytes"], "above 0")
+    if benchmark is not None:
+        with check.guarded(benchmark):
+            lines = study.text(benchmark).splitlines()
+            whole = number_of(parse_object(benchmark, lines[-1])["s"])
+            if not seconds <= whole + 5:
+                check.fail(path, "seconds", seconds, f"at most the {whole:g} that {benchmark} measured around it")

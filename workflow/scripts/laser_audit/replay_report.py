@@ -1,0 +1,89 @@
+"""Writing the report again, from a mirror of the study, and comparing the page that does not differ by run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from laser.io.files import digest, sha256_file
+from laser_audit.findings import Check
+from laser_audit.orders import in_order
+from laser_audit.reading import Study, text_of
+from laser_audit.records import inside
+
+SCRIPT = "make_report"
+RECORD = "records/report/report.json"
+PAGE, VOLATILE = "report/index.html", "report/run.html"
+
+
+def captions(scripts: Path) -> str:
+    """Return the hash of captions and templates here: they are in the report's spec, and not in its code."""
+    folders = (scripts.parent / "report", scripts / "laser/report/templates")
+    files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    return digest({path.name: sha256_file(path) for path in files}, 16)
+
+
+def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: Path, folder: Path) -> None:
+    """Write the report into `folder` and compare every file of it but the run's page.
+
+    Args:
+        check: where findings go.
+        study: the study.
+        record: of its report.
+        scripts: the folder of the repository's scripts.
+        folder: a temporary one; a mirror of the study is made in it, as the report links to files beside itself.
+    """
+    mirror = folder / text_of(study.settings["name"]).replace("/", "-")
+    mirror.mkdir(parents=True)
+    for one in study.folder.iterdir():
+        if one.name not in ("report", "audit") and not one.is_symlink():
+            (mirror / one.name).symlink_to(one.resolve())
+    read = [path for one in record["inputs"] if (path := inside(study, text_of(one["path"]))) is not None]
+    groups = {
+        "artefacts": _artefacts(study, read),
+        "models": [f"inputs/models/{name}/card.json" for name in study.models],
+        "data": [f"inputs/data/{name}/card.json" for name in study.datasets],
+    }
+    if any(path.startswith("test/") for path in read):
+        cells = study.cells()
+        groups["tests"] = [f"test/{model}/{dataset}.parquet" for model, dataset in cells]
+        groups["selections"] = [f"selection/{model}/{dataset}.json" for model, dataset in cells]
+        groups["rows"] = [f"inputs/data/{name}/rows.parquet" for name in study.datasets]
+    words = [sys.executable, str(scripts / f"{SCRIPT}.py"), "--spec", json.dumps(record["spec"])]
+    for option, paths in groups.items():
+        for path in paths:
+            study.place(path)
+        words += [f"--{option}", *(str(mirror / path) for path in paths)]
+    words += ["--benchmarks", str(mirror / "benchmarks"), "--output", str(mirror / "report/index.html")]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1800, env=environment)
+    if done.returncode != 0:
+        check.fail(RECORD, "made again", (done.stderr.strip().splitlines() or ["no message"])[-1], "exit status 0")
+        return
+    # Without a page of its own for what differs by run, the report's has timings in it.
+    varying = VOLATILE if study.has(VOLATILE) else PAGE
+    for path in study.files:
+        if path.startswith("report/") and path != varying:
+            check.count += 1
+            made = mirror / path
+            if not made.is_file() or made.read_bytes() != study.place(path).read_bytes():
+                check.fail(path, "", "other bytes", f"those that {SCRIPT}.py writes")
+
+
+def _artefacts(study: Study, read: list[str]) -> list[str]:
+    """Return the files of tables and figures as the workflow names them: by artefact, format and picture."""
+    found = []
+    for name in study.settings["artefacts"]:
+        own = [path for path in read if path.startswith((f"tables/{name}.", f"figures/{name}/"))]
+        for ending in (
+            ("csv", "md", "tex") if any(path.startswith("tables/") for path in own) else ("svg", "pdf", "gif", "csv")
+        ):
+            part = [path for path in own if path.endswith(f".{ending}")]
+            spec = {"cells": study.cells(), "protocols": study.protocols}
+            found += in_order(study, spec, part)
+    return found

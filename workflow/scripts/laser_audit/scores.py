@@ -1,0 +1,95 @@
+"""Rows that contradict themselves: a loss that is not its log-probability's, an answer that was judged wrongly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from laser_audit.reading import Study, text_of
+from laser_audit.splits import Prepared
+
+NEXT_TOKEN = {("counterfact", "gptj"), ("counterfact", "phi")}
+"""(builder, architecture) whose open answers are the most probable next token; all others generate."""
+
+FIVE_MASKS = ("hotpotqa", "qa_wikidata")
+"""Builders that ask masked models with five masks, whose best tokens are searched for the answer."""
+
+ULPS = 4e-16
+
+
+def contradictions(
+    study: Study, spec: dict[str, Any], data: Prepared, protocol: str, where: str, part: pd.DataFrame
+) -> Iterable[tuple[str, Any, Any]]:
+    """Return what is impossible in the rows of one part, whose ids are right."""
+    ids = part["id"].tolist()
+    loss, logprob = part["loss"].to_numpy(), part["logprob"].to_numpy()
+    tokens = part["answer_tokens"].to_numpy().astype(np.float64)
+    with np.errstate(all="ignore"):
+        plain = np.abs(loss - -logprob / tokens) <= ULPS * np.abs(loss)
+        masked = np.abs(loss - -logprob / (tokens + 1)) <= ULPS * np.abs(loss)
+    finite = np.isfinite(loss) | np.isfinite(logprob)
+    right = plain.all() or (protocol == "published" and masked.all())
+    either = plain | (masked if protocol == "published" and not right else False)
+    tests: list[tuple[str, Any, Any, str]] = [
+        ("loss", ~(plain | masked if right else either) & finite, loss, "−logprob / answer_tokens"),
+        ("logprob", logprob > 0, logprob, "at most 0"),
+        ("answer_tokens", tokens < 1, tokens, "at least 1"),
+        ("answer_rank", part["answer_rank"].to_numpy() < 1, part["answer_rank"].to_numpy(), "at least 1"),
+        ("in_top10", (part["in_top5"] & ~part["in_top10"]).to_numpy(), part["in_top10"].to_numpy(), "True: in_top5 is"),
+    ]
+    for name, wrong, values, expected in tests:
+        for place in np.flatnonzero(wrong)[:3]:
+            yield f"{where}: {name} of {ids[place]}", values[place].item(), expected
+    yield from _judged(study, spec, data, protocol, where, part)
+
+
+def _judged(
+    study: Study, spec: dict[str, Any], data: Prepared, protocol: str, where: str, part: pd.DataFrame
+) -> Iterable[tuple[str, Any, Any]]:
+    """Judge each answer again where the file holds all that is needed for it."""
+    model = text_of(spec["model"]["name"])
+    task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
+    if task not in ("causal", "masked"):
+        return  # a policy: its games are played anew in `laser_audit.policies`
+    builder, family = text_of(spec["builder"]), text_of(spec["model"]["architecture"])
+    boundaries = protocol == "corrected"
+    shown = 0
+    columns = (part[name].tolist() for name in ("id", "correct", "prediction", "answer_tokens", "answer_rank"))
+    for name, correct, prediction, tokens, rank in zip(*columns, strict=True):
+        row = data.rows[name]
+        answer, options = row["answer"], row["options"] or []
+        generated = task == "causal" and (builder, family) not in NEXT_TOKEN
+        expected: bool | None = None
+        if options:
+            if prediction not in (*options, ""):
+                yield f"{where}: prediction of {name}", prediction, f"one of {options}"
+            expected = prediction == answer
+        elif generated and protocol == "published":
+            # The prompt is searched too. How its tokens spell it is not in the file, so two cases alone are certain.
+            if holds(prediction, answer, False):
+                expected = True
+            elif not holds(f"{row['prompt']}{prediction}", answer, False):
+                expected = False if not holds(f"{row['prompt']} {prediction}", answer, False) else None
+        elif generated or (task == "masked" and builder in FIVE_MASKS):
+            expected = holds(prediction, answer, boundaries)
+        elif tokens == 1:
+            expected = prediction.strip().lower() == answer.strip().lower()
+        elif rank != 1:
+            expected = False
+        if expected is not None and expected != correct:
+            yield f"{where}: correct of {name}", correct, f"{expected} (prediction {prediction!r}, answer {answer!r})"
+            shown += 1
+            if shown == 3:
+                return
+
+
+def holds(text: str, answer: str, boundaries: bool) -> bool:
+    """Whether an answer stands in a text, case and outer spaces ignored; between word boundaries if asked."""
+    wanted, searched = answer.strip().lower(), text.strip().lower()
+    if not boundaries:
+        return bool(wanted) and wanted in searched
+    return bool(wanted) and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", searched) is not None

@@ -1,0 +1,119 @@
+"""Which rows belong where: the splits by their rule, and the rows that every result file must hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from laser.io.files import digest
+from laser_audit.findings import Check
+from laser_audit.reading import Study, remembered, text_of
+
+SIDES = ("validation", "test")
+PREPARED = (
+    *("id", "group", "text", "prompt", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"),
+    *("subject", "relation", "phrasing", "frequency"),
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of one dataset.
+
+    Attributes:
+        rows: id to its row, in the file's order.
+        entry: the dataset's entry in the spec of its file.
+        limited: whether only the first rows were prepared.
+    """
+
+    rows: dict[str, dict[str, Any]]
+    entry: dict[str, Any]
+    limited: bool
+
+    def side(self, protocol: str, side: str) -> list[str]:
+        """Return the ids of one side under a protocol, in order."""
+        return [name for name, row in self.rows.items() if row[f"split_{protocol}"] == side]
+
+    def groups(self, ids: list[str]) -> list[str]:
+        """Return the group of each id."""
+        return [self.rows[name]["group"] for name in ids]
+
+
+def data_path(dataset: str) -> str:
+    """Return where the study keeps its copy of a dataset."""
+    return f"inputs/data/{dataset}/rows.parquet"
+
+
+@remembered
+def prepared(study: Study, dataset: str) -> Prepared:
+    """Return a dataset's rows; `Unreadable` where they cannot be read, ValueError where an id stands twice."""
+    path = data_path(dataset)
+    frame = study.frame(path, PREPARED)
+    rows: dict[str, dict[str, Any]] = {}
+    for row in frame.to_dict("records"):
+        plain = {text_of(key): _plain(value) for key, value in row.items()}
+        name = text_of(plain["id"])
+        if name in rows:
+            raise ValueError(f"{path} holds the id {name} twice")
+        rows[name] = plain
+    entry = study.spec(path)["dataset"]
+    return Prepared(rows, entry, entry["limit"] is not None)
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell as JSON has it: lists for arrays, None for what is missing."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list):
+        return value
+    return None if value is None or value != value else value
+
+
+def expected_sides(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return both splits of rows by the rule: a fifth of the rows, and a fifth of the groups, from the top."""
+    cut = int(0.2 * len(rows))
+    order = list(dict.fromkeys(row["group"] for row in rows))
+    first = set(order[: max(int(0.2 * len(order)), min(1, len(order) - 1), 0)])
+    return {
+        "published": ["validation" if place < cut else "test" for place in range(len(rows))],
+        "corrected": ["validation" if row["group"] in first else "test" for row in rows],
+    }
+
+
+def check_splits(check: Check, study: Study) -> None:
+    """Recompute both splits of every dataset, and that no fact stands on both sides of the corrected one."""
+    for dataset in study.datasets:
+        path = data_path(dataset)
+        with check.guarded(path):
+            found = prepared(study, dataset)
+            rows = list(found.rows.values())
+            for protocol, sides in expected_sides(rows).items():
+                for row, side in zip(rows, sides, strict=True):
+                    check.same(path, f"split_{protocol} of {row['id']}", row[f"split_{protocol}"], side)
+            facts = {side: {row["group"] for row in rows if row["split_corrected"] == side} for side in SIDES}
+            both = sorted(facts["validation"] & facts["test"])
+            check.same(path, "groups on both sides of split_corrected", both[:3], [])
+
+
+def check_data(check: Check, study: Study) -> None:
+    """Hold each dataset's rows against its card and against the study."""
+    for dataset in study.datasets:
+        path, card_path = data_path(dataset), f"inputs/data/{dataset}/card.json"
+        with check.guarded(path):
+            found, card = prepared(study, dataset), study.json(card_path)
+            rows = list(found.rows.values())
+            entry = next(one for one in study.settings["datasets"] if one["name"] == dataset)
+            whole = [{key: _whole(key, value) for key, value in row.items()} for row in rows]
+            check.same(card_path, f"rows_sha256 (of {path})", card["rows_sha256"], digest(whole))
+            check.same(card_path, "rows", card["rows"], len(rows))
+            check.same(card_path, "groups", card["groups"], len({row["group"] for row in rows}))
+            for protocol, sizes in card["splits"].items():
+                for side in SIDES:
+                    check.same(card_path, f"splits.{protocol}.{side}", sizes[side], len(found.side(protocol, side)))
+            check.same(path, "spec.dataset", found.entry, entry)
+            check.same(card_path, "spec", card["spec"], study.spec(path))
+
+
+def _whole(key: str, value: Any) -> Any:
+    """Return a cell as it was before pandas: a phrasing is a whole number."""
+    return int(value) if key == "phrasing" and value is not None else value

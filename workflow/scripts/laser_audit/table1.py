@@ -1,0 +1,129 @@
+"""Table 1 and the verdicts on the paper's numbers, computed anew from the test rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
+from laser_audit.comparing import Row, compare_table
+from laser_audit.findings import Check
+from laser_audit.numbers import constants, interval, mean, shares, stream
+from laser_audit.paper import Paper, paper, verdict
+from laser_audit.reading import Study, asked, remembered
+
+COLUMNS = (
+    *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
+    *("rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
+    *("answer_in_prompt", "published", "verdict", "dtype"),
+)
+VERDICTS = (
+    "model",
+    "dataset",
+    "metric",
+    "arm",
+    "published",
+    "protocol",
+    "run_model",
+    "value",
+    "low",
+    "high",
+    "verdict",
+)
+MOST = 8
+
+
+@remembered
+def expected_table1(study: Study) -> tuple[Row, ...]:
+    """Return the rows of Table 1, in its order."""
+    seed, resamples = study.sampling
+    dtypes = {one["name"]: one["dtype"] for one in study.settings["models"]}
+    found = paper(study)
+    rows: list[Row] = []
+    constant: list[list[float]] = []
+    for cell in all_tested(study, study.protocols):
+        own = [cell.data.rows[name] for name in cell.ids]
+        scores = constants([row["answer"] for row in own], any(row["options"] for row in own))
+        for metric in ("accuracy", "loss"):
+            rows += _pair(cell, metric, seed, resamples, found, max(scores), dtypes[cell.model])
+            constant += [scores, scores]
+    adjusted([row for row in rows if row["arm"] == "laser"])
+    limited = {cell.dataset: cell.data.limited for cell in all_tested(study, study.protocols[:1])}
+    for row, scores in zip(rows, constant, strict=True):
+        sizes = found.sizes.get(found.cell(row["model"], row["dataset"])[1])
+        row["verdict"] = verdict(
+            found,
+            row,
+            scores,
+            not limited[row["dataset"]],
+            row["arm"] == "laser" and row["matrix"] == "",
+            sizes["test"] if sizes else None,
+        )
+    return tuple(rows)
+
+
+def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, constant: float, dtype: str) -> list[Row]:
+    """Return both arms of one metric of a cell."""
+    truth = metric == "accuracy"
+    column, scale = ("correct", 100.0) if truth else ("loss", 1.0)
+    open_rows = [row for row in (cell.data.rows[name] for name in cell.ids) if not row["options"]]
+    named = (*cell.name, metric)
+    rows = []
+    for arm in ARMS:
+        values = cell.values(arm, column, scale)
+        low, high = interval(values, cell.groups, stream(seed, *named, "interval"), resamples)
+        printed = found.text(cell.model, cell.dataset, metric, arm)
+        counted = list(shares(cell.arms[arm]["prediction"].tolist()).items())[:MOST]
+        row: Row = dict.fromkeys(COLUMNS, math.nan) | {
+            **{"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric, "arm": arm},
+            **{"value": mean(values), "low": low, "high": high, "n": len(values), "matrix": "", "layer": None},
+            "constant": constant if truth else math.nan,
+            "prediction_shares": json.dumps(dict(counted), ensure_ascii=False) if truth else "",
+            "answer_in_prompt": 100 * mean([row["answer_in_prompt"] for row in open_rows]) if open_rows else math.nan,
+            "published": float(printed) if printed is not None else math.nan,
+            "dtype": dtype,
+        }
+        if arm == "laser":
+            both = [cell.values(one, column) for one in ARMS]
+            change = compared(both[0], both[1], cell.groups, named, truth, seed, resamples)
+            row |= {key: value for key, value in change.items() if key in COLUMNS and key != "n"} | cell.place
+        rows.append(row)
+    return rows
+
+
+@asked("table1")
+def check_table1(check: Check, study: Study) -> None:
+    """Compare every cell of Table 1."""
+    path = "tables/table1.csv"
+    with check.guarded(path):
+        expected = expected_table1(study)
+        compare_table(check, study, path, expected, ("model", "dataset", "protocol", "metric", "arm"), COLUMNS)
+
+
+@asked("verdicts")
+def check_verdicts(check: Check, study: Study) -> None:
+    """Compare the list of the paper's numbers with their verdicts."""
+    path = "tables/verdicts.csv"
+    with check.guarded(path):
+        compare_table(check, study, path, _verdicts(study), ("model", "dataset", "metric", "arm"), VERDICTS)
+
+
+def _verdicts(study: Study) -> list[Row]:
+    found, ours = paper(study), expected_table1(study)
+    rows: list[Row] = []
+    for (model, dataset, metric, arm), text in found.printed.items():
+        start: dict[str, Any] = {"model": model, "dataset": dataset, "metric": metric, "arm": arm}
+        start["published"] = float(text)
+        same = [
+            row
+            for row in ours
+            if (*found.cell(row["model"], row["dataset"]), row["metric"], row["arm"]) == (model, dataset, metric, arm)
+        ]
+        for row in same:
+            kept = {key: row[key] for key in ("protocol", "value", "low", "high", "verdict")}
+            rows.append(start | kept | {"run_model": row["model"]})
+        if not same:
+            empty = dict.fromkeys(("value", "low", "high"), math.nan)
+            rows.append(start | empty | {"protocol": "", "run_model": "", "verdict": "not run"})
+    return rows

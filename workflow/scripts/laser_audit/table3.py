@@ -1,0 +1,132 @@
+"""Tables 3, 4 and 5 (choices, sizes, search space), computed anew from selections, rows and settings."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from laser_audit.averages import Average
+from laser_audit.cells import compared, tested
+from laser_audit.comparing import Row, compare_table
+from laser_audit.findings import Check
+from laser_audit.paper import paper
+from laser_audit.reading import Study, asked
+from laser_audit.rows import grid, parts
+from laser_audit.selection import choice, kept_of, ordered, reduction_path
+from laser_audit.splits import prepared
+from laser_audit.sweeps import base_average, swept
+
+TABLE3 = (
+    *("model", "dataset", "protocol", "matrix", "layer", "rank", "kept_rank", "validation_accuracy"),
+    *("validation_loss", "validation_accuracy_base", "validation_loss_base", "n", "candidates", "first_layer"),
+    *("last_layer", "paper_tau", "paper_matrix", "paper_layer", "paper_rank", "paper_kept_rank", "same_as_paper"),
+)
+TESTED = (
+    *("test_n", "test_accuracy_base", "test_accuracy", "test_accuracy_low", "test_accuracy_high"),
+    *("paper_test_accuracy", "paper_test_accuracy_low", "paper_test_accuracy_high"),
+    *("paper_gain", "paper_gain_low", "paper_gain_high", "paper_gain_p"),
+)
+TABLE4 = (
+    *("dataset", "size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"),
+    *("limit", "paper_name", "paper_size", "paper_validation", "paper_test", "difference"),
+)
+TABLE5 = ("model", "hyperparameter", "values", "count", "paper")
+
+
+@asked("table3")
+def check_table3(check: Check, study: Study) -> None:
+    """Compare every cell of Table 3."""
+    path = "tables/table3.csv"
+    with check.guarded(path):
+        rows = [
+            _choice(study, model, dataset, protocol) | _on_test(study, model, dataset, protocol)
+            for model, dataset in study.cells()
+            for protocol in sorted(study.protocols)
+        ]
+        compare_table(check, study, path, rows, ("model", "dataset", "protocol"), (*TABLE3, *TESTED))
+
+
+def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
+    matrices, *_ = grid(study, model)
+    base = base_average(study, model, dataset, protocol)
+    every = ordered(swept(study, model, dataset)[protocol], matrices)
+    taken = choice(base, every[0], protocol)
+    found = paper(study)
+    theirs = found.choices.get(found.cell(model, dataset))
+    best: Average = taken or base
+    row: Row = {"model": model, "dataset": dataset, "protocol": protocol}
+    row |= {"matrix": taken.matrix if taken else "", "layer": taken.layer if taken else None}
+    row["rank"] = taken.rank if taken else math.nan
+    row["kept_rank"] = None
+    if taken:
+        record = study.json(reduction_path(model, taken.layer, taken.rank))
+        row["kept_rank"] = kept_of(taken.rank, min(record["matrices"][taken.matrix]["shape"]))
+    row |= {"validation_accuracy": best.accuracy, "validation_loss": best.loss, "n": base.n}
+    row |= {"validation_accuracy_base": base.accuracy, "validation_loss_base": base.loss, "candidates": len(every)}
+    row |= {"first_layer": min(one.layer for one in every), "last_layer": max(one.layer for one in every)}
+    for key in ("tau", "matrix", "layer", "rank", "kept_rank"):
+        row[f"paper_{key}"] = theirs[key] if theirs else ("" if key in ("tau", "matrix") else None)
+    row["same_as_paper"] = None
+    if theirs:
+        place = (theirs["matrix"], theirs["layer"], theirs["rank"])
+        row["same_as_paper"] = taken is not None and (taken.matrix, taken.layer, taken.rank) == place
+    return row
+
+
+def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
+    """Return what the choice, and the paper's own, score on test rows."""
+    seed, resamples = study.sampling
+    cell = tested(study, model, dataset, protocol)
+    names = (*cell.name, "accuracy")
+    base, laser = cell.values("base", "correct"), cell.values("laser", "correct")
+    own = compared(base, laser, cell.groups, names, True, seed, resamples)
+    row: dict[str, Any] = dict.fromkeys(TESTED, math.nan)
+    row |= {"test_n": own["n"], "test_accuracy_base": own["base"], "test_accuracy": own["laser"]}
+    row |= {"test_accuracy_low": own["laser_low"], "test_accuracy_high": own["laser_high"]}
+    path = f"choices/{model}/{dataset}.parquet"
+    theirs = parts(study, path, ("choice",)).get((protocol, "published")) if study.has(path) else None
+    if theirs is not None:
+        scores = theirs.set_index("id")["correct"].to_dict()
+        published = [float(scores[name]) for name in cell.ids]
+        one = compared(base, published, cell.groups, (*names, "paper's choice"), True, seed, resamples)
+        row |= {f"paper_test_accuracy{end}": one[f"laser{end}"] for end in ("", "_low", "_high")}
+        row |= {f"paper_gain{end}": one[f"difference{end}"] for end in ("", "_low", "_high")}
+        row["paper_gain_p"] = one["p_value"]
+    return row
+
+
+@asked("table4")
+def check_table4(check: Check, study: Study) -> None:
+    """Compare every cell of Table 4."""
+    path = "tables/table4.csv"
+    with check.guarded(path):
+        rows = []
+        for dataset in study.datasets:
+            data = prepared(study, dataset)
+            name = paper(study).names.get(("dataset", dataset), "")
+            theirs = paper(study).sizes.get(name)
+            row: Row = {"dataset": dataset, "size": len(data.rows), "limit": data.entry["limit"], "paper_name": name}
+            row["groups"] = len(set(data.groups(list(data.rows))))
+            for protocol in ("published", "corrected"):
+                for side in ("validation", "test"):
+                    row[f"{side}_{protocol}"] = len(data.side(protocol, side))
+            for key in ("size", "validation", "test"):
+                row[f"paper_{key}"] = theirs[key] if theirs else None
+            row["difference"] = len(data.rows) - theirs["size"] if theirs else None
+            rows.append(row)
+        compare_table(check, study, path, rows, ("dataset",), TABLE4)
+
+
+@asked("table5")
+def check_table5(check: Check, study: Study) -> None:
+    """Compare every cell of Table 5 with the study's grid."""
+    path = "tables/table5.csv"
+    with check.guarded(path):
+        rows = []
+        for model in study.models:
+            matrices, layers, ranks = grid(study, model)
+            lists = {"tau": matrices, "layer": list(map(str, layers)), "rho": [f"{rank:g}" for rank in ranks]}
+            for key, found in lists.items():
+                row: Row = {"model": model, "hyperparameter": key, "values": " ".join(found), "count": len(found)}
+                rows.append(row | {"paper": paper(study).space.get(key, "")})
+        compare_table(check, study, path, rows, ("model", "hyperparameter"), TABLE5)

@@ -68,7 +68,6 @@ rule manifest:
         manifest="<results>/manifest.json",
         run="<results>/manifest-run.json",
         crate="<results>/ro-crate-metadata.json",
-        prov="<results>/prov.json",
     log:
         "<logs>/manifest/manifest.log",
     benchmark:

@@ -116,6 +116,17 @@ def _renamed(folder: Path) -> str:
     return SWEEP
 
 
+def _entities(start: str, **values):
+    """Return a change of the crate: every entity whose id starts so gets the values."""
+
+    def change(held):
+        for entity in held["@graph"]:
+            if entity["@id"].startswith(start):
+                entity.update(values)
+
+    return change
+
+
 def _added(folder: Path) -> str:
     (folder / "tables/table9.csv").write_text("a,b\n1,2\n")
     return "tables/table9.csv"
@@ -364,8 +375,9 @@ DETERMINED: dict[str, Change] = {
     "run: started at another time": content(RUN, lambda held: held.update(started="2020-01-01T00:00:00.000+00:00")),
     "run: on another host": content(RUN, lambda held: held.update(host="elsewhere")),
     "crate: a hash": text("ro-crate-metadata.json", '"sha256": "', '"sha256": "0'),
-    "prov: who made what": text("prov.json", '"laser:code": "', '"laser:code": "0'),
-    "prov deleted": gone("prov.json"),
+    "crate: who made what": content("ro-crate-metadata.json", _entities("#tool/", softwareVersion="0")),
+    "crate: when": content("ro-crate-metadata.json", _entities("#job/", startTime="2020-01-01T00:00:00.000+00:00")),
+    "crate deleted": gone("ro-crate-metadata.json"),
     "a log deleted": gone(LOG),
     "a run deleted": gone(RUN),
     "a table added": _added,

@@ -89,7 +89,7 @@ def _replace(folder: Path, start: str, changed: dict[str, str]) -> None:
             record[kind] = kept
         if json.dumps(record) != before:
             write(path, record)
-    for name in ("ro-crate-metadata.json", "prov.json"):
+    for name in ("ro-crate-metadata.json",):
         path = folder / name
         if path.is_file():
             text = path.read_text()

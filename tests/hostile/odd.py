@@ -50,8 +50,6 @@ TEXTS = [
         "/etc/passwd",
         "..\\x",
         "C:\\x",
-        "con",
-        "nul.txt",
         ".",
         "..",
         "~",

@@ -1,4 +1,4 @@
-"""The study's manifest, and its provenance as RO-Crate and W3C PROV; the last job of a study."""
+"""The study's manifest, and its provenance as RO-Crate; the last job of a study."""
 
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
@@ -8,22 +8,19 @@ from laser.provenance.jobs import jobs
 from laser.provenance.manifest import (
     CRATE,
     MANIFEST_RUN,
-    PROV,
     deterministic_files,
     left_over,
     manifest,
     volatile_files,
 )
-from laser.provenance.prov import prov
 
 
 def main(job: Job) -> None:
-    """Check every record against its files; write all four files, manifest.json last."""
+    """Check every record against its files; write all three files, manifest.json last."""
     folder = job.path("output").parent
     found = close(folder, job.paths["files"])
     lasting = manifest(job.spec, deterministic_files(found))
     ran = jobs(found)
-    write_json(folder / PROV, prov(ran))
     described = [one for one in volatile_files(found) if one["path"] != CRATE]
     write_json(folder / CRATE, crate(found, ran, [*lasting["files"], *described], job.spec["title"]))
     passing = manifest(job.spec, volatile_files(found))

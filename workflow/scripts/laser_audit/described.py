@@ -1,4 +1,4 @@
-"""The study's descriptions of itself for other tools (RO-Crate, W3C PROV): that they name the same files and hashes."""
+"""The study's RO-Crate: that it names the same files, hashes and jobs as manifests, records and runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from laser_audit.manifest import MANIFEST, MANIFEST_RUN, SHA256, listed
 from laser_audit.reading import Study
 from laser_audit.records import records, start
 
-DESCRIPTIONS = ("ro-crate-metadata.json", "prov.json")
+CRATE = "ro-crate-metadata.json"
 
 
 def hashes(value: Any, name: str = "") -> Iterator[tuple[list[str], str]]:
@@ -30,56 +30,46 @@ def hashes(value: Any, name: str = "") -> Iterator[tuple[list[str], str]]:
 
 
 def check_described(check: Check, study: Study) -> None:
-    """Compare every hash in the descriptions with the manifests and the records."""
-    for path in DESCRIPTIONS:
-        check.same(path, "there", study.has(path), True)
-    present = [path for path in DESCRIPTIONS if study.has(path)]
+    """Compare every hash in the crate with the manifests and the records, and every job with its record and run."""
+    check.same(CRATE, "there", study.has(CRATE), True)
+    if not study.has(CRATE):
+        return
+    with check.guarded(CRATE, "hashes"):
+        check_hashes(check, study)
+    with check.guarded(CRATE, "jobs"):
+        check_jobs(check, study)
+
+
+def check_hashes(check: Check, study: Study) -> None:
+    """Compare every hash in the crate with the manifests and the records."""
     known = {path: one["sha256"] for name in (MANIFEST, MANIFEST_RUN) for path, one in listed(study, name).items()}
     known |= {name: study.sha256(name) for name in (MANIFEST, MANIFEST_RUN)}
     elsewhere = {
         one["sha256"] for record in records(study).values() for kind in ("inputs", "outputs") for one in record[kind]
     }
-    for path in present:
-        with check.guarded(path):
-            for texts, sha256 in hashes(study.json(path)):
-                check.count += 1
-                named = next((one for text in texts if (one := _inner(study, text)) in known), None)
-                if not SHA256.fullmatch(sha256):
-                    check.fail(path, f"sha256 of {texts[0]}", sha256, "64 hex digits")
-                elif named is not None and known[named] != sha256:
-                    check.fail(path, f"sha256 of {named}", sha256, known[named])
-                elif named is None and sha256 not in elsewhere and sha256 not in known.values():
-                    check.fail(path, f"sha256 of {texts[0]}", sha256, "one of a record or of a manifest")
-    if len(present) == len(DESCRIPTIONS):
-        with check.guarded("prov.json", "jobs"):
-            check_jobs_told(check, study)
+    for texts, sha256 in hashes(study.json(CRATE)):
+        check.count += 1
+        named = next((one for text in texts if (one := _inner(study, text)) in known), None)
+        if not SHA256.fullmatch(sha256):
+            check.fail(CRATE, f"sha256 of {texts[0]}", sha256, "64 hex digits")
+        elif named is not None and known[named] != sha256:
+            check.fail(CRATE, f"sha256 of {named}", sha256, known[named])
+        elif named is None and sha256 not in elsewhere and sha256 not in known.values():
+            check.fail(CRATE, f"sha256 of {texts[0]}", sha256, "one of a record or of a manifest")
 
 
-def told(study: Study) -> Iterator[tuple[str, str, str, Any, Any]]:
-    """Yield what PROV says of each job: file, place, the job's run or record, what is said, and what is true."""
+def check_jobs(check: Check, study: Study) -> None:
+    """Compare start, code and spec of every job in the crate with its record and run."""
+    entities = {unquote(str(entity.get("@id"))): entity for entity in study.json(CRATE)["@graph"]}
     for path, record in records(study).items():
+        job = entities.get(f"#job/{path}", {})
         run = path.replace("records/", "runs/", 1) if path.startswith("records/") else f"{path[:-11]}run.json"
-        if not study.has(run):
-            continue
-        started = study.json(run)["started"]
-        activity = study.json("prov.json")["activity"].get(f"laser:{path}", {})
-        yield "prov.json", f"activity of {path}, start", run, activity.get("prov:startTime"), started
-        yield "prov.json", f"activity of {path}, code", path, activity.get("laser:code"), str(record["code"])
-        yield "prov.json", f"activity of {path}, host", run, activity.get("laser:host"), str(study.json(run)["host"])
-
-
-def check_jobs_told(check: Check, study: Study) -> None:
-    """Compare start, host and code of every job in PROV, and specs in the crate, with runs and records."""
-    for path, where, of, found, expected in told(study):
-        check.same(path, f"{where} (and {of})", found, expected)
-    specs = {
-        unquote(one["@id"]).removeprefix("#spec/"): one["value"]
-        for one in study.json("ro-crate-metadata.json")["@graph"]
-        if str(one.get("@id")).startswith("#spec/")
-    }
-    for path, record in records(study).items():
-        text = canonical_json(record["spec"])
-        check.same("ro-crate-metadata.json", f"spec of {path}", specs.get(path), text)
+        if study.has(run):
+            check.same(CRATE, f"job {path}, start (and {run})", job.get("startTime"), study.json(run)["started"])
+        tool = entities.get(unquote(str(job.get("instrument", {}).get("@id"))), {})
+        check.same(CRATE, f"job {path}, code", tool.get("softwareVersion"), str(record["code"]))
+        spec = entities.get(f"#spec/{path}", {}).get("value")
+        check.same(CRATE, f"job {path}, spec", spec, canonical_json(record["spec"]))
 
 
 def _inner(study: Study, text: str) -> str:

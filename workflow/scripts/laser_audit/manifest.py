@@ -21,7 +21,7 @@ NOT_COVERED = sorted(
 )
 """What no manifest can or must cover: the manifests themselves, the job that writes them, exports, and audits."""
 
-VOLATILE = ("report/run.html", "ro-crate-metadata.json", "prov.json")
+VOLATILE = ("report/run.html", "ro-crate-metadata.json")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KEYS = {"path", "sha256", "bytes", "record"}
 

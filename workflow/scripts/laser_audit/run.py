@@ -63,7 +63,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ),
     (
         "descriptions",
-        "RO-Crate and PROV name the same files with the same hashes.",
+        "The RO-Crate names the same files with the same hashes, and the same jobs.",
         "hashes",
         described.check_described,
     ),

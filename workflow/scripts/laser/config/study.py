@@ -19,7 +19,7 @@ from laser.errors import UserError, nearest
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
 POLICY_ARTEFACTS = ["table2", "table3", "fig2"]
-STUDY_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])$)[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 MODEL_KEYS = ("source", "dtype", "architecture", "layers")
 DATASET_KEYS = ("builder",)
 
@@ -55,7 +55,7 @@ def load_study(name: str, root: Path) -> dict[str, Any]:
     if not STUDY_NAME.fullmatch(path.stem):
         raise UserError(
             f"config key 'study' is '{name}': the file's name becomes a folder of results, and '{path.stem}' may hold "
-            "letters, digits, - and _ only, starting with a letter or digit: 80 at most, and no device of Windows."
+            "letters, digits, - and _ only, starting with a letter or digit; 80 at most."
         )
     return resolve(read_yaml(path), _shown(path, root), root) | {"name": path.stem}
 

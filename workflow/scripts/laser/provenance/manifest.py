@@ -15,10 +15,10 @@ from laser.io.records import CACHE_RUN, SCHEMA
 from laser.provenance.closure import UNSETTLED, Closure
 
 MANIFEST, MANIFEST_RUN = "manifest.json", "manifest-run.json"
-CRATE, PROV = "ro-crate-metadata.json", "prov.json"
+CRATE = "ro-crate-metadata.json"
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 """Rules that fill the cache: logs are in the study that ran them, records in every study that uses what they made."""
-VOLATILE = ("report/run.html", CRATE, PROV)
+VOLATILE = ("report/run.html", CRATE)
 PER_JOB = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
 """Folders with a volatile file per job, beside records/."""
 NOT_COVERED = (

@@ -26,7 +26,7 @@ def edit(loaded: LoadedModel, one: Intervention, iterations: int) -> torch.Tenso
     weight = parameter_view(loaded.model, loaded.config, one.layer, one.matrix)
     original = weight.clone()
     torch.manual_seed(0)
-    u, s, v = torch.svd_lowrank(weight.float(), q=kept_rank(one.rank, weight.shape), niter=iterations)
+    u, s, v = torch.svd_lowrank(weight.float(), q=kept_rank(one.rho, weight.shape), niter=iterations)
     weight.copy_(u @ torch.diag(s) @ v.T)
     return original
 

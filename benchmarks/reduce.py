@@ -3,8 +3,8 @@
     PYTHONPATH=workflow/scripts python -m benchmarks.reduce [--json] [--shapes 1024x256] [--threads 1] [--device cpu]
 
 Every shape runs in a process of its own, on a seeded random matrix. `seconds_exact` is one `exact_svd`, its checks
-included: it serves every rank. `seconds_randomised` is one `torch.svd_lowrank` (no oversampling, niter 2, on the CPU)
-for each of the nine ranks that the released code sweeps, since it decomposes anew for each. `working_mib` is what the
+included: it serves every rho. `seconds_randomised` is one `torch.svd_lowrank` (no oversampling, niter 2, on the CPU)
+for each of the nine rhos that the released code sweeps, since it decomposes anew for each. `working_mib` is what the
 peak of the process grew by during the exact one (its result u, s, vt included); on CUDA the device's peak. Time grows
 as m·n² (n the smaller side), memory as m·n: 16384 × 4096 takes 64 times the time and 16 times the memory of
 4096 × 1024.
@@ -41,8 +41,8 @@ def measure(shape: tuple[int, int], threads: int, device: str, queue: Queue[dict
     grown = _peak_mib(device) - before
     cpu_weight = weight.cpu()
     started = time.perf_counter()
-    for rank in RATIOS:
-        torch.svd_lowrank(cpu_weight, q=kept_rank(rank, shape), niter=2)
+    for rho in RATIOS:
+        torch.svd_lowrank(cpu_weight, q=kept_rank(rho, shape), niter=2)
     randomised = time.perf_counter() - started
     queue.put(
         {
@@ -101,7 +101,7 @@ def main() -> None:
         return
     for row in rows:
         print(
-            f"{row['shape'][0]:>6} x {row['shape'][1]:<5} exact {row['seconds_exact']:7.2f} s, randomised (9 ranks) "
+            f"{row['shape'][0]:>6} x {row['shape'][1]:<5} exact {row['seconds_exact']:7.2f} s, randomised (9 rhos) "
             f"{row['seconds_randomised']:7.2f} s, working memory {row['working_mib']:6.0f} MiB (matrix "
             f"{row['matrix_mib']:.0f}), residual {row['residual']:.1e}, "
             f"orthogonality {max(row['orthogonality_u'], row['orthogonality_v']):.1e}"

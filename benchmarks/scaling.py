@@ -4,7 +4,7 @@
     python -m benchmarks.scaling --only slurm            # on a one-host SLURM (root on Debian or Ubuntu)
     python -m benchmarks.scaling --only local --sizes 50 200
 
-A study has the paper's shape: eight datasets, nine ranks, as many layers as make up the wanted number of jobs. Rows are
+A study has the paper's shape: eight datasets, nine rhos, as many layers as make up the wanted number of jobs. Rows are
 added to docs/scaling.csv, those of the same measurement replaced, and docs/images/scaling.svg is drawn from the file.
 
 Columns: wall_s (from start to exit), own_cpu_s and own_memory_mb (Snakemake's main process alone, sampled twice a
@@ -42,7 +42,7 @@ TABLE, PICTURE = ROOT / "docs/scaling.csv", ROOT / "docs/images/scaling.svg"
 PARTS = ("Snakefile", "rules", "config", "workflow", "envs", "slurm")
 KEYS = ["measurement", "one_job_per", "jobs"]
 DATASETS = 8
-RANKS = [0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005]
+RHOS = [0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005]
 STATUS_SECONDS = 7
 """Between two questions to SLURM: a little more than a trivial job takes."""
 TRIVIAL = """\
@@ -79,7 +79,7 @@ def write_study(path: Path, layers: int, datasets: int = DATASETS, one_job_per: 
         "protocols": ["corrected"],
         "models": [model | {"layers": layers, "parameters": 1_000_000}],
         "datasets": [{"name": f"facts{number}", "builder": "worldfacts", "limit": 10} for number in range(datasets)],
-        "grid": {"matrices": ["u_gate", "u_out"], "layers": "all", "ranks": RANKS},
+        "grid": {"matrices": ["u_gate", "u_out"], "layers": "all", "rhos": RHOS},
         "one_job_per": one_job_per,
         "artefacts": ["table1", "table3", "table4", "table5", "verdicts", "fig2"],
     }
@@ -159,7 +159,7 @@ def snakemake(snakefile: Path, folder: Path, study: Path, *flags: str) -> list[s
 def local(sizes: list[int], most_run: int) -> Iterator[dict[str, Any]]:
     """Yield rows of dry runs of all sizes, and of runs on two cores of those up to `most_run` jobs."""
     for size in sizes:
-        for each in ("layer", "rank"):
+        for each in ("layer", "rho"):
             with tempfile.TemporaryDirectory(prefix="scaling-") as name:
                 place = Path(name)
                 snakefile = copy_workflow(place / "workflow-copy")
@@ -171,7 +171,7 @@ def local(sizes: list[int], most_run: int) -> Iterator[dict[str, Any]]:
                 jobs = planned.jobs
                 common = {"one_job_per": each, "jobs": jobs}
                 yield {"measurement": "dry run"} | common | row
-                if jobs > most_run or each == "rank":
+                if jobs > most_run or each == "rho":
                     continue
                 yield {"measurement": "run, trivial jobs, 2 cores"} | common | Watched(line).finish()
                 again = Watched([*line[:3], "--dry-run", *line[3:]])
@@ -248,7 +248,7 @@ def draw() -> None:
         for axis, (column, label) in zip(axes, panels, strict=True):
             for number, (measurement, each) in enumerate(series):
                 rows = table[(table["measurement"] == measurement) & (table["one_job_per"] == each)]
-                name = measurement + (", job per rank" if each == "rank" else "")
+                name = measurement + (", job per rho" if each == "rho" else "")
                 axis.plot(rows["jobs"], rows[column], label=name, **style.line(number, len(series)))
             axis.set_xscale("log")
             axis.set_yscale("log" if column.endswith("_s") else "linear")

@@ -48,7 +48,7 @@ from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Generation, Pass, Requests
 
-RANKS = (0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005)
+RHOS = (0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005)
 NEW_TOKENS = 10
 VALIDATION_SHARE = 0.2
 TINY_VOCABULARY = 3000
@@ -147,18 +147,18 @@ def measure(
     few = Requests(requests.passes[: args.naive_rows], requests.generations[: args.naive_rows])
     for layer in layers:
         late = layer >= count - -(-count // 4)
-        grid = [Intervention(matrix, layer, rank) for matrix in matrices for rank in RANKS]
+        grid = [Intervention(matrix, layer, rho) for matrix in matrices for rho in RHOS]
         edits = [(one,) for one in grid]
         for matrix in matrices:
             store.get(dict(blocks.network(loaded.model).blocks[layer].linears)[matrix].weight)  # type: ignore[union-attr]
-        for one in (grid[2], grid[len(RANKS) + 5]):
+        for one in (grid[2], grid[len(RHOS) + 5]):
             tallies = [result.released, *([result.late_released] if late else [])]
             clock(
                 tallies,
                 len(sample.passes),
                 lambda one=one: published.run(loaded, one, sample.passes, sample.generations),
             )
-        chosen = [edits[2], edits[len(RANKS) + 5]]
+        chosen = [edits[2], edits[len(RHOS) + 5]]
         expected = clock(
             [result.plain],
             2 * len(few.passes),
@@ -173,7 +173,7 @@ def measure(
         operations, rows = counted(engine)
         result.operations += operations
         result.rows += rows
-        for one, other in zip(expected, (found[2], found[len(RANKS) + 5]), strict=True):
+        for one, other in zip(expected, (found[2], found[len(RHOS) + 5]), strict=True):
             for left, right in zip(one.passes, other.passes, strict=False):
                 gaps = [abs(a - b) for a, b in zip(left.logprobs, right.logprobs, strict=True)]
                 result.worst = max(result.worst, *gaps)
@@ -284,8 +284,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--model", type=Path, help="folder of smollm2-135m (default: the one in cache/models)")
     parser.add_argument("--rows", type=int, default=60, help="examples for the engine")
-    parser.add_argument("--naive-rows", type=int, default=24, help="examples for plain batching, 2 ranks")
-    parser.add_argument("--sample", type=int, default=4, help="examples for the released procedure, 2 ranks")
+    parser.add_argument("--naive-rows", type=int, default=24, help="examples for plain batching, 2 rhos")
+    parser.add_argument("--sample", type=int, default=4, help="examples for the released procedure, 2 rhos")
     parser.add_argument("--layers", type=int, nargs="*", default=[4, 11, 18, 23, 26, 29], help="layers of smollm2-135m")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--token-budget", type=int, default=2048)
@@ -295,7 +295,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     transformers.utils.logging.set_verbosity_error()
     settings = {name: value for name, value in vars(args).items() if name not in ("json", "model")}
-    output: dict[str, Any] = {"settings": settings | {"ranks": RANKS, "new_tokens": NEW_TOKENS}, "models": {}}
+    output: dict[str, Any] = {"settings": settings | {"rhos": RHOS, "new_tokens": NEW_TOKENS}, "models": {}}
     with tempfile.TemporaryDirectory() as folder:
         store = FactorStore(Path(folder))
         if args.only != "smollm2-135m":

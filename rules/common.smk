@@ -30,7 +30,7 @@ from laser.cost.requests import (
     training_memory_mb,
 )
 from laser.cluster.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
-from laser.config.study import rank_name
+from laser.config.study import rho_name
 from laser.errors import UserError
 
 try:
@@ -49,27 +49,27 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
     release_stale_lock(say=logger.warning)
 
 
-RANKS = [rank_name(rank) for rank in PLAN.ranks]
-EACH_RANK = PLAN.study["one_job_per"] == "rank"
+RHOS = [rho_name(rho) for rho in PLAN.rhos]
+EACH_RHO = PLAN.study["one_job_per"] == "rho"
 
 
 wildcard_constraints:
     model="|".join(map(re.escape, PLAN.models)),
     dataset="|".join(map(re.escape, PLAN.datasets)),
     layer=r"\d+",
-    rank=r"[0-9.e-]+",
+    rho=r"[0-9.e-]+",
     model_key="|".join(re.escape(PLAN.model_key(name)) for name in PLAN.models),
     data_key="|".join(re.escape(PLAN.data_key(name)) for name in PLAN.datasets),
     text_key=r"[A-Za-z0-9_.-]+",
 
 
-def per_rank(pattern):
-    """One file per rank: all of them from one job, or one job each (`one_job_per` in the study)."""
-    return pattern if EACH_RANK else expand(pattern, rank=RANKS, allow_missing=True)
+def per_rho(pattern):
+    """One file per rho: all of them from one job, or one job each (`one_job_per` in the study)."""
+    return pattern if EACH_RHO else expand(pattern, rho=RHOS, allow_missing=True)
 
 
-def rank_of(wildcards):
-    return wildcards.rank if EACH_RANK else None
+def rho_of(wildcards):
+    return wildcards.rho if EACH_RHO else None
 
 
 def model_folder(name):
@@ -118,20 +118,20 @@ def data_rows(wildcards):
 
 def reduction_files(model):
     return expand(
-        "<results>/reductions/{model}/layer{layer}/rank{rank}.json",
+        "<results>/reductions/{model}/layer{layer}/rho{rho}.json",
         model=model,
         layer=PLAN.layers(model),
-        rank=RANKS,
+        rho=RHOS,
     )
 
 
 def sweep_files(model, dataset):
     return expand(
-        "<results>/sweep/{model}/{dataset}/layer{layer}/rank{rank}.parquet",
+        "<results>/sweep/{model}/{dataset}/layer{layer}/rho{rho}.parquet",
         model=model,
         dataset=dataset,
         layer=PLAN.layers(model),
-        rank=RANKS,
+        rho=RHOS,
     )
 
 
@@ -169,7 +169,7 @@ def braces(values):
 
 
 def by_model(pattern, cells, layers):
-    """The pattern for the shell, a word per model with its datasets, layers and ranks in braces; not to be quoted."""
+    """The pattern for the shell, a word per model with its datasets, layers and rhos in braces; not to be quoted."""
     words = []
     for model in models_of(cells):
         datasets = braces(name for one, name in cells if one == model)
@@ -179,7 +179,7 @@ def by_model(pattern, cells, layers):
                 model=model,
                 dataset=datasets,
                 layer=braces(layers(model)),
-                rank=braces(RANKS),
+                rho=braces(RHOS),
             )
         )
     return " ".join(words)
@@ -188,7 +188,7 @@ def by_model(pattern, cells, layers):
 def sweep_words(cells):
     """All sweep files of some cells, as words for the shell."""
     return by_model(
-        "{results}/sweep/{model}/{dataset}/layer{layer}/rank{rank}.parquet",
+        "{results}/sweep/{model}/{dataset}/layer{layer}/rho{rho}.parquet",
         cells,
         PLAN.layers,
     )
@@ -206,7 +206,7 @@ def landscape_words(cells):
 def reduction_words(models):
     """All reduction records of some models, as words for the shell."""
     return by_model(
-        "{results}/reductions/{model}/layer{layer}/rank{rank}.json",
+        "{results}/reductions/{model}/layer{layer}/rho{rho}.json",
         [(model, "") for model in models],
         PLAN.layers,
     )
@@ -231,7 +231,7 @@ def landscape_spec(wildcards):
         layer=int(wildcards.layer),
         kinds=run["kinds"],
         matrices=run["grid"][wildcards.model]["matrices"],
-        ranks=run["ranks"],
+        rhos=run["rhos"],
         rows=run.get("rows"),
     )
 

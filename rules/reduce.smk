@@ -1,15 +1,15 @@
-# One exact SVD per matrix: factors once (in the cache, by content), and a record for every rank.
+# One exact SVD per matrix: factors once (in the cache, by content), and a record for every rho.
 
 
 rule reduce:
     input:
         model=model_card,
     output:
-        per_rank("<results>/reductions/{model}/layer{layer}/rank{rank}.json"),
+        per_rho("<results>/reductions/{model}/layer{layer}/rho{rho}.json"),
     log:
-        f"<logs>/reduce/{{model}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.log",
+        f"<logs>/reduce/{{model}}/layer{{layer}}{'-rho{rho}' if EACH_RHO else ''}.log",
     benchmark:
-        f"<benchmarks>/reduce/{{model}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.jsonl"
+        f"<benchmarks>/reduce/{{model}}/layer{{layer}}{'-rho{rho}' if EACH_RHO else ''}.jsonl"
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
@@ -17,7 +17,7 @@ rule reduce:
         **needs("reduce"),
     params:
         spec=lambda wildcards: PLAN.reduce_spec(
-            wildcards.model, int(wildcards.layer), rank_of(wildcards)
+            wildcards.model, int(wildcards.layer), rho_of(wildcards)
         ),
         factors=f"{PLAN.config['cache']}/factors",
     message:

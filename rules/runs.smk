@@ -52,7 +52,7 @@ rule gradients:
             wildcards.model,
             wildcards.dataset,
             grid=PLAN.study["grid"][wildcards.model],
-            ranks=PLAN.ranks,
+            rhos=PLAN.rhos,
             examples=PLAN.study["gradient"]["examples"],
         ),
         factors=f"{PLAN.config['cache']}/factors",
@@ -87,7 +87,7 @@ rule compose_layers:
             matrices=PLAN.study["compose"].get(
                 "matrices", PLAN.study["grid"][wildcards.model]["matrices"]
             ),
-            ranks=PLAN.study["compose"]["ranks"],
+            rhos=PLAN.study["compose"]["rhos"],
         ),
         factors=f"{PLAN.config['cache']}/factors",
     message:

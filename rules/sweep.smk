@@ -31,13 +31,13 @@ rule sweep:
         unpack(sweep_inputs),
         model=model_card,
         rows=data_rows,
-        reductions=per_rank("<results>/reductions/{model}/layer{layer}/rank{rank}.json"),
+        reductions=per_rho("<results>/reductions/{model}/layer{layer}/rho{rho}.json"),
     output:
-        per_rank("<results>/sweep/{model}/{dataset}/layer{layer}/rank{rank}.parquet"),
+        per_rho("<results>/sweep/{model}/{dataset}/layer{layer}/rho{rho}.parquet"),
     log:
-        f"<logs>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.log",
+        f"<logs>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rho{rho}' if EACH_RHO else ''}.log",
     benchmark:
-        f"<benchmarks>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rank{rank}' if EACH_RANK else ''}.jsonl"
+        f"<benchmarks>/sweep/{{model}}/{{dataset}}/layer{{layer}}{'-rho{rho}' if EACH_RHO else ''}.jsonl"
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
@@ -48,7 +48,7 @@ rule sweep:
             wildcards.model,
             wildcards.dataset,
             int(wildcards.layer),
-            rank_of(wildcards),
+            rho_of(wildcards),
         ),
         factors=f"{PLAN.config['cache']}/factors",
         gradients=lambda wildcards, input: input.get("gradients", []),

@@ -60,7 +60,7 @@ rule table3:
             "make_table3", resamples=PLAN.study["resamples"], seed=PLAN.study["seed"]
         ),
     message:
-        "Table 3: the chosen matrix, layer and rank, and what the published choice scores"
+        "Table 3: the chosen matrix, layer and rho, and what the published choice scores"
     shell:
         "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_table3.py --spec {params.spec:q} --selection {input.selection:q} --test {input.test:q}"
         " --rows {input.rows:q} --choices {input.choices:q} --output {output:q} --log {log:q}"
@@ -103,7 +103,7 @@ rule table5:
         runtime=10,
     params:
         spec=lambda wildcards: PLAN.artefact_spec(
-            "make_table5", grid=PLAN.study["grid"], ranks=PLAN.ranks
+            "make_table5", grid=PLAN.study["grid"], rhos=PLAN.rhos
         ),
     message:
         "Table 5: the search space"

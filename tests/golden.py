@@ -52,11 +52,11 @@ def interventions(row: dict[str, str], layers: int, task: str) -> tuple[Interven
     kind = {"zero": "zero", "dropout": "pruning"}.get(row["intervention"])
     if kind is None:
         kind = "svd" if row["svd"] == "exact" else "randomised"
-    rank = 0.0 if kind == "zero" else round(1 - float(row["rate"]) / 10, 9)
+    rho = 0.0 if kind == "zero" else round(1 - float(row["rate"]) / 10, 9)
     seed = int(row["svd"].removeprefix("lowrank_seed")) if kind == "randomised" else 0
     where = range(layers) if int(row["lnum"]) == -1 else [int(row["lnum"])]
     return tuple(
-        Intervention(matrix, layer, rank, kind, randomised_iterations(task), seed)
+        Intervention(matrix, layer, rho, kind, randomised_iterations(task), seed)
         for layer in where
         for matrix in matrices(row["family"], row["lname"])
     )

@@ -77,7 +77,7 @@ def study(folder: Path, model: Path, name: str = "tiny", **changes) -> Path:
         "protocols": ["corrected"],
         "models": [entry("tiny-llama", model)],
         "datasets": [{"name": "worldfacts", "options": {"minimum_population": 120_000_000}}],
-        "grid": {"matrices": ["u_gate", "u_out"], "layers": "all", "ranks": [0.5, 0.1]},
+        "grid": {"matrices": ["u_gate", "u_out"], "layers": "all", "rhos": [0.5, 0.1]},
         "resamples": 200,
         "artefacts": ["table1", "table3", "fig2"],
     }

@@ -15,7 +15,7 @@ from tests.artefacts import synthetic
 from tests.artefacts.synthetic_more import with_grid
 
 ORDER = ["u_in", "u_out"]
-PLACES = [(matrix, layer, rank) for layer in (0, 3) for matrix in ORDER for rank in (0.5, 0.1)]
+PLACES = [(matrix, layer, rho) for layer in (0, 3) for matrix in ORDER for rho in (0.5, 0.1)]
 
 
 def rows(correct, losses, groups):
@@ -24,7 +24,7 @@ def rows(correct, losses, groups):
     for place, right, loss in zip([*PLACES, None], correct, losses, strict=True):
         frame = pd.DataFrame({"protocol": "corrected", "id": [str(n) for n in range(len(groups))]})
         frame["correct"], frame["loss"] = np.array(right, dtype=bool), np.array(loss, dtype=float)
-        for name, value in zip(("matrix", "layer", "rank"), place or ("", 0, 0.0), strict=True):
+        for name, value in zip(("matrix", "layer", "rho"), place or ("", 0, 0.0), strict=True):
             frame[name] = value
         frames.append(frame)
     return frames[-1], pd.concat(frames[:-1], ignore_index=True)
@@ -69,7 +69,7 @@ def test_a_resample_chooses_what_selection_chooses_on_the_resampled_rows(seed, c
     )[protocol]["chosen"]
     scores = summed(correct, losses, groups)
     found = choose(scores, weights[None].astype(float), PROTOCOLS[protocol].base_is_candidate)[0]
-    expected = None if one is None else (one["matrix"], one["layer"], one["rank"])
+    expected = None if one is None else (one["matrix"], one["layer"], one["rho"])
     assert (None if found == BASE else scores.candidates[found]) == expected
 
 
@@ -127,7 +127,7 @@ def test_a_whole_study_from_files(study):
     chosen = read_json(study.selections[0])["protocols"]["corrected"]["chosen"]
     own = frame[(frame["model"] == "gpt-j-6b") & (frame["dataset"] == "fever") & (frame["protocol"] == "corrected")]
     picked = own[own["selected"]].iloc[0]
-    assert (picked["matrix"], picked["layer"], picked["rank"]) == (chosen["matrix"], chosen["layer"], chosen["rank"])
+    assert (picked["matrix"], picked["layer"], picked["rho"]) == (chosen["matrix"], chosen["layer"], chosen["rho"])
     validation = read_json(study.selections[0])["protocols"]["corrected"]["validation"]
     assert picked["gain"] == pytest.approx(validation["chosen"]["accuracy"] - validation["base"]["accuracy"])
     views = stability_views(frame)
@@ -161,7 +161,7 @@ def test_loading_sums_right_rows_and_losses_within_groups(study):
     swept = pd.concat([read_parquet(path) for path in study.sweeps[key]])
     at = scores.candidates.index(("u_out", 2, 0.1))
     own = swept[(swept["protocol"] == "corrected") & (swept["matrix"] == "u_out")]
-    own = own[(own["layer"] == 2) & (own["rank"] == 0.1)]
+    own = own[(own["layer"] == 2) & (own["rho"] == 0.1)]
     means = own.groupby(own["id"].map(groups), sort=False)
     assert list(scores.correct[:, at]) == list(means["correct"].sum())
     assert scores.loss[:, at] == pytest.approx(list(means["loss"].sum()))

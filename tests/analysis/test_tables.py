@@ -17,7 +17,7 @@ from laser.results import loading
 from laser.results.cells import Cell
 from tests.artefacts import synthetic
 
-BETTER = {"matrix": "u_in", "layer": 3, "rank": 0.1, "kept_rank": 4}
+BETTER = {"matrix": "u_in", "layer": 3, "rho": 0.1, "kept_rank": 4}
 
 
 def cell(base, laser, chosen=BETTER, groups=None, **changes):
@@ -46,7 +46,7 @@ def test_the_numbers_are_those_of_the_rows():
     assert (second["arm"], second["value"], second["difference"]) == ("laser", 62.5, 37.5)
     assert second["p_value"] == pytest.approx(2 / 2**15)
     assert (third["metric"], third["value"], fourth["value"]) == ("loss", 1.875, 1.6875)
-    assert (second["matrix"], second["layer"], second["rank"]) == ("u_in", 3, 0.1)
+    assert (second["matrix"], second["layer"], second["rho"]) == ("u_in", 3, 0.1)
     assert first["constant"] == 75.0 and first["answer_in_prompt"] == 25.0
     assert json.loads(first["prediction_shares"]) == {"Paris": 1.0}
     assert math.isnan(first["p_value"]) and math.isnan(first["difference"]) and first["matrix"] == ""
@@ -180,7 +180,7 @@ def test_table3_stands_beside_the_papers_choice(tmp_path):
     study = synthetic.build(tmp_path, examples=60)
     frame = table3(loading.load_selections(study.selections), read_published())
     gptj = frame[(frame["model"] == "gpt-j-6b") & (frame["dataset"] == "fever")].iloc[0]
-    assert (gptj["paper_matrix"], gptj["paper_layer"], gptj["paper_rank"]) == ("u_in", 24, 0.01)
+    assert (gptj["paper_matrix"], gptj["paper_layer"], gptj["paper_rho"]) == ("u_in", 24, 0.01)
     assert (gptj["matrix"], gptj["layer"], gptj["same_as_paper"]) == ("u_in", 5, False)
     assert pd.isna(frame.iloc[-1]["same_as_paper"])
     views = {view.name: view for view in table3_views(frame)}
@@ -191,7 +191,7 @@ def test_table3_stands_beside_the_papers_choice(tmp_path):
 
 
 def test_the_same_choice_as_the_papers_is_recognised():
-    chosen = {"matrix": "u_gate", "layer": 30, "rank": 0.2, "kept_rank": 819}
+    chosen = {"matrix": "u_gate", "layer": 30, "rho": 0.2, "kept_rank": 819}
     scores = {"accuracy": 60.0, "loss": 1.0, "n": 10}
     selection = {
         "model": "llama2-7b",
@@ -221,13 +221,13 @@ def test_table5_notes_what_the_papers_own_table_leaves_out():
     published = read_published()
     grid = {
         "gpt-j-6b": {"matrices": ["u_in"], "layers": [0, 1]},
-        "own": {"matrices": ["q"], "layers": [0], "ranks": [0.5]},
+        "own": {"matrices": ["q"], "layers": [0], "rhos": [0.5]},
     }
     frame = table5(grid, [0.9, 0.05], published)
     assert list(frame["values"]) == ["u_in", "0 1", "0.9 0.05", "q", "0", "0.5"]
     assert list(frame["count"]) == [1, 2, 2, 1, 1, 1]
     (view,) = table5_views(frame, published)
-    cells = sum(choice["rank"] == 0.4 for choice in published.table3.values())
+    cells = sum(choice["rho"] == 0.4 for choice in published.table3.values())
     assert f"ρ = 0.4 in {cells} of {len(published.table3)} cells, which its Table 5 does not list" in view.notes[0]
 
 

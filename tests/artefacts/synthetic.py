@@ -1,4 +1,4 @@
-"""A small study on disk: two models, two datasets, three layers, three ranks, made-up but realistic numbers."""
+"""A small study on disk: two models, two datasets, three layers, three rhos, made-up but realistic numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODELS = ("gpt-j-6b", "tiny-llama")
 DATASETS = ("fever", "worldfacts")
 MATRICES = ("u_in", "u_out")
 LAYERS = (0, 2, 5)
-RANKS = (0.9, 0.1, 0.01)
+RHOS = (0.9, 0.1, 0.01)
 PROTOCOLS = ("published", "corrected")
 
 
@@ -31,7 +31,7 @@ class Study:
     records: list[Path] = field(default_factory=list)
 
 
-def build(folder: Path, examples: int = 120, models=MODELS, datasets=DATASETS, layers=LAYERS, ranks=RANKS) -> Study:
+def build(folder: Path, examples: int = 120, models=MODELS, datasets=DATASETS, layers=LAYERS, rhos=RHOS) -> Study:
     """Write a whole study below `folder`. The same arguments give the same bytes."""
     study = Study(folder)
     frames = {}
@@ -44,9 +44,9 @@ def build(folder: Path, examples: int = 120, models=MODELS, datasets=DATASETS, l
         study.rows.append(path)
     for model in models:
         for layer in layers:
-            study.records += _records(folder, model, layer, ranks)
+            study.records += _records(folder, model, layer, rhos)
         for dataset in datasets:
-            _cell(study, model, dataset, frames[dataset], layers, ranks)
+            _cell(study, model, dataset, frames[dataset], layers, rhos)
     return study
 
 
@@ -91,7 +91,7 @@ def scored(frame: pd.DataFrame, accuracy: float, loss: float, seed: list[int]) -
     losses = np.maximum(0.01, loss + noise.standard_normal(len(frame)) + 0.1 * draw.standard_normal(len(frame)))
     wrong = {"true": "false", "false": "true"}
     predictions = [a.strip() if ok else wrong.get(a, "Bern") for a, ok in zip(frame["answer"], correct, strict=True)]
-    rank = np.where(correct, 1, draw.integers(2, 40, len(frame))).astype("int32")
+    rho = np.where(correct, 1, draw.integers(2, 40, len(frame))).astype("int32")
     return pd.DataFrame(
         {
             "id": frame["id"].to_numpy(),
@@ -100,21 +100,21 @@ def scored(frame: pd.DataFrame, accuracy: float, loss: float, seed: list[int]) -
             "logprob": -losses,
             "answer_tokens": np.ones(len(frame), dtype="int32"),
             "prediction": predictions,
-            "answer_rank": rank,
-            "in_top5": rank <= 5,
-            "in_top10": rank <= 10,
+            "answer_rank": rho,
+            "in_top5": rho <= 5,
+            "in_top10": rho <= 10,
         }
     )
 
 
-def effect(matrix: str, layer: int, rank: float) -> tuple[float, float]:
+def effect(matrix: str, layer: int, rho: float) -> tuple[float, float]:
     """Return made-up (accuracy, loss): late layers of u_in gain by strong reduction, early ones lose."""
-    strength = (1 - rank) * (1 if matrix == "u_in" else 0.4)
+    strength = (1 - rho) * (1 if matrix == "u_in" else 0.4)
     lift = strength * (layer - 2) / 3
     return 0.5 + 0.15 * lift, 3.0 - 0.6 * lift
 
 
-def _cell(study: Study, model: str, dataset: str, frame: pd.DataFrame, layers: Any, ranks: Any) -> None:
+def _cell(study: Study, model: str, dataset: str, frame: pd.DataFrame, layers: Any, rhos: Any) -> None:
     folder, place = study.folder, f"{model}/{dataset}"
     spec = {
         "study": "synthetic",
@@ -141,17 +141,17 @@ def _cell(study: Study, model: str, dataset: str, frame: pd.DataFrame, layers: A
     study.bases.append(write(folder / f"sweep/{place}/base.parquet", parts("validation", 0.5, 3.0, 0), {}))
     study.sweeps[model, dataset] = []
     for layer in layers:
-        for rank in ranks:
+        for rho in rhos:
             pieces = [
                 part
                 for number, matrix in enumerate(MATRICES)
                 for part in parts(
-                    "validation", *effect(matrix, layer, rank), 1 + number, matrix=matrix, layer=layer, rank=rank
+                    "validation", *effect(matrix, layer, rho), 1 + number, matrix=matrix, layer=layer, rho=rho
                 )
             ]
-            path = folder / f"sweep/{place}/layer{layer}/rank{rank:g}.parquet"
-            study.sweeps[model, dataset].append(write(path, pieces, {"layer": layer, "rank": rank}))
-    best = {"matrix": "u_in", "layer": max(layers), "rank": min(ranks), "kept_rank": 40}
+            path = folder / f"sweep/{place}/layer{layer}/rho{rho:g}.parquet"
+            study.sweeps[model, dataset].append(write(path, pieces, {"layer": layer, "rho": rho}))
+    best = {"matrix": "u_in", "layer": max(layers), "rho": min(rhos), "kept_rank": 40}
     # The second model on the second dataset is one where selection keeps base under the corrected protocol.
     kept_base = model == MODELS[-1] and dataset == DATASETS[-1]
     chosen = {"published": best, "corrected": None if kept_base else best}
@@ -170,7 +170,7 @@ def _cell(study: Study, model: str, dataset: str, frame: pd.DataFrame, layers: A
     write_json(path, whole | {"spec": {"model": model, "dataset": dataset}})
     study.selections.append(path)
     base = [part for part in parts("test", 0.5, 3.0, 10, arm="base")]
-    accuracy, loss = effect("u_in", max(layers), min(ranks))
+    accuracy, loss = effect("u_in", max(layers), min(rhos))
     laser = [part for part in parts("test", accuracy, loss, 11, arm="laser")]
     for number, protocol in enumerate(PROTOCOLS):
         if chosen[protocol] is None:
@@ -179,22 +179,22 @@ def _cell(study: Study, model: str, dataset: str, frame: pd.DataFrame, layers: A
     study.tests.append(write(folder / f"test/{place}.parquet", [*base, *laser], extra))
 
 
-def _records(folder: Path, model: str, layer: int, ranks: Any) -> list[Path]:
+def _records(folder: Path, model: str, layer: int, rhos: Any) -> list[Path]:
     paths = []
-    for rank in ranks:
+    for rho in rhos:
         matrices = {
             matrix: {
                 "shape": [64, 32],
-                "kept_rank": int(32 * rank),
-                "retained_energy": rank,
+                "kept_rank": int(32 * rho),
+                "retained_energy": rho,
                 "effective_rank": 30.0 - layer - number,
             }
             for number, matrix in enumerate(MATRICES)
         }
-        path = folder / f"reductions/{model}/layer{layer}/rank{rank:g}.json"
+        path = folder / f"reductions/{model}/layer{layer}/rho{rho:g}.json"
         write_json(
             path,
-            {"layer": layer, "rank": rank, "matrices": matrices, "spec": {"model": {"name": model}, "layer": layer}},
+            {"layer": layer, "rho": rho, "matrices": matrices, "spec": {"model": {"name": model}, "layer": layer}},
         )
         paths.append(path)
     return paths

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-from tests.artefacts.synthetic import LAYERS, MATRICES, PROTOCOLS, RANKS, Study, scored
+from tests.artefacts.synthetic import LAYERS, MATRICES, PROTOCOLS, RHOS, Study, scored
 
-BEST = {"matrix": "u_in", "layer": max(LAYERS), "rank": min(RANKS), "kept_rank": 40}
-OTHER = {"matrix": "u_out", "layer": 2, "rank": 0.1, "kept_rank": 4}
+BEST = {"matrix": "u_in", "layer": max(LAYERS), "rho": min(RHOS), "kept_rank": 40}
+OTHER = {"matrix": "u_out", "layer": 2, "rho": 0.1, "kept_rank": 4}
 
 
 def spec_of(study: Study, number: int) -> dict:
@@ -57,7 +57,7 @@ def choices(study: Study, number: int, accuracy: float = 0.6) -> Path:
 def gradients(study: Study, number: int) -> Path:
     spec = spec_of(study, number)
     places = [
-        {"matrix": matrix, "layer": layer, "order": 0, "score": 0.0, "predicted": [{"rank": rank} for rank in RANKS]}
+        {"matrix": matrix, "layer": layer, "order": 0, "score": 0.0, "predicted": [{"rho": rho} for rho in RHOS]}
         for layer in sorted(LAYERS, reverse=True)
         for matrix in MATRICES
     ]
@@ -129,10 +129,10 @@ def with_grid(study: Study) -> None:
     """Make the selection files those of the rule applied to the sweep, with the grid in their specs."""
     from laser.evaluation.select import select
 
-    kept = {(matrix, layer, rank): 1 for matrix in MATRICES for layer in LAYERS for rank in RANKS}
+    kept = {(matrix, layer, rho): 1 for matrix in MATRICES for layer in LAYERS for rho in RHOS}
     for path, base in zip(study.selections, study.bases, strict=True):
         old = read_json(path)
         swept = pd.concat([read_parquet(one) for one in study.sweeps[old["model"], old["dataset"]]])
         protocols = select(read_parquet(base), swept, list(MATRICES), kept)
-        spec = old["spec"] | {"grid": {"matrices": list(MATRICES), "layers": list(LAYERS), "ranks": list(RANKS)}}
+        spec = old["spec"] | {"grid": {"matrices": list(MATRICES), "layers": list(LAYERS), "rhos": list(RHOS)}}
         write_json(path, old | {"protocols": protocols, "spec": spec})

@@ -47,11 +47,11 @@ def composition(study, folder, accepted=(False, True, False, True)):
         place = {
             "layer": (len(accepted) - 1 - number) // 2,
             "matrix": ("u_in", "u_out")[number % 2],
-            "rank": 0.1,
+            "rho": 0.1,
             "kept_rank": 3,
         }
         steps.append(place | {"accuracy": best if taken else best - 3, "loss": 2.0, "n": 20, "accepted": taken})
-        chosen += [{key: place[key] for key in ("matrix", "layer", "rank", "kept_rank")}] * taken
+        chosen += [{key: place[key] for key in ("matrix", "layer", "rho", "kept_rank")}] * taken
     parts = []
     for protocol in synthetic.PROTOCOLS:
         base = rows[(rows["protocol"] == protocol) & (rows["arm"] == "base")].drop(columns="arm")
@@ -98,7 +98,7 @@ def test_figure_4_refuses_test_rows_of_another_composition(study, tmp_path):
     search, composed = composition(study, tmp_path)
     one = loaded(study, composed)
     found = read_json(search)
-    found["protocols"][one.protocol]["chosen"][0]["rank"] = 0.5
+    found["protocols"][one.protocol]["chosen"][0]["rho"] = 0.5
     with pytest.raises(UserError, match="another composition"):
         fig4_data(found, one)
     del found["protocols"][one.protocol]
@@ -174,7 +174,7 @@ def test_rows_that_are_no_test_rows_are_refused(study, tmp_path):
 
 def test_the_percentage_shown_is_what_laser_removes_or_the_nearest_below():
     grid = [10, 20, 90, 99, 100]
-    assert [shown_percent(grid, rank) for rank in (0.8, 0.1, 0.01, 0.005, 0.75, 0.95)] == [20, 90, 99, 99, 20, 10]
+    assert [shown_percent(grid, rho) for rho in (0.8, 0.1, 0.01, 0.005, 0.75, 0.95)] == [20, 90, 99, 99, 20, 10]
     # 100·(1 − 0.9) is a little less than 10 in binary.
     assert shown_percent(grid, 0.9) == 10
 
@@ -184,7 +184,7 @@ def test_examples_are_the_first_of_their_groups_evenly_spaced():
     ids = [f"d-{number}" for number in range(count)]
     rows = pd.DataFrame({"id": ids, "group": [f"g{number // 3}" for number in range(count)], "answer": "x"})
     rows = rows.assign(base_prediction="b", laser_prediction="x")
-    cell = Cell("m", "d", "corrected", rows, {"matrix": "u_in", "layer": 2, "rank": 0.1, "kept_rank": 1}, "fp32")
+    cell = Cell("m", "d", "corrected", rows, {"matrix": "u_in", "layer": 2, "rho": 0.1, "kept_rank": 1}, "fp32")
     smallest = pd.concat(
         pd.DataFrame({"protocol": "corrected", "percent": percent, "id": ids, "prediction": f"p{percent:g}"})
         for percent in (50.0, 90.0, 100.0)
@@ -229,7 +229,7 @@ def test_long_texts_are_cut_for_reading_and_none_means_a_table_that_says_so():
 def trained(name, base, laser, chosen=True):
     frame = pd.DataFrame({"id": range(len(base)), "group": [number // 2 for number in range(len(base))]})
     frame = frame.assign(base_correct=np.array(base, bool), laser_correct=np.array(laser, bool))
-    place = {"matrix": "u_in", "layer": 1, "rank": 0.1, "kept_rank": 3} if chosen else None
+    place = {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 3} if chosen else None
     return Cell(name, "worldfacts", "corrected", frame, place, "fp32")
 
 
@@ -264,8 +264,8 @@ def test_the_gain_is_averaged_over_seeds_with_a_t_interval():
     first = models.iloc[0]
     wanted = 100 * (cells[0].rows["laser_correct"].mean() - cells[0].rows["base_correct"].mean())
     assert first["gain"] == pytest.approx(wanted) and first["gain_low"] <= first["gain"] <= first["gain_high"]
-    # Without noise selection kept base: no gain, no rank.
-    assert (models.loc[models["noise"] == 0, "matrix"] == "").all() and models["rank"].isna().sum() == 3
+    # Without noise selection kept base: no gain, no rho.
+    assert (models.loc[models["noise"] == 0, "matrix"] == "").all() and models["rho"].isna().sum() == 3
 
 
 def test_a_lone_seed_has_no_interval_over_seeds():
@@ -315,4 +315,4 @@ def test_the_script_of_the_noise_figure_reads_facts_from_its_spec(study, tmp_pat
     assert [set(frame["dataset"]) for frame in frames] == [{"worldfacts"}, {"fever"}]
     # The second model keeps base on worldfacts: its gain is 0, and no ρ is chosen.
     kept = frames[0].query("trained_model == 'tiny-llama'").iloc[0]
-    assert kept["gain"] == 0 and math.isnan(kept["rank"])
+    assert kept["gain"] == 0 and math.isnan(kept["rho"])

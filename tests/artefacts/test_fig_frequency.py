@@ -28,7 +28,7 @@ def cell(base, laser, model="m", dataset="d", top10=None):
     for arm, correct in (("base", base), ("laser", laser)):
         frame[f"{arm}_correct"] = np.array(correct, dtype=bool)
         frame[f"{arm}_in_top10"] = np.array(correct if top10 is None else top10, dtype=bool)
-    return Cell(model, dataset, "corrected", frame, {"matrix": "u_in", "layer": 1, "rank": 0.1, "kept_rank": 3}, "fp32")
+    return Cell(model, dataset, "corrected", frame, {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 3}, "fp32")
 
 
 def counted(values, source=DOCUMENTS):

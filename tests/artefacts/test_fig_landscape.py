@@ -14,7 +14,7 @@ from laser.results.landscape import load_landscape
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import clashes, script, watch
 
-RANKS = (0.9, 0.1, 0.0025)
+RHOS = (0.9, 0.1, 0.0025)
 KINDS = ("svd", "pruning", "smallest")
 MATRICES = ("q", "u_in", "u_out")
 HELD = 5
@@ -36,9 +36,9 @@ def landscape(study, folder, cell=("gpt-j-6b", "worldfacts"), kinds=KINDS, held=
             first = rows[rows["protocol"] == protocol].head(held).reset_index(drop=True)
             for number, kind in enumerate(kinds):
                 for place, matrix in enumerate(MATRICES):
-                    for rank in RANKS:
-                        labels = {"kind": kind, "matrix": matrix, "layer": layer, "rank": rank}
-                        moved = first["loss"] + number + place / 10 + rank * layer
+                    for rho in RHOS:
+                        labels = {"kind": kind, "matrix": matrix, "layer": layer, "rho": rho}
+                        moved = first["loss"] + number + place / 10 + rho * layer
                         parts.append(first.assign(loss=moved, **labels))
         paths.append(folder / f"layer{layer}.parquet")
         write_parquet(paths[-1], pd.concat(parts, ignore_index=True), spec | {"layer": layer})
@@ -54,10 +54,10 @@ def test_base_is_averaged_over_the_landscapes_own_rows(study, tmp_path):
         mean = unedited.loc[unedited["protocol"] == protocol].iloc[0]
         assert mean["n"] == HELD and mean["loss"] == pytest.approx(own["loss"].mean())
         assert mean["loss"] != pytest.approx(rows.loc[rows["protocol"] == protocol, "loss"].mean())
-    assert len(swept) == 2 * len(synthetic.PROTOCOLS) * len(KINDS) * len(MATRICES) * len(RANKS)
+    assert len(swept) == 2 * len(synthetic.PROTOCOLS) * len(KINDS) * len(MATRICES) * len(RHOS)
     data = fig2_data(swept, unedited, "corrected", "pruning")
-    # The pruned losses were made one nat worse than base, plus what stands for matrix, rank and layer.
-    wanted = 1 + data["matrix"].map(dict(zip(MATRICES, (0, 0.1, 0.2), strict=True))) + data["rank"] * data["layer"]
+    # The pruned losses were made one nat worse than base, plus what stands for matrix, rho and layer.
+    wanted = 1 + data["matrix"].map(dict(zip(MATRICES, (0, 0.1, 0.2), strict=True))) + data["rho"] * data["layer"]
     assert list(data["difference"]) == pytest.approx(list(wanted))
 
 
@@ -110,12 +110,12 @@ def test_figure_2_takes_a_cells_landscape_and_the_sweep_of_the_others(study, tmp
     assert done.returncode == 0, done.stderr
     names = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in frames]
     assert names == [(*cell, protocol) for cell in cells for protocol in spec["protocols"]]
-    assert set(frames[0]["rank"]) == set(synthetic.RANKS) and set(frames[2]["rank"]) == set(RANKS)
+    assert set(frames[0]["rho"]) == set(synthetic.RHOS) and set(frames[2]["rho"]) == set(RHOS)
     assert set(frames[3]["n"]) == {HELD}
     # A landscape without rank reductions leaves Figure 2 to the sweep.
     paths, _ = landscape(study, tmp_path, kinds=("pruning",))
     done, frames = script("make_fig2", spec, tmp_path, 4, base=bases, sweep=sweeps, landscape=paths)
-    assert done.returncode == 0 and set(frames[2]["rank"]) == set(synthetic.RANKS)
+    assert done.returncode == 0 and set(frames[2]["rho"]) == set(synthetic.RHOS)
 
 
 def test_figure_10_draws_from_files_and_equal_files_give_equal_bytes(study, tmp_path):

@@ -10,7 +10,7 @@ from laser.io.files import read_parquet, read_spec, write_json, write_parquet
 from tests.artefacts.drawing import SCRIPTS, script
 from tests.evaluation.tiny_cell import TinyCell
 
-PLACE = {"matrix": "u_out", "layer": 1, "rank": 0.1, "kept_rank": 3}
+PLACE = {"matrix": "u_out", "layer": 1, "rho": 0.1, "kept_rank": 3}
 PROTOCOLS = ["corrected", "published"]
 
 
@@ -26,11 +26,11 @@ def files(tmp_path_factory):
     one = {"chosen": PLACE, "validation": {"base": scores, "chosen": scores}, "candidates": [PLACE | scores]}
     selection = cell.folder / "selection.json"
     write_json(selection, {"model": name, "dataset": "worldfacts", "protocols": dict.fromkeys(PROTOCOLS, one)})
-    ranks, grid = {"ranks": [0.9, 0.1]}, {"matrices": ["u_in", "u_out"]}
+    rhos, grid = {"rhos": [0.9, 0.1]}, {"matrices": ["u_in", "u_out"]}
     made = {"rows": cell.data, "selection": selection, "base": cell.run("evaluate_base", {}, "base.parquet")}
     kinds = {"kinds": ["svd", "pruning", "smallest"], "matrices": ["q", "u_out"], "rows": 4, "layer": 1}
-    made["landscape"] = cell.run("sweep_landscape", ranks | kinds, "layer1.parquet")
-    made["search"] = cell.run("compose_layers", ranks | grid | {"layers": [0, 1]}, "compose.json")
+    made["landscape"] = cell.run("sweep_landscape", rhos | kinds, "layer1.parquet")
+    made["search"] = cell.run("compose_layers", rhos | grid | {"layers": [0, 1]}, "compose.json")
     made["composed"] = cell.run("test_composition", {}, "compose.parquet", compose=made["search"])
     made["test"] = cell.run("evaluate_test", {}, "test.parquet", selection=selection)
     # A random model repairs nothing: say that it did, so that there is something to look into.

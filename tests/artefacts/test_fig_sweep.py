@@ -28,9 +28,9 @@ def swept(dataset, accuracies, losses=None):
     """A sweep of two layers with two candidates each, and its base."""
     places = [(0, "u_in", 0.9), (0, "u_out", 0.1), (3, "u_in", 0.9), (3, "u_out", 0.1)]
     rows = [
-        {"model": "m", "dataset": dataset, "protocol": "corrected", "layer": layer, "matrix": matrix, "rank": rank}
+        {"model": "m", "dataset": dataset, "protocol": "corrected", "layer": layer, "matrix": matrix, "rho": rho}
         | {"n": 7, "accuracy": float(accuracy), "loss": loss}
-        for (layer, matrix, rank), accuracy, loss in zip(places, accuracies, losses or [1.0] * 4, strict=True)
+        for (layer, matrix, rho), accuracy, loss in zip(places, accuracies, losses or [1.0] * 4, strict=True)
     ]
     return pd.DataFrame(rows), pd.DataFrame([{"protocol": "corrected", "accuracy": 40.0, "loss": 2.0}])
 
@@ -72,18 +72,18 @@ def test_figure_8_marks_the_chosen_reduction(monkeypatch, tmp_path, study):
 
 
 def test_figure_8_labels_as_many_reductions_as_there_is_room_for(monkeypatch, tmp_path):
-    ranks = [round(1 - cut / 100, 9) for cut in (10, 25, 40, 50, 60, 75, 90, 92.5, 95, 97.5, 98, 98.5, 99, 99.5, 99.75)]
+    rhos = [round(1 - cut / 100, 9) for cut in (10, 25, 40, 50, 60, 75, 90, 92.5, 95, 97.5, 98, 98.5, 99, 99.5, 99.75)]
     names = [f"first_top{k}" for k in (1, 5, 10)]
     rows = [
-        {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": "u_in", "layer": 1, "rank": rank}
-        for rank in ranks
+        {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": "u_in", "layer": 1, "rho": rho}
+        for rho in rhos
     ]
     frame = pd.DataFrame(rows).assign(n=9, **dict.fromkeys(names, 50.0))
     base = pd.DataFrame([{"protocol": "corrected", **dict.fromkeys(names, 40.0)}])
     seen = watch(monkeypatch, fig8_module)
     data = fig8(frame, base, "corrected", "u_in", 1, tmp_path / "x")
-    assert len(data) == len(ranks) and seen["clashes"] == []
-    kept, labels = fig8_module._ticks(ranks)
+    assert len(data) == len(rhos) and seen["clashes"] == []
+    kept, labels = fig8_module._ticks(rhos)
     assert labels[0] == "99.75" and len(kept) >= 10
     assert (np.diff(np.log(kept)) > 0.15).all()
 
@@ -91,10 +91,10 @@ def test_figure_8_labels_as_many_reductions_as_there_is_room_for(monkeypatch, tm
 def test_figure_7_fits_its_page_for_every_matrix(monkeypatch, tmp_path):
     records = pd.DataFrame(
         [
-            {"model": "lab-llama", "layer": layer, "matrix": matrix, "rank": rank, "effective_rank": 90.0 - layer}
+            {"model": "lab-llama", "layer": layer, "matrix": matrix, "rho": rho, "effective_rank": 90.0 - layer}
             for matrix in style.MATRIX_LABELS
             for layer in range(32)
-            for rank in (0.9, 0.1)
+            for rho in (0.9, 0.1)
         ]
     )
     seen = watch(monkeypatch, fig7_module)

@@ -27,13 +27,13 @@ def means(study):
     return loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
 
 
-def grid(layers, ranks, matrices=("q", "u_in", "u_out")):
+def grid(layers, rhos, matrices=("q", "u_in", "u_out")):
     rows = [
-        {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": matrix, "layer": layer, "rank": rank}
-        | {"n": 10, "accuracy": 50.0, "loss": 3 + np.sin(layer) * (1 - rank)}
+        {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": matrix, "layer": layer, "rho": rho}
+        | {"n": 10, "accuracy": 50.0, "loss": 3 + np.sin(layer) * (1 - rho)}
         for matrix in matrices
         for layer in layers
-        for rank in ranks
+        for rho in rhos
     ]
     base = pd.DataFrame([{"protocol": "corrected", "loss": 3.0, "accuracy": 50.0}])
     return pd.DataFrame(rows), base
@@ -46,9 +46,9 @@ def test_the_data_are_returned_and_written_whole(means, tmp_path):
     pd.testing.assert_frame_equal(written, data, check_dtype=False)
     own = swept[swept["protocol"] == "published"]
     assert len(data) == len(own)
-    merged = data.merge(own, on=["matrix", "layer", "rank"], suffixes=("", "_swept"))
+    merged = data.merge(own, on=["matrix", "layer", "rho"], suffixes=("", "_swept"))
     assert (merged["loss"] == merged["loss_swept"]).all()
-    assert set(data["reduction_percent"]) == {10.0, 90.0, 99.0}
+    assert set(data["removed_percent"]) == {10.0, 90.0, 99.0}
     assert (data["base_loss"] == base.loc[base["protocol"] == "published", "loss"].iloc[0]).all()
 
 
@@ -71,9 +71,9 @@ def test_the_users_own_matplotlib_settings_change_nothing(means, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "layers, ranks", [([3], [0.1]), ([0, 5, 30, 31], [0.9, 0.1]), (range(32), np.linspace(0.01, 0.9, 15))]
+    "layers, rhos", [([3], [0.1]), ([0, 5, 30, 31], [0.9, 0.1]), (range(32), np.linspace(0.01, 0.9, 15))]
 )
-def test_legend_covers_no_panel_and_everything_is_on_the_page(monkeypatch, tmp_path, layers, ranks):
+def test_legend_covers_no_panel_and_everything_is_on_the_page(monkeypatch, tmp_path, layers, rhos):
     seen = {}
 
     def inspect(made, data, stem):
@@ -92,12 +92,12 @@ def test_legend_covers_no_panel_and_everything_is_on_the_page(monkeypatch, tmp_p
         seen["labels"] = [text.get_text() for text in legend.get_texts()]
 
     monkeypatch.setattr(fig2_module, "save", inspect)
-    swept, base = grid(layers, ranks)
+    swept, base = grid(layers, rhos)
     fig2(swept, base, tmp_path / "x", published_range={"u_in": [(0, 2.5, 3.5), (3, 2.0, 4.0)]})
     assert [title for title, *_ in seen["panels"]] == [style.MATRIX_LABELS[name] for name in ("q", "u_in", "u_out")]
     assert all("layer" in x and "nats" in y for _, x, y in seen["panels"])
-    assert seen["lines"] == [len(ranks) + 1] * 3
-    assert len(seen["labels"]) == len(ranks) + 2
+    assert seen["lines"] == [len(rhos) + 1] * 3
+    assert len(seen["labels"]) == len(rhos) + 2
     assert {"base", "range in the paper"} <= set(seen["labels"])
 
 
@@ -128,7 +128,7 @@ def test_figure_7_draws_each_layer_and_matrix_once(study, tmp_path):
 def test_figure_8_shows_the_chosen_matrix_alone(means, tmp_path):
     swept, base = means
     data = fig8(swept, base, "corrected", "u_in", 5, tmp_path / "fig8")
-    assert list(data["rank"]) == sorted(synthetic.RANKS, reverse=True)
+    assert list(data["rho"]) == sorted(synthetic.RHOS, reverse=True)
     assert (data["first_top1"] <= data["first_top5"]).all() and (data["first_top5"] <= data["first_top10"]).all()
     assert (tmp_path / "fig8.pdf").stat().st_size > 1000
     with pytest.raises(UserError, match="layer 4"):

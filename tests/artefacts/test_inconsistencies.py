@@ -8,11 +8,11 @@ from laser.paper.published import Published, printed, read_published
 from laser.paper.text_numbers import COMPOSED, TOP1, TextNumber, read_text_numbers
 
 
-def published(base="20.0", laser="30.0", test=1000, ranks=(0.9, 0.4, 0.4)):
+def published(base="20.0", laser="30.0", test=1000, rhos=(0.9, 0.4, 0.4)):
     table1 = {("GPT-J", "CounterFact", metric, arm): printed(value) for metric, arm, value in _numbers(base, laser)}
     return Published(
         table1=table1,
-        table3={("GPT-J", str(place)): {"rank": rank} for place, rank in enumerate(ranks)},
+        table3={("GPT-J", str(place)): {"rho": rho} for place, rho in enumerate(rhos)},
         table4={"CounterFact": {"size": test + 100, "validation": 100, "test": test}},
         table5={"rho": "0.9 0.1"},
     )
@@ -30,7 +30,7 @@ def texts(base="20.0", laser="30.0", composed="35.0"):
 def test_ranks_that_one_table_has_and_the_other_has_not():
     first, second = search_space_notes(published())
     assert "ρ = 0.4 in 2 of 3 cells" in first and second.endswith("all but 0.1.")
-    assert search_space_notes(published(ranks=(0.9, 0.1))) == [] == search_space_notes(Published())
+    assert search_space_notes(published(rhos=(0.9, 0.1))) == [] == search_space_notes(Published())
 
 
 def test_gains_that_the_papers_own_rows_cannot_show_are_listed():

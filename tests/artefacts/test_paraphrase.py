@@ -23,7 +23,7 @@ def facts(base, laser, **changes):
             "laser_correct": np.array(laser, dtype=bool).ravel(),
         }
     )
-    place = {"matrix": "u_in", "layer": 3, "rank": 0.1, "kept_rank": 4}
+    place = {"matrix": "u_in", "layer": 3, "rho": 0.1, "kept_rank": 4}
     given = {"model": "m", "dataset": "d", "protocol": "corrected", "dtype": "fp32", "chosen": place} | changes
     prepared = rows[["id", "group"]].assign(phrasing=[place % 3 for place in range(3 * count)])
     return Cell(rows=rows, **given), {given["dataset"]: prepared}

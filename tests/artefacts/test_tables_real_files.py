@@ -8,9 +8,9 @@ import pytest
 from laser.io.files import read_json, read_parquet, write_json, write_parquet
 from tests.evaluation.tiny_cell import TinyCell, run_script
 
-RANKS = [0.9, 0.5, 0.1]
+RHOS = [0.9, 0.5, 0.1]
 GRID = {"matrices": ["u_in", "u_out"], "layers": [0, 1]}
-PUBLISHED = {"matrix": "u_in", "layer": 1, "rank": 0.5}
+PUBLISHED = {"matrix": "u_in", "layer": 1, "rho": 0.5}
 PROTOCOLS = {"corrected", "published"}
 
 
@@ -25,16 +25,16 @@ def files(tmp_path_factory):
     made = {"rows": [cell.data], "models": [cell.model], "sweep": [], "records": []}
     made["base"] = [cell.run("evaluate_base", {}, "base.parquet")]
     for layer in (0, 1):
-        names = [f"layer{layer}/rank{rank}" for rank in RANKS]
+        names = [f"layer{layer}/rho{rho}" for rho in RHOS]
         sweep = [cell.folder / f"{name}.parquet" for name in names]
         records = [cell.folder / f"{name}.json" for name in names]
-        spec = cell.spec | {"layer": layer, "matrices": GRID["matrices"], "ranks": RANKS}
+        spec = cell.spec | {"layer": layer, "matrices": GRID["matrices"], "rhos": RHOS}
         given = ["--spec", json.dumps(spec), "--model", str(cell.model), "--factors", str(cell.folder / "factors")]
         run_script("sweep_layer", [*given, "--rows", str(cell.data), "--output", *map(str, sweep)])
         run_script("reduce_layer", [*given, "--records", *map(str, records)])
         made["sweep"] += sweep
         made["records"] += records
-    spec = {"model": "tiny-gptj", "dataset": "worldfacts", "grid": GRID | {"ranks": RANKS}}
+    spec = {"model": "tiny-gptj", "dataset": "worldfacts", "grid": GRID | {"rhos": RHOS}}
     selection = cell.folder / "selection.json"
     given = ["--spec", json.dumps(spec), "--base", str(made["base"][0]), "--output", str(selection)]
     run_script(
@@ -42,9 +42,9 @@ def files(tmp_path_factory):
     )
     made["selection"] = [selection]
     made["test"] = [cell.run("evaluate_test", {}, "test.parquet", selection=selection)]
-    made["search"] = [cell.run("compose_layers", GRID | {"ranks": RANKS}, "compose.json")]
+    made["search"] = [cell.run("compose_layers", GRID | {"rhos": RHOS}, "compose.json")]
     made["composed"] = [cell.run("test_composition", {}, "compose.parquet", compose=made["search"])]
-    spec = {"grid": GRID, "ranks": RANKS, "examples": 6}
+    spec = {"grid": GRID, "rhos": RHOS, "examples": 6}
     made["gradients"] = [cell.run("rank_gradients", spec, "gradients.json")]
     spec = {"published_choice": PUBLISHED, "gradient": {"examples": 6, "keep": 2}}
     given = {"selection": selection, "gradients": made["gradients"], "sweep": made["sweep"]}
@@ -121,4 +121,4 @@ def test_costs_of_both_searches_are_those_of_the_run(files, tmp_path):
     frame = table(files, tmp_path, "search", *TESTED, "gradients", "choices")
     candidates = len(read_json(files["selection"][0])["protocols"]["corrected"]["candidates"])
     assert (frame["evaluations"] == (candidates + 1) * frame["n"].map({18: 12, 20: 10})).all() and candidates == 12
-    assert (frame["gradient_evaluations"] == (2 * len(RANKS) + 1) * 6).all() and frame["whole_grid"].all()
+    assert (frame["gradient_evaluations"] == (2 * len(RHOS) + 1) * 6).all() and frame["whole_grid"].all()

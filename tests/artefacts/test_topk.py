@@ -42,12 +42,12 @@ def test_the_curve_is_that_of_the_chosen_place_on_validation_rows(study):
     keep = (frame["split"] == "validation") & (frame["measure"] == FIRST) & (frame["k"] == 10)
     curve = frame[keep & (frame["model"] == "gpt-j-6b") & (frame["dataset"] == "worldfacts")]
     curve = curve[curve["protocol"] == "published"]
-    assert list(curve["rank"]) == [0.9, 0.1, 0.01]
+    assert list(curve["rho"]) == [0.9, 0.1, 0.01]
     assert set(zip(curve["matrix"], curve["layer"], strict=True)) == {("u_in", 5)}
-    path = next(path for path in study.sweeps["gpt-j-6b", "worldfacts"] if "layer5/rank0.1" in str(path))
+    path = next(path for path in study.sweeps["gpt-j-6b", "worldfacts"] if "layer5/rho0.1" in str(path))
     rows = read_parquet(path)
     own = rows[(rows["protocol"] == "published") & (rows["matrix"] == "u_in")]
-    assert curve.set_index("rank").loc[0.1, "laser"] == pytest.approx(100 * (own["answer_rank"] <= 10).mean())
+    assert curve.set_index("rho").loc[0.1, "laser"] == pytest.approx(100 * (own["answer_rank"] <= 10).mean())
     base = read_parquet(study.bases[1])
     base = base[base["protocol"] == "published"]
     assert list(curve["base"]) == pytest.approx([100 * (base["answer_rank"] <= 10).mean()] * 3)
@@ -88,7 +88,7 @@ def test_equal_seeds_give_equal_tables(study):
 
 
 def test_a_sweep_file_with_other_rows_is_refused(study):
-    path = next(path for path in study.sweeps["gpt-j-6b", "fever"] if "layer5/rank0.1." in str(path))
+    path = next(path for path in study.sweeps["gpt-j-6b", "fever"] if "layer5/rho0.1." in str(path))
     write_parquet(path, read_parquet(path).iloc[1:], read_spec(path))
     with pytest.raises(UserError, match=r"ρ = 0\.1 was scored on other validation rows"):
         made(study)

@@ -28,9 +28,9 @@ from tests.audit.edits import (
 )
 
 TEST, BASE = f"test/{CELL}.parquet", f"sweep/{CELL}/base.parquet"
-SWEEP = f"sweep/{CELL}/layer0/rank0.5.parquet"
+SWEEP = f"sweep/{CELL}/layer0/rho0.5.parquet"
 SELECTION = f"selection/{CELL}.json"
-REDUCTION = "reductions/gpt-j-6b/layer0/rank0.1.json"
+REDUCTION = "reductions/gpt-j-6b/layer0/rho0.1.json"
 ROWS = "inputs/data/worldfacts/rows.parquet"
 CARD = "inputs/models/gpt-j-6b/card.json"
 TABLE1 = "tables/table1.csv"
@@ -44,7 +44,7 @@ def _first(held: dict) -> dict:
 
 def _second_best(held: dict) -> None:
     own = held["protocols"]["corrected"]
-    own["chosen"] = {key: own["candidates"][1][key] for key in ("matrix", "layer", "rank", "kept_rank")}
+    own["chosen"] = {key: own["candidates"][1][key] for key in ("matrix", "layer", "rho", "kept_rank")}
     own["validation"]["chosen"] = {key: own["candidates"][1][key] for key in ("accuracy", "loss", "n")}
 
 
@@ -65,7 +65,7 @@ def _not_accepted(held: dict) -> None:
     own = held["protocols"]["corrected"]
     step = next((one for one in own["steps"] if one["accepted"]), own["steps"][0])
     step["accepted"] = not step["accepted"]
-    place = {key: step[key] for key in ("matrix", "layer", "rank", "kept_rank")}
+    place = {key: step[key] for key in ("matrix", "layer", "rho", "kept_rank")}
     own["chosen"] = [one for one in own["chosen"] if one != place] if place in own["chosen"] else [place]
 
 
@@ -112,7 +112,7 @@ def _cut(folder: Path) -> str:
 
 
 def _renamed(folder: Path) -> str:
-    (folder / SWEEP).rename(folder / f"sweep/{CELL}/layer0/rank0.4.parquet")
+    (folder / SWEEP).rename(folder / f"sweep/{CELL}/layer0/rho0.4.parquet")
     return SWEEP
 
 
@@ -248,7 +248,7 @@ DETERMINED: dict[str, Change] = {
         frame(SWEEP, lambda rows: less_loss(rows, 0.7, rows["matrix"] == "u_out")), lambda folder: SELECTION
     ),
     "sweep: its spec's seed": spec(SWEEP, lambda held: held.update(seed=7)),
-    "sweep: its spec's rank": spec(SWEEP, lambda held: held.update(rank=0.4)),
+    "sweep: its spec's rho": spec(SWEEP, lambda held: held.update(rho=0.4)),
     "sweep: a test row in it": frame(SWEEP, put("id", "capital-US-0")),
     "sweep: a matrix renamed": frame(SWEEP, lambda rows: rows.assign(matrix="u_in")),
     "base: a prediction": frame(BASE, put("prediction", "Dhaka")),
@@ -316,7 +316,7 @@ DETERMINED: dict[str, Change] = {
     "table3: the paper's choice": cell("tables/table3.csv", 2, "paper_layer", "26"),
     "table3: a number for reading": text("tables/table3.md", "| 8 |", "| 9 |"),
     "table4: a size": cell("tables/table4.csv", 0, "size", "97"),
-    "table5: a rank": text("tables/table5.csv", "0.5 0.1", "0.5 0.2"),
+    "table5: a rho": text("tables/table5.csv", "0.5 0.1", "0.5 0.2"),
     "verdicts: a verdict": text("tables/verdicts.csv", "differs", "replicated"),
     "paraphrase: an interval": cell("tables/paraphrase.csv", 0, "difference_high", "3.0"),
     "topk: an accuracy": cell("tables/topk.csv", 0, "laser", "7.5"),
@@ -342,7 +342,7 @@ DETERMINED: dict[str, Change] = {
         lambda folder: ROWS,
     ),
     "study: a candidate more": _two_files(
-        content("inputs/study.json", lambda held: held["ranks"].append(0.05)), lambda folder: "records/sweep"
+        content("inputs/study.json", lambda held: held["rhos"].append(0.05)), lambda folder: "records/sweep"
     ),
     "paper: a number of the study's copy": _two_files(
         text("inputs/published/table1.csv", "13.1", "0.0"), lambda folder: TABLE1

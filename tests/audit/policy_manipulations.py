@@ -9,7 +9,7 @@ import pandas as pd
 from tests.audit.edits import Change, add, cell, content, flip, frame, number, put, text
 
 CELL = "tiny-policy/sokoban"
-TEST, BASE, SWEEP = f"test/{CELL}.parquet", f"sweep/{CELL}/base.parquet", f"sweep/{CELL}/layer1/rank0.1.parquet"
+TEST, BASE, SWEEP = f"test/{CELL}.parquet", f"sweep/{CELL}/base.parquet", f"sweep/{CELL}/layer1/rho0.1.parquet"
 ROWS, CARD = "inputs/data/sokoban/rows.parquet", "inputs/data/sokoban/card.json"
 REPORT = "report/rows/tiny-policy-sokoban-corrected.csv"
 TABLE2, READ, STUDY = "tables/table2.csv", "tables/table2.md", "inputs/study.json"

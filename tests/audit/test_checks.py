@@ -17,18 +17,18 @@ from laser_audit.selection import choice, kept_of, ordered
 from laser_audit.splits import expected_sides
 
 
-def scores(matrix="u_in", layer=0, rank=0.5, accuracy=50.0, loss=1.0):
-    return Average(matrix, layer, rank, 10, accuracy, loss, (0.0, 0.0, 0.0))
+def scores(matrix="u_in", layer=0, rho=0.5, accuracy=50.0, loss=1.0):
+    return Average(matrix, layer, rho, 10, accuracy, loss, (0.0, 0.0, 0.0))
 
 
 def test_ties_go_to_loss_then_later_layer_then_matrix_then_smaller_rank():
     first = [
         scores(accuracy=60.0, loss=2.0),
         scores(loss=0.5),
-        scores(layer=3, matrix="u_out", rank=0.9),
-        scores(layer=1, matrix="u_in", rank=0.1),
-        scores(layer=1, matrix="u_in", rank=0.5),
-        scores(layer=1, matrix="u_out", rank=0.1),
+        scores(layer=3, matrix="u_out", rho=0.9),
+        scores(layer=1, matrix="u_in", rho=0.1),
+        scores(layer=1, matrix="u_in", rho=0.5),
+        scores(layer=1, matrix="u_out", rho=0.1),
         scores(accuracy=90.0, loss=float("inf")),
     ]
     assert ordered(first[::-1], ["u_in", "u_out"]) == first
@@ -42,10 +42,10 @@ def test_base_wins_ties_under_corrected_alone():
     assert choice(base, better, "corrected") is better
 
 
-@pytest.mark.parametrize("rank", [0.29, 0.1, 0.05, 0.005, 0.9, 1.0])
+@pytest.mark.parametrize("rho", [0.29, 0.1, 0.05, 0.005, 0.9, 1.0])
 @pytest.mark.parametrize("smaller", [100, 768, 4096])
-def test_kept_ranks(rank, smaller):
-    assert kept_of(rank, smaller) == kept_rank(rank, (smaller, 2 * smaller))
+def test_kept_ranks(rho, smaller):
+    assert kept_of(rho, smaller) == kept_rank(rho, (smaller, 2 * smaller))
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 19, 100])

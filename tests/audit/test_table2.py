@@ -18,7 +18,7 @@ from laser_audit.splits import Prepared
 from tests.workflow.runner import ROOT
 
 ROOMS = 300
-CHOSEN = {"matrix": "u_in", "layer": 1, "rank": 0.1, "kept_rank": 2}
+CHOSEN = {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 2}
 
 
 def arms(gain: float) -> dict[str, pd.DataFrame]:

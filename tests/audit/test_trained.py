@@ -39,7 +39,7 @@ def both(name: str, place: int):
     luck = np.random.default_rng(place).random(ROWS)
     ids, groups = [f"row{one}" for one in range(ROWS)], [f"fact{one // 3}" for one in range(ROWS)]
     arms = {arm: pd.DataFrame({"correct": luck < share}) for arm, share in (("base", 0.3), ("laser", 0.3 + place / 30))}
-    chosen = {"matrix": "u_in", "layer": place, "rank": 0.1, "kept_rank": 2} if place % 3 else None
+    chosen = {"matrix": "u_in", "layer": place, "rho": 0.1, "kept_rank": 2} if place % 3 else None
     rows = pd.DataFrame({"id": ids, "group": groups} | {f"{arm}_correct": own["correct"] for arm, own in arms.items()})
     return (
         Cell(name, "worldfacts", "corrected", rows, chosen, "fp32", True),
@@ -76,7 +76,7 @@ def test_both_make_one_figure(examined):
     assert list(pd.read_csv(path)["row"]) == ["model"] * 7 + ["mean"] * 3
 
 
-@pytest.mark.parametrize("column", ["gain", "gain_low", "gain_high", "base_accuracy", "noise", "n", "seeds", "rank"])
+@pytest.mark.parametrize("column", ["gain", "gain_low", "gain_high", "base_accuracy", "noise", "n", "seeds", "rho"])
 @pytest.mark.parametrize("row", ["model", "mean"])
 def test_a_changed_number_is_found(examined, column, row):
     path, examine = examined

@@ -20,7 +20,7 @@ from laser.claims.page import (
 )
 from laser.errors import UserError
 
-CELL = {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": "u_in", "layer": 5, "rank": 0.1}
+CELL = {"model": "m", "dataset": "d", "protocol": "corrected", "matrix": "u_in", "layer": 5, "rho": 0.1}
 
 
 def gain(difference, p_value, **changes):
@@ -76,7 +76,7 @@ def test_printed_numbers_count_only_where_the_study_ran_them():
 
 
 @pytest.mark.parametrize(
-    ("layer", "rank", "matrix", "place", "amount"),
+    ("layer", "rho", "matrix", "place", "amount"),
     [
         (9, 0.01, "u_in", SUPPORTED, SUPPORTED),
         (1, 0.4, "u_in", CONTRADICTED, CONTRADICTED),
@@ -84,8 +84,8 @@ def test_printed_numbers_count_only_where_the_study_ran_them():
         (None, np.nan, "", UNDECIDED, UNDECIDED),
     ],
 )
-def test_chosen_places_are_judged_within_what_was_searched(layer, rank, matrix, place, amount):
-    row = CELL | {"layer": layer, "rank": rank, "matrix": matrix, "first_layer": 0, "last_layer": 10, "n": 9}
+def test_chosen_places_are_judged_within_what_was_searched(layer, rho, matrix, place, amount):
+    row = CELL | {"layer": layer, "rho": rho, "matrix": matrix, "first_layer": 0, "last_layer": 10, "n": 9}
     made = {"table3": pd.DataFrame([row]).astype({"layer": "Int64"})}
     assert verdicts(claim_rules.late_layers(made)) == [place]
     assert verdicts(claim_rules.severe(made)) == [amount]
@@ -93,7 +93,7 @@ def test_chosen_places_are_judged_within_what_was_searched(layer, rank, matrix, 
 
 
 def test_the_printed_choice_is_judged_where_it_was_scored():
-    row = CELL | {"paper_matrix": "u_out", "paper_layer": 2, "paper_rank": 0.2, "test_n": 40}
+    row = CELL | {"paper_matrix": "u_out", "paper_layer": 2, "paper_rho": 0.2, "test_n": 40}
     rows = [
         row | {"paper_gain": gain, "paper_gain_low": gain, "paper_gain_high": gain, "paper_gain_p": p}
         for gain, p in ((2.0, 0.01), (-2.0, 0.01), (2.0, 0.3), (np.nan, np.nan))
@@ -105,7 +105,7 @@ def test_the_printed_choice_is_judged_where_it_was_scored():
 
 def landscape(losses, matrix="u_in", kind="svd"):
     rows = [
-        {**CELL, "kind": kind, "matrix": matrix, "layer": layer, "rank": 0.1, "difference": value, "n": 30}
+        {**CELL, "kind": kind, "matrix": matrix, "layer": layer, "rho": 0.1, "difference": value, "n": 30}
         for layer, value in enumerate(losses)
     ]
     return pd.DataFrame(rows)

@@ -50,13 +50,13 @@ def test_a_run_covers_every_cell_unless_it_names_some():
     found = made(models=models, compose={"models": ["mask"]}, seeds={})
     assert found["compose"]["cells"] == [["mask", "worldfacts"]]
     assert found["seeds"] == {"count": 5, "cells": [["tiny", "worldfacts"], ["mask", "worldfacts"]]}
-    assert found["compose"]["ranks"] == found["ranks"]
+    assert found["compose"]["rhos"] == found["rhos"]
 
 
 def test_landscape_has_the_papers_reductions_on_every_matrix_of_the_architecture():
     grid = made(landscape={})["landscape"]
     assert grid["grid"]["tiny"] == {"matrices": ["q", "k", "v", "o", "u_in", "u_gate", "u_out"], "layers": [0, 1]}
-    assert len(grid["ranks"]) == 15 and grid["ranks"][0] == 0.9 and grid["ranks"][-1] == 0.0025
+    assert len(grid["rhos"]) == 15 and grid["rhos"][0] == 0.9 and grid["rhos"][-1] == 0.0025
 
 
 def test_perplexity_leaves_out_masked_models_and_those_without_a_corpus():
@@ -67,7 +67,7 @@ def test_perplexity_leaves_out_masked_models_and_those_without_a_corpus():
 def test_variants_are_models_of_their_own():
     varied = copy.deepcopy(TRAINED) | {"vary": {"noise": [0, 0.5], "seed": [3]}}
     deeper = copy.deepcopy(TRAINED) | {"vary": {"layers": [6]}}
-    found = made(models=[varied, deeper], grid={"matrices": ["u_out"], "layers": "all", "ranks": [0.5]})
+    found = made(models=[varied, deeper], grid={"matrices": ["u_out"], "layers": "all", "rhos": [0.5]})
     assert [one["name"] for one in found["models"]] == ["lab-noise0-seed3", "lab-noise0.5-seed3", "lab-layers6"]
     assert found["models"][0]["source"]["corpus"]["noise"]["level"] == 0
     assert found["models"][1]["source"]["training"]["seed"] == found["models"][1]["source"]["corpus"]["seed"] == 3

@@ -50,7 +50,7 @@ def test_what_is_played_does_not_change_the_checkpoint():
     assert first.model("tiny-policy")["play"] == {"target_return": 10.0, "step_limit": 20}
     assert first.is_policy("tiny-policy") and not first.is_trained("tiny-policy") and first.model_facts() == {}
     for stage in ("reduce", "base", "sweep", "test"):
-        asked = request(first, stage, {"model": "tiny-policy", "dataset": "sokoban", "layer": "0", "rank": "0.5"})
+        asked = request(first, stage, {"model": "tiny-policy", "dataset": "sokoban", "layer": "0", "rho": "0.5"})
         assert 1500 < asked.mem_mb < 4000
     assert 3000 <= training_memory_mb(first, "tiny-policy") < 4000
 
@@ -94,7 +94,7 @@ WRONG = [
     ({"models": [entry(heads=3)]}, "source.hidden is 16 and source.heads 3"),
     ({"models": [entry(encoding="text")]}, r"models\[0\].source.encoding is \"text\".*Allowed: grid, pixels"),
     ({"datasets": ["worldfacts"]}, "the model 'tiny-policy' plays Sokoban and cannot answer the dataset 'worldfacts'"),
-    ({"models": [entry(), "smollm2-135m"], "grid": {"matrices": ["q"], "layers": "all", "ranks": [0.5]}},
+    ({"models": [entry(), "smollm2-135m"], "grid": {"matrices": ["q"], "layers": "all", "rhos": [0.5]}},
      "holds Sokoban rooms, which the model 'smollm2-135m' cannot play"),
     ({"datasets": [DATASET | {"options": {"pool": "few", "boxes": 1}}]},
      "needs exactly one option, pool.*options hold 'boxes'"),

@@ -28,7 +28,7 @@ def study(**changes):
             }
         ],
         "datasets": [{"name": "worldfacts"}],
-        "grid": {"matrices": ["u_out"], "layers": "all", "ranks": [0.5, 0.01]},
+        "grid": {"matrices": ["u_out"], "layers": "all", "rhos": [0.5, 0.01]},
     }
     return base | changes
 
@@ -36,7 +36,7 @@ def study(**changes):
 def test_fills_in_defaults_and_sorts():
     found = resolve(study(), PATH, ROOT)
     assert found["grid"] == {"tiny": {"matrices": ["u_out"], "layers": [0, 1]}}
-    assert found["ranks"] == [0.5, 0.01]
+    assert found["rhos"] == [0.5, 0.01]
     assert (found["engine"], found["one_job_per"], found["seed"]) == ("fast", "layer", 0)
     assert found["datasets"][0]["builder"] == "worldfacts"
 
@@ -52,21 +52,21 @@ def test_grid_of_one_model():
     grid = {
         "matrices": ["u_out"],
         "layers": [0],
-        "ranks": [1],
+        "rhos": [1],
         "models": {"tiny": {"layers": [1], "matrices": ["u_gate"]}},
     }
     assert resolve(study(grid=grid), PATH, ROOT)["grid"]["tiny"] == {"matrices": ["u_gate"], "layers": [1]}
 
 
-GRID = {"matrices": ["u_out"], "layers": "all", "ranks": [0.5]}
+GRID = {"matrices": ["u_out"], "layers": "all", "rhos": [0.5]}
 TINY = study()["models"][0]
 WRONG = {
     "unknown key": (study(modles=[]), ["unknown key 'modles'", "did you mean 'models'", "Allowed there"]),
-    "unknown key, deeper": (study(grid=GRID | {"rank": [1]}), ["unknown key 'rank' in grid", "did you mean 'ranks'"]),
-    "wrong type": (study(grid=GRID | {"ranks": 0.5}), ["grid.ranks is 0.5", "array"]),
-    "text for a number": (study(grid=GRID | {"ranks": ["0.5"]}), ['grid.ranks[0] is "0.5"', "number"]),
-    "rank 0": (study(grid=GRID | {"ranks": [0.5, 0]}), ["grid.ranks[1] is 0", "more than 0"]),
-    "rank over 1": (study(grid=GRID | {"ranks": [1.5]}), ["grid.ranks[0] is 1.5", "at most 1"]),
+    "unknown key, deeper": (study(grid=GRID | {"rho": [1]}), ["unknown key 'rho' in grid", "did you mean 'rhos'"]),
+    "wrong type": (study(grid=GRID | {"rhos": 0.5}), ["grid.rhos is 0.5", "array"]),
+    "text for a number": (study(grid=GRID | {"rhos": ["0.5"]}), ['grid.rhos[0] is "0.5"', "number"]),
+    "rho 0": (study(grid=GRID | {"rhos": [0.5, 0]}), ["grid.rhos[1] is 0", "more than 0"]),
+    "rho over 1": (study(grid=GRID | {"rhos": [1.5]}), ["grid.rhos[0] is 1.5", "at most 1"]),
     "negative layer": (study(grid=GRID | {"layers": [-1]}), ["grid.layers", "-1"]),
     "layer that the model lacks": (
         study(grid=GRID | {"layers": [0, 7]}),
@@ -78,7 +78,7 @@ WRONG = {
     ),
     "unknown protocol": (study(protocols=["corect"]), ["protocols[0]", "corrected"]),
     "duplicate model": (study(models=[TINY, TINY]), ["models[1] has the name 'tiny'", "twice"]),
-    "duplicate rank": (study(grid=GRID | {"ranks": [0.5, 0.5]}), ["grid.ranks", "twice"]),
+    "duplicate rho": (study(grid=GRID | {"rhos": [0.5, 0.5]}), ["grid.rhos", "twice"]),
     "unknown model": (study(models=["smollm"]), ["models[0] is 'smollm'", "did you mean 'smollm2-135m'", "gpt-j-6b"]),
     "unknown dataset": (study(datasets=["worldfact"]), ["datasets[0]", "did you mean 'worldfacts'"]),
     "unknown builder": (study(datasets=[{"name": "x", "builder": "fevr"}]), ["datasets[0].builder is 'fevr'", "fever"]),
@@ -147,9 +147,9 @@ def test_configuration_from_the_command_line():
     [
         ({"grid": GRID | {"matrices": ["u_gate", "q"]}, "models": [TINY | {"architecture": "gpt_neox"}]}, "'u_gate'"),
         ({"models": [TINY | {"architecture": "lama"}]}, "did you mean 'llama'"),
-        ({"grid": GRID | {"ranks": [float("nan")]}}, "grid.ranks[0] is nan"),
+        ({"grid": GRID | {"rhos": [float("nan")]}}, "grid.rhos[0] is nan"),
         ({"datasets": [{"name": "worldfacts", "options": {"x": datetime.date(2026, 1, 2)}}]}, "is 2026-01-02"),
-        ({"grid": GRID | {"ranks": [0.1234567, 0.1234568]}}, "the same to six digits"),
+        ({"grid": GRID | {"rhos": [0.1234567, 0.1234568]}}, "the same to six digits"),
         ({"models": [TINY | {"source": {"kind": "local", "path": "x", "revison": "y"}}]}, "unknown key 'revison'"),
         ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b"}}]}, "lacks the key 'revision'"),
         ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b", "revision": "main"}}]}, "40 hex digits"),

@@ -37,7 +37,7 @@ from laser.tasks.prepare import to_rows
 from tests.engine.tiny_models import LAYERS, VOCABULARY, requests, tiny
 
 ROOT = Path(__file__).resolve().parents[2]
-RANKS = (0.9, 0.5, 0.1)
+RHOS = (0.9, 0.5, 0.1)
 INNER = {"llama": 80, "gptj": 192, "roberta": 80}
 HEADS = {"llama": (6, 2), "gptj": (4, 4), "roberta": (4, 4)}
 
@@ -67,7 +67,7 @@ def asking(family, generate):
 
 
 def grid(family, layer, matrices, kind="svd"):
-    return [Intervention(matrix, layer, rank, kind) for matrix in matrices for rank in RANKS]
+    return [Intervention(matrix, layer, rho, kind) for matrix in matrices for rho in RHOS]
 
 
 @pytest.mark.parametrize("layer", range(LAYERS))
@@ -89,7 +89,7 @@ def u_in_again(family, what, layer, edits):
     if family == "llama" or not any(one.matrix == "u_in" for one in edits):
         return 0.0
     rows = what.read if layer == LAYERS - 1 else what.nodes
-    return rows * sum(2 * 48 * INNER[family] * (1 if one.kind == "pruning" else 2 * one.rank) for one in edits)
+    return rows * sum(2 * 48 * INNER[family] * (1 if one.kind == "pruning" else 2 * one.rho) for one in edits)
 
 
 @pytest.mark.parametrize("layer", range(LAYERS))
@@ -178,7 +178,7 @@ def test_paper_study_from_the_config_alone(tmp_path):
     assert {stage: jobs.count(stage) for stage in set(jobs)} == {"reduce": 72, "base": 24, "sweep": 576, "test": 24}
     first = cells[0].sides
     assert (first["validation"].examples, first["test"].examples) == (13151, 52606)
-    # Two protocols with different low-rank steps: 12 layers, 2 matrices, 9 ranks, each twice.
+    # Two protocols with different low-rank steps: 12 layers, 2 matrices, 9 rhos, each twice.
     assert cells[0].edits == 2 * 12 * 2 * 9
     by_name = {(one.shape.name, one.dataset): one for one in cells}
     assert by_name["gpt-j-6b", "counterfact"].sides["test"].steps == 0
@@ -247,10 +247,10 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     plan = plan_of("quickstart", tmp_path)
     facts = read_facts(ROOT)
     whole = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
-    plan.study["one_job_per"] = "rank"
+    plan.study["one_job_per"] = "rho"
     each = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
     names = [str(job.benchmark) for job in each.jobs if job.stage == "sweep"]
-    assert len(names) == 9 * 8 and "sweep/smollm2-135m/worldfacts/layer29-rank0.005.jsonl" in names
+    assert len(names) == 9 * 8 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.jsonl" in names
     assert each.stage("sweep").total > whole.stage("sweep").total
     device = parse_device("CPU: 0.1 fp32", 0.6, 1e11)
     started = sum(job_seconds(job, each.shape, device) for job in each.jobs)

@@ -67,7 +67,7 @@ def test_time_grows_with_rows_with_the_layers_above_and_with_the_ranks():
     assert times == sorted(times, reverse=True) and times[0] > 3 * times[2]
     more = request(study, "sweep", job("llama2-7b")).runtime
     assert more > request(study, "sweep", job("llama2-7b", "truthfulqa")).runtime
-    assert more > 3 * request(study, "sweep", job("llama2-7b", rank="0.1")).runtime
+    assert more > 3 * request(study, "sweep", job("llama2-7b", rho="0.1")).runtime
 
 
 def test_a_faster_gpu_and_a_partitions_bound_shorten_the_time():
@@ -185,8 +185,8 @@ def test_the_cpu_asks_for_no_gpu():
 
 
 RUNS = {
-    "landscape": {"grid": {"gpt-j-6b": {"matrices": ["u_in"]}}, "ranks": [0.5, 0.1], "kinds": ["svd", "pruning"]},
-    "compose": {"ranks": [0.5, 0.1]},
+    "landscape": {"grid": {"gpt-j-6b": {"matrices": ["u_in"]}}, "rhos": [0.5, 0.1], "kinds": ["svd", "pruning"]},
+    "compose": {"rhos": [0.5, 0.1]},
     "gradient": {"examples": 100},
     "seeds": {"count": 5},
     "prompts": {"rows": 100},

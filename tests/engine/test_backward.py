@@ -15,7 +15,7 @@ from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family
 from tests.models import families
 
 BUILDERS = {"llama": "worldfacts", "gptj": "fever", "roberta": "qa_wikidata"}
-RANKS = [0.8, 0.5, 0.2, 0.0]
+RHOS = [0.8, 0.5, 0.2, 0.0]
 STEP = 3e-3
 """Of finite differences: norms and attention are computed in fp32 in any case, which leaves few digits below it."""
 
@@ -86,7 +86,7 @@ def test_the_prediction_is_the_slope_towards_the_reduced_matrix(cell_of):
     view = parameter_view(opened.loaded.model, opened.loaded.config, 1, "u_out")
     original = view.clone()
     factors = exact_svd(original)
-    for one in predicted_changes(found[1, "u_out"], factors, RANKS):
+    for one in predicted_changes(found[1, "u_out"], factors, RHOS):
         kept = one["kept_rank"]
         reduced = ((factors.u[:, :kept] * factors.s[:kept]) @ factors.vt[:kept]).double()
         losses = []
@@ -96,7 +96,7 @@ def test_the_prediction_is_the_slope_towards_the_reduced_matrix(cell_of):
         view.copy_(original)
         assert one["change"] == pytest.approx((losses[0] - losses[1]) / (2 * STEP), rel=1e-2, abs=1e-4)
     whole = predicted_changes(found[1, "u_out"], factors, [1.0])
-    assert whole == [{"rank": 1.0, "kept_rank": 32, "change": 0.0}]
+    assert whole == [{"rho": 1.0, "kept_rank": 32, "change": 0.0}]
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "phi3", "gpt_neox"])

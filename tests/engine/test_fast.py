@@ -20,7 +20,7 @@ from tests.engine.tiny_models import (
     tiny,
 )
 
-RANKS = (0.0, 0.1, 0.5, 0.9, 1.0)
+RHOS = (0.0, 0.1, 0.5, 0.9, 1.0)
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def store(tmp_path):
     return FactorStore(tmp_path)
 
 
-def edits_of(loaded, layer, ranks=RANKS, kinds=("svd",)):
+def edits_of(loaded, layer, rhos=RHOS, kinds=("svd",)):
     matrices = network(loaded.model).blocks[layer].linears
-    return [(Intervention(matrix, layer, rank, kind),) for matrix in matrices for kind in kinds for rank in ranks]
+    return [(Intervention(matrix, layer, rho, kind),) for matrix in matrices for kind in kinds for rho in rhos]
 
 
 def both(loaded, asked, edits, store, **options):

@@ -75,7 +75,7 @@ def test_nested_ranks_equal_the_edited_weights(kind, tmp_path):
     loaded = tiny("llama_bias")
     linears = dict(network(loaded.model).blocks[1].linears)
     store = FactorStore(tmp_path)
-    edits = [Intervention("u_in", 1, rank, kind) for rank in (0.5, 0.1, 0.9, 0.5, 0.0, 1.0)]
+    edits = [Intervention("u_in", 1, rho, kind) for rho in (0.5, 0.1, 0.9, 0.5, 0.0, 1.0)]
     states = torch.randn(11, linears["u_in"].weight.shape[1], generator=torch.Generator().manual_seed(0))
     rows = [torch.arange(index, index + 3) for index in range(len(edits))]
     made = changes(linears, edits, store)

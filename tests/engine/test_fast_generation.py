@@ -17,7 +17,7 @@ def store(tmp_path):
 
 
 def edits(layer=1):
-    mild = [(Intervention("u_in", layer, rank),) for rank in (0.7, 0.85, 0.9, 0.95, 1.0)]
+    mild = [(Intervention("u_in", layer, rho),) for rho in (0.7, 0.85, 0.9, 0.95, 1.0)]
     return [(), *mild, (Intervention("u_out", layer, 0.1),), (Intervention("o", layer, 0.9),)]
 
 

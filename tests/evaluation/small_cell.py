@@ -58,9 +58,9 @@ class SmallCell:
         return Job("test", self.spec | (settings or {}), {name: [path] for name, path in given.items()})
 
 
-def place(matrix: str, layer: int, rank: float) -> dict[str, Any]:
+def place(matrix: str, layer: int, rho: float) -> dict[str, Any]:
     """Return an intervention as a selection file has it."""
-    return {"matrix": matrix, "layer": layer, "rank": rank, "kept_rank": int(rank * 32)}
+    return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": int(rho * 32)}
 
 
 def written(path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from laser.evaluation.gradients import choose
 from laser.io.files import read_json, read_parquet, read_spec
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, run_script
 
-PUBLISHED = {"matrix": "u_in", "layer": 1, "rank": 0.3}
-RANKS = [0.6, 0.1]
+PUBLISHED = {"matrix": "u_in", "layer": 1, "rho": 0.3}
+RHOS = [0.6, 0.1]
 GRADIENT = {"examples": 6, "keep": 2, "cells": []}
 
 
@@ -25,12 +25,12 @@ def cell_of(tmp_path_factory):
 def swept(folder, family):
     cell = TinyCell(folder, family, "fever")
     grid = {"matrices": ["u_in", "u_out"], "layers": [0, 1]}
-    spec = {"grid": grid, "ranks": RANKS, "examples": 6}
+    spec = {"grid": grid, "rhos": RHOS, "examples": 6}
     cell.ranking = cell.run("rank_gradients", spec, "gradients.json")
     cell.sweep = []
     for layer in (0, 1):
-        paths = [cell.folder / f"layer{layer}-{rank}.parquet" for rank in RANKS]
-        spec = cell.spec | {"layer": layer, "matrices": grid["matrices"], "ranks": RANKS}
+        paths = [cell.folder / f"layer{layer}-{rho}.parquet" for rho in RHOS]
+        spec = cell.spec | {"layer": layer, "matrices": grid["matrices"], "rhos": RHOS}
         arguments = ["--spec", json.dumps(spec), "--output", *map(str, paths)]
         arguments += ["--model", str(cell.model), "--rows", str(cell.data)]
         run_script("sweep_layer", [*arguments, "--factors", str(cell.folder / "factors")])
@@ -63,7 +63,7 @@ def test_both_choices_on_test_rows(cell_of, family):
         for name, place in spec["choices"][protocol].items():
             edit = ()
             if place is not None:
-                edit = (intervention(opened, protocol, place["matrix"], place["layer"], place["rank"]),)
+                edit = (intervention(opened, protocol, place["matrix"], place["layer"], place["rho"]),)
             (answers,) = answers_for(opened, [edit], lambda done: None)
             part = own[own["choice"] == name].reset_index(drop=True)
             assert part["id"].tolist() == data.loc[data[f"split_{protocol}"] == "test", "id"].tolist()
@@ -82,7 +82,7 @@ def test_equal_edits_are_evaluated_once(cell_of, monkeypatch):
         return answers_for(opened, edits, count)
 
     monkeypatch.setattr(cells, "answers_for", spy)
-    spec = {"published_choice": {key: place[key] for key in ("matrix", "layer", "rank")}, "gradient": GRADIENT}
+    spec = {"published_choice": {key: place[key] for key in ("matrix", "layer", "rho")}, "gradient": GRADIENT}
     frame = read_parquet(run(cell, spec | {"protocols": [protocol]}))
     assert [len(one) for one in seen] == [1]
     assert set(frame["choice"]) == {"published", "gradient"}
@@ -124,6 +124,6 @@ def test_only_the_rows_that_the_search_looks_at_are_held(cell_of):
     cell = cell_of("llama")
     ranking = read_json(cell.ranking)
     held = inspected_rows(cell.sweep, ranking, 1)
-    assert len(held) == 2 * 6 * len(RANKS)
+    assert len(held) == 2 * 6 * len(RHOS)
     whole = pd.concat([read_parquet(one) for one in cell.sweep], ignore_index=True)
     assert choose(ranking, held, 1) == choose(ranking, whole, 1)

@@ -16,7 +16,7 @@ from laser.reduction.interventions import Intervention
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, rows
 
 BUILDERS = {"llama": "fever", "gptj": "worldfacts", "roberta": "qa_wikidata"}
-RANKS = [0.6, 0.3, 0.1]
+RHOS = [0.6, 0.3, 0.1]
 PROTOCOLS = ["published", "corrected"]
 
 
@@ -26,7 +26,7 @@ def cell_of(tmp_path_factory):
 
 
 def settings():
-    return {"matrices": ["u_in", "u_out"], "layers": [0, 1], "ranks": RANKS}
+    return {"matrices": ["u_in", "u_out"], "layers": [0, 1], "rhos": RHOS}
 
 
 # The search alone, on made-up scores
@@ -37,12 +37,12 @@ def scored(accuracy, loss):
 
 
 def table(scores):
-    """Return an evaluator of fixed scores per place and rank, and what was accepted so far at each call."""
+    """Return an evaluator of fixed scores per place and rho, and what was accepted so far at each call."""
     calls, accepted = [], []
 
     def evaluate(layer, matrix):
         calls.append((layer, matrix, tuple(accepted)))
-        return [{"rank": rank, "kept_rank": 1, **one} for rank, one in scores[layer, matrix].items()]
+        return [{"rho": rho, "kept_rank": 1, **one} for rho, one in scores[layer, matrix].items()]
 
     return evaluate, lambda *edit: accepted.append(edit), calls, accepted
 
@@ -53,7 +53,7 @@ def test_a_search_that_never_improves_accepts_nothing():
     steps = search(scored(50, 1.0), list(scores), evaluate, accept)
     assert accepted == []
     assert [one["accepted"] for one in steps] == [False, False]
-    assert [one["rank"] for one in steps] == [0.5, 0.5]
+    assert [one["rho"] for one in steps] == [0.5, 0.5]
     assert calls == [(1, "u_in", ()), (0, "u_in", ())]
 
 
@@ -93,7 +93,7 @@ def test_every_accepted_step_is_better_than_all_before_it(seed):
     source = random.Random(seed)
     places = [(layer, matrix) for layer in (3, 2, 1, 0) for matrix in ("u_in", "u_out")]
     scores = {
-        place: {rank: scored(source.randrange(5) * 25, source.choice([0.5, 1.0, 2.0])) for rank in RANKS}
+        place: {rho: scored(source.randrange(5) * 25, source.choice([0.5, 1.0, 2.0])) for rho in RHOS}
         for place in places
     }
     evaluate, accept, _, accepted = table(scores)
@@ -127,25 +127,25 @@ def test_the_search_on_a_model_is_the_plain_one(cell_of, family):
             frame = result_rows(opened, answers, protocol)
             return 100 * frame["correct"].mean(), frame["loss"].mean()
 
-        def step(matrix, layer, rank, opened=opened, protocol=protocol):
-            return intervention(opened, protocol, matrix, layer, rank)
+        def step(matrix, layer, rho, opened=opened, protocol=protocol):
+            return intervention(opened, protocol, matrix, layer, rho)
 
         found = made["protocols"][protocol]
         accepted, best = [], (found["base"]["accuracy"], found["base"]["loss"])
         assert best == pytest.approx(scores([]), abs=1e-4)
         for place in found["steps"]:
             for tried in place["candidates"]:
-                expected = scores([*accepted, step(place["matrix"], place["layer"], tried["rank"])])
+                expected = scores([*accepted, step(place["matrix"], place["layer"], tried["rho"])])
                 assert (tried["accuracy"], tried["loss"]) == pytest.approx(expected, abs=1e-4)
             better = (place["accuracy"], -place["loss"]) > (best[0], -best[1])
             assert place["accepted"] is better
             if better:
-                accepted.append(step(place["matrix"], place["layer"], place["rank"]))
+                accepted.append(step(place["matrix"], place["layer"], place["rho"]))
                 best = place["accuracy"], place["loss"]
         order = [(one["layer"], one["matrix"]) for one in found["steps"]]
         assert order == [(1, "u_in"), (1, "u_out"), (0, "u_in"), (0, "u_out")]
-        assert [(one["matrix"], one["layer"], one["rank"]) for one in found["chosen"]] == [
-            (one.matrix, one.layer, one.rank) for one in accepted
+        assert [(one["matrix"], one["layer"], one["rho"]) for one in found["chosen"]] == [
+            (one.matrix, one.layer, one.rho) for one in accepted
         ]
 
 

@@ -10,14 +10,14 @@ import torch
 from laser.errors import UserError
 from laser.evaluation.cell import answers_for, result_rows
 from laser.evaluation.gradient_candidates import surviving
-from laser.evaluation.gradients import choose, predicted_changes, rank_places
+from laser.evaluation.gradients import choose, predicted_changes, rho_places
 from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.evaluation.select import select
 from laser.io.files import read_json
 from laser.reduction.svd import exact_svd
 from tests.evaluation.tiny_cell import TinyCell, by_family, rows, run_script
 
-RANKS = [0.8, 0.5, 0.2, 0.0]
+RHOS = [0.8, 0.5, 0.2, 0.0]
 BUILDERS = {"gptj": "fever"}
 
 
@@ -28,7 +28,7 @@ def cell_of(tmp_path_factory):
 
 def settings(cell, **changes):
     grid = {"matrices": cell.matrices, "layers": [0, 1]}
-    return {"grid": grid, "ranks": RANKS, "examples": 8} | changes
+    return {"grid": grid, "rhos": RHOS, "examples": 8} | changes
 
 
 def all_places(cell):
@@ -39,7 +39,7 @@ def all_places(cell):
 
 
 def changes(*values):
-    return [{"rank": rank, "kept_rank": 1, "change": value} for rank, value in zip((0.5, 0.1), values, strict=True)]
+    return [{"rho": rho, "kept_rank": 1, "change": value} for rho, value in zip((0.5, 0.1), values, strict=True)]
 
 
 def test_places_are_ordered_by_their_lowest_prediction():
@@ -49,8 +49,8 @@ def test_places_are_ordered_by_their_lowest_prediction():
         (0, "u_out"): changes(-0.1, -0.5),
         (1, "u_out"): changes(-0.5, -0.5),
     }
-    found = rank_places(predicted, ["u_in", "u_out"])
-    assert [(one["order"], one["layer"], one["matrix"], one["rank"]) for one in found] == [
+    found = rho_places(predicted, ["u_in", "u_out"])
+    assert [(one["order"], one["layer"], one["matrix"], one["rho"]) for one in found] == [
         (1, 1, "u_in", 0.5),
         (2, 1, "u_out", 0.1),
         (3, 0, "u_out", 0.1),
@@ -64,7 +64,7 @@ def ranked(cell_of):
     """Return a ranking and the whole sweep of a cell, both made by the scripts."""
     cell = cell_of("gptj")
     ranking = read_json(cell.run("rank_gradients", settings(cell), "gradients.json"))
-    kinds = {"kinds": ["svd"], "matrices": cell.matrices, "ranks": RANKS}
+    kinds = {"kinds": ["svd"], "matrices": cell.matrices, "rhos": RHOS}
     files = [cell.run("sweep_landscape", kinds | {"layer": layer}, f"layer{layer}.parquet") for layer in (0, 1)]
     return ranking, pd.concat(map(pd.read_parquet, files), ignore_index=True)
 
@@ -79,7 +79,7 @@ def test_the_file_of_a_cell(cell_of, ranked):
         assert [one["id"] for one in found["examples"]] == first
         assert found["loss"] == pytest.approx(sum(one["loss"] for one in found["examples"]) / len(first), abs=1e-5)
         assert {(one["layer"], one["matrix"]) for one in found["places"]} == set(all_places(cell))
-        assert [each["rank"] for each in found["places"][0]["predicted"]] == RANKS
+        assert [each["rho"] for each in found["places"][0]["predicted"]] == RHOS
     assert ranking["protocols"]["published"]["places"] != ranking["protocols"]["corrected"]["places"]
 
 
@@ -101,7 +101,7 @@ def test_keeping_every_place_is_exhaustive_on_the_same_rows(cell_of, ranked):
         opened = first_rows(of_protocol(cell.open(), protocol), 8)
         (answers,) = answers_for(opened, [()], lambda done: None)
         own = swept[swept["id"].isin(ids)]
-        kept = {(matrix, layer, rank): int(rank * 32) for layer, matrix in all_places(cell) for rank in RANKS}
+        kept = {(matrix, layer, rho): int(rho * 32) for layer, matrix in all_places(cell) for rho in RHOS}
         expected = select(result_rows(opened, answers, protocol), own, cell.matrices, kept)[protocol]
         assert one["chosen"] == expected["chosen"]
         assert one["evaluations"] == one["exhaustive_evaluations"] == len(kept)
@@ -116,8 +116,8 @@ def test_only_surviving_places_and_own_examples_are_looked_at(cell_of, ranked, k
         first = [(place["layer"], place["matrix"]) for place in ranking["protocols"][protocol]["places"][:keep]]
         assert places[protocol] == set(first)
         assert {(each["layer"], each["matrix"]) for each in one["candidates"]} == set(first)
-        assert one["evaluations"] == keep * len(RANKS)
-        assert one["exhaustive_evaluations"] == len(all_places(cell)) * len(RANKS)
+        assert one["evaluations"] == keep * len(RHOS)
+        assert one["exhaustive_evaluations"] == len(all_places(cell)) * len(RHOS)
         assert (one["examples"], one["validation_examples"]) == (8, len(cell.open().sides[protocol]))
     # Rows of other places and other examples may say anything.
     ids = {p: {each["id"] for each in one["examples"]} for p, one in ranking["protocols"].items()}
@@ -157,8 +157,8 @@ def test_dropping_everything_is_predicted_from_gradient_and_weight():
 
 def swept_by(cell, layer, ranking=None, keep=None, name="sweep"):
     """Run the sweep of one layer; return its files."""
-    paths = [cell.folder / f"{name}{layer}-{rank}.parquet" for rank in RANKS]
-    spec = cell.spec | {"layer": layer, "matrices": cell.matrices, "ranks": RANKS}
+    paths = [cell.folder / f"{name}{layer}-{rho}.parquet" for rho in RHOS]
+    spec = cell.spec | {"layer": layer, "matrices": cell.matrices, "rhos": RHOS}
     spec |= {"gradient": {"keep": keep}} if ranking else {}
     arguments = ["--spec", json.dumps(spec), "--output", *map(str, paths), "--model", str(cell.model)]
     arguments += ["--rows", str(cell.data), "--factors", str(cell.folder / "factors")]
@@ -170,7 +170,7 @@ def swept_by(cell, layer, ranking=None, keep=None, name="sweep"):
 def test_the_sweep_restricted_to_surviving_places(cell_of, ranked, keep):
     cell, (ranking, _) = cell_of("gptj"), ranked
     places = surviving(ranking, keep)
-    key = ["protocol", "matrix", "layer", "rank", "id"]
+    key = ["protocol", "matrix", "layer", "rho", "id"]
     few, types, held = [], set(), {}
     for layer in (0, 1):
         paths = swept_by(cell, layer, cell.folder / "gradients.json", keep, f"kept{keep}")
@@ -189,7 +189,7 @@ def test_the_sweep_restricted_to_surviving_places(cell_of, ranked, keep):
     assert (
         len(both)
         == len(few)
-        == sum(keep * len(RANKS) * len(cell.open().sides[protocol]) for protocol in cell.spec["protocols"])
+        == sum(keep * len(RHOS) * len(cell.open().sides[protocol]) for protocol in cell.spec["protocols"])
     )
     assert (both["loss"] - both["loss_whole"]).abs().max() < 1e-5
 
@@ -213,9 +213,9 @@ def test_selection_accepts_a_sweep_of_surviving_places(cell_of, ranked):
     (answers,) = answers_for(opened, [()], lambda done: None)
     base = pd.concat([result_rows(opened, answers, protocol) for protocol in cell.spec["protocols"]])
     places = surviving(ranking, 2)
-    kept = {(matrix, layer, rank): int(rank * 32) for layer, matrix in all_places(cell) for rank in RANKS}
+    kept = {(matrix, layer, rho): int(rho * 32) for layer, matrix in all_places(cell) for rho in RHOS}
     mask = [(row.layer, row.matrix) in places[row.protocol] for row in swept.itertuples()]
     found = select(base, swept[mask], cell.matrices, kept)
     for protocol, one in found.items():
-        assert len(one["candidates"]) == 2 * len(RANKS)
+        assert len(one["candidates"]) == 2 * len(RHOS)
         assert {(each["layer"], each["matrix"]) for each in one["candidates"]} == places[protocol]

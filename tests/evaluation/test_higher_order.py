@@ -71,7 +71,7 @@ def test_it_is_the_smallest_components_that_are_kept(ran):
     factors = opened.store.get(weight.float())
     with torch.no_grad():
         weight.copy_((factors.u[:, -3:] * factors.s[-3:]) @ factors.vt[-3:])
-    assert edit.rank * min(weight.shape) // 1 == 3
+    assert edit.rho * min(weight.shape) // 1 == 3
     (answers,) = answers_for(opened, [()], lambda count: None)
     expected = result_rows(opened, answers, "corrected")
     own = found[(found["protocol"] == "corrected") & (found["percent"] == 10)].merge(expected, on="id")

@@ -1,4 +1,4 @@
-"""The landscape: every kind, matrix and rank of a layer on validation rows, both engines alike."""
+"""The landscape: every kind, matrix and rho of a layer on validation rows, both engines alike."""
 
 import itertools
 
@@ -15,8 +15,8 @@ from laser.reduction.interventions import Intervention
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, rows
 
 KINDS = ["svd", "pruning", "smallest"]
-RANKS = [0.9, 0.4, 0.025]
-LABELS = ["protocol", "kind", "matrix", "layer", "rank"]
+RHOS = [0.9, 0.4, 0.025]
+LABELS = ["protocol", "kind", "matrix", "layer", "rho"]
 BUILDERS = {"llama": "worldfacts", "gptj": "fever", "roberta": "qa_wikidata"}
 
 
@@ -26,7 +26,7 @@ def cell_of(tmp_path_factory):
 
 
 def settings(cell, layer=1, **changes):
-    return {"layer": layer, "kinds": KINDS, "matrices": cell.matrices, "ranks": RANKS} | changes
+    return {"layer": layer, "kinds": KINDS, "matrices": cell.matrices, "rhos": RHOS} | changes
 
 
 @pytest.mark.parametrize("layer", [0, 1])
@@ -51,7 +51,7 @@ def test_every_combination_once_on_validation_rows_alone(cell_of):
     cell = cell_of("llama")
     frame = read_parquet(cell.run("sweep_landscape", settings(cell, rows=None), "all.parquet"))
     data = read_parquet(cell.data)
-    combinations = set(itertools.product(cell.spec["protocols"], KINDS, cell.matrices, [1], RANKS))
+    combinations = set(itertools.product(cell.spec["protocols"], KINDS, cell.matrices, [1], RHOS))
     assert set(map(tuple, frame[LABELS].drop_duplicates().to_numpy())) == combinations
     for key, part in frame.groupby(LABELS):
         expected = data.loc[data[f"split_{key[0]}"] == "validation", "id"].tolist()
@@ -72,7 +72,7 @@ def test_the_first_rows_are_those_of_the_whole(cell_of):
 
 def test_same_bytes_twice_and_the_spec_in_the_file(cell_of):
     cell = cell_of("gptj")
-    one, other = (cell.run("sweep_landscape", settings(cell, ranks=[0.1]), name) for name in ("a.parquet", "b.parquet"))
+    one, other = (cell.run("sweep_landscape", settings(cell, rhos=[0.1]), name) for name in ("a.parquet", "b.parquet"))
     assert one.read_bytes() == other.read_bytes()
     spec = read_spec(one)
     assert spec["kinds"] == KINDS
@@ -98,8 +98,8 @@ def test_kinds_are_the_protocols_own_step_and_two_controls(cell_of):
 def test_kinds_change_the_numbers_in_ways_of_their_own(cell_of):
     cell = cell_of("llama")
     frame = read_parquet(cell.run("sweep_landscape", settings(cell), "all.parquet"))
-    frame = frame[(frame["protocol"] == "corrected") & (frame["rank"] > 0.025)]  # there no component is left
-    means = frame.pivot_table("loss", ["matrix", "rank"], "kind")
+    frame = frame[(frame["protocol"] == "corrected") & (frame["rho"] > 0.025)]  # there no component is left
+    means = frame.pivot_table("loss", ["matrix", "rho"], "kind")
     for one, other in itertools.combinations(KINDS, 2):
         assert ((means[one] - means[other]).abs() > 1e-6).all()
 
@@ -112,8 +112,8 @@ def test_pruned_amounts_are_those_of_the_released_editor(cell_of, reduction):
     place = int(round(reduction * weight.numel()) // 100)
     magnitudes = weight.abs().flatten().sort().values
     expected = torch.where(weight.abs() <= magnitudes[place], 0.0, weight)
-    rank = round(1 - reduction / 100, 9)
-    found = edited_weight(weight, Intervention("u_in", 1, rank, "pruning"))
+    rho = round(1 - reduction / 100, 9)
+    found = edited_weight(weight, Intervention("u_in", 1, rho, "pruning"))
     assert torch.equal(found, expected)
     assert int((found == 0).sum()) == place + 1
 
@@ -147,10 +147,10 @@ def test_generations_of_a_subset_are_those_of_its_examples(cell_of):
 
 def test_test_rows_play_no_part(cell_of, tmp_path):
     cell = TinyCell(tmp_path)
-    before = cell.run("sweep_landscape", settings(cell, ranks=[0.4]), "a.parquet").read_bytes()
+    before = cell.run("sweep_landscape", settings(cell, rhos=[0.4]), "a.parquet").read_bytes()
     changed, other = rows("worldfacts"), rows("worldfacts", seed=5)
     test = (changed["split_published"] == "test") & (changed["split_corrected"] == "test")
     changed.loc[test, ["text", "prompt", "answer"]] = other.loc[test, ["text", "prompt", "answer"]]
     assert not changed.equals(rows("worldfacts"))
     cell.write_rows(changed)
-    assert cell.run("sweep_landscape", settings(cell, ranks=[0.4]), "b.parquet").read_bytes() == before
+    assert cell.run("sweep_landscape", settings(cell, rhos=[0.4]), "b.parquet").read_bytes() == before

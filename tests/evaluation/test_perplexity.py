@@ -63,7 +63,7 @@ def test_every_token_as_a_plain_loop_scores_it(ran):
         loaded = load(cell.model, "fp32", "cpu")
         if one is not None:
             weight = loaded.model.get_parameter(WEIGHTS[one["matrix"]])
-            edit = Intervention(one["matrix"], one["layer"], one["rank"])
+            edit = Intervention(one["matrix"], one["layer"], one["rho"])
             weight.data.copy_(edited_weight(weight, edit, exact_svd(weight)))
         own = found[(found["arm"] == arm) & (found["protocol"] == "corrected")].groupby("document")
         sums = own[["nll", "tokens"]].sum()

@@ -11,9 +11,9 @@ from laser.io.files import read_parquet, read_spec
 from laser.reduction.interventions import Intervention
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family
 
-PUBLISHED = {"matrix": "u_in", "layer": 1, "rank": 0.3}
-SELECTED = {"matrix": "u_out", "layer": 0, "rank": 0.5, "kept_rank": 16}
-BEST = {"matrix": "o", "layer": 1, "rank": 0.25, "kept_rank": 8, "accuracy": 1.0, "loss": 1.0, "n": 1}
+PUBLISHED = {"matrix": "u_in", "layer": 1, "rho": 0.3}
+SELECTED = {"matrix": "u_out", "layer": 0, "rho": 0.5, "kept_rank": 16}
+BEST = {"matrix": "o", "layer": 1, "rho": 0.25, "kept_rank": 8, "accuracy": 1.0, "loss": 1.0, "n": 1}
 SELECTION = {
     "published": {"chosen": SELECTED, "candidates": [SELECTED]},
     "corrected": {"chosen": None, "candidates": [BEST]},
@@ -57,14 +57,14 @@ def test_every_seed_is_the_released_step_with_that_seed(cell_of, family):
     opened = cell.open("test")
     for protocol, place in (("published", SELECTED), ("corrected", BEST)):
         assert spec["intervention"][protocol] == {
-            **{key: place[key] for key in ("matrix", "layer", "rank", "kept_rank")},
+            **{key: place[key] for key in ("matrix", "layer", "rho", "kept_rank")},
             **{"kind": "randomised", "niter": niter},
             "source": "selected" if protocol == "published" else "best candidate",
         }
         own = frame[frame["protocol"] == protocol]
         assert sorted(own["seed"].unique()) == [0, 3, 4]
         for seed, part in own.groupby("seed"):
-            edit = Intervention(place["matrix"], place["layer"], place["rank"], "randomised", niter, int(seed))
+            edit = Intervention(place["matrix"], place["layer"], place["rho"], "randomised", niter, int(seed))
             (answers,) = answers_for(opened, [(edit,)], lambda done: None)
             assert part["id"].tolist() == data.loc[data[f"split_{protocol}"] == "test", "id"].tolist()
             losses = result_rows(opened, answers, protocol)["loss"]

@@ -6,7 +6,7 @@ import pytest
 from laser.errors import UserError
 from laser.evaluation.select import select
 
-KEPT = {(matrix, layer, rank): 1 for matrix in ("u_in", "u_out") for layer in (0, 1) for rank in (0.5, 0.1)}
+KEPT = {(matrix, layer, rho): 1 for matrix in ("u_in", "u_out") for layer in (0, 1) for rho in (0.5, 0.1)}
 
 
 def rows(correct, loss, **labels):
@@ -15,7 +15,7 @@ def rows(correct, loss, **labels):
 
 def swept(*entries, protocol="corrected"):
     return pd.concat(
-        [rows(right, loss, protocol=protocol, matrix=m, layer=y, rank=r) for m, y, r, right, loss in entries],
+        [rows(right, loss, protocol=protocol, matrix=m, layer=y, rho=r) for m, y, r, right, loss in entries],
         ignore_index=True,
     )
 
@@ -31,7 +31,7 @@ def test_highest_accuracy_wins():
     frame = swept(
         ("u_in", 0, 0.5, [True, True, False, False], [2.0] * 4), ("u_out", 1, 0.1, [True, True, True, False], [3.0] * 4)
     )
-    assert chosen(BASE, frame) == {"matrix": "u_out", "layer": 1, "rank": 0.1, "kept_rank": 1}
+    assert chosen(BASE, frame) == {"matrix": "u_out", "layer": 1, "rho": 0.1, "kept_rank": 1}
 
 
 def test_ties_go_to_lower_loss_then_later_layer_then_matrix_then_smaller_rank():
@@ -41,7 +41,7 @@ def test_ties_go_to_lower_loss_then_later_layer_then_matrix_then_smaller_rank():
     frame = swept(
         ("u_out", 1, 0.5, right, [2.0] * 4), ("u_in", 1, 0.5, right, [2.0] * 4), ("u_in", 1, 0.1, right, [2.0] * 4)
     )
-    assert chosen(BASE, frame) == {"matrix": "u_in", "layer": 1, "rank": 0.1, "kept_rank": 1}
+    assert chosen(BASE, frame) == {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 1}
 
 
 @pytest.mark.parametrize(("loss", "wins"), [(0.9, True), (1.0, False), (1.1, False)])

@@ -117,16 +117,16 @@ def test_a_plain_from_pretrained_refuses_the_factored_form(tmp_path, shards):
     assert AutoTokenizer.from_pretrained(tmp_path / "out")("w5").input_ids == [5]
 
 
-@pytest.mark.parametrize("rank", [0.0, 1.0])
-def test_ranks_at_both_ends(tmp_path, rank):
+@pytest.mark.parametrize("rho", [0.0, 1.0])
+def test_ranks_at_both_ends(tmp_path, rho):
     origin = checkpoint(tmp_path / "origin", "gptj")
-    store, edit = FactorStore(tmp_path / "factors"), Intervention("u_out", 1, rank)
+    store, edit = FactorStore(tmp_path / "factors"), Intervention("u_out", 1, rho)
     expected = live(origin, edit, "fp32", store)
     export(origin, tmp_path / "dense", edit, "dense", "fp32", store)
     facts = export(origin, tmp_path / "factored", edit, "factored", "fp32", store)
     assert torch.equal(plain(tmp_path / "dense")(IDS).logits, expected)
     assert torch.allclose(load_factored(tmp_path / "factored")(IDS).logits, expected, atol=1e-4)
-    assert (facts["bytes_saved"] > 0) == (rank == 0)
+    assert (facts["bytes_saved"] > 0) == (rho == 0)
 
 
 @pytest.mark.parametrize(

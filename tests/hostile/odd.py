@@ -86,7 +86,7 @@ def plain(surrogates: bool = False) -> st.SearchStrategy[Any]:
 
 def odd(surrogates: bool = False) -> st.SearchStrategy[Any]:
     """Return JSON values of any shape."""
-    keys = st.one_of(st.sampled_from(TEXTS[:-1]), st.sampled_from(["name", "kind", "model", "rank"]))
+    keys = st.one_of(st.sampled_from(TEXTS[:-1]), st.sampled_from(["name", "kind", "model", "rho"]))
 
     def deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         return st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3)

@@ -15,7 +15,7 @@ from tests.workflow.runner import ROOT, run
 STUDIES = {
     "code": f'title: !!python/object/apply:os.system ["touch {MARKER}"]\n',
     "outside": "title: x\nprotocols: [corrected]\nmodels: [../../etc]\ndatasets: [fever]\n"
-    "grid: {matrices: [u_out], layers: all, ranks: [0.5]}\n",
+    "grid: {matrices: [u_out], layers: all, rhos: [0.5]}\n",
 }
 
 
@@ -31,7 +31,7 @@ def test_snakemake_refuses_a_hostile_study_in_one_message(tmp_path, kind):
 
 
 def test_a_script_names_the_damaged_file_in_one_line(tmp_path):
-    made = synthetic.build(tmp_path, examples=15, models=("m",), datasets=("fever",), layers=(0,), ranks=(0.5,))
+    made = synthetic.build(tmp_path, examples=15, models=("m",), datasets=("fever",), layers=(0,), rhos=(0.5,))
     damaged = made.tests[0]
     damaged.write_bytes(damaged.read_bytes()[:-20])
     files = {"--test": damaged, "--selection": made.selections[0], "--rows": made.rows[0]}

@@ -37,9 +37,7 @@ SETTINGS = {"title": f"T {SCRIPT}", "description": SCRIPT, "name": "x"}
 def built(tmp_path_factory):
     """A study of one cell with its tables."""
     folder = tmp_path_factory.mktemp("built") / "study"
-    made = synthetic.build(
-        folder, examples=15, models=("gpt-j-6b",), datasets=("fever",), layers=(0,), ranks=(0.9, 0.1)
-    )
+    made = synthetic.build(folder, examples=15, models=("gpt-j-6b",), datasets=("fever",), layers=(0,), rhos=(0.9, 0.1))
     cells = load_cells(made.tests, made.selections, made.rows)
     first = table1(cells, read_published(), resamples=100)
     third = table3(load_selections(made.selections), read_published())
@@ -90,7 +88,7 @@ def test_a_changed_reduction_is_understood_or_refused(built, tmp_path_factory, d
     refused(lambda: load_reductions([path]), [path])
 
 
-@pytest.mark.parametrize("change", [{"matrices": {}}, {"layer": True}, {"rank": float("nan")}, {"spec": []}], ids=str)
+@pytest.mark.parametrize("change", [{"matrices": {}}, {"layer": True}, {"rho": float("nan")}, {"spec": []}], ids=str)
 def test_an_empty_reduction_is_named(built, tmp_path, change):
     path = tmp_path / "reduction.json"
     path.write_text(json.dumps(json.loads(built.records[0].read_text()) | change), encoding="utf-8")
@@ -183,7 +181,7 @@ def test_a_changed_sweep_is_understood_or_refused(built, tmp_path_factory, data)
     changed_file(data, data.draw(st.sampled_from([base, swept[0]])), path)
     refused(lambda: load_sweep([path, *swept[1:]], base), [path, base])
     refused(lambda: load_sweep(swept, path), [path, *swept])
-    labels = ["matrix", "layer", "rank"]
+    labels = ["matrix", "layer", "rho"]
     refused(lambda: load_labelled([path], labels, built.rows, side="validation"), [path])
 
 

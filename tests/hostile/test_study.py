@@ -52,7 +52,7 @@ def outcome(path: Path) -> str:
     canonical_json(found).encode()
     for name in (*map(plan.model_key, plan.models), *map(plan.data_key, plan.datasets), found["name"]):
         assert Path(name).name == name and len(name.encode()) < 200 and name.isprintable() and "\\" not in name
-    assert all(plan.layers(model) for model in plan.models) and plan.cells() and plan.ranks
+    assert all(plan.layers(model) for model in plan.models) and plan.cells() and plan.rhos
     return ""
 
 
@@ -184,7 +184,7 @@ def test_names_that_leave_their_folder_or_cannot_be_one_are_refused(tmp_path, ki
     else:
         entry |= {"builder": "worldfacts"}
     value = {key: value[key] for key in ("title", "protocols", "models", "datasets", "grid", "artefacts")}
-    value["grid"] = {"matrices": ["u_out"], "layers": [0], "ranks": [0.5]}
+    value["grid"] = {"matrices": ["u_out"], "layers": [0], "rhos": [0.5]}
     value["models"] = ["smollm2-135m"]
     value[kind] = [entry | {"name": name}]
     path = tmp_path / "named.yaml"

@@ -34,9 +34,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 def test_parquet_carries_its_spec_and_equal_runs_give_equal_bytes(tmp_path):
     frame = pd.DataFrame({"id": ["a", "b"], "loss": [0.1, 0.2], "options": [["x"], []]})
     for name in ("one", "two"):
-        write_parquet(tmp_path / name, frame, {"rank": 0.5, "name": "é"})
+        write_parquet(tmp_path / name, frame, {"rho": 0.5, "name": "é"})
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert read_spec(tmp_path / "one") == {"rank": 0.5, "name": "é"}
+    assert read_spec(tmp_path / "one") == {"rho": 0.5, "name": "é"}
     assert read_parquet(tmp_path / "one", ["loss"])["loss"].tolist() == [0.1, 0.2]
 
 

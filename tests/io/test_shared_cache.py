@@ -242,7 +242,7 @@ def test_two_users_of_one_group_share_a_cache(entry, tmp_path):
 # Whole runs
 
 
-SMALL = {"matrices": ["u_out"], "layers": [1], "ranks": [0.1]}
+SMALL = {"matrices": ["u_out"], "layers": [1], "rhos": [0.1]}
 
 
 def run_in(folder, study, cache, *settings):

@@ -27,10 +27,10 @@ def test_every_file_is_named_with_its_hash_and_its_record(tmp_path, monkeypatch)
 
 def test_a_file_of_earlier_settings_is_left_over(tmp_path, monkeypatch):
     folder = study(tmp_path, monkeypatch)
-    job(folder, "sweep/m/d/layer7.log", "x", outputs=[folder / "sweep/m/d/layer7/rank0.1.parquet"])
+    job(folder, "sweep/m/d/layer7.log", "x", outputs=[folder / "sweep/m/d/layer7/rho0.1.parquet"])
     write_manifests(folder)
     found = left_over(folder, read_json(folder / MANIFEST), read_json(folder / MANIFEST_RUN))
-    assert "sweep/m/d/layer7/rank0.1.parquet" in found and "records/sweep/m/d/layer7.json" in found
+    assert "sweep/m/d/layer7/rho0.1.parquet" in found and "records/sweep/m/d/layer7.json" in found
     assert not is_covered("export/m/README.md") and not is_covered("records/manifest/manifest.json")
     assert is_covered("manifests.json") and is_covered("auditing.md")
 

@@ -17,9 +17,9 @@ def matrix(shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def edit(weight, rank, kind, **settings):
+def edit(weight, rho, kind, **settings):
     factors = exact_svd(weight) if kind in NEEDS_FACTORS else None
-    return edited_weight(weight, Intervention("u_in", 0, rank, kind, **settings), factors)
+    return edited_weight(weight, Intervention("u_in", 0, rho, kind, **settings), factors)
 
 
 def released_pruning(weight, rate):
@@ -42,9 +42,9 @@ def test_shape_dtype_and_input_left_alone(shape, kind, dtype):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("kind", "rank"), [(kind, 0.0) for kind in KINDS] + [("svd", 0.04), ("randomised", 0.04)])
-def test_kept_rank_of_nothing_is_zero(shape, kind, rank):
-    edited = edit(matrix(shape), rank, kind)
+@pytest.mark.parametrize(("kind", "rho"), [(kind, 0.0) for kind in KINDS] + [("svd", 0.04), ("randomised", 0.04)])
+def test_kept_rank_of_nothing_is_zero(shape, kind, rho):
+    edited = edit(matrix(shape), rho, kind)
     assert edited.shape == shape
     assert not edited.any()
 
@@ -61,9 +61,9 @@ def test_full_rank_is_the_matrix(kind):
 def test_largest_and_smallest_components_share_out_the_matrix(rows, columns, seed, percent):
     """What `svd` drops at k is what `smallest` keeps at d - k; the parts are orthogonal and nested."""
     weight = matrix((rows, columns), seed)
-    size, rank = min(rows, columns), percent / 100
-    kept = kept_rank(rank, weight.shape)
-    top = edit(weight, rank, "svd")
+    size, rho = min(rows, columns), percent / 100
+    kept = kept_rank(rho, weight.shape)
+    top = edit(weight, rho, "svd")
     rest = edit(weight, math.ceil((size - kept) / size * 1e9) / 1e9, "smallest")
     assert torch.allclose(top + rest, weight, atol=1e-4)
     assert abs(float((top * rest).sum())) < 1e-3
@@ -96,13 +96,13 @@ def test_randomised_is_the_released_call_and_leaves_the_generator_alone(shape, n
     u, s, v = torch.svd_lowrank(weight, q=4, niter=niter)
     torch.manual_seed(77)
     state = torch.get_rng_state()
-    rank = 4 / min(shape)
-    ours = edit(weight, rank, "randomised", niter=niter, seed=5)
+    rho = 4 / min(shape)
+    ours = edit(weight, rho, "randomised", niter=niter, seed=5)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.allclose(ours, (u * s) @ v.T, atol=1e-6)
-    assert torch.equal(ours, edit(weight, rank, "randomised", niter=niter, seed=5))
-    assert not torch.allclose(ours, edit(weight, rank, "randomised", niter=niter, seed=6), atol=1e-6)
-    best = float((weight - edit(weight, rank, "svd")).norm())
+    assert torch.equal(ours, edit(weight, rho, "randomised", niter=niter, seed=5))
+    assert not torch.allclose(ours, edit(weight, rho, "randomised", niter=niter, seed=6), atol=1e-6)
+    best = float((weight - edit(weight, rho, "svd")).norm())
     assert best - 1e-5 <= float((weight - ours).norm()) <= 1.2 * best
 
 

@@ -22,7 +22,7 @@ def factors(weights):
 
 def test_one_rank(weights, factors):
     record = records(weights, factors, 0.29)
-    assert (record["rank"], set(record["matrices"])) == (0.29, {"u_in", "u_out"})
+    assert (record["rho"], set(record["matrices"])) == (0.29, {"u_in", "u_out"})
     for name, one in record["matrices"].items():
         weight, s = weights[name], torch.linalg.svdvals(weights[name].double())
         assert (one["shape"], one["kept_rank"]) == (list(weight.shape), 9)
@@ -67,7 +67,7 @@ def test_given_checks_are_used(weights, factors):
 
 
 def test_factors_of_another_matrix_are_refused(weights, factors):
-    with pytest.raises(UserError, match=r"matrix 'u_in' are not its own: at rank 0.5 .* Delete the folder of factors"):
+    with pytest.raises(UserError, match=r"matrix 'u_in' are not its own: at rho 0.5 .* Delete the folder of factors"):
         records({"u_in": weights["u_in"] + 0.1}, factors, 0.5)
     damaged = Factors(factors["u_in"].u, factors["u_in"].s, factors["u_in"].vt.clone())
     damaged.vt[0, 0] = math.nan

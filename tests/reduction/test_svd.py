@@ -27,15 +27,15 @@ def matrix(shape, seed=0):
 
 @pytest.mark.parametrize("size", RELEASED)
 def test_kept_rank_is_the_released_codes(size):
-    assert tuple(kept_rank(rank, (4 * size, size)) for rank in RATIOS) == RELEASED[size]
-    assert tuple(kept_rank(rank, (size, 4 * size)) for rank in RATIOS) == RELEASED[size]
+    assert tuple(kept_rank(rho, (4 * size, size)) for rho in RATIOS) == RELEASED[size]
+    assert tuple(kept_rank(rho, (size, 4 * size)) for rho in RATIOS) == RELEASED[size]
 
 
 @pytest.mark.parametrize(
-    ("rank", "size", "kept"), [(0.29, 100, 29), (0.57, 100, 57), (0.7, 10, 7), (1, 768, 768), (0, 768, 0)]
+    ("rho", "size", "kept"), [(0.29, 100, 29), (0.57, 100, 57), (0.7, 10, 7), (1, 768, 768), (0, 768, 0)]
 )
-def test_kept_rank_has_no_binary_rounding(rank, size, kept):
-    assert kept_rank(rank, (size, size)) == kept
+def test_kept_rank_has_no_binary_rounding(rho, size, kept):
+    assert kept_rank(rho, (size, size)) == kept
 
 
 @given(st.integers(0, 1000), st.integers(1, 5000))
@@ -43,10 +43,10 @@ def test_kept_rank_is_the_floor_of_the_decimal_product(thousandths, size):
     assert kept_rank(thousandths / 1000, (size, size + 3)) == thousandths * size // 1000
 
 
-@pytest.mark.parametrize("rank", [-0.1, 1.01, math.nan, math.inf])
-def test_rank_outside_its_range(rank):
+@pytest.mark.parametrize("rho", [-0.1, 1.01, math.nan, math.inf])
+def test_rank_outside_its_range(rho):
     with pytest.raises(UserError, match="give a number from 0 to 1"):
-        kept_rank(rank, (4, 4))
+        kept_rank(rho, (4, 4))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -38,7 +38,7 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         first = change(first)
     third = table3(loading.load_selections(built.selections), published)
     fourth = table4(loading.load_rows(built.rows), published)
-    fifth = table5(SETTINGS["grid"], synthetic.RANKS, published)
+    fifth = table5(SETTINGS["grid"], synthetic.RHOS, published)
     verdicts = verdict_table(first, published)
     tables = folder / "study/tables"
     made = {

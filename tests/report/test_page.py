@@ -172,7 +172,7 @@ def test_the_summary_says_what_the_table_says(made, page):
 
 def row(arm, **changes):
     given = {"model": "m", "dataset": "d", "protocol": "corrected", "metric": "accuracy", "arm": arm, "value": 50.0}
-    given |= {"n": 100, "p_holm": 0.5, "difference": 0.0, "difference_low": -1.0, "difference_high": 1.0, "rank": 0.1}
+    given |= {"n": 100, "p_holm": 0.5, "difference": 0.0, "difference_low": -1.0, "difference_high": 1.0, "rho": 0.1}
     given |= {
         "matrix": "u_in",
         "layer": 3,

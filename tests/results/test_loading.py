@@ -104,11 +104,11 @@ def test_missing_and_damaged_files_are_named(study):
 
 def test_sweep_means_are_those_of_the_rows(study):
     swept, base = loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
-    count = len(synthetic.PROTOCOLS) * len(synthetic.MATRICES) * len(synthetic.LAYERS) * len(synthetic.RANKS)
+    count = len(synthetic.PROTOCOLS) * len(synthetic.MATRICES) * len(synthetic.LAYERS) * len(synthetic.RHOS)
     assert len(swept) == count and len(base) == len(synthetic.PROTOCOLS)
     rows = read_parquet(study.sweeps["gpt-j-6b", "fever"][0])
     rows = rows[(rows["protocol"] == "corrected") & (rows["matrix"] == "u_out")]
-    found = swept.query("protocol == 'corrected' and matrix == 'u_out' and layer == 0 and rank == 0.9").iloc[0]
+    found = swept.query("protocol == 'corrected' and matrix == 'u_out' and layer == 0 and rho == 0.9").iloc[0]
     assert found["loss"] == pytest.approx(rows["loss"].mean(), rel=1e-12)
     assert found["accuracy"] == pytest.approx(100 * rows["correct"].mean())
     assert found["first_top5"] == pytest.approx(100 * (rows["answer_rank"] <= 5).mean())
@@ -131,8 +131,8 @@ def test_a_sweep_of_another_cell_or_other_rows_is_refused(study):
 
 def test_reduction_records_become_one_row_per_matrix(study):
     frame = loading.load_reductions(study.records)
-    assert list(frame.columns[:4]) == ["model", "layer", "matrix", "rank"]
-    assert len(frame) == len(synthetic.MODELS) * len(synthetic.LAYERS) * len(synthetic.RANKS) * len(synthetic.MATRICES)
+    assert list(frame.columns[:4]) == ["model", "layer", "matrix", "rho"]
+    assert len(frame) == len(synthetic.MODELS) * len(synthetic.LAYERS) * len(synthetic.RHOS) * len(synthetic.MATRICES)
     assert "shape" not in frame.columns
     with pytest.raises(UserError, match="No reduction record"):
         loading.load_reductions([])

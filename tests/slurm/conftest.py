@@ -71,7 +71,7 @@ def made(shared) -> dict[str, Place]:
     folder = shared / "made"
     steps = {
         "before sweeps": ("reductions", f"{SWEEP}/base.parquet"),
-        "before one sweep": tuple(f"{SWEEP}/layer{layer}/rank0.5.parquet" for layer in LAYERS[1:]),
+        "before one sweep": tuple(f"{SWEEP}/layer{layer}/rho0.5.parquet" for layer in LAYERS[1:]),
         "local": ("all",),
     }
     found = {}

@@ -69,7 +69,7 @@ def small(folder: Path, layers: list[int], **changes) -> Path:
         "protocols": ["corrected"],
         "models": [model],
         "datasets": [{"name": "worldfacts", "options": FACTS}],
-        "grid": {"matrices": ["u_gate", "u_out"], "layers": layers, "ranks": [0.5, 0.1]},
+        "grid": {"matrices": ["u_gate", "u_out"], "layers": layers, "rhos": [0.5, 0.1]},
         "resamples": 200,
         "artefacts": ["table1", "table3"],
     }

@@ -20,7 +20,7 @@ def test_killed_and_started_again(on_cluster, made):
     place.plan("layer1", "sweep_layer", "hold", log="layer1", half=True)
     place.plan("layer2", "sweep_layer", "hold", log="layer2", half=True, attempts=2)
     first = place.start()
-    whole = place.folder / SWEEP / "layer0/rank0.5.parquet"
+    whole = place.folder / SWEEP / "layer0/rho0.5.parquet"
     left = sorted(place.met(name)["job"] for name in ("layer1", "layer2"))
     place.wait(
         lambda: re.search(r"Finished jobid: \d+ \(Rule: sweep\)", first.text) and whole.exists(), "layer 0 is finished"
@@ -29,8 +29,8 @@ def test_killed_and_started_again(on_cluster, made):
     first.process.wait()
     before = whole.stat().st_mtime_ns
     assert sorted(job["id"] for job in place.jobs() if job["state"] == "RUNNING") == left
-    half = place.folder / SWEEP / "layer1/rank0.5.parquet"
-    assert half.read_bytes() != made["local"].made()["sweep/tiny-llama/worldfacts/layer1/rank0.5.parquet"]
+    half = place.folder / SWEEP / "layer1/rho0.5.parquet"
+    assert half.read_bytes() != made["local"].made()["sweep/tiny-llama/worldfacts/layer1/rho0.5.parquet"]
 
     locks = contents(place.folder / ".snakemake/locks")
     marks = contents(place.folder / ".snakemake/incomplete")

@@ -47,7 +47,7 @@ def made():
             line |= {f"{arm}_{key}": value for key, value in played(text, moves).items()}
             line |= {f"{arm}_loss": 1.0 + 0.1 * (index % 5) - 0.2 * (arm == "laser"), f"{arm}_answer_rank": 1}
         lines.append(line)
-    chosen = {"matrix": "u_in", "layer": 1, "rank": 0.1, "kept_rank": 2}
+    chosen = {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 2}
     return Cell("policy", "sokoban", "corrected", pd.DataFrame(lines), chosen, "fp32"), texts
 
 

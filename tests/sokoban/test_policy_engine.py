@@ -80,8 +80,8 @@ def test_return_solved_and_steps_follow_from_room_and_moves(tmp_path):
 def test_an_edit_of_full_rank_leaves_play_as_it_is_and_a_low_one_does_not(tmp_path):
     loaded, asked, store = policy(tmp_path / "model"), some_games(), FactorStore(tmp_path / "factors")
     edits = [()] + [
-        (Intervention(matrix=matrix, layer=1, rank=rank, kind="svd"),)
-        for rank in (1.0, 0.05)
+        (Intervention(matrix=matrix, layer=1, rho=rho, kind="svd"),)
+        for rho in (1.0, 0.05)
         for matrix in ("q", "k", "v", "o", "u_in", "u_out")
     ]
     base, *edited = evaluate(loaded, asked.requests, edits, store)

@@ -20,7 +20,7 @@ TRAINED = [name for name, entry in CATALOGUE.items() if "corpus" in entry["sourc
 
 
 def settings(*models) -> dict:
-    grid = {"matrices": ["u_out"], "layers": "all", "ranks": [0.1]}
+    grid = {"matrices": ["u_out"], "layers": "all", "rhos": [0.1]}
     return {"title": "t", "protocols": ["corrected"], "models": list(models), "datasets": ["worldfacts"], "grid": grid}
 
 
@@ -48,7 +48,7 @@ def test_every_family_has_a_small_model_of_about_a_million_parameters_on_one_cor
 def test_models_of_one_corpus_share_it_and_what_is_fetched_is_not_trained(tmp_path: Path) -> None:
     varied = {"name": "lab-gptj", "vary": {"noise": [0, 0.75]}}
     one = study(tmp_path, tmp_path / "nowhere", models=["lab-gptj", "lab-llama", varied, "smollm2-135m"],
-                grid={"matrices": ["u_out"], "layers": "all", "ranks": [0.1]})  # fmt: skip
+                grid={"matrices": ["u_out"], "layers": "all", "rhos": [0.1]})  # fmt: skip
     counts = planned(tmp_path, one, "models")
     assert counts == {"corpus": 2, "train": 4, "fetch": 1, "models": 1}
 

@@ -32,7 +32,7 @@ def paper(tmp_path_factory):
         }
         for name in study["datasets"]
     ]
-    study["grid"] |= {"layers": [1], "ranks": [0.5, 0.1]}
+    study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
     study |= {"resamples": 100, "artefacts": ["table1", "table3", "table4", "verdicts"]}
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
@@ -54,7 +54,7 @@ def test_cut_datasets_are_never_compared_with_the_paper(paper):
 
 def test_published_uses_the_randomised_and_corrected_the_exact_step(paper):
     for family, niter in (("gpt-j-6b", 2), ("roberta-base", 20)):
-        path = paper / f"sweep/{family}/fever/layer1/rank0.1.parquet"
+        path = paper / f"sweep/{family}/fever/layer1/rho0.1.parquet"
         rows = read_parquet(path)
         assert set(rows["protocol"]) == {"published", "corrected"}
         kinds = read_spec(path)["run"]["interventions"]
@@ -64,7 +64,7 @@ def test_published_uses_the_randomised_and_corrected_the_exact_step(paper):
 
 def test_llama_is_reduced_in_its_gate_projection(paper):
     matrices = {
-        name: set(read_parquet(paper / f"sweep/{name}/fever/layer1/rank0.5.parquet")["matrix"]) for name in FAMILIES
+        name: set(read_parquet(paper / f"sweep/{name}/fever/layer1/rho0.5.parquet")["matrix"]) for name in FAMILIES
     }
     assert matrices["llama2-7b"] == {"u_gate", "u_out"}
     assert matrices["roberta-base"] == matrices["gpt-j-6b"] == {"u_in", "u_out"}

@@ -28,7 +28,7 @@ COLUMNS = [
     "constant",
     "matrix",
     "layer",
-    "rank",
+    "rho",
 ]
 SWEEP = "sweep/tiny-llama/worldfacts"
 
@@ -85,13 +85,13 @@ def test_validation_and_test_rows_are_disjoint_by_fact(finished):
     folder, _, results = finished
     (path,) = (folder / "cache/data").glob("worldfacts-*/rows.parquet")
     group = read_parquet(path).set_index("id")["group"]
-    swept = set(group[read_parquet(results / SWEEP / "layer0/rank0.1.parquet")["id"]])
+    swept = set(group[read_parquet(results / SWEEP / "layer0/rho0.1.parquet")["id"]])
     tested = set(group[read_parquet(results / "test/tiny-llama/worldfacts.parquet")["id"]])
     assert swept and tested and not swept & tested
 
 
 def test_each_reduction_has_its_record(finished):
-    record = read_json(finished[2] / "reductions/tiny-llama/layer1/rank0.1.json")
+    record = read_json(finished[2] / "reductions/tiny-llama/layer1/rho0.1.json")
     assert set(record["matrices"]) == {"u_gate", "u_out"}
     assert record["matrices"]["u_out"]["kept_rank"] == 3
     assert record["spec"]["layer"] == 1
@@ -125,16 +125,16 @@ def test_new_file_times_alone_make_nothing_again(copy):
 def test_one_figure_needs_only_its_own_jobs(finished, tmp_path):
     _, study, _ = finished
     assert set(planned(tmp_path, study, "fig2")) == {"fetch", "prepare", "reduce", "base", "sweep", "fig2"}
-    one = "results/tiny/reductions/tiny-llama/layer1/rank0.1.json"
+    one = "results/tiny/reductions/tiny-llama/layer1/rho0.1.json"
     assert planned(tmp_path, study, one) == {"fetch": 1, "reduce": 1}
 
 
 def test_one_job_per_rank(finished, tmp_path):
     folder, _, _ = finished
-    study = tiny.study(tmp_path, folder / "model", one_job_per="rank")
+    study = tiny.study(tmp_path, folder / "model", one_job_per="rho")
     jobs = planned(tmp_path, study, "all")
     assert (jobs["reduce"], jobs["sweep"]) == (4, 4)
-    one = "results/tiny/sweep/tiny-llama/worldfacts/layer1/rank0.1.parquet"
+    one = "results/tiny/sweep/tiny-llama/worldfacts/layer1/rho0.1.parquet"
     assert planned(tmp_path, study, one) == {"fetch": 1, "prepare": 1, "reduce": 1, "sweep": 1}
 
 
@@ -185,7 +185,7 @@ def test_an_edit_makes_again_what_depends_on_it(copy, edited, expected):
 def test_a_deleted_sweep_file_comes_back_with_the_same_bytes(copy):
     folder, study, results = copy
     before = contents(results, "sweep/**/*.parquet") | contents(results, "tables/*")
-    (results / SWEEP / "layer1/rank0.1.parquet").unlink()
+    (results / SWEEP / "layer1/rho0.1.parquet").unlink()
     jobs = planned(folder, study, "all")
     assert jobs["sweep"] == 1
     assert "reduce" not in jobs and "base" not in jobs
@@ -232,8 +232,8 @@ def test_a_damaged_result_is_named_and_not_used(copy):
     ("study", "expected"),
     [
         ("quickstrat", "did you mean 'quickstart'"),
-        ({"grid": {"matrices": ["u_out"], "layers": [5], "ranks": [0.5]}}, "has 2 layers"),
-        ({"grid": {"matrices": ["u_out"], "layers": "all", "ranks": [2]}}, "grid.ranks[0] is 2"),
+        ({"grid": {"matrices": ["u_out"], "layers": [5], "rhos": [0.5]}}, "has 2 layers"),
+        ({"grid": {"matrices": ["u_out"], "layers": "all", "rhos": [2]}}, "grid.rhos[0] is 2"),
     ],
 )
 def test_a_wrong_study_is_one_message_before_any_job(tmp_path, study, expected):

@@ -1,4 +1,4 @@
-"""Figure 2: validation loss by layer, a panel per matrix, a line per rank, the base model dashed."""
+"""Figure 2: validation loss by layer, a panel per matrix, a line per rho, the base model dashed."""
 
 from laser.analysis.pictures import by_cell
 from laser.artefacts.fig2 import fig2

@@ -16,7 +16,7 @@ def main(job: Job) -> None:
         place, taken = place_of(selections, cell, protocol)
         base, files = found[cell]
         swept, unedited = load_sweep([path for path in files if read_spec(path)["layer"] == place["layer"]], base)
-        fig8(swept, unedited, protocol, place["matrix"], place["layer"], stem, place["rank"] if taken else None)
+        fig8(swept, unedited, protocol, place["matrix"], place["layer"], stem, place["rho"] if taken else None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Table 3: the matrix, layer and rank chosen on validation, beside the paper's choice."""
+"""Table 3: the matrix, layer and rho chosen on validation, beside the paper's choice."""
 
 from laser.analysis.tables import write_table
 from laser.artefacts.table3 import table3, table3_views, with_test_scores

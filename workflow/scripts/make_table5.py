@@ -11,7 +11,7 @@ def main(job: Job) -> None:
     published = read_published()
     # In a spec names are sorted; readers know the study's order.
     grid = {name: job.spec["grid"][name] for name in job.spec["models"]}
-    frame = table5(grid, job.spec["ranks"], published)
+    frame = table5(grid, job.spec["rhos"], published)
     write_table(job.paths["output"][0].parent, "table5", frame, table5_views(frame, published))
 
 

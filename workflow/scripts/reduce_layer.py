@@ -1,4 +1,4 @@
-"""Decompose a layer's matrices exactly, once, and record what every rank keeps of them."""
+"""Decompose a layer's matrices exactly, once, and record what every rho keeps of them."""
 
 from laser.evaluation.reduce import reduce_layer
 from laser.io.files import write_json
@@ -6,7 +6,7 @@ from laser.io.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write one record per rank; the factors go to the content-addressed store."""
+    """Write one record per rho; the factors go to the content-addressed store."""
     job.label = f"{job.spec['model']['name']} layer {job.spec['layer']}"
     records = reduce_layer(job.spec, job.path("model"), job.path("factors"), job.say)
     for record, path in zip(records, job.paths["records"], strict=True):

@@ -11,10 +11,10 @@ def main(job: Job) -> None:
     """Write the chosen intervention per protocol, with every candidate's validation scores."""
     spec = job.spec
     job.label = f"{spec['model']} {spec['dataset']}"
-    columns = ["protocol", "matrix", "layer", "rank", "id", "correct", "loss"]
+    columns = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
     swept = pd.concat([read_parquet(path, columns) for path in job.paths["sweep"]], ignore_index=True)
     kept = {
-        (matrix, record["layer"], record["rank"]): one["kept_rank"]
+        (matrix, record["layer"], record["rho"]): one["kept_rank"]
         for record in map(read_json, job.paths["records"])
         for matrix, one in record["matrices"].items()
     }

@@ -5,7 +5,7 @@ from laser.io.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write one Parquet file, a row per (protocol, kind, matrix, rank, example)."""
+    """Write one Parquet file, a row per (protocol, kind, matrix, rho, example)."""
     spec = job.spec
     job.label = f"{spec['model']['name']} {spec['dataset_name']} layer {spec['layer']}, landscape"
     evaluate_landscape(job)

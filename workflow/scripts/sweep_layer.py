@@ -5,7 +5,7 @@ from laser.io.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write one Parquet file per rank, a row per (protocol, matrix, example)."""
+    """Write one Parquet file per rho, a row per (protocol, matrix, example)."""
     spec = job.spec
     job.label = f"{spec['model']['name']} {spec['dataset_name']} layer {spec['layer']}"
     sweep_layer(job, job.paths["output"])

@@ -19,7 +19,7 @@ def main(job: Job) -> None:
     frames = []
     for protocol, edits in chosen.items():
         cell = of_protocol(whole, protocol)
-        steps = [intervention(cell, protocol, one["matrix"], one["layer"], one["rank"]) for one in edits]
+        steps = [intervention(cell, protocol, one["matrix"], one["layer"], one["rho"]) for one in edits]
         answers = prefixes(cell, steps, counter(job, cell, len(steps) + 1))
         frames += [result_rows(cell, one, protocol, step=step) for step, one in enumerate(answers)]
     facts = {"run": whole.run_facts, "chosen": chosen}

@@ -15,7 +15,7 @@ class Average:
     """Scores of one intervention (or of base) over validation rows.
 
     Attributes:
-        matrix, layer, rank: the intervention; empty, -1 and 1 for base.
+        matrix, layer, rho: the intervention; empty, -1 and 1 for base.
         n: rows.
         accuracy: percent.
         loss: nats; infinite where a row has none.
@@ -24,14 +24,14 @@ class Average:
 
     matrix: str
     layer: int
-    rank: float
+    rho: float
     n: int
     accuracy: float
     loss: float
     first_top: tuple[float, ...]
 
 
-def average(matrix: str, layer: int, rank: float, part: pd.DataFrame) -> Average:
+def average(matrix: str, layer: int, rho: float, part: pd.DataFrame) -> Average:
     """Return the averages of one part of a result file."""
     losses = part["loss"].tolist()
     infinite = any(not math.isfinite(value) for value in losses)
@@ -40,7 +40,7 @@ def average(matrix: str, layer: int, rank: float, part: pd.DataFrame) -> Average
     return Average(
         matrix,
         layer,
-        rank,
+        rho,
         n,
         100 * sum(part["correct"].tolist()) / n,
         math.inf if infinite else math.fsum(losses) / n,

@@ -17,10 +17,10 @@ from laser_audit.splits import prepared
 from laser_audit.sweeps import base_average, swept
 
 PARAPHRASE = (
-    *("model", "dataset", "protocol", "measure", *COMPARED, "matrix", "layer", "rank", "incomplete_facts"),
+    *("model", "dataset", "protocol", "measure", *COMPARED, "matrix", "layer", "rho", "incomplete_facts"),
     "published_difference",
 )
-TOPK = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rank", *COMPARED)
+TOPK = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", *COMPARED)
 FACTS = {"facts right in all phrasings": all, "facts right in any phrasing": any}
 PHRASINGS = ("rows in phrasings trained on", "rows in phrasings held out")
 TRAINED = (0, 1)
@@ -131,18 +131,18 @@ def _topk_test(study: Study, cell: Tested) -> list[Row]:
 
 def _topk_validation(study: Study, model: str, dataset: str, protocol: str) -> list[Row]:
     """Return the curve along ρ at the chosen place (the best candidate's, where base was chosen)."""
-    matrices, _, ranks = grid(study, model)
+    matrices, _, rhos = grid(study, model)
     every = ordered(swept(study, model, dataset)[protocol], matrices)
     at = choice(base_average(study, model, dataset, protocol), every[0], protocol) or every[0]
     base = parts(study, base_path(model, dataset), ())[(protocol,)]
     groups = prepared(study, dataset).groups(base["id"].tolist())
     rows = []
-    for rank in sorted(ranks, reverse=True):
-        found = parts(study, sweep_path(model, dataset, at.layer, rank), ("matrix", "layer", "rank"))
-        edited = found.get((protocol, at.matrix, at.layer, rank))
+    for rho in sorted(rhos, reverse=True):
+        found = parts(study, sweep_path(model, dataset, at.layer, rho), ("matrix", "layer", "rho"))
+        edited = found.get((protocol, at.matrix, at.layer, rho))
         if edited is None:
             continue
-        rows += _curve_point(study, (model, dataset, protocol), at.matrix, at.layer, rank, base, edited, groups)
+        rows += _curve_point(study, (model, dataset, protocol), at.matrix, at.layer, rho, base, edited, groups)
     return rows
 
 
@@ -151,16 +151,16 @@ def _curve_point(
     name: tuple[str, str, str],
     matrix: str,
     layer: int,
-    rank: float,
+    rho: float,
     base: Any,
     edited: Any,
     groups: Sequence[str],
 ) -> list[Row]:
     rows = []
     for k, measure in _measures():
-        names = (*name, "validation", str(k), measure, f"{rank:g}")
+        names = (*name, "validation", str(k), measure, f"{rho:g}")
         row: Row = dict(zip(TOPK, (*name, "validation", k, measure), strict=False))
-        row |= {"matrix": matrix, "layer": layer, "rank": rank, "p_holm": math.nan}
+        row |= {"matrix": matrix, "layer": layer, "rho": rho, "p_holm": math.nan}
         both = (hits(base, k, measure), hits(edited, k, measure))
         rows.append(row | compared(*both, groups, names, True, *study.sampling))
     return rows

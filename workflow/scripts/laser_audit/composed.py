@@ -25,10 +25,10 @@ COMPOSE = (
     *("validation_base", "validation_composed", "validation_n", "published"),
 )
 FIG4 = (
-    *("model", "dataset", "protocol", "step", "layer", "matrix", "rank", "accepted", "edits"),
+    *("model", "dataset", "protocol", "step", "layer", "matrix", "rho", "accepted", "edits"),
     *("validation_accuracy", "validation_best", "validation_n", "test_accuracy", "test_low", "test_high", "test_n"),
 )
-PLACE = ("matrix", "layer", "rank", "kept_rank")
+PLACE = ("matrix", "layer", "rho", "kept_rank")
 PRINTED = "GPT-J CounterFact accuracy after composing LASER over layers"
 
 TIED = {"fp32": 0.005, "fp16": 0.03, "bf16": 0.03}
@@ -70,7 +70,7 @@ def _worth(one: Row) -> tuple[bool, float, float]:
 
 
 def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], own: Row) -> None:
-    """Follow one search: its places in their order, the best rank of each, and whether it may be accepted."""
+    """Follow one search: its places in their order, the best rho of each, and whether it may be accepted."""
     model, dataset, protocol = cell
     matrices, layers, _ = grid(study, model)
     matrices = study.settings["compose"].get("matrices", matrices)
@@ -78,7 +78,7 @@ def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], o
     _near(check, study, path, f"{where}.base", own["base"], base_average(study, model, dataset, protocol))
     places = [(layer, matrix) for layer in sorted(layers, reverse=True) for matrix in matrices]
     check.same(path, f"{where}.steps: places", [(one["layer"], one["matrix"]) for one in own["steps"]], places)
-    alone = {(one.matrix, one.layer, one.rank): one for one in swept(study, model, dataset)[protocol]}
+    alone = {(one.matrix, one.layer, one.rho): one for one in swept(study, model, dataset)[protocol]}
     best = _worth(own["base"])
     accepted: list[Row] = []
     for number, step in enumerate(own["steps"]):
@@ -86,10 +86,10 @@ def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], o
         _candidates(check, study, path, here, model, step, own["base"]["n"])
         for one in [] if accepted else step["candidates"]:
             # Nothing was accepted yet, so that this is the sweep's own single edit.
-            single = alone.get((step["matrix"], step["layer"], number_of(one["rank"])))
+            single = alone.get((step["matrix"], step["layer"], number_of(one["rho"])))
             if single is not None:
-                _near(check, study, path, f"{here}, rank {one['rank']:g}, as in the sweep", one, single)
-        first = max(step["candidates"], key=lambda one: (_worth(one), -number_of(one["rank"])))
+                _near(check, study, path, f"{here}, rho {one['rho']:g}, as in the sweep", one, single)
+        first = max(step["candidates"], key=lambda one: (_worth(one), -number_of(one["rho"])))
         for key, value in first.items():
             check.same(path, f"{here}.{key}", step[key], value)
         check.same(path, f"{here}.accepted", step["accepted"], _worth(first) > best)
@@ -100,17 +100,17 @@ def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], o
 
 
 def _candidates(check: Check, study: Study, path: str, where: str, model: str, step: Row, n: int) -> None:
-    """Hold the ranks that were tried at a place, their kept ranks and numbers of rows against what they must be."""
-    ranks = sorted(float(rank) for rank in study.settings["compose"]["ranks"])
+    """Hold the rhos that were tried at a place, their kept ranks and numbers of rows against what they must be."""
+    rhos = sorted(float(rho) for rho in study.settings["compose"]["rhos"])
     tried = step["candidates"]
-    check.same(path, f"{where}.candidates: ranks", sorted(number_of(one["rank"]) for one in tried), ranks)
+    check.same(path, f"{where}.candidates: rhos", sorted(number_of(one["rho"]) for one in tried), rhos)
     # The shape stands in the record of any ρ, if the study decomposes the matrix at all.
     record = study.json(reduction_path(model, step["layer"], grid(study, model)[2][0]))["matrices"]
     for one in tried:
-        check.same(path, f"{where}, rank {one['rank']:g}, n", one["n"], n)
+        check.same(path, f"{where}, rho {one['rho']:g}, n", one["n"], n)
         if step["matrix"] in record:
-            kept = kept_of(number_of(one["rank"]), min(record[step["matrix"]]["shape"]))
-            check.same(path, f"{where}, rank {one['rank']:g}, kept_rank", one["kept_rank"], kept)
+            kept = kept_of(number_of(one["rho"]), min(record[step["matrix"]]["shape"]))
+            check.same(path, f"{where}, rho {one['rho']:g}, kept_rank", one["kept_rank"], kept)
 
 
 def _near(check: Check, study: Study, path: str, where: str, found: Row, one: Average) -> None:
@@ -161,7 +161,7 @@ def _arms(study: Study, cell: Tested, search: Row, metric: str) -> list[Row]:
         row: Row = dict.fromkeys(COMPOSE, math.nan)
         row |= dict(zip(("model", "dataset", "protocol", "metric", "arm"), (*names, arm), strict=True))
         row |= {"value": mean(scaled), "low": low, "high": high, "n": len(own), "edits": len(edits[arm])}
-        row["interventions"] = json.dumps([[one["matrix"], one["layer"], one["rank"]] for one in edits[arm]])
+        row["interventions"] = json.dumps([[one["matrix"], one["layer"], one["rho"]] for one in edits[arm]])
         row["validation_base"] = number_of(search["base"][metric])
         row["validation_composed"] = number_of((taken[-1] if taken else search["base"])[metric])
         row |= {"validation_n": search["base"]["n"], "published": _printed(study, cell, metric, arm)}
@@ -211,11 +211,11 @@ def check_fig4(check: Check, study: Study) -> None:
 def _course(study: Study, cell: Tested, search: Row) -> list[Row]:
     """Return a row for base and for every place that the search went through."""
     seed, resamples = study.sampling
-    base = {"layer": None, "matrix": "", "rank": None, "accepted": True, "accuracy": search["base"]["accuracy"]}
+    base = {"layer": None, "matrix": "", "rho": None, "accepted": True, "accuracy": search["base"]["accuracy"]}
     best, edits, rows = 0.0, 0, []
     for number, step in enumerate([base, *search["steps"]]):
         row: Row = dict.fromkeys(FIG4, None) | dict(zip(("model", "dataset", "protocol"), cell.name, strict=True))
-        row |= {"step": number} | {key: step[key] for key in ("layer", "matrix", "rank", "accepted")}
+        row |= {"step": number} | {key: step[key] for key in ("layer", "matrix", "rho", "accepted")}
         if step["accepted"]:
             best, edits = number_of(step["accuracy"]), edits + (number > 0)
             values = [100.0 * float(value) for value in _step(study, cell, edits)["correct"].tolist()]

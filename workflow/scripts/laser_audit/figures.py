@@ -15,19 +15,19 @@ from laser_audit.sweeps import base_average, swept
 
 MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
 FIG2 = (
-    *("model", "dataset", "protocol", "kind", "matrix", "layer", "rank", "reduction_percent", "n", "loss"),
+    *("model", "dataset", "protocol", "kind", "matrix", "layer", "rho", "removed_percent", "n", "loss"),
     *("base_loss", "difference", "accuracy", "base_accuracy"),
 )
 FIG7 = ("model", "matrix", "layer", "effective_rank")
 FIG8 = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "reduction_percent", "n"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "removed_percent", "n"),
     *(f"{arm}first_top{k}" for arm in ("", "base_") for k in TOP),
 )
 FIG9 = (
-    *("model", "dataset", "protocol", "layer", "matrix", "rank", "n", "accuracy", "base_accuracy", "benefit"),
+    *("model", "dataset", "protocol", "layer", "matrix", "rho", "n", "accuracy", "base_accuracy", "benefit"),
     *("loss", "base_loss", "chosen"),
 )
-LABELS = ("kind", "matrix", "layer", "rank")
+LABELS = ("kind", "matrix", "layer", "rho")
 
 
 def drawn(study: Study) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def check_fig2(check: Check, study: Study) -> None:
                 with check.guarded(path):
                     base, every = _averages(study, model, dataset, protocol, kind, landscape)
                     rows = [_fig2_row(model, dataset, protocol, kind, one, base) for one in every]
-                    compare_table(check, study, path, rows, ("matrix", "layer", "rank"), FIG2)
+                    compare_table(check, study, path, rows, ("matrix", "layer", "rho"), FIG2)
     if not found:
         check.skipped = NOT_ASKED
 
@@ -75,12 +75,12 @@ def _averages(
             every += [value for key, value in one.averages.items() if key[:2] == (protocol, kind)]
             rows = parts(study, base_path(model, dataset), ())[(protocol,)]
             base = average("", -1, 1.0, rows.head(every[0].n))
-    return base, sorted(every, key=lambda one: (_matrix(one.matrix), one.rank, one.layer))
+    return base, sorted(every, key=lambda one: (_matrix(one.matrix), one.rho, one.layer))
 
 
 def _fig2_row(model: str, dataset: str, protocol: str, kind: str, one: Average, base: Average) -> Row:
     row: Row = {"model": model, "dataset": dataset, "protocol": protocol, "kind": kind, "matrix": one.matrix}
-    row |= {"layer": one.layer, "rank": one.rank, "reduction_percent": round(100 * (1 - one.rank), 9), "n": one.n}
+    row |= {"layer": one.layer, "rho": one.rho, "removed_percent": round(100 * (1 - one.rho), 9), "n": one.n}
     row |= {"accuracy": one.accuracy, "base_accuracy": base.accuracy, "base_loss": base.loss}
     # A loss that overflowed is averaged over the other rows there; that is not worth a second implementation.
     return row | ({"loss": one.loss, "difference": one.loss - base.loss} if math.isfinite(one.loss) else {})
@@ -92,11 +92,11 @@ def check_fig7(check: Check, study: Study) -> None:
     for model in dict.fromkeys(model for model, _ in drawn(study)):
         path = f"figures/fig7/{model}/all.csv"
         with check.guarded(path):
-            matrices, layers, ranks = grid(study, model)
+            matrices, layers, rhos = grid(study, model)
             rows: list[Row] = []
             for matrix in sorted(matrices, key=_matrix):
                 for layer in layers:
-                    record = study.json(reduction_path(model, layer, ranks[0]))["matrices"][matrix]
+                    record = study.json(reduction_path(model, layer, rhos[0]))["matrices"][matrix]
                     value = float(record["effective_rank"])
                     rows.append({"model": model, "matrix": matrix, "layer": layer, "effective_rank": value})
             compare_table(check, study, path, rows, ("matrix", "layer"), FIG7)
@@ -114,14 +114,14 @@ def check_fig8(check: Check, study: Study) -> None:
                 at = choice(base, every[0], protocol) or every[0]
                 own = [one for one in every if (one.matrix, one.layer) == (at.matrix, at.layer)]
                 rows = []
-                for one in sorted(own, key=lambda one: -one.rank):
+                for one in sorted(own, key=lambda one: -one.rho):
                     row: Row = {"model": model, "dataset": dataset, "protocol": protocol, "matrix": one.matrix}
-                    row |= {"layer": one.layer, "rank": one.rank, "n": one.n}
-                    row["reduction_percent"] = round(100 * (1 - one.rank), 9)
+                    row |= {"layer": one.layer, "rho": one.rho, "n": one.n}
+                    row["removed_percent"] = round(100 * (1 - one.rho), 9)
                     for k, value, unedited in zip(TOP, one.first_top, base.first_top, strict=True):
                         row |= {f"first_top{k}": value, f"base_first_top{k}": unedited}
                     rows.append(row)
-                compare_table(check, study, path, rows, ("matrix", "layer", "rank"), FIG8)
+                compare_table(check, study, path, rows, ("matrix", "layer", "rho"), FIG8)
 
 
 @asked("fig9")
@@ -143,9 +143,9 @@ def _best_of_layers(study: Study, model: str, dataset: str, protocol: str) -> Se
     rows = []
     for layer in sorted({one.layer for one in every}):
         own = [one for one in every if one.layer == layer]
-        best = min(own, key=lambda one: (-one.accuracy, one.loss, one.rank, one.matrix))
+        best = min(own, key=lambda one: (-one.accuracy, one.loss, one.rho, one.matrix))
         row: Row = {"model": model, "dataset": dataset, "protocol": protocol, "layer": layer, "matrix": best.matrix}
-        row |= {"rank": best.rank, "n": best.n, "accuracy": best.accuracy, "base_accuracy": base.accuracy}
+        row |= {"rho": best.rho, "n": best.n, "accuracy": best.accuracy, "base_accuracy": base.accuracy}
         row |= {"benefit": best.accuracy - base.accuracy, "base_loss": base.loss}
         row["chosen"] = taken is not None and taken.layer == layer
         rows.append(row | ({"loss": best.loss} if math.isfinite(best.loss) else {}))

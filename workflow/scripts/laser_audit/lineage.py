@@ -20,13 +20,13 @@ CHOOSING = ("reduce", "base", "sweep", "select", "landscape", "gradients", "comp
 
 
 def _reductions(study: Study, model: str) -> list[str]:
-    _, layers, ranks = grid(study, model)
-    return [reduction_path(model, layer, rank) for layer in layers for rank in ranks]
+    _, layers, rhos = grid(study, model)
+    return [reduction_path(model, layer, rho) for layer in layers for rho in rhos]
 
 
 def _sweep(study: Study, cell: Cell) -> list[str]:
-    _, layers, ranks = grid(study, cell[0])
-    return [sweep_path(*cell, layer, rank) for layer in layers for rank in ranks]
+    _, layers, rhos = grid(study, cell[0])
+    return [sweep_path(*cell, layer, rho) for layer in layers for rho in rhos]
 
 
 def _card(model: str) -> str:

@@ -16,8 +16,8 @@ def place_of(study: Study, path: str) -> tuple[Any, ...]:
     model = min((models.index(one) for one in parts if one in models), default=-1)
     dataset = min((datasets.index(one) for one in parts if one in datasets), default=-1)
     layer = next((int(one[5:]) for one in parts if one.startswith("layer") and one[5:].isdigit()), -1)
-    rank = next((-float(one[4:]) for one in parts if one.startswith("rank")), 0.0)
-    return model, dataset, layer, rank, path
+    rho = next((-float(one[4:]) for one in parts if one.startswith("rho")), 0.0)
+    return model, dataset, layer, rho, path
 
 
 def in_order(study: Study, spec: Mapping[str, Any], outputs: Iterable[str]) -> list[str]:

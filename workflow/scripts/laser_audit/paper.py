@@ -56,7 +56,7 @@ def paper(study: Study) -> Paper:
             "tau": row["tau"],
             "matrix": matrices.get((row["model"], row["tau"]), row["tau"]),
             "layer": int(row["layer"]),
-            "rank": float(row["rho"]),
+            "rho": float(row["rho"]),
             "kept_rank": int(row["kept_rank_int(rho*min_dim)"]),
         }
     sizes = {

@@ -13,7 +13,7 @@ from laser_audit.reading import Study, asked
 from laser_audit.rows import parts
 
 PROMPTS = (
-    *("model", "dataset", "protocol", "variant", *COMPARED, "matrix", "layer", "rank", "outcome", "verdict"),
+    *("model", "dataset", "protocol", "variant", *COMPARED, "matrix", "layer", "rho", "outcome", "verdict"),
     *("published_base", "published_laser", "variants", "same_sign", "gain_mean", "gain_min", "gain_max"),
     "wording",
 )

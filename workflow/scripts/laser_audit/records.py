@@ -16,7 +16,7 @@ ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 GROUPED = ("tables", "figures")
 ADDED = (
-    *("run", "rank", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
+    *("run", "rho", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
     *("window", "stride", "documents", "device", "arms"),
 )
 """Keys that results may add to their job's spec: what only the run itself could tell."""

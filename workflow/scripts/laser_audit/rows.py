@@ -89,7 +89,7 @@ def scored(study: Study, path: str, labels: tuple[str, ...], side: str) -> Score
         found.count += len(part)
         place = dict(zip(labels, key[1:], strict=True))
         found.averages[key] = average(
-            str(place.get("matrix", "")), int(place.get("layer", -1)), float(place.get("rank", 1)), part
+            str(place.get("matrix", "")), int(place.get("layer", -1)), float(place.get("rho", 1)), part
         )
         if ids == wanted:
             found.contradictions += contradictions(study, spec, data, protocol, where, part)
@@ -126,27 +126,27 @@ def test_path(model: str, dataset: str) -> str:
     return f"test/{model}/{dataset}.parquet"
 
 
-def sweep_path(model: str, dataset: str, layer: int, rank: float) -> str:
+def sweep_path(model: str, dataset: str, layer: int, rho: float) -> str:
     """Return the validation rows of one reduction."""
-    return f"sweep/{model}/{dataset}/layer{layer}/rank{rank:g}.parquet"
+    return f"sweep/{model}/{dataset}/layer{layer}/rho{rho:g}.parquet"
 
 
 def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
     """Return matrices, layers and values of ρ that the study searches in a model."""
     own = study.settings["grid"][model]
-    return list(own["matrices"]), [int(one) for one in own["layers"]], [float(one) for one in study.settings["ranks"]]
+    return list(own["matrices"]), [int(one) for one in own["layers"]], [float(one) for one in study.settings["rhos"]]
 
 
 def files(study: Study) -> list[tuple[str, tuple[str, ...], str]]:
     """Return (path, labels, side) of every per-example file that the audit reads."""
     found: list[tuple[str, tuple[str, ...], str]] = []
     for model, dataset in study.cells():
-        _, layers, ranks = grid(study, model)
+        _, layers, rhos = grid(study, model)
         found.append((base_path(model, dataset), (), "validation"))
-        paths = [sweep_path(model, dataset, layer, rank) for layer in layers for rank in ranks]
-        found += [(path, ("matrix", "layer", "rank"), "validation") for path in paths]
+        paths = [sweep_path(model, dataset, layer, rho) for layer in layers for rho in rhos]
+        found += [(path, ("matrix", "layer", "rho"), "validation") for path in paths]
         found.append((test_path(model, dataset), ("arm",), "test"))
-    others = {"landscape": (("kind", "matrix", "layer", "rank"), "validation"), "choices": (("choice",), "test")}
+    others = {"landscape": (("kind", "matrix", "layer", "rho"), "validation"), "choices": (("choice",), "test")}
     others |= {"seeds": (("seed",), "test"), "compose": (("step",), "test")}
     for folder, (labels, side) in others.items():
         found += [(path, labels, side) for path in study.matching(f"{folder}/", ".parquet")]
@@ -175,10 +175,10 @@ def _labels(check: Check, study: Study, one: Scored, labels: tuple[str, ...]) ->
     elif labels == ("arm",):
         wanted = [(protocol, arm) for protocol in protocols for arm in ("base", "laser")]
     elif labels[0] == "matrix" and "gradient" not in one.spec:
-        layer, rank = one.spec["layer"], one.spec["rank"]
+        layer, rho = one.spec["layer"], one.spec["rho"]
         matrices = grid(study, one.spec["model"]["name"])[0]
-        wanted = [(protocol, matrix, layer, rank) for matrix in matrices for protocol in protocols]
-        check.same(one.path, "its place", one.path, sweep_path(*_cell(one.spec), layer, rank))
+        wanted = [(protocol, matrix, layer, rho) for matrix in matrices for protocol in protocols]
+        check.same(one.path, "its place", one.path, sweep_path(*_cell(one.spec), layer, rho))
     if wanted is not None:
         check.same(one.path, "parts", sorted(map(str, one.averages)), sorted(map(str, wanted)))
     check.same(one.path, "its cell", "/".join(_cell(one.spec)) in one.path, True)

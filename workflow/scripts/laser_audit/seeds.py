@@ -19,11 +19,11 @@ from laser_audit.rows import parts
 from laser_audit.selection import selection_path
 
 SEEDS = (
-    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rank", "seeds", "mean", "sd", "min", "max"),
+    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rho", "seeds", "mean", "sd", "min", "max"),
     *("low", "high", "n", "exact", "base", "published", "published_choice", "published_within_range"),
     "published_within_two_sd",
 )
-PLACE = ("matrix", "layer", "rank")
+PLACE = ("matrix", "layer", "rho")
 
 
 @asked("seeds")

@@ -33,7 +33,7 @@ def ordered(found: list[Average], matrices: list[str]) -> list[Average]:
     def key(one: Average) -> tuple[Any, ...]:
         finite = math.isfinite(one.loss)
         loss = one.loss if finite else 0.0
-        return (not finite, -one.accuracy, loss, -one.layer, matrices.index(one.matrix), one.rank)
+        return (not finite, -one.accuracy, loss, -one.layer, matrices.index(one.matrix), one.rho)
 
     return sorted(found, key=key)
 
@@ -87,14 +87,14 @@ def _protocol(check: Check, study: Study, path: str, model: str, dataset: str, n
 
 def place_name(one: Average) -> str:
     """Return an intervention as in Table 3."""
-    return f"[{one.matrix}, {one.layer}, {one.rank:g}]"
+    return f"[{one.matrix}, {one.layer}, {one.rho:g}]"
 
 
 def _place(check: Check, study: Study, path: str, where: str, found: dict[str, Any], model: str, one: Average) -> None:
-    place = f"[{found['matrix']}, {found['layer']}, {found['rank']:g}]"
+    place = f"[{found['matrix']}, {found['layer']}, {found['rho']:g}]"
     if check.same(path, where, place, place_name(one)):
-        record = study.json(reduction_path(model, one.layer, one.rank))["matrices"][one.matrix]
-        kept = kept_of(one.rank, min(record["shape"]))
+        record = study.json(reduction_path(model, one.layer, one.rho))["matrices"][one.matrix]
+        kept = kept_of(one.rho, min(record["shape"]))
         check.same(path, f"{where}.kept_rank", found["kept_rank"], kept)
 
 
@@ -108,39 +108,39 @@ def _scores(check: Check, path: str, where: str, found: dict[str, Any], one: Ave
         check.fail(path, f"{where}.loss", found["loss"], one.loss)
 
 
-def kept_of(rank: float, smaller: int) -> int:
+def kept_of(rho: float, smaller: int) -> int:
     """Return ⌊ρ·d⌋, computed in decimal: ρ is what its shortest spelling says, so 0.29·100 is 29."""
-    return math.floor(Decimal(repr(rank)) * smaller)
+    return math.floor(Decimal(repr(rho)) * smaller)
 
 
-def reduction_path(model: str, layer: int, rank: float) -> str:
+def reduction_path(model: str, layer: int, rho: float) -> str:
     """Return where the record of a reduction is."""
-    return f"reductions/{model}/layer{layer}/rank{rank:g}.json"
+    return f"reductions/{model}/layer{layer}/rho{rho:g}.json"
 
 
 def check_reductions(check: Check, study: Study) -> None:
     """Hold the numbers of every reduction against each other and along ρ."""
     for model in study.models:
-        matrices, layers, ranks = grid(study, model)
+        matrices, layers, rhos = grid(study, model)
         for layer in layers:
             before: dict[str, tuple[str, dict[str, Any]]] = {}
-            for rank in sorted(ranks):
-                path = reduction_path(model, layer, rank)
+            for rho in sorted(rhos):
+                path = reduction_path(model, layer, rho)
                 with check.guarded(path):
                     record = study.json(path)
                     check.same(path, "layer", record["layer"], layer)
-                    check.same(path, "rank", float(number_of(record["rank"])), rank)
+                    check.same(path, "rho", float(number_of(record["rho"])), rho)
                     check.same(path, "matrices", sorted(record["matrices"]), sorted(matrices))
                     for matrix, one in record["matrices"].items():
-                        _reduction(check, path, matrix, one, rank, before.get(matrix))
+                        _reduction(check, path, matrix, one, rho, before.get(matrix))
                         before[matrix] = (path, one)
 
 
 def _reduction(
-    check: Check, path: str, name: str, one: dict[str, Any], rank: float, before: tuple[str, dict[str, Any]] | None
+    check: Check, path: str, name: str, one: dict[str, Any], rho: float, before: tuple[str, dict[str, Any]] | None
 ) -> None:
     rows, columns = one["shape"]
-    kept = kept_of(rank, min(rows, columns))
+    kept = kept_of(rho, min(rows, columns))
     check.same(path, f"{name}.kept_rank", one["kept_rank"], kept)
     check.same(path, f"{name}.parameters", one["parameters"], rows * columns)
     check.same(path, f"{name}.parameters_factored", one["parameters_factored"], kept * (rows + columns))

@@ -50,7 +50,7 @@ def check_settings(check: Check, study: Study) -> None:
 
 
 def _model(check: Check, study: Study, path: str, spec: dict[str, Any], models: dict[str, Any]) -> None:
-    """Compare what a spec says of its model, matrices, layer and ranks with the study."""
+    """Compare what a spec says of its model, matrices, layer and rhos with the study."""
     if not isinstance(spec.get("model"), dict) or "key" not in spec["model"]:
         return
     name = text_of(spec["model"]["name"])
@@ -60,11 +60,11 @@ def _model(check: Check, study: Study, path: str, spec: dict[str, Any], models: 
     for one in ("dtype", "architecture", "layers", "mapping"):
         check.same(path, f"spec.model.{one}", spec["model"].get(one), entry.get(one))
     if path.startswith(("records/reduce/", "records/sweep/")):
-        matrices, layers, ranks = grid(study, name)
+        matrices, layers, rhos = grid(study, name)
         check.same(path, "spec.matrices (and the grid)", spec["matrices"], matrices)
         check.same(path, "spec.layer in the grid", spec["layer"] in layers, True)
         if study.settings["one_job_per"] == "layer":
-            check.same(path, "spec.ranks (and the grid)", [float(one) for one in spec["ranks"]], ranks)
+            check.same(path, "spec.rhos (and the grid)", [float(one) for one in spec["rhos"]], rhos)
 
 
 def _models(check: Check, study: Study, models: dict[str, Any]) -> None:

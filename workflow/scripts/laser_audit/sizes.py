@@ -10,7 +10,7 @@ from laser_audit.reading import Study, asked
 from laser_audit.selection import kept_of, reduction_path, selection_path
 
 SIZE = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "kept_rank", "rows", "columns", "break_even_rank"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "rows", "columns", "break_even_rank"),
     *("parameters", "parameters_factored", "parameters_saved", "saved", "model_parameters", "saved_of_matrix"),
     *("saved_of_model", "dtype", "bytes", "bytes_factored", "bytes_saved", "model_bytes"),
 )
@@ -38,11 +38,11 @@ def _saving(study: Study, model: str, chosen: dict[str, Any] | None) -> Row:
     row["model_bytes"] = whole * WIDTH[dtype]
     if chosen is None:
         return row
-    record = study.json(reduction_path(model, chosen["layer"], chosen["rank"]))["matrices"][chosen["matrix"]]
+    record = study.json(reduction_path(model, chosen["layer"], chosen["rho"]))["matrices"][chosen["matrix"]]
     m, n = (int(side) for side in record["shape"])
-    kept = kept_of(float(chosen["rank"]), min(m, n))
+    kept = kept_of(float(chosen["rho"]), min(m, n))
     dense, factored = m * n, kept * (m + n)
-    row |= {"matrix": chosen["matrix"], "layer": chosen["layer"], "rank": float(chosen["rank"]), "kept_rank": kept}
+    row |= {"matrix": chosen["matrix"], "layer": chosen["layer"], "rho": float(chosen["rho"]), "kept_rank": kept}
     row |= {"rows": m, "columns": n, "break_even_rank": dense / (m + n)}
     row |= {"parameters": dense, "parameters_factored": factored, "parameters_saved": dense - factored}
     row |= {"saved": factored < dense, "saved_of_matrix": 100 * (1 - factored / dense)}

@@ -16,10 +16,10 @@ def base_average(study: Study, model: str, dataset: str, protocol: str) -> Avera
 def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
     """Return every intervention of a cell's sweep, by protocol."""
     found: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
-    _, layers, ranks = grid(study, model)
+    _, layers, rhos = grid(study, model)
     for layer in layers:
-        for rank in ranks:
-            one = scored(study, sweep_path(model, dataset, layer, rank), ("matrix", "layer", "rank"), "validation")
+        for rho in rhos:
+            one = scored(study, sweep_path(model, dataset, layer, rho), ("matrix", "layer", "rho"), "validation")
             for (protocol, *_), value in one.averages.items():
                 found[protocol].append(value)
     return found

@@ -15,7 +15,7 @@ from laser_audit.reading import Study, asked, remembered
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
-    *("rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
+    *("rho", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
     *("answer_in_prompt", "published", "verdict", "dtype"),
 )
 VERDICTS = (

@@ -38,7 +38,7 @@ def _line(base: Row, laser: Row) -> list[str]:
     truth = laser["metric"] == "accuracy"
     places = 1 if truth else 2
     chance = laser["p_holm"]
-    place = f"[{laser['matrix']}, {laser['layer']}, {laser['rank']:g}]" if laser["matrix"] else "base"
+    place = f"[{laser['matrix']}, {laser['layer']}, {laser['rho']:g}]" if laser["matrix"] else "base"
     return [
         *(laser["dataset"], laser["model"], "accuracy, %" if truth else "loss, nats"),
         estimate(base, "value", "low", "high", places),

@@ -103,7 +103,7 @@ def _line(base: Row, laser: Row) -> list[str]:
         estimate(laser, "value", "low", "high", places),
         estimate(laser, "difference", "difference_low", "difference_high", places, sign=True),
         *("<0.001" if chance < 0.001 else f"{chance:.3f}", str(laser["n"])),
-        f"[{laser['matrix']}, {laser['layer']}, {laser['rank']:g}]" if laser["matrix"] else "base",
+        f"[{laser['matrix']}, {laser['layer']}, {laser['rho']:g}]" if laser["matrix"] else "base",
         *(rounded(row["published"], 2 if truth else 3) for row in (base, laser)),
     ]
 

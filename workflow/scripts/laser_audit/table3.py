@@ -17,9 +17,9 @@ from laser_audit.splits import prepared
 from laser_audit.sweeps import base_average, swept
 
 TABLE3 = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "kept_rank", "validation_accuracy"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "validation_accuracy"),
     *("validation_loss", "validation_accuracy_base", "validation_loss_base", "n", "candidates", "first_layer"),
-    *("last_layer", "paper_tau", "paper_matrix", "paper_layer", "paper_rank", "paper_kept_rank", "same_as_paper"),
+    *("last_layer", "paper_tau", "paper_matrix", "paper_layer", "paper_rho", "paper_kept_rank", "same_as_paper"),
 )
 TESTED = (
     *("test_n", "test_accuracy_base", "test_accuracy", "test_accuracy_low", "test_accuracy_high"),
@@ -56,20 +56,20 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
     best: Average = taken or base
     row: Row = {"model": model, "dataset": dataset, "protocol": protocol}
     row |= {"matrix": taken.matrix if taken else "", "layer": taken.layer if taken else None}
-    row["rank"] = taken.rank if taken else math.nan
+    row["rho"] = taken.rho if taken else math.nan
     row["kept_rank"] = None
     if taken:
-        record = study.json(reduction_path(model, taken.layer, taken.rank))
-        row["kept_rank"] = kept_of(taken.rank, min(record["matrices"][taken.matrix]["shape"]))
+        record = study.json(reduction_path(model, taken.layer, taken.rho))
+        row["kept_rank"] = kept_of(taken.rho, min(record["matrices"][taken.matrix]["shape"]))
     row |= {"validation_accuracy": best.accuracy, "validation_loss": best.loss, "n": base.n}
     row |= {"validation_accuracy_base": base.accuracy, "validation_loss_base": base.loss, "candidates": len(every)}
     row |= {"first_layer": min(one.layer for one in every), "last_layer": max(one.layer for one in every)}
-    for key in ("tau", "matrix", "layer", "rank", "kept_rank"):
+    for key in ("tau", "matrix", "layer", "rho", "kept_rank"):
         row[f"paper_{key}"] = theirs[key] if theirs else ("" if key in ("tau", "matrix") else None)
     row["same_as_paper"] = None
     if theirs:
-        place = (theirs["matrix"], theirs["layer"], theirs["rank"])
-        row["same_as_paper"] = taken is not None and (taken.matrix, taken.layer, taken.rank) == place
+        place = (theirs["matrix"], theirs["layer"], theirs["rho"])
+        row["same_as_paper"] = taken is not None and (taken.matrix, taken.layer, taken.rho) == place
     return row
 
 
@@ -124,8 +124,8 @@ def check_table5(check: Check, study: Study) -> None:
     with check.guarded(path):
         rows = []
         for model in study.models:
-            matrices, layers, ranks = grid(study, model)
-            lists = {"tau": matrices, "layer": list(map(str, layers)), "rho": [f"{rank:g}" for rank in ranks]}
+            matrices, layers, rhos = grid(study, model)
+            lists = {"tau": matrices, "layer": list(map(str, layers)), "rho": [f"{rho:g}" for rho in rhos]}
             for key, found in lists.items():
                 row: Row = {"model": model, "hyperparameter": key, "values": " ".join(found), "count": len(found)}
                 rows.append(row | {"paper": paper(study).space.get(key, "")})

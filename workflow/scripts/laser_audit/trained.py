@@ -15,7 +15,7 @@ from laser_audit.reading import Study, asked
 FACTS = ("family", "noise", "layers", "seed")
 NOISE = (
     *("dataset", "protocol", "row", "trained_model", *FACTS, "seeds", "n"),
-    *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rank"),
+    *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rho"),
 )
 CONFIDENCE = 0.95
 
@@ -69,7 +69,7 @@ def _means(models: Sequence[Row]) -> list[Row]:
         row |= {"n": max(one["n"] for one in own), "gain": mean(gains)}
         row |= {name: mean([one[name] for one in own]) for name in ("base_accuracy", "laser_accuracy")}
         row |= {"gain_low": row["gain"] - half, "gain_high": row["gain"] + half}
-        rows.append(row | {"matrix": "", "layer": None, "rank": None})
+        rows.append(row | {"matrix": "", "layer": None, "rho": None})
     return rows
 
 

@@ -30,7 +30,7 @@ class Scores:
     """Validation scores of every candidate of one cell under one protocol, summed within groups.
 
     Attributes:
-        candidates: (K,) (matrix, layer, rank), in the order that breaks ties.
+        candidates: (K,) (matrix, layer, rho), in the order that breaks ties.
         correct: (G, K + 1) float64, right rows per group; the last column is the base model.
         loss: (G, K + 1) float64, nats, summed over the rows whose loss is finite.
         overflow: (G, K + 1) float64, rows whose loss is not finite.
@@ -65,17 +65,17 @@ def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: 
         numbers[str(name)] = pd.Series(pd.factorize(labels)[0], index=own["id"].to_numpy())
         parts[str(name)] = {}
     for path in sweep:
-        frame = columns_of(path, [*columns, "matrix", "layer", "rank"])
-        for place, own in frame.groupby(["protocol", "matrix", "layer", "rank"]):
-            protocol, matrix, layer, rank = cast(tuple[str, str, int, float], place)
-            parts[protocol][matrix, int(layer), float(rank)] = _sums(own, numbers[protocol], path)
+        frame = columns_of(path, [*columns, "matrix", "layer", "rho"])
+        for place, own in frame.groupby(["protocol", "matrix", "layer", "rho"]):
+            protocol, matrix, layer, rho = cast(tuple[str, str, int, float], place)
+            parts[protocol][matrix, int(layer), float(rho)] = _sums(own, numbers[protocol], path)
     found = {}
     for name, own in unedited.groupby("protocol"):
         protocol = str(name)
         index, by_place = numbers[protocol], parts[protocol]
         if not by_place:
             raise UserError(f"{base}: no sweep file holds rows of the protocol {protocol}. Give them, or run `sweep`.")
-        # Ties go to the later layer, then the grid's order of matrices, then the smaller rank: selection's fixed order.
+        # Ties go to the later layer, then the grid's order of matrices, then the smaller rho: selection's fixed order.
         order = sorted(by_place, key=lambda one: (-one[1], list(matrices).index(one[0]), one[2]))
         stacked = np.stack([*(by_place[one] for one in order), _sums(own, index, base)], axis=2)
         sizes = np.bincount(index.to_numpy()).astype(np.float64)

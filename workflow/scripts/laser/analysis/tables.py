@@ -61,9 +61,9 @@ def p_value(value: Any) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def intervention(matrix: Any, layer: Any, rank: Any) -> str:
+def intervention(matrix: Any, layer: Any, rho: Any) -> str:
     """Write an intervention as in Table 3, `[matrix, layer, ρ]`; `base` where there is none."""
-    return f"[{matrix}, {int(layer)}, {rank:g}]" if isinstance(matrix, str) and matrix else "base"
+    return f"[{matrix}, {int(layer)}, {rho:g}]" if isinstance(matrix, str) and matrix else "base"
 
 
 def to_csv(frame: pandas.DataFrame) -> str:

@@ -27,7 +27,7 @@ COLUMNS = (
 )
 """Columns of the CSV. Accuracy in percent, loss in nats per answer token; differences are to base, those named
 `over_laser` are the composition minus the best single intervention; `interventions` is a JSON list of
-[matrix, layer, rank] in the order of acceptance; `validation_…` are the scores that the greedy search saw."""
+[matrix, layer, rho] in the order of acceptance; `validation_…` are the scores that the greedy search saw."""
 
 
 def compose_table(
@@ -101,7 +101,7 @@ def _rows(
         row |= dict(zip(("model", "dataset", "protocol", "metric"), names, strict=True)) | {"arm": arm}
         row |= estimate(arms[arm], groups, names, **settings)
         row |= {"n": len(groups), "edits": len(edits[arm])}
-        row["interventions"] = json.dumps([[x["matrix"], x["layer"], x["rank"]] for x in edits[arm]])
+        row["interventions"] = json.dumps([[x["matrix"], x["layer"], x["rho"]] for x in edits[arm]])
         row["validation_base"] = search["base"][metric]
         row["validation_composed"] = kept[-1][metric] if kept else search["base"][metric]
         row["validation_n"] = search["base"]["n"]
@@ -149,7 +149,7 @@ def compose_views(frame: pd.DataFrame) -> list[View]:
                 ]
             )
             if metric == METRICS[0]:
-                listed = [f"[{m}, {layer}, {rank:g}]" for m, layer, rank in json.loads(composed["interventions"])]
+                listed = [f"[{m}, {layer}, {rho:g}]" for m, layer, rho in json.loads(composed["interventions"])]
                 edits.append([*names, " ".join(listed) or "none"])
         columns = ["Dataset", "Model", "Metric", "Base", "Best single", "Composed", "Composed − single"]
         columns += ["p (Holm)", "n", "Edits", "Paper: composed"]

@@ -35,7 +35,7 @@ def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, ki
         kind: `svd`, `pruning` or `smallest`.
 
     Returns:
-        model, dataset, protocol, kind, matrix, layer, rank, reduction_percent (100·(1 − ρ)), n, loss, base_loss,
+        model, dataset, protocol, kind, matrix, layer, rho, removed_percent (100·(1 − ρ)), n, loss, base_loss,
         difference (nats per answer token), accuracy, base_accuracy (percent).
 
     Raises:
@@ -51,8 +51,8 @@ def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, ki
             f"fig2: the sweep holds no rows of kind '{kind}' under the protocol '{protocol}'. "
             f"It holds: {known}; kinds: {kinds}."
         )
-    data = own[["model", "dataset", "protocol", "kind", "matrix", "layer", "rank"]].copy()
-    data["reduction_percent"] = (100 * (1 - data["rank"])).round(9)
+    data = own[["model", "dataset", "protocol", "kind", "matrix", "layer", "rho"]].copy()
+    data["removed_percent"] = (100 * (1 - data["rho"])).round(9)
     data["n"] = own["n"]
     data["loss"] = own["loss"]
     data["base_loss"] = float(reference["loss"].iloc[0])
@@ -61,7 +61,7 @@ def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, ki
     data["base_accuracy"] = float(reference["accuracy"].iloc[0])
     order = {name: place for place, name in enumerate(MATRIX_LABELS)}
     keys = data["matrix"].map(lambda name: order.get(name, len(order)))
-    return data.assign(key=keys).sort_values(["key", "rank", "layer"], ignore_index=True).drop(columns="key")
+    return data.assign(key=keys).sort_values(["key", "rho", "layer"], ignore_index=True).drop(columns="key")
 
 
 def fig2(
@@ -72,7 +72,7 @@ def fig2(
     published_range: Range | None = None,
     kind: str = "svd",
 ) -> pandas.DataFrame:
-    """Draw Figure 2 for one model and dataset: a panel per matrix, a line per rank, the base loss dashed.
+    """Draw Figure 2 for one model and dataset: a panel per matrix, a line per rho, the base loss dashed.
 
     Args:
         swept: see `fig2_data`.
@@ -87,24 +87,24 @@ def fig2(
     """
     data = fig2_data(swept, base, protocol, kind)
     matrices = list(dict.fromkeys(data["matrix"]))
-    ranks = sorted(set(data["rank"]), reverse=True)
-    reductions = percentages([100 * (1 - rank) for rank in ranks])
+    rhos = sorted(set(data["rho"]), reverse=True)
+    reductions = percentages([100 * (1 - rho) for rho in rhos])
     columns = min(3, len(matrices))
-    with figure(columns, math.ceil(len(matrices) / columns), len(ranks) + 2) as (made, axes):
+    with figure(columns, math.ceil(len(matrices) / columns), len(rhos) + 2) as (made, axes):
         for axis, matrix in zip(axes, matrices, strict=False):
             panel = data[data["matrix"] == matrix]
             band = (published_range or {}).get(matrix)
             if band:
                 layers, low, high = zip(*band, strict=True)
                 axis.fill_between(layers, low, high, color="0.88", linewidth=0, label="range in the paper", zorder=0)
-            for number, (rank, colour) in enumerate(zip(ranks, shades(len(ranks)), strict=True)):
-                line = panel[panel["rank"] == rank].sort_values("layer")
+            for number, (rho, colour) in enumerate(zip(rhos, shades(len(rhos)), strict=True)):
+                line = panel[panel["rho"] == rho].sort_values("layer")
                 axis.plot(
                     line["layer"],
                     line["loss"],
                     color=colour,
                     marker=MARKERS[number % len(MARKERS)],
-                    label=f"{reductions[number]} %  (ρ = {rank:g})",
+                    label=f"{reductions[number]} %  (ρ = {rho:g})",
                 )
             axis.axhline(panel["base_loss"].iloc[0], color="black", linestyle="--", linewidth=1, label="base", zorder=3)
             axis.set_title(MATRIX_LABELS.get(matrix, matrix))

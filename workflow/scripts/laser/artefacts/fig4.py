@@ -16,11 +16,11 @@ from laser.errors import UserError
 from laser.results.labelled import Labelled
 
 COLUMNS = (
-    *("model", "dataset", "protocol", "step", "layer", "matrix", "rank", "accepted", "edits"),
+    *("model", "dataset", "protocol", "step", "layer", "matrix", "rho", "accepted", "edits"),
     *("validation_accuracy", "validation_best", "validation_n", "test_accuracy", "test_low", "test_high", "test_n"),
 )
 """Columns of the CSV, a row per place in the order in which the search went, and one (step 0) for the base model.
-`validation_accuracy` is that of the best rank tried there on top of the edits accepted before, `validation_best` the
+`validation_accuracy` is that of the best rho tried there on top of the edits accepted before, `validation_best` the
 best so far, `edits` how many are accepted by then; the test columns stand where an edit was accepted. Percent."""
 
 
@@ -54,13 +54,13 @@ def fig4_data(search: Mapping[str, Any], composed: Labelled, seed: int = 0, resa
             "composition than the search file's. Delete them and run again."
         )
     names = {"model": composed.model, "dataset": composed.dataset, "protocol": composed.protocol}
-    base = {"layer": None, "matrix": "", "rank": math.nan, "accepted": True, "accuracy": found["base"]["accuracy"]}
+    base = {"layer": None, "matrix": "", "rho": math.nan, "accepted": True, "accuracy": found["base"]["accuracy"]}
     best, edits, rows = -math.inf, 0, []
     for number, step in enumerate([base, *found["steps"]]):
         # Accepted steps are never worse than the best so far, so that the last one is the best so far.
         best = step["accuracy"] if step["accepted"] else best
         row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | names | {"step": number}
-        row |= {key: step[key] for key in ("layer", "matrix", "rank", "accepted")}
+        row |= {key: step[key] for key in ("layer", "matrix", "rho", "accepted")}
         row |= {"validation_accuracy": step["accuracy"], "validation_best": best, "validation_n": found["base"]["n"]}
         if step["accepted"]:
             edits += number > 0

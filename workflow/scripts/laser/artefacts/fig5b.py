@@ -20,7 +20,7 @@ MEASURES = {"similarity": "mean cosine similarity of\nanswer and true answer", "
 """What is drawn, in the order of the panels."""
 
 COLUMNS = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "percent", "n", "groups", "with_similarity"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "percent", "n", "groups", "with_similarity"),
     *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
 )
 """Columns of the CSV: `percent` of the matrix's smallest singular values is kept; similarity is a cosine (−1 to 1) over
@@ -63,11 +63,11 @@ def fig5b_data(
         A frame with the columns `COLUMNS`; empty where LASER repairs nothing under that protocol.
     """
     own = frame[frame["protocol"] == protocol]
-    place = (spec.get("chosen") or {}).get(protocol) or {"matrix": "", "layer": None, "rank": math.nan}
+    place = (spec.get("chosen") or {}).get(protocol) or {"matrix": "", "layer": None, "rho": math.nan}
     names = {"model": spec["model"]["name"], "dataset": spec["dataset_name"], "protocol": protocol}
     found = []
     for percent, part in own.groupby("percent", sort=True):
-        line: dict[str, Any] = names | {key: place[key] for key in ("matrix", "layer", "rank")}
+        line: dict[str, Any] = names | {key: place[key] for key in ("matrix", "layer", "rho")}
         line |= {"percent": percent, "n": len(part), "groups": part["group"].nunique()}
         answered = part[part["similarity"].notna()]
         line["with_similarity"] = len(answered)

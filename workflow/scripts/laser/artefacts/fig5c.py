@@ -22,16 +22,16 @@ RULE = (
 )
 ANSWERS = ("answer", "base_prediction", "laser_prediction", "smallest_prediction")
 COLUMNS = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "percent", "repaired", "id", "group", "prompt"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "percent", "repaired", "id", "group", "prompt"),
     *(*ANSWERS, "smallest_correct", "similarity"),
 )
 """Columns of the CSV, texts whole. `percent` of the smallest singular values is kept: the largest evaluated percentage
 that does not exceed what LASER removes, 100·(1 − ρ), or the smallest evaluated one where all exceed it."""
 
 
-def shown_percent(percents: Sequence[float], rank: float) -> float:
+def shown_percent(percents: Sequence[float], rho: float) -> float:
     """Return the evaluated percentage of smallest components that stands for what LASER removes."""
-    removed = 100 * (1 - rank) + 1e-6
+    removed = 100 * (1 - rho) + 1e-6
     return max((one for one in percents if one <= removed), default=min(percents))
 
 
@@ -49,14 +49,14 @@ def fig5c_rows(cell: Cell, smallest: pd.DataFrame, prompts: pd.Series) -> list[d
     own = smallest[smallest["protocol"] == cell.protocol]
     if own.empty or cell.chosen is None:
         return []
-    percent = shown_percent(sorted(set(own["percent"])), cell.chosen["rank"])
+    percent = shown_percent(sorted(set(own["percent"])), cell.chosen["rho"])
     answers = own[own["percent"] == percent].set_index("id")
     repaired = cell.rows[cell.rows["id"].isin(answers.index)]
     firsts = repaired.drop_duplicates("group")
     count = min(ROWS, len(firsts))
     picked = firsts.iloc[[place * len(firsts) // count for place in range(count)]]
     names: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
-    names |= {key: cell.chosen[key] for key in ("matrix", "layer", "rank")}
+    names |= {key: cell.chosen[key] for key in ("matrix", "layer", "rho")}
     names |= {"percent": percent, "repaired": len(repaired)}
     found = []
     for row in picked.to_dict("records"):
@@ -80,7 +80,7 @@ def fig5c_views(frame: pd.DataFrame) -> list[View]:
     for (model, dataset, protocol), own in frame.groupby(["model", "dataset", "protocol"], sort=False):
         first = own.iloc[0]
         kept = f"{first['percent']:g} % of the smallest singular values"
-        place = intervention(first["matrix"], first["layer"], first["rank"])
+        place = intervention(first["matrix"], first["layer"], first["rho"])
         lines = [
             [brief(row["prompt"], end=True), *(brief(row[key]) for key in ANSWERS), number(row["similarity"], 2)]
             for row in own.to_dict("records")

@@ -29,7 +29,7 @@ def fig8_data(
         layer: of the chosen intervention.
 
     Returns:
-        model, dataset, protocol, matrix, layer, rank, reduction_percent, n, first_top1, first_top5, first_top10 and
+        model, dataset, protocol, matrix, layer, rho, removed_percent, n, first_top1, first_top5, first_top10 and
         the same of base with the prefix base_ (percent), largest ρ first.
 
     Raises:
@@ -39,13 +39,13 @@ def fig8_data(
     if not keep.any():
         raise UserError(f"fig8: the sweep holds no rows of protocol '{protocol}', matrix '{matrix}', layer {layer}.")
     names = [f"first_top{k}" for k in TOP]
-    data = swept.loc[keep, ["model", "dataset", "protocol", "matrix", "layer", "rank"]].copy()
-    data["reduction_percent"] = (100 * (1 - data["rank"])).round(9)
+    data = swept.loc[keep, ["model", "dataset", "protocol", "matrix", "layer", "rho"]].copy()
+    data["removed_percent"] = (100 * (1 - data["rho"])).round(9)
     data[["n", *names]] = swept.loc[keep, ["n", *names]]
     reference = base[base["protocol"] == protocol].iloc[0]
     for name in names:
         data[f"base_{name}"] = float(reference[name])
-    return data.sort_values("rank", ascending=False, ignore_index=True)
+    return data.sort_values("rho", ascending=False, ignore_index=True)
 
 
 def fig8(
@@ -77,14 +77,14 @@ def fig8(
     with figure(1, 1, 2 * len(TOP) + 2) as (made, (axis,)):
         for number, (k, colour) in enumerate(zip(TOP, shades(len(TOP)), strict=True)):
             look: dict[str, Any] = {"color": colour, "linestyle": LINES[number]}
-            axis.plot(data["rank"], data[f"first_top{k}"], marker=MARKERS[number], label=f"top {k}, reduced", **look)
+            axis.plot(data["rho"], data[f"first_top{k}"], marker=MARKERS[number], label=f"top {k}, reduced", **look)
             axis.axhline(data[f"base_first_top{k}"].iloc[0], linewidth=0.8, label=f"top {k}, base", **look)
         if chosen is not None:
             axis.axvline(chosen, color="0.6", linewidth=3, alpha=0.5, zorder=0, label="chosen")
         axis.set_xscale("log")
-        axis.set_xticks(*_ticks(list(data["rank"])), rotation=60)
+        axis.set_xticks(*_ticks(list(data["rho"])), rotation=60)
         axis.minorticks_off()
-        axis.set_xlim(1, float(data["rank"].min()) / 1.3)
+        axis.set_xlim(1, float(data["rho"].min()) / 1.3)
         axis.set_xlabel("reduction 100·(1 − ρ), %")
         axis.set_ylabel("answer's first token in top k, %")
         first = data.iloc[0]
@@ -96,10 +96,10 @@ def fig8(
     return data
 
 
-def _ticks(ranks: list[float]) -> tuple[list[float], list[str]]:
+def _ticks(rhos: list[float]) -> tuple[list[float], list[str]]:
     """Return the ρ to label and their reductions in percent: each that leaves its neighbour room, smallest first."""
     kept: list[float] = []
-    for rank in sorted(ranks):
-        if not kept or rank / kept[-1] > TICK_RATIO:
-            kept.append(rank)
-    return kept, percentages([100 * (1 - rank) for rank in kept])
+    for rho in sorted(rhos):
+        if not kept or rho / kept[-1] > TICK_RATIO:
+            kept.append(rho)
+    return kept, percentages([100 * (1 - rho) for rho in kept])

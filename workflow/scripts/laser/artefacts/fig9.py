@@ -14,7 +14,7 @@ from laser.analysis.style import figure, legend, save, title, whole_layers
 from laser.errors import UserError
 
 COLUMNS = (
-    *("model", "dataset", "protocol", "layer", "matrix", "rank", "n", "accuracy", "base_accuracy", "benefit"),
+    *("model", "dataset", "protocol", "layer", "matrix", "rho", "n", "accuracy", "base_accuracy", "benefit"),
     *("loss", "base_loss", "chosen"),
 )
 """Columns of the CSV: the best intervention of each layer; accuracies in percent, benefit in points, losses in nats;
@@ -33,7 +33,7 @@ def fig9_data(
 
     Args:
         cells: (swept, base) of each dataset (`laser.results.loading.load_sweep`).
-        chosen: (model, dataset) to what selection chose under this protocol (matrix, layer, rank), None where base won.
+        chosen: (model, dataset) to what selection chose under this protocol (matrix, layer, rho), None where base won.
         protocol: `published` or `corrected`.
 
     Returns:
@@ -51,7 +51,7 @@ def fig9_data(
             raise UserError(f"fig9: a sweep holds no rows of the protocol '{protocol}'. It holds: {known}.")
         finite = own["loss"].where(own["loss"].map(math.isfinite), math.inf)
         ordered = own.assign(loss=finite).sort_values(
-            ["accuracy", "loss", "rank", "matrix"], ascending=[False, True, True, True], kind="stable"
+            ["accuracy", "loss", "rho", "matrix"], ascending=[False, True, True, True], kind="stable"
         )
         best = ordered.drop_duplicates("layer").sort_values("layer")
         best["base_accuracy"] = float(reference["accuracy"].iloc[0])

@@ -20,15 +20,15 @@ from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber
 def search_space_notes(published: Published) -> list[str]:
     """Return what Table 3 chooses and Table 5 does not list, and the other way round."""
     listed = {float(value) for value in published.table5.get("rho", "").split()}
-    ranks = [choice["rank"] for choice in published.table3.values()]
-    if not listed or not ranks:
+    rhos = [choice["rho"] for choice in published.table3.values()]
+    if not listed or not rhos:
         return []
     notes = [
-        f"The paper's Table 3 has ρ = {rank:g} in {ranks.count(rank)} of {len(ranks)} cells, which its Table 5 does "
+        f"The paper's Table 3 has ρ = {rho:g} in {rhos.count(rho)} of {len(rhos)} cells, which its Table 5 does "
         "not list."
-        for rank in sorted(set(ranks) - listed)
+        for rho in sorted(set(rhos) - listed)
     ]
-    unused = ", ".join(f"{rank:g}" for rank in sorted(listed - set(ranks)))
+    unused = ", ".join(f"{rho:g}" for rho in sorted(listed - set(rhos)))
     if unused:
         notes.append(f"Of the ρ in the paper's Table 5, Table 3 chooses all but {unused}.")
     return notes

@@ -26,7 +26,7 @@ OTHER = {"noise": "layers", "layers": "noise"}
 FACTS = ("family", "noise", "layers", "seed")
 COLUMNS = (
     *("dataset", "protocol", "row", "trained_model", *FACTS, "seeds", "n"),
-    *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rank"),
+    *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rho"),
 )
 """Columns of the CSV. `row` is `model`: one trained model, its gain in points with the 95 % bootstrap interval over
 groups of test rows, and what was chosen (matrix empty where selection kept base, whose gain is 0); or `mean`: the mean
@@ -71,12 +71,12 @@ def _model(cell: Cell, known: Mapping[str, Any], seed: int, resamples: int) -> d
     base, laser = (cell.rows[f"{arm}_correct"] for arm in ("base", "laser"))
     names = (cell.model, cell.dataset, cell.protocol, "noise")
     change = difference(base, laser, list(cell.rows["group"]), names, truth=True, seed=seed, resamples=resamples)
-    chosen = cell.chosen or {"matrix": "", "layer": None, "rank": math.nan}
+    chosen = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
     line: dict[str, Any] = {"dataset": cell.dataset, "protocol": cell.protocol, "row": "model"}
     line |= {"trained_model": cell.model, "seeds": 1, "n": len(cell.rows)} | {key: known[key] for key in FACTS}
     line |= {"base_accuracy": 100 * float(base.mean()), "laser_accuracy": 100 * float(laser.mean())}
     line |= {"gain": change["difference"], "gain_low": change["difference_low"], "gain_high": change["difference_high"]}
-    return line | {key: chosen[key] for key in ("matrix", "layer", "rank")}
+    return line | {key: chosen[key] for key in ("matrix", "layer", "rho")}
 
 
 def _half_width(gains: pd.Series) -> float:
@@ -191,4 +191,4 @@ def _rank(panel: Any, models: pd.DataFrame, matrices: Sequence[str], colour: Any
         if not part.empty:
             look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "none", "markersize": 4.5}
             label = f"{MATRIX_LABELS[matrix]} chosen" if matrix else "base kept"
-            panel.plot(part["place"], part["rank"].fillna(1.0), label=label, **look)
+            panel.plot(part["place"], part["rho"].fillna(1.0), label=label, **look)

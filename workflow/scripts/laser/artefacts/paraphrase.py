@@ -18,7 +18,7 @@ from laser.results.cells import Cell
 ALL, ANY = "facts right in all phrasings", "facts right in any phrasing"
 TRAINED, HELD_OUT = "rows in phrasings trained on", "rows in phrasings held out"
 COLUMNS = (
-    *("model", "dataset", "protocol", "measure", *COMPARISON, "matrix", "layer", "rank", "incomplete_facts"),
+    *("model", "dataset", "protocol", "measure", *COMPARISON, "matrix", "layer", "rho", "incomplete_facts"),
     "published_difference",
 )
 """Columns of the CSV. Shares in percent; `n` counts facts in the measures over facts and rows in those over rows;
@@ -102,9 +102,9 @@ def _phrasings(cell: Cell, facts: pd.DataFrame, known: set[int], seed: int, resa
 
 
 def _named(cell: Cell, measure: str) -> dict[str, Any]:
-    chosen = cell.chosen or {"matrix": "", "layer": None, "rank": math.nan}
+    chosen = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
     names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "measure": measure}
-    return names | {key: chosen[key] for key in ("matrix", "layer", "rank")} | {"incomplete_facts": None}
+    return names | {key: chosen[key] for key in ("matrix", "layer", "rho")} | {"incomplete_facts": None}
 
 
 def paraphrase_views(frame: pd.DataFrame) -> list[View]:
@@ -123,7 +123,7 @@ def paraphrase_views(frame: pd.DataFrame) -> list[View]:
                 with_interval(row, 1, "difference", sign=True),
                 p_value(row["p_holm"]),
                 integer(row["n"]),
-                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["matrix"], row["layer"], row["rho"]),
                 number(row["published_difference"], 1, sign=True),
             ]
             for row in own.to_dict("records")

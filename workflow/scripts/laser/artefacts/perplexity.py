@@ -22,7 +22,7 @@ ARMS = ("base", "input", "output")
 PILE = "pile"
 COLUMNS = (
     *("model", "dataset", "protocol", "text", "arm", "perplexity", "perplexity_low", "perplexity_high"),
-    *("ratio", "ratio_low", "ratio_high", "p_value", "p_holm", "nll", "tokens", "windows", "matrix", "layer", "rank"),
+    *("ratio", "ratio_low", "ratio_high", "p_value", "p_holm", "nll", "tokens", "windows", "matrix", "layer", "rho"),
     "published",
 )
 """Columns of the CSV. `perplexity` is exp(Σ nll / Σ tokens), `nll` in nats, `ratio` the perplexity over base's;
@@ -100,7 +100,7 @@ def _rows(
             change = losses[:, at] - losses[:, reference]
             row["p_value"] = sign_flip_p_value(change, None, seed=stream, resamples=resamples)
             place = chosen.get(arm) or {}
-            row |= {key: place[key] for key in ("matrix", "layer", "rank") if key in place}
+            row |= {key: place[key] for key in ("matrix", "layer", "rho") if key in place}
         rows.append(row)
     return rows
 
@@ -136,7 +136,7 @@ def perplexity_views(frame: pd.DataFrame) -> list[View]:
                 p_value(row["p_holm"]),
                 integer(row["tokens"]),
                 integer(row["windows"]),
-                intervention(row["matrix"], row["layer"], row["rank"]) if row["arm"] != "base" else "",
+                intervention(row["matrix"], row["layer"], row["rho"]) if row["arm"] != "base" else "",
                 number(row["published"], 1),
             ]
             for row in own.to_dict("records")

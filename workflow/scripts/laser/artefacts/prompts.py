@@ -22,7 +22,7 @@ from laser.results.labelled import Labelled
 ORIGINAL = "original"
 RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "not significant", "base chosen"
 COLUMNS = (
-    *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rank", "outcome", "verdict"),
+    *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rho", "outcome", "verdict"),
     *("published_base", "published_laser", "variants", "same_sign", "gain_mean", "gain_min", "gain_max"),
     "wording",
 )
@@ -84,11 +84,11 @@ def _cell_rows(one: Labelled, cell: Cell, published: Published, seed: int, resam
         before, after = (frame["correct"].to_numpy(dtype=bool) for frame in (base, laser))
         names = (*one.key, "prompt", variant)
         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-        place = cell.chosen or {"matrix": "", "layer": None, "rank": math.nan}
+        place = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
         line = dict(zip(COLUMNS[:4], (*one.key, variant), strict=True))
         line |= compare(before, after, list(base["group"]), names, **settings)
         line["wording"] = str(one.spec.get("variants", {}).get(variant, ""))
-        lines.append(line | {key: place[key] for key in ("matrix", "layer", "rank")})
+        lines.append(line | {key: place[key] for key in ("matrix", "layer", "rho")})
     gains = np.array([line["difference"] for line in lines])
     same = int((np.sign(gains) == np.sign(gains[variants.index(ORIGINAL)])).sum())
     common: dict[str, Any] = {"variants": len(lines), "same_sign": same, "gain_mean": float(gains.mean())}
@@ -161,7 +161,7 @@ def prompts_views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["matrix"], row["layer"], row["rho"]),
                 f"{integer(row['same_sign'])} of {integer(row['variants'])}",
                 *(number(row[key], 1, sign=True) for key in ("gain_mean", "gain_min", "gain_max")),
             ]

@@ -18,7 +18,7 @@ from laser.results.labelled import Labelled, aligned, by_cell, choices_of, same_
 GRADIENT = "gradient"
 BACKWARD = 3
 """What a forward and backward pass costs, in forward passes: the backward one is twice a forward one."""
-PLACE = ("matrix", "layer", "rank")
+PLACE = ("matrix", "layer", "rho")
 COLUMNS = (
     *("model", "dataset", "protocol", *PLACE, *(f"gradient_{key}" for key in PLACE), "same", "place_order", "places"),
     *("n", "base", "base_low", "base_high", "exhaustive", "exhaustive_low", "exhaustive_high", "gradient"),
@@ -112,7 +112,7 @@ def _row(
 
 def _places(place: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
     if place is None:
-        return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rank": math.nan}
+        return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rho": math.nan}
     return {f"{prefix}{key}": place[key] for key in PLACE}
 
 
@@ -142,7 +142,7 @@ def search_views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["matrix"], row["layer"], row["rho"]),
                 intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rank"]),
                 f"{integer(row['place_order'])} of {integer(row['places'])}" if row["matrix"] else "",
                 *(with_interval(row, 1, arm) for arm in ("base", "exhaustive", "gradient")),

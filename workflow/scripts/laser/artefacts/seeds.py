@@ -23,7 +23,7 @@ from laser.results.labelled import Labelled, choices_of, same_place
 
 EXACT = "svd"
 COLUMNS = (
-    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rank", "seeds", "mean", "sd", "min", "max"),
+    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rho", "seeds", "mean", "sd", "min", "max"),
     *("low", "high", "n", "exact", "base", "published", "published_choice", "published_within_range"),
     "published_within_two_sd",
 )
@@ -73,7 +73,7 @@ def seeds_table(
             means = table.mean().to_numpy() * (100 if metric == "accuracy" else 1)
             row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
             row |= dict(zip(("model", "dataset", "protocol"), one.key, strict=True)) | {"metric": metric}
-            row |= {key: place[key] for key in ("matrix", "layer", "rank")}
+            row |= {key: place[key] for key in ("matrix", "layer", "rho")}
             row |= {
                 "seeds": len(means),
                 "mean": float(means.mean()),
@@ -141,7 +141,7 @@ def seeds_views(frame: pd.DataFrame) -> list[View]:
                     row["dataset"],
                     row["model"],
                     "accuracy, %" if row["metric"] == "accuracy" else "loss, nats",
-                    intervention(row["matrix"], row["layer"], row["rank"]),
+                    intervention(row["matrix"], row["layer"], row["rho"]),
                     integer(row["seeds"]),
                     with_interval(row, places, "mean", low="low", high="high"),
                     *(number(row[key], places) for key in ("sd", "min", "max", "exact", "base")),

@@ -15,7 +15,7 @@ from laser.io.files import read_json
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp64": 8}
 COLUMNS = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "kept_rank", "rows", "columns", "break_even_rank"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "rows", "columns", "break_even_rank"),
     *("parameters", "parameters_factored", "parameters_saved", "saved", "model_parameters", "saved_of_matrix"),
     *("saved_of_model", "dtype", "bytes", "bytes_factored", "bytes_saved", "model_bytes"),
 )
@@ -47,7 +47,7 @@ def size(
 
     Args:
         selections: selection files (`laser.results.loading.load_selections`).
-        records: reduction records (reductions/<model>/layer<l>/rank<rho>.json).
+        records: reduction records (reductions/<model>/layer<l>/rho<rho>.json).
         cards: model to its card (`read_cards`).
 
     Returns:
@@ -61,7 +61,7 @@ def size(
         record = read_json(path)
         model = record["spec"]["model"]["name"]
         for matrix, one in record["matrices"].items():
-            known[model, matrix, int(record["layer"]), float(record["rank"])] = one
+            known[model, matrix, int(record["layer"]), float(record["rho"])] = one
     rows = []
     for selection in selections:
         model = selection["model"]
@@ -87,8 +87,8 @@ def _row(
     parameters, width = int(card["parameters"]), BYTES[card["dtype_stored"]]
     common = {"model_parameters": parameters, "dtype": card["dtype_stored"], "model_bytes": parameters * width}
     if chosen is None:
-        return common | {"matrix": "", "rank": math.nan}
-    place = (model, str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rank"]))
+        return common | {"matrix": "", "rho": math.nan}
+    place = (model, str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rho"]))
     if place not in known:
         raise UserError(f"size: no reduction record was given for {place}. Give it, or run `reduce`.")
     record = known[place]
@@ -97,7 +97,7 @@ def _row(
     return common | {
         "matrix": place[1],
         "layer": place[2],
-        "rank": place[3],
+        "rho": place[3],
         "kept_rank": record["kept_rank"],
         "rows": height,
         "columns": breadth,
@@ -124,7 +124,7 @@ def size_views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["matrix"], row["layer"], row["rho"]),
                 f"{row['rows']} × {row['columns']}" if row["matrix"] else "",
                 integer(row["kept_rank"]),
                 number(row["break_even_rank"], 1),

@@ -20,7 +20,7 @@ from laser.results.grouping import sweep_by_cell
 from laser.results.loading import load_rows
 
 COLUMNS = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rank", "share", "selected", "n", "groups", "candidates"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "share", "selected", "n", "groups", "candidates"),
     *("resamples", "gain", "gain_in_bag", "gain_out_of_bag", "gain_out_of_bag_low", "gain_out_of_bag_high"),
     "same_place",
 )
@@ -47,7 +47,7 @@ def stability(
 
     Returns:
         A row per cell and candidate that was chosen at least once (and the selected one): model, dataset, protocol,
-        matrix, layer, rank (empty for base), share (percent of resamples), selected; and, the same in every row of a
+        matrix, layer, rho (empty for base), share (percent of resamples), selected; and, the same in every row of a
         cell: n and groups (validation), candidates, resamples, gain (of the selected one on all validation rows),
         gain_in_bag, gain_out_of_bag (means over resamples) with gain_out_of_bag_low and gain_out_of_bag_high (95 % of
         resamples), same_place (percent of resamples with the selected matrix and layer), in points of accuracy.
@@ -111,15 +111,15 @@ def _lines(
     shares = {int(one): count - (one == again) for one, count in zip(values, counts, strict=True)}
     found = []
     for one in sorted(shares, key=lambda at: (-shares[at], at)):
-        matrix, layer, rank = places.get(one, ("", None, math.nan))
-        place: dict[str, Any] = {"matrix": matrix, "layer": layer, "rank": rank}
+        matrix, layer, rho = places.get(one, ("", None, math.nan))
+        place: dict[str, Any] = {"matrix": matrix, "layer": layer, "rho": rho}
         share = 100 * float(shares[one]) / resamples
         found.append(names | place | {"share": share, "selected": one == again} | common)
     return found
 
 
 def _place(chosen: Mapping[str, Any] | None) -> tuple[str, int, float] | None:
-    return None if chosen is None else (str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rank"]))
+    return None if chosen is None else (str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rho"]))
 
 
 def _tied(scores: Scores, found: int, selected: tuple[str, int, float] | None) -> bool:
@@ -142,7 +142,7 @@ def stability_views(frame: pd.DataFrame) -> list[View]:
             gains.append(
                 [
                     *names,
-                    intervention(first["matrix"], first["layer"], first["rank"]),
+                    intervention(first["matrix"], first["layer"], first["rho"]),
                     number(first["share"], 1),
                     number(first["same_place"], 1),
                     integer(len(cell)),
@@ -155,7 +155,7 @@ def stability_views(frame: pd.DataFrame) -> list[View]:
                 ]
             )
             for row in cell.head(SHOWN).to_dict("records"):
-                place = intervention(row["matrix"], row["layer"], row["rank"])
+                place = intervention(row["matrix"], row["layer"], row["rho"])
                 choices.append([*names, place, number(row["share"], 1), "yes" if row["selected"] else ""])
         columns = ["Dataset", "Model", "Selected [τ, ℓ, ρ]", "Chosen again, %", "Same matrix and layer, %"]
         columns += ["Different choices", "Gain, points", "In bag", "Out of bag", "n", "Groups", "Candidates"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
-    *("rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
+    *("rho", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
     *("answer_in_prompt", "published", "verdict", "dtype"),
 )
 """The columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer
@@ -140,7 +140,7 @@ def _row(
         "p_value": _p_value(cell, metric, changed, groups, seed_sequence(seed, *names, "test"), resamples),
     }
     if cell.chosen is not None:
-        row |= {key: cell.chosen[key] for key in ("matrix", "layer", "rank")}
+        row |= {key: cell.chosen[key] for key in ("matrix", "layer", "rho")}
     return row
 
 
@@ -185,7 +185,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 p_value(laser["p_holm"]),
                 integer(laser["n"]),
                 number(laser["constant"], places),
-                intervention(laser["matrix"], laser["layer"], laser["rank"]),
+                intervention(laser["matrix"], laser["layer"], laser["rho"]),
                 number(base["published"], places),
                 number(laser["published"], places),
                 base["verdict"],

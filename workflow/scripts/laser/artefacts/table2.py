@@ -91,7 +91,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 _bounded(laser, "difference", "difference_low", "difference_high", places, sign=True),
                 p_value(laser["p_holm"]),
                 integer(laser["n"]),
-                intervention(laser["matrix"], laser["layer"], laser["rank"]),
+                intervention(laser["matrix"], laser["layer"], laser["rho"]),
                 number(base["published"], 2 if metric == "accuracy" else 3),
                 number(laser["published"], 2 if metric == "accuracy" else 3),
             ]

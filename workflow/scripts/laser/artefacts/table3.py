@@ -27,7 +27,7 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
         published: the paper's choices, or None.
 
     Returns:
-        model, dataset, protocol, matrix, layer, rank, kept_rank (empty where base was chosen), validation accuracy
+        model, dataset, protocol, matrix, layer, rho, kept_rank (empty where base was chosen), validation accuracy
         (percent) and loss (nats) of base and chosen, n, number of candidates, first and last layer searched, the
         paper's choice, and whether the two are the same (<NA> where the paper has none).
     """
@@ -43,7 +43,7 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
             row |= {
                 "matrix": chosen["matrix"] if chosen else "",
                 "layer": chosen["layer"] if chosen else None,
-                "rank": chosen["rank"] if chosen else math.nan,
+                "rho": chosen["rho"] if chosen else math.nan,
                 "kept_rank": chosen.get("kept_rank") if chosen else None,
                 "validation_accuracy": best["accuracy"],
                 "validation_loss": best["loss"],
@@ -56,7 +56,7 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
                 "paper_tau": paper["tau"] if paper else "",
                 "paper_matrix": paper["matrix"] if paper else "",
                 "paper_layer": paper["layer"] if paper else None,
-                "paper_rank": paper["rank"] if paper else math.nan,
+                "paper_rho": paper["rho"] if paper else math.nan,
                 "paper_kept_rank": paper["kept_rank"] if paper else None,
                 "same_as_paper": _same(chosen, paper),
             }
@@ -125,7 +125,7 @@ def with_test_scores(
 def _same(chosen: Mapping[str, Any] | None, paper: Mapping[str, Any] | None) -> bool | None:
     if paper is None:
         return None
-    return chosen is not None and all(chosen[key] == paper[key] for key in ("matrix", "layer", "rank"))
+    return chosen is not None and all(chosen[key] == paper[key] for key in ("matrix", "layer", "rho"))
 
 
 def table3_views(frame: pd.DataFrame) -> list[View]:
@@ -139,7 +139,7 @@ def table3_views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["matrix"], row["layer"], row["rho"]),
                 integer(row["kept_rank"]),
                 number(row["validation_accuracy"], 1),
                 number(row["validation_accuracy_base"], 1),
@@ -147,7 +147,7 @@ def table3_views(frame: pd.DataFrame) -> list[View]:
                 number(row["validation_loss_base"], 2),
                 integer(row["n"]),
                 integer(row["candidates"]),
-                intervention(row["paper_tau"], row["paper_layer"], row["paper_rank"]) if row["paper_tau"] else "",
+                intervention(row["paper_tau"], row["paper_layer"], row["paper_rho"]) if row["paper_tau"] else "",
                 "" if pd.isna(row["same_as_paper"]) else ("yes" if row["same_as_paper"] else "no"),
                 *_tested(row),
             ]

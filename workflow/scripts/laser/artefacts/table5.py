@@ -13,13 +13,13 @@ from laser.paper.published import Published
 
 
 def table5(
-    grid: Mapping[str, Mapping[str, Any]], ranks: Sequence[float], published: Published | None = None
+    grid: Mapping[str, Mapping[str, Any]], rhos: Sequence[float], published: Published | None = None
 ) -> pd.DataFrame:
     """Compute Table 5: the search space of every model.
 
     Args:
-        grid: model to matrices and layers (and, where they differ by model, ranks).
-        ranks: values of ρ for models whose grid has none of its own.
+        grid: model to matrices and layers (and, where they differ by model, rhos).
+        rhos: values of ρ for models whose grid has none of its own.
         published: the paper's search space, or None.
 
     Returns:
@@ -31,7 +31,7 @@ def table5(
         lists = {
             "tau": [str(matrix) for matrix in space["matrices"]],
             "layer": [str(layer) for layer in space["layers"]],
-            "rho": [f"{rank:g}" for rank in space.get("ranks", ranks)],
+            "rho": [f"{rho:g}" for rho in space.get("rhos", rhos)],
         }
         for key, found in lists.items():
             paper = published.table5.get(key, "")

@@ -21,7 +21,7 @@ from laser.results.loading import load_rows
 
 TOP = (1, 5, 10)
 FIRST, WHOLE = "first token of the answer", "whole answer as one token"
-COLUMNS = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rank", *COMPARISON)
+COLUMNS = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", *COMPARISON)
 """Columns of the CSV, shares in percent. `split` is `test` (the chosen intervention, or base twice where none was) or
 `validation` (every searched ρ at the chosen place; the best candidate's place where base was chosen)."""
 
@@ -35,13 +35,13 @@ def topk_test(cells: Sequence[Cell], seed: int = 0, resamples: int = RESAMPLES) 
     """
     rows = []
     for cell in cells:
-        chosen = cell.chosen or {"matrix": "", "layer": None, "rank": float("nan")}
+        chosen = cell.chosen or {"matrix": "", "layer": None, "rho": float("nan")}
         for k in TOP:
             for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
                 base, laser = (_hits(cell.rows, k, measure, f"{arm}_") for arm in ("base", "laser"))
                 names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
                 one: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
-                one |= {key: chosen[key] for key in ("matrix", "layer", "rank")}
+                one |= {key: chosen[key] for key in ("matrix", "layer", "rho")}
                 groups = list(cell.rows["group"])
                 rows.append(one | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples))
     return rows
@@ -80,23 +80,23 @@ def topk_validation(
         layers = [path for path in files if int(read_spec(path).get("layer", -1)) in wanted | {-1}]
         columns = ["protocol", "id", "answer_rank", "in_top5", "in_top10"]
         unedited = columns_of(reference, columns)
-        swept = pd.concat([columns_of(path, [*columns, "matrix", "layer", "rank"]) for path in layers])
+        swept = pd.concat([columns_of(path, [*columns, "matrix", "layer", "rho"]) for path in layers])
         for protocol, one in at.items():
             keep = (swept["protocol"] == protocol) & (swept["matrix"] == one["matrix"])
             own = swept[keep & (swept["layer"] == one["layer"])]
             plain = unedited[unedited["protocol"] == protocol].set_index("id")
-            for rank in sorted(own["rank"].unique(), reverse=True):
-                edited = own[own["rank"] == rank].set_index("id").reindex(plain.index)
+            for rho in sorted(own["rho"].unique(), reverse=True):
+                edited = own[own["rho"] == rho].set_index("id").reindex(plain.index)
                 if edited["answer_rank"].isna().any():
-                    raise UserError(f"{reference}: ρ = {rank:g} was scored on other validation rows. Delete and rerun.")
-                place = {"matrix": one["matrix"], "layer": int(one["layer"]), "rank": float(rank)}
+                    raise UserError(f"{reference}: ρ = {rho:g} was scored on other validation rows. Delete and rerun.")
+                place = {"matrix": one["matrix"], "layer": int(one["layer"]), "rho": float(rho)}
                 for k in TOP:
                     for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
                         names = (model, dataset, protocol, "validation", str(k), measure)
                         before, after = (_hits(frame, k, measure) for frame in (plain, edited))
                         line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | place
                         labels = list(groups.loc[plain.index])
-                        streams = (*names, f"{rank:g}")
+                        streams = (*names, f"{rho:g}")
                         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
                         found.append(line | compare(before, after, labels, streams, **settings))
     return found
@@ -136,7 +136,7 @@ def topk_views(frame: pd.DataFrame) -> list[View]:
                 with_interval(row, 1, "difference", sign=True),
                 p_value(row["p_holm"]),
                 integer(row["n"]),
-                intervention(row["matrix"], row["layer"], row["rank"]),
+                intervention(row["matrix"], row["layer"], row["rho"]),
             ]
             for row in test
         ]
@@ -156,8 +156,8 @@ def _curve(curve: pd.DataFrame, protocol: str) -> View:
         place = [str(dataset), str(model), str(first["matrix"]), integer(first["layer"]), integer(first["n"])]
         plain = cell.drop_duplicates("k").to_dict("records")
         lines.append([*place, "base", *(with_interval(row, 1, "base") for row in plain)])
-        for rank, part in cell.groupby("rank", sort=False):
-            lines.append([*place, f"{rank:g}", *(with_interval(row, 1, "laser") for row in part.to_dict("records"))])
+        for rho, part in cell.groupby("rho", sort=False):
+            lines.append([*place, f"{rho:g}", *(with_interval(row, 1, "laser") for row in part.to_dict("records"))])
     notes = ["First token of the answer among the k most probable tokens, at the chosen matrix and layer.", NOTES[0]]
     title = f"Top-k accuracy along ρ on validation rows, {protocol} protocol"
     return View(f"topk_curve_{protocol}", title, columns, lines, notes=notes)

@@ -81,7 +81,7 @@ def severe(made: Artefacts) -> list[Finding]:
     found = []
     for row in records(made["table3"]):
         text = f"{choice(row)}, validation n = {integer(row['n'])}"
-        verdict = (SUPPORTED if row["rank"] <= SEVERE else CONTRADICTED) if row["matrix"] else UNDECIDED
+        verdict = (SUPPORTED if row["rho"] <= SEVERE else CONTRADICTED) if row["matrix"] else UNDECIDED
         found.append(Finding(where(row), text, verdict))
     return found
 
@@ -94,7 +94,7 @@ def published_choice(made: Artefacts) -> list[Finding]:
     return [
         Finding(
             where(row),
-            f"{intervention(row['paper_matrix'], row['paper_layer'], row['paper_rank'])}: "
+            f"{intervention(row['paper_matrix'], row['paper_layer'], row['paper_rho'])}: "
             f"{with_interval(row, 1, 'paper_gain', sign=True)} points over base, p {p_value(row['paper_gain_p'])}, "
             f"n = {integer(row['test_n'])}",
             by_test(row["paper_gain"], row["paper_gain_p"]),
@@ -143,7 +143,7 @@ def perplexity(made: Artefacts) -> list[Finding]:
         if row["arm"] == "base":
             continue
         text = (
-            f"{row['arm']} {intervention(row['matrix'], row['layer'], row['rank'])} on {row['text']}: "
+            f"{row['arm']} {intervention(row['matrix'], row['layer'], row['rho'])} on {row['text']}: "
             f"{with_interval(row, 2, 'perplexity')}, {with_interval(row, 3, 'ratio')} times base's (bound "
             f"{number(bound, 3)}), {integer(row['tokens'])} tokens"
         )

@@ -50,8 +50,8 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], schema: dict[st
             study[name]["cells"] = _cells(study, name, path)
     study.setdefault("figures", {"cells": _cells(study, "figures", path)})
     if "compose" in study:
-        study["compose"].setdefault("ranks", list(study["ranks"]))
-        study["compose"]["ranks"] = sorted({float(rank) for rank in study["compose"]["ranks"]}, reverse=True)
+        study["compose"].setdefault("rhos", list(study["rhos"]))
+        study["compose"]["rhos"] = sorted({float(rho) for rho in study["compose"]["rhos"]}, reverse=True)
     if "perplexity" in study:
         _perplexity(study, corpora, path)
     if "landscape" in study:
@@ -153,7 +153,7 @@ def _landscape(study: dict[str, Any], path: Path) -> None:
                 f"{path}: landscape.layers holds {max(chosen)}, but the model '{name}' has {entry['layers']} layers."
             )
         run["grid"][name] = {"matrices": wanted or has, "layers": chosen}
-    run["ranks"] = [round(1 - reduction / 100, 9) for reduction in sorted(run.pop("reductions"))]
+    run["rhos"] = [round(1 - reduction / 100, 9) for reduction in sorted(run.pop("reductions"))]
 
 
 def _matrices(entry: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from laser.config.evaluations import LABORATORY
 from laser.config.fingerprint import code_fingerprint
 from laser.config.pools import is_policy, pool_key
 from laser.config.schema import read_yaml
-from laser.config.study import load_config, load_study, rank_name
+from laser.config.study import load_config, load_study, rho_name
 from laser.config.variants import facts
 from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
@@ -62,9 +62,9 @@ class Plan:
         return [entry["name"] for entry in self.study["datasets"]]
 
     @property
-    def ranks(self) -> list[float]:
+    def rhos(self) -> list[float]:
         """The study's values of ρ, largest first."""
-        return self.study["ranks"]
+        return self.study["rhos"]
 
     def model(self, name: str) -> dict[str, Any]:
         """Return a model's entry."""
@@ -157,11 +157,11 @@ class Plan:
         return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
 
     def published_choice(self, model: str, dataset: str) -> dict[str, Any] | None:
-        """Return the paper's own (matrix, layer, rank) for a cell; None without one, or if the model lacks it."""
+        """Return the paper's own (matrix, layer, rho) for a cell; None without one, or if the model lacks it."""
         choice = read_published().choice(model, dataset)
         if choice is None or choice["layer"] >= self.model(model)["layers"]:
             return None
-        return {key: choice[key] for key in ("matrix", "layer", "rank")}
+        return {key: choice[key] for key in ("matrix", "layer", "rho")}
 
     def model_facts(self) -> dict[str, Any]:
         """Return noise level, seed, depth and family of each model that the pipeline trains."""
@@ -208,8 +208,8 @@ class Plan:
         """Return the spec for preparing a dataset."""
         return canonical_json({"dataset": self.dataset(dataset), "code": self.code("prepare_dataset")})
 
-    def reduce_spec(self, model: str, layer: int, rank: str | None) -> str:
-        """Return the spec for the reductions of one layer: all ranks, or one."""
+    def reduce_spec(self, model: str, layer: int, rho: str | None) -> str:
+        """Return the spec for the reductions of one layer: all rhos, or one."""
         # How a policy is played has no part in its matrices.
         identity = {key: value for key, value in self._model_identity(model).items() if key != "play"}
         return canonical_json(
@@ -217,7 +217,7 @@ class Plan:
                 "model": identity,
                 "layer": layer,
                 "matrices": self.study["grid"][model]["matrices"],
-                "ranks": self._ranks(rank),
+                "rhos": self._rhos(rho),
                 "compute": self._compute(),
                 "code": self.code("reduce_layer"),
             }
@@ -227,15 +227,15 @@ class Plan:
         """Return the spec for the unmodified model on the validation rows."""
         return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_base")})
 
-    def sweep_spec(self, model: str, dataset: str, layer: int, rank: str | None) -> str:
-        """Return the spec for the sweep of one layer over all ranks, or one."""
+    def sweep_spec(self, model: str, dataset: str, layer: int, rho: str | None) -> str:
+        """Return the spec for the sweep of one layer over all rhos, or one."""
         cheap = {"gradient": {"keep": self.study["gradient"]["keep"]}} if self.study["search"] == "gradient" else {}
         return canonical_json(
             self._evaluation(model, dataset)
             | {
                 "layer": layer,
                 "matrices": self.study["grid"][model]["matrices"],
-                "ranks": self._ranks(rank),
+                "rhos": self._rhos(rho),
                 "code": self.code("sweep_layer"),
             }
             | cheap
@@ -243,7 +243,7 @@ class Plan:
 
     def select_spec(self, model: str, dataset: str) -> str:
         """Return the spec for choosing the intervention of one cell from validation rows."""
-        grid = self.study["grid"][model] | {"ranks": self.ranks}
+        grid = self.study["grid"][model] | {"rhos": self.rhos}
         return canonical_json(
             {
                 "model": model,
@@ -304,10 +304,10 @@ class Plan:
     def _compute(self) -> dict[str, Any]:
         return {"device": self.config["device"], "threads": self.config["threads"]}
 
-    def _ranks(self, rank: str | None) -> list[float]:
-        if rank is None:
-            return self.ranks
-        return [value for value in self.ranks if rank_name(value) == rank]
+    def _rhos(self, rho: str | None) -> list[float]:
+        if rho is None:
+            return self.rhos
+        return [value for value in self.rhos if rho_name(value) == rho]
 
 
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
     study.setdefault("artefacts", list(default))
     study = resolve_pools(study, read_yaml(root / "config/rooms.yaml"), schema, path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
-    study["ranks"] = _ranks(study["grid"]["ranks"], path)
+    study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
     return resolve_runs(study, read_yaml(root / "config/corpora.yaml"), schema, path)
 
@@ -151,23 +151,23 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
         )
 
 
-def rank_name(rank: float) -> str:
+def rho_name(rho: float) -> str:
     """Return ρ as it stands in file names: 0.9, 0.05, 0.005."""
-    return f"{rank:g}"
+    return f"{rho:g}"
 
 
-def _ranks(given: list[float], path: Path) -> list[float]:
+def _rhos(given: list[float], path: Path) -> list[float]:
     """Return the values of ρ, largest first; each must have a name of its own in file names."""
-    ranks = sorted({float(rank) for rank in given}, reverse=True)
+    rhos = sorted({float(rho) for rho in given}, reverse=True)
     names: dict[str, float] = {}
-    for rank in ranks:
-        name = rank_name(rank)
+    for rho in rhos:
+        name = rho_name(rho)
         if name in names:
             raise UserError(
-                f"{path}: grid.ranks holds {names[name]} and {rank}, which are the same to six digits. Keep one."
+                f"{path}: grid.rhos holds {names[name]} and {rho}, which are the same to six digits. Keep one."
             )
-        names[name] = rank
-    return ranks
+        names[name] = rho
+    return rhos
 
 
 def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, Any]:

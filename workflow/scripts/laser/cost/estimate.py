@@ -222,10 +222,10 @@ def _edited(shape: Shape, edits: Sequence[Intervention | None], matrix: str, sha
     """The edited matrix itself (`laser.engine.edited_matrix.outputs`): truncations share their factors."""
     outputs, inputs = shape.matrix(matrix)
     some = [one for one in edits if one is not None and one.matrix == matrix]
-    kept = [kept_rank(one.rank, (outputs, inputs)) for one in some if one.kind in FACTORED]
+    kept = [kept_rank(one.rho, (outputs, inputs)) for one in some if one.kind in FACTORED]
     dense = len(some) - len(kept)
     single = product(shared, max(kept, default=0), inputs)
-    # Prompts: ranks are nested, so the largest holds all. Decoding: every edit has states of its own.
+    # Prompts: rhos are nested, so the largest holds all. Decoding: every edit has states of its own.
     single += product(shared, outputs, max(kept, default=0)) if own is None else product(own, outputs, sum(kept))
     return Work(product(dense * (shared if own is None else own), outputs, inputs), single)
 
@@ -273,7 +273,7 @@ def host_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
     for one in edits:
         if one is not None and one.kind == "randomised":
             outputs, inputs = shape.matrix(one.matrix)
-            kept = kept_rank(one.rank, (outputs, inputs))
+            kept = kept_rank(one.rho, (outputs, inputs))
             reflections = (1 + 2 * one.niter) * 2.0 * (outputs + inputs) * kept**2
             total += (3 + 2 * one.niter) * product(kept, outputs, inputs) + reflections
             total += 6.0 * min(outputs, inputs) * kept**2 + 20.0 * kept**3

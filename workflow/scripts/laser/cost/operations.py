@@ -55,7 +55,7 @@ def work_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Work:
     Args:
         plan: the study.
         stage: a rule's name, one of `STAGES`.
-        wildcards: model, and as far as the stage has them dataset, layer, rank.
+        wildcards: model, and as far as the stage has them dataset, layer, rho.
     """
     return STAGES[stage](plan, wildcards)
 
@@ -104,8 +104,8 @@ def _matrices(plan: Plan, wildcards: Mapping[str, str]) -> int:
     return len(plan.study["grid"][wildcards["model"]]["matrices"])
 
 
-def _ranks(plan: Plan, wildcards: Mapping[str, str]) -> int:
-    return 1 if "rank" in wildcards else len(plan.ranks)
+def _rhos(plan: Plan, wildcards: Mapping[str, str]) -> int:
+    return 1 if "rho" in wildcards else len(plan.rhos)
 
 
 def _above(plan: Plan, wildcards: Mapping[str, str]) -> float:
@@ -141,7 +141,7 @@ def _base(plan: Plan, wildcards: Mapping[str, str]) -> Work:
 
 def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     steps, random, products = _steps(plan, wildcards)
-    edits = _matrices(plan, wildcards) * _ranks(plan, wildcards)
+    edits = _matrices(plan, wildcards) * _rhos(plan, wildcards)
     one = _evaluation(plan, wildcards, "validation", 1 + steps * edits * _above(plan, wildcards))
     # A third: the mean of ρ over the paper's grid, and a product with so many columns.
     return replace(one, dense=random * edits, randomised=2.0 * products * edits / 3)
@@ -154,7 +154,7 @@ def _test(plan: Plan, wildcards: Mapping[str, str]) -> Work:
 def _landscape(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     run = plan.study["landscape"]
     matrices = len(run["grid"][wildcards["model"]]["matrices"])
-    edits = matrices * len(run["ranks"]) * len(run["kinds"])
+    edits = matrices * len(run["rhos"]) * len(run["kinds"])
     one = _evaluation(plan, wildcards, "validation", 1 + edits * _above(plan, wildcards), run.get("rows"))
     pruned = edits // len(run["kinds"]) * sum(kind not in ("svd", "smallest") for kind in run["kinds"])
     return replace(one, dense=pruned, decompositions=matrices)
@@ -173,7 +173,7 @@ def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     run = plan.study["compose"]
     matrices = len(run.get("matrices", plan.study["grid"][wildcards["model"]]["matrices"]))
     layers = len(plan.layers(wildcards["model"]))
-    one = _evaluation(plan, wildcards, "validation", 1 + layers * matrices * len(run["ranks"]))
+    one = _evaluation(plan, wildcards, "validation", 1 + layers * matrices * len(run["rhos"]))
     return replace(one, dense=2 * layers, decompositions=layers * matrices)
 
 

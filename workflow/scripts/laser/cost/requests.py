@@ -208,7 +208,7 @@ def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int =
     Args:
         plan: the study.
         stage: a rule's name (`laser.cost.operations.STAGES`).
-        wildcards: model, and as far as the stage has them dataset, layer, rank.
+        wildcards: model, and as far as the stage has them dataset, layer, rho.
         attempt: counted from 1.
 
     Raises:

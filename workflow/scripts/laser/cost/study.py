@@ -9,7 +9,7 @@ from typing import Any
 
 from laser.config.plan import Plan
 from laser.config.protocols import interventions_kind
-from laser.config.study import rank_name
+from laser.config.study import rho_name
 from laser.cost.estimate import (
     Asked,
     Shape,
@@ -53,7 +53,7 @@ class CellCost:
 
     Attributes:
         shape, sides: the model, and what is asked of it on each side.
-        edits: evaluations of one example in the whole grid: (matrix, layer, rank, kind) that differ.
+        edits: evaluations of one example in the whole grid: (matrix, layer, rho, kind) that differ.
         kinds: low-rank steps that the study's protocols take.
         jobs: base, sweep and test.
         plain: the same evaluations by the plain engine.
@@ -113,7 +113,7 @@ def model_cost(plan: Plan, model: str) -> ModelCost:
     matrices = plan.study["grid"][model]["matrices"]
     jobs = []
     for layer in plan.layers(model):
-        for number, (name, _) in enumerate(_rank_jobs(plan)):
+        for number, (name, _) in enumerate(_rho_jobs(plan)):
             work = reduce_work(shape, matrices) if number == 0 else Work()
             jobs.append(JobCost("reduce", model, "", work, Path("reduce", model, f"layer{layer}{name}.jsonl")))
     return ModelCost(shape, jobs, len(plan.layers(model)) * sum(factor_bytes(shape, one) for one in matrices))
@@ -127,7 +127,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     shape = model_shape(plan, model)
     sides = asked(plan, model, dataset, facts)
     steps = low_rank_steps(plan, "masked" if shape.masked else "causal")
-    layers, matrices, ranks = plan.layers(model), plan.study["grid"][model]["matrices"], plan.ranks
+    layers, matrices, rhos = plan.layers(model), plan.study["grid"][model]["matrices"], plan.rhos
     last = shape.layers - 1
     folder = Path(model, dataset)
     naive = plan.study["engine"] == "naive"
@@ -139,14 +139,12 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
 
     jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.jsonl"))]
     for layer in layers:
-        for name, some in _rank_jobs(plan):
-            edits = [
-                Intervention(matrix, layer, rank, **step) for step in steps for matrix in matrices for rank in some
-            ]
+        for name, some in _rho_jobs(plan):
+            edits = [Intervention(matrix, layer, rho, **step) for step in steps for matrix in matrices for rho in some]
             path = Path("sweep", folder, f"layer{layer}{name}.jsonl")
             jobs.append(JobCost("sweep", model, dataset, work("validation", layer, edits), path))
     tested = Work()
-    middle = ranks[len(ranks) // 2]
+    middle = rhos[len(rhos) // 2]
     for layer in layers:
         for matrix in matrices:
             for number, step in enumerate(steps):
@@ -155,12 +153,12 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     tested = tested.times(1 / (len(layers) * len(matrices)))
     jobs.append(JobCost("test", model, dataset, tested, Path("test", f"{folder}.jsonl")))
 
-    grid = len(layers) * len(matrices) * len(ranks)
+    grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)
     plain = plain_work(shape, sides["validation"], count + 1) + plain_work(shape, sides["test"], 1 + len(steps))
     plain += sum((Work(host=job.work.host) for job in jobs), Work())
     published = interventions_kind("published", "masked" if shape.masked else "causal")
-    made = [Intervention(matrix, 0, rank, **published) for matrix in matrices for rank in ranks]
+    made = [Intervention(matrix, 0, rho, **published) for matrix in matrices for rho in rhos]
     released = sum(
         (plain_work(shape, one, grid + 1) for one in sides.values()), host_work(shape, made).times(len(layers))
     )
@@ -188,9 +186,9 @@ def released_seconds(cell: CellCost, device: Device) -> float:
     return max(reading, device.seconds(cell.released, cell.shape.width))
 
 
-def _rank_jobs(plan: Plan) -> Iterator[tuple[str, list[float]]]:
-    """Yield (ending of the file's name, ranks) of the jobs of one layer."""
-    if plan.study["one_job_per"] == "rank":
-        yield from ((f"-rank{rank_name(rank)}", [rank]) for rank in plan.ranks)
+def _rho_jobs(plan: Plan) -> Iterator[tuple[str, list[float]]]:
+    """Yield (ending of the file's name, rhos) of the jobs of one layer."""
+    if plan.study["one_job_per"] == "rho":
+        yield from ((f"-rho{rho_name(rho)}", [rho]) for rho in plan.rhos)
     else:
-        yield "", plan.ranks
+        yield "", plan.rhos

@@ -1,8 +1,8 @@
 """The edited matrix of a layer, applied without being formed where the edit is a truncation.
 
 With W = U·diag(s)·Vᵀ the rank-k matrix gives U_k (diag(s_k) V_kᵀ x). diag(s) Vᵀ x is computed once for the largest k of
-all edits of that matrix; and since the ranks are nested, the output for a larger k is the output for a smaller one
-plus the components between, so that all ranks together cost little more than the largest alone.
+all edits of that matrix; and since the rhos are nested, the output for a larger k is the output for a smaller one
+plus the components between, so that all rhos together cost little more than the largest alone.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], st
 
 def _span(edit: Intervention, weight: Tensor) -> tuple[int, int]:
     """Return the components [first, last) that an edit keeps."""
-    kept, count = kept_rank(edit.rank, weight.shape), min(weight.shape)
+    kept, count = kept_rank(edit.rho, weight.shape), min(weight.shape)
     if edit.kind not in NEEDS_FACTORS:
         return 0, 0
     return (count - kept, count) if edit.kind == "smallest" else (0, kept)

@@ -194,9 +194,9 @@ def step_of(protocol: str, task: str, seed: int) -> dict[str, Any]:
     return settings | ({"seed": seed} if settings["kind"] == "randomised" else {})
 
 
-def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rank: float) -> Intervention:
-    """Return a protocol's low-rank step at (matrix, layer, rank)."""
-    return Intervention(matrix=matrix, layer=layer, rank=rank, **step(cell, protocol))
+def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rho: float) -> Intervention:
+    """Return a protocol's low-rank step at (matrix, layer, rho)."""
+    return Intervention(matrix=matrix, layer=layer, rho=rho, **step(cell, protocol))
 
 
 def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
@@ -205,5 +205,5 @@ def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
 
 
 def chosen_edit(cell: Cell, protocol: str, one: Mapping[str, Any] | None) -> Edit:
-    """Return the edit of a chosen (matrix, layer, rank) under a protocol; the empty one where base was chosen."""
-    return () if one is None else (intervention(cell, protocol, one["matrix"], one["layer"], one["rank"]),)
+    """Return the edit of a chosen (matrix, layer, rho) under a protocol; the empty one where base was chosen."""
+    return () if one is None else (intervention(cell, protocol, one["matrix"], one["layer"], one["rho"]),)

@@ -21,18 +21,18 @@ from laser.models.adapter import parameter_view
 from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
 
-COLUMNS = ["protocol", "matrix", "layer", "rank", "id", "correct", "loss"]
+COLUMNS = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
 
 
 def place_of(cell: Cell, one: Intervention) -> dict[str, Any]:
-    """Return matrix, layer and rank of an intervention, with the number of singular values that it keeps."""
+    """Return matrix, layer and rho of an intervention, with the number of singular values that it keeps."""
     loaded = cell.loaded
     shape = parameter_view(loaded.model, loaded.config, one.layer, one.matrix, loaded.mapping).shape
     return {
         "matrix": one.matrix,
         "layer": one.layer,
-        "rank": one.rank,
-        "kept_rank": kept_rank(one.rank, shape),
+        "rho": one.rho,
+        "kept_rank": kept_rank(one.rho, shape),
     }
 
 
@@ -65,7 +65,7 @@ def evaluate_choices(job: Job) -> None:
     if published is None and not search:
         raise UserError(
             f"{spec['model']['name']} on {spec['dataset_name']}: there is no choice to evaluate. Give the spec a "
-            "published_choice (matrix, layer, rank), or a gradients file with --gradients and its sweep with --sweep."
+            "published_choice (matrix, layer, rho), or a gradients file with --gradients and its sweep with --sweep."
         )
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
     edits: dict[tuple[str, str], Edit] = {}

@@ -20,9 +20,9 @@ from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Answers
 
 RULE = (
-    "greedy, from the last layer down, matrices in the grid's order; at each (layer, matrix) every rank is tried on "
+    "greedy, from the last layer down, matrices in the grid's order; at each (layer, matrix) every rho is tried on "
     "the validation rows together with the edits accepted so far; the best of them (highest accuracy; ties: lower "
-    "loss, then smaller rank) is accepted only if it is better than the best so far (higher accuracy, or equal "
+    "loss, then smaller rho) is accepted only if it is better than the best so far (higher accuracy, or equal "
     "accuracy and lower loss), starting from the base model; otherwise the matrix stays as it was"
 )
 
@@ -41,21 +41,21 @@ def search(
     Args:
         base: scores of the model without edits.
         places: (layer, matrix), in the order in which they are visited.
-        evaluate: scores, with `rank` and `kept_rank`, of every rank at a place, given what is accepted so far.
+        evaluate: scores, with `rho` and `kept_rank`, of every rho at a place, given what is accepted so far.
         accept: puts an edit in place for all that follows.
 
     Returns:
-        One step per place: `layer`, `matrix`, the best rank there with its scores, `accepted`, and under `candidates`
-        the scores of every rank.
+        One step per place: `layer`, `matrix`, the best rho there with its scores, `accepted`, and under `candidates`
+        the scores of every rho.
     """
     best = worth(base)
     steps = []
     for layer, matrix in places:
         tried = evaluate(layer, matrix)
-        found = max(tried, key=lambda one: (worth(one), -one["rank"]))
+        found = max(tried, key=lambda one: (worth(one), -one["rho"]))
         accepted = worth(found) > best
         if accepted:
-            accept(layer, matrix, found["rank"])
+            accept(layer, matrix, found["rho"])
             best = worth(found)
         steps.append({"layer": layer, "matrix": matrix, **found, "accepted": accepted, "candidates": tried})
     return steps
@@ -80,14 +80,14 @@ def compose(job: Job) -> dict[str, Any]:
 def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
     spec = cell.spec
     places = [(layer, matrix) for layer in sorted(spec["layers"], reverse=True) for matrix in spec["matrices"]]
-    count = counter(job, cell, 1 + len(places) * len(spec["ranks"]))
+    count = counter(job, cell, 1 + len(places) * len(spec["rhos"]))
     (answers,) = answers_for(cell, [()], count)
     base = _scores(cell, answers, protocol)
 
     def evaluate(layer: int, matrix: str) -> list[Scores]:
-        edits = [intervention(cell, protocol, matrix, layer, rank) for rank in spec["ranks"]]
+        edits = [intervention(cell, protocol, matrix, layer, rho) for rho in spec["rhos"]]
         return [
-            {"rank": one.rank, "kept_rank": place_of(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
+            {"rho": one.rho, "kept_rank": place_of(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
             for one, answers in zip(edits, answers_for(cell, [(one,) for one in edits], count), strict=True)
         ]
 
@@ -98,11 +98,11 @@ def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
             base,
             places,
             evaluate,
-            lambda layer, matrix, rank: in_place.enter_context(
-                edited(cell.loaded, [intervention(cell, protocol, matrix, layer, rank)], cell.store)
+            lambda layer, matrix, rho: in_place.enter_context(
+                edited(cell.loaded, [intervention(cell, protocol, matrix, layer, rho)], cell.store)
             ),
         )
-    chosen = [{key: one[key] for key in ("matrix", "layer", "rank", "kept_rank")} for one in steps if one["accepted"]]
+    chosen = [{key: one[key] for key in ("matrix", "layer", "rho", "kept_rank")} for one in steps if one["accepted"]]
     job.say(f"{protocol}: {len(chosen)} of {len(places)} places edited")
     return {"base": base, "steps": steps, "chosen": chosen}
 

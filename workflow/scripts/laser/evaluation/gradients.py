@@ -28,7 +28,7 @@ from laser.reduction.svd import Factors, kept_rank
 RULE = (
     "g_i = u_i' G v_i for the gradient G of the mean answer loss; predicted change of the loss (nats) when all "
     "components after the k-th are dropped: minus the sum of s_i g_i over i > k; a place's score is its lowest "
-    "predicted change over the ranks; the lowest score comes first; ties: later layer, then the grid's order of "
+    "predicted change over the rhos; the lowest score comes first; ties: later layer, then the grid's order of "
     "matrices"
 )
 
@@ -38,19 +38,17 @@ def singular_gradients(gradient: Tensor, factors: Factors) -> Tensor:
     return ((factors.u.T @ gradient.to(factors.u)) * factors.vt).sum(dim=1)
 
 
-def predicted_changes(gradient: Tensor, factors: Factors, ranks: Sequence[float]) -> list[dict[str, Any]]:
-    """Return, per ρ, `rank`, `kept_rank` and `change`: −Σ_{i>k} σ_i g_i, the first-order change of the loss, nats."""
+def predicted_changes(gradient: Tensor, factors: Factors, rhos: Sequence[float]) -> list[dict[str, Any]]:
+    """Return, per ρ, `rho`, `kept_rank` and `change`: −Σ_{i>k} σ_i g_i, the first-order change of the loss, nats."""
     terms = factors.s.double() * singular_gradients(gradient, factors).double()
-    counts = [kept_rank(rank, (len(factors.u), factors.vt.shape[1])) for rank in ranks]
+    counts = [kept_rank(rho, (len(factors.u), factors.vt.shape[1])) for rho in rhos]
     return [
-        {"rank": rank, "kept_rank": kept, "change": 0.0 - float(terms[kept:].sum())}
-        for rank, kept in zip(ranks, counts, strict=True)
+        {"rho": rho, "kept_rank": kept, "change": 0.0 - float(terms[kept:].sum())}
+        for rho, kept in zip(rhos, counts, strict=True)
     ]
 
 
-def rank_places(
-    predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]
-) -> list[dict[str, Any]]:
+def rho_places(predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]) -> list[dict[str, Any]]:
     """Rank places (`RULE`).
 
     Args:
@@ -59,12 +57,12 @@ def rank_places(
 
     Returns:
         Best first: `matrix`, `layer`, `order` (from 1), `score` (nats, negative where the loss is predicted to fall),
-        `rank` (the ρ with that score, the smallest of equals), and `predicted`.
+        `rho` (the ρ with that score, the smallest of equals), and `predicted`.
     """
     places = []
     for (layer, matrix), changes in predicted.items():
-        best = min(changes, key=lambda one: (one["change"], one["rank"]))
-        place = {"matrix": matrix, "layer": layer, "score": best["change"], "rank": best["rank"]}
+        best = min(changes, key=lambda one: (one["change"], one["rho"]))
+        place = {"matrix": matrix, "layer": layer, "score": best["change"], "rho": best["rho"]}
         places.append(place | {"predicted": list(changes)})
     places.sort(key=lambda one: (one["score"], -one["layer"], matrices.index(one["matrix"])))
     return [one | {"order": order} for order, one in enumerate(places, start=1)]
@@ -75,7 +73,7 @@ def rank_cell(job: Job) -> dict[str, Any]:
 
     Returns:
         Per protocol: `examples` (id, and correct and loss of the base model, of each row used), how many
-        `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rank_places`).
+        `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rho_places`).
     """
     spec = job.spec
     grid = spec["grid"]
@@ -91,14 +89,13 @@ def rank_cell(job: Job) -> dict[str, Any]:
         loss, found = gradients(own.loaded, own.questions, PROTOCOLS[protocol], places, spec["token_budget"])
         job.say(f"{protocol}: {len(places)} gradients on {len(own.questions.items)} examples, mean loss {loss:.4f}")
         predicted = {
-            place: predicted_changes(gradient, _factors(cell, place), spec["ranks"])
-            for place, gradient in found.items()
+            place: predicted_changes(gradient, _factors(cell, place), spec["rhos"]) for place, gradient in found.items()
         }
         made[protocol] = {
             "examples": _rows(result_rows(cell, base, protocol)),
             "validation_examples": len(of_protocol(whole, protocol).questions.items),
             "loss": loss,
-            "places": rank_places(predicted, grid["matrices"]),
+            "places": rho_places(predicted, grid["matrices"]),
         }
     return made
 
@@ -116,17 +113,17 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[str, dict[str, Any]]:
-    """Return what the cheap search chooses: among the first `keep` places, at every rank, on its own examples alone.
+    """Return what the cheap search chooses: among the first `keep` places, at every rho, on its own examples alone.
 
     The rule is that of selection (`laser.evaluation.select.RULE`), so that under `corrected` base may win.
 
     Args:
         ranking: the content of a gradients file.
-        swept: per-example validation rows, with `protocol`, `matrix`, `layer`, `rank`, `id`, `correct`, `loss`.
+        swept: per-example validation rows, with `protocol`, `matrix`, `layer`, `rho`, `id`, `correct`, `loss`.
         keep: how many places are inspected.
 
     Returns:
-        Per protocol: `chosen` (matrix, layer, rank, kept_rank; None where base won), `validation` (scores of base and
+        Per protocol: `chosen` (matrix, layer, rho, kept_rank; None where base won), `validation` (scores of base and
         chosen on the examples), `candidates`, and the cost: `evaluations` of `exhaustive_evaluations` interventions,
         each on `examples` of `validation_examples` rows.
 
@@ -141,16 +138,16 @@ def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[s
         at_place = pd.MultiIndex.from_frame(own[["layer", "matrix"]]).isin(list(places[protocol]))
         inspected = own[own["id"].isin(set(base["id"])) & at_place]
         kept = {
-            (one["matrix"], one["layer"], float(each["rank"])): each["kept_rank"]
+            (one["matrix"], one["layer"], float(each["rho"])): each["kept_rank"]
             for one in found["places"]
             for each in one["predicted"]
         }
         wanted = {key for key in kept if (key[1], key[0]) in places[protocol]}
-        have = set(zip(inspected["matrix"], inspected["layer"], inspected["rank"].astype(float), strict=True))
+        have = set(zip(inspected["matrix"], inspected["layer"], inspected["rho"].astype(float), strict=True))
         if missing := sorted(wanted - have):
-            matrix, layer, rank = missing[0]
+            matrix, layer, rho = missing[0]
             raise UserError(
-                f"the sweep holds no row of the protocol {protocol} for matrix {matrix}, layer {layer}, rank {rank} on "
+                f"the sweep holds no row of the protocol {protocol} for matrix {matrix}, layer {layer}, rho {rho} on "
                 "the examples of the gradients file. Delete the gradients file of this cell and run again."
             )
         matrices = ranking["spec"]["grid"]["matrices"]

@@ -1,4 +1,4 @@
-"""The landscape of one layer: every kind of intervention at every matrix and rank, on validation rows.
+"""The landscape of one layer: every kind of intervention at every matrix and rho, on validation rows.
 
 Paper Figure 2 (rank reduction), Figure 10 (pruning of the same amounts), and the control that keeps only the smallest
 components.
@@ -18,7 +18,7 @@ from laser.reduction.interventions import Intervention
 LANDSCAPE_KINDS = ("svd", "pruning", "smallest")
 
 
-def landscape_intervention(cell: Cell, protocol: str, kind: str, matrix: str, layer: int, rank: float) -> Intervention:
+def landscape_intervention(cell: Cell, protocol: str, kind: str, matrix: str, layer: int, rho: float) -> Intervention:
     """Return a landscape's edit.
 
     `svd` is the protocol's own low-rank step. `pruning` sets the smallest magnitudes to 0 and keeps the fraction ρ of
@@ -33,12 +33,12 @@ def landscape_intervention(cell: Cell, protocol: str, kind: str, matrix: str, la
             f"landscape.kinds holds '{kind}'{nearest(kind, LANDSCAPE_KINDS)}. Allowed: {', '.join(LANDSCAPE_KINDS)}."
         )
     if kind == "svd":
-        return intervention(cell, protocol, matrix, layer, rank)
-    return Intervention(matrix=matrix, layer=layer, rank=rank, kind=kind)
+        return intervention(cell, protocol, matrix, layer, rho)
+    return Intervention(matrix=matrix, layer=layer, rho=rho, kind=kind)
 
 
 def evaluate_landscape(job: Job) -> None:
-    """Write the rows of one layer: labels kind, matrix, layer, rank; validation rows, or the first `rows` of them.
+    """Write the rows of one layer: labels kind, matrix, layer, rho; validation rows, or the first `rows` of them.
 
     The engine is called once per kind: edits of one kind share the layers below them, and no more than one kind's
     edited matrices (those of pruning and of the randomised step are dense) are held at a time.
@@ -46,11 +46,11 @@ def evaluate_landscape(job: Job) -> None:
     spec = job.spec
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
     cell = first_rows(cell, spec.get("rows"))
-    places = [(matrix, rank) for matrix in spec["matrices"] for rank in spec["ranks"]]
+    places = [(matrix, rho) for matrix in spec["matrices"] for rho in spec["rhos"]]
     wanted = {
         kind: {
-            (protocol, matrix, rank): landscape_intervention(cell, protocol, kind, matrix, spec["layer"], rank)
-            for matrix, rank in places
+            (protocol, matrix, rho): landscape_intervention(cell, protocol, kind, matrix, spec["layer"], rho)
+            for matrix, rho in places
             for protocol in spec["protocols"]
         }
         for kind in spec["kinds"]
@@ -62,7 +62,7 @@ def evaluate_landscape(job: Job) -> None:
         found = answers_for(cell, [(one,) for one in distinct[kind]], count)
         answered = dict(zip(distinct[kind], found, strict=True))
         frames += [
-            result_rows(cell, answered[one], protocol, kind=kind, matrix=matrix, layer=spec["layer"], rank=rank)
-            for (protocol, matrix, rank), one in edits.items()
+            result_rows(cell, answered[one], protocol, kind=kind, matrix=matrix, layer=spec["layer"], rho=rho)
+            for (protocol, matrix, rho), one in edits.items()
         ]
     write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | {"run": cell.run_facts})

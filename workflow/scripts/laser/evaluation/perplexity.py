@@ -54,7 +54,7 @@ class Arm:
     """What is done to the model.
 
     Attributes:
-        place: matrix, layer, rank, kept rank and settings of the low-rank step; None for base.
+        place: matrix, layer, rho, kept rank and settings of the low-rank step; None for base.
         edit: the same for an engine; None where the selection has no candidate, so that nothing is evaluated.
     """
 
@@ -149,8 +149,8 @@ def choose_arms(spec: dict[str, Any], task: str, selection: Path) -> dict[str, d
                 arms[protocol][name] = Arm(None, None)
                 continue
             settings = step_of(protocol, task, spec["seed"])
-            place = {key: best[key] for key in ("matrix", "layer", "rank", "kept_rank")} | settings
-            edit = Intervention(best["matrix"], best["layer"], best["rank"], **settings)
+            place = {key: best[key] for key in ("matrix", "layer", "rho", "kept_rank")} | settings
+            edit = Intervention(best["matrix"], best["layer"], best["rho"], **settings)
             arms[protocol][name] = Arm(place, (edit,))
     return arms
 

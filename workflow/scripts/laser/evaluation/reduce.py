@@ -1,4 +1,4 @@
-"""The reductions of one layer: factors once, and a record for every rank."""
+"""The reductions of one layer: factors once, and a record for every rho."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from laser.reduction.svd import check
 def reduce_layer(
     spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Decompose the spec's matrices of one layer and return one record per rank, in the spec's order.
+    """Decompose the spec's matrices of one layer and return one record per rho, in the spec's order.
 
     Only the matrices themselves are read from the checkpoint; the model is never built.
     """
@@ -35,6 +35,4 @@ def reduce_layer(
         decomposed[matrix] = store.get(weights[matrix])
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
     checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}
-    return [
-        records(weights, decomposed, rank, checks) | {"spec": spec, "layer": spec["layer"]} for rank in spec["ranks"]
-    ]
+    return [records(weights, decomposed, rho, checks) | {"spec": spec, "layer": spec["layer"]} for rho in spec["rhos"]]

@@ -19,7 +19,7 @@ from laser.reduction.interventions import Intervention
 
 
 def place_to_draw(published: dict[str, Any] | None, selected: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the (matrix, layer, rank) at which seeds are drawn under one protocol, and where it comes from.
+    """Return the (matrix, layer, rho) at which seeds are drawn under one protocol, and where it comes from.
 
     Args:
         published: the paper's choice for this cell, or None.
@@ -49,7 +49,7 @@ def evaluate_seeds(job: Job) -> None:
     places, said = {}, {}
     for protocol in spec["protocols"]:
         one, source = place_to_draw(spec.get("published_choice"), selection[protocol])
-        places[protocol] = Intervention(one["matrix"], one["layer"], one["rank"], "randomised", niter=niter)
+        places[protocol] = Intervention(one["matrix"], one["layer"], one["rho"], "randomised", niter=niter)
         step = {"kind": "randomised", "niter": niter, "source": source}
         said[protocol] = place_of(cell, places[protocol]) | step
     edits = {

@@ -18,15 +18,15 @@ from laser.errors import UserError
 
 RULE = (
     "highest validation accuracy; ties: lower validation log-loss, then later layer, then the grid's order of "
-    "matrices, then smaller rank; corrected: the base model is a candidate too and wins ties"
+    "matrices, then smaller rho; corrected: the base model is a candidate too and wins ties"
 )
 
 
 def candidates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracy (percent), loss (nats) and n per (protocol, matrix, layer, rank) of per-example rows."""
+    """Return accuracy (percent), loss (nats) and n per (protocol, matrix, layer, rho) of per-example rows."""
     # A mean would pass over losses that are not numbers, and a candidate be judged on the rows that did not overflow.
     finite = frame.assign(loss=frame["loss"].astype("float64").fillna(math.inf))
-    grouped = finite.groupby(["protocol", "matrix", "layer", "rank"], sort=True, observed=True)
+    grouped = finite.groupby(["protocol", "matrix", "layer", "rho"], sort=True, observed=True)
     table = grouped.agg(accuracy=("correct", "mean"), loss=("loss", "mean"), n=("id", "nunique")).reset_index()
     table["accuracy"] *= 100
     return table
@@ -39,9 +39,9 @@ def select(
 
     Args:
         base: per-example validation rows of the base model, with `protocol`.
-        swept: per-example validation rows of all interventions, with `protocol`, `matrix`, `layer`, `rank`.
+        swept: per-example validation rows of all interventions, with `protocol`, `matrix`, `layer`, `rho`.
         matrices: the grid's order of matrices.
-        kept: kept rank by (matrix, layer, rank).
+        kept: kept rank by (matrix, layer, rho).
 
     Returns:
         Per protocol: `chosen` (or None where base won), `validation` scores of base and chosen, all `candidates`.
@@ -68,7 +68,7 @@ def select(
             own.to_dict("records"),
             key=lambda one: (
                 *(not math.isfinite(one["loss"]), -one["accuracy"], one["loss"] if math.isfinite(one["loss"]) else 0),
-                *(-one["layer"], matrices.index(one["matrix"]), one["rank"]),
+                *(-one["layer"], matrices.index(one["matrix"]), one["rho"]),
             ),
         )
         best = ordered[0]
@@ -83,8 +83,8 @@ def select(
 
 
 def _identity(one: dict[str, Any], kept: dict[tuple[str, int, float], int]) -> dict[str, Any]:
-    matrix, layer, rank = str(one["matrix"]), int(one["layer"]), float(one["rank"])
-    return {"matrix": matrix, "layer": layer, "rank": rank, "kept_rank": kept[matrix, layer, rank]}
+    matrix, layer, rho = str(one["matrix"]), int(one["layer"]), float(one["rho"])
+    return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": kept[matrix, layer, rho]}
 
 
 def _scores(one: dict[str, Any]) -> dict[str, Any]:

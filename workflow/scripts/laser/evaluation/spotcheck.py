@@ -49,9 +49,9 @@ class Pick:
         """The edit under which the row was scored, in words."""
         if self.row.get("arm") == "laser":
             one = self.spec["chosen"][self.row["protocol"]]
-            return "base, chosen as LASER" if one is None else f"[{one['matrix']}, {one['layer']}, {one['rank']:g}]"
+            return "base, chosen as LASER" if one is None else f"[{one['matrix']}, {one['layer']}, {one['rho']:g}]"
         if "matrix" in self.row:
-            return f"[{self.row['matrix']}, {self.row['layer']}, {self.row['rank']:g}]"
+            return f"[{self.row['matrix']}, {self.row['layer']}, {self.row['rho']:g}]"
         return "base"
 
 
@@ -153,7 +153,7 @@ def _again(
         if one.row.get("arm") == "laser":
             edit = chosen_edit(cell, protocol, one.spec["chosen"][protocol])
         elif "matrix" in one.row:
-            place = (str(one.row["matrix"]), int(one.row["layer"]), float(one.row["rank"]))
+            place = (str(one.row["matrix"]), int(one.row["layer"]), float(one.row["rho"]))
             edit = (intervention(cell, protocol, *place),)
         edits.setdefault(edit, []).append(one)
     for (_, own), answers in zip(edits.items(), answers_for(cell, list(edits), lambda done: None), strict=True):

@@ -1,4 +1,4 @@
-"""The sweep of one layer: all its matrices, ranks and protocols on the validation rows."""
+"""The sweep of one layer: all its matrices, rhos and protocols on the validation rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from laser.evaluation.gradient_candidates import surviving
 from laser.io.files import read_json, write_parquet
 from laser.io.job import Job
 
-LABELS = {"protocol": "", "matrix": "", "layer": 0, "rank": 0.0}
+LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
 """What stands before the scores of a row, for a file without rows."""
 
 
 def sweep_layer(job: Job, outputs: list[Path]) -> None:
-    """Evaluate the spec's matrices at its ranks and write one file per rank, in the spec's order of ranks.
+    """Evaluate the spec's matrices at its rhos and write one file per rho, in the spec's order of rhos.
 
     Protocols that share their low-rank step share its evaluation: only the judgement differs. Given a gradients file
     (`search: gradient`), a protocol has only those matrices among its first `gradient.keep` places; where none of them
@@ -25,14 +25,14 @@ def sweep_layer(job: Job, outputs: list[Path]) -> None:
     spec = job.spec
     inspected = _inspected(job)
     facts: dict[str, object] = {}
-    frames: dict[float, list[pd.DataFrame]] = {rank: [no_rows(LABELS)] for rank in spec["ranks"]}
+    frames: dict[float, list[pd.DataFrame]] = {rho: [no_rows(LABELS)] for rho in spec["rhos"]}
     if any(inspected.values()):
         cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
         frames, facts = _evaluate(job, cell, inspected), {"run": cell.run_facts}
     else:
         job.say("the gradients leave no matrix of this layer: the files have no rows")
-    for rank, path in zip(spec["ranks"], outputs, strict=True):
-        write_parquet(path, pd.concat(frames[rank], ignore_index=True), spec | {"rank": rank} | facts)
+    for rho, path in zip(spec["rhos"], outputs, strict=True):
+        write_parquet(path, pd.concat(frames[rho], ignore_index=True), spec | {"rho": rho} | facts)
 
 
 def _inspected(job: Job) -> dict[str, list[str]]:
@@ -48,17 +48,17 @@ def _inspected(job: Job) -> dict[str, list[str]]:
 
 
 def _evaluate(job: Job, cell: Cell, inspected: dict[str, list[str]]) -> dict[float, list[pd.DataFrame]]:
-    """Return the rows of every rank."""
+    """Return the rows of every rho."""
     spec = job.spec
     wanted = {
-        (protocol, matrix, rank): (intervention(cell, protocol, matrix, spec["layer"], rank),)
-        for rank in spec["ranks"]
+        (protocol, matrix, rho): (intervention(cell, protocol, matrix, spec["layer"], rho),)
+        for rho in spec["rhos"]
         for matrix in spec["matrices"]
         for protocol in spec["protocols"]
         if matrix in inspected[protocol]
     }
     answered = answer_each(job, cell, wanted.values())
-    frames: dict[float, list[pd.DataFrame]] = {rank: [] for rank in spec["ranks"]}
-    for (protocol, matrix, rank), one in wanted.items():
-        frames[rank].append(result_rows(cell, answered[one], protocol, matrix=matrix, layer=spec["layer"], rank=rank))
+    frames: dict[float, list[pd.DataFrame]] = {rho: [] for rho in spec["rhos"]}
+    for (protocol, matrix, rho), one in wanted.items():
+        frames[rho].append(result_rows(cell, answered[one], protocol, matrix=matrix, layer=spec["layer"], rho=rho))
     return frames

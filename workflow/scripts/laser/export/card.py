@@ -50,7 +50,7 @@ def export_model(job: Job) -> None:
         )
     place = one["chosen"]
     settings = step_of(protocol, task, spec["seed"])
-    edit = Intervention(place["matrix"], place["layer"], place["rank"], **settings)
+    edit = Intervention(place["matrix"], place["layer"], place["rho"], **settings)
     model = spec["model"]
     store = FactorStore(job.path("factors"))
     facts = export(origin, folder, edit, spec["form"], model["dtype"], store, model.get("mapping"))
@@ -109,7 +109,7 @@ def card(record: dict[str, Any]) -> str:
         "| | |",
         "|---|---|",
         f"| matrix | `{edit['matrix']}` of layer {edit['layer']} (counted from 0): `{facts['parameter']}` |",
-        f"| rank | {kept} of {min(rows, columns)} (ρ = {edit['rank']:g}), matrix {rows} × {columns} |",
+        f"| rank | {kept} of {min(rows, columns)} (ρ = {edit['rho']:g}), matrix {rows} × {columns} |",
         f"| low-rank step | {_step(edit)} |",
         f"| chosen in | study `{record['study']}`, dataset `{record['dataset']}`, protocol `{record['protocol']}`, on "
         "validation rows alone |",

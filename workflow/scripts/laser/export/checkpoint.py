@@ -84,9 +84,9 @@ def export(
         if form == "dense":
             difference = _dense(origin, part, path, name, location, evaluated)
         else:
-            # Those of the original serve every rank; a randomised step leaves a matrix that has to be factored itself.
+            # Those of the original serve every rho; a randomised step leaves a matrix that has to be factored itself.
             whole = exact_svd(evaluated.float()) if factors is None else factors
-            pair = low_rank_factors(whole, kept_rank(edit.rank, weight.shape))
+            pair = low_rank_factors(whole, kept_rank(edit.rho, weight.shape))
             difference = _factored(origin, part, path, name, location, evaluated, pair)
         facts = _facts(origin, part, name, evaluated, edit, difference)
         if folder.exists():
@@ -172,7 +172,7 @@ def _facts(
     return {
         "parameter": name,
         "shape": list(evaluated.shape),
-        "kept_rank": kept_rank(edit.rank, evaluated.shape),
+        "kept_rank": kept_rank(edit.rho, evaluated.shape),
         "relative_difference": difference,
         "bytes_original": before,
         "bytes": after,

@@ -33,7 +33,7 @@ class Published:
         models: our model name to the paper's.
         datasets: our dataset name to the paper's.
         table1: (model, dataset, metric, arm) to the printed number; accuracy in percent, loss in nats.
-        table3: (model, dataset) to matrix (our logical name), layer, rank, kept_rank and the paper's tau.
+        table3: (model, dataset) to matrix (our logical name), layer, rho, kept_rank and the paper's tau.
         table4: dataset to size, validation and test rows.
         table5: the printed search space, by hyperparameter.
     """
@@ -86,7 +86,7 @@ def _read(folder: Path) -> Published:
             "tau": row["tau"],
             "matrix": matrices.get((row["model"], row["tau"]), row["tau"]),
             "layer": int(row["layer"]),
-            "rank": float(row["rho"]),
+            "rho": float(row["rho"]),
             "kept_rank": int(row[KEPT]),
         }
     table4 = {

@@ -24,11 +24,11 @@ def edited_weight(weight: torch.Tensor, intervention: Intervention, factors: Fac
     Kinds (see `Intervention`): svd, smallest (need `factors`), randomised, pruning, zero. A kept rank of 0 gives zeros.
     """
     matrix = weight.detach().to(torch.float32)
-    kept = kept_rank(intervention.rank, matrix.shape)
+    kept = kept_rank(intervention.rho, matrix.shape)
     if intervention.kind == "zero":
         return torch.zeros_like(matrix)
     if intervention.kind == "pruning":
-        return _prune(matrix, intervention.rank)
+        return _prune(matrix, intervention.rho)
     if intervention.kind == "randomised":
         return _randomised(matrix, kept, intervention)
     if factors is None:
@@ -48,15 +48,15 @@ def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> 
     return ((u * s) @ v.T).to(matrix.device)
 
 
-def pruning_place(rank: float, count: int) -> int:
+def pruning_place(rho: float, count: int) -> int:
     """Return ⌊(1 − ρ)·count⌋: where the threshold stands among `count` sorted magnitudes, counted from 0."""
-    return math.floor((1 - Decimal(repr(float(rank)))) * count)
+    return math.floor((1 - Decimal(repr(float(rho)))) * count)
 
 
-def _prune(matrix: torch.Tensor, rank: float) -> torch.Tensor:
+def _prune(matrix: torch.Tensor, rho: float) -> torch.Tensor:
     """The released pruning: all magnitudes up to the threshold become 0, itself too. ρ = 1 changes nothing."""
-    place = pruning_place(rank, matrix.numel())
-    if rank >= 1:
+    place = pruning_place(rho, matrix.numel())
+    if rho >= 1:
         return matrix.clone()
     if place >= matrix.numel():
         return torch.zeros_like(matrix)

@@ -1,4 +1,4 @@
-"""Factors on disk, addressed by the content of their matrix: one decomposition serves every rank and study."""
+"""Factors on disk, addressed by the content of their matrix: one decomposition serves every rho and study."""
 
 from __future__ import annotations
 

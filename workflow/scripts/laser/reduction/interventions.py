@@ -18,7 +18,7 @@ class Intervention:
     Attributes:
         matrix: logical name, one of `MATRICES`.
         layer: counts from 0.
-        rank: ρ, the fraction of the maximum rank that is kept, in [0, 1]; the kept rank is ⌊ρ·min(m, n)⌋.
+        rho: ρ, the fraction of the maximum rank that is kept, in [0, 1]; the kept rank is ⌊ρ·min(m, n)⌋.
             For `pruning` the fraction of entries that is kept; for `zero` ignored.
         kind: `svd` (exact truncated SVD), `randomised` (`torch.svd_lowrank`, q = kept rank, `niter`, `seed`),
             `pruning` (the smallest magnitudes set to 0), `zero`, `smallest` (keep only the ⌊ρ·d⌋ smallest components).
@@ -27,7 +27,7 @@ class Intervention:
 
     matrix: str
     layer: int
-    rank: float
+    rho: float
     kind: str = "svd"
     niter: int = 2
     seed: int = 0

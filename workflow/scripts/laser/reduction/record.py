@@ -1,4 +1,4 @@
-"""The record of a reduction (layer, rank): what is kept of every matrix, and how well its decomposition was checked."""
+"""The record of a reduction (layer, rho): what is kept of every matrix, and how well its decomposition was checked."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ BYTES_PER_VALUE = 4
 def records(
     weights: Mapping[str, torch.Tensor],
     factors: Mapping[str, Factors],
-    rank: float,
+    rho: float,
     checks: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """Return the record of one rank for the matrices of one layer, ready for JSON.
+    """Return the record of one rho for the matrices of one layer, ready for JSON.
 
     Args:
         weights: logical name to matrix (m, n).
         factors: logical name to its full thin SVD, on the same device.
-        rank: ρ, in [0, 1].
+        rho: ρ, in [0, 1].
         checks: what `laser.reduction.svd.check` found per matrix; it does not depend on ρ, so a caller with several
-            ranks computes it once. Computed here if it is not given.
+            rhos computes it once. Computed here if it is not given.
 
     Returns:
-        `rank`, and `matrices`: logical name to `matrix_record`.
+        `rho`, and `matrices`: logical name to `matrix_record`.
 
     Raises:
         UserError: factors that are not those of the matrix.
     """
     return {
-        "rank": rank,
+        "rho": rho,
         "matrices": {
-            name: matrix_record(name, weight, factors[name], rank, (checks or {}).get(name))
+            name: matrix_record(name, weight, factors[name], rho, (checks or {}).get(name))
             for name, weight in weights.items()
         },
     }
 
 
 def matrix_record(
-    name: str, weight: torch.Tensor, factors: Factors, rank: float, found: Mapping[str, float] | None = None
+    name: str, weight: torch.Tensor, factors: Factors, rho: float, found: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """Return what is kept of one matrix (m, n) at one rank.
+    """Return what is kept of one matrix (m, n) at one rho.
 
     Returns:
         `shape` [m, n]; `kept_rank` k; `retained_energy` (share of the sum of squared singular values);
@@ -69,13 +69,13 @@ def matrix_record(
         UserError: the measured residual is not that of the spectrum: the factors are another matrix's, or damaged.
     """
     rows, columns = weight.shape
-    kept = kept_rank(rank, weight.shape)
+    kept = kept_rank(rho, weight.shape)
     expected, measured = residuals(weight, factors, kept)
     found = dict(found or check(factors, weight))
     bound = RESIDUAL_BOUND + ORTHOGONALITY_BOUND
     if not abs(expected - measured) <= bound:
         raise UserError(
-            f"the factors kept for the matrix '{name}' are not its own: at rank {rank} they leave a relative residual "
+            f"the factors kept for the matrix '{name}' are not its own: at rho {rho} they leave a relative residual "
             f"of {measured:.3g}, their spectrum says {expected:.3g} (allowed difference {bound:g}). "
             "Delete the folder of factors in the cache and run again to make them anew."
         )

@@ -30,15 +30,15 @@ class Factors:
     vt: torch.Tensor
 
 
-def kept_rank(rank: float, shape: Sequence[int]) -> int:
+def kept_rank(rho: float, shape: Sequence[int]) -> int:
     """Return ⌊ρ·min(m, n)⌋, computed in decimal so that 0.29·100 is 29 (paper section 4).
 
     Raises:
         UserError: ρ is not in [0, 1].
     """
-    if not 0 <= rank <= 1:
-        raise UserError(f"the rank {rank} is not a fraction of the maximum rank: give a number from 0 to 1.")
-    return math.floor(Decimal(repr(float(rank))) * min(shape))
+    if not 0 <= rho <= 1:
+        raise UserError(f"the rho {rho} is not a fraction of the maximum rank: give a number from 0 to 1.")
+    return math.floor(Decimal(repr(float(rho))) * min(shape))
 
 
 def exact_svd(weight: torch.Tensor) -> Factors:

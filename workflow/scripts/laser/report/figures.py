@@ -110,7 +110,7 @@ def _alternative(artefact: str, title: str, frame: pandas.DataFrame | None) -> s
     ordered = frame.sort_values("loss").to_dict("records")
     low, high = ordered[0], ordered[-1]
     ends = "; ".join(
-        f"{word} loss {row['loss']:.2f} nats for {row['matrix']} in layer {row['layer']} at ρ = {row['rank']:g}"
+        f"{word} loss {row['loss']:.2f} nats for {row['matrix']} in layer {row['layer']} at ρ = {row['rho']:g}"
         for word, row in (("lowest", low), ("highest", high))
     )
-    return f"{text} Validation loss by layer, a panel per matrix, a line per rank; {ends}; base {low['base_loss']:.2f}."
+    return f"{text} Validation loss by layer, a panel per matrix, a line per rho; {ends}; base {low['base_loss']:.2f}."

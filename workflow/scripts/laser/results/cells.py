@@ -25,7 +25,7 @@ class Cell:
             each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer token), `<arm>_prediction` (text),
             `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool); of a policy also `<arm>_return`
             (float64, points) and `<arm>_steps` (int).
-        chosen: matrix, layer, rank, kept_rank of the selected intervention; None where the base model was chosen, in
+        chosen: matrix, layer, rho, kept_rank of the selected intervention; None where the base model was chosen, in
             which case the LASER columns repeat the base columns.
         dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
         complete: whether the dataset was prepared whole; a dataset cut short is never compared with the paper.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FLAGS = ("correct", "in_top5", "in_top10", "answer_in_prompt")
 WHOLE = ("answer_rank", "answer_tokens", "layer")
-NUMBERS = ("loss", "logprob", "rank")
+NUMBERS = ("loss", "logprob", "rho")
 TEXTS = (
     *("id", "group", "answer", "prompt", "prediction", "protocol", "arm", "matrix"),
     *("split_published", "split_corrected"),

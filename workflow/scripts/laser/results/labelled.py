@@ -154,8 +154,8 @@ def choices_of(one: Labelled) -> dict[str, Mapping[str, Any] | None]:
 
 
 def same_place(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two interventions are the same (matrix, layer, rank)."""
-    return all(one[key] == other[key] for key in ("matrix", "layer", "rank"))
+    """Whether two interventions are the same (matrix, layer, rho)."""
+    return all(one[key] == other[key] for key in ("matrix", "layer", "rho"))
 
 
 def aligned(cell: Cell, other: pd.DataFrame, what: str) -> pd.DataFrame:

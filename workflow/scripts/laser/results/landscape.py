@@ -11,7 +11,7 @@ from laser.results.labelled import cell_of, columns_of
 from laser.results.loading import mean_scores
 from laser.errors import UserError
 
-LABELS = ["protocol", "kind", "matrix", "layer", "rank"]
+LABELS = ["protocol", "kind", "matrix", "layer", "rho"]
 SCORES = ["correct", "loss", "answer_rank", "in_top5", "in_top10"]
 
 
@@ -43,7 +43,7 @@ def load_landscape(landscape: Sequence[Path], base: Path) -> tuple[pd.DataFrame,
         parts.append(mean_scores(frame, LABELS))
     if not parts:
         raise UserError(f"{base}: no landscape file was given for {model} on {dataset}. Give them, or run `landscape`.")
-    swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rank": "float64"})
+    swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rho": "float64"})
     if swept.duplicated(LABELS).any():
         raise UserError(
             f"{base}: an intervention of {model} on {dataset} stands in two landscape files. Give each once."

@@ -66,8 +66,8 @@ def _check_selection(selection: dict[str, Any]) -> None:
         base = one["validation"]["base"]
         places = [one["chosen"]] if one["chosen"] is not None else []
         for place in [*places, *one["candidates"]]:
-            if not isinstance(place["matrix"], str) or not 0 <= place["rank"] <= 1 or place["layer"] < 0:
-                raise ValueError(f"an intervention is a matrix, a layer and a rank, not {place}")
+            if not isinstance(place["matrix"], str) or not 0 <= place["rho"] <= 1 or place["layer"] < 0:
+                raise ValueError(f"an intervention is a matrix, a layer and a rho, not {place}")
             _whole(place["layer"], place.get("kept_rank", 0))
         for scores in (base, one["validation"].get("chosen") or base):
             _whole(scores["n"])
@@ -198,12 +198,12 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
     """Read one cell's sweep and its base, and average over validation rows.
 
     Args:
-        sweep: layer<l>/rank<rho>.parquet files of one model and dataset.
+        sweep: layer<l>/rho<rho>.parquet files of one model and dataset.
         base: base.parquet of the same cell.
 
     Returns:
         Two frames with n, accuracy, top5, top10, first_top1, first_top5, first_top10 (percent) and loss (nats), the
-        first per protocol, matrix, layer and rank, the second per protocol; both with model and dataset. `top<k>`
+        first per protocol, matrix, layer and rho, the second per protocol; both with model and dataset. `top<k>`
         looks for the whole answer among the k most probable tokens, `first_top<k>` for the answer's first token.
 
     Raises:
@@ -221,14 +221,14 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
             raise UserError(
                 f"{path}: holds {_model(own, path)} on {_dataset(own, path)}, but {base} holds {model} on {dataset}."
             )
-        part = mean_scores(_frame(path, [*columns, "matrix", "layer", "rank"]), ["protocol", "matrix", "layer", "rank"])
+        part = mean_scores(_frame(path, [*columns, "matrix", "layer", "rho"]), ["protocol", "matrix", "layer", "rho"])
         if not (part["n"] == part["protocol"].map(rows)).all():
             raise UserError(f"{path}: was scored on another number of validation rows than {base}. Delete and rerun.")
         parts.append(part)
     if not parts:
         raise UserError(f"{base}: no sweep file was given for {model} on {dataset}. Give them, or run `sweep`.")
-    swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rank": "float64"})
-    keys = ["protocol", "matrix", "layer", "rank"]
+    swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rho": "float64"})
+    keys = ["protocol", "matrix", "layer", "rho"]
     if swept.duplicated(keys).any():
         raise UserError(f"{base}: an intervention of {model} on {dataset} stands in two sweep files. Give each once.")
     swept = swept.sort_values(keys, ignore_index=True)
@@ -240,42 +240,42 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
 
 def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Average per-example rows over `keys`: n, accuracy, top5, top10, first_top1, first_top5, first_top10 and loss."""
-    ranks = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
-    grouped = frame.assign(**ranks).groupby(keys, sort=True, observed=True)
+    tops = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
+    grouped = frame.assign(**tops).groupby(keys, sort=True, observed=True)
     table = grouped.agg(
         n=("id", "nunique"),
         accuracy=("correct", "mean"),
         loss=("loss", "mean"),
         top5=("in_top5", "mean"),
         top10=("in_top10", "mean"),
-        **{name: (name, "mean") for name in ranks},
+        **{name: (name, "mean") for name in tops},
     ).reset_index()
-    table[["accuracy", "top5", "top10", *ranks]] *= 100
+    table[["accuracy", "top5", "top10", *tops]] *= 100
     return table
 
 
 def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
-    """Read reduction records: a row per model, layer, matrix and rank with every recorded number."""
+    """Read reduction records: a row per model, layer, matrix and rho with every recorded number."""
     rows = []
     for path in paths:
         record = read_json(path)
         with understood(path):
-            missing = [key for key in ("layer", "rank", "matrices", "spec") if key not in record]
+            missing = [key for key in ("layer", "rho", "matrices", "spec") if key not in record]
             if missing:
                 raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
             _whole(record["layer"])
-            if not 0 <= record["rank"] <= 1:
-                raise ValueError(f"rank is {record['rank']}")
+            if not 0 <= record["rho"] <= 1:
+                raise ValueError(f"rho is {record['rho']}")
             if not record["matrices"]:
                 raise ValueError("there is no matrix")
             for matrix, numbers in record["matrices"].items():
                 single = {key: value for key, value in numbers.items() if not isinstance(value, list | dict)}
                 names = {"model": _model(record["spec"], path), "layer": record["layer"], "matrix": matrix}
-                rows.append(single | names | {"rank": record["rank"]})
+                rows.append(single | names | {"rho": record["rho"]})
     frame = pd.DataFrame(rows)
-    first = ["model", "layer", "matrix", "rank"]
+    first = ["model", "layer", "matrix", "rho"]
     if frame.empty:
-        raise UserError("No reduction record was given. Give rank<rho>.json files, or run `reduce`.")
+        raise UserError("No reduction record was given. Give rho<rho>.json files, or run `reduce`.")
     return frame[first + [name for name in frame.columns if name not in first]]
 
 

@@ -236,7 +236,7 @@ def test_questions_beyond_the_paper():
         frame = pd.DataFrame([CELL | {"difference": float(value), "n": 9} for value in gains])
         assert verdicts(claim_rules.prompts({"prompts": frame})) == [expected]
         assert verdicts(claim_rules.prompts({"prompts": frame.assign(matrix="")})) == [UNDECIDED]
-    row = CELL | {"gradient_matrix": "", "gradient_layer": None, "gradient_rank": np.nan, "saving": 9.0, "n": 9}
+    row = CELL | {"gradient_matrix": "", "gradient_layer": None, "gradient_rho": np.nan, "saving": 9.0, "n": 9}
     row |= {"difference": -0.5, "difference_high": 1.0}
     rows = [row | {"difference_low": low, "p_value": p} for low, p in ((-0.9, 0.5), (-3.0, 0.01), (-3.0, 0.5))]
     assert verdicts(claim_rules.cheap_search({"search": pd.DataFrame(rows)})) == [SUPPORTED, CONTRADICTED, UNDECIDED]

@@ -10,7 +10,7 @@ import torch
 from laser.errors import UserError
 from laser.evaluation.cell import answers_for, result_rows
 from laser.evaluation.gradient_candidates import surviving
-from laser.evaluation.gradients import choose, predicted_changes, rho_places
+from laser.evaluation.gradients import choose, predicted_changes, rank_places
 from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.evaluation.select import select
 from laser.io.files import read_json
@@ -49,7 +49,7 @@ def test_places_are_ordered_by_their_lowest_prediction():
         (0, "u_out"): changes(-0.1, -0.5),
         (1, "u_out"): changes(-0.5, -0.5),
     }
-    found = rho_places(predicted, ["u_in", "u_out"])
+    found = rank_places(predicted, ["u_in", "u_out"])
     assert [(one["order"], one["layer"], one["matrix"], one["rho"]) for one in found] == [
         (1, 1, "u_in", 0.5),
         (2, 1, "u_out", 0.1),

@@ -143,7 +143,7 @@ def search_views(frame: pd.DataFrame) -> list[View]:
                 row["dataset"],
                 row["model"],
                 intervention(row["matrix"], row["layer"], row["rho"]),
-                intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rank"]),
+                intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rho"]),
                 f"{integer(row['place_order'])} of {integer(row['places'])}" if row["matrix"] else "",
                 *(with_interval(row, 1, arm) for arm in ("base", "exhaustive", "gradient")),
                 with_interval(row, 1, "difference", sign=True),

@@ -216,7 +216,7 @@ def cheap_search(made: Artefacts) -> list[Finding]:
     """Judge the cheap search's choice against the exhaustive one's."""
     found = []
     for row in records(made["search"]):
-        cheap = intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rank"])
+        cheap = intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rho"])
         text = (
             f"{cheap} against {choice(row)}: {with_interval(row, 1, 'difference', sign=True)} points, p "
             f"{p_value(row['p_value'])}, {number(row['saving'], 1)} times fewer evaluations, n = {integer(row['n'])}"

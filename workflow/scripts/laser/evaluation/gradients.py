@@ -48,7 +48,7 @@ def predicted_changes(gradient: Tensor, factors: Factors, rhos: Sequence[float])
     ]
 
 
-def rho_places(predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]) -> list[dict[str, Any]]:
+def rank_places(predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]) -> list[dict[str, Any]]:
     """Rank places (`RULE`).
 
     Args:
@@ -73,7 +73,7 @@ def rank_cell(job: Job) -> dict[str, Any]:
 
     Returns:
         Per protocol: `examples` (id, and correct and loss of the base model, of each row used), how many
-        `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rho_places`).
+        `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rank_places`).
     """
     spec = job.spec
     grid = spec["grid"]
@@ -95,7 +95,7 @@ def rank_cell(job: Job) -> dict[str, Any]:
             "examples": _rows(result_rows(cell, base, protocol)),
             "validation_examples": len(of_protocol(whole, protocol).questions.items),
             "loss": loss,
-            "places": rho_places(predicted, grid["matrices"]),
+            "places": rank_places(predicted, grid["matrices"]),
         }
     return made
 

@@ -48,7 +48,9 @@ def predicted_changes(gradient: Tensor, factors: Factors, rhos: Sequence[float])
     ]
 
 
-def rank_places(predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]) -> list[dict[str, Any]]:
+def rank_places(
+    predicted: Mapping[Place, Sequence[Mapping[str, Any]]], matrices: Sequence[str]
+) -> list[dict[str, Any]]:
     """Rank places (`RULE`).
 
     Args:

@@ -30,7 +30,7 @@ from laser.cost.requests import (
     training_memory_mb,
 )
 from laser.cluster.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
-from laser.config.study import rho_name
+from laser.config.paths import rho_name
 from laser.errors import UserError
 
 try:

@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     spec, folder = job.spec, job.path("output").parent
     shutil.rmtree(folder, ignore_errors=True)  # of models and datasets that the study does not have any more
     copied = spec["copies"], spec["counts"], spec["published_files"], spec["workflow"]
-    pairs = copy_inputs(spec["settings"], *copied, job.path("cache"), folder)
+    pairs = copy_inputs(spec["settings"], *copied, job.cache, folder)
     # A run is a note of when and where, and no record depends on it.
     lasting = [pair for pair in pairs if pair[0].name != CACHE_RUN]
     job.used += [source for source, _ in lasting]
@@ -20,4 +20,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("cache", "output"))
+    run_job(main, __doc__, files=("output",))

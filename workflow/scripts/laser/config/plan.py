@@ -12,9 +12,10 @@ from typing import Any
 
 from laser.config.evaluations import LABORATORY
 from laser.config.fingerprint import code_fingerprint
+from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles, rho_name
 from laser.config.pools import is_policy, pool_key
 from laser.config.schema import read_yaml
-from laser.config.study import load_config, load_study, rho_name
+from laser.config.study import load_config, load_study
 from laser.config.variants import facts
 from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
@@ -65,6 +66,23 @@ class Plan:
     def rhos(self) -> list[float]:
         """The study's values of ρ, largest first."""
         return self.study["rhos"]
+
+    @property
+    def files(self) -> StudyFiles:
+        """The study's files, as Snakemake's rules name them: below <results> and <cache>."""
+        landscape = self.study.get("landscape", {}).get("grid", {})
+        models = [
+            ModelFiles(
+                name,
+                self.model_key(name),
+                self.layers(name),
+                landscape.get(name, {}).get("layers", []),
+                self.corpus_key(name) if self.is_trained(name) else None,
+            )
+            for name in self.models
+        ]
+        datasets = [DatasetFiles(name, self.data_key(name)) for name in self.datasets]
+        return StudyFiles(tuple(models), tuple(datasets), tuple(self.rhos), Folders())
 
     def model(self, name: str) -> dict[str, Any]:
         """Return a model's entry."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
 from laser.config.evaluations import resolve_runs
+from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
 from laser.config.schema import check, read_yaml
 from laser.config.variants import expand
@@ -149,11 +150,6 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
             f"{path}: datasets[{index}].builder is '{entry['builder']}'{nearest(entry['builder'], known)}. "
             f"Allowed: {', '.join(known)}."
         )
-
-
-def rho_name(rho: float) -> str:
-    """Return ρ as it stands in file names: 0.9, 0.05, 0.005."""
-    return f"{rho:g}"
 
 
 def _rhos(given: list[float], path: Path) -> list[float]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from laser.config.paths import rho_name
 from laser.config.plan import Plan
 from laser.config.protocols import interventions_kind
-from laser.config.study import rho_name
 from laser.cost.estimate import (
     Asked,
     Shape,

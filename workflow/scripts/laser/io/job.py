@@ -32,12 +32,15 @@ class Job:
         name: the script's name, shown before each line.
         spec: the rule's spec.
         paths: the files given on the command line, by option name.
+        results, cache: the study's folder and the cache, below which the job finds its files (`laser.config.paths`).
         used, made: files that the job reads or writes beside those given, for its record.
     """
 
     name: str
     spec: dict[str, Any]
     paths: dict[str, list[Path]]
+    results: Path = Path("results")
+    cache: Path = Path("cache")
     label: str = ""
     log: TextIO | None = field(default=None, repr=False)
     used: list[Path] = field(default_factory=list)
@@ -47,6 +50,18 @@ class Job:
         """Return the one file given as --name."""
         (only,) = self.paths[name]
         return only
+
+    def reads(self, *paths: str | Path) -> list[Path]:
+        """Note files that the job reads, for its record; return their paths."""
+        noted = [Path(path) for path in paths]
+        self.used += noted
+        return noted
+
+    def writes(self, *paths: str | Path) -> list[Path]:
+        """Note files that the job makes, for its record; return their paths."""
+        noted = [Path(path) for path in paths]
+        self.made += noted
+        return noted
 
     def say(self, text: str) -> None:
         """Write one line to the terminal and to the rule's log."""
@@ -88,13 +103,14 @@ def _clock(seconds: float) -> str:
 def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: float) -> None:
     """Run `main` and write what made its outputs; a job that fails leaves no record."""
     named = [path for option in outputs for path in job.paths.get(option, [])]
-    place = place_of(log, named)
-    if place is not None and not place.shared:
-        place.record.unlink(missing_ok=True)
+    before = place_of(log, named)
+    if before is not None and not before.shared:
+        before.record.unlink(missing_ok=True)
     main(job)
+    made = [*named, *job.made]
+    place = place_of(log, made)
     if place is None:
         return
-    made = [*named, *job.made]
     apart = (*outputs, *FOLDERS)
     read = [path for option, paths in job.paths.items() if option not in apart for path in paths]
     script = Path(sys.argv[0])
@@ -107,7 +123,7 @@ def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: 
 def run_job(
     main: Callable[[Job], None],
     description: str | None,
-    files: Sequence[str],
+    files: Sequence[str] = (),
     optional: Sequence[str] = (),
     arguments: Sequence[str] | None = None,
     outputs: Sequence[str] = OUTPUTS,
@@ -128,6 +144,8 @@ def run_job(
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", required=True, type=json.loads, help="the rule's spec, as JSON")
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="the study's folder")
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="models and data that studies share")
     for name in (*files, *optional):
         many = "+" if name in files else "*"
         parser.add_argument(f"--{name}", nargs=many, type=Path, required=name in files, default=[])
@@ -138,7 +156,8 @@ def run_job(
         with contextlib.suppress(OSError):
             given.log.parent.mkdir(parents=True, exist_ok=True)
             log = given.log.open("w", encoding="utf-8")
-    job = Job(name, given.spec, {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}, log=log)
+    paths = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
+    job = Job(name, given.spec, paths, given.results, given.cache, log=log)
     try:
         _recorded(main, job, given.log, outputs, started)
     except UserError as error:

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from laser.io.machine import SLURM_JOB
+from laser.io.machine import GPU_GIVEN, SLURM_JOB
 from laser.io.records import CACHE, RESULTS
 
 NODE_LOCAL = "LASER_NODE_LOCAL"
@@ -38,3 +38,5 @@ def set_environment(scripts: Path, node_local: str = "", results: str = "", cach
         os.environ |= {RESULTS: results, CACHE: cache}
     if "SLURM_JOB_ID" in os.environ:
         os.environ[SLURM_JOB] = os.environ["SLURM_JOB_ID"]
+    if os.environ.get("SLURM_JOB_GPUS"):
+        os.environ[GPU_GIVEN] = os.environ["SLURM_JOB_GPUS"]

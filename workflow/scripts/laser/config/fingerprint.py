@@ -10,14 +10,18 @@ import ast
 import functools
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import grimp
+if TYPE_CHECKING:
+    import grimp
 
 PACKAGE = "laser"
 
 
 @functools.cache
 def _graph() -> grimp.ImportGraph:
+    import grimp
+
     return grimp.build_graph(PACKAGE, cache_dir=None)
 
 

@@ -6,13 +6,16 @@ import json
 import math
 import re
 from collections.abc import Hashable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import yaml
 
 from laser.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import jsonschema
 
 LARGEST_FILE = 1_000_000
 """Bytes of a YAML file of ours: the paper's study has two thousand."""
@@ -90,11 +93,18 @@ def _bounded(value: Any, path: Path) -> None:
 
 def _whole_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Any:
     """Match the whole text: to Python's search, `$` stands before a last line break too."""
+    import jsonschema
+
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
         yield jsonschema.ValidationError(f"does not match {pattern}")
 
 
-_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _whole_pattern})
+@cache
+def _validator_class() -> Any:
+    """Return the validator; the library is needed, and imported, only where something is checked."""
+    import jsonschema
+
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _whole_pattern})
 
 
 def check(value: Any, schema: dict[str, Any], path: Path) -> None:
@@ -104,7 +114,7 @@ def check(value: Any, schema: dict[str, Any], path: Path) -> None:
         UserError: for the first fault found: file, dotted key, value, what is allowed.
     """
     _only_plain_values(value, (), path)
-    validator = _Validator(schema)
+    validator = _validator_class()(schema)
     faults = sorted(
         validator.iter_errors(value), key=lambda fault: (len(fault.absolute_path), str(fault.absolute_path))
     )

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
 Result = TypeVar("Result")
+
+LACK_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "STATUS_ALLOC_FAILED",
+    "cudaErrorMemoryAllocation",
+    # What a library says when there is no room left for its own workspace.
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUSOLVER_STATUS_NOT_INITIALIZED",
+)
+"""Parts of the messages of errors that are a lack of memory: torch's own, and those of the libraries beneath it."""
+
+
+@dataclass
+class Room:
+    """What is known of the memory: the smallest size of a group that did not fit. Any unit will do."""
+
+    too_large: float = float("inf")
 
 
 def batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
@@ -26,23 +46,44 @@ def batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return groups
 
 
-def run_halving(group: list[int], run: Callable[[list[int]], Result]) -> Iterator[tuple[list[int], Result]]:
+def run_halving(
+    group: list[int],
+    run: Callable[[list[int]], Result],
+    room: Room | None = None,
+    size: Callable[[list[int]], float] = len,
+) -> Iterator[tuple[list[int], Result]]:
     """Run a group; on out-of-memory run its halves instead. A single sequence that does not fit is an error.
 
-    Yields (indices, result) for the parts that were run, in order.
+    Args:
+        group: indices.
+        run: is given a group or a part of it.
+        room: shared by the groups of a run: a group as large as one that did not fit is halved without being tried.
+        size: of a group, in one unit for all groups that share a `room`.
+
+    Yields:
+        (indices, result) for the parts that were run, in order.
     """
-    try:
-        yield group, run(group)
-        return
-    except RuntimeError as error:
-        if len(group) == 1 or not _out_of_memory(error):
-            raise
-    torch.cuda.empty_cache()
+    room = Room() if room is None else room
+    if len(group) == 1 or size(group) < room.too_large:
+        try:
+            result = run(group)
+        except (RuntimeError, MemoryError) as error:
+            if len(group) == 1 or not is_lack_of_memory(error):
+                raise
+            room.too_large = min(room.too_large, size(group))
+        else:
+            yield group, result
+            return
+        # Outside the handler: the error's traceback would hold the tensors of the failed run.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     middle = len(group) // 2
     for half in (group[:middle], group[middle:]):
-        yield from run_halving(half, run)
+        yield from run_halving(half, run, room, size)
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    """Tell whether an error is a lack of memory; on the CPU torch raises a plain RuntimeError that says so."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return True if an error is a lack of memory, on the device or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in LACK_OF_MEMORY)

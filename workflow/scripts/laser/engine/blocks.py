@@ -12,21 +12,32 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from laser.engine import products
 
 Rotary = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A logical matrix as it stands in the model: weight (out, in), bias (out,) or None."""
+    """A logical matrix as it stands in the model: weight (out, in), bias (out,) or None.
+
+    `dtype` is that of the states, and of an edited weight: fp32 too where the weight itself is kept in fp16 for exact
+    products on tensor cores (`laser.engine.products`).
+    """
 
     weight: Tensor
     bias: Tensor | None = None
+    split: bool = False
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The states' dtype."""
+        return torch.float32 if self.split else self.weight.dtype
 
     def __call__(self, states: Tensor) -> Tensor:
         """Return (N, out) for states (N, in)."""
-        return functional.linear(states, self.weight, self.bias)
+        return products.linear(states, self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ class Network:
 
 
 def _linear(module: Any) -> Linear:
-    return Linear(module.weight, module.bias)
+    return Linear(module.weight, module.bias, isinstance(module, products.SplitLinear))
 
 
 def _conv1d(module: Any) -> Linear:
@@ -364,7 +375,9 @@ def network(model: Any) -> Network | None:
         return None
     if config.model_type == "gptj" and config.rotary_dim is None:
         return None
-    if len({(one.device, one.dtype) for one in model.parameters()}) != 1:
+    split = {id(module.weight) for module in model.modules() if isinstance(module, products.SplitLinear)}
+    kinds = {(one.device, torch.float32 if id(one) in split else one.dtype) for one in model.parameters()}
+    if len(kinds) != 1:
         return None
     return FAMILIES[config.model_type](model)
 

@@ -20,6 +20,9 @@ from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
 
+FREE_SHARE = 0.25
+"""Of a GPU's memory, what edited weights leave to the batches."""
+
 
 @dataclass(frozen=True)
 class Factored:
@@ -47,7 +50,7 @@ class Change:
     Attributes:
         matrix: logical name; None for an edit that changes nothing (the base model).
         factored, first, last: for truncations; the components that are kept, counted within `factored`.
-        dense: (out, in) in the model's dtype, in the host's memory, for the other kinds.
+        dense: (out, in) in the model's dtype, for the other kinds; on the device while it has room, else on the host.
         bias: (out,) or None; no edit touches it.
     """
 
@@ -86,9 +89,19 @@ def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], st
             held = factors[edit.matrix]
             made.append(Change(edit.matrix, held, first - held.start, last - held.start, bias=linear.bias))
         else:
-            dense = edited_weight(linear.weight, edit).to(linear.weight.dtype).cpu()
-            made.append(Change(edit.matrix, dense=dense, bias=linear.bias))
+            dense = edited_weight(linear.weight, edit).to(linear.dtype)
+            made.append(Change(edit.matrix, dense=_placed(dense), bias=linear.bias))
     return made
+
+
+def _placed(dense: Tensor) -> Tensor:
+    """Return an edited weight where it is kept: on its device, as long as a share of the memory stays free."""
+    if dense.is_cuda:
+        free, total = torch.cuda.mem_get_info(dense.device)
+        free += torch.cuda.memory_reserved(dense.device) - torch.cuda.memory_allocated(dense.device)
+        if free < FREE_SHARE * total:
+            return dense.cpu()
+    return dense
 
 
 def _span(edit: Intervention, weight: Tensor) -> tuple[int, int]:

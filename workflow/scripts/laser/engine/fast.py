@@ -17,7 +17,7 @@ from torch import Tensor
 from laser.engine import naive
 from laser.engine.answers import Read, pass_answers, read, wanted
 from laser.engine.attention import Cache, through_attention, through_layer
-from laser.engine.batches import batches, run_halving
+from laser.engine.batches import Room, batches, run_halving
 from laser.engine.blocks import Network, network, window
 from laser.engine.decode import Pair, capacity, continue_greedily, finished
 from laser.engine.edited_layer import ATTENTION, edited_attention, edited_mlp
@@ -25,7 +25,7 @@ from laser.engine.edited_matrix import Change, changes
 from laser.engine.freed_memory import keep_freed_memory
 from laser.engine.naive import Edit, cut, end_tokens
 from laser.engine.packing import Batch, layout_of, make_batch, sequences_of
-from laser.engine.trees import prefix_trees, separate
+from laser.engine.trees import Tree, prefix_trees, separate
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
 from laser.tasks.passes import Answers, PassAnswer, Requests
@@ -33,6 +33,8 @@ from laser.tasks.passes import Answers, PassAnswer, Requests
 TREE_LIMIT = 64
 SHARED_TOKENS = 256
 WORTHWHILE = {"cpu": 0.9, "cuda": 0.3}
+BUDGET_IN_SLOTS = ("cuda",)
+"""Devices on which the token budget bounds the slots of keys and values, not only the tokens that are run."""
 
 
 @dataclass
@@ -41,6 +43,7 @@ class _Job:
 
     Attributes:
         accepted: per edit, (draft tokens accepted, draft tokens offered) in the batches so far.
+        room, edit_room: what did not fit, in slots of all edits: of whole batches, and of one tree's edits.
     """
 
     network: Network
@@ -53,6 +56,8 @@ class _Job:
     device: torch.device
     token_budget: int
     accepted: dict[int, tuple[int, int]] = field(default_factory=dict)
+    room: Room = field(default_factory=Room)
+    edit_room: Room = field(default_factory=Room)
 
 
 @dataclass
@@ -190,8 +195,13 @@ def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
         batch = make_batch(job.network, [trees[index] for index in part], requests, job.drafts, job.device)
         return batch.requests, _run_batch(job, batch)
 
-    for group in batches([len(tree) for tree in trees], budget):
-        for _, (count, results) in run_halving(group, run):
+    sizes = [_size(job, tree) for tree in trees]
+
+    def size(part: list[int]) -> int:
+        return len(part) * max(sizes[index] for index in part)
+
+    for group in batches(sizes, budget):
+        for _, (count, results) in run_halving(group, run, job.room, size):
             for own, result in zip(answers, results, strict=True):
                 for index, answer in result.passes:
                     own.passes[index] = answer
@@ -201,20 +211,41 @@ def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
     return answers
 
 
+def _size(job: _Job, tree: Tree) -> int:
+    """Return what a tree counts for under the token budget.
+
+    On a CPU its nodes: more of them in a step make it faster, and memory is plenty. On CUDA the slots of its keys and
+    values, of which a tree with many prompts that decode has several times as many.
+    """
+    if job.device.type not in BUDGET_IN_SLOTS:
+        return len(tree)
+    generations = [job.requests.generations[member - len(job.requests.passes)]
+                   for member in tree.paths if member >= len(job.requests.passes)]  # fmt: skip
+    longest = max((one.new_tokens for one in generations), default=1)
+    return len(tree) + len(generations) * max(0, longest - 1)
+
+
 def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
     shared = _shared(job, batch)
     results: dict[int, _Answered] = {}
-    most = max(1, job.token_budget // (len(batch.trees) * batch.width))
+    slots = capacity(batch) if job.device.type in BUDGET_IN_SLOTS and batch.prompts else batch.width
+    most = max(1, job.token_budget // (len(batch.trees) * slots))
     offered = [index for index in range(len(job.changes)) if _offer(job, index)]
     plain = [index for index in range(len(job.changes)) if index not in set(offered)]
     for indices, with_drafts in ((offered, True), (plain, False)):
         for chunk in _chunks(indices, most):
             run = partial(_run_chunk, job, batch, shared, with_drafts=with_drafts)
             # With several trees the batch is halved instead, by the caller: that keeps more edits side by side.
-            parts = run_halving(chunk, run) if len(batch.trees) == 1 else [(chunk, run(chunk))]
+            alone = len(batch.trees) == 1
+            size = partial(_slots_of, slots)
+            parts = run_halving(chunk, run, job.edit_room, size) if alone else [(chunk, run(chunk))]
             for part, answered in parts:
                 results.update(zip(part, answered, strict=True))
     return [results[index] for index in range(len(job.changes))]
+
+
+def _slots_of(slots: int, chunk: list[int]) -> int:
+    return slots * len(chunk)
 
 
 def _chunks(indices: list[int], most: int) -> list[list[int]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
+from torch.nn import Parameter
 
+from laser.engine.products import SplitLinear
 from laser.errors import UserError
-from laser.models.adapter import parameter_view
+from laser.models.adapter import live_name, locate, parameter_view
 from laser.models.load import LoadedModel
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight
 from laser.reduction.factors import FactorStore
@@ -25,16 +28,28 @@ def edited(loaded: LoadedModel, interventions: Sequence[Intervention], store: Fa
     places = [(one.layer, one.matrix) for one in interventions]
     if len(set(places)) < len(places):
         raise UserError(f"an edit names the same matrix twice: {places}. Each matrix may be edited once.")
-    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+    restore: list[Callable[[], object]] = []
     try:
         for one in interventions:
+            whole = _whole(loaded, one)
+            if whole is not None:
+                restore.append(partial(setattr, whole, "weight", whole.weight))
+                whole.weight = Parameter(whole.weight.float(), requires_grad=False)
             view = parameter_view(loaded.model, loaded.config, one.layer, one.matrix, loaded.mapping)
             weight = view.float()
             factors = store.get(weight) if one.kind in NEEDS_FACTORS else None
             changed = edited_weight(weight, one, factors)
-            kept.append((view, view.clone()))
+            if whole is None:
+                restore.append(partial(view.copy_, view.clone()))
             view.copy_(changed.to(view.dtype))
         yield
     finally:
-        for view, original in reversed(kept):
-            view.copy_(original)
+        for undo in reversed(restore):
+            undo()
+
+
+def _whole(loaded: LoadedModel, one: Intervention) -> SplitLinear | None:
+    """Return the layer of an edit's matrix if its weight is kept in fp16: the edited weight needs fp32."""
+    parameter = locate(loaded.config, one.layer, one.matrix, loaded.mapping).parameter
+    owner = loaded.model.get_submodule(live_name(loaded.model, parameter).rpartition(".")[0])
+    return owner if isinstance(owner, SplitLinear) and owner.weight.dtype == torch.float16 else None

@@ -12,11 +12,13 @@ import pandas as pd
 from laser.cluster.local_copy import local_folder
 from laser.config.protocols import PROTOCOLS, interventions_kind
 from laser.engine import fast, naive
+from laser.engine.products import products_of, use_split_products
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.io.job import Job
 from laser.models.kinds import POLICY
 from laser.models.load import LoadedModel, load, set_threads
+from laser.models.precision import precision_facts
 from laser.policies import engine as policy
 from laser.policies.games import Games, games, score_games
 from laser.policies.inputs import sight_of
@@ -61,6 +63,8 @@ class Cell:
         return {
             "device": str(self.loaded.device),
             "dtype": self.spec["model"]["dtype"],
+            "products": products_of(self.loaded.model, self.spec["model"]["dtype"]),
+            **precision_facts(self.loaded.device),
             "left_out": self.questions.left_out,
             "interventions": {name: step(self, name) for name in self.spec["protocols"]},
         }
@@ -73,6 +77,7 @@ def open_cell(
     factors: Path,
     side: str,
     only: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
+    gradients: bool = False,
 ) -> Cell:
     """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
 
@@ -83,10 +88,13 @@ def open_cell(
         factors: folder of the factor store.
         side: which side of the split is evaluated; no other row is ever given to the model.
         only: which of that side's rows are asked; all of them if it is not given.
+        gradients: whether gradients of the weights will be taken, which then stay in their own precision.
     """
     set_threads(spec["compute"]["threads"])
     folder = local_folder(model_card.parent)
     loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    if loaded.device.type == "cuda" and not gradients:
+        use_split_products(loaded.model)
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
     wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])

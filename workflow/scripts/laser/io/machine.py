@@ -20,6 +20,8 @@ from laser.io.records import SCHEMA, Place
 
 SLURM_JOB = "LASER_SLURM_JOB"
 """Variable with the number of the SLURM job; SLURM's own are gone in the innermost of Snakemake's processes."""
+GPU_GIVEN = "LASER_GPU_GIVEN"
+"""Variable with the GPUs that SLURM gave the job, for the same reason."""
 CODE = ("Snakefile", "rules", "workflow", "config", "envs")
 """What of the repository shapes results."""
 

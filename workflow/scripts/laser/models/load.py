@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from laser.errors import UserError
 from laser.io.files import read_json
 from laser.models.kinds import POLICY, auto_class, task_of
+from laser.models.precision import gpu_given_by, pin_precision, seen
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
@@ -62,18 +63,29 @@ def set_threads(count: int) -> None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu` or `cuda` stands for.
+    """Return the device that `auto`, `cpu` or `cuda` stands for, its precision pinned (`laser.models.precision`).
 
     Raises:
-        UserError: cuda is asked for and there is none.
+        UserError: there is no usable GPU, and either cuda is asked for, or the job was given a GPU.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+    if name == "cpu":
+        return torch.device("cpu")
+    pin_precision()
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    given = gpu_given_by()
+    if name == "cuda":
         raise UserError(
-            "config key 'device' is 'cuda', but torch sees no CUDA device. Use auto or cpu, or install a CUDA build."
+            f"config key 'device' is 'cuda', but torch sees no CUDA device. {seen()} Use auto or cpu, or install a "
+            "CUDA build of torch that fits the driver (docs/cluster.md)."
         )
-    return torch.device(name)
+    if given is not None:
+        raise UserError(
+            f"this job was given a GPU ({given}), but torch sees none, and a CPU would take days for what the GPU was "
+            f"meant for. {seen()} Install a CUDA build of torch that fits the driver (docs/cluster.md), or set config "
+            "key 'device' to 'cpu'."
+        )
+    return torch.device("cpu")
 
 
 def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[str, Any] | None = None) -> LoadedModel:

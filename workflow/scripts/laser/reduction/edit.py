@@ -41,11 +41,36 @@ def edited_weight(weight: torch.Tensor, intervention: Intervention, factors: Fac
 
 
 def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> torch.Tensor:
-    """The released low-rank step: no oversampling, on the CPU, with the generator seeded directly before."""
+    """The released low-rank step: no oversampling, with the CPU's generator seeded directly before.
+
+    The random test matrix comes from the CPU's generator on every device, so that results do not depend on the device
+    beyond rounding; on CUDA the products are made there.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(intervention.seed)
-        u, s, v = torch.svd_lowrank(matrix.cpu(), q=kept, niter=intervention.niter)
-    return ((u * s) @ v.T).to(matrix.device)
+        if matrix.is_cuda:
+            return randomised_range(matrix, kept, intervention.niter)
+        u, s, v = torch.svd_lowrank(matrix, q=kept, niter=intervention.niter)
+    return (u * s) @ v.T
+
+
+def randomised_range(matrix: torch.Tensor, kept: int, niter: int) -> torch.Tensor:
+    """Return what `torch.svd_lowrank`'s factors multiply to, from the same random numbers, without its last SVD.
+
+    Its factors are those of QᵀW for an orthonormal basis Q of the range (Halko, Martinsson and Tropp 2011, algorithms
+    4.4 and 5.1, as torch has them), so that their product is Q·QᵀW.
+    """
+    if kept == 0:
+        return torch.zeros_like(matrix)
+    transposed = matrix.shape[0] < matrix.shape[1]
+    tall = matrix.T if transposed else matrix
+    draw = torch.randn(tall.shape[1], kept, dtype=tall.dtype).to(matrix.device)
+    basis = torch.linalg.qr(tall @ draw).Q
+    for _ in range(niter):
+        basis = torch.linalg.qr(tall.T @ basis).Q
+        basis = torch.linalg.qr(tall @ basis).Q
+    product = basis @ (basis.T @ tall)
+    return product.T.contiguous() if transposed else product
 
 
 def pruning_place(rho: float, count: int) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
 import torch
+from torch import Tensor
 
 from laser.errors import UserError
 
@@ -44,24 +47,25 @@ def kept_rank(rho: float, shape: Sequence[int]) -> int:
 def exact_svd(weight: torch.Tensor) -> Factors:
     """Decompose a matrix (m, n) exactly, in fp32, on its own device.
 
-    On the CPU LAPACK's divide and conquer; on CUDA the fastest driver whose result meets `within_bounds`, else the CPU
-    (in fp64 if need be; the factors are fp32 in any case). The sign of each component is fixed (the entry of u with the
-    largest magnitude is positive), so that equal input gives equal factors.
+    On the CPU by LAPACK's divide and conquer. On CUDA by the eigenvectors of the Gram matrix in fp64, then by QR
+    iteration (gesvd), then on the CPU with all its threads: the first whose result meets `within_bounds`
+    (docs/gpu.md has the times of each). The sign of each component is fixed (the entry of u with the largest magnitude
+    is positive), so that equal input gives equal factors.
 
     Raises:
-        UserError: the matrix holds NaN or infinity, or no driver meets the bounds.
+        UserError: the matrix holds NaN or infinity, or no method meets the bounds.
     """
     matrix = weight.detach().to(torch.float32)
     if not torch.isfinite(matrix).all():
         raise UserError("a weight matrix holds NaN or infinity: the checkpoint is damaged. Delete and fetch it again.")
     found: dict[str, float] | None = None
-    for device, dtype, driver in _attempts(matrix.device):
+    for method in _methods(matrix.device):
         try:
-            u, s, vt = torch.linalg.svd(matrix.to(device, dtype), full_matrices=False, driver=driver)
+            u, s, vt = method(matrix)
         except torch.linalg.LinAlgError:
             continue
-        places = u.abs().argmax(dim=0)
-        signs = torch.where(u.gather(0, places[None])[0] < 0, -1.0, 1.0)
+        largest = u.abs().argmax(dim=0)
+        signs = torch.where(u.gather(0, largest[None])[0] < 0, -1.0, 1.0)
         factors = Factors(*(part.to(matrix) for part in (u * signs, s, vt * signs[:, None])))
         found = check(factors, matrix)
         if within_bounds(found):
@@ -72,12 +76,53 @@ def exact_svd(weight: torch.Tensor) -> Factors:
     )
 
 
-def _attempts(device: torch.device) -> Iterator[tuple[torch.device, torch.dtype, str | None]]:
-    """Yield (device, dtype, driver) from the fastest to the surest; drivers can be named on CUDA alone."""
+Method = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def _methods(device: torch.device) -> Iterator[Method]:
+    """Yield the methods to try on a device, from the fastest to the surest."""
     if device.type == "cuda":
-        yield from ((device, torch.float32, driver) for driver in ("gesvdj", "gesvd"))
-    cpu = torch.device("cpu")
-    yield from ((cpu, dtype, None) for dtype in (torch.float32, torch.float64))
+        yield gram_svd
+        yield lambda matrix: torch.linalg.svd(matrix, full_matrices=False, driver="gesvd")
+    yield lambda matrix: _cpu_svd(matrix, torch.float32)
+    yield lambda matrix: _cpu_svd(matrix, torch.float64)
+
+
+def gram_svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Decompose a matrix by the eigenvectors of its smaller Gram matrix, both in fp64.
+
+    Squaring costs half of the digits: singular values below about 1e-8 of the largest are lost, and their vectors with
+    them. fp32 weights with a condition number up to about 1e6 keep fp32 accuracy; others miss `within_bounds`.
+    """
+    transposed = matrix.shape[0] < matrix.shape[1]
+    tall = (matrix.T if transposed else matrix).double()
+    right = torch.linalg.eigh(tall.T @ tall).eigenvectors.flip(1)
+    left = tall @ right
+    s = torch.linalg.vector_norm(left, dim=0)
+    # The order of nearly equal values may differ from that of the eigenvalues.
+    s, order = s.sort(descending=True, stable=True)
+    left, right = left[:, order] / s, right[:, order]
+    return (right, s, left.T) if transposed else (left, s, right.T)
+
+
+def _cpu_svd(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Decompose on the CPU; a matrix that comes from a GPU, with all threads that the job has."""
+    with _threads(len(os.sched_getaffinity(0)) if matrix.is_cuda else torch.get_num_threads()):
+        u, s, vt = torch.linalg.svd(matrix.to("cpu", dtype), full_matrices=False)
+    return u.to(matrix.device), s.to(matrix.device), vt.to(matrix.device)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check(factors: Factors, weight: torch.Tensor) -> dict[str, float]:
@@ -94,7 +139,7 @@ def check(factors: Factors, weight: torch.Tensor) -> dict[str, float]:
 
 
 def within_bounds(found: dict[str, float]) -> bool:
-    """Tell whether a checked decomposition is accurate enough to be used."""
+    """Return True if a checked decomposition is accurate enough to be used."""
     return (
         found["residual"] <= RESIDUAL_BOUND
         and max(found["orthogonality_u"], found["orthogonality_v"]) <= ORTHOGONALITY_BOUND

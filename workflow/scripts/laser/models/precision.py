@@ -1,0 +1,83 @@
+"""What a GPU would otherwise decide by itself: the precision of products, the attention kernels, and whether it is there.
+
+Containers set TF32 on by an environment variable, which moves log-probabilities of a 7B model by some hundredths of a
+nat; cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import torch
+
+from laser.io.machine import GPU_GIVEN
+
+GIVEN_BY = (GPU_GIVEN, "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
+NONE_GIVEN = ("", "-1", "NoDevFiles", "none", "void")
+ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
+
+
+def pin_precision() -> None:
+    """Switch TF32 and reduced-precision sums off, and the choice among attention kernels that is not repeatable.
+
+    Freed memory is kept in segments that can grow, unless the allocator is configured already: batches of many sizes
+    leave gaps in fixed ones.
+    """
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read by cuBLAS when it starts
+    if "PYTORCH_ALLOC_CONF" not in os.environ:
+        os.environ.setdefault(ALLOCATOR, "expandable_segments:True")
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def precision_facts(device: torch.device) -> dict[str, Any]:
+    """Return what `pin_precision` has set, as torch reports it; nothing for a CPU, which has none of it."""
+    if device.type != "cuda":
+        return {}
+    matmul = torch.backends.cuda.matmul
+    kernels = {
+        "flash": torch.backends.cuda.flash_sdp_enabled(),
+        "efficient": torch.backends.cuda.mem_efficient_sdp_enabled(),
+        "math": torch.backends.cuda.math_sdp_enabled(),
+        "cudnn": torch.backends.cuda.cudnn_sdp_enabled(),
+    }
+    return {
+        "tf32": matmul.allow_tf32 or os.environ.get("NVIDIA_TF32_OVERRIDE") != "0",
+        "reduced_precision_sums": bool(
+            matmul.allow_fp16_reduced_precision_reduction or matmul.allow_bf16_reduced_precision_reduction
+        ),
+        "attention_kernels": sorted(name for name, enabled in kernels.items() if enabled),
+    }
+
+
+def gpu_given_by() -> str | None:
+    """Return the environment variable, with its value, that says that this job was given a GPU; None without one."""
+    for name in GIVEN_BY:
+        value = os.environ.get(name, "").strip()
+        if value not in NONE_GIVEN and not (name == "SLURM_GPUS_ON_NODE" and value == "0"):
+            return f"{name}={value}"
+    return None
+
+
+def seen() -> str:
+    """Return a sentence on torch's build and the driver."""
+    built = f"torch {torch.__version__} is built for " + (f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU")
+    return f"{built}; {_driver()}."
+
+
+def _driver() -> str:
+    if shutil.which("nvidia-smi") is None:
+        return "there is no nvidia-smi, so no NVIDIA driver is likely to be installed"
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi fails ({type(error).__name__})"
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return f"nvidia-smi says: {lines[0] if lines else f'nothing, exit status {done.returncode}'}"

@@ -35,7 +35,7 @@ from laser.cost import estimate
 from laser.engine import fast, naive
 from laser.engine.products import split_linear, use_split_products
 from laser.models.load import DTYPES, LoadedModel
-from laser.models.precision import pin_precision, precision_facts
+from laser.models.precision import configure_allocator, pin_precision, precision_facts
 from laser.reduction.edit import randomised_range
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
@@ -334,7 +334,7 @@ def decomposition_lines(device: torch.device, toy: bool) -> None:
     line(f"{name} LAPACK on the CPU, all threads", lambda: decomposed(matrix.cpu(), driver(None)))
 
 
-def decompositions(run: Run, found: dict[str, Any], limit: float = 75.0) -> None:
+def decompositions(run: Run, found: dict[str, Any], limit: float = 80.0) -> None:
     """Times and errors of the decompositions of the paper's largest matrices, at condition 1e4."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--device", run.device.type, "--lines"]
     command += ["--scale", "toy"] if run.toy else []
@@ -423,18 +423,35 @@ def layer_job(
         before = torch.cuda.memory_allocated()
     synchronize(run.device)
     start = time.perf_counter()
-    answers = list(fast.evaluate(loaded, asked, edits, store, budget, drafts=drafts))
+    preparing = []
+    real = fast.changes
+
+    def prepared(*arguments: Any) -> Any:
+        begin = time.perf_counter()
+        made = real(*arguments)
+        synchronize(run.device)
+        preparing.append(time.perf_counter() - begin)
+        return made
+
+    fast.changes = prepared
+    try:
+        answers = list(fast.evaluate(loaded, asked, edits, store, budget, drafts=drafts))
+    finally:
+        fast.changes = real
     synchronize(run.device)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start - sum(preparing)
     rows = len(asked.passes)
     kinds = [len({answer.generations[index] for answer in answers}) for index in range(len(asked.generations))]
     distinct = sum(kinds) / len(kinds) if kinds else 1.0
     share = (distinct - 1) / (len(edits) - 1) if kinds else estimate.DISTINCT_SHARE
     entry = entries(run.toy)[name] | {"dtype": loaded.dtype}
     shape = estimate.shape_of(entry, {"fp32": 4, "fp16": 2, "bf16": 2})
-    work = estimate.engine_work(shape, asked_from(asked, rows, True), edits[0][0].layer, [one[0] for one in edits], share)
+    work = estimate.engine_work(
+        shape, asked_from(asked, rows, True), edits[0][0].layer, [one[0] for one in edits], share
+    )
     found = {
         "layer": edits[0][0].layer,
+        "preparing_seconds": sum(preparing),
         "seconds": seconds,
         "evaluations": rows * len(edits),
         "evaluations_per_s": rows * len(edits) / seconds,
@@ -485,7 +502,7 @@ def gptj(run: Run, found: dict[str, Any]) -> None:
     dtype = "fp16" if run.cuda else "fp32"
     loaded = random_model(run, "gptj", dtype)
     last = loaded.config["n_layer"] - 1
-    rows, budget = (12, 512) if run.toy else (400, 16384)
+    rows, budget = (12, 512) if run.toy else (800, 16384)
     asked = made_requests(rows, 0, loaded.config["vocab_size"])
     with tempfile.TemporaryDirectory() as folder:
         store = FactorStore(Path(folder))
@@ -495,17 +512,20 @@ def gptj(run: Run, found: dict[str, Any]) -> None:
             for matrix in ("u_in", "u_out"):
                 store.get(dict(fast.network(loaded.model).blocks[layer].linears)[matrix].weight)  # type: ignore[union-attr]
             prepared = time.perf_counter() - start
-            entry, answers = layer_job(run, loaded, "gptj", asked, edits, store, budget)
+            entry, _ = layer_job(run, loaded, "gptj", asked, edits, store, budget)
             found[f"layer {layer}, exact"] = {"factors_seconds": prepared} | entry
-            randomised = layer_edits(("u_in", "u_out"), layer, ("randomised",))
-            found[f"layer {layer}, randomised"], _ = layer_job(run, loaded, "gptj", asked, randomised, store, budget)
             run.write()
+        randomised = layer_edits(("u_in", "u_out"), last // 2, ("randomised",))
+        found[f"layer {last // 2}, randomised"], _ = layer_job(run, loaded, "gptj", asked, randomised, store, budget)
+        run.write()
         few, some = Requests(asked.passes[:24]), [edits[0], edits[5], edits[9], edits[14]]
         plain = naive.evaluate(loaded, few, some, store, 2048)
         found["engine_against_plain"] = gaps(plain, fast.evaluate(loaded, few, some, store, budget))
         if run.cuda:
             part = Requests(asked.passes[:200])
-            found["kernels"] = kernels(run, loaded, part, layer_edits(("u_in", "u_out"), last // 2, ("svd",)), store, budget)
+            found["kernels"] = kernels(
+                run, loaded, part, layer_edits(("u_in", "u_out"), last // 2, ("svd",)), store, budget
+            )
     best = found[f"layer {last // 2}, exact"]
     best["share_of_large_product"] = best["TFLOP_s"] / run.kept["rates"][dtype]
     run.kept["gptj"] = best["TFLOP_s"]
@@ -514,8 +534,8 @@ def gptj(run: Run, found: dict[str, Any]) -> None:
 def llama(run: Run, found: dict[str, Any]) -> None:
     """Llama's shape in fp32 with ten new tokens: fp32 products, then split ones; drafts; out of memory."""
     loaded = random_model(run, "llama", "fp32")
-    layer = loaded.config["num_hidden_layers"] - (2 if run.toy else 9)
-    rows, budget = (6, 512) if run.toy else (96, 16384)
+    layer = loaded.config["num_hidden_layers"] // 2 - 1
+    rows, budget = (8, 512) if run.toy else (192, 16384)
     asked = made_requests(rows, 10, loaded.config["vocab_size"])
     few = Requests(asked.passes[: rows // 4], asked.generations[: rows // 4])
     edits = layer_edits(("u_gate", "u_out"), layer, ("svd",))
@@ -589,8 +609,9 @@ def hours(run: Run, found: dict[str, Any]) -> None:
 
     root = Path(__file__).resolve().parents[1]
     facts = read_yaml(root / "config/cost.yaml")
-    rates = {"gptj": run.kept["gptj"], "llama": run.kept["llama"]}
     for name, entry in entries(False).items():
+        if name not in run.kept:
+            continue
         shape = estimate.shape_of(entry, {"fp32": 4, "fp16": 2, "bf16": 2})
         matrices = ("u_gate" if shape.gated else "u_in", "u_out")
         total = 0.0
@@ -602,7 +623,9 @@ def hours(run: Run, found: dict[str, Any]) -> None:
                 edits = [one[0] for one in layer_edits(matrices, layer, ("svd", "randomised"))]
                 work = estimate.engine_work(shape, asked, layer, edits)
                 total += work.native + work.single
-        found[name] = {"PFLOP": total / 1e15, "TFLOP_s": rates[name], "hours": total / TERA / rates[name] / 3600}
+        found[name] = {"PFLOP": total / 1e15, "TFLOP_s": run.kept[name]}
+        if not run.toy:
+            found[name]["hours"] = total / TERA / run.kept[name] / 3600
 
 
 STEPS: dict[str, tuple[float, Callable[[Run, dict[str, Any]], None]]] = {
@@ -611,7 +634,7 @@ STEPS: dict[str, tuple[float, Callable[[Run, dict[str, Any]], None]]] = {
     "pinning": (15, pinning),
     "gptj": (60, gptj),
     "llama": (90, llama),
-    "decompositions": (60, decompositions),
+    "decompositions": (80, decompositions),
     "families": (60, families),
     "hours": (1, hours),
 }
@@ -629,6 +652,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--lines", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     device = torch.device(given.device)
+    configure_allocator()
     if given.lines:
         decomposition_lines(device, given.scale == "toy")
         return {}

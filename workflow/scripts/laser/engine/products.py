@@ -36,11 +36,15 @@ def halves(matrix: Tensor) -> Halves:
     """Write the rows of an fp32 matrix (N, n) as sums of two fp16 numbers."""
     largest = torch.linalg.vector_norm(matrix, float("inf"), dim=1, keepdim=True)
     exponent = torch.frexp(largest).exponent.clamp(min=SMALLEST_EXPONENT) - LARGEST_EXPONENT
-    one = torch.ones_like(largest)
-    scaled = matrix * torch.ldexp(one, -exponent)
+    scaled = matrix * _power_of_two(-exponent)
     high = scaled.half()
     low = scaled.sub_(high).mul_(1 / LOW).half()
-    return Halves(high, low, torch.ldexp(one, exponent))
+    return Halves(high, low, _power_of_two(exponent))
+
+
+def _power_of_two(exponent: Tensor) -> Tensor:
+    """Return 2 to whole exponents (int32, from -126 to 127) in fp32, by its bits: a GPU's pow may round."""
+    return (exponent + 127).bitwise_left_shift(23).view(torch.float32)
 
 
 def exact_in_half(weight: Tensor) -> bool:
@@ -70,9 +74,8 @@ def split_linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
 def _multiplied(left: Tensor, right: Tensor, low: Tensor | None = None, factor: float = LOW) -> Tensor:
     """Return left·rightᵀ + factor·low in fp32, from fp16 operands."""
     if left.is_cuda:
-        if low is None:
-            return torch.mm(left, right.T, out_dtype=torch.float32)
-        return torch.addmm(low, left, right.T, out_dtype=torch.float32, beta=factor)
+        product = torch.mm(left, right.T, out_dtype=torch.float32)
+        return product if low is None else product.add_(low, alpha=factor)
     product = functional.linear(left.float(), right.float())
     return product if low is None else product.add_(low, alpha=factor)
 
@@ -90,7 +93,7 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 class SplitLinear(nn.Linear):
     """A linear layer of an fp32 model whose weight is kept in fp16, exactly, and multiplied by `split_linear`."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+    def forward(self, input: Tensor) -> Tensor:
         """Return what torch.nn.Linear returns, in fp32."""
         return linear(input, self.weight, self.bias)
 

@@ -79,7 +79,7 @@ def rank_cell(job: Job) -> dict[str, Any]:
     """
     spec = job.spec
     grid = spec["grid"]
-    whole = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
+    whole = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation", gradients=True)
     cell = first_rows(whole, spec["examples"])
     (base,) = answers_for(cell, [()], counter(job, cell, 1))
     places = [(layer, matrix) for layer in grid["layers"] for matrix in grid["matrices"]]

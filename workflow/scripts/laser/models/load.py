@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from laser.errors import UserError
 from laser.io.files import read_json
 from laser.models.kinds import POLICY, auto_class, task_of
-from laser.models.precision import gpu_given_by, pin_precision, seen
+from laser.models.precision import configure_allocator, gpu_given_by, pin_precision, seen
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
@@ -70,6 +70,7 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "cpu":
         return torch.device("cpu")
+    configure_allocator()
     pin_precision()
     if torch.cuda.is_available():
         return torch.device("cuda")

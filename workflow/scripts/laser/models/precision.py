@@ -1,7 +1,7 @@
-"""What a GPU would otherwise decide by itself: the precision of products, the attention kernels, and whether it is there.
+"""What a GPU would otherwise decide by itself: the precision of products, and the attention kernels.
 
-Containers set TF32 on by an environment variable, which moves log-probabilities of a 7B model by some hundredths of a
-nat; cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
+Containers switch TF32 on by an environment variable, which moves log-probabilities of a 7B model by hundredths of a nat;
+cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ NONE_GIVEN = ("", "-1", "NoDevFiles", "none", "void")
 ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 
 
-def pin_precision() -> None:
-    """Switch TF32 and reduced-precision sums off, and the choice among attention kernels that is not repeatable.
+def configure_allocator() -> None:
+    """Keep freed memory in segments that can grow: batches of many sizes leave gaps in fixed ones.
 
-    Freed memory is kept in segments that can grow, unless the allocator is configured already: batches of many sizes
-    leave gaps in fixed ones.
+    Read by torch at its first allocation on the device. An allocator that the user has configured stays so.
     """
-    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read by cuBLAS when it starts
     if "PYTORCH_ALLOC_CONF" not in os.environ:
         os.environ.setdefault(ALLOCATOR, "expandable_segments:True")
+
+
+def pin_precision() -> None:
+    """Switch TF32 and reduced-precision sums off, and cuDNN's attention, whose kernel depends on what is cached."""
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read by cuBLAS when it starts
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False

@@ -1,0 +1,68 @@
+"""benchmarks.gpu at toy size on the CPU, where only torch, transformers, pandas, pyarrow, yaml and safetensors are."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCKED = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Blocked())
+from benchmarks.gpu import main
+main(sys.argv[1:])
+"""
+ABSENT = ("snakemake", "jsonschema", "grimp", "pydantic", "cmcrameri")
+
+
+def run(tmp_path, *arguments):
+    out = tmp_path / "gpu.json"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(("workflow/scripts", ".")), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", BLOCKED.format(names=set(ABSENT)), "--device", "cpu", "--scale", "toy"]
+    done = subprocess.run(
+        [*command, "--out", str(out), *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())
+
+
+def errors(found, where=""):
+    if isinstance(found, dict):
+        yield from (f"{where}: {found[key]}" for key in ("error", "skipped", "stderr") if key in found)
+        for key, value in found.items():
+            yield from errors(value, f"{where}/{key}")
+
+
+def test_every_step_runs_and_finds_the_engine_equal(tmp_path):
+    steps = run(tmp_path)
+    assert list(errors(steps)) == []
+    assert {"environment", "products", "pinning", "gptj", "llama", "decompositions", "families", "hours"} == set(steps)
+    llama = steps["llama"]["found"]
+    assert llama["converted"]
+    assert llama["split_against_fp32"]["largest_nats"] < 1e-4
+    assert llama["engine_against_plain, fp32"]["largest_nats"] < 1e-4
+    assert steps["families"]["found"]["engine_against_plain, fp32"]["largest_nats"] < 1e-4
+    for entry in steps["products"]["found"].values():
+        assert entry["fp32-split"]["relative_error"] < 2 * entry["fp32"]["relative_error"]
+    for name, entry in steps["decompositions"]["found"].items():
+        assert entry.get("within_bounds", True), name
+
+
+@pytest.mark.parametrize("seconds", ["-1"])
+def test_a_step_without_time_is_skipped_and_said(tmp_path, seconds):
+    steps = run(tmp_path, "--seconds", seconds, "--only", "environment", "hours")
+    assert "skipped" in steps["environment"]["found"]

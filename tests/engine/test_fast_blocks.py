@@ -13,9 +13,7 @@ from laser.engine.trees import prefix_trees, separate
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Pass, Requests
-from tests.engine.tiny_models import CAUSAL, LAYERS, MASKED, VOCABULARY, tiny
-
-CPU = torch.device("cpu")
+from tests.engine.tiny_models import CAUSAL, DEVICE, LAYERS, MASKED, VOCABULARY, tiny
 
 
 def sequences(seed=0, count=6):
@@ -30,7 +28,7 @@ def sequences(seed=0, count=6):
 def logits_of(net, ids):
     """Return, per sequence, logits (length, vocabulary) from the engine's blocks."""
     asked = Requests(tuple(Pass(one) for one in ids))
-    batch = make_batch(net, prefix_trees(ids) if net.causal else separate(ids), asked, [], CPU)
+    batch = make_batch(net, prefix_trees(ids) if net.causal else separate(ids), asked, [], DEVICE)
     layout = layout_of(batch, torch.arange(len(batch.ids)).numpy(), None, 1, batch.width)
     cache = Cache(len(batch.trees), batch.width)
     hidden = net.embed(batch.ids, batch.positions)
@@ -48,7 +46,7 @@ def test_blocks_give_the_models_logits(family):
     ids = sequences()
     found = logits_of(network(loaded.model), ids)
     for index, one in enumerate(ids):
-        expected = loaded.model(torch.tensor([one])).logits[0]
+        expected = loaded.model(torch.tensor([one], device=DEVICE)).logits[0]
         largest = float(expected.abs().max())
         assert found[index].shape == expected.shape
         assert float((found[index] - expected).abs().max()) <= 1e-5 * max(1.0, largest)
@@ -61,7 +59,7 @@ def test_half_precision_keeps_shapes_and_dtype(family, dtype):
     loaded = tiny(family, dtype)
     ids = sequences(1, 3)
     for index, logits in logits_of(network(loaded.model), ids).items():
-        expected = loaded.model(torch.tensor([ids[index]])).logits[0]
+        expected = loaded.model(torch.tensor([ids[index]], device=DEVICE)).logits[0]
         assert logits.shape == expected.shape
         assert logits.dtype == expected.dtype
         assert float((logits - expected).float().abs().median()) < 0.1 * float(expected.float().abs().max())
@@ -76,8 +74,8 @@ def test_nested_ranks_equal_the_edited_weights(kind, tmp_path):
     linears = dict(network(loaded.model).blocks[1].linears)
     store = FactorStore(tmp_path)
     edits = [Intervention("u_in", 1, rho, kind) for rho in (0.5, 0.1, 0.9, 0.5, 0.0, 1.0)]
-    states = torch.randn(11, linears["u_in"].weight.shape[1], generator=torch.Generator().manual_seed(0))
-    rows = [torch.arange(index, index + 3) for index in range(len(edits))]
+    states = torch.randn(11, linears["u_in"].weight.shape[1], generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    rows = [torch.arange(index, index + 3, device=DEVICE) for index in range(len(edits))]
     made = changes(linears, edits, store)
     whole, some = outputs(states, made), outputs(states, made, rows)
     for edit, all_rows, own, chosen in zip(edits, whole, some, rows, strict=True):

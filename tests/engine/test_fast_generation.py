@@ -6,7 +6,7 @@ from laser.engine import fast, naive
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Requests
-from tests.engine.tiny_models import CAUSAL, assert_agree, requests, tiny
+from tests.engine.tiny_models import CAUSAL, DEVICE, assert_agree, requests, tiny
 
 LENGTH = 12
 
@@ -39,7 +39,7 @@ def drafts_of(loaded, wanted, store):
 @pytest.mark.parametrize("given", ["none", "right", "wrong", "short", "mixed"])
 @pytest.mark.parametrize("family", CAUSAL)
 def test_drafts_change_nothing(family, given, store, monkeypatch):
-    monkeypatch.setitem(fast.WORTHWHILE, "cpu", 0.0)
+    monkeypatch.setitem(fast.WORTHWHILE, DEVICE.type, 0.0)
     loaded = tiny(family)
     wanted = asked()
     expected = list(naive.evaluate(loaded, wanted, edits(), store))
@@ -67,7 +67,7 @@ def test_the_continuations_part_at_many_places(store):
 @pytest.mark.parametrize("ends", [(), (2,), tuple(range(10, 40))])
 @pytest.mark.parametrize("offered", [False, True])
 def test_end_tokens(ends, offered, store, monkeypatch):
-    monkeypatch.setitem(fast.WORTHWHILE, "cpu", 0.0)
+    monkeypatch.setitem(fast.WORTHWHILE, DEVICE.type, 0.0)
     loaded = tiny("llama", ends=ends)
     wanted = asked(5)
     expected = list(naive.evaluate(loaded, wanted, edits(), store))

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from laser.engine.products import LOW, SplitLinear, exact_in_half, halves, linear, split_linear, use_split_products
+from tests.engine.tiny_models import DEVICE
 
 
 def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
 
 
 def relative(found, states, weight):
@@ -41,8 +42,8 @@ def test_rows_of_any_magnitude(power):
 
 
 def test_a_row_of_zeros_and_rows_apart():
-    states = torch.stack((torch.zeros(5), torch.full((5,), 1e-20), torch.full((5,), 1e20)))
-    found = split_linear(states, torch.eye(5).half())
+    states = torch.stack((torch.zeros(5), torch.full((5,), 1e-20), torch.full((5,), 1e20))).to(DEVICE)
+    found = split_linear(states, torch.eye(5).half().to(DEVICE))
     torch.testing.assert_close(found, states, rtol=2**-21, atol=0)
 
 
@@ -84,7 +85,9 @@ def test_exact_in_half():
 
 def test_a_model_is_converted_as_a_whole_or_not_at_all():
     def model():
-        return torch.nn.Sequential(torch.nn.Linear(8, 9), torch.nn.LayerNorm(9), torch.nn.Linear(9, 3, bias=False))
+        return torch.nn.Sequential(torch.nn.Linear(8, 9), torch.nn.LayerNorm(9), torch.nn.Linear(9, 3, bias=False)).to(
+            DEVICE
+        )
 
     inexact = model()
     assert not use_split_products(inexact)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,8 @@ import transformers
 from laser.models.load import DTYPES, LoadedModel
 from laser.tasks.passes import Generation, Pass, Requests
 
+DEVICE = torch.device(os.environ.get("LASER_TEST_DEVICE", "cpu"))
+"""Where the tests of the engine run: LASER_TEST_DEVICE=cuda lets them run on a GPU."""
 VOCABULARY = 97
 LAYERS = 3
 COMMON = dict(vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=2, pad_token_id=0)
@@ -79,11 +82,11 @@ def made(chosen, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedMod
         for parameter in model.parameters():
             if parameter.dim() == 1:
                 parameter += 0.1 * torch.randn_like(parameter)
-    model = model.to(DTYPES[dtype]).eval().requires_grad_(False)
+    model = model.to(DEVICE, DTYPES[dtype]).eval().requires_grad_(False)
     if task == "causal":
         model.generation_config.eos_token_id = list(ends) or None
     tokenizer = SimpleNamespace(pad_token_id=chosen.pad_token_id, eos_token_id=2)
-    return LoadedModel(model, tokenizer, chosen.to_dict(), task, torch.device("cpu"), dtype, Path("tiny"))
+    return LoadedModel(model, tokenizer, chosen.to_dict(), task, DEVICE, dtype, Path("tiny"))
 
 
 def requests(seed: int = 0, count: int = 14, generate: bool = True, longest: int = 10) -> Requests:

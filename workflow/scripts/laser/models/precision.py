@@ -1,7 +1,7 @@
 """What a GPU would otherwise decide by itself: the precision of products, and the attention kernels.
 
-Containers switch TF32 on by an environment variable, which moves log-probabilities of a 7B model by hundredths of a nat;
-cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
+Containers switch TF32 on by an environment variable, which moves log-probabilities of a 7B model by hundredths of a
+nat; cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
 """
 
 from __future__ import annotations

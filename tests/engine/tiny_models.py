@@ -69,6 +69,7 @@ def tiny(family: str, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> Load
     return made(CONFIGS[family](), dtype, ends)
 
 
+@torch.inference_mode(False)
 def made(chosen, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedModel:
     """Return a random model of a configuration.
 

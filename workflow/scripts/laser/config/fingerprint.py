@@ -1,7 +1,14 @@
-"""A content hash of the code that a script runs: the script and the package modules it imports, transitively.
+"""A hash of what the code behind a job means, so that exactly the results that an edit can change are made anew.
 
-Snakemake does not see edits in imported modules; this hash goes into every rule's spec, so that exactly the results
-that a changed module can have touched are made anew. Nothing is executed: the imports are read from the source.
+Snakemake does not see edits in imported modules; this hash goes into every rule's spec. It covers a root (a script or a
+module) and all modules of the package that it imports, directly or through others, inside functions too. Of each
+module the syntax tree is hashed: comments, layout, docstrings, annotations of types and imports for annotations alone
+leave it as it is, on every version of Python. Nothing is executed.
+
+Two declarations narrow it. `NO_RESULT` names the modules that shape no result. `unused_modules` names those that a
+kind of model or a dataset never uses, though the common code that chooses between them imports them all.
+
+A package's `__init__` counts only where something is imported from it that is no module of its own.
 """
 
 from __future__ import annotations
@@ -9,50 +16,253 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import grimp
+from typing import Any, NamedTuple
 
 PACKAGE = "laser"
+SCRIPTS = Path(__file__).resolve().parents[2]
+"""The folder of the rule scripts, which holds the package."""
+
+NO_RESULT = {
+    "laser.cluster": "where a job runs; a copy of a checkpoint on a node's disk has the same bytes, by its sha256",
+    "laser.config.paths": "where a study's files stand; Snakemake itself sees another path",
+    "laser.engine.freed_memory": "a setting of the memory allocator",
+    "laser.errors": "the wording of messages; a job that ends in one leaves no result",
+    "laser.io.job": "arguments, log and progress of a script",
+    "laser.io.machine": "facts about the host and the cost of a job",
+    "laser.io.records": "what is noted about a result after it was made",
+    "laser.models.transfer": "the progress of downloads, whose files are held against their sha256",
+}
+"""Modules, or packages of them, whose edits re-run nothing, each with the reason."""
+
+_GAMES = ("laser.policies", "laser.sokoban")
+UNUSED_BY_TASK = {
+    "causal": _GAMES,
+    "masked": _GAMES,
+    "policy": tuple(
+        f"laser.{name}"
+        for name in (
+            "engine.answers",
+            "engine.attention",
+            "engine.blocks",
+            "engine.decode",
+            "engine.edited_layer",
+            "engine.edited_matrix",
+            "engine.fast",
+            "engine.naive",
+            "engine.packing",
+            "engine.trees",
+            "tasks.judging",
+            "tasks.questions",
+            "tasks.tokens",
+        )
+    ),
+}
+"""By kind of model: the modules that its evaluations import and never call (tests/config/test_unused_modules.py)."""
+
+DATASETS = "laser.tasks.datasets"
+"""The package with a module per dataset; those whose name begins with _ are shared by several."""
+
+_TYPE_MARKS = ("ClassVar", "InitVar", "KW_ONLY")
+"""Annotations that a dataclass obeys."""
+_SKIPPED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores", "returns", "annotation"})
+
+
+class Module(NamedTuple):
+    """A module as the fingerprint sees it: a hash of its meaning, and the names that it imports from the package."""
+
+    digest: str
+    imports: frozenset[str]
+
+
+def code_fingerprint(*roots: Path | str, unused: Iterable[str] = (), scripts: Path = SCRIPTS) -> str:
+    """Return 16 hex digits that change exactly when the meaning of a root or of a module behind it changes.
+
+    Args:
+        roots: scripts by their paths, modules by their dotted names.
+        unused: modules or packages that this use of the roots never enters (`unused_modules`).
+        scripts: the folder that holds the package.
+    """
+    return _fingerprint(tuple(map(str, roots)), frozenset(unused), scripts)
 
 
 @functools.cache
-def _graph() -> grimp.ImportGraph:
-    import grimp
-
-    return grimp.build_graph(PACKAGE, cache_dir=None)
-
-
-def imported_modules(script: Path) -> list[str]:
-    """Return the package modules that `script` imports, directly or through others, sorted."""
-    tree = ast.parse(script.read_text(encoding="utf-8"))
-    direct: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            direct.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            direct.add(node.module)
-            direct.update(f"{node.module}.{alias.name}" for alias in node.names)
-    graph = _graph()
-    found = {name for name in direct if name in graph.modules}
-    for name in tuple(found):
-        found |= graph.find_upstream_modules(name)
-    return sorted(found)
+def _fingerprint(roots: tuple[str, ...], unused: frozenset[str], scripts: Path) -> str:
+    digests = [read_module(Path(root)).digest for root in roots if root.endswith(".py")]
+    behind = modules_behind(*roots, unused=unused, scripts=scripts)
+    digests += [f"{name} {_module(scripts, name).digest}" for name in behind]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 
-def module_path(scripts: Path, module: str) -> Path:
-    """Return the file of a package module below the scripts folder."""
-    path = scripts.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+def modules_behind(*roots: Path | str, unused: Iterable[str] = (), scripts: Path = SCRIPTS) -> list[str]:
+    """Return the modules of the package that shape what the roots make, sorted; a root that is a module included."""
+    left_out = (*NO_RESULT, *unused)
+    waiting: list[str] = []
+    reached: set[str] = set()
+    for root in map(str, roots):
+        waiting += read_module(Path(root)).imports if root.endswith(".py") else [root]
+    while waiting:
+        name = _file_and_name(scripts, waiting.pop())[1]
+        if name in reached or any(name == other or name.startswith(f"{other}.") for other in left_out):
+            continue
+        reached.add(name)
+        waiting += _module(scripts, name).imports
+    return sorted(reached)
+
+
+def unused_modules(task: str | None = None, builder: str | None = None, scripts: Path = SCRIPTS) -> frozenset[str]:
+    """Return the modules that a job never enters, given what it evaluates.
+
+    Args:
+        task: the kind of the model, a key of `UNUSED_BY_TASK`; None if the job may meet any.
+        builder: the one dataset module that the job uses; None if it may use any.
+        scripts: the folder that holds the package.
+    """
+    unused = set(UNUSED_BY_TASK[task]) if task else set()
+    if builder is not None:
+        unused.update(f"{DATASETS}.{name}" for name in _dataset_modules(scripts) if name != builder)
+    return frozenset(unused)
 
 
 @functools.cache
-def code_fingerprint(script: Path) -> str:
-    """Return 16 hex digits that change exactly when the script or a package module it imports changes."""
-    hashed = hashlib.sha256(script.read_bytes())
-    for module in imported_modules(script):
-        hashed.update(module.encode())
-        hashed.update(module_path(script.parent, module).read_bytes())
-    return hashed.hexdigest()[:16]
+def _dataset_modules(scripts: Path) -> list[str]:
+    return [path.stem for path in scripts.joinpath(*DATASETS.split(".")).glob("[!_]*.py")]
+
+
+def _file_and_name(scripts: Path, imported: str) -> tuple[Path, str]:
+    """Return the file and the name of the module behind an imported name: the name's own, or that it stands in."""
+    path = scripts.joinpath(*imported.split("."))
+    if path.with_suffix(".py").is_file():
+        return path.with_suffix(".py"), imported
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py", imported
+    above = imported.rpartition(".")[0]
+    if not above:
+        raise ValueError(f"{imported} is no module below {scripts}")
+    return _file_and_name(scripts, above)
+
+
+def _module(scripts: Path, name: str) -> Module:
+    return read_module(_file_and_name(scripts, name)[0])
+
+
+@functools.cache
+def read_module(path: Path) -> Module:
+    """Return hash and imports of a Python file."""
+    tree = _Meaning(ast.parse(path.read_bytes(), str(path)))
+    return Module(tree.digest(), frozenset(tree.package_imports))
+
+
+class _Meaning:
+    """The syntax tree of a module, written out without what has no meaning when the module runs."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.package_imports: set[str] = set()
+        self._parts: list[str] = []
+        self._names: set[str] = set()
+        self._imported: set[tuple[str, str]] = set()
+        self._statements(tree.body)
+
+    def digest(self) -> str:
+        """Return the hash. Imports count as a set; others than the package's only if more than annotations use them."""
+        kept = sorted(
+            f"{source} as {name}"
+            for source, name in self._imported
+            if name.partition(".")[0] in self._names or source.partition(".")[0] == PACKAGE or name == "*"
+        )
+        return hashlib.sha256("\n".join([*kept, "", *self._parts]).encode()).hexdigest()
+
+    def _statements(self, body: list[ast.stmt], annotated: str = "") -> None:
+        """Write a block. `annotated` is the kind of class whose body it is, where annotations may count."""
+        self._parts.append("[")
+        for statement in body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                self._import(statement)
+            elif isinstance(statement, ast.Pass) or _is_text(statement) or _is_for_type_checkers(statement):
+                continue
+            elif isinstance(statement, ast.AnnAssign):
+                self._annotated(statement, annotated)
+            elif isinstance(statement, ast.ClassDef):
+                self._class(statement)
+            else:
+                self._node(statement)
+        self._parts.append("]")
+
+    def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
+        if isinstance(statement, ast.Import):
+            named = [(alias.name, alias.asname or alias.name) for alias in statement.names]
+        elif statement.level:
+            raise ValueError(f"line {statement.lineno}: the package imports by absolute names only")
+        elif statement.module == "__future__":
+            return
+        else:
+            named = [(f"{statement.module}.{alias.name}", alias.asname or alias.name) for alias in statement.names]
+        self._imported.update(named)
+        self.package_imports.update(source for source, _ in named if source.partition(".")[0] == PACKAGE)
+
+    def _annotated(self, statement: ast.AnnAssign, annotated: str) -> None:
+        """Write `name: type = value` as an assignment; in a class an annotation makes a field, value or not."""
+        if annotated:
+            marked = any(mark in ast.unparse(statement.annotation) for mark in _TYPE_MARKS)
+            self._parts.append("field")
+            self._node(statement.target)
+            if annotated == "with bases" or marked:
+                self._node(statement.annotation)
+            if statement.value is not None:
+                self._node(statement.value)
+        elif statement.value is not None:
+            self._node(ast.Assign([statement.target], statement.value))
+
+    def _class(self, statement: ast.ClassDef) -> None:
+        """Write a class. Its bases may read its annotations (NamedTuple, pydantic); a dataclass reads few of them."""
+        self._parts.append(f"class {statement.name}")
+        for node in (*statement.bases, *statement.keywords, *statement.decorator_list):
+            self._node(node)
+        self._statements(statement.body, "with bases" if statement.bases else "plain")
+
+    def _node(self, node: ast.AST) -> None:
+        """Write a node and what is in it; empty fields are left out, since versions of Python differ in them."""
+        if isinstance(node, ast.Constant):
+            self._parts.append(f"{type(node.value).__name__} {node.value!r}")
+            return
+        if isinstance(node, ast.Name):
+            self._names.add(node.id)
+            self._parts.append(node.id)
+            return
+        self._parts.append(type(node).__name__)
+        for field in node._fields:
+            if field in _SKIPPED_FIELDS:
+                continue
+            value: Any = getattr(node, field, None)
+            if value is None or value == []:
+                continue
+            self._parts.append(field)
+            if isinstance(value, ast.AST):
+                self._node(value)
+            elif not isinstance(value, list):
+                self._parts.append(str(value))
+            elif isinstance(value[0], ast.stmt):
+                self._statements(value)
+            else:
+                for item in value:
+                    self._node(item) if isinstance(item, ast.AST) else self._parts.append(str(item))
+                self._parts.append(";")
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Return True for a docstring, or for a text that stands below an assignment and explains it."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _is_for_type_checkers(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.If)
+        and isinstance(statement.test, ast.Name)
+        and statement.test.id == "TYPE_CHECKING"
+        and not statement.orelse
+    )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laser.config.evaluations import LABORATORY
-from laser.config.fingerprint import code_fingerprint
+from laser.config.evaluations import LABORATORY, task_of
+from laser.config.fingerprint import code_fingerprint, unused_modules
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles, rho_name
 from laser.config.pools import is_policy, pool_key
 from laser.config.schema import read_yaml
@@ -187,9 +187,18 @@ class Plan:
 
     # Specs, one kind per rule. `code` is the fingerprint of the rule's script.
 
-    def code(self, script: str) -> str:
-        """Return the fingerprint of a rule's script and all that it imports."""
-        return code_fingerprint(self.scripts / f"{script}.py")
+    def code(self, script: str, model: str | None = None, dataset: str | None = None) -> str:
+        """Return the fingerprint of a rule's script and all that it imports, without what such a job never uses.
+
+        Args:
+            script: the script's name.
+            model: the one model that the job evaluates.
+            dataset: the one dataset that it reads.
+        """
+        task = task_of(self.model(model)) if model else None
+        builder = self.dataset(dataset)["builder"] if dataset else None
+        unused = unused_modules(task, builder, self.scripts)
+        return code_fingerprint(self.scripts / f"{script}.py", unused=unused, scripts=self.scripts)
 
     def fetch_spec(self, model: str) -> str:
         """Return the spec for fetching a model."""
@@ -220,11 +229,11 @@ class Plan:
 
     def run_spec(self, script: str, model: str, dataset: str, **settings: Any) -> str:
         """Return the spec of any other evaluation of a cell: the common settings, its own, and the script's code."""
-        return canonical_json(self._evaluation(model, dataset) | settings | {"code": self.code(script)})
+        return canonical_json(self._evaluation(model, dataset) | settings | {"code": self.code(script, model, dataset)})
 
     def prepare_spec(self, dataset: str) -> str:
         """Return the spec for preparing a dataset."""
-        return canonical_json({"dataset": self.dataset(dataset), "code": self.code("prepare_dataset")})
+        return canonical_json({"dataset": self.dataset(dataset), "code": self.code("prepare_dataset", dataset=dataset)})
 
     def reduce_spec(self, model: str, layer: int, rho: str | None) -> str:
         """Return the spec for the reductions of one layer: all rhos, or one."""
@@ -237,13 +246,13 @@ class Plan:
                 "matrices": self.study["grid"][model]["matrices"],
                 "rhos": self._rhos(rho),
                 "compute": self._compute(),
-                "code": self.code("reduce_layer"),
+                "code": self.code("reduce_layer", model),
             }
         )
 
     def base_spec(self, model: str, dataset: str) -> str:
         """Return the spec for the unmodified model on the validation rows."""
-        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_base")})
+        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_base", model, dataset)})
 
     def sweep_spec(self, model: str, dataset: str, layer: int, rho: str | None) -> str:
         """Return the spec for the sweep of one layer over all rhos, or one."""
@@ -254,7 +263,7 @@ class Plan:
                 "layer": layer,
                 "matrices": self.study["grid"][model]["matrices"],
                 "rhos": self._rhos(rho),
-                "code": self.code("sweep_layer"),
+                "code": self.code("sweep_layer", model, dataset),
             }
             | cheap
         )
@@ -274,7 +283,7 @@ class Plan:
 
     def test_spec(self, model: str, dataset: str) -> str:
         """Return the spec for base and chosen intervention on the test rows."""
-        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_test")})
+        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_test", model, dataset)})
 
     def artefact_spec(self, script: str, **settings: Any) -> str:
         """Return the spec for a table, a figure or the report, all made by `script`."""

@@ -99,9 +99,19 @@ def test_answers_on_the_card(tmp_path):
     assert card["answers"]["distinct"] == 2
 
 
-def test_answer_in_prompt_ignores_case_and_outer_spaces():
-    rows = to_rows([Example("1", "1", "t", "Is PARIS in it?", " Paris "), Example("2", "2", "t", "Is it?", "Paris")])
-    assert [row["answer_in_prompt"] for row in rows] == [True, False]
+@pytest.mark.parametrize(
+    ("prompt", "answer", "expected"),
+    [
+        ("Is PARIS in it?", " Paris ", True),
+        ("Is it?", "Paris", False),
+        ("Do you know?", "no", False),
+        ("Cafe\u0301 Central", "café", True),
+        ("東京は首都ですか", "東京", True),
+    ],
+)
+def test_answer_in_prompt_is_judged_as_the_corrected_protocol_judges(prompt, answer, expected):
+    (row,) = to_rows([Example("1", "1", "t", prompt, answer)])
+    assert row["answer_in_prompt"] is expected
 
 
 def test_bad_rows_are_counted_named_and_left_out():

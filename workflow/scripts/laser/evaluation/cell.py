@@ -172,7 +172,7 @@ def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.Da
     """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
     kept = [one for one in _scores(cell, answers, protocol) if one.id in cell.sides[protocol]]
     frame = pd.DataFrame(rows(kept)).rename(columns={"total": "return"})
-    frame = frame.astype({name: kind for name, kind in COUNTS.items() if name in frame.columns})
+    frame = frame.astype(_types(frame))
     for place, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
         frame.insert(place, name, value)
     return frame
@@ -188,7 +188,16 @@ def no_rows(labels: Mapping[str, Any]) -> pd.DataFrame:
     """Return a frame without rows whose columns and types are those of `result_rows`, with labels like the given."""
     row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
     frame = pd.DataFrame({name: [value] for name, value in labels.items()} | row)
-    return frame.astype({name: kind for name, kind in COUNTS.items() if name in frame.columns}).head(0)
+    return frame.astype(_types(frame)).head(0)
+
+
+def _types(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the types of a frame's counts; those of a column with gaps (rows without a rank) are pandas' own."""
+    return {
+        name: kind.capitalize() if frame[name].isna().any() else kind
+        for name, kind in COUNTS.items()
+        if name in frame.columns
+    }
 
 
 def step(cell: Cell, protocol: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the log-probabilities that it gives to the expert's moves when these are played 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -116,19 +117,22 @@ def games(examples: Sequence[Example], play: Mapping[str, Any], height: int, wid
 
 def score_games(games: Games, answers: Sequence[Played]) -> list[GameScore]:
     """Return how each game went, in order; no choice of a protocol bears on it."""
-    return [
-        GameScore(
-            id=game.example.id,
-            correct=one.solved,
-            loss=-sum(one.logprobs) / len(one.logprobs),
-            logprob=sum(one.logprobs),
-            answer_tokens=len(one.logprobs),
-            prediction=one.moves,
-            answer_rank=one.rank,
-            in_top5=one.rank <= 5,
-            in_top10=one.rank <= 10,
-            total=one.total,
-            steps=len(one.moves),
-        )
-        for game, one in zip(games.items, answers, strict=True)
-    ]
+    return [_score(game.example.id, played) for game, played in zip(games.items, answers, strict=True)]
+
+
+def _score(name: str, played: Played) -> GameScore:
+    finite = all(map(math.isfinite, played.logprobs))
+    logprob = sum(played.logprobs) if finite else math.nan
+    return GameScore(
+        id=name,
+        correct=played.solved and finite,
+        loss=-logprob / len(played.logprobs),
+        logprob=logprob,
+        answer_tokens=len(played.logprobs),
+        prediction=played.moves,
+        answer_rank=played.rank if finite else None,
+        in_top5=finite and played.rank <= 5,
+        in_top10=finite and played.rank <= 10,
+        total=played.total,
+        steps=len(played.moves),
+    )

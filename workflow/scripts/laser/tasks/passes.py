@@ -48,9 +48,10 @@ class PassAnswer:
     """The answer to one `Pass`.
 
     Attributes:
-        logprobs: one per query, in order; nats.
+        logprobs: one per query, in order; nats. Not finite where the model overflowed at that position.
         ranks: one per query: 1 + the number of tokens strictly more probable at that position.
-        top_ids, top_logprobs: per wanted position, the `TOP` most probable tokens, best first.
+        top_ids, top_logprobs: per wanted position, the `TOP` most probable tokens, best first. Where the best value is
+            not finite the tokens mean nothing.
     """
 
     logprobs: tuple[float, ...]
@@ -61,7 +62,13 @@ class PassAnswer:
 
 @dataclass
 class Answers:
-    """The answers to `Requests`, in the same order: `generations` holds the new token ids alone."""
+    """The answers to `Requests`, in the same order.
+
+    Attributes:
+        passes: one per pass.
+        generations: the new token ids alone; None where at one of the steps the largest logit was not finite, so that
+            no token was the most probable one.
+    """
 
     passes: list[PassAnswer] = field(default_factory=list)
-    generations: list[tuple[int, ...]] = field(default_factory=list)
+    generations: list[tuple[int, ...] | None] = field(default_factory=list)

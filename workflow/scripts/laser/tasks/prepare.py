@@ -14,7 +14,7 @@ from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import build, module
 from laser.tasks.definitions import Definition, definition
 from laser.tasks.example import Example
-from laser.tasks.judging import normalise
+from laser.tasks.judging import contains
 from laser.tasks.sources import read_dataset
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def to_rows(examples: Sequence[Example]) -> list[dict[str, Any]]:
             "options": list(one.options),
             "split_published": published[place],
             "split_corrected": corrected[place],
-            "answer_in_prompt": normalise(one.answer) in normalise(one.prompt),
+            "answer_in_prompt": contains(one.prompt, one.answer, word_boundaries=True),
         }
         for place, one in enumerate(examples)
     ]

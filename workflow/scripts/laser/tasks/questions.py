@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from laser.tasks.definitions import Definition
@@ -48,7 +48,8 @@ class Questions:
             `option_masks`.
         shared_pass: for options: True where one pass per example holds a query per option (every option is one
             token), False where each option has a pass of its own.
-        left_out: examples that cannot be scored, by id, with the reason.
+        left_out: examples that cannot be scored, by id, with the reason: too long, or of a masked model with a mask
+            token in their own text.
     """
 
     style: str
@@ -117,6 +118,9 @@ def ask(
     for example in examples:
         if task == "masked":
             prompt = definition.masked_prompt(example.text, example.prompt, tokenizer)
+            if _has_mask_of_its_own(example, prompt, 1 if style == "single_mask" else 0, tokenizer):
+                questions.left_out[example.id] = f"its own text holds the model's mask token {tokenizer.mask_token}"
+                continue
             passes, lengths = _masked_passes(questions, example, prompt, tokenizer)
             generation = None
             ids: tuple[int, ...] = ()
@@ -160,10 +164,10 @@ def _causal_passes(
         answer = encode(tokenizer, example.answer, special=False)
         if len(answer) == 1:
             return [Pass(ids, ((last, answer[0]),), (last,))], (1,)
-        one, length = _continuation_pass(tokenizer, example.prompt, example.answer, top=True)
-        return [one], (length,)
-    one, length = _continuation_pass(tokenizer, example.prompt, example.answer, top=True)
-    return [one], (length,)
+        scored, length = _continuation_pass(tokenizer, example.prompt, example.answer)
+        return [replace(scored, top=tuple(position for position, _ in scored.queries))], (length,)
+    scored, length = _continuation_pass(tokenizer, example.prompt, example.answer, top=True)
+    return [scored], (length,)
 
 
 def _continuation_pass(
@@ -197,6 +201,20 @@ def _masked_passes(
     return [one for one, _ in made], tuple(length for _, length in made)
 
 
+def _has_mask_of_its_own(example: Example, prompt: str, masks: int, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return True if a text of an example holds the mask token, which would be taken for the place of the answer.
+
+    Args:
+        example: whose answer and options are looked at as well.
+        prompt: the masked prompt.
+        masks: how many mask tokens the prompt has where its text holds none.
+        tokenizer: the model's.
+    """
+    if any(tokenizer.mask_token in answer for answer in (example.answer, *example.options)):
+        return True
+    return len(_mask_positions(tokenizer, prompt)[1]) != masks
+
+
 def _mask_positions(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     ids = encode(tokenizer, text)
     return ids, tuple(position for position, token in enumerate(ids) if token == tokenizer.mask_token_id)
@@ -204,10 +222,11 @@ def _mask_positions(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[tupl
 
 def _repeated_mask_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: tuple[int, ...]) -> Pass:
     """Give an answer of several tokens as many masks, in the place of the prompt's one mask."""
-    ids, positions = _mask_positions(tokenizer, prompt)
-    at = positions[0]
+    ids, masks = _mask_positions(tokenizer, prompt)
+    at = masks[0]
     repeated = ids[:at] + (tokenizer.mask_token_id,) * len(answer) + ids[at + 1 :]
-    return Pass(repeated, tuple((at + k, token) for k, token in enumerate(answer)), (at,))
+    positions = tuple(range(at, at + len(answer)))
+    return Pass(repeated, tuple(zip(positions, answer, strict=True)), positions)
 
 
 def _masked_answer_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str) -> tuple[Pass, int]:

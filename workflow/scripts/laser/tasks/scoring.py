@@ -1,16 +1,18 @@
 """From an engine's answers to per-example rows, under one protocol.
 
-The same answers serve both protocols: only the judgement differs (docs/protocols.md).
+The same answers serve both protocols: only the judgement differs (docs/protocols.md). A row on which the model
+overflowed counts, as a wrong answer: it has neither loss nor rank nor prediction.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from laser.config.protocols import Protocol
-from laser.tasks.judging import contains, normalise
+from laser.tasks.judging import canonical, contains, normalise, same
 from laser.tasks.passes import Answers, PassAnswer
 from laser.tasks.questions import Question, Questions
 from laser.tasks.tokens import decode
@@ -26,13 +28,14 @@ class Score:
     Attributes:
         id: the example's id.
         correct: whether the answer was right under the protocol.
-        loss: -log p(answer) per answer token, nats (the protocol fixes the divisor).
-        logprob: summed log-probability of the answer's tokens, nats.
+        loss: -log p(answer) per answer token, nats (the protocol fixes the divisor); NaN where the model overflowed.
+        logprob: summed log-probability of the answer's tokens, nats; NaN where the model overflowed.
         answer_tokens: number of answer tokens.
-        prediction: predicted option, generated text, or most probable token.
-        answer_rank: 1 + the number of tokens strictly more probable than the answer's first token.
-        in_top5, in_top10: whether the answer (as a string, case and outer spaces ignored) is among the most
-            probable tokens at the answer's first position; False where no such tokens were asked for.
+        prediction: predicted option, generated text, or most probable token; empty where the model overflowed.
+        answer_rank: 1 + the number of tokens strictly more probable than the answer's first token; None where the
+            model overflowed.
+        in_top5, in_top10: whether the answer is among the most probable tokens at its first position: as a string, and
+            under `corrected` an answer of one token as that token too. False where no such tokens were asked for.
     """
 
     id: str
@@ -41,7 +44,7 @@ class Score:
     logprob: float
     answer_tokens: int
     prediction: str
-    answer_rank: int
+    answer_rank: int | None
     in_top5: bool
     in_top10: bool
 
@@ -51,7 +54,31 @@ def score(
 ) -> list[Score]:
     """Judge all questions under `protocol`, in order."""
     judge = {"options": _options, "option_masks": _options, "single_mask": _single_mask}.get(questions.style, _open)
-    return [judge(questions, one, answers, tokenizer, protocol) for one in questions.items]
+    return [
+        judge(questions, question, answers, tokenizer, protocol)
+        if is_finite(question, answers)
+        else overflowed(question.example.id, _answer_length(question))
+        for question in questions.items
+    ]
+
+
+def is_finite(question: Question, answers: Answers) -> bool:
+    """Return True if all that an example's row rests on is finite: log-probabilities, best tokens, generation."""
+    for answered in (answers.passes[index] for index in question.passes):
+        best = (values[0] for values in answered.top_logprobs)
+        if not all(map(math.isfinite, (*answered.logprobs, *best))):
+            return False
+    return question.generation is None or answers.generations[question.generation] is not None
+
+
+def overflowed(name: str, answer_tokens: int) -> Score:
+    """Return the score of an example on which the model overflowed: wrong, and nothing else is known."""
+    return Score(name, False, math.nan, math.nan, answer_tokens, "", None, False, False)
+
+
+def _answer_length(question: Question) -> int:
+    options = question.example.options
+    return question.lengths[options.index(question.example.answer) if options else 0]
 
 
 def rows(scores: Sequence[Score]) -> dict[str, list]:
@@ -91,7 +118,8 @@ def _options(
     shared = len(question.passes) == 1 and len(question.lengths) > 1
     answered = answers.passes[question.passes[0 if shared else gold]]
     extra = protocol.mask_divisor_extra if questions.style == "option_masks" else 0
-    top = _top_strings(answered, tokenizer) if answered.top_ids else []
+    queried = questions.requests.passes[question.passes[0 if shared else gold]].queries
+    token = queried[gold if shared else 0][1] if length == 1 else None
     return Score(
         id=example.id,
         correct=best == gold,
@@ -100,8 +128,8 @@ def _options(
         answer_tokens=length,
         prediction=example.options[best] if best is not None else "",
         answer_rank=answered.ranks[gold if shared else 0],
-        in_top5=normalise(example.answer) in top[:5],
-        in_top10=normalise(example.answer) in top,
+        in_top5=_in_top(5, answered, example.answer, token, tokenizer, protocol),
+        in_top10=_in_top(10, answered, example.answer, token, tokenizer, protocol),
     )
 
 
@@ -119,7 +147,7 @@ def _open(
     example = question.example
     scored = answers.passes[question.passes[-1]]
     total, length = sum(scored.logprobs), question.lengths[0]
-    top = _top_strings(scored, tokenizer)
+    tokens = [token for _, token in questions.requests.passes[question.passes[-1]].queries]
     if questions.style == "generate":
         text = generated_text(question, answers, tokenizer, protocol.search_prompt)
         prediction = generated_text(question, answers, tokenizer, False)
@@ -130,10 +158,12 @@ def _open(
         correct = contains(prediction, example.answer, protocol.word_boundaries)
     else:
         prediction = decode(tokenizer, (scored.top_ids[0][0],))
+        own_first = [ids[0] for ids in scored.top_ids] == tokens
+        corrected = protocol.word_boundaries
         if length == 1:
-            correct = normalise(prediction) == normalise(example.answer)
+            correct = same(prediction, example.answer, corrected) or (corrected and own_first)
         else:
-            correct = all(rank == 1 for rank in scored.ranks)
+            correct = own_first
     extra = protocol.mask_divisor_extra if questions.style == "open_masks" else 0
     return Score(
         id=example.id,
@@ -143,16 +173,16 @@ def _open(
         answer_tokens=length,
         prediction=prediction,
         answer_rank=scored.ranks[0],
-        in_top5=normalise(example.answer) in top[:5],
-        in_top10=normalise(example.answer) in top,
+        in_top5=_in_top(5, scored, example.answer, tokens[0] if length == 1 else None, tokenizer, protocol),
+        in_top10=_in_top(10, scored, example.answer, tokens[0] if length == 1 else None, tokenizer, protocol),
     )
 
 
 def generated_text(question: Question, answers: Answers, tokenizer: PreTrainedTokenizerBase, with_prompt: bool) -> str:
     """Return the decoded generation, with the prompt before it or without."""
-    if question.generation is None:
+    new = None if question.generation is None else answers.generations[question.generation]
+    if new is None:
         raise ValueError(f"{question.example.id}: nothing was generated for this example")
-    new = answers.generations[question.generation]
     full = decode(tokenizer, question.prompt_ids + tuple(new))
     if with_prompt:
         return full
@@ -160,8 +190,26 @@ def generated_text(question: Question, answers: Answers, tokenizer: PreTrainedTo
     return full[len(prompt) :] if full.startswith(prompt) else decode(tokenizer, tuple(new))
 
 
-def _top_strings(answer: PassAnswer, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Return the normalised strings of the most probable tokens at the answer's first position, best first."""
-    if not answer.top_ids:
-        return []
-    return [normalise(decode(tokenizer, (token,))) for token in answer.top_ids[0]]
+def _in_top(
+    count: int,
+    answered: PassAnswer,
+    answer: str,
+    token: int | None,
+    tokenizer: PreTrainedTokenizerBase,
+    protocol: Protocol,
+) -> bool:
+    """Return True if the answer is among the `count` most probable tokens at its first position.
+
+    Args:
+        count: how many tokens are looked at.
+        answered: of the answer's pass.
+        answer: its text.
+        token: its id if it is one token, else None.
+        tokenizer: the model's.
+        protocol: under `corrected` the answer's own token counts whatever its text is.
+    """
+    top = answered.top_ids[0][:count] if answered.top_ids else ()
+    if protocol.word_boundaries and token in top:
+        return True
+    form = canonical if protocol.word_boundaries else normalise
+    return form(answer) in [form(decode(tokenizer, (each,))) for each in top]

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -270,3 +271,38 @@ def test_rounding_for_reading():
     assert tables.number(math.nan, 1) == tables.integer(pd.NA) == tables.p_value(None) == ""
     assert tables.integer(12.0) == "12"
     assert tables.p_value(0.0004) == "<0.001" and tables.p_value(0.0312) == "0.031"
+
+
+def test_rows_on_which_an_arm_overflows_are_left_out_of_the_loss_and_named():
+    """They count as wrong: the accuracy is over all rows, the loss over those that have one in both arms."""
+    whole = cell([True] * 10 + [False] * 30, [True] * 25 + [False] * 15, dtype="fp16")
+    gaps = cell([True] * 10 + [False] * 30, [True] * 25 + [False] * 15, dtype="fp16")
+    gaps.rows.loc[38, "base_loss"] = gaps.rows.loc[39, "laser_loss"] = math.nan
+    frame = table1([gaps])
+    accuracy, loss = frame[frame["metric"] == "accuracy"], frame[frame["metric"] == "loss"]
+    assert list(accuracy["n"]) == [40, 40] and list(loss["n"]) == [38, 38]
+    left = whole.rows.iloc[:38]
+    assert list(loss["value"]) == [left["base_loss"].mean(), left["laser_loss"].mean()]
+    assert loss["p_value"].iloc[1] == table1([replace(whole, rows=left)]).query("metric == 'loss'")["p_value"].iloc[1]
+    assert any("m on d: 2 of 40 (fp16)" in note for note in table1_views(frame)[0].notes)
+    assert not any("overflow" in note for note in table1_views(table1([whole]))[0].notes)
+
+
+def test_a_cell_of_which_no_row_has_a_loss_has_none():
+    nothing = cell([False] * 4, [False] * 4)
+    nothing.rows["laser_loss"] = math.nan
+    both = table1([nothing, cell([True] * 10 + [False] * 30, [True] * 25 + [False] * 15, model="other")])
+    own = both[(both["metric"] == "loss") & (both["model"] == "m")]
+    assert (
+        own[["value", "low", "high", "difference", "p_value", "p_holm"]].isna().all(axis=None) and (own["n"] == 0).all()
+    )
+    assert table1_views(both)[0].rows
+
+
+@pytest.mark.parametrize("missing", [math.nan, math.inf])
+def test_the_mean_loss_of_an_edit_that_overflows_on_one_row_is_none(missing):
+    frame = pd.DataFrame({"rho": [0.5, 0.5, 0.1, 0.1], "id": list("abab"), "correct": True, "loss": [1, 3, 1, missing]})
+    frame = frame.assign(answer_rank=[1, 7, 1, math.nan], in_top5=True, in_top10=True)
+    low, high = loading.mean_scores(frame, ["rho"]).to_dict("records")
+    assert high["loss"] == 2 and math.isnan(low["loss"]) and low["n"] == 2
+    assert (low["first_top1"], low["first_top10"]) == (50.0, 50.0)

@@ -1,6 +1,8 @@
 """Rules that the small study does not exercise: ties, base as a candidate, verdicts, printed numbers."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from laser.analysis.tables import View, to_latex, to_markdown
 from laser.reduction.svd import kept_rank
@@ -55,7 +57,34 @@ def test_splits(count):
     assert sides == {"published": split_published(count), "corrected": split_corrected(groups)}
 
 
-@pytest.mark.parametrize(("text", "answer"), [("I know", "no"), ("No.", "no"), ("in 2012", "12"), ("x", " ")])
+PIECES = [
+    "no",
+    "Kno",
+    "12",
+    "0",
+    " ",
+    "-",
+    "_",
+    "é",
+    "e",
+    "\u0301",
+    "\u200d",
+    "東",
+    "京",
+    "カ",
+    "ﾊﾟ",
+    "２",
+    "ก",
+    "ิ",
+    "दि",
+    "ß",
+]
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=5).map("".join),
+    st.lists(st.sampled_from(PIECES), max_size=2).map("".join),
+)
 def test_judging(text, answer):
     for boundaries in (True, False):
         assert holds(text, answer, boundaries) == contains(text, answer, boundaries)

@@ -70,6 +70,24 @@ def test_an_intervention_that_overflows_comes_last():
     assert found["candidates"][-1]["loss"] is None
 
 
+@pytest.mark.parametrize("missing", [float("nan"), float("inf")])
+def test_one_that_overflows_never_wins_over_base(missing):
+    frame = swept(("u_in", 0, 0.5, [True, True, True, False], [0.1, 0.1, 0.1, missing]))
+    result = select(BASE, frame, ["u_in", "u_out"], KEPT)["corrected"]
+    assert result["chosen"] is None and result["candidates"][0]["loss"] is None
+    published = select(BASE.assign(protocol="published"), frame.assign(protocol="published"), ["u_in", "u_out"], KEPT)
+    assert published["published"]["chosen"]["matrix"] == "u_in"
+
+
+@pytest.mark.parametrize(("right", "wins"), [(2, True), (1, True), (0, False)])
+def test_rows_on_which_base_overflows_count_as_wrong_and_leave_it_without_a_loss(right, wins):
+    base = rows([True, False, False, False], [1.0, 1.0, float("nan"), 1.0], protocol="corrected")
+    frame = swept(("u_in", 0, 0.5, [True] * right + [False] * (4 - right), [9.0] * 4))
+    result = select(base, frame, ["u_in", "u_out"], KEPT)["corrected"]
+    assert (result["chosen"] is not None) is wins
+    assert result["validation"]["base"] == {"accuracy": 25.0, "loss": None, "n": 4}
+
+
 def test_a_loss_that_is_no_number_on_one_row_puts_the_candidate_last():
     worse = ("u_in", 0, 0.5, [True, False, False, False], [0.9] * 4)
     overflowed = ("u_out", 1, 0.1, [True, True, True, False], [0.1, 0.1, 0.1, float("nan")])

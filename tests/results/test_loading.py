@@ -68,7 +68,8 @@ def test_rows_that_could_not_be_scored_are_set_aside_only_if_the_file_says_so(st
         (lambda frame: pd.concat([frame, frame.head(1)]), "1 twice"),
         (lambda frame: frame.assign(id=frame["id"].replace("fever-30", "fever-0")), "1 missing, 1 that do not belong"),
         (lambda frame: frame[frame["arm"] == "base"], "arm laser does not hold"),
-        (lambda frame: frame.assign(loss=float("nan")), "a loss that is no number"),
+        (lambda frame: frame.assign(loss=float("nan"), correct=False), "has no rank"),
+        (lambda frame: frame.assign(loss=float("nan"), answer_rank=float("nan"), correct=True), "it is wrong"),
         (lambda frame: frame.drop(columns="prediction"), "prediction"),
     ],
 )

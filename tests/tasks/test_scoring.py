@@ -29,9 +29,7 @@ def uncased():
     built.normalizer = normalizers.BertNormalizer(lowercase=True)
     built.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     built.decoder = decoders.WordPiece()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=built, mask_token="[MASK]", pad_token="[PAD]", unk_token="[UNK]"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=built, mask_token="[MASK]", pad_token="[PAD]", unk_token="[UNK]")
 
 
 def answered(questions, values=None, best=()):
@@ -94,13 +92,16 @@ def test_an_answer_of_several_tokens_needs_each_of_them_to_be_the_most_probable(
             assert score(asked, Answers([passes]), tokenizer, protocol)[0].correct is expected
 
 
-OPEN, OPTIONS = ("counterfact", "gptj"), ("fever", "gptj")
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("protocol", [PUBLISHED, CORRECTED])
-@pytest.mark.parametrize(("name", "family", "options"), [("counterfact", "gptj", ()), ("fever", "gptj", ("true", "false")),
-                                                         ("bios_gender", "llama", ("male", "female"))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "family", "options"),
+    [
+        ("counterfact", "gptj", ()),
+        ("fever", "gptj", ("true", "false")),
+        ("bios_gender", "llama", ("male", "female")),
+    ],
+)
 def test_a_row_that_is_not_finite_is_wrong_without_loss_and_rank(name, family, options, protocol, value):
     tokenizer = tiny.tokenizer()
     asked = ask(definition(name), [fact(options[0] if options else " a", options=options)], tokenizer, "causal", family)

@@ -78,6 +78,14 @@ def all_tested(study: Study, protocols: Sequence[str]) -> list[Tested]:
     return [tested(study, *cell, protocol) for cell in study.cells() for protocol in protocols]
 
 
+def with_values(
+    base: Sequence[float], laser: Sequence[float], groups: Sequence[object]
+) -> tuple[list[float], list[float], list[object]]:
+    """Return both arms and the groups without the rows on which either arm overflowed."""
+    kept = [row for row in zip(base, laser, groups, strict=True) if math.isfinite(row[0]) and math.isfinite(row[1])]
+    return [row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept]
+
+
 def compared(
     base: Sequence[float],
     laser: Sequence[float],
@@ -99,6 +107,9 @@ def compared(
         resamples: of bootstrap and permutation test.
     """
     scale = 100.0 if truth else 1.0
+    base, laser, groups = with_values(base, laser, groups)
+    if not groups:
+        return dict.fromkeys(COMPARED, math.nan) | {"n": 0, "groups": 0}
     first, second = [scale * one for one in base], [scale * one for one in laser]
     change = [after - before for before, after in zip(first, second, strict=True)]
     found: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}

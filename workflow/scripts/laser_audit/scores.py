@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,11 +34,15 @@ def contradictions(
     finite = np.isfinite(loss) | np.isfinite(logprob)
     right = plain.all() or (protocol == "published" and masked.all())
     either = plain | (masked if protocol == "published" and not right else False)
+    ranks, missing = part["answer_rank"].to_numpy(), ~np.isfinite(loss)
+    answered = part["correct"].to_numpy() | np.isfinite(logprob) | part["in_top10"].to_numpy()
     tests: list[tuple[str, Any, Any, str]] = [
+        ("loss", missing & answered, loss, "a number: only a row on which the model overflows has none, and is wrong"),
+        ("answer_rank", np.isnan(ranks.astype(np.float64)) != missing, ranks, "missing exactly where the loss is"),
         ("loss", ~(plain | masked if right else either) & finite, loss, "−logprob / answer_tokens"),
         ("logprob", logprob > 0, logprob, "at most 0"),
         ("answer_tokens", tokens < 1, tokens, "at least 1"),
-        ("answer_rank", part["answer_rank"].to_numpy() < 1, part["answer_rank"].to_numpy(), "at least 1"),
+        ("answer_rank", ranks < 1, ranks, "at least 1"),
         ("in_top10", (part["in_top5"] & ~part["in_top10"]).to_numpy(), part["in_top10"].to_numpy(), "True: in_top5 is"),
     ]
     for name, wrong, values, expected in tests:
@@ -58,7 +62,8 @@ def _judged(
     builder, family = text_of(spec["builder"]), text_of(spec["model"]["architecture"])
     boundaries = protocol == "corrected"
     shown = 0
-    columns = (part[name].tolist() for name in ("id", "correct", "prediction", "answer_tokens", "answer_rank"))
+    scored = part[np.isfinite(part["loss"].to_numpy())]
+    columns = (scored[name].tolist() for name in ("id", "correct", "prediction", "answer_tokens", "answer_rank"))
     for name, correct, prediction, tokens, rank in zip(*columns, strict=True):
         row = data.rows[name]
         answer, options = row["answer"], row["options"] or []
@@ -77,7 +82,9 @@ def _judged(
         elif generated or (task == "masked" and builder in FIVE_MASKS):
             expected = holds(prediction, answer, boundaries)
         elif tokens == 1:
-            expected = prediction.strip().lower() == answer.strip().lower()
+            expected = form(prediction, boundaries) == form(answer, boundaries)
+            if boundaries and not expected and rank == 1:
+                expected = None  # right if its token is the one that was taken: others may be as probable
         elif rank != 1:
             expected = False
         if expected is not None and expected != correct:
@@ -87,9 +94,52 @@ def _judged(
                 return
 
 
+def form(text: str, corrected: bool) -> str:
+    """Return a text as it is compared: as released, or (corrected) as Unicode's caseless compatibility matching has it.
+
+    Characters that are not seen are left out: format characters, variation selectors, the grapheme joiner.
+    """
+    if not corrected:
+        return text.strip().lower()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    seen = [
+        each
+        for each in folded
+        if unicodedata.category(each) != "Cf"
+        and each != "\u034f"
+        and "VARIATION SELECTOR" not in unicodedata.name(each, "")
+    ]
+    return unicodedata.normalize("NFKC", "".join(seen)).strip()
+
+
+SPACELESS = (
+    *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HENTAIGANA ", "BOPOMOFO ", "NUSHU ", "TANGUT ", "YI ", "THAI "),
+    *("LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "TAI ", "NEW TAI LUE ", "JAVANESE ", "BALINESE "),
+)
+"""How the Unicode names of characters begin in whose scripts words are not set apart by spaces."""
+
+
 def holds(text: str, answer: str, boundaries: bool) -> bool:
-    """Whether an answer stands in a text, case and outer spaces ignored; between word boundaries if asked."""
-    wanted, searched = answer.strip().lower(), text.strip().lower()
-    if not boundaries:
+    """Return True if an answer stands in a text: as released, or (corrected) as whole words with their marks."""
+    wanted, searched = form(answer, boundaries), form(text, boundaries)
+    if not wanted or not boundaries:
         return bool(wanted) and wanted in searched
-    return bool(wanted) and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", searched) is not None
+    places = [place for place in range(len(searched)) if searched.startswith(wanted, place)]
+    return any(_whole(searched[:place], wanted, searched[place + len(wanted) :]) for place in places)
+
+
+def _whole(before: str, match: str, after: str) -> bool:
+    """Return True if a match is bounded by what stands before and after it."""
+    if any(unicodedata.category(each)[0] == "M" for each in (match[0], *after[:1])):
+        return False
+    letters = [[each for each in part if unicodedata.category(each)[0] != "M"] for part in (before, match)]
+    return _apart(letters[0][-1:], [match[0]]) and _apart([*after[:1]], letters[1][-1:])
+
+
+def _apart(neighbour: list[str], edge: list[str]) -> bool:
+    """Return True if a neighbour (or none) does not continue the word at whose edge it stands."""
+    if not neighbour or not (neighbour[0].isalnum() or neighbour[0] == "_"):
+        return True
+    if neighbour[0].isdecimal() and edge[0].isdecimal():
+        return False
+    return any(unicodedata.name(each, "").startswith(SPACELESS) for each in (*neighbour, *edge))

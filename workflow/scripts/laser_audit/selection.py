@@ -40,7 +40,8 @@ def ordered(found: list[Average], matrices: list[str]) -> list[Average]:
 
 def choice(base: Average, best: Average, protocol: str) -> Average | None:
     """Return what the rule takes: the best; under `corrected` base (None) unless the best wins, by accuracy or loss."""
-    wins = best.accuracy > base.accuracy or (best.accuracy == base.accuracy and best.loss < base.loss)
+    better = best.accuracy > base.accuracy or (best.accuracy == base.accuracy and best.loss < base.loss)
+    wins = better and math.isfinite(best.loss)
     return best if wins or protocol == "published" else None
 
 

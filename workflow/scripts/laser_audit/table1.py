@@ -9,7 +9,7 @@ from typing import Any
 from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
-from laser_audit.numbers import constants, interval, mean, shares, stream
+from laser_audit.numbers import constants, mean, shares
 from laser_audit.paper import Paper, paper, verdict
 from laser_audit.reading import Study, asked, remembered
 
@@ -66,18 +66,18 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
 def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, constant: float, dtype: str) -> list[Row]:
     """Return both arms of one metric of a cell."""
     truth = metric == "accuracy"
-    column, scale = ("correct", 100.0) if truth else ("loss", 1.0)
+    column = "correct" if truth else "loss"
     open_rows = [row for row in (cell.data.rows[name] for name in cell.ids) if not row["options"]]
     named = (*cell.name, metric)
+    change = compared(*(cell.values(arm, column) for arm in ARMS), cell.groups, named, truth, seed, resamples)
     rows = []
     for arm in ARMS:
-        values = cell.values(arm, column, scale)
-        low, high = interval(values, cell.groups, stream(seed, *named, "interval"), resamples)
         printed = found.text(cell.model, cell.dataset, metric, arm)
         counted = list(shares(cell.arms[arm]["prediction"].tolist()).items())[:MOST]
         row: Row = dict.fromkeys(COLUMNS, math.nan) | {
             **{"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric, "arm": arm},
-            **{"value": mean(values), "low": low, "high": high, "n": len(values), "matrix": "", "layer": None},
+            **{"value": change[arm], "low": change[f"{arm}_low"], "high": change[f"{arm}_high"], "n": change["n"]},
+            **{"matrix": "", "layer": None},
             "constant": constant if truth else math.nan,
             "prediction_shares": json.dumps(dict(counted), ensure_ascii=False) if truth else "",
             "answer_in_prompt": 100 * mean([row["answer_in_prompt"] for row in open_rows]) if open_rows else math.nan,
@@ -85,8 +85,6 @@ def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, co
             "dtype": dtype,
         }
         if arm == "laser":
-            both = [cell.values(one, column) for one in ARMS]
-            change = compared(both[0], both[1], cell.groups, named, truth, seed, resamples)
             row |= {key: value for key, value in change.items() if key in COLUMNS and key != "n"} | cell.place
         rows.append(row)
     return rows

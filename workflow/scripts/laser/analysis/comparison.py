@@ -35,6 +35,16 @@ def scale(values: ArrayLike, truth: bool) -> NDArray:
     return np.asarray(values, dtype=np.float64) * (100.0 if truth else 1.0)
 
 
+def with_values(groups: Sequence[object], *arms: NDArray) -> tuple[Any, ...]:
+    """Return the arms, then the group labels, without the rows that have no finite value in one of the arms.
+
+    Such rows are those on which the model overflowed: they count as wrong, and have no loss.
+    """
+    finite = np.logical_and.reduce([np.isfinite(arm) for arm in arms])
+    kept = [group for group, keep in zip(groups, finite, strict=True) if keep]
+    return (*(arm[finite] for arm in arms), kept)
+
+
 def estimate(
     values: ArrayLike,
     groups: Sequence[object],
@@ -44,7 +54,7 @@ def estimate(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, float]:
-    """Return mean and 95 % interval of one arm, as `value`, `low`, `high`.
+    """Return mean and 95 % interval of one arm, as `value`, `low`, `high`, over the rows that have a value.
 
     Args:
         values: (n,) booleans (`truth`) or numbers, one per row.
@@ -54,7 +64,9 @@ def estimate(
         seed: of the study.
         resamples: of the bootstrap.
     """
-    measured = scale(values, truth)
+    measured, groups = with_values(groups, scale(values, truth))
+    if not len(measured):
+        return dict.fromkeys(ESTIMATE, math.nan)
     low, high = bootstrap_interval(measured, groups, seed=seed_sequence(seed, *names, "interval"), resamples=resamples)
     return {"value": float(measured.mean()), "low": low, "high": high}
 
@@ -71,6 +83,8 @@ def difference(
 ) -> dict[str, float]:
     """Return changed minus base with its 95 % interval and the p value of the paired test (keys `DIFFERENCE`).
 
+    Rows without a value in either arm are left out; NaN where none is left.
+
     Args:
         base: (n,) booleans (`truth`) or numbers, one per row.
         changed: the same rows in the other arm.
@@ -80,14 +94,16 @@ def difference(
         seed: of the study.
         resamples: of the bootstrap and of the permutation test.
     """
-    change = scale(changed, truth) - scale(base, truth)
+    change, kept = with_values(groups, scale(changed, truth) - scale(base, truth))
+    if not len(change):
+        return dict.fromkeys(DIFFERENCE, math.nan)
     stream = seed_sequence(seed, *names, "difference")
-    low, high = bootstrap_interval(change, groups, seed=stream, resamples=resamples)
+    low, high = bootstrap_interval(change, kept, seed=stream, resamples=resamples)
     stream = seed_sequence(seed, *names, "test")
     if truth:
         p_value = accuracy_p_value(base, changed, groups, seed=stream, resamples=resamples)
     else:
-        p_value = sign_flip_p_value(change, groups, seed=stream, resamples=resamples)
+        p_value = sign_flip_p_value(change, kept, seed=stream, resamples=resamples)
     return dict(zip(DIFFERENCE, (float(change.mean()), low, high, p_value), strict=True))
 
 
@@ -101,8 +117,13 @@ def compare(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
-    """Return both arms and their difference: the keys of `COMPARISON` but `p_holm`. Arguments as in `difference`."""
+    """Return both arms and their difference: the keys of `COMPARISON` but `p_holm`. Arguments as in `difference`.
+
+    All of it is over the rows that have a value in both arms, `n` of them.
+    """
     settings: dict[str, Any] = {"truth": truth, "seed": seed, "resamples": resamples}
+    if not truth:
+        base, laser, groups = with_values(groups, scale(base, truth), scale(laser, truth))
     found: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
     for arm, values in (("base", base), ("laser", laser)):
         one = estimate(values, groups, names, **settings)

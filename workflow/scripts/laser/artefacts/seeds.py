@@ -69,7 +69,7 @@ def seeds_table(
         same = paper is not None and one.complete and same_place(place, paper)
         for metric in METRICS:
             column = "correct" if metric == "accuracy" else "loss"
-            table = one.frame.pivot(index="id", columns="seed", values=column).astype("float64")
+            table = one.frame.pivot(index="id", columns="seed", values=column).astype("float64").dropna()
             means = table.mean().to_numpy() * (100 if metric == "accuracy" else 1)
             row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
             row |= dict(zip(("model", "dataset", "protocol"), one.key, strict=True)) | {"metric": metric}

@@ -7,20 +7,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.statistics import (
-    RESAMPLES,
-    accuracy_p_value,
-    bootstrap_interval,
-    constant_accuracies,
-    holm,
-    seed_sequence,
-    shares,
-    sign_flip_p_value,
-)
+from laser.analysis.comparison import DIFFERENCE, adjust, compare
+from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.artefacts.verdicts import SIGNIFICANCE, verdict
 from laser.paper.published import Published
-from laser.results.cells import ARMS, METRICS, Cell, values
+from laser.results.cells import ARMS, METRICS, Cell
 
 if TYPE_CHECKING:
     import pandas
@@ -71,13 +63,9 @@ def table1(
     for cell in cells:
         found = constant_accuracies(list(cell.rows["answer"]), bool(cell.rows["has_options"].any()))
         for metric in metrics:
-            for arm in ARMS:
-                rows.append(_row(cell, metric, arm, found, published, seed, resamples))
-                constants.append(found)
-    for protocol in {row["protocol"] for row in rows}:
-        tested = [row for row in rows if row["protocol"] == protocol and row["arm"] == "laser"]
-        for row, adjusted in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
-            row["p_holm"] = adjusted
+            rows += _rows(cell, metric, found, published, seed, resamples)
+            constants += [found] * len(ARMS)
+    adjust(rows)
     complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
     for row, found in zip(rows, constants, strict=True):
         sizes = published.sizes(row["dataset"])
@@ -99,56 +87,41 @@ def table1(
     return frame.astype({"layer": "Int64"})
 
 
-def _row(
-    cell: Cell, metric: str, arm: str, constants: dict[str, float], published: Published, seed: int, resamples: int
-) -> dict[str, Any]:
-    names = (cell.model, cell.dataset, cell.protocol, metric)
-    groups = list(cell.rows["group"])
-    measured = values(cell, metric, arm)
-    # Base and unchanged LASER draw from one stream: equal rows then have equal intervals.
-    stream = seed_sequence(seed, *names, "interval")
-    low, high = bootstrap_interval(measured, groups, seed=stream, resamples=resamples)
-    printed = published.cell(cell.model, cell.dataset, metric, arm)
+def _rows(
+    cell: Cell, metric: str, constants: dict[str, float], published: Published, seed: int, resamples: int
+) -> list[dict[str, Any]]:
+    """Return the rows of both arms, over the test rows that have a value in both."""
+    truth = metric == "accuracy"
+    base, laser = (cell.rows[f"{arm}_{'correct' if truth else metric}"] for arm in ARMS)
+    names, groups = (cell.model, cell.dataset, cell.protocol, metric), list(cell.rows["group"])
+    compared = compare(base, laser, groups, names, truth=truth, seed=seed, resamples=resamples)
     open_answers = cell.rows[~cell.rows["has_options"]]
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
-        "model": cell.model,
-        "dataset": cell.dataset,
-        "metric": metric,
-        "arm": arm,
-        "value": float(measured.mean()),
-        "low": low,
-        "high": high,
-        "n": len(measured),
-        "constant": max(constants.values()) if metric == "accuracy" else math.nan,
-        "matrix": "",
-        "layer": None,
-        "protocol": cell.protocol,
-        "prediction_shares": _prediction_shares(cell, arm) if metric == "accuracy" else "",
-        "answer_in_prompt": 100 * float(open_answers["answer_in_prompt"].mean()),
-        "published": printed.value if printed else math.nan,
-        "dtype": cell.dtype,
-    }
-    if arm == "base":
-        return row
-    changed = measured - values(cell, metric, "base")
-    stream = seed_sequence(seed, *names, "difference")
-    bounds = bootstrap_interval(changed, groups, seed=stream, resamples=resamples)
-    row |= {
-        "difference": float(changed.mean()),
-        "difference_low": bounds[0],
-        "difference_high": bounds[1],
-        "p_value": _p_value(cell, metric, changed, groups, seed_sequence(seed, *names, "test"), resamples),
-    }
-    if cell.chosen is not None:
-        row |= {key: cell.chosen[key] for key in ("matrix", "layer", "rho")}
-    return row
-
-
-def _p_value(cell: Cell, metric: str, changed: Any, groups: list, stream: list[int], resamples: int) -> float:
-    if metric != "accuracy":
-        return sign_flip_p_value(changed, groups, seed=stream, resamples=resamples)
-    base, laser = cell.rows["base_correct"], cell.rows["laser_correct"]
-    return accuracy_p_value(base, laser, groups, seed=stream, resamples=resamples)
+    rows = []
+    for arm in ARMS:
+        printed = published.cell(cell.model, cell.dataset, metric, arm)
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
+            "model": cell.model,
+            "dataset": cell.dataset,
+            "metric": metric,
+            "arm": arm,
+            "value": compared[arm],
+            "low": compared[f"{arm}_low"],
+            "high": compared[f"{arm}_high"],
+            "n": compared["n"],
+            "constant": max(constants.values()) if truth else math.nan,
+            "matrix": "",
+            "layer": None,
+            "protocol": cell.protocol,
+            "prediction_shares": _prediction_shares(cell, arm) if truth else "",
+            "answer_in_prompt": 100 * float(open_answers["answer_in_prompt"].mean()),
+            "published": printed.value if printed else math.nan,
+            "dtype": cell.dtype,
+        }
+        if arm == "laser":
+            row |= {key: compared[key] for key in DIFFERENCE}
+            row |= {key: cell.chosen[key] for key in ("matrix", "layer", "rho")} if cell.chosen else {}
+        rows.append(row)
+    return rows
 
 
 def _prediction_shares(cell: Cell, arm: str) -> str:
@@ -205,8 +178,22 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
             "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
             "Bold: the better arm, where the Holm-adjusted paired p value is below 0.05.",
             "Constant answer: the best accuracy that one fixed answer reaches on the same rows.",
+            *_overflows(frame),
         ],
     )
+
+
+def _overflows(frame: pandas.DataFrame) -> list[str]:
+    """Return a note that names the cells in which rows have no loss; none where there are no such cells."""
+    named = []
+    for (dataset, model), own in frame.groupby(["dataset", "model"], sort=False):
+        sizes, dtype = own.groupby("metric")["n"].first(), own["dtype"].iloc[0]
+        missing = int(sizes["accuracy"] - sizes["loss"])
+        if missing:
+            named.append(f"{model} on {dataset}: {missing} of {int(sizes['accuracy'])} ({dtype})")
+    if not named:
+        return []
+    return [f"Rows on which base or LASER overflows count as wrong and have no loss: {'; '.join(named)}."]
 
 
 def _with_interval(row: Any, value: str, low: str, high: str, places: int, sign: bool = False) -> str:

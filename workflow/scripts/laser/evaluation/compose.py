@@ -48,7 +48,8 @@ def search(
         One step per place: `layer`, `matrix`, the best rho there with its scores, `accepted`, and under `candidates`
         the scores of every rho.
     """
-    best = worth(base)
+    # Rows on which base overflows count as wrong, and so bear on its accuracy alone.
+    best = worth(base) if base["loss"] is not None else (base["accuracy"], -math.inf)
     steps = []
     for layer, matrix in places:
         tried = evaluate(layer, matrix)
@@ -61,10 +62,10 @@ def search(
     return steps
 
 
-def worth(scores: Scores) -> tuple[bool, float, float]:
-    """Return what scores are compared by: a finite loss first, then accuracy, then minus the loss."""
+def worth(scores: Scores) -> tuple[float, float]:
+    """Return what an edit is compared by: accuracy, then minus the loss; one that overflows is worth less than any."""
     loss = scores["loss"]
-    return (False, 0.0, 0.0) if loss is None else (True, scores["accuracy"], -loss)
+    return (-math.inf, -math.inf) if loss is None else (scores["accuracy"], -loss)
 
 
 def compose(job: Job) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
 
 def _scores(cell: Cell, answers: Answers, protocol: str) -> Scores:
     rows = result_rows(cell, answers, protocol)
-    loss = float(rows["loss"].mean())
+    loss = float(rows["loss"].mean(skipna=False))
     return {
         "accuracy": 100 * float(rows["correct"].mean()),
         "loss": loss if math.isfinite(loss) else None,

@@ -2,8 +2,9 @@
 
 Rule (arXiv 2312.13558 E.1 and the released search): highest validation accuracy, ties to the lower validation
 log-loss, further ties to the first in a fixed order: later layers first, matrices in the grid's order, smaller ρ first.
-An intervention under which the model overflows (a loss that is not finite) comes last, with the loss null.
-Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss.
+A mean loss is null where the model overflows on a row (which counts as wrong). Such an intervention comes last.
+Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss; one
+that overflows never is.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ RULE = (
 
 def candidates(frame: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy (percent), loss (nats) and n per (protocol, matrix, layer, rho) of per-example rows."""
-    # A mean would pass over losses that are not numbers, and a candidate be judged on the rows that did not overflow.
-    finite = frame.assign(loss=frame["loss"].astype("float64").fillna(math.inf))
-    grouped = finite.groupby(["protocol", "matrix", "layer", "rho"], sort=True, observed=True)
+    keys = ["protocol", "matrix", "layer", "rho"]
+    grouped = frame.assign(loss=_losses(frame)).groupby(keys, sort=True, observed=True)
     table = grouped.agg(accuracy=("correct", "mean"), loss=("loss", "mean"), n=("id", "nunique")).reset_index()
     table["accuracy"] *= 100
     return table
+
+
+def _losses(frame: pd.DataFrame) -> pd.Series:
+    """Return the losses with infinity where there is none: a mean passes over gaps, and would be that of other rows."""
+    return frame["loss"].astype("float64").fillna(math.inf)
 
 
 def select(
@@ -56,7 +61,7 @@ def select(
         own = table[table["protocol"] == protocol]
         reference = {
             "accuracy": 100 * float(rows["correct"].mean()),
-            "loss": float(rows["loss"].mean()),
+            "loss": float(_losses(rows).mean()),
             "n": len(rows),
         }
         if not (own["n"] == reference["n"]).all():
@@ -72,11 +77,12 @@ def select(
             ),
         )
         best = ordered[0]
-        wins = (best["accuracy"], -best["loss"]) > (reference["accuracy"], -reference["loss"])
+        better = (best["accuracy"], -best["loss"]) > (reference["accuracy"], -reference["loss"])
+        wins = math.isfinite(best["loss"]) and better
         taken = best if wins or not PROTOCOLS[protocol].base_is_candidate else None
         result[protocol] = {
             "chosen": None if taken is None else _identity(taken, kept),
-            "validation": {"base": reference, "chosen": _scores(taken) if taken else reference},
+            "validation": {"base": _scores(reference), "chosen": _scores(taken or reference)},
             "candidates": [_identity(one, kept) | _scores(one) for one in ordered],
         }
     return result

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import pandas
 
 FLAGS = ("correct", "in_top5", "in_top10", "answer_in_prompt")
-WHOLE = ("answer_rank", "answer_tokens", "layer")
+WHOLE = ("answer_tokens", "layer")
+WHOLE_OR_MISSING = ("answer_rank",)
+"""Missing where the model overflowed."""
 NUMBERS = ("loss", "logprob", "rho")
 TEXTS = (
     *("id", "group", "answer", "prompt", "prediction", "protocol", "arm", "matrix"),
@@ -47,6 +49,8 @@ def _wanted(name: str, column: pandas.Series) -> str:
         return "" if column.dtype.kind == "b" else "true or false in every row"
     if name in WHOLE:
         return "" if column.dtype.kind in "iu" else "a whole number in every row"
+    if name in WHOLE_OR_MISSING:
+        return "" if _whole_or_missing(column) else "a whole number or nothing in every row"
     if name in NUMBERS:
         return "" if column.dtype.kind in "fiu" else "a number in every row"
     if name in TEXTS:
@@ -54,6 +58,11 @@ def _wanted(name: str, column: pandas.Series) -> str:
     if name in LISTS:
         return "" if all(map(_texts, column)) else "a list of texts in every row"
     return ""
+
+
+def _whole_or_missing(column: pandas.Series) -> bool:
+    known = column.dropna()
+    return column.dtype.kind in "iu" or (column.dtype.kind == "f" and bool((known % 1 == 0).all()))
 
 
 def _all_texts(column: pandas.Series) -> bool:

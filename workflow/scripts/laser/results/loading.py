@@ -5,10 +5,12 @@ What a file holds is learned from the spec that it carries, never from its path.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from laser.results.cells import ARMS, Cell
@@ -169,8 +171,12 @@ def _paired(
         own = own.set_index("id").loc[joined["id"]]
         for name in scores:
             joined[f"{arm}_{name}"] = own[name].to_numpy()
-        if not joined[f"{arm}_loss"].map(pd.notna).all():
-            raise UserError(f"{path}: protocol {protocol}, arm {arm} holds a loss that is no number. Delete and rerun.")
+        missing = ~np.isfinite(joined[f"{arm}_loss"])
+        if (joined.loc[missing, f"{arm}_correct"] | joined.loc[missing, f"{arm}_answer_rank"].notna()).any():
+            raise UserError(
+                f"{path}: protocol {protocol}, arm {arm}: a row without a loss is one on which the model overflowed; "
+                "it is wrong and has no rank. Delete the file and run again to make it anew."
+            )
     return joined
 
 
@@ -239,9 +245,13 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
 
 
 def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Average per-example rows over `keys`: n, accuracy, top5, top10, first_top1, first_top5, first_top10 and loss."""
+    """Average per-example rows over `keys`: n, accuracy, top5, top10, first_top1, first_top5, first_top10 and loss.
+
+    The loss is NaN where a row has none: a mean over the others could not be compared with that of another edit.
+    """
     tops = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
-    grouped = frame.assign(**tops).groupby(keys, sort=True, observed=True)
+    losses = frame["loss"].where(np.isfinite(frame["loss"]), math.inf)
+    grouped = frame.assign(loss=losses, **tops).groupby(keys, sort=True, observed=True)
     table = grouped.agg(
         n=("id", "nunique"),
         accuracy=("correct", "mean"),
@@ -250,6 +260,7 @@ def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         top10=("in_top10", "mean"),
         **{name: (name, "mean") for name in tops},
     ).reset_index()
+    table["loss"] = table["loss"].replace(math.inf, math.nan)
     table[["accuracy", "top5", "top10", *tops]] *= 100
     return table
 

@@ -160,10 +160,8 @@ def _open(
         prediction = decode(tokenizer, (scored.top_ids[0][0],))
         own_first = [ids[0] for ids in scored.top_ids] == tokens
         corrected = protocol.word_boundaries
-        if length == 1:
-            correct = same(prediction, example.answer, corrected) or (corrected and own_first)
-        else:
-            correct = own_first
+        correct = own_first and (corrected or length > 1)
+        correct = correct or (length == 1 and same(prediction, example.answer, corrected))
     extra = protocol.mask_divisor_extra if questions.style == "open_masks" else 0
     return Score(
         id=example.id,

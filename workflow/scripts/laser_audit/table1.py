@@ -69,7 +69,8 @@ def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, co
     column = "correct" if truth else "loss"
     open_rows = [row for row in (cell.data.rows[name] for name in cell.ids) if not row["options"]]
     named = (*cell.name, metric)
-    change = compared(*(cell.values(arm, column) for arm in ARMS), cell.groups, named, truth, seed, resamples)
+    base, laser = (cell.values(arm, column) for arm in ARMS)
+    change = compared(base, laser, cell.groups, named, truth, seed, resamples)
     rows = []
     for arm in ARMS:
         printed = found.text(cell.model, cell.dataset, metric, arm)

@@ -172,7 +172,7 @@ def evaluate(
         if drafts is None and requests.generations and loaded.device.type == "cuda" and len(own) > 2:
             asked = Requests(generations=requests.generations)
             base = _evaluate(loaded, net, asked, {0: ()}, store, token_budget, lambda count: None, None)
-            drafts = base[0].generations
+            drafts = [tokens or () for tokens in base[0].generations]
         found = _evaluate(loaded, net, requests, own, store, token_budget, progress, drafts)
     for place, edit in enumerate(edits):
         if place in found:

@@ -14,8 +14,8 @@ from laser.export.card import export_model
 from laser.export.checkpoint import export
 from laser.export.factored import FactoredLinear, load_factored
 from laser.io.files import read_json, sha256_file, write_json, write_parquet
-from laser.models.card import weight_files
 from laser.models.load import load
+from laser.models.stored import weight_files
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from tests.evaluation.small_cell import SmallCell, place

@@ -93,13 +93,13 @@ def test_weight_of_another_shape_is_refused_and_named(folder):
 def test_cut_off_file(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"cannot be loaded .* Delete the folder and fetch it again"):
+    with pytest.raises(UserError, match=r"no whole safetensors file .* fetch it again"):
         load(folder, "fp32", "cpu")
 
 
 def test_pickled_weights_alone_are_refused(folder):
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"no file named model\.safetensors"):
+    with pytest.raises(UserError, match=r"holds no \.safetensors file"):
         load(folder, "fp32", "cpu")
 
 
@@ -134,7 +134,7 @@ def test_no_network(folder, monkeypatch):
 
 
 def test_empty_folder(tmp_path):
-    with pytest.raises(UserError, match=r"config.json: cannot be read"):
+    with pytest.raises(UserError, match=r"holds no config\.json"):
         load(tmp_path, "fp32", "cpu")
 
 

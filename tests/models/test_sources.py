@@ -20,10 +20,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from laser.errors import UserError
-from laser.models.card import inspect, read_header
+from laser.models.card import inspect
 from laser.models.convert import convert
 from laser.models.load import load
 from laser.models.sources import check, fetch
+from laser.models.stored import read_header
 from laser.models.transfer import byte_meter
 from tests.models.tiny import tiny_gguf, tiny_llama, wheel_around
 
@@ -120,7 +121,7 @@ def own_code(folder: Path) -> None:
     [
         (without_weight, ["1 weights", "model.layers.1.mlp.up_proj.weight"]),
         (cut_short, ["model.safetensors", "no whole safetensors file", "10,000"]),
-        (only_bin, ["pytorch_model.bin", "Only safetensors", "laser.models.convert bin"]),
+        (only_bin, ["pytorch_model.bin", "only safetensors", "save_pretrained"]),
         (own_code, ["transformers cannot read it", "without code of its own"]),
         (lambda folder: (folder / "config.json").unlink(), ["no config.json"]),
         (shutil.rmtree, ["source.path", "no folder"]),

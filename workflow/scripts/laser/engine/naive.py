@@ -9,6 +9,7 @@ from transformers import GenerationConfig
 
 from laser.engine.batches import batches, run_halving
 from laser.engine.live_edits import edited
+from laser.models.batching import ONE_LENGTH, ONE_ROW, forget_lengths
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
@@ -49,12 +50,12 @@ def answer(
     """Answer all requests with the model as it is."""
     answers = Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations))
     passes, generations = requests.passes, requests.generations
-    for group in batches([len(one.ids) for one in passes], token_budget):
+    for group in _groups(loaded, [(len(one.ids), 0) for one in passes], token_budget):
         for part, results in run_halving(group, lambda part: _run_passes(loaded, [passes[i] for i in part])):
             for index, result in zip(part, results, strict=True):
                 answers.passes[index] = result
             progress(len(part))
-    for group in batches([len(one.ids) + one.new_tokens for one in generations], token_budget):
+    for group in _groups(loaded, [(len(one.ids), one.new_tokens) for one in generations], token_budget):
         for part, texts in run_halving(group, lambda part: _generate(loaded, [generations[i] for i in part])):
             for index, text in zip(part, texts, strict=True):
                 answers.generations[index] = text
@@ -62,12 +63,23 @@ def answer(
     return answers
 
 
+def _groups(loaded: LoadedModel, lengths: Sequence[tuple[int, int]], token_budget: int) -> Iterator[list[int]]:
+    """Yield the indices of what runs side by side, by (given tokens, new tokens), as far as the model allows."""
+    for group in batches([given + new for given, new in lengths], token_budget):
+        if loaded.batching == ONE_LENGTH:
+            alike: dict[tuple[int, int], list[int]] = {}
+            for index in group:
+                alike.setdefault(lengths[index], []).append(index)
+            yield from alike.values()
+        elif loaded.batching == ONE_ROW:
+            yield from ([index] for index in group)
+        else:
+            yield group
+
+
 def padding_token(loaded: LoadedModel) -> int:
     """Return a token id to pad with; masked out everywhere, so any valid id serves."""
-    for candidate in (loaded.tokenizer.pad_token_id, loaded.tokenizer.eos_token_id):
-        if candidate is not None:
-            return int(candidate)
-    return 0
+    return loaded.padding_token
 
 
 def pad(
@@ -86,6 +98,7 @@ def pad(
 
 @torch.inference_mode()
 def _run_passes(loaded: LoadedModel, passes: Sequence[Pass]) -> list[PassAnswer]:
+    forget_lengths(loaded.model)
     ids, mask = pad([one.ids for one in passes], padding_token(loaded), loaded.device)
     logits = loaded.model(input_ids=ids, attention_mask=mask).logits
     return [read_answer(one, logits[row], range(len(one.ids))) for row, one in enumerate(passes)]
@@ -115,6 +128,7 @@ def read_answer(one: Pass, logits: torch.Tensor, positions: Sequence[int]) -> Pa
 @torch.inference_mode()
 def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tuple[int, ...]]:
     """Generate greedily, whatever sampling the checkpoint's own generation_config asks for."""
+    forget_lengths(loaded.model)
     new_tokens = max(one.new_tokens for one in generations)
     token = padding_token(loaded)
     ids, mask = pad([one.ids for one in generations], token, loaded.device, left=True)
@@ -136,10 +150,7 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
 
 def end_tokens(loaded: LoadedModel) -> tuple[int, ...]:
     """Return the ids that end a generation, as the checkpoint's generation settings name them."""
-    ends = loaded.model.generation_config.eos_token_id
-    if ends is None:
-        return ()
-    return tuple(ends) if isinstance(ends, list) else (int(ends),)
+    return loaded.end_tokens
 
 
 def cut(tokens: tuple[int, ...], ends: tuple[int, ...], new_tokens: int) -> tuple[int, ...]:

@@ -11,7 +11,8 @@ from laser.evaluation.cell import step_of
 from laser.export.checkpoint import export
 from laser.io.files import read_json, read_parquet, write_json, write_text
 from laser.io.job import Job
-from laser.models.card import inspect
+from laser.models.kinds import task_of
+from laser.models.stored import read_config
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 
@@ -42,7 +43,7 @@ def export_model(job: Job) -> None:
             "model to export."
         )
     origin = job.path("model").parent
-    task = inspect(origin)["task"]
+    task = task_of(read_config(origin))
     if task == "policy":
         raise UserError(
             f"{origin}: is a policy, and export writes language models only. Its weights are in that folder, and the "

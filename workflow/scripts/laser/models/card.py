@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import struct
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
-from laser.io.files import read_json, sha256_file
+from laser.io.files import sha256_file
 from laser.io.records import CACHE_RECORD, CACHE_RUN
-from laser.models.kinds import auto_class, task_of
+from laser.models.building import from_folder, model_config
+from laser.models.kinds import POLICY, task_of
+from laser.models.positions import max_positions
+from laser.models.probe import probe
+from laser.models.stored import DTYPES, read_config, read_header, refuse_quantised, weight_files
+from laser.models.tokenizer import load_tokenizer
+from laser.models.tokenizer import notes as tokenizer_notes
 
-DTYPES = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F64": "fp64"}
 DECLARED = (
     "architecture",
     "task",
@@ -29,102 +33,46 @@ DECLARED = (
 )
 
 
-def weight_files(folder: Path) -> list[str]:
-    """Return the names of a folder's safetensors files: those of its index where it has one, else all.
-
-    Raises:
-        UserError: there is none, or the index names a file that is missing.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
-    elif (folder / "model.safetensors").is_file():
-        names = ["model.safetensors"]
-    else:
-        names = sorted(path.name for path in folder.glob("*.safetensors"))
-    if not names:
-        raise UserError(f"{folder}: holds no .safetensors file.")
-    for name in names:
-        if Path(name).name != name or not (folder / name).is_file():
-            raise UserError(f"{folder}: {index.name} names the file '{name}', which is not there.")
-    return names
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Return the header of a safetensors file: name to dtype, shape and data_offsets.
-
-    Raises:
-        UserError: the file is damaged, or shorter or longer than its header says.
-    """
-    try:
-        with path.open("rb") as handle:
-            (length,) = struct.unpack("<Q", handle.read(8))
-            if length > path.stat().st_size:
-                raise ValueError("its header is longer than the file")
-            header: dict[str, Any] = json.loads(handle.read(length))
-        header.pop("__metadata__", None)
-        end = max((int(one["data_offsets"][1]) for one in header.values()), default=0)
-        if 8 + length + end != path.stat().st_size:
-            raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {8 + length + end:,}")
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise UserError(f"{path}: is no whole safetensors file ({error}). Delete it and fetch it again.") from error
-    return header
-
-
 def inspect(folder: Path) -> dict[str, Any]:
-    """Return the facts of a checkpoint: architecture, task, shapes, parameters, stored dtype.
+    """Return the facts of a checkpoint: architecture, task, shapes, parameters, stored dtype, and how it may be used.
 
     The model is built without memory for its weights, which tells both the number of parameters and whether every
-    weight of the model is in the files with the right shape (a missing one would silently be random).
+    weight of the model is in the files with the right shape (a missing one would silently be random). What cannot be
+    read from files is probed on random weights (`laser.models.probe`).
 
     Raises:
-        UserError: the folder is no checkpoint that transformers knows, or weights are missing.
+        UserError: the folder is no checkpoint that can be studied, and why.
     """
+    raw = read_config(folder)
     headers = [read_header(folder / name) for name in weight_files(folder)]
+    refuse_quantised(folder, raw, headers)
+    tensors = {name: tensor for header in headers for name, tensor in header.items()}
     counts: Counter[str] = Counter()
-    for header in headers:
-        for tensor in header.values():
-            size = 1
-            for extent in tensor["shape"]:
-                size *= extent
-            counts[tensor["dtype"]] += size
-    stored = max(DTYPES, key=lambda one: counts[one])
-
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: holds no config.json.")
-    raw = read_json(folder / "config.json")
+    for tensor in tensors.values():
+        counts[tensor["dtype"]] += math.prod(tensor["shape"])
+    stored = max(DTYPES, key=lambda name: counts[name])
     task = task_of(raw)
-    kind = auto_class(task)
-    try:
-        loaded: Any = kind.from_pretrained(
-            folder,
-            device_map="meta",
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-        model, loading = loaded
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        lines = str(error).splitlines() or ["no message"]
+    notes = []
+    tokenizer = None
+    if task != POLICY:
+        tokenizer = load_tokenizer(folder)
+    config = model_config(folder, task)
+    if config.num_hidden_layers > len(tensors):
         raise UserError(
-            f"{folder}: transformers cannot read it as a {task} {'model' if task == 'policy' else 'language model'} "
-            f"({lines[0]}). "
-            "Use a checkpoint whose architecture transformers has itself, without code of its own."
-        ) from error
-    wrong = sorted(loading["missing_keys"]) + sorted(one[0] for one in loading["mismatched_keys"])
-    if wrong:
-        raise UserError(
-            f"{folder}: {len(wrong)} weights that the model in config.json needs are missing or have another shape, "
-            f"first {wrong[0]}. Config and weights do not belong together; fetch both from one revision."
+            f"{folder}: config.json names {config.num_hidden_layers} layers, but the files hold {len(tensors)} tensors "
+            "in all. Config and weights do not belong together; fetch both from one revision."
         )
+    model, loading = from_folder(folder, config, task, device_map="meta")
+    notes += _unused(folder, set(loading["unexpected_keys"]), set(tensors))
     config = model.config
-    return {
+    if tokenizer is not None:
+        notes += tokenizer_notes(folder, tokenizer, config.vocab_size)
+    longest = max_positions(raw)
+    try:
+        probed = probe(config, task, model.num_parameters(), longest)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error
+    facts = {
         "architecture": config.model_type,
         "task": task,
         "layers": config.num_hidden_layers,
@@ -138,7 +86,36 @@ def inspect(folder: Path) -> dict[str, Any]:
         "positions": getattr(config, "max_position_embeddings", None),
         "parameters": model.num_parameters(),
         "dtype_stored": DTYPES[stored],
+        "batching": probed.batching,
+        "notes": [*notes, *probed.notes],
     }
+    return facts if probed.longest in (None, longest) else facts | {"longest": probed.longest}
+
+
+def _unused(folder: Path, unexpected: set[str], stored: set[str]) -> list[str]:
+    """Return a note on stored tensors that the model does not use.
+
+    Raises:
+        UserError: they are layers beyond those that config.json names, or biases of weights that the model uses.
+    """
+    for name in sorted(unexpected):
+        parts = name.split(".")
+        for place, part in enumerate(parts):
+            first = ".".join([*parts[:place], "0", *parts[place + 1 :]])
+            if part.isdigit() and part != "0" and first in stored - unexpected:
+                raise UserError(
+                    f"{folder}: holds '{name}', a layer that config.json does not name (num_hidden_layers), so that "
+                    "the model would be another one than the files are of. Config and weights do not belong together; "
+                    "fetch both from one revision."
+                )
+        if parts[-1] == "bias" and ".".join([*parts[:-1], "weight"]) in stored - unexpected:
+            raise UserError(
+                f"{folder}: holds '{name}', but the model in config.json has no such bias, so that it would be left "
+                "out. Config and weights do not belong together; fetch both from one revision."
+            )
+    if not unexpected:
+        return []
+    return [f"{len(unexpected)} stored tensors are not of the model and not used, first {min(unexpected)}"]
 
 
 def check_declared(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> None:

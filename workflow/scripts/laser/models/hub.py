@@ -13,9 +13,9 @@ from typing import Any
 
 from laser.errors import UserError
 from laser.io.files import sha256_file
-from laser.models.card import weight_files
 from laser.models.convert import convert
 from laser.models.hub_errors import TransientError, explained
+from laser.models.stored import weight_files
 from laser.models.transfer import byte_meter
 
 PAUSES: tuple[float, ...] = (5.0, 30.0)  # seconds before each further attempt, beyond the hub library's own

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-from safetensors import SafetensorError
-from transformers import AutoTokenizer
 
 from laser.errors import UserError
 from laser.io.files import read_json
-from laser.models.kinds import POLICY, auto_class, task_of
+from laser.models.batching import ONE_LENGTH, PADDED, rotary_modules
+from laser.models.building import from_folder, model_config
+from laser.models.kinds import POLICY, task_of
+from laser.models.positions import max_positions
 from laser.models.precision import configure_allocator, gpu_given_by, pin_precision, seen
+from laser.models.stored import read_config, read_header, refuse_quantised, weight_files
+from laser.models.tokenizer import load_tokenizer
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
 
 
 @dataclass
@@ -49,12 +50,35 @@ class LoadedModel:
     @property
     def max_positions(self) -> int | None:
         """Return how many tokens the model takes, or None where its config does not say."""
-        count = self.config.get("max_position_embeddings") or self.config.get("n_positions")
-        if count is None:
-            return None
-        if self.config["model_type"] in ("roberta", "xlm-roberta"):
-            return count - self.config.get("pad_token_id", 1) - 1  # its positions count from the padding token's id on
-        return count
+        return self.card.get("longest") or max_positions(self.config)
+
+    @property
+    def batching(self) -> str:
+        """Return what may be evaluated side by side (`laser.models.batching`)."""
+        return ONE_LENGTH if rotary_modules(self.model) else self.card.get("batching", PADDED)
+
+    @property
+    def vocabulary(self) -> int:
+        """Return the number of tokens that the model has an embedding for."""
+        return int(self.model.get_input_embeddings().num_embeddings)
+
+    @property
+    def end_tokens(self) -> tuple[int, ...]:
+        """Return the ids that end a generation, as the checkpoint names them; those that the model lacks are left out.
+
+        Configurations name ids of another vocabulary when only the tokenizer was changed (GPT-2's 50256).
+        """
+        named = self.model.generation_config.eos_token_id
+        ids = named if isinstance(named, list | tuple) else [named]
+        return tuple(index for index in ids if type(index) is int and 0 <= index < self.vocabulary)
+
+    @property
+    def padding_token(self) -> int:
+        """Return a token id that the model has, to pad with; it is masked out everywhere, so any would serve."""
+        for index in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
+            if type(index) is int and 0 <= index < self.vocabulary:
+                return index
+        return 0
 
 
 def set_threads(count: int) -> None:
@@ -95,41 +119,15 @@ def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[
     The attention kernel is the architecture's default in transformers (`sdpa` where it has one, else `eager`).
 
     Raises:
-        UserError: the folder holds no checkpoint that transformers knows, or it is damaged or incomplete.
+        UserError: the folder holds no checkpoint that can be studied, or it is damaged or incomplete.
     """
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     task = task_of(config)
-    kind = auto_class(task)
     where = resolve_device(device)
-    if task != POLICY and not any((folder / name).is_file() for name in VOCABULARIES):
-        # transformers would build a tokenizer of special tokens alone, without a word
-        raise _unusable(folder, f"it has no vocabulary: one of {', '.join(VOCABULARIES)}")
-    try:
-        model, info = kind.from_pretrained(
-            folder,
-            dtype=DTYPES[dtype],
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # told below, by name
-            output_loading_info=True,
-        )
-        tokenizer = None
-        if task != POLICY:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _unusable(folder, (str(error).splitlines() or [type(error).__name__])[0]) from error
-    absent = sorted(info["missing_keys"]) + sorted(one[0] for one in info["mismatched_keys"])
-    if absent:
-        # transformers would fill them with random numbers
-        raise _unusable(folder, f"{len(absent)} weights are missing or have another shape, such as {absent[0]}")
+    refuse_quantised(folder, config, [read_header(folder / name) for name in weight_files(folder)])
+    tokenizer = load_tokenizer(folder) if task != POLICY else None
+    model, _ = from_folder(folder, model_config(folder, task), task, dtype=DTYPES[dtype])
     model = model.to(where).eval().requires_grad_(False)
     path = folder / "card.json"
     card = read_json(path) if path.is_file() else {}
     return LoadedModel(model, tokenizer, config, task, where, dtype, folder, card, mapping)
-
-
-def _unusable(folder: Path, reason: str) -> UserError:
-    return UserError(f"{folder}: cannot be loaded ({reason}). Delete the folder and fetch it again.")

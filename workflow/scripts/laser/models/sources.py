@@ -16,7 +16,8 @@ from typing import Any
 from laser.errors import UserError, nearest
 from laser.io.files import read_json, sha256_file, write_json
 from laser.models import hub, wheel
-from laser.models.card import check_declared, hashes, inspect, weight_files
+from laser.models.card import check_declared, hashes, inspect
+from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
 
 KINDS = ("hub", "local", "wheel")
 SIDE_FILES = (
@@ -197,7 +198,7 @@ def _build(
     files = hashes(part)
     for name in files:
         (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
-    notes = [*entry.get("notes", []), *filled.notes]
+    notes = [*entry.get("notes", []), *filled.notes, *facts.pop("notes")]
     known = {"name": entry["name"], "source": entry["source"], "revision": filled.revision}
     card = known | {"files": files, "notes": notes} | facts | dict(filled.facts)
     if folder.exists():
@@ -224,20 +225,12 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
         raise UserError(
             f"model '{name}': source.path is '{origin}', which is no folder. Give the folder that holds config.json."
         )
-    if not list(origin.glob("*.safetensors")):
-        others = sorted(path.name for suffix in ("*.bin", "*.pt", "*.pth", "*.gguf") for path in origin.glob(suffix))
-        target = origin / "model.safetensors"
-        how = (
-            f"Convert {others[0]} once: python -m laser.models.convert bin {origin / others[0]} {target} "
-            "(with PYTHONPATH=workflow/scripts)."
-            if others and others[0].endswith((".bin", ".pt", ".pth"))
-            else "Save the checkpoint with save_pretrained, which writes safetensors."
-        )
-        raise UserError(
-            f"model '{name}': {origin} holds no .safetensors file{f', only {chr(44).join(others)}' if others else ''}. "
-            f"Only safetensors are read. {how}"
-        )
-    wanted = weight_files(origin) + [one for one in SIDE_FILES if (origin / one).is_file()]
+    try:
+        weights = weight_files(origin)
+    except UserError as error:
+        others = sorted(path.name for path in origin.iterdir() if path.name.endswith(OTHER_WEIGHTS))
+        raise UserError(f"model '{name}': {error}{only_safetensors(others) if others else ''}") from error
+    wanted = weights + [file for file in SIDE_FILES if (origin / file).is_file()]
     pinned = source.get("sha256") or {}
     for one in [*pinned, *wanted]:
         if one not in wanted:
@@ -254,4 +247,4 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
                 f"but {origin / one} has {sha256_file(part / one)}. "
                 "It is not the pinned file."
             )
-    return [f"copied from {origin}"]
+    return [f"copied from {origin}", *adapter_note(path.name for path in origin.iterdir())]

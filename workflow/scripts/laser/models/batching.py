@@ -1,0 +1,37 @@
+"""Which requests a model may be given side by side, so that each is answered as if it were alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PADDED, ONE_LENGTH, ONE_ROW = "padded", "one length", "one row"
+"""Rows of any lengths with padding; rows of one length alone; one row at a time."""
+
+LENGTH_DEPENDENT = ("dynamic", "longrope")
+"""Kinds of rotary positions whose frequencies depend on how long the sequences are that the model sees."""
+
+
+def rotary_modules(model: Any) -> list[Any]:
+    """Return the modules whose rotary positions depend on the length of what the model sees."""
+    return [module for module in model.modules() if _depends_on_length(getattr(module, "rope_type", None))]
+
+
+def _depends_on_length(kind: Any) -> bool:
+    kinds = kind.values() if isinstance(kind, dict) else [kind]
+    return any(str(each).startswith(LENGTH_DEPENDENT) for each in kinds)
+
+
+def forget_lengths(model: Any) -> None:
+    """Put rotary positions back to their state before the first call: they keep that of the longest sequence so far."""
+    for module in rotary_modules(model):
+        prefixes = [f"{layer_type}_" for layer_type in module.rope_type] if isinstance(module.rope_type, dict) else [""]
+        for prefix in prefixes:
+            original = getattr(module, f"{prefix}original_inv_freq", None)
+            current = getattr(module, f"{prefix}inv_freq", None)
+            if original is None or current is None:
+                continue
+            module.register_buffer(f"{prefix}inv_freq", original.to(current.device, copy=True), persistent=False)
+            if hasattr(module, f"{prefix}max_seq_len_cached"):
+                setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
+        if hasattr(module, "max_seq_len_cached"):
+            module.max_seq_len_cached = module.original_max_seq_len

@@ -1,0 +1,251 @@
+"""Probes of an architecture at fetch: who sees whom, what may be batched, how long a prompt may be.
+
+All three are properties of the architecture and its settings, not of the weights. So they are tried on a model with
+random weights, of as few layers as a memory bound allows, on a few tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from laser.errors import UserError
+from laser.models.batching import ONE_LENGTH, ONE_ROW, PADDED, rotary_modules
+from laser.models.building import attention
+from laser.models.kinds import POLICY, auto_class
+
+MOST_PARAMETERS = 50_000_000
+"""A larger model is probed with fewer layers."""
+
+MOST_OF_A_COPY = 1_000_000_000
+"""If two layers have more parameters than this, there is no probe: a login node may lack the memory."""
+
+VOCABULARY = 512
+"""Of a copy with fewer layers."""
+
+SHORT, LONG, NEW_TOKENS = 5, 8, 3
+TOLERANCE = 1e-4
+"""Of the largest logit: what is equal but for rounding is below it, what depends on something else far above."""
+
+LONGEST_TRIED = 4096
+"""Positions; longer ones are rotary in every architecture of transformers, or need no table."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probes showed.
+
+    Attributes:
+        batching: what may be evaluated side by side (`laser.models.batching`).
+        longest: how many tokens the model takes; None if its positions are no table.
+        notes: lines for the card.
+    """
+
+    batching: str = PADDED
+    longest: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def probe(config: Any, task: str, parameters: int, longest: int | None) -> Probed:
+    """Try how a model of a configuration behaves.
+
+    Args:
+        config: as `laser.models.building.model_config` returns it.
+        task: `causal`, `masked` or `policy`; a policy is not probed.
+        parameters: how many the whole model has.
+        longest: how many tokens it should take, as far as its configuration says.
+
+    Raises:
+        UserError: a causal model sees later tokens, a masked one does not, or the model cannot be run.
+    """
+    if task == POLICY:
+        return Probed()
+    whole = parameters <= MOST_PARAMETERS
+    try:
+        if not whole and (size := _copy_parameters(config, task)) > MOST_OF_A_COPY:
+            return Probed(notes=(f"not probed for causality and batching: two layers alone have {size:,} parameters",))
+        model = _random_model(config if whole else _fewer_layers(config, task), task)
+        with torch.inference_mode():
+            sees_later = _sees_later_tokens(model)
+            batching = _batching(model, task)
+            taken = _longest(model, longest)
+    except UserError:
+        raise
+    except Exception as error:
+        line = (str(error).splitlines() or ["no message"])[0]
+        reason = f"{type(error).__name__}: {line}"[:300]
+        if whole:
+            raise UserError(
+                f"a {task} model of the architecture '{config.model_type}' cannot be run with its config ({reason})."
+            ) from error
+        return Probed(
+            notes=(f"not probed for causality and batching, as a copy of few layers does not run ({reason})",)
+        )
+    if sees_later and task == "causal":
+        raise UserError(
+            f"its architecture '{config.model_type}' as {type(model).__name__} is not causal: the logits of earlier "
+            "tokens depend on later ones, so that it would see the answers. Use a causal language model; if it is a "
+            "masked one, its config.json must name a class such as BertForMaskedLM in `architectures`; if it is a "
+            "decoder, it needs is_decoder: true."
+        )
+    if not sees_later and task == "masked":
+        raise UserError(
+            f"its architecture '{config.model_type}' as {type(model).__name__} is causal (is_decoder in config.json?), "
+            "but a masked model must see both sides of its masks."
+        )
+    return Probed(batching, taken)
+
+
+def _copy_parameters(config: Any, task: str) -> int:
+    """Return how many parameters the copy with fewest layers has, without making it."""
+    with torch.device("meta"):
+        return int(_from_config(_fewer_layers(config, task), task).num_parameters())
+
+
+def _from_config(config: Any, task: str) -> Any:
+    return auto_class(task).from_config(
+        copy.deepcopy(config), attn_implementation=attention(config, task), dtype=torch.float32
+    )
+
+
+def _fewer_layers(config: Any, task: str) -> Any:
+    """Return a configuration with two layers (or one) and a small vocabulary."""
+    few = copy.deepcopy(config)
+    few.num_hidden_layers = min(2, config.num_hidden_layers)
+    for name in ("layer_types", "mlp_layer_types", "block_types"):
+        if isinstance(getattr(few, name, None), list):
+            setattr(few, name, getattr(few, name)[: few.num_hidden_layers])
+    few.vocab_size = min(VOCABULARY, config.vocab_size)
+    for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        index = getattr(few, name, None)
+        if type(index) is not int or index >= few.vocab_size:
+            setattr(few, name, None)
+    return few
+
+
+def _random_model(config: Any, task: str) -> Any:
+    """Return a model with random weights, large enough that what depends on a token shows."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _from_config(config, task)
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
+    return model.eval().requires_grad_(False)
+
+
+def _tokens(model: Any, count: int, start: int = 0) -> list[int]:
+    """Return `count` token ids without the padding token, which some models give no position."""
+    config = model.config
+    special = {getattr(config, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "mask")}
+    usable = [index for index in range(config.vocab_size) if index not in special] or [0]
+    return [usable[(start + 3 * place) % len(usable)] for place in range(count)]
+
+
+def _logits(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
+    """Return the logits of each row, padded on the right as the reference engine does."""
+    width = max(map(len, rows))
+    padding = model.config.pad_token_id if type(getattr(model.config, "pad_token_id", None)) is int else 0
+    ids = torch.tensor([row + [padding] * (width - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    logits = model(input_ids=ids, attention_mask=mask).logits
+    return [logits[place, : len(row)].float() for place, row in enumerate(rows)]
+
+
+def _continued(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
+    """Return the logits of greedy new tokens of each row, padded on the left as the reference engine does."""
+    from transformers import GenerationConfig
+
+    width = max(map(len, rows))
+    padding = model.config.pad_token_id if type(getattr(model.config, "pad_token_id", None)) is int else 0
+    ids = torch.tensor([[padding] * (width - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    settings = GenerationConfig(
+        do_sample=False, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, pad_token_id=padding, eos_token_id=None
+    )
+    with _without_settings(model):
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=settings,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    return list(torch.stack(output.logits, dim=1).float())
+
+
+class _without_settings:
+    """For the duration of the block the model has no generation settings of its own."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.settings = model, model.generation_config
+
+    def __enter__(self) -> None:
+        from transformers import GenerationConfig
+
+        self.model.generation_config = GenerationConfig()
+
+    def __exit__(self, *_: object) -> None:
+        self.model.generation_config = self.settings
+
+
+def _same(given: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
+    bound = TOLERANCE * max(float(logits.abs().max()) for logits in expected)
+    return all(
+        one.shape == other.shape and float((one - other).abs().max()) <= bound
+        for one, other in zip(given, expected, strict=True)
+    )
+
+
+def _sees_later_tokens(model: Any) -> bool:
+    """Return True if earlier logits move with another last token, or without it."""
+    row = _tokens(model, LONG)
+    other = [*row[:-1], _tokens(model, 1, start=1)[0]]
+    (before,), (after,) = _logits(model, [row]), _logits(model, [other])
+    if not _same([before[:-1]], [after[:-1]]):
+        return True
+    return not rotary_modules(model) and not _same(_logits(model, [row[:-1]]), [before[:-1]])
+
+
+def _batching(model: Any, task: str) -> str:
+    """Return the freest way to batch under which every row is answered as if it were alone."""
+    if rotary_modules(model):
+        return ONE_LENGTH
+
+    def alike(lengths: tuple[int, ...]) -> bool:
+        rows = [_tokens(model, length, start) for start, length in enumerate(lengths)]
+        runs = [_logits, _continued] if task == "causal" else [_logits]
+        return all(_same(run(model, rows), [run(model, [row])[0] for row in rows]) for run in runs)
+
+    if alike((LONG, SHORT)):
+        return PADDED
+    if alike((SHORT, SHORT)):
+        return ONE_LENGTH
+    if alike((SHORT,)):
+        return ONE_ROW
+    raise UserError(
+        f"a model of the architecture '{model.config.model_type}' answers the same tokens differently twice"
+    )
+
+
+def _longest(model: Any, expected: int | None) -> int | None:
+    """Return how many tokens the model takes if its positions are a table that is not too long, else `expected`."""
+    tables = [
+        module
+        for name, module in model.named_modules()
+        if "pos" in name.lower() and isinstance(module, torch.nn.Embedding)
+    ]
+    if not tables or expected is None or expected > LONGEST_TRIED:
+        return expected
+    for count in range(expected, max(0, expected - 8), -1):
+        try:
+            _logits(model, [_tokens(model, count)])
+            return count
+        except (IndexError, RuntimeError):
+            continue
+    raise UserError(
+        f"it takes no prompt of {expected} tokens, as its config.json says, and none that is a little shorter"
+    )

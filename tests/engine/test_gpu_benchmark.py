@@ -54,7 +54,7 @@ def test_every_step_runs_and_finds_the_engine_equal(tmp_path):
     llama = steps["llama"]["found"]
     assert llama["converted"]
     assert llama["split_against_fp32"]["largest_nats"] < 1e-4
-    assert llama["engine_against_plain, fp32"]["largest_nats"] < 1e-4
+    assert llama["engine_against_plain, both split"]["largest_nats"] < 1e-4
     assert steps["families"]["found"]["engine_against_plain, fp32"]["largest_nats"] < 1e-4
     for entry in steps["products"]["found"].values():
         assert entry["fp32-split"]["relative_error"] < 2 * entry["fp32"]["relative_error"]

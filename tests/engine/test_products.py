@@ -3,7 +3,20 @@ import math
 import pytest
 import torch
 
-from laser.engine.products import LOW, SplitLinear, exact_in_half, halves, linear, split_linear, use_split_products
+from laser.engine.products import (
+    LOW,
+    TERMS,
+    SplitLinear,
+    exact_in_half,
+    fused_halves,
+    fused_sum,
+    halves,
+    linear,
+    plain_halves,
+    prepared,
+    split_linear,
+    use_split_products,
+)
 from tests.engine.tiny_models import DEVICE
 
 
@@ -25,7 +38,9 @@ def test_as_accurate_as_fp32(spread):
     for matrix, found in ((weight, split_linear(states, weight)), (full, split_linear(states, full))):
         plain = states @ matrix.float().T
         assert found.dtype == torch.float32
-        assert relative(found, states, matrix) <= 2 * relative(plain, states, matrix) + 2**-24
+        # A tensor core cuts its running sums off: 2e-9 a term, measured on an H100 (docs/gpu.md).
+        slack = 2**-24 if DEVICE.type == "cpu" else 4e-9 * min(TERMS, states.shape[1])
+        assert relative(found, states, matrix) <= 2 * relative(plain, states, matrix) + slack
         assert relative(states.half().float() @ matrix.float().T, states, matrix) > 50 * relative(found, states, matrix)
 
 
@@ -101,3 +116,29 @@ def test_a_model_is_converted_as_a_whole_or_not_at_all():
     with torch.inference_mode():
         torch.testing.assert_close(half(states), expected, rtol=1e-5, atol=1e-6)
     assert not use_split_products(model().half())
+
+
+def test_long_sums_are_made_in_pieces():
+    states, weight = normal(6, 3 * TERMS + 17), (normal(9, 3 * TERMS + 17, seed=1) * 0.02).half()
+    plain = states @ weight.float().T
+    slack = 0 if DEVICE.type == "cpu" else 4e-9 * TERMS
+    assert relative(split_linear(states, weight), states, weight) <= 2 * relative(plain, states, weight) + slack
+
+
+def test_states_are_split_once_for_weights_that_share_them():
+    states, half = normal(6, 32), normal(7, 32, seed=1).half()
+    shared = prepared(states, half, half)
+    assert torch.equal(linear(shared, half), linear(states, half))
+    assert prepared(states, half, half.float()) is states
+    assert prepared(states.half(), half).dtype == torch.float16
+
+
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="LASER_TEST_DEVICE is not cuda")
+@pytest.mark.parametrize("columns", [1, 300, 4096, 11008, 16384])
+def test_the_kernel_gives_the_same_numbers(columns):
+    fused = fused_halves()
+    assert fused is not None and fused_sum()
+    states = normal(50, columns) * torch.exp(10 * normal(50, 1, seed=2))
+    states[3] = 0
+    expected, found = plain_halves(states), fused(states)
+    assert all(torch.equal(getattr(expected, name), getattr(found, name)) for name in ("high", "low", "scale"))

@@ -35,7 +35,7 @@ class Linear:
         """The states' dtype."""
         return torch.float32 if self.split else self.weight.dtype
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, states: Tensor | products.Halves) -> Tensor:
         """Return (N, out) for states (N, in)."""
         return products.linear(states, self.weight, self.bias)
 
@@ -71,7 +71,9 @@ class Block:
         """Return q (N, heads·size), k and v (N, key_heads·size) before rotation."""
         if self.qkv is not None:
             return self.qkv(states)
-        return self.linears["q"](states), self.linears["k"](states), self.linears["v"](states)
+        query, key, value = (self.linears[name] for name in "qkv")
+        shared = products.prepared(states, query.weight, key.weight, value.weight)
+        return query(shared), key(shared), value(shared)
 
     def turn(self, states: Tensor, rotary: Rotary | None) -> Tensor:
         """Rotate packed queries or keys (N, heads·size) to their positions, where the architecture does so."""
@@ -88,7 +90,9 @@ class Block:
     def inner(self, states: Tensor) -> Tensor:
         """Return the MLP's inner activations (N, inner) for its input (N, H)."""
         if self.gated:
-            return self.activation(self.linears["u_gate"](states)).mul_(self.linears["u_in"](states))
+            gate, up = self.linears["u_gate"], self.linears["u_in"]
+            shared = products.prepared(states, gate.weight, up.weight)
+            return self.activation(gate(shared)).mul_(up(shared))
         return self.activation(self.linears["u_in"](states))
 
     def mlp(self, states: Tensor) -> Tensor:

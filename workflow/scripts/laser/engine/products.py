@@ -1,15 +1,20 @@
 """Products of fp32 accuracy on tensor cores: fp32 operands as sums of two fp16 ones, sums in fp32.
 
 A row of states is scaled by a power of two (exact) so that its largest entry lies between 2¹⁴ and 2¹⁵, and written as
-hi + lo / 2¹¹ with hi and lo in fp16: 22 bits, and nothing that matters lost below. A weight whose entries are exact in
+high + low / 2¹¹ with both in fp16: 22 bits, and nothing that matters lost below. A weight whose entries are exact in
 fp16, as those of checkpoints that are distributed in fp16, is taken as it is: two fp16 products. Any other fp32 weight
-is written as a sum of two likewise: three products, the one of both small parts being below fp32's accuracy. Products
-of fp16 numbers are exact in fp32, in which tensor cores sum them. On a CPU the same operands are multiplied in fp32.
+is written as a sum of two likewise: three products, the one of both small parts being below fp32's accuracy.
+
+Products of fp16 numbers are exact in fp32, but tensor cores cut their running sums off instead of rounding them, so
+that the error grows with the number of terms (measured, docs/gpu.md). The sum over the high parts is therefore taken in
+pieces of `TERMS` terms, which are added in rounded fp32. On a CPU the same operands are multiplied in fp32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +22,14 @@ from torch.nn import functional
 
 LOW = 2.0**-11
 """The value of one unit of the small part."""
-LARGEST_EXPONENT = 15
-"""Scaled rows stay below 2 to this power: fp16 ends at 65504, and the small part of such a row fits too."""
-SMALLEST_EXPONENT = -100
+LARGEST_EXPONENT = 14
+"""Scaled rows stay below 2 to one more than this: fp16 ends at 65504, and the small part of such a row fits too."""
+SMALLEST_EXPONENT = -101
 """Of a row's largest entry: below it a scale would leave the range of fp32."""
+BIAS, MANTISSA_BITS = 127, 23
+"""Of fp32: a positive number's bits above the mantissa are its exponent plus the bias."""
+TERMS = 1024
+"""Terms of a sum that a tensor core makes by itself."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +43,38 @@ class Halves:
 
 def halves(matrix: Tensor) -> Halves:
     """Write the rows of an fp32 matrix (N, n) as sums of two fp16 numbers."""
+    fused = fused_halves() if matrix.is_cuda else None
+    return plain_halves(matrix) if fused is None else fused(matrix)
+
+
+def plain_halves(matrix: Tensor) -> Halves:
+    """Do the work of `halves` by torch's own operations."""
     largest = torch.linalg.vector_norm(matrix, float("inf"), dim=1, keepdim=True)
-    exponent = torch.frexp(largest).exponent.clamp(min=SMALLEST_EXPONENT) - LARGEST_EXPONENT
-    scaled = matrix * _power_of_two(-exponent)
+    exponent = largest.view(torch.int32).bitwise_right_shift(MANTISSA_BITS).clamp_(min=BIAS + SMALLEST_EXPONENT)
+    scaled = matrix * _from_exponent(2 * BIAS + LARGEST_EXPONENT - exponent)
     high = scaled.half()
     low = scaled.sub_(high).mul_(1 / LOW).half()
-    return Halves(high, low, _power_of_two(exponent))
+    return Halves(high, low, _from_exponent(exponent - LARGEST_EXPONENT))
 
 
-def _power_of_two(exponent: Tensor) -> Tensor:
-    """Return 2 to whole exponents (int32, from -126 to 127) in fp32, by its bits: a GPU's pow may round."""
-    return (exponent + 127).bitwise_left_shift(23).view(torch.float32)
+def _from_exponent(exponent: Tensor) -> Tensor:
+    """Return the powers of two with these (biased) exponents, by their bits: a GPU's pow may round."""
+    return exponent.bitwise_left_shift(MANTISSA_BITS).view(torch.float32)
+
+
+@cache
+def fused_halves() -> Callable[[Tensor], Halves] | None:
+    """Return `halves` as one kernel, or None where Triton does not work or gives other numbers."""
+    try:
+        from laser.engine.halves_kernel import halves_by_kernel
+
+        sample = torch.randn(5, 300, generator=torch.Generator().manual_seed(0)).to("cuda")
+        sample *= torch.tensor([[1.0], [1e-30], [1e30], [0.0], [1e-5]], device="cuda")
+        expected, found = plain_halves(sample), halves_by_kernel(sample)
+    except Exception:  # whatever a compiler on an unknown machine may raise: the plain way is right everywhere
+        return None
+    same = all(torch.equal(getattr(expected, name), getattr(found, name)) for name in ("high", "low", "scale"))
+    return halves_by_kernel if same else None
 
 
 def exact_in_half(weight: Tensor) -> bool:
@@ -52,42 +82,70 @@ def exact_in_half(weight: Tensor) -> bool:
     return bool((weight.half().to(weight.dtype) == weight).all())
 
 
-def split_linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def split_linear(states: Tensor | Halves, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return states·weightᵀ + bias in fp32.
 
     Args:
-        states: (N, n) fp32.
+        states: (N, n) fp32, or already split.
         weight: (m, n), fp16, or fp32 and then split too.
         bias: (m,) or None.
     """
-    left = halves(states)
+    left = states if isinstance(states, Halves) else halves(states)
     if weight.dtype == torch.float16:
-        product = _multiplied(left.high, weight, _multiplied(left.low, weight))
+        product = _summed(left.high, weight, _multiplied(left.low, weight).mul_(LOW))
     else:
         right = halves(weight)
-        cross = _multiplied(left.high, right.low, _multiplied(left.low, right.high), 1.0)
-        product = _multiplied(left.high, right.high, cross).mul_(right.scale.T)
+        small = _multiplied(left.low, right.high).add_(_multiplied(left.high, right.low)).mul_(LOW)
+        product = _summed(left.high, right.high, small).mul_(right.scale.T)
     product.mul_(left.scale)
     return product if bias is None else product.add_(bias)
 
 
-def _multiplied(left: Tensor, right: Tensor, low: Tensor | None = None, factor: float = LOW) -> Tensor:
-    """Return left·rightᵀ + factor·low in fp32, from fp16 operands."""
+def _multiplied(left: Tensor, right: Tensor) -> Tensor:
+    """Return left·rightᵀ in fp32, from fp16 operands."""
     if left.is_cuda:
-        product = torch.mm(left, right.T, out_dtype=torch.float32)
-        return product if low is None else product.add_(low, alpha=factor)
-    product = functional.linear(left.float(), right.float())
-    return product if low is None else product.add_(low, alpha=factor)
+        return torch.mm(left, right.T, out_dtype=torch.float32)
+    return functional.linear(left.float(), right.float())
 
 
-def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _summed(left: Tensor, right: Tensor, total: Tensor) -> Tensor:
+    """Add left·rightᵀ to `total`, in place or not, a piece of the terms at a time."""
+    for start in range(0, left.shape[1], TERMS):
+        some = slice(start, start + TERMS)
+        if left.is_cuda and fused_sum():
+            total = torch.addmm(total, left[:, some], right[:, some].T, out_dtype=torch.float32)
+        else:
+            total.add_(_multiplied(left[:, some], right[:, some]))
+    return total
+
+
+@cache
+def fused_sum() -> bool:
+    """Return True if this build of torch adds an fp16 product to an fp32 matrix in one go."""
+    try:
+        ones = torch.ones(16, 16, dtype=torch.float16, device="cuda")
+        found = torch.addmm(torch.full((16, 16), 2.0**-20, device="cuda"), ones, ones.T, out_dtype=torch.float32)
+    except (RuntimeError, TypeError):
+        return False
+    return bool((found == 16 + 2.0**-20).all())
+
+
+def linear(states: Tensor | Halves, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return states·weightᵀ + bias, whatever its leading dimensions; fp32 states with an fp16 weight are split."""
+    if isinstance(states, Halves):
+        return split_linear(states, weight, bias)
     if weight.dtype == states.dtype:
         return functional.linear(states, weight, bias)
     if torch.is_grad_enabled() and (states.requires_grad or weight.requires_grad):
         return functional.linear(states, weight.to(states.dtype), bias)
     flat = split_linear(states.reshape(-1, states.shape[-1]), weight, bias)
     return flat.view(*states.shape[:-1], -1)
+
+
+def prepared(states: Tensor, *weights: Tensor) -> Tensor | Halves:
+    """Return states (N, n) in the form in which all of the weights take them: split once, if that is how."""
+    split = states.dtype == torch.float32 and all(one.dtype == torch.float16 for one in weights)
+    return halves(states) if split else states
 
 
 class SplitLinear(nn.Linear):

@@ -14,6 +14,8 @@ from laser.engine.packing import Batch
 from laser.tasks.passes import TOP, PassAnswer, Requests
 
 LOGITS_AT_ONCE = 1 << 25
+NO_TOKEN = -1
+"""Stands for the most probable token where the largest logit is not finite."""
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Read:
     Attributes:
         values: (queries,) log-probabilities in nats. ranks: (queries,).
         top_ids, top_values: (top positions, TOP).
-        best: (nodes,) most probable token; best_open: the same with end tokens left out.
+        best: (nodes,) most probable token, or `NO_TOKEN`; best_open: the same with end tokens left out.
     """
 
     values: np.ndarray
@@ -79,6 +81,12 @@ class Read:
     top_values: np.ndarray
     best: np.ndarray
     best_open: np.ndarray
+
+    @property
+    def overflowed(self) -> bool:
+        """True if something that was read is not a number."""
+        numbers = np.isnan(self.values).any() or np.isnan(self.top_values).any()
+        return bool(numbers or (self.best == NO_TOKEN).any())
 
 
 def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tuple[int, ...]) -> list[Read]:
@@ -93,8 +101,8 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
     ranks = torch.empty(copies, queries, dtype=torch.long)
     top_ids = torch.empty(copies, tops, TOP, dtype=torch.long)
     top_values = torch.empty(copies, tops, TOP)
-    best = torch.empty(copies * count, dtype=torch.long)
-    best_open = torch.empty(copies * count, dtype=torch.long)
+    best = torch.zeros(copies * count, dtype=torch.long)
+    best_open = torch.zeros(copies * count, dtype=torch.long)
     needs_open = np.unique(np.array([rows[0] for rows in where.path_rows], dtype=np.int64))
     shift = np.arange(copies)[:, None] * count
     all_queries = (shift + where.query_rows).reshape(-1)
@@ -104,9 +112,9 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
     for start, logits in logit_blocks(network, hidden):
         stop = start + len(logits)
         if where.path_rows:
-            best[start:stop] = logits.argmax(dim=-1).cpu()
+            best[start:stop] = most_probable(logits).cpu()
             chosen = all_open[(all_open >= start) & (all_open < stop)]
-            best_open[chosen] = without(logits[_to(chosen - start, device)], ends).argmax(dim=-1).cpu()
+            best_open[chosen] = most_probable(without(logits[_to(chosen - start, device)], ends)).cpu()
         touched = np.unique(np.concatenate((_within(all_queries, start, stop), _within(all_tops, start, stop))))
         if not len(touched):
             continue
@@ -151,6 +159,12 @@ def logit_blocks(network: Network, hidden: Tensor) -> Iterator[tuple[int, Tensor
     step = max(1, LOGITS_AT_ONCE // network.vocabulary)
     for start in range(0, len(hidden), step):
         yield start, network.head(hidden[start : start + step]).float()
+
+
+def most_probable(logits: Tensor) -> Tensor:
+    """Return, per row of logits (N, vocabulary), the first of the most probable tokens; `NO_TOKEN` where none is."""
+    largest, tokens = logits.max(dim=-1)
+    return tokens.masked_fill(~largest.isfinite(), NO_TOKEN)
 
 
 def without(logits: Tensor, ends: tuple[int, ...]) -> Tensor:

@@ -17,10 +17,15 @@ from laser.engine.blocks import Block, Rotary
 
 @dataclass
 class Cache:
-    """Keys and values of some layers: per layer two tensors (rows, slots, key_heads·size)."""
+    """Keys and values of some layers: per layer two tensors (rows, slots, key_heads·size).
+
+    With `separate`, states that are not finite reach those who see them alone; it costs time, and changes nothing where
+    all states are finite.
+    """
 
     rows: int
     slots: int
+    separate: bool = False
     states: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def of(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,9 +99,37 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
         one[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for one in cache.of(layer, query)
     )
     mask = layout.mask(share, query.dtype)
-    read = functional.scaled_dot_product_attention(folded, keys, values, mask, scale=block.scale)
+    kernel = separate_attention if cache.separate else functional.scaled_dot_product_attention
+    read = kernel(folded, keys, values, mask, scale=block.scale)
     unfolded = read.view(rows, block.key_heads, share, width, size).permute(0, 3, 1, 2, 4)
     return unfolded.reshape(rows * width, -1)[layout.places]
+
+
+def separate_attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, scale: float) -> Tensor:
+    """Return scaled dot-product attention in which what the mask hides has no effect, even if it is not finite.
+
+    The usual kernel adds minus infinity to a hidden score and weighs a hidden value by 0, and both give NaN where the
+    hidden state is not finite.
+
+    Args:
+        query: (rows, heads, queries, size).
+        keys: (rows, heads, slots, size).
+        values: of the same shape.
+        mask: (rows, 1, queries, slots): 0 where a slot is seen, minus infinity elsewhere.
+        scale: factor of the scores.
+    """
+    seen = (mask == 0).expand(-1, keys.shape[1], -1, -1)
+    scores = (query.float() @ keys.float().transpose(-1, -2)) * scale
+    weights = torch.softmax(scores.masked_fill(~seen, float("-inf")), dim=-1)
+    read = weights @ torch.nan_to_num(values.float(), 0.0, 0.0, 0.0)
+
+    def meets(slots: Tensor, states: Tensor) -> Tensor:
+        return slots.float() @ states.float() > 0
+
+    above, below = (meets(weights > 0, values == bound) for bound in (float("inf"), float("-inf")))
+    undefined = meets(seen, values.isnan()) | meets(seen & (weights == 0), values.isinf()) | (above & below)
+    read = read.masked_fill(above, float("inf")).masked_fill(below, float("-inf"))
+    return read.masked_fill(undefined, float("nan")).to(query.dtype)
 
 
 def through_attention(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from laser.engine.answers import logit_blocks
+from laser.engine.answers import NO_TOKEN, logit_blocks, most_probable
 from laser.engine.attention import Cache, Layout, through_attention, through_layer
 from laser.engine.blocks import Network
 from laser.engine.edited_layer import edited_attention, edited_mlp
@@ -65,8 +65,8 @@ def capacity(batch: Batch) -> int:
 
 
 def finished(tokens: Sequence[int], wanted: int, ends: tuple[int, ...]) -> bool:
-    """Tell whether a generation is complete."""
-    return len(tokens) >= wanted or tokens[-1] in ends
+    """Return True if a generation is complete, or cannot go on because no token was the most probable one."""
+    return len(tokens) >= wanted or tokens[-1] in ends or tokens[-1] == NO_TOKEN
 
 
 @torch.inference_mode()
@@ -158,7 +158,7 @@ def continue_greedily(
         for index in range(layer + 1, len(network.blocks)):
             hidden = through_layer(network.blocks[index], index, upper, upper_layout, hidden, pair_rotary)
         for start, logits in logit_blocks(network, hidden):
-            for pair, token in zip(pending[start:], logits.argmax(dim=-1).tolist(), strict=False):
+            for pair, token in zip(pending[start:], most_probable(logits).tolist(), strict=False):
                 pair.tokens.append(token)
 
 

@@ -6,7 +6,7 @@ Agrees with `laser.engine.naive`; docs/engine.md says what it shares and why tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from laser.engine import naive
-from laser.engine.answers import Read, pass_answers, read, wanted
+from laser.engine.answers import NO_TOKEN, Read, pass_answers, read, wanted
 from laser.engine.attention import Cache, through_attention, through_layer
 from laser.engine.batches import Room, batches, run_halving
 from laser.engine.blocks import Network, network, window
@@ -71,10 +71,11 @@ class _Shared:
 
 @dataclass
 class _Answered:
-    """One edit's answers to a batch."""
+    """One edit's answers to a batch, and whether something in them is not a number."""
 
     passes: list[tuple[int, PassAnswer]]
-    generations: list[tuple[int, tuple[int, ...]]]
+    generations: list[tuple[int, tuple[int, ...] | None]]
+    overflowed: bool
 
 
 def supported(loaded: LoadedModel, edit: Edit, longest: int = 0) -> bool:
@@ -226,12 +227,26 @@ def _size(job: _Job, tree: Tree) -> int:
 
 
 def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
-    shared = _shared(job, batch)
+    """Run a batch under all edits of the job.
+
+    Where sequences share slots, one that overflows makes NaN of the others too: the edits under which that happens are
+    run once more, with an attention that keeps sequences apart.
+    """
+    results = _run_edits(job, batch, range(len(job.changes)), separate=False)
+    overflowed = [index for index, answered in results.items() if answered.overflowed]
+    if job.network.causal and overflowed:
+        results |= _run_edits(job, batch, overflowed, separate=True)
+    return [results[index] for index in range(len(job.changes))]
+
+
+def _run_edits(job: _Job, batch: Batch, edits: Iterable[int], separate: bool) -> dict[int, _Answered]:
+    """Run a batch under some edits, given by their index; return their answers by index."""
+    shared = _shared(job, batch, separate)
     results: dict[int, _Answered] = {}
     slots = capacity(batch) if job.device.type in BUDGET_IN_SLOTS and batch.prompts else batch.width
     most = max(1, job.token_budget // (len(batch.trees) * slots))
-    offered = [index for index in range(len(job.changes)) if _offer(job, index)]
-    plain = [index for index in range(len(job.changes)) if index not in set(offered)]
+    offered = [index for index in edits if _offer(job, index)]
+    plain = [index for index in edits if index not in set(offered)]
     for indices, with_drafts in ((offered, True), (plain, False)):
         for chunk in _chunks(indices, most):
             run = partial(_run_chunk, job, batch, shared, with_drafts=with_drafts)
@@ -241,7 +256,7 @@ def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
             parts = run_halving(chunk, run, job.edit_room, size) if alone else [(chunk, run(chunk))]
             for part, answered in parts:
                 results.update(zip(part, answered, strict=True))
-    return [results[index] for index in range(len(job.changes))]
+    return results
 
 
 def _slots_of(slots: int, chunk: list[int]) -> int:
@@ -255,18 +270,18 @@ def _chunks(indices: list[int], most: int) -> list[list[int]]:
 
 
 def _offer(job: _Job, index: int) -> bool:
-    """Tell whether an edit is offered drafts: until a batch has shown how many it accepts, then by that share."""
+    """Return True if an edit is offered drafts: until a batch has shown how many it accepts, then by that share."""
     if not any(job.drafts):
         return False
     accepted, offered = job.accepted.get(index, (0, 0))
     return not offered or accepted / offered >= WORTHWHILE.get(job.device.type, 0.3)
 
 
-def _shared(job: _Job, batch: Batch) -> _Shared:
+def _shared(job: _Job, batch: Batch, separate: bool) -> _Shared:
     """Run the layers below the edits (and the attention of their layer, for edits of its MLP) once."""
     net, last = job.network, len(job.network.blocks) - 1
     every = np.arange(len(batch.ids))
-    lower = Cache(len(batch.trees), batch.width)
+    lower = Cache(len(batch.trees), batch.width, separate)
     layout = layout_of(batch, every, None, 1, lower.slots)
     hidden = net.embed(batch.ids, batch.positions)
     rotary = None if net.rotary is None else net.rotary(batch.positions)
@@ -290,7 +305,8 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_
     edits = [job.changes[index] for index in chunk]
     where = wanted(batch, job.requests, with_drafts)
     run = np.arange(len(batch.ids)) if with_drafts else np.flatnonzero(~batch.drafted)
-    upper = Cache(len(chunk) * len(batch.trees), capacity(batch) if batch.prompts else batch.width)
+    slots = capacity(batch) if batch.prompts else batch.width
+    upper = Cache(len(chunk) * len(batch.trees), slots, shared.lower.separate)
     positions = batch.positions[torch.from_numpy(run).to(job.device)].repeat(len(chunk))
     rotary = None if net.rotary is None else net.rotary(positions)
     whole = layout_of(batch, run, None, len(chunk), upper.slots)
@@ -322,11 +338,19 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_
         _count_accepted(job, batch, chunk, pairs)
     if any(not finished(one.tokens, batch.prompts[one.prompt].new_tokens, job.ends) for one in pairs):
         continue_greedily(net, job.layer, job.in_mlp, edits, batch, shared.lower, upper, pairs, job.ends)
-    generations: dict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+    generations: dict[int, list[tuple[int, tuple[int, ...] | None]]] = defaultdict(list)
     for pair in pairs:
         prompt = batch.prompts[pair.prompt]
-        generations[pair.edit].append((prompt.index, cut(tuple(pair.tokens), job.ends, prompt.new_tokens)))
-    return [_Answered(list(pass_answers(batch, where, found[copy])), generations[copy]) for copy in range(len(chunk))]
+        tokens = None if pair.tokens[-1] == NO_TOKEN else cut(tuple(pair.tokens), job.ends, prompt.new_tokens)
+        generations[pair.edit].append((prompt.index, tokens))
+    return [
+        _Answered(
+            list(pass_answers(batch, where, found[copy])),
+            generations[copy],
+            found[copy].overflowed or any(tokens is None for _, tokens in generations[copy]),
+        )
+        for copy in range(len(chunk))
+    ]
 
 
 def _opening(job: _Job, batch: Batch, rows: np.ndarray, found: Read, index: int, with_drafts: bool) -> list[int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from laser.engine.batches import batches, run_halving
 from laser.engine.live_edits import edited
@@ -126,8 +128,12 @@ def read_answer(one: Pass, logits: torch.Tensor, positions: Sequence[int]) -> Pa
 
 
 @torch.inference_mode()
-def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tuple[int, ...]]:
-    """Generate greedily, whatever sampling the checkpoint's own generation_config asks for."""
+def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tuple[int, ...] | None]:
+    """Generate greedily; of the checkpoint's own generation settings only the end tokens are read.
+
+    Returns:
+        Per generation its new tokens, or None where at one of the steps the largest logit was not finite.
+    """
     forget_lengths(loaded.model)
     new_tokens = max(one.new_tokens for one in generations)
     token = padding_token(loaded)
@@ -141,11 +147,46 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
         eos_token_id=list(ends) or None,
         pad_token_id=token,
     )
-    output = loaded.model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
-    return [
-        cut(tuple(row), ends, one.new_tokens)
-        for row, one in zip(output[:, ids.shape[1] :].tolist(), generations, strict=True)
-    ]
+    watched = _Finite()
+    with _without_own_settings(loaded.model):
+        output = loaded.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=settings,
+            logits_processor=LogitsProcessorList([watched]),
+        )
+    finite = torch.stack(watched.steps, dim=1).tolist()
+    made = []
+    for row, generation, steps in zip(output[:, ids.shape[1] :].tolist(), generations, finite, strict=True):
+        tokens = cut(tuple(row), ends, generation.new_tokens)
+        made.append(tokens if all(steps[: len(tokens)]) else None)
+    return made
+
+
+class _Finite(LogitsProcessor):
+    """Notes for every step of a generation in which rows the largest logit is finite; changes nothing."""
+
+    def __init__(self) -> None:
+        self.steps: list[torch.Tensor] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Look at the logits (batch, vocabulary) of one step."""
+        self.steps.append(scores.amax(dim=-1).isfinite())
+        return scores
+
+
+@contextlib.contextmanager
+def _without_own_settings(model: Any) -> Iterator[None]:
+    """Take away a model's generation settings for the duration of the block.
+
+    `generate` fills up whatever the given settings leave open from the model's own: penalties, forced and forbidden
+    tokens, texts at which it stops.
+    """
+    kept, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = kept
 
 
 def end_tokens(loaded: LoadedModel) -> tuple[int, ...]:

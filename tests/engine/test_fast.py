@@ -2,12 +2,13 @@ import itertools
 
 import pytest
 import torch
+import transformers
 
 from laser.engine import fast, naive
 from laser.engine.blocks import network
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.tasks.passes import Generation, Pass, Requests
+from laser.tasks.passes import Answers, Generation, Pass, Requests
 from tests.engine.tiny_models import (
     CAUSAL,
     LAYERS,
@@ -125,8 +126,6 @@ def test_several_composed_interventions_go_to_the_reference_engine(store):
 
 
 def test_unknown_architecture_goes_to_the_reference_engine(store):
-    import transformers
-
     config = transformers.OPTConfig(
         vocab_size=97, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4,
         max_position_embeddings=64, word_embed_proj_dim=32, pad_token_id=0, bos_token_id=1, eos_token_id=2,
@@ -144,8 +143,6 @@ def test_packed_matrices_are_left_to_others(store):
 
 
 def test_sliding_windows(store):
-    import transformers
-
     config = transformers.MistralConfig(**LLAMA, sliding_window=6)
     loaded = made(config)
     edit = (Intervention("u_in", 1, 0.5),)
@@ -154,12 +151,45 @@ def test_sliding_windows(store):
     assert_agree(*both(loaded, requests(count=5), [edit], store))
 
 
-def test_length_dependent_rotary_positions_are_left_to_others():
-    import transformers
+ROPES = {
+    "dynamic": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0},
+    "longrope": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "factor": 4.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [1.0, 2.0, 4.0, 8.0],
+        "original_max_position_embeddings": 8,
+    },
+}
 
-    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
-    config = transformers.LlamaConfig(**LLAMA, rope_parameters=rope)
-    assert not fast.supported(made(config), ())
+
+@pytest.mark.parametrize("rope", ROPES)
+def test_with_length_dependent_rotary_positions_a_row_does_not_depend_on_its_batch(rope, store):
+    """Sequences shorter and longer than the original length, one after the other and side by side."""
+    positions = {"max_position_embeddings": 8 if rope == "dynamic" else 32}
+    config = transformers.LlamaConfig(**LLAMA | positions, rope_parameters=ROPES[rope])
+    loaded = made(config)
+    assert not fast.supported(loaded, ())
+    asked = requests(longest=8)
+    lengths = {len(one.ids) for one in asked.passes}
+    assert min(lengths) < 8 < max(lengths) - 1
+    alone = [
+        (
+            [next(naive.evaluate(made(config), Requests((one,)), [edit], store)).passes[0] for one in asked.passes],
+            [
+                next(naive.evaluate(made(config), Requests((), (one,)), [edit], store)).generations[0]
+                for one in asked.generations
+            ],
+        )
+        for edit in ((), (Intervention("q", 1, 0.5),))
+    ]
+    expected = [Answers(passes, generations) for passes, generations in alone]
+    for engine in (naive, fast):
+        for budget in (2048, 1):
+            assert_agree(
+                expected, engine.evaluate(loaded, asked, [(), (Intervention("q", 1, 0.5),)], store, budget), 1e-5
+            )
 
 
 @pytest.mark.parametrize("family", ["llama", "gptj", "roberta"])

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from laser.evaluation.cell import answers_for, counter, open_cell, result_rows
+from laser.evaluation.cell import answers_for, counter, open_cell, result_rows, say_overflows
 from laser.io.files import write_parquet
 from laser.io.job import Job, run_job
 
@@ -14,6 +14,7 @@ def main(job: Job) -> None:
     cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
     (answers,) = answers_for(cell, [()], counter(job, cell, 1))
     frame = pd.concat([result_rows(cell, answers, name) for name in spec["protocols"]], ignore_index=True)
+    say_overflows(job, cell, frame, of_base=True)
     write_parquet(job.path("output"), frame, spec | {"run": cell.run_facts})
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from laser.evaluation.cell import answer_each, chosen_edit, chosen_interventions, open_cell, result_rows
+from laser.evaluation.cell import answer_each, chosen_edit, chosen_interventions, open_cell, result_rows, say_overflows
 from laser.io.files import write_parquet
 from laser.io.job import Job, run_job
 
@@ -20,8 +20,9 @@ def main(job: Job) -> None:
         for name in spec["protocols"]
         for arm, edit in (("base", ()), ("laser", edits[name]))
     ]
-    facts = {"run": cell.run_facts, "chosen": chosen}
-    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+    frame = pd.concat(frames, ignore_index=True)
+    say_overflows(job, cell, frame)
+    write_parquet(job.path("output"), frame, spec | {"run": cell.run_facts, "chosen": chosen})
 
 
 if __name__ == "__main__":

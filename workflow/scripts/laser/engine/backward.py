@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from laser.config.protocols import Protocol
-from laser.engine.batches import batches
-from laser.engine.naive import pad, padding_token
+from laser.engine.naive import groups, pad, padding_token
 from laser.errors import UserError
 from laser.models.adapter import locate, parameter_view, view_of
+from laser.models.batching import forget_lengths
 from laser.models.load import LoadedModel
 from laser.tasks.passes import Pass
 from laser.tasks.questions import Question, Questions
@@ -125,7 +125,8 @@ def _run(
     total = 0.0
     try:
         with torch.enable_grad():
-            for group in batches([len(one.ids) for one, _ in asked], token_budget):
+            for group in groups(loaded, [(len(one.ids), 0) for one, _ in asked], token_budget):
+                forget_lengths(loaded.model)
                 ids, mask = pad([asked[index][0].ids for index in group], padding_token(loaded), loaded.device)
                 logits = loaded.model(input_ids=ids, attention_mask=mask).logits
                 loss = sum(-weights[index] * _logprob(logits[row], asked[index][1]) for row, index in enumerate(group))

@@ -52,12 +52,12 @@ def answer(
     """Answer all requests with the model as it is."""
     answers = Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations))
     passes, generations = requests.passes, requests.generations
-    for group in _groups(loaded, [(len(one.ids), 0) for one in passes], token_budget):
+    for group in groups(loaded, [(len(one.ids), 0) for one in passes], token_budget):
         for part, results in run_halving(group, lambda part: _run_passes(loaded, [passes[i] for i in part])):
             for index, result in zip(part, results, strict=True):
                 answers.passes[index] = result
             progress(len(part))
-    for group in _groups(loaded, [(len(one.ids), one.new_tokens) for one in generations], token_budget):
+    for group in groups(loaded, [(len(one.ids), one.new_tokens) for one in generations], token_budget):
         for part, texts in run_halving(group, lambda part: _generate(loaded, [generations[i] for i in part])):
             for index, text in zip(part, texts, strict=True):
                 answers.generations[index] = text
@@ -65,7 +65,7 @@ def answer(
     return answers
 
 
-def _groups(loaded: LoadedModel, lengths: Sequence[tuple[int, int]], token_budget: int) -> Iterator[list[int]]:
+def groups(loaded: LoadedModel, lengths: Sequence[tuple[int, int]], token_budget: int) -> Iterator[list[int]]:
     """Yield the indices of what runs side by side, by (given tokens, new tokens), as far as the model allows."""
     for group in batches([given + new for given, new in lengths], token_budget):
         if loaded.batching == ONE_LENGTH:

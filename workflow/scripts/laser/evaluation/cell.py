@@ -178,6 +178,33 @@ def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.Da
     return frame
 
 
+def say_overflows(job: Job, cell: Cell, frame: pd.DataFrame, of_base: bool = False) -> None:
+    """Report on how many rows the model overflowed.
+
+    Args:
+        job: says it.
+        cell: whose rows they are.
+        frame: `result_rows` of one or several interventions.
+        of_base: whether they are the rows of the base model, and those that all else is compared with.
+
+    Raises:
+        UserError: base overflowed on every row.
+    """
+    count, dtype = int(frame["loss"].isna().sum()), cell.spec["model"]["dtype"]
+    if not count:
+        return
+    if dtype == "fp16":
+        advice = "Set the model's dtype to bf16 or fp32 in the study."
+    else:
+        advice = "Check the checkpoint's weights: they, or what they make of the text, are too large for its dtype."
+    if of_base and count == len(frame):
+        raise UserError(
+            f"{cell.spec['model']['name']} on {cell.spec['dataset_name']}: the base model overflows in {dtype} on each "
+            f"of the {frame['id'].nunique()} rows, so that there is nothing to compare with. {advice}"
+        )
+    job.say(f"overflows in {dtype} on {count} of {len(frame)} rows, which count as wrong and have no loss. {advice}")
+
+
 def _scores(cell: Cell, answers: Any, protocol: str) -> Sequence[Score]:
     if isinstance(cell.questions, Games):
         return score_games(cell.questions, answers)

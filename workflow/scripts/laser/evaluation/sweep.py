@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from laser.evaluation.cell import Cell, answer_each, intervention, no_rows, open_cell, result_rows
+from laser.evaluation.cell import Cell, answer_each, intervention, no_rows, open_cell, result_rows, say_overflows
 from laser.evaluation.gradient_candidates import surviving
 from laser.io.files import read_json, write_parquet
 from laser.io.job import Job
@@ -29,6 +29,7 @@ def sweep_layer(job: Job, outputs: list[Path]) -> None:
     if any(inspected.values()):
         cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
         frames, facts = _evaluate(job, cell, inspected), {"run": cell.run_facts}
+        say_overflows(job, cell, pd.concat([frame for of_rho in frames.values() for frame in of_rho]))
     else:
         job.say("the gradients leave no matrix of this layer: the files have no rows")
     for rho, path in zip(spec["rhos"], outputs, strict=True):

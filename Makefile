@@ -8,7 +8,7 @@ SHELL := /bin/bash -o pipefail
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study replication audit spotcheck archive compare cost test browser fuzz lint golden bench lock clean
+.PHONY: help env quickstart study replication audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -69,6 +69,9 @@ lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) snakemake --lint
 	@$(RUN) PYTHONPATH=workflow/scripts lint-imports --no-cache
 	@$(RUN) mypy
+
+schemas: $(STAMP)  ## config/schemas/ anew, from the models of settings
+	@$(RUN) PYTHONPATH=workflow/scripts python -m laser.config.json_schemas
 
 golden: $(STAMP)  ## per-example agreement with the released code: make golden LASER_GOLDEN=folder
 	@$(RUN) python -m pytest tests/test_golden.py -n 0 -s -o addopts=

@@ -609,7 +609,7 @@ def out_of_memory(
 
 def hours(run: Run, found: dict[str, Any]) -> None:
     """Hours of the paper's sweeps at the measured rates: operations alone, both protocols, validation rows."""
-    from laser.config.schema import read_yaml
+    from laser.config.yaml_files import read_yaml
     from laser.cost.inputs import _stated
     from laser.paper.published import read_published
 

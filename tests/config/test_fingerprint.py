@@ -8,7 +8,7 @@ import pytest
 from laser.config import fingerprint
 from laser.config.fingerprint import NO_RESULT, UNUSED_BY_TASK, code_fingerprint, modules_behind, unused_modules
 from laser.config.plan import Plan
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow/scripts"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from laser.config.schema import read_yaml
 from laser.config.study import load_config, load_study, resolve
+from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from laser.config.plan import BYTES, Plan
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.cost.estimate import (
     Work,
     decomposition_work,

@@ -10,7 +10,7 @@ from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from laser.config.plan import Plan
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.cost.operations import STAGES, work_of
 from laser.cost.requests import check_gpus, choose_gpu, request, resource_functions, shape_of, working_mb
 from laser.errors import UserError

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from laser.config import plan as plan_module
-from laser.config import schema, study
+from laser.config import study, yaml_files
 from laser.config.plan import Plan
 from laser.config.study import load_config, load_study
 from laser.errors import UserError
@@ -21,14 +21,14 @@ from tests.hostile.odd import DATES, TEXTS, cases, mutated, odd
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "config/studies").glob("*.yaml"))
-STUDIES = [schema.read_yaml(path) for path in SHIPPED]
+STUDIES = [yaml_files.read_yaml(path) for path in SHIPPED]
 CONFIG = {"study": "x", "cache": "cache", "results": "results", "device": "cpu", "threads": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def catalogues_are_read_once():
     """Thousands of studies name the same catalogues: read each of those once."""
-    original = schema.read_yaml
+    original = yaml_files.read_yaml
     kept = functools.cache(original)
 
     def read(path):

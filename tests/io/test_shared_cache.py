@@ -98,7 +98,7 @@ def test_a_lost_card_comes_back_and_the_files_that_others_read_stay(entry, tmp_p
 # Preparing
 
 PREPARE = """
-from laser.config.schema import read_yaml; from laser.tasks.prepare import prepare
+from laser.config.yaml_files import read_yaml; from laser.tasks.prepare import prepare
 entry = read_yaml(Path(sys.argv[1]))['worldfacts'] | {'name': 'worldfacts', 'limit': None}
 entry['options']['minimum_population'] = int(sys.argv[3])
 for _ in range(int(sys.argv[4])):
@@ -186,7 +186,7 @@ def test_many_decompose_one_matrix_and_one_of_them_is_killed(tmp_path):
 
 # Everything is imported and used once as root, because other users may not be able to read this Python.
 USERS = """
-import json, os, torch; from laser.config.schema import read_yaml; from laser.models.sources import fetch
+import json, os, torch; from laser.config.yaml_files import read_yaml; from laser.models.sources import fetch
 from laser.reduction.factors import FactorStore; from laser.tasks.prepare import prepare
 model, own, shared = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 facts = read_yaml(Path(sys.argv[4]))['worldfacts'] | {'name': 'worldfacts', 'limit': None}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from laser.config.plan import Plan
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.provenance.copied_inputs import copies, published_copies, workflow_copies
 
 ROOT = Path(__file__).resolve().parents[2]

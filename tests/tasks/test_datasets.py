@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
 from laser.tasks import sources
 from laser.tasks.datasets import BUILDERS, build, module

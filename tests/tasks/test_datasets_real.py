@@ -132,7 +132,7 @@ def test_counterfact_json_array_gives_the_same_rows(tmp_path):
 
 def test_raw_files_are_those_that_the_catalogue_pins():
     """The checksums in the catalogue are those of the publishers' files that are at hand."""
-    from laser.config.schema import read_yaml
+    from laser.config.yaml_files import read_yaml
     from laser.io.files import sha256_file
 
     catalogue = read_yaml(Path(__file__).resolve().parents[2] / "config/datasets.yaml")

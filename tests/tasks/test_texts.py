@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, sha256_file
 from laser.models.wheel import fetch_member

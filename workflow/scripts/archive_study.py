@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
 from laser.io.files import sha256_file
 from laser.provenance.archive import write_archive

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from laser.config.plan import Plan
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.cost.inputs import read_facts
 from laser.cost.report import check_text, study_text
 from laser.cost.study import cell_cost, job_seconds, model_cost

@@ -9,6 +9,7 @@ from typing import Any
 from laser.config.architectures import ARCHITECTURES
 from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
+from laser.io.user_paths import expanded
 
 RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity")
 NEEDS = {
@@ -26,13 +27,12 @@ KINDS = {"fig10": "pruning", "smallest": "smallest"}
 LABORATORY = "laboratory"
 
 
-def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], schema: dict[str, Any], path: Path) -> dict[str, Any]:
+def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return the study with every run's defaults and cells filled in.
 
     Args:
         study: resolved models, datasets and grid (`laser.config.study.resolve`).
         corpora: the catalogue config/corpora.yaml.
-        schema: config/schema/study.yaml, which holds the defaults.
         path: the study's file, for messages.
 
     Returns:
@@ -41,12 +41,14 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], schema: dict[st
     Raises:
         UserError: a run names a model or dataset that the study lacks, or an artefact lacks its run.
     """
+    # Whoever asks only for a model's task needs no models of settings.
+    from laser.config.fields import with_defaults
+    from laser.config.settings import EVALUATIONS
+
     study = copy.deepcopy(study)
-    for name in (*RUNS, "figures", "gradient"):
+    for name, settings in EVALUATIONS.items():
         if name in study:
-            for key, rule in schema["properties"][name]["properties"].items():
-                if "default" in rule:
-                    study[name].setdefault(key, copy.deepcopy(rule["default"]))
+            study[name] = with_defaults(settings, study[name])
             study[name]["cells"] = _cells(study, name, path)
     study.setdefault("figures", {"cells": _cells(study, "figures", path)})
     if "compose" in study:
@@ -67,6 +69,7 @@ def _counts(study: dict[str, Any], path: Path) -> None:
     for name, file in study["counts"].items():
         if name not in names:
             raise UserError(f"{path}: counts holds '{name}', which is no dataset of the study{nearest(name, names)}.")
+        study["counts"][name] = file = expanded(file, f"{path}: counts.{name}")
         if not _is_file(file):
             raise UserError(
                 f"{path}: counts.{name} is '{file[:200]}', which is no file. Give a CSV or Parquet file of training "

@@ -14,9 +14,8 @@ from laser.config.evaluations import LABORATORY, task_of
 from laser.config.fingerprint import code_fingerprint, unused_modules
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles, rho_name
 from laser.config.pools import is_policy, pool_key
-from laser.config.schema import read_yaml
-from laser.config.study import load_config, load_study
 from laser.config.variants import facts
+from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
 from laser.io.files import canonical_json, digest, sha256_file
 from laser.paper.published import read_published
@@ -44,6 +43,9 @@ class Plan:
     @classmethod
     def load(cls, values: dict[str, Any], root: Path) -> Plan:
         """Load the study that the configuration names. Raises UserError for anything that is not allowed."""
+        # Whoever is given a plan needs no models of settings.
+        from laser.config.study import load_config, load_study
+
         config = load_config(values, root)
         return cls(load_study(config["study"], root), config, root / "workflow/scripts")
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from laser.config.schema import check
 from laser.errors import UserError, nearest
 from laser.io.files import digest
 
@@ -49,15 +48,12 @@ def is_policy(entry: Mapping[str, Any]) -> bool:
     return bool(entry.get("architecture") == POLICY)
 
 
-def resolve_pools(
-    study: dict[str, Any], catalogue: Mapping[str, Any], schema: Mapping[str, Any], path: Path
-) -> dict[str, Any]:
+def resolve_pools(study: dict[str, Any], catalogue: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the study with its pools written out where they are named, and check that everything fits.
 
     Args:
         study: with resolved models and datasets.
         catalogue: config/rooms.yaml.
-        schema: config/schema/study.yaml.
         path: the study's file, for messages.
 
     Returns:
@@ -77,7 +73,6 @@ def resolve_pools(
                 f"{path}: {key} is {name!r}{nearest(str(name), known)}, which is no pool of rooms. Known (in "
                 f"config/rooms.yaml, or under `pools` in the study): {', '.join(known)}."
             )
-        check({"pools": {name: known[name]}}, {"$defs": schema["$defs"], "$ref": "#/$defs/pools"}, path)
         used[name] = {"chunks": 1, **known[name]}
         return {"name": name, **{one: value for one, value in known[name].items() if one != "chunks"}}
 

@@ -11,31 +11,37 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.entries import CatalogueDataset, CatalogueModel, Pools
 from laser.config.evaluations import resolve_runs
+from laser.config.fields import Name, with_defaults
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
-from laser.config.schema import check, read_yaml
+from laser.config.settings import Configuration, Study
+from laser.config.validation import check
 from laser.config.variants import expand
+from laser.config.yaml_files import read_yaml
 from laser.errors import UserError, nearest
+from laser.io.user_paths import expanded
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
 POLICY_ARTEFACTS = ["table2", "table3", "fig2"]
+CONFIGURATION = Path("config/config.yaml (or --config)")
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 MODEL_KEYS = ("source", "dtype", "architecture", "layers")
 DATASET_KEYS = ("builder",)
 
 
 def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Check config/config.yaml as Snakemake merged it with the command line; return it.
+    """Check config/config.yaml as Snakemake merged it with the command line, or with a workflow's that uses this one.
 
-    Values given with --config arrive as text; `threads` is read as a number.
+    A key that is not given is taken from config/config.yaml. Values given with --config arrive as text; `threads` is
+    read as a number.
     """
-    merged = dict(values)
+    merged = {**read_yaml(root / "config/config.yaml"), **values}
     if isinstance(merged.get("threads"), str) and merged["threads"].isdigit():
         merged["threads"] = int(merged["threads"])
-    schema = read_yaml(root / "config/schema/config.yaml")
-    check(merged, schema, Path("config/config.yaml (or --config)"))
-    return merged
+    check(merged, Configuration, CONFIGURATION)
+    return merged | {key: expanded(merged[key], f"config key '{key}'") for key in ("cache", "results")}
 
 
 def load_study(name: str, root: Path) -> dict[str, Any]:
@@ -80,14 +86,10 @@ def _shown(path: Path, root: Path) -> Path:
 
 def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
     """Check a study as read from `path` and return it with defaults, models, datasets and grid filled in."""
-    schema = read_yaml(root / "config/schema/study.yaml")
-    check(study, schema, path)
-    study = copy.deepcopy(study)
-    for key, rule in schema["properties"].items():
-        if isinstance(rule, dict) and "default" in rule:
-            study.setdefault(key, rule["default"])
-    models = read_yaml(root / "config/models.yaml")
-    datasets = read_yaml(root / "config/datasets.yaml")
+    check(study, Study, path)
+    study = with_defaults(Study, copy.deepcopy(study))
+    models = _catalogue("models", dict[Name, CatalogueModel], root)
+    datasets = _catalogue("datasets", dict[Name, CatalogueDataset], root)
     study["models"] = expand(_entries(study["models"], models, "models", MODEL_KEYS, path), path)
     _only_once(study["models"], path)
     study["datasets"] = _entries(study["datasets"], datasets, "datasets", DATASET_KEYS, path)
@@ -95,15 +97,22 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
         entry.setdefault("sources", [])
         entry.setdefault("options", {})
         entry.setdefault("limit", None)
-        check(entry | {"limit": entry["limit"] or 5}, {"$defs": schema["$defs"], "$ref": "#/$defs/dataset"}, path)
         _known_builder(entry, index, path, root)
     default = POLICY_ARTEFACTS if any(map(is_policy, study["models"])) else DEFAULT_ARTEFACTS
     study.setdefault("artefacts", list(default))
-    study = resolve_pools(study, read_yaml(root / "config/rooms.yaml"), schema, path)
+    study = resolve_pools(study, _catalogue("rooms", Pools, root), path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
-    return resolve_runs(study, read_yaml(root / "config/corpora.yaml"), schema, path)
+    return resolve_runs(study, read_yaml(root / "config/corpora.yaml"), path)
+
+
+def _catalogue(name: str, kind: Any, root: Path) -> dict[str, Any]:
+    """Return a catalogue under config/, checked."""
+    path = root / f"config/{name}.yaml"
+    catalogue: dict[str, Any] = read_yaml(path)
+    check(catalogue, kind, _shown(path, root))
+    return catalogue
 
 
 def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:

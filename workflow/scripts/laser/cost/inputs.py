@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.config.plan import BYTES, Plan
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.cost.estimate import Asked, Shape, shape_of
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet

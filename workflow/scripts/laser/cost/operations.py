@@ -12,7 +12,7 @@ from laser.config.evaluations import is_masked, task_of
 from laser.config.plan import Plan
 from laser.config.pools import is_policy
 from laser.config.protocols import interventions_kind
-from laser.config.schema import read_yaml
+from laser.config.yaml_files import read_yaml
 from laser.paper.published import read_published
 
 ROWS = 20_000

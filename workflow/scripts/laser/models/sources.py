@@ -15,6 +15,7 @@ from typing import Any
 
 from laser.errors import UserError, nearest
 from laser.io.files import read_json, sha256_file, write_json
+from laser.io.user_paths import expanded
 from laser.models import hub, wheel
 from laser.models.card import check_declared, hashes, inspect
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
@@ -220,7 +221,7 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
         raise UserError(
             f"model '{name}': source.path is missing. A source of kind local needs: path, and may pin sha256."
         )
-    origin = Path(source["path"]).expanduser()
+    origin = Path(expanded(source["path"], f"model '{name}': source.path"))
     if not origin.is_dir():
         raise UserError(
             f"model '{name}': source.path is '{origin}', which is no folder. Give the folder that holds config.json."

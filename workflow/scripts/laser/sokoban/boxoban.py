@@ -7,6 +7,7 @@ from pathlib import Path
 
 from laser.errors import UserError
 from laser.io.files import sha256_file
+from laser.io.user_paths import expanded
 from laser.sokoban.room import Room, parse_room
 
 
@@ -24,7 +25,7 @@ def read_levels(
     Raises:
         UserError: a file is missing, is not the one that was asked for, or holds what is no room.
     """
-    root = Path(path)
+    root = Path(expanded(str(path), "the path of a pool of Boxoban levels"))
     files = sorted(one for one in root.rglob("*.txt") if one.is_file()) if root.is_dir() else [root]
     if not files or not files[0].is_file():
         raise UserError(f"{root}: no level file (*.txt) there. Give the path of one, or of a folder that has some.")

@@ -18,6 +18,7 @@ from typing import Any
 
 from laser.errors import UserError, nearest
 from laser.io.files import sha256_file
+from laser.io.user_paths import expanded
 from laser.tasks.formats import SPLIT_FORMATS, WHOLE_FORMATS, Rows, SourceError, read_rows, read_whole
 from laser.tasks.hub import COMMIT, Retry, attempts, fetch
 
@@ -275,7 +276,7 @@ def _from_local(
     for split, names in given.items():
         if split and split not in splits:
             continue
-        paths = [Path(one) for one in ([names] if isinstance(names, str) else names)]
+        paths = [Path(expanded(name, "a source's path")) for name in ([names] if isinstance(names, str) else names)]
         for path in paths:
             try:
                 there = path.is_file()

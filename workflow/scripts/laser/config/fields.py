@@ -1,0 +1,176 @@
+"""The kinds of values that settings are made of, and the base of all models of settings.
+
+The models describe and check. What the workflow uses is the checked value itself, a plain dict: values are never
+converted, and the text "1" is no number.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from laser.errors import nearest
+
+ABSENT: Any = None
+"""The default of a key that may be left out. Where the key is given it needs a value: `key: null` is refused."""
+
+MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
+MOST_LAYERS = 1000
+"""Of a model. A study plans jobs for each, so that a slip of the keyboard must not ask for billions."""
+LARGEST_SEED = 2**63 - 1
+"""That the generators of random numbers take."""
+
+
+class Settings(BaseModel):
+    """Keys with values. A key that is unknown or lacking is told together with those that there are."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            needed = [name for name, field in cls.model_fields.items() if field.is_required()]
+            missing = [key for key in needed if key not in value]
+            unknown = [key for key in value if key not in cls.model_fields]
+            # A slip in a needed key makes an unknown one: that is the one to tell.
+            context: dict[str, Any]
+            misspelt = [key for key in unknown if nearest(str(key)[:80], missing)]
+            if misspelt or (unknown and not missing):
+                key = next(iter(misspelt or unknown))
+                context = {"key": key, "allowed": sorted(cls.model_fields)}
+                raise PydanticCustomError("unknown_key", "unknown", context)
+            if missing:
+                context = {"key": missing[0], "needed": needed}
+                raise PydanticCustomError("missing_key", "missing", context)
+        return value
+
+
+def with_defaults(model: type[Settings], given: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with the model's defaults for the keys that are not given."""
+    filled = dict(given)
+    for name, field in model.model_fields.items():
+        if name not in filled and not field.is_required() and field.default is not ABSENT:
+            filled[name] = copy.deepcopy(field.default)
+    return filled
+
+
+class Hint:
+    """Annotation of a single value: its description, which is told wherever the value is refused."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of the annotated type, its errors with the description."""
+        return core_schema.no_info_wrap_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise PydanticCustomError(first["type"], "refused", {**first.get("ctx", {}), "hint": self.text}) from None
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the JSON schema of the annotated type with the description."""
+        return {**handler(schema), "description": self.text}
+
+
+class OneOf:
+    """Annotation of a text that must be one of some names, which are known when the program runs."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a literal."""
+        return core_schema.literal_schema(list(self.names))
+
+
+class ToldBy:
+    """Annotation of a mapping whose model is told by the value of one of its keys.
+
+    The value stands in parentheses in pydantic's path to a fault, where `laser.config.validation` leaves it out.
+    """
+
+    def __init__(self, key: str, **models: Any) -> None:
+        self.key, self.models = key, models
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a tagged union."""
+        return core_schema.tagged_union_schema(
+            {f"({name})": handler.generate_schema(model) for name, model in self.models.items()},
+            discriminator=self._tag,
+            custom_error_type="unknown_kind",
+            custom_error_message="unknown kind",
+            custom_error_context={"key": self.key, "allowed": ", ".join(self.models)},
+        )
+
+    def _tag(self, mapping: Any) -> str | None:
+        value = mapping.get(self.key) if isinstance(mapping, dict) else None
+        return f"({value})" if isinstance(value, str) and value in self.models else None
+
+
+def _no_item_twice(items: list[Any]) -> list[Any]:
+    if len(set(items)) < len(items):
+        raise PydanticCustomError("item_twice", "an item stands twice")
+    return items
+
+
+def _whole(value: Any) -> Any:
+    """Take 1.0 for 1, as JSON does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Distinct = (Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_no_item_twice))
+"""Annotations of a list that holds something, and nothing twice."""
+
+Text = Annotated[str, Field(min_length=1)]
+Whole = BeforeValidator(_whole)
+"""Annotation of an integer, after its bounds."""
+Positive = Annotated[int, Field(ge=1), Whole]
+Natural = Annotated[int, Field(ge=0), Whole]
+Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS), Whole]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED), Whole]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), Hint("64 hex digits.")]
+Name = Annotated[
+    str,
+    Field(max_length=80, pattern=r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9_-])?$"),
+    Hint(
+        "A name becomes a file's: at most 80 lower-case letters, digits, . _ - and no slash; it starts with a letter "
+        "or digit, and does not end with a dot."
+    ),
+]
+Names = Annotated[list[Name], *Distinct]
+Matrix = Annotated[str, OneOf(*MATRICES)]
+Matrices = Annotated[list[Matrix], *Distinct]
+Rho = Annotated[float, Field(gt=0, le=1), Hint("ρ is the fraction of the maximum rank that is kept.")]
+Rhos = Annotated[list[Rho], *Distinct]
+
+
+def _word_or_list(value: Any) -> str:
+    return "(word)" if isinstance(value, str) else "(list)"
+
+
+ChosenLayers = Annotated[
+    Annotated[Literal["all"], Tag("(word)")] | Annotated[list[Natural], *Distinct, Tag("(list)")],
+    Discriminator(_word_or_list),
+]
+"""`all`, or a list of layers counted from 0."""

@@ -471,16 +471,16 @@ def layer_job(
         found["model_GB"] = before / GIGA
         found["peak_GB_above_model"] = (torch.cuda.max_memory_allocated() - before) / GIGA
         found["reserved_GB"] = torch.cuda.max_memory_reserved() / GIGA
-        with_estimate = estimated_gb(entry, budget)
-        found["estimated_GB_above_model"] = with_estimate
+        above = shape.layers - edits[0][0].layer if asked.generations else 1
+        found["estimated_GB_above_model"] = estimated_gb(entry, budget, above)
     return found, answers
 
 
-def estimated_gb(entry: dict[str, Any], budget: int) -> float:
-    """Return what the cluster's requests reckon with beside the weights."""
+def estimated_gb(entry: dict[str, Any], budget: int, above: int) -> float:
+    """Return what the cluster's requests count beside the weights, before their slack."""
     from laser.cost.requests import shape_of, working_mb
 
-    return working_mb(shape_of(entry | {"source": {"kind": "hub"}}), budget) / 1000
+    return working_mb(shape_of(entry | {"source": {"kind": "hub"}}), budget, above, slack=1.0) / 1000
 
 
 def kernels(run: Run, loaded: LoadedModel, asked: Requests, edits: Any, store: Any, budget: int) -> dict[str, Any]:

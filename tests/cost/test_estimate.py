@@ -18,14 +18,15 @@ from laser.cost.estimate import (
     decomposition_work,
     engine_work,
     factor_bytes,
-    host_work,
     plain_work,
+    randomised_work,
     shape_of,
 )
 from laser.cost.inputs import asked, asked_from, model_shape, read_facts
+from laser.cost.operations import GPU_RANDOMISED
 from laser.cost.report import check_text
 from laser.cost.study import cell_cost, job_seconds, model_cost
-from laser.cost.time import Compared, compare, parse_device
+from laser.cost.time import SPLIT_SHARE, Compared, compare, parse_device
 from laser.engine import fast, naive
 from laser.errors import UserError
 from laser.io.files import write_json, write_parquet
@@ -129,14 +130,14 @@ def test_plain_formula_is_what_the_plain_engine_does_without_padding(family, tmp
     assert plain_work(shape(family), what, 1).total == pytest.approx(real, rel=0.03)
 
 
-def test_randomised_steps_are_counted_on_the_host():
+def test_randomised_steps_are_counted_apart():
     one = Intervention("u_out", 0, 0.5, "randomised", niter=2)
     matrix = torch.randn(48, 80, generator=torch.Generator().manual_seed(0))
     real = counted(lambda: torch.svd_lowrank(matrix, q=24, niter=2))
-    found = host_work(shape("llama"), [one, None, Intervention("u_out", 0, 0.5)])
+    found = randomised_work(shape("llama"), [one, None, Intervention("u_out", 0, 0.5)])
     assert found.native == found.single == 0
     # The counter sees products alone: QR and the small decomposition come on top.
-    assert real < found.host < 5 * real
+    assert real < found.randomised < 5 * real
 
 
 def test_factor_bytes_are_those_of_the_file(tmp_path):
@@ -151,18 +152,21 @@ def test_decomposition_does_not_depend_on_the_side():
 
 
 def test_device_in_words():
-    device = parse_device("A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s", 0.5, 1e11)
+    device = parse_device("A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s", 0.5)
     assert (device.name, device.half, device.single, device.bandwidth) == ("A100", 312e12, 19.5e12, 2039e9)
     assert device.seconds(Work(native=156e12), width=2) == pytest.approx(1)
-    assert device.seconds(Work(native=9.75e12, host=1e11), width=4) == pytest.approx(2)
-    only = parse_device("CPU: 0.1 fp32", 0.5, 1e11)
+    assert device.seconds(Work(native=9.75e12, randomised=GPU_RANDOMISED * 19.5e12), width=4) == pytest.approx(2)
+    # Split products of an fp32 model: by the fp16 peak, where that is faster.
+    assert device.seconds(Work(native=312e12 * SPLIT_SHARE), width=4, split=True) == pytest.approx(1)
+    assert device.seconds(Work(native=156e12), width=2, split=False) == pytest.approx(1)
+    only = parse_device("CPU: 0.1 fp32", 0.5)
     assert only.half == only.single == 1e11 and only.bandwidth is None
 
 
 @pytest.mark.parametrize(("text", "efficiency"), [("A100", 0.5), ("A100: 0 fp32", 0.5), ("A100: 1 fp32", 1.5)])
 def test_device_that_says_too_little_is_named(text, efficiency):
     with pytest.raises(UserError, match=r"--device|--efficiency"):
-        parse_device(text, efficiency, 1e11)
+        parse_device(text, efficiency)
 
 
 def plan_of(study, cache):
@@ -252,7 +256,7 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     names = [str(job.benchmark) for job in each.jobs if job.stage == "sweep"]
     assert len(names) == 9 * 8 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.jsonl" in names
     assert each.stage("sweep").total > whole.stage("sweep").total
-    device = parse_device("CPU: 0.1 fp32", 0.6, 1e11)
+    device = parse_device("CPU: 0.1 fp32", 0.6)
     started = sum(job_seconds(job, each.shape, device) for job in each.jobs)
     assert started > 60 * 4 + sum(job_seconds(job, whole.shape, device) for job in whole.jobs)
 

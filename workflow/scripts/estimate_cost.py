@@ -28,7 +28,6 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="name of a study, or path of its .yaml file")
     parser.add_argument("--device", default=DEVICE, help="its peaks and its memory's bandwidth; default: %(default)s")
     parser.add_argument("--efficiency", type=float, default=0.35, help="share of the peak that is reached")
-    parser.add_argument("--host", type=float, default=500.0, help="GFLOP/s of the CPU beside the device")
     parser.add_argument("--measure", action="store_true", help="measure this CPU instead of stating a device")
     parser.add_argument("--jobs", type=int, default=2, help="jobs that run at once, for --measure")
     parser.add_argument("--check", type=Path, help="folder of a finished run, whose benchmarks are compared")
@@ -41,7 +40,7 @@ def main() -> None:
     if given.measure:
         device = measured_device(plan.config["threads"], given.jobs)
     else:
-        device = parse_device(given.device, given.efficiency, given.host * 1e9)
+        device = parse_device(given.device, given.efficiency)
     facts = read_facts(ROOT)
     models = [model_cost(plan, name) for name in plan.models]
     cells = [cell_cost(plan, model, dataset, facts) for model, dataset in plan.cells()]

@@ -31,13 +31,13 @@ class Work:
         native: products in the model's dtype.
         single: products in fp32, whatever the model's dtype is (the factors of truncations).
         decomposition: exact singular value decompositions, fp32.
-        host: the released code's randomised decompositions, which run on the CPU.
+        randomised: the released code's randomised decompositions.
     """
 
     native: float = 0.0
     single: float = 0.0
     decomposition: float = 0.0
-    host: float = 0.0
+    randomised: float = 0.0
 
     def __add__(self, other: Work) -> Work:
         """Add field by field."""
@@ -50,7 +50,7 @@ class Work:
     @property
     def total(self) -> float:
         """All operations."""
-        return self.native + self.single + self.decomposition + self.host
+        return self.native + self.single + self.decomposition + self.randomised
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model's cost depends on: `bytes` is the size of the checkpoint's files, `width` the bytes of a weight."""
+    """What a model's cost depends on.
+
+    `bytes` is the size of the checkpoint's files, `width` the bytes of a weight; `split` whether an fp32 model's
+    weights are exact in fp16, so that a GPU multiplies by split products (`laser.engine.products`).
+    """
 
     name: str
     hidden: int
@@ -95,6 +99,7 @@ class Shape:
     masked: bool
     width: int
     bytes: int
+    split: bool = False
 
     def matrix(self, name: str) -> tuple[int, int]:
         """Return (outputs, inputs) of a logical matrix."""
@@ -129,13 +134,14 @@ def product(rows: float, outputs: int, inputs: int) -> float:
     return 2.0 * rows * outputs * inputs
 
 
-def shape_of(entry: dict[str, Any], widths: dict[str, int], stored: int | None = None) -> Shape:
+def shape_of(entry: dict[str, Any], widths: dict[str, int], stored: int | None = None, in_half: bool = False) -> Shape:
     """Return the shape of a model from its entry or card.
 
     Args:
         entry: a model's entry in the study (config/models.yaml), or its card.json with the entry's dtype.
         widths: bytes per weight by dtype.
         stored: bytes of its files where they are known; otherwise fp32 is assumed, the most there can be.
+        in_half: whether its files are known to be fp16, where their size is not known.
 
     Raises:
         UserError: the entry lacks a size.
@@ -152,7 +158,8 @@ def shape_of(entry: dict[str, Any], widths: dict[str, int], stored: int | None =
         gated=entry["architecture"] in GATED,
         masked=entry.get("task", "causal") == "masked",
         width=widths[entry["dtype"]],
-        bytes=stored or 4 * entry["parameters"],
+        bytes=stored or (2 if in_half else 4) * entry["parameters"],
+        split=entry["dtype"] == "fp32" and (in_half if stored is None else stored < 3 * entry["parameters"]),
     )
 
 
@@ -174,7 +181,7 @@ def engine_work(
     for some, in_mlp in ((attention, False), (mlp, True)):
         if some:
             work += _half(shape, asked, layer, some, in_mlp, 1 + share * (len(some) - 1)).times(asked.examples)
-    return work + host_work(shape, edits)
+    return work + randomised_work(shape, edits)
 
 
 def _half(
@@ -263,8 +270,8 @@ def factor_bytes(shape: Shape, matrix: str) -> int:
     return 4 * min(m, n) * (m + n + 1)
 
 
-def host_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
-    """Return the work of the randomised decompositions among some edits (torch.svd_lowrank, on the CPU).
+def randomised_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
+    """Return the work of the randomised decompositions among some edits (torch.svd_lowrank).
 
     With q kept components: 2 + 2·niter products with W, a QR after each but the last, a small exact decomposition, and
     the product of the factors.
@@ -277,4 +284,4 @@ def host_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
             reflections = (1 + 2 * one.niter) * 2.0 * (outputs + inputs) * kept**2
             total += (3 + 2 * one.niter) * product(kept, outputs, inputs) + reflections
             total += 6.0 * min(outputs, inputs) * kept**2 + 20.0 * kept**3
-    return Work(host=total)
+    return Work(randomised=total)

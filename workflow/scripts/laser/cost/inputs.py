@@ -39,7 +39,8 @@ def model_shape(plan: Plan, model: str) -> Shape:
         )
     entry, folder = plan.model(model), model_folder(plan, model)
     if not (folder / "card.json").is_file():
-        return shape_of(entry, BYTES)
+        known = read_facts(plan.scripts.parents[1]).get("stored_in_half", [])
+        return shape_of(entry, BYTES, in_half=model in known)
     stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return shape_of(read_json(folder / "card.json") | {"name": model, "dtype": entry["dtype"]}, BYTES, stored)
 

@@ -25,6 +25,10 @@ VARIANTS = 8
 """Prompts beside the original, at most."""
 WINDOWS = 4000 * 512
 """Tokens of a text for perplexity, at most."""
+GPU_DECOMPOSITION = 0.13
+"""Share of a GPU's fp32 peak that an exact decomposition reaches, checks included: measured on an H100, docs/gpu.md."""
+GPU_RANDOMISED = 0.2
+"""The same of a randomised one."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,14 @@ def _game_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | No
     rows = entry["limit"] or pool.get("count", ROWS) * pool["evaluation_share"]
     rows *= VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
     return min(rows, most or rows) * 3.0 * policy["source"]["context"] * policy["play"]["step_limit"]
+
+
+def decodes(plan: Plan, model: str, dataset: str) -> bool:
+    """Return True if new tokens are generated, so that keys and values are kept."""
+    if is_masked(plan.model(model)) or is_policy(plan.model(model)):
+        return False
+    known = _cost_facts(plan.scripts.parents[1])["datasets"].get(plan.dataset(dataset)["builder"])
+    return known is None or known["causal"]["prompt_tokens"] > 0
 
 
 @cache

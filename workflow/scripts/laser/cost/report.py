@@ -62,7 +62,7 @@ def _compared(one: Compared) -> list[str]:
 
 def _cell(cell: CellCost, device: Device) -> list[str]:
     hours = sum(job_seconds(job, cell.shape, device) for job in cell.jobs) / 3600
-    plain = device.seconds(cell.plain, cell.shape.width) / 3600
+    plain = device.seconds(cell.plain, cell.shape.width, cell.shape.split) / 3600
     one_by_one = released_seconds(cell, device) / 3600
     stages = [f"{cell.stage(name).total / 1e15:.3g}" for name in CHECKED]
     validation, test = cell.sides["validation"], cell.sides["test"]

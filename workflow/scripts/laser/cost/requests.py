@@ -15,7 +15,7 @@ from typing import Any
 from laser.config.evaluations import is_masked
 from laser.config.plan import BYTES, Plan
 from laser.config.pools import shape
-from laser.cost.operations import Work, work_of
+from laser.cost.operations import GPU_DECOMPOSITION, GPU_RANDOMISED, Work, decodes, work_of
 from laser.errors import UserError
 
 MEGABYTE = 1e6
@@ -26,7 +26,10 @@ CUDA_HOST_MB = 2000
 CUDA_CONTEXT_MB = 1000
 """What CUDA takes of a GPU's memory before the first tensor."""
 SLACK = 2.0
-"""What a batch was found to take over what is counted below: docs/cluster.md, on a CPU."""
+"""What a batch was found to take over what is counted below, on a CPU, where a batch is bounded by its tokens."""
+GPU_SLACK = 1.1
+"""The same on a GPU, where a batch is bounded by the slots of its keys and values. Full batches took 0.87 to
+0.99 of what is counted (docs/gpu.md); the rest is for gaps between blocks."""
 USABLE = 0.95
 """Part of a GPU's memory that a job can have."""
 SMALLEST_PARAMETERS = 200_000_000
@@ -101,16 +104,22 @@ def shape_of(entry: dict[str, Any]) -> Shape:
     )
 
 
-def working_mb(shape: Shape, token_budget: int) -> float:
+def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack: float = SLACK) -> float:
     """Return what evaluating one batch takes beside the weights, in MB (docs/engine.md, memory above the model).
 
-    States and the MLP's activations (fp32 where an edit is applied by its factors) of `token_budget` tokens, keys and
-    values of all layers for as many, the factors of the two edited matrices, and the logits. On out-of-memory the
-    engine halves its batches, so that less is slower and not an end.
+    States and the MLP's activations of `token_budget` tokens, their keys and values, the factors of the two edited
+    matrices, and the logits. On out-of-memory the engine halves its batches, so that less is slower and not an end.
+
+    Args:
+        shape: the model.
+        token_budget: of the study.
+        above: layers whose keys and values are kept at once; None for all of a causal model's.
+        slack: what this is multiplied by.
     """
-    states = 6 * shape.hidden * shape.width + 3 * shape.intermediate * 4
-    kept = 2 * shape.layers * shape.key_value * shape.width if shape.causal else 0
-    return SLACK * (token_budget * (states + kept) / MEGABYTE + 2 * shape.factors_mb + 128)
+    states = (6 * shape.hidden + 3 * shape.intermediate) * shape.width
+    layers = (shape.layers if shape.causal else 0) if above is None else above
+    kept = 2 * layers * shape.key_value * shape.width
+    return slack * (token_budget * (states + kept) / MEGABYTE + 2 * shape.factors_mb + 128)
 
 
 def memory_mb(shape: Shape, work: Work, token_budget: int, device: str, attempt: int = 1) -> int:
@@ -124,10 +133,23 @@ def memory_mb(shape: Shape, work: Work, token_budget: int, device: str, attempt:
     return attempt * ceil(PROCESS_MB + held)
 
 
-def gpu_memory_mb(shape: Shape, work: Work, token_budget: int, attempt: int = 1) -> int:
+def gpu_memory_mb(shape: Shape, work: Work, token_budget: int, attempt: int = 1, above: int | None = None) -> int:
     """Return the GPU memory in MB that a job should have; what it works with, not its weights, grows by attempt."""
-    working = working_mb(shape, token_budget) if work.evaluates else 6 * shape.factors_mb
-    return ceil(CUDA_CONTEXT_MB + work.copies * shape.weights_mb + attempt * working)
+    working = working_mb(shape, token_budget, above, GPU_SLACK) if work.evaluates else 6 * shape.factors_mb
+    dense = work.dense * shape.matrix * shape.width / MEGABYTE
+    return ceil(CUDA_CONTEXT_MB + work.copies * shape.weights_mb + dense + attempt * working)
+
+
+def layers_above(plan: Plan, shape: Shape, wildcards: Mapping[str, str]) -> int | None:
+    """Return how many layers' keys and values a job keeps at once; None where that is not known.
+
+    Those from the edited layer on, where tokens are decoded; one at a time where none are.
+    """
+    if "dataset" not in wildcards:
+        return None
+    if not decodes(plan, wildcards["model"], wildcards["dataset"]):
+        return 1
+    return shape.layers - int(wildcards.get("layer", 0))
 
 
 def gpu_floor_mb(shape: Shape, work: Work) -> int:
@@ -175,10 +197,10 @@ def run_minutes(
     host = CPU_FLOPS * threads
     seconds = START_SECONDS + work.copies * shape.parameters * 4 / READ_BYTES
     seconds += work.tokens * 2.0 * shape.parameters / native
-    # A decomposition reaches about a hundredth of a GPU's peak (docs/cost.md), which the CPU beside it does as well.
     decomposition = 8.0 * shape.matrix * shape.hidden + 20.0 * shape.hidden**3
-    seconds += work.decompositions * decomposition / max(host, single / GPU_SHARE * 0.01)
-    seconds += work.randomised * shape.matrix * shape.hidden / host
+    peak = 0.0 if device == "cpu" else single / GPU_SHARE
+    seconds += work.decompositions * decomposition / max(host, peak * GPU_DECOMPOSITION)
+    seconds += work.randomised * shape.matrix * shape.hidden / max(host, peak * GPU_RANDOMISED)
     minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
     bound = (gpu or {}).get("longest_hours")
     return min(minutes, int(bound * 60)) if bound else minutes
@@ -220,7 +242,7 @@ def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int =
     memory = memory_mb(shape, work, budget, device, attempt)
     chosen, on_gpu = None, 0
     if device != "cpu":
-        on_gpu = gpu_memory_mb(shape, work, budget, attempt)
+        on_gpu = gpu_memory_mb(shape, work, budget, attempt, layers_above(plan, shape, wildcards))
         what = f"the rule '{stage}' on the model '{model}'"
         chosen = choose_gpu(plan.config.get("gpus", []), on_gpu, gpu_floor_mb(shape, work), what)
     minutes = run_minutes(shape, work, device, plan.config["threads"], chosen, attempt)

@@ -17,8 +17,8 @@ from laser.cost.estimate import (
     calls,
     engine_work,
     factor_bytes,
-    host_work,
     plain_work,
+    randomised_work,
     reduce_work,
 )
 from laser.cost.inputs import asked, model_shape
@@ -93,7 +93,7 @@ def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
     return (
         START_SECONDS * (0.5 if job.stage == "reduce" else 1)
         + read / LOAD_BYTES_PER_SECOND
-        + device.seconds(job.work, shape.width)
+        + device.seconds(job.work, shape.width, shape.split)
     )
 
 
@@ -134,7 +134,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
 
     def work(side: str, layer: int, edits: Sequence[Intervention | None]) -> Work:
         if naive:
-            return plain_work(shape, sides[side], len(edits)) + host_work(shape, edits)
+            return plain_work(shape, sides[side], len(edits)) + randomised_work(shape, edits)
         return engine_work(shape, sides[side], layer, edits)
 
     jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.jsonl"))]
@@ -156,11 +156,11 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)
     plain = plain_work(shape, sides["validation"], count + 1) + plain_work(shape, sides["test"], 1 + len(steps))
-    plain += sum((Work(host=job.work.host) for job in jobs), Work())
+    plain += sum((Work(randomised=job.work.randomised) for job in jobs), Work())
     published = interventions_kind("published", "masked" if shape.masked else "causal")
     made = [Intervention(matrix, 0, rho, **published) for matrix in matrices for rho in rhos]
     released = sum(
-        (plain_work(shape, one, grid + 1) for one in sides.values()), host_work(shape, made).times(len(layers))
+        (plain_work(shape, one, grid + 1) for one in sides.values()), randomised_work(shape, made).times(len(layers))
     )
     protocols = len(plan.study["protocols"])
     rows = sides["validation"].examples * (grid + 1) * protocols + sides["test"].examples * 2 * protocols

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laser.cost.estimate import Work
+from laser.cost.operations import GPU_DECOMPOSITION, GPU_RANDOMISED
 from laser.errors import UserError
 
 GEMM_SHARE = 0.71
 """The engine's operations per second over those of one large product, one thread: benchmarks.sweep, docs/cost.md."""
 CPU_DECOMPOSITION = 0.75
 """The same for LAPACK's decomposition of 1536 x 576, by `decomposition_work`: measured, docs/cost.md."""
-GPU_DECOMPOSITION = 0.01
-"""Share of a GPU's fp32 peak that a decomposition reaches: assumed, not measured."""
+SPLIT_SHARE = 0.064
+"""Of a GPU's fp16 peak, what the engine's split products of an fp32 model reach: Llama 2 7B's shape on an H100, layer
+15, decoding, a token budget of 16,384: measured, docs/gpu.md."""
 START_SECONDS = 4.5
 """Of one job: Python, torch and a small model: measured, docs/cost.md."""
 LOAD_BYTES_PER_SECOND = 1e9
@@ -38,7 +40,7 @@ class Device:
         bandwidth: of its memory; None if it was not given.
         efficiency: share of the peak that the engine's products reach.
         decomposition: share of the fp32 peak that decompositions reach.
-        host: operations per second of the CPU beside it, for the released randomised decompositions.
+        randomised: operations per second of the randomised decompositions.
     """
 
     name: str
@@ -47,26 +49,27 @@ class Device:
     bandwidth: float | None
     efficiency: float
     decomposition: float
-    host: float
+    randomised: float
 
-    def seconds(self, work: Work, width: int) -> float:
-        """Return the time of some work for a model of `width` bytes a weight."""
-        native = self.half if width == 2 else self.single
+    def seconds(self, work: Work, width: int, split: bool = False) -> float:
+        """Return the time of some work for a model of `width` bytes a weight; `split` as in `Shape`."""
+        native = (self.half if width == 2 else self.single) * self.efficiency
+        if split:
+            native = max(native, self.half * SPLIT_SHARE)
         return (
-            work.native / (native * self.efficiency)
+            work.native / native
             + work.single / (self.single * self.efficiency)
             + work.decomposition / (self.single * self.decomposition)
-            + work.host / self.host
+            + work.randomised / self.randomised
         )
 
 
-def parse_device(text: str, efficiency: float, host: float) -> Device:
+def parse_device(text: str, efficiency: float) -> Device:
     """Read a device such as "A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s".
 
     Args:
         text: name, then the fp32 peak in TFLOP/s and optionally those of fp16 and the memory's bandwidth.
         efficiency: share of the peak.
-        host: operations per second of the CPU.
     """
     name, _, facts = text.partition(":")
     found = {unit: re.search(f"{NUMBER}( TFLOP/s)? {unit}", facts) for unit in ("fp16", "fp32")}
@@ -81,7 +84,7 @@ def parse_device(text: str, efficiency: float, host: float) -> Device:
     single = float(found["fp32"][1]) * 1e12
     half = float(found["fp16"][1]) * 1e12 if found["fp16"] and float(found["fp16"][1]) else single
     reach = float(bandwidth[1]) * 1e9 if bandwidth and float(bandwidth[1]) else None
-    return Device(name.strip(), half, single, reach, efficiency, GPU_DECOMPOSITION, host)
+    return Device(name.strip(), half, single, reach, efficiency, GPU_DECOMPOSITION, GPU_RANDOMISED * single)
 
 
 def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Device:

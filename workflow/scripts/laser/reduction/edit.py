@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import torch
 
+from laser.errors import UserError
 from laser.reduction.interventions import Intervention
-from laser.reduction.svd import Factors, kept_rank
+from laser.reduction.svd import Factors, check_finite, kept_rank
 
 NEEDS_FACTORS = ("svd", "smallest")
 
@@ -44,13 +45,32 @@ def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> 
     """The released low-rank step: no oversampling, with the CPU's generator seeded directly before.
 
     The random test matrix comes from the CPU's generator on every device, so that results do not depend on the device
-    beyond rounding; on CUDA the products are made there.
+    beyond rounding; on CUDA the products are made there, and on the CPU too where LAPACK's SVD does not converge.
+
+    Raises:
+        UserError: the matrix holds NaN or infinity, or the product does.
     """
+    check_finite(matrix)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(intervention.seed)
-        if matrix.is_cuda:
-            return randomised_range(matrix, kept, intervention.niter)
-        u, s, v = torch.svd_lowrank(matrix, q=kept, niter=intervention.niter)
+        try:
+            product = None if matrix.is_cuda else _released(matrix, kept, intervention)
+        except torch.linalg.LinAlgError:
+            product = None
+        if product is None:
+            torch.manual_seed(intervention.seed)
+            product = randomised_range(matrix, kept, intervention.niter)
+    if not torch.isfinite(product).all():
+        raise UserError(
+            f"the randomised low-rank step overflows on a {tuple(matrix.shape)} matrix whose largest entry is "
+            f"{float(matrix.abs().max()):.3g}. Check the checkpoint's weights."
+        )
+    return product
+
+
+def _released(matrix: torch.Tensor, kept: int, intervention: Intervention) -> torch.Tensor:
+    """Return what the released code makes of a matrix on the CPU."""
+    torch.manual_seed(intervention.seed)
+    u, s, v = torch.svd_lowrank(matrix, q=kept, niter=intervention.niter)
     return (u * s) @ v.T
 
 

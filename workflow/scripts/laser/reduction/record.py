@@ -16,6 +16,7 @@ from laser.reduction.svd import (
     Factors,
     check,
     effective_rank,
+    frobenius,
     kept_rank,
     retained_energy,
 )
@@ -104,6 +105,6 @@ def residuals(weight: torch.Tensor, factors: Factors, kept: int) -> tuple[float,
     expected = math.sqrt(float(squares[kept:].sum()) / total) if total else 0.0
     left, right = low_rank_factors(factors, kept)
     matrix = weight.to(torch.float32)
-    norm = float(torch.linalg.norm(matrix))
-    measured = float(torch.linalg.norm(matrix - left @ right))
+    norm = frobenius(matrix)
+    measured = frobenius(matrix - left @ right)
     return expected, measured / norm if norm else measured

@@ -16,6 +16,8 @@ from laser.errors import UserError
 
 RESIDUAL_BOUND = 1e-5
 ORTHOGONALITY_BOUND = 1e-4
+SAFE_NORMS = (1e-15, 1e15)
+"""Of a matrix whose norm in fp32 lies between them no square was lost that matters."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,7 @@ def exact_svd(weight: torch.Tensor) -> Factors:
         UserError: the matrix holds NaN or infinity, or no method meets the bounds.
     """
     matrix = weight.detach().to(torch.float32)
-    if not torch.isfinite(matrix).all():
-        raise UserError("a weight matrix holds NaN or infinity: the checkpoint is damaged. Delete and fetch it again.")
+    check_finite(matrix)
     found: dict[str, float] | None = None
     for method in _methods(matrix.device):
         try:
@@ -72,8 +73,16 @@ def exact_svd(weight: torch.Tensor) -> Factors:
             return factors
     raise UserError(
         f"the decomposition of a {tuple(matrix.shape)} matrix does not converge or misses its bounds (residual "
-        f"{RESIDUAL_BOUND:g}, orthogonality {ORTHOGONALITY_BOUND:g}): {found}. Check the checkpoint's weights."
+        f"{RESIDUAL_BOUND:g}, orthogonality {ORTHOGONALITY_BOUND:g}): {found}. Its largest entry is "
+        f"{float(matrix.abs().max()):.3g}; fp32 has the digits for it between about 1e-34 and 1e36. "
+        "Check the checkpoint's weights."
     )
+
+
+def check_finite(matrix: Tensor) -> None:
+    """Raise a UserError if a weight matrix holds NaN or infinity."""
+    if not torch.isfinite(matrix).all():
+        raise UserError("a weight matrix holds NaN or infinity: the checkpoint is damaged. Delete and fetch it again.")
 
 
 Method = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
@@ -125,11 +134,25 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def frobenius(matrix: Tensor) -> float:
+    """Return the Frobenius norm of an fp32 matrix, whatever its scale.
+
+    The squares of entries below about 1e-23 are 0 in fp32, those of entries above about 1e19 infinite.
+    """
+    norm = float(torch.linalg.norm(matrix))
+    if SAFE_NORMS[0] <= norm <= SAFE_NORMS[1]:
+        return norm
+    largest = float(matrix.abs().max()) if matrix.numel() else 0.0
+    if not largest or not math.isfinite(largest):
+        return largest
+    return largest * float(torch.linalg.norm(matrix / largest))
+
+
 def check(factors: Factors, weight: torch.Tensor) -> dict[str, float]:
     """Return the relative residual ‖W − UΣVᵀ‖/‖W‖ (Frobenius) and the largest entries of |UᵀU − I| and |VᵀV − I|."""
     matrix = weight.to(torch.float32)
-    norm = float(torch.linalg.norm(matrix))
-    residual = float(torch.linalg.norm(matrix - (factors.u * factors.s) @ factors.vt))
+    norm = frobenius(matrix)
+    residual = frobenius(matrix - (factors.u * factors.s) @ factors.vt)
     unit = torch.eye(len(factors.s), device=factors.s.device)
     return {
         "residual": residual / norm if norm else residual,

@@ -52,6 +52,7 @@ rule all:
         "<results>/report/index.html",
         artefact_files,
         run_files,
+        record_files,
         rules.inputs.output,
         rules.manifest.output,
     message:

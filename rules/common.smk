@@ -20,7 +20,7 @@ from laser.provenance.copied_inputs import (
     published_copies,
     workflow_copies,
 )
-from laser.cluster.locks import note_run, release_stale_lock, tell_of_another_host
+from laser.cluster.locks import note_run, take_over, tell_of_another_host
 from laser.config.plan import Plan
 from laser.config.evaluations import NEEDS
 from laser.cost.requests import (
@@ -31,6 +31,7 @@ from laser.cost.requests import (
 )
 from laser.cluster.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
 from laser.config.paths import rho_name
+from laser.provenance.declared import declare_records, records_of
 from laser.errors import UserError
 
 try:
@@ -40,13 +41,17 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 set_environment(
-    SCRIPTS, PLAN.config.get("node_local", ""), PLAN.results, PLAN.config["cache"]
+    SCRIPTS,
+    PLAN.config.get("node_local", ""),
+    PLAN.results,
+    PLAN.config["cache"],
+    workflow.is_main_process,
 )
 
-# A run that was killed leaves its lock, its jobs in SLURM and marks of unfinished outputs: the next run simply goes on.
-# A job on a node reads this file too, and leaves its run's lock alone; a dry run changes nothing.
+# A run that was killed leaves its lock and its jobs in SLURM: the next run simply goes on. A job on a node reads this
+# file too, and leaves its run's lock alone; a dry run changes nothing.
 if workflow.is_main_process and not workflow.output_settings.dryrun:
-    release_stale_lock(say=logger.warning)
+    take_over(say=logger.warning)
 
 
 RHOS = [rho_name(rho) for rho in PLAN.rhos]
@@ -316,8 +321,13 @@ def needs(stage):
 
 def artefact_files(wildcards):
     """Every file of every table and figure that the study asks for."""
-    made = {name: getattr(rules, name).output for name in PLAN.study["artefacts"]}
-    return [path for output in made.values() for path in output]
+    made = [getattr(rules, name).output for name in PLAN.study["artefacts"]]
+    return [
+        path
+        for output in made
+        for path in output
+        if path not in (output.record, output.run_record)
+    ]
 
 
 def reported(path, artefact, category, **labels):

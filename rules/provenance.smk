@@ -1,7 +1,19 @@
 # What the study rests on and what made it: copies of its inputs, and the manifest of all its files with their hashes.
 
-# Records (docs/provenance.md) are no outputs: one that is lost would cost the GPU hours of its job. They are written by
-# the job after its outputs, and the manifest's job names every one that is missing or does not fit its outputs.
+
+# A job leaves a record and a run beside its outputs (docs/provenance.md). They are asked for by name, as every file that
+# the tables rest on is, so that one that is deleted is made again with its job.
+
+
+def record_files(wildcards):
+    """Record and run of every job of the study."""
+    files = [
+        *artefact_files(wildcards),
+        *run_files(wildcards),
+        rules.report.output.page,
+    ]
+    files = [file.replace("<results>", PLAN.results) for file in files]
+    return records_of(workflow.rules, [*files, rules.inputs.output.study])
 
 
 localrules:
@@ -20,6 +32,11 @@ rule inputs:
         corpora=[f"{corpus_folder(name)}/facts.parquet" for name in TRAINED],
         pools=[f"<cache>/rooms/{key}/card.json" for key in PLAN.pool_keys],
         texts=texts,
+        records=[
+            f"<cache>/{path}"
+            for path in copies(PLAN).values()
+            if path.endswith(("/record.json", "/run.json"))
+        ],
         counts=PLAN.study["counts"].values(),
     output:
         [
@@ -62,6 +79,7 @@ rule manifest:
     input:
         artefact_files,
         run_files,
+        record_files,
         rules.inputs.output,
         report="<results>/report/index.html",
     output:
@@ -88,3 +106,6 @@ rule manifest:
     shell:
         "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_manifest.py --spec {params.spec:q} --files {input.report:q} {params.files}"
         " --output {output.manifest:q} --log {log:q}"
+
+
+declare_records(workflow.rules)

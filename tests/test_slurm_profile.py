@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import snakemake_executor_plugin_slurm as plugin
 import snakemake_executor_plugin_slurm_jobstep as jobstep
+import yaml
 import yte
 from snakemake.cli import get_argument_parser
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
@@ -121,7 +122,7 @@ def test_each_mistake_is_found(profile, change, problem):
 def test_snakemake_and_the_executor_take_every_value(profile):
     arguments = get_argument_parser([str(PROFILE)]).parse_args([])
     assert (arguments.executor, arguments.scheduler, arguments.retries) == ("slurm", "greedy", 2)
-    assert arguments.keep_going and arguments.rerun_incomplete and arguments.show_failed_logs
+    assert arguments.keep_going and arguments.show_failed_logs
     settings = ExecutorPluginRegistry().get_plugin("slurm").get_settings(arguments)
     assert settings.status_command == "squeue" and settings.no_requeue and not settings.requeue
     assert settings.array_jobs is None
@@ -167,7 +168,10 @@ def test_functions_of_the_rules_name_known_resources(device):
     assert {"mem_mb", "runtime", "gpu"} <= named <= resources()
 
 
-def test_no_default_profile_beside_it():
-    # One would be merged on top of this, and drop its whole blocks.
-    assert not (ROOT / "profiles").exists() and not (ROOT / "workflow/profiles").exists()
+def test_the_default_profile_beside_it_has_one_key():
+    # It is merged on top of this one, and would replace whole blocks of it.
+    assert not (ROOT / "workflow/profiles").exists()
+    files = [path.relative_to(ROOT / "profiles").as_posix() for path in (ROOT / "profiles").rglob("*.yaml")]
+    assert files == ["default/profile.yaml"]
+    assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text()) == {"rerun-incomplete": True}
     assert [path.name for path in PROFILE.parent.glob("*.yaml")] == ["profile.yaml"]

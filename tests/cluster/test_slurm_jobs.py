@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from laser.cluster import slurm_jobs
-from laser.cluster.locks import note_run, release_stale_lock, tell_of_another_host
+from laser.cluster.locks import note_run, take_over, tell_of_another_host
 
 GOOD = "Select jobs to execute...\nFinished jobid: 0 (Rule: sweep)\n1 of 1 steps (100%) done\n"
 FAILED = "Error in rule sweep:\n    message: None\nWorkflowError:\nAt least one job did not complete successfully.\n"
@@ -89,16 +89,18 @@ def test_only_this_runs_jobs_in_this_folder_are_cancelled(queue, tmp_path):
     assert len(said) == 1 and "2 SLURM job(s): 7, 10." in said[0]
 
 
-def test_a_dead_runs_jobs_are_cancelled_with_its_lock(queue, tmp_path):
+@pytest.mark.parametrize("locked", [True, False], ids=["killed", "interrupted twice"])
+def test_a_dead_runs_jobs_are_cancelled_with_its_lock_or_without(queue, tmp_path, locked):
     dead = {"host": socket.gethostname(), "pid": 2**22 - 1, "started": 1.0, "slurm_jobs": "laser_1"}
-    for name, text in {"locks/0.input.lock": "x", "laser-run.json": json.dumps(dead)}.items():
-        path = tmp_path / ".snakemake" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    (tmp_path / ".snakemake/laser-run.json").write_text(json.dumps(dead))
+    if locked:
+        (tmp_path / ".snakemake/locks/0.input.lock").write_text("x")
     queue.write_text(f"7|{tmp_path}\n")
     said = []
-    assert release_stale_lock(tmp_path, said.append)
+    take_over(tmp_path, said.append)
     assert queue.read_text() == "" and len(said) == 1
+    assert not any((tmp_path / ".snakemake/locks").iterdir())
 
 
 def test_no_slurm_no_question(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,21 @@ def shortened(value: object, length: int = 80) -> str:
     except (ValueError, RecursionError):  # numbers of thousands of digits, lists that hold themselves
         text = f"a {type(value).__name__}"
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Return True if an error, or one that led to it, says that there is too little memory.
+
+    Libraries say so in their own ways: torch with a RuntimeError, safetensors and Arrow with the system's number 12.
+    """
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        if "allocate memory" in text or "out of memory" in text or "os error 12" in text:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 ANEW = "Delete it and run again to make it anew; if that does not help, it is a fault of the workflow."

@@ -6,13 +6,16 @@ import os
 import sys
 from pathlib import Path
 
+from laser.io.claim import RUN, run_of_this_process
 from laser.io.machine import GPU_GIVEN, SLURM_JOB
 from laser.io.records import CACHE, RESULTS
 
 NODE_LOCAL = "LASER_NODE_LOCAL"
 
 
-def set_environment(scripts: Path, node_local: str = "", results: str = "", cache: str = "") -> None:
+def set_environment(
+    scripts: Path, node_local: str = "", results: str = "", cache: str = "", main_process: bool = False
+) -> None:
     """Let the rules' commands find Python and the scripts.
 
     Jobs run in Snakemake's own environment even if it was not activated (a --software-deployment-method still goes
@@ -27,6 +30,7 @@ def set_environment(scripts: Path, node_local: str = "", results: str = "", cach
             has expanded is kept.
         results: the study's folder, and
         cache: config key of that name: records call files below them results/<study>/… and cache/….
+        main_process: whether this is Snakemake's main process, and not one inside a job: jobs end with it.
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["LASER_SCRIPTS"] = os.path.relpath(scripts)
@@ -36,6 +40,8 @@ def set_environment(scripts: Path, node_local: str = "", results: str = "", cach
         os.environ[NODE_LOCAL] = expanded
     if results:
         os.environ |= {RESULTS: results, CACHE: cache}
+    if main_process:
+        os.environ[RUN] = run_of_this_process()
     if "SLURM_JOB_ID" in os.environ:
         os.environ[SLURM_JOB] = os.environ["SLURM_JOB_ID"]
     if os.environ.get("SLURM_JOB_GPUS"):

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 SPEC_KEY = b"laser_spec"
+before_moving: list[Callable[[], None]] = []
+"""What `atomic` calls before it moves a file into place. One that raises keeps the file from being written."""
 
 
 @contextlib.contextmanager
@@ -38,6 +40,8 @@ def atomic(path: Path | str) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
+        for check in before_moving:
+            check()
         temporary.replace(path)
     except OSError as error:
         if error.errno in _DISK_ERRORS:

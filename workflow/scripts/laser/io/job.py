@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from laser.errors import UserError
+from laser.errors import UserError, lacks_memory
+from laser.io import claim
+from laser.io.files import before_moving
 from laser.io.machine import write_run
 from laser.io.records import place_of, write_record
 
@@ -22,6 +24,10 @@ OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
 FOLDERS = ("factors", "cache", "benchmarks")
 """Options that name a folder, which may not be there yet; a record names files alone."""
 SECONDS_BETWEEN_LINES = 5.0
+MORE_MEMORY = (
+    "Memory does not suffice ({error}). Let fewer jobs run at once (--cores), lower the study's token_budget, use a "
+    "machine with more memory, or ask the cluster for more: --set-resources <rule>:mem_mb=<megabytes>."
+)
 
 
 @dataclass
@@ -150,31 +156,45 @@ def run_job(
         many = "+" if name in files else "*"
         parser.add_argument(f"--{name}", nargs=many, type=Path, required=name in files, default=[])
     given = parser.parse_args(arguments)
-    name = Path(sys.argv[0]).stem
-    log = None
-    if given.log is not None:
-        with contextlib.suppress(OSError):
-            given.log.parent.mkdir(parents=True, exist_ok=True)
-            log = given.log.open("w", encoding="utf-8")
-    paths = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
-    job = Job(name, given.spec, paths, given.results, given.cache, log=log)
+    paths: dict[str, list[Path]] = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
+    place = place_of(given.log, [path for option in outputs for path in paths.get(option, [])])
+    if place is not None:  # for Snakemake they are outputs as well, and stand among them on the command line
+        paths = {key: [path for path in each if path not in (place.record, place.run)] for key, each in paths.items()}
+    job = Job(Path(sys.argv[0]).stem, given.spec, paths, given.results, given.cache)
+    first = ""
+
+    def may_write() -> None:
+        claim.check(given.log if job.log is not None else None, first)
+
+    before_moving.append(may_write)
     try:
+        may_write()
+        if given.log is not None:
+            with contextlib.suppress(OSError):
+                job.log, first = claim.open_log(given.log)
         _recorded(main, job, given.log, outputs, started)
+    except claim.SupersededError as reason:
+        job.say(f"Ends without writing, because {reason}.")
+        sys.exit(0)
     except UserError as error:
-        job.say(f"ERROR: {error}")
+        job.say(f"ERROR: {MORE_MEMORY.format(error=error.__cause__) if lacks_memory(error) else error}")
         sys.exit(1)
     except Exception as error:
+        if lacks_memory(error):
+            job.say(f"ERROR: {MORE_MEMORY.format(error=error)}")
+            sys.exit(1)
         where = ""
         try:
-            traceback.print_exc(file=log)
-            if log is not None:
-                log.flush()
+            traceback.print_exc(file=job.log)
+            if job.log is not None:
+                job.log.flush()
                 where = f" The whole traceback is in {given.log}."
         except OSError:
             traceback.print_exc()
         job.say(f"ERROR: {type(error).__name__}: {error}. This is a fault of the workflow, not of your input.{where}")
         sys.exit(1)
     finally:
-        if log is not None:
+        before_moving.remove(may_write)
+        if job.log is not None:
             with contextlib.suppress(OSError):
-                log.close()
+                job.log.close()

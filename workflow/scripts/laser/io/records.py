@@ -104,11 +104,12 @@ def place_of(log: Path | None, outputs: Sequence[Path]) -> Place | None:
     inner = _absolute(log).relative_to(_absolute(results / "logs")).with_suffix("")
     rule = inner.parts[1] if inner.parts[0] in GROUPS and len(inner.parts) > 1 else inner.parts[0]
     cache = Path(os.environ.get(CACHE, "cache"))
-    card = next((path for path in outputs if path.name == "card.json"), None)
+    cached = [path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))]
+    card = next((path for path in cached if path.name == "card.json"), None)
     if card is not None:
         return Place(rule, results, cache, card.parent / CACHE_RECORD, card.parent / CACHE_RUN)
-    part = next((path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))), None)
-    if part is not None:
+    if cached:
+        part = cached[0]
         return Place(rule, results, cache, part.with_suffix(".record.json"), part.with_suffix(".run.json"))
     below = inner.with_name(inner.name + ".json")
     return Place(rule, results, cache, results / "records" / below, results / "runs" / below)

@@ -1,0 +1,113 @@
+"""A job that wakes after its run has ended, or after another job has made its files, writes nothing."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from laser.io import claim
+from laser.io.files import atomic, before_moving, read_json, write_text
+from laser.io.job import run_job
+from tests.provenance.small import job, study
+
+OTHER_MACHINE = f"{2**22 - 1} another host"
+
+
+def ended_run():
+    """Return the name of a run whose process has ended."""
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    return f"{process.pid} {claim.this_machine()}"
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("run", "ended"),
+    [(claim.run_of_this_process(), False), (OTHER_MACHINE, False), ("", False), ("no run", False)],
+)
+def test_a_run_that_lives_or_cannot_be_seen_has_not_ended(run, ended):
+    assert claim.has_ended(run) is ended
+
+
+def test_a_job_of_a_run_that_has_ended_touches_nothing(tmp_path, monkeypatch, capsys):
+    folder = study(tmp_path, monkeypatch)
+    before = contents(folder)
+    monkeypatch.setenv(claim.RUN, ended_run())
+    with pytest.raises(SystemExit) as stopped:
+        job(folder, "test/m/d.log", "late", outputs=[folder / "test/m/d.parquet"])
+    assert stopped.value.code == 0
+    assert "Ends without writing, because the run that it belongs to has ended." in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("ends", ["run", "log replaced", "log emptied and written again"])
+def test_a_job_that_sleeps_while_another_makes_its_files_writes_nothing(tmp_path, monkeypatch, ends):
+    folder = study(tmp_path, monkeypatch)
+    log, target = folder / "logs/test/m/d.log", folder / "test/m/d.parquet"
+    after = {}
+
+    def main(running):
+        running.say("before it sleeps")
+        if ends == "run":
+            monkeypatch.setenv(claim.RUN, ended_run())
+        else:
+            checks, before_moving[:] = before_moving[:], []  # the other job is another process
+            job(folder, "test/m/d.log", "rows", [folder / "inputs/study.json"], [target])
+            before_moving[:] = checks
+        if ends == "log emptied and written again":
+            log.write_text("another first line\n")
+        after.update(contents(folder))
+        running.say("after it woke")
+        write_text(target, "late")
+
+    arguments = ["--spec", json.dumps({}), "--log", str(log), "--output", str(target)]
+    with pytest.raises(SystemExit) as stopped:
+        run_job(main, "", files=("output",), arguments=arguments)
+    assert stopped.value.code == 0
+    if ends == "run":  # nobody else has written: the log is its own
+        after[log] = log.read_bytes()
+    assert contents(folder) == after
+    assert before_moving == []
+
+
+def test_a_job_whose_log_was_deleted_goes_on(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+
+    def main(running):
+        (folder / "logs/test/m/d.log").unlink()
+        write_text(running.path("output"), "made")
+
+    arguments = [
+        "--spec",
+        "{}",
+        "--log",
+        str(folder / "logs/test/m/d.log"),
+        "--output",
+        str(folder / "test/m/d.parquet"),
+    ]
+    run_job(main, "", files=("output",), arguments=arguments)
+    assert (folder / "test/m/d.parquet").read_text() == "made"
+
+
+def test_record_and_run_on_the_command_line_are_not_taken_for_what_the_script_writes(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    target, record = folder / "test/m/d.parquet", folder / "records/test/m/d.json"
+    job(folder, "test/m/d.log", "rows", outputs=[target, record, folder / "runs/test/m/d.json"])
+    assert [made["path"] for made in read_json(record)["outputs"]] == ["results/small/test/m/d.parquet"]
+
+
+def test_a_check_that_raises_leaves_the_old_file(tmp_path, monkeypatch):
+    write_text(tmp_path / "file", "old")
+
+    def refuse():
+        raise claim.SupersededError("a reason")
+
+    monkeypatch.setattr("laser.io.files.before_moving", [refuse])
+    with pytest.raises(claim.SupersededError), atomic(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "file").read_text() == "old" and os.listdir(tmp_path) == ["file"]

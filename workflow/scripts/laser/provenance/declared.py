@@ -1,0 +1,41 @@
+"""Records and runs as outputs of Snakemake's rules, so that one that is gone is made again with its job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from laser.io.records import place_of
+
+
+def declare_records(rules: Iterable[Any]) -> None:
+    """Add the record and the run of each rule's jobs to the rule's outputs; they have the path of its log.
+
+    So they stand on the rule's command line where that names all outputs; the job knows them by their paths.
+    """
+    from snakemake.ioflags import update
+
+    for rule in rules:
+        place = place_of(Path(rule.log[0]), [Path(path) for path in rule.output]) if rule.log else None
+        if place is not None:
+            # What other studies may be reading is not removed before the job.
+            kept = update if place.shared else str
+            rule.set_output(record=kept(str(place.record)), run_record=kept(str(place.run)))
+
+
+def records_of(rules: Iterable[Any], files: Iterable[str]) -> list[str]:
+    """Return the declared records and runs of the jobs that make some files, each once."""
+    rules = [rule for rule in rules if hasattr(rule.output, "record")]
+    named = dict.fromkeys(record for file in files for record in _records_of(rules, file))
+    return list(named)
+
+
+def _records_of(rules: list[Any], file: str) -> Iterator[str]:
+    for place, rule in enumerate(rules):
+        match = next((match for output in rule.output if (match := output.match(file))), None)
+        if match is not None:
+            rules.insert(0, rules.pop(place))  # files of one rule come one after the other
+            for pattern in (rule.output.record, rule.output.run_record):
+                yield str(pattern.apply_wildcards(match.groupdict()))
+            return

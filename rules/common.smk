@@ -29,8 +29,10 @@ from laser.cost.requests import (
     resource_functions,
     training_memory_mb,
 )
-from laser.cluster.slurm_jobs import name_of_run, remember_min_job_age, tell_failures
+from laser.cluster import slurm_executor
+from laser.cluster.slurm_jobs import tell_failures
 from laser.config.paths import rho_name
+from laser.provenance.declared import declare_records, records_of
 from laser.provenance.declared import declare_records, records_of
 from laser.errors import UserError
 
@@ -470,8 +472,10 @@ def tell_of_failed_slurm_jobs():
 
 onstart:
     tell_of_another_host(Path(), logger.warning)
-    note_run(slurm_jobs=name_of_run(workflow))
-    remember_min_job_age()
+    executor = slurm_executor.executor_of(workflow)
+    note_run(slurm_jobs=executor and executor.run_uuid)
+    if executor:
+        slurm_executor.complete(executor)
     warn_of_unreachable_models()
 
 

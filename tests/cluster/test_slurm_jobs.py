@@ -1,12 +1,10 @@
 """What befell a SLURM job is read from its log; only jobs of one's own folder are ever cancelled."""
 
-import inspect
 import json
 import os
 import socket
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -116,18 +114,3 @@ def test_a_run_of_another_host_is_spoken_of(tmp_path, host, count):
     said = []
     tell_of_another_host(tmp_path, said.append)
     assert len(said) == count and all("scancel --name laser_1" in one for one in said)
-
-
-def test_min_job_age_is_remembered_while_the_controller_is_away():
-    answers = iter([300, 120, None, None, 60])
-    plugin = ModuleType("plugin")
-    plugin.get_min_job_age = lambda: next(answers)
-    slurm_jobs.remember_min_job_age(plugin)
-    assert [plugin.get_min_job_age() for _ in range(4)] == [120, 120, 120, 60]
-
-
-def test_the_installed_executor_is_the_one_whose_question_is_remembered():
-    import snakemake_executor_plugin_slurm as plugin
-
-    source = inspect.getsource(plugin.Executor.check_active_jobs)
-    assert "min_job_age = get_min_job_age()" in source and callable(plugin.get_min_job_age)

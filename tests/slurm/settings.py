@@ -71,7 +71,7 @@ def slurm_conf(bed: Settings) -> str:
     """Return slurm.conf: loopback only, root, no database, memory enforced by the kernel where that is possible.
 
     SlurmdTimeout is short so that a dead node is noticed within a test. EnforcePartLimits refuses impossible jobs
-    instead of letting them wait for ever.
+    instead of letting them wait for ever. A job of the partition `urgent` ends those of `all` that are in its way.
     """
     kernel = limits_memory()
     limit = (
@@ -111,9 +111,12 @@ SlurmdTimeout=10
 SlurmctldTimeout=10
 ReturnToService=2
 GresTypes=gpu
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 NodeName={bed.pattern} NodeHostname=localhost NodeAddr=127.0.0.1 Port=[{bed.port + 11}-{bed.port + 10 + bed.nodes}] \
 CPUs={bed.cpus} SocketsPerBoard=1 CoresPerSocket={bed.cpus} RealMemory={bed.memory}{gres}
-PartitionName=all Nodes={bed.pattern} Default=YES MaxTime=7-0
+PartitionName=all Nodes={bed.pattern} Default=YES MaxTime=7-0 PriorityTier=1
+PartitionName=urgent Nodes={bed.pattern} MaxTime=7-0 PriorityTier=2
 """
 
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 SECONDS_TO_END = 120
 
@@ -36,19 +33,12 @@ ENDED = ("100%) done", "Nothing to be done")
 LONGEST_REASON = 300
 
 
-def name_of_run(workflow: Any) -> str | None:
-    """Return the name that all SLURM jobs of this run of Snakemake have; None where it uses another executor.
-
-    A job's id is no help to the next run: Snakemake notes it, but inside the job it is overwritten with nothing.
-    """
-    return getattr(getattr(workflow.scheduler, "_executor", None), "run_uuid", None)
-
-
 def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], seconds: float = SECONDS_TO_END) -> list[str]:
     """Cancel the jobs of a dead run, and wait until they have ended.
 
     Args:
-        name: what the run's jobs are called (`name_of_run`).
+        name: what the run's jobs are called: the executor's `run_uuid`. Their ids are no help: Snakemake overwrites
+            its note of them inside the job.
         folder: where the run worked; a job of another folder is never touched.
         say: is given what the user is told.
         seconds: how long to wait.
@@ -125,28 +115,3 @@ def tell_failures(logs: Path, since: float, say: Callable[[str], None]) -> None:
                 f"  SLURM job {path.stem} ({path.parent.relative_to(logs)}): {reason.rstrip('.')}. Log: {path}"
             )
         say("\n".join(lines))
-
-
-def remember_min_job_age(plugin: ModuleType | None = None) -> None:
-    """Keep the SLURM executor (2.8.0) asking squeue while the cluster's controller is away.
-
-    Before each question the executor reads MinJobAge from the controller. If that fails it turns to sacct, and where
-    there is no accounting database it forgets its jobs and waits for ever. With the last answer remembered it goes on
-    asking squeue, as often as slurm-status-attempts says.
-
-    Args:
-        plugin: the executor's module; the one that is loaded, if there is one.
-    """
-    plugin = plugin or sys.modules.get("snakemake_executor_plugin_slurm")
-    ask: Callable[[], int | None] | None = getattr(plugin, "get_min_job_age", None)
-    if plugin is None or ask is None:
-        return
-    last = ask()
-
-    def remembered() -> int | None:
-        nonlocal last
-        now = ask()
-        last = last if now is None else now
-        return last
-
-    plugin.get_min_job_age = remembered  # type: ignore[attr-defined]

@@ -48,6 +48,7 @@ rule inputs:
                 *(f"workflow/{name}" for name in workflow_copies(PLAN)),
             )
         ],
+        readme="<results>/README.md",
         study="<results>/inputs/study.json",
     log:
         "<logs>/inputs/inputs.log",

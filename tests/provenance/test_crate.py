@@ -2,10 +2,13 @@
 
 import pytest
 
-from laser.io.files import read_json, sha256_file
-from laser.provenance.crate import PROFILES, SNAKEFILE, crate
+from laser.errors import UserError
+from laser.io.files import canonical_json, read_json, sha256_file
+from laser.provenance.crate import PROFILES, SNAKEFILE, TERMS, crate
 from laser.provenance.manifest import MANIFEST
-from tests.provenance.small import study, write_manifests
+from tests.provenance.small import closed, study, write_manifests
+
+CITATION = {"license": "MIT", "authors": [{"family-names": "Doe", "given-names": "Jo"}, {"name": "Others"}]}
 
 
 @pytest.fixture
@@ -13,7 +16,41 @@ def made(tmp_path, monkeypatch):
     folder = study(tmp_path, monkeypatch)
     found, ran = write_manifests(folder)
     files = read_json(folder / MANIFEST)["files"]
-    return folder, ran, files, crate(found, ran, files, "A small study")
+    return folder, ran, files, crate(found, ran, files, "A small study", CITATION)
+
+
+def test_authors_and_licence_are_those_of_the_citation(made):
+    by_name = {one["@id"]: one for one in made[3]["@graph"]}
+    root = by_name["./"]
+    authors = [by_name[one["@id"]] for one in root["author"]]
+    assert [(one["@type"], one["name"]) for one in authors] == [("Person", "Jo Doe"), ("Organization", "Others")]
+    assert root["license"] == {"@id": "https://spdx.org/licenses/MIT"}
+
+
+def test_a_citation_without_authors_is_a_message(made, tmp_path):
+    folder, ran, files, _ = made
+    with pytest.raises(UserError, match=r"CITATION\.cff: lacks 'authors'"):
+        crate(closed(folder), ran, files, "A small study", {"license": "MIT"})
+
+
+def test_it_has_a_readme_agents_and_the_scripts_own_files(made):
+    by_name = {one["@id"]: one for one in made[3]["@graph"]}
+    assert by_name["README.md"]["about"] == {"@id": "./"}
+    assert by_name["#tool/workflow/scripts/make_rows.py"]["url"]["@id"] in by_name
+    actions = [one for one in by_name.values() if one["@type"] in ("CreateAction", "OrganizeAction")]
+    assert len(actions) == 5 and all(by_name[one["agent"]["@id"]]["@type"] == "Person" for one in actions)
+
+
+def test_the_same_study_gives_the_same_crate(made):
+    folder, ran, files, first = made
+    assert canonical_json(crate(closed(folder), ran, files, "A small study", CITATION)) == canonical_json(first)
+    assert [one["@id"] for one in first["@graph"]] == sorted(one["@id"] for one in first["@graph"])
+
+
+def test_it_is_of_ro_crate_1_3(made):
+    assert made[3]["@context"] == ["https://w3id.org/ro/crate/1.3/context", TERMS]
+    by_name = {one["@id"]: one for one in made[3]["@graph"]}
+    assert by_name["ro-crate-metadata.json"]["conformsTo"] == {"@id": "https://w3id.org/ro/crate/1.3"}
 
 
 def values(entity, key):
@@ -34,7 +71,7 @@ def test_every_entity_is_there_once_and_every_reference_leads_to_one(made):
     assert len(names) == len(set(names))
     outside = {name for one in graph for key in one for name in references(one[key]) if name not in names}
     assert outside <= {
-        "https://w3id.org/ro/crate/1.1",
+        "https://w3id.org/ro/crate/1.3",
         *(
             f"https://bioschemas.org/profiles/{name}/1.0-RELEASE"
             for name in ("FormalParameter", "ComputationalWorkflow")

@@ -262,7 +262,7 @@ def _make_devices(bed: Settings) -> None:
 
 def _ready(bed: Settings) -> bool:
     try:
-        states = run(bed, "sinfo", "--Node", "--noheader", "--format=%T").split()
+        states = run(bed, "sinfo", "--partition=all", "--Node", "--noheader", "--format=%T").split()
     except (OSError, subprocess.SubprocessError):
         return False
     return len(states) == bed.nodes and all(state in ("idle", "mixed", "allocated", "completing") for state in states)

@@ -8,7 +8,7 @@ from laser.provenance.inputs import copy_inputs
 
 
 def main(job: Job) -> None:
-    """Write inputs/, study.json last."""
+    """Write README.md and inputs/, study.json last."""
     spec, folder = job.spec, job.path("output").parent
     shutil.rmtree(folder, ignore_errors=True)  # of models and datasets that the study does not have any more
     copied = spec["copies"], spec["counts"], spec["published_files"], spec["workflow"]
@@ -16,7 +16,7 @@ def main(job: Job) -> None:
     # A run is a note of when and where, and no record depends on it.
     lasting = [pair for pair in pairs if pair[0].name != CACHE_RUN]
     job.used += [source for source, _ in lasting]
-    job.made += [target for _, target in lasting]
+    job.made += [*(target for _, target in lasting), folder.parent / "README.md"]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The study's manifest, and its provenance as RO-Crate; the last job of a study."""
 
+from laser.config.schema import read_yaml
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
 from laser.provenance.closure import close
-from laser.provenance.crate import crate
+from laser.provenance.crate import CITATION, crate
 from laser.provenance.jobs import jobs
 from laser.provenance.manifest import (
     CRATE,
@@ -22,7 +23,8 @@ def main(job: Job) -> None:
     lasting = manifest(job.spec, deterministic_files(found))
     ran = jobs(found)
     described = [one for one in volatile_files(found) if one["path"] != CRATE]
-    write_json(folder / CRATE, crate(found, ran, [*lasting["files"], *described], job.spec["title"]))
+    citation = read_yaml(folder / CITATION)
+    write_json(folder / CRATE, crate(found, ran, [*lasting["files"], *described], job.spec["title"], citation))
     passing = manifest(job.spec, volatile_files(found))
     write_json(folder / MANIFEST_RUN, passing)
     write_json(job.path("output"), lasting)

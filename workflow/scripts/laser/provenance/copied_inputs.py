@@ -47,10 +47,10 @@ def published_copies(plan: Plan) -> list[str]:
 
 
 def workflow_copies(plan: Plan) -> dict[str, str]:
-    """Return the workflow's own files, Snakefile and rules/*.smk, each with its sha256, by path in the repository."""
+    """Return the workflow's own files, each with its sha256, by path in the repository: rules, scripts, citation."""
     root = plan.scripts.parents[1]
-    files = [root / "Snakefile", *sorted((root / "rules").glob("*.smk"))]
-    return {path.relative_to(root).as_posix(): sha256_file(path) for path in files}
+    files = [root / "Snakefile", root / "CITATION.cff", *(root / "rules").rglob("*.smk"), *plan.scripts.glob("*.py")]
+    return {path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(files)}
 
 
 def lost(results: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A study as a Provenance Run Crate 0.5, the profile of Workflow Run RO-Crate that describes every job.
+"""A study as a Provenance Run Crate 0.6, the profile of Workflow Run RO-Crate that describes every job.
 
 https://www.researchobject.org/workflow-run-crate/profiles/provenance_run_crate/
 """
@@ -7,26 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from laser.errors import UserError
 from laser.io.files import canonical_json
 from laser.provenance.closure import Closure
 from laser.provenance.jobs import Ran
 
-CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
+if TYPE_CHECKING:
+    from rocrate.rocrate import ROCrate
+
+VERSION = "1.3"
+TERMS = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
-    "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
-    "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
-    "https://w3id.org/ro/wfrun/provenance/0.5": ("Provenance Run Crate", "0.5"),
-    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
+    "https://w3id.org/ro/wfrun/process/0.6": ("Process Run Crate", "0.6"),
+    "https://w3id.org/ro/wfrun/workflow/0.6": ("Workflow Run Crate", "0.6"),
+    "https://w3id.org/ro/wfrun/provenance/0.6": ("Provenance Run Crate", "0.6"),
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.1": ("Workflow RO-Crate", "1.1"),
 }
-SNAKEFILE = "inputs/workflow/Snakefile"
+WORKFLOW = "inputs/workflow"
+SNAKEFILE = f"{WORKFLOW}/Snakefile"
+CITATION = f"{WORKFLOW}/CITATION.cff"
+README = "README.md"
 STUDY = "inputs/study.json"
 SNAKEMAKE = "https://snakemake.github.io"
-LICENCE = "https://spdx.org/licenses/MIT"
 BIOSCHEMAS = "https://bioschemas.org/profiles"
-AUTHORS = "#authors"
 FORMATS = {
     ".csv": "text/csv",
     ".html": "text/html",
@@ -38,9 +44,12 @@ FORMATS = {
     ".svg": "image/svg+xml",
     ".tex": "application/x-tex",
 }
+DONE = "http://schema.org/CompletedActionStatus"
 
 
-def crate(found: Closure, ran: Sequence[Ran], files: Iterable[Mapping[str, Any]], title: str) -> dict[str, Any]:
+def crate(
+    found: Closure, ran: Sequence[Ran], files: Iterable[Mapping[str, Any]], title: str, citation: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the RO-Crate metadata of a study.
 
     Args:
@@ -48,126 +57,129 @@ def crate(found: Closure, ran: Sequence[Ran], files: Iterable[Mapping[str, Any]]
         ran: its jobs (`laser.provenance.jobs.jobs`), at least one.
         files: path, sha256 and bytes of every file of the crate.
         title: the study's.
+        citation: CITATION.cff, for authors and licence.
+
+    Raises:
+        UserError: CITATION.cff lacks either.
     """
-    listed = list(files)
-    graph = [_file(one) for one in listed]
-    names = _names(found, {one["path"] for one in listed})
-    rules = list(dict.fromkeys(job.record["rule"] for job in ran))
-    scripts = {job.record["script"]: str(job.record["code"]) for job in ran}
-    script_of = {job.record["rule"]: job.record["script"] for job in ran}
-    outside: dict[str, dict[str, Any]] = {}
+    from rocrate.rocrate import ROCrate
+
+    made = ROCrate(version=VERSION)
+    made.metadata.extra_contexts.append(TERMS)
+    listed = {file["path"]: file for file in files}
+    for path, file in sorted(listed.items()):
+        made.add_file(dest_path=path, properties=_file(path, file))
+    results = [path for path in sorted(listed) if path.split("/")[0] in ("tables", "figures", "report")]
+    _describe_study(made, found, ran, title, citation)
+    _describe_workflow(made, ran, listed, results)
+    names = _names(found, set(listed))
     for job in ran:
-        graph += _job(job, names, outside)
-    graph += outside.values()
-    actions = [_ref(f"#job/{quote(job.name)}") for job in ran]
-    start, end = min(job.started for job in ran), max(job.ended for job in ran)
-    snakemake = ran[-1].record["packages"].get("snakemake", "")
-    results = [one["path"] for one in listed if one["path"].split("/")[0] in ("tables", "figures", "report")]
-    tools = [_ref(f"#tool/{quote(name)}") for name in sorted(scripts)]
-    steps = [_ref(f"#step/{rule}") for rule in rules]
-    graph += [
-        {
-            "@id": "ro-crate-metadata.json",
-            "@type": "CreativeWork",
-            "conformsTo": [_ref("https://w3id.org/ro/crate/1.1"), _ref(list(PROFILES)[-1])],
-            "about": _ref("./"),
-        },
-        {
-            "@id": "./",
-            "@type": "Dataset",
-            "name": title,
-            "description": f"The study '{found.folder.name}' of a replication of LASER (arXiv 2312.13558): per-example "
-            "results, tables, figures, and what made each of them.",
-            "datePublished": end,
-            "license": _ref(LICENCE),
-            "author": _ref(AUTHORS),
-            "conformsTo": [_ref(profile) for profile in PROFILES],
-            "mainEntity": _ref(SNAKEFILE),
-            "hasPart": [_ref(quote(one["path"])) for one in listed],
-            "mentions": [_ref("#run"), *actions],
-        },
-        {"@id": AUTHORS, "@type": "Organization", "name": "The LASER replication authors"},
-        {"@id": LICENCE, "@type": "CreativeWork", "name": "MIT", "identifier": LICENCE},
-        *(
-            {"@id": profile, "@type": "CreativeWork", "name": name, "version": version}
-            for profile, (name, version) in PROFILES.items()
-        ),
-        {
-            "@id": "#snakemake-language",
-            "@type": "ComputerLanguage",
-            "name": "Snakemake",
-            "alternateName": "Snakemake",
-            "identifier": _ref(SNAKEMAKE),
-            "url": _ref(SNAKEMAKE),
-        },
-        {"@id": SNAKEMAKE, "@type": "WebSite", "name": "Snakemake"},
-        _parameter("study", "The resolved study: models, datasets, grid, protocols, artefacts"),
-        _parameter("results", "Tables, figures and report", several=True),
-        *(
-            {"@id": f"#tool/{quote(name)}", "@type": "SoftwareApplication", "name": name, "softwareVersion": code}
-            for name, code in sorted(scripts.items())
-        ),
-        *(
-            {
-                "@id": f"#step/{rule}",
-                "@type": "HowToStep",
-                "name": rule,
-                "position": str(place),
-                "workExample": _ref(f"#tool/{quote(script_of[rule])}"),
-            }
-            for place, rule in enumerate(rules, 1)
-        ),
-        {"@id": "#snakemake", "@type": "SoftwareApplication", "name": "Snakemake", "url": _ref(SNAKEMAKE)}
-        | {"softwareVersion": snakemake},
-        {
-            "@id": "#run",
-            "@type": "CreateAction",
-            "name": f"Run of the study {found.folder.name}",
-            "description": f"{len(ran):,} jobs",
-            "instrument": _ref(SNAKEFILE),
-            "object": [_ref(STUDY)],
-            "result": [_ref(quote(path)) for path in results],
-            "startTime": start,
-            "endTime": end,
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-        },
-        {
-            "@id": "#engine",
-            "@type": "OrganizeAction",
-            "name": "Snakemake runs the workflow",
-            "description": "It starts each job when its inputs are there",
-            "instrument": _ref("#snakemake"),
-            "object": [_ref(f"#control/{quote(job.name)}") for job in ran],
-            "result": _ref("#run"),
-            "startTime": start,
-            "endTime": end,
-        },
-    ]
-    workflow = {
-        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
-        "name": "LASER, replicated: the Snakemake workflow",
-        "version": "; ".join(sorted({_commit(job) for job in ran})),
-        "programmingLanguage": _ref("#snakemake-language"),
-        "conformsTo": _ref(f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
-        "input": [_ref("#parameter/study")],
-        "output": [_ref("#parameter/results")],
-        "hasPart": tools,
-        "step": steps,
-    }
-    for one in graph:
-        if one["@id"] == SNAKEFILE:
-            one |= workflow
-        elif one["@id"] == STUDY:
-            one["exampleOfWork"] = _ref("#parameter/study")
-        elif one["@id"] in {quote(path) for path in results}:
-            one["exampleOfWork"] = _ref("#parameter/results")
-    return {"@context": CONTEXT, "@graph": [_single(one) for one in sorted(graph, key=lambda one: one["@id"])]}
+        _describe_job(made, job, names)
+    _describe_run(made, found, ran, results)
+    metadata: dict[str, Any] = made.metadata.generate()
+    # The library adds entities in the order in which they come; jobs come in another order in every run.
+    metadata["@graph"] = sorted((_single(entity) for entity in metadata["@graph"]), key=lambda one: str(one["@id"]))
+    return metadata
 
 
-def _single(entity: dict[str, Any]) -> dict[str, Any]:
+def _add(made: ROCrate, identifier: str, kind: str, /, **properties: Any) -> None:
+    from rocrate.model.contextentity import ContextEntity
+
+    made.add(ContextEntity(made, identifier, properties={"@type": kind, **properties}))
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"@id": name}
+
+
+def _single(entity: Mapping[str, Any]) -> dict[str, Any]:
     """Write lists of one value as that value, and leave out empty ones, as RO-Crate wants it."""
     kept = {key: value for key, value in entity.items() if value != []}
     return {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in kept.items()}
+
+
+def _file(path: str, file: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": PurePosixPath(path).name,
+        "contentSize": str(file["bytes"]),
+        "sha256": file["sha256"],
+        "encodingFormat": FORMATS.get(PurePosixPath(path).suffix, "text/plain"),
+    }
+
+
+def _describe_study(made: ROCrate, found: Closure, ran: Sequence[Ran], title: str, citation: Mapping[str, Any]) -> None:
+    """Fill the root: title, authors, licence, profiles, README."""
+    try:
+        authors, licence = list(citation["authors"]), str(citation["license"])
+        names = [author.get("name") or f"{author['given-names']} {author['family-names']}" for author in authors]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"CITATION.cff: lacks {error}, which the crate needs. Add it.") from error
+    for number, (author, name) in enumerate(zip(authors, names, strict=True)):
+        _add(made, _author(author, number), "Person" if "family-names" in author else "Organization", name=name)
+    licence_url = f"https://spdx.org/licenses/{licence}"
+    _add(made, licence_url, "CreativeWork", name=licence, identifier=licence_url)
+    for profile, (name, version) in PROFILES.items():
+        _add(made, profile, "CreativeWork", name=name, version=version)
+    root = made.root_dataset
+    root["name"] = title
+    root["description"] = (
+        f"The study '{found.folder.name}' of a replication of LASER (arXiv 2312.13558): per-example results, tables, "
+        "figures, and what made each of them."
+    )
+    root["datePublished"] = max(job.ended for job in ran)
+    root["license"] = _ref(licence_url)
+    root["author"] = [_ref(_author(author, number)) for number, author in enumerate(authors)]
+    root["conformsTo"] = [_ref(profile) for profile in PROFILES]
+    root["mainEntity"] = _ref(SNAKEFILE)
+    readme = made.dereference(README)
+    if readme is not None:
+        readme["about"] = _ref("./")
+
+
+def _author(author: Mapping[str, Any], number: int) -> str:
+    return str(author.get("orcid") or f"#author/{number}")
+
+
+def _describe_workflow(
+    made: ROCrate, ran: Sequence[Ran], listed: Mapping[str, Mapping[str, Any]], results: Sequence[str]
+) -> None:
+    """Describe the workflow, its rules and scripts, and what goes in and comes out."""
+    scripts = {job.record["script"]: str(job.record["code"]) for job in ran}
+    script_of = {job.record["rule"]: job.record["script"] for job in ran}
+    for name, code in sorted(scripts.items()):
+        copy = f"{WORKFLOW}/{name}"
+        address = {"url": _ref(quote(copy))} if copy in listed else {}
+        _add(made, f"#tool/{quote(name)}", "SoftwareApplication", name=name, softwareVersion=code, **address)
+    for position, rule in enumerate(sorted(script_of), 1):
+        tool = _ref(f"#tool/{quote(script_of[rule])}")
+        _add(made, f"#step/{rule}", "HowToStep", name=rule, position=str(position), workExample=tool)
+    _add_parameter(made, "study", "The resolved study: models, datasets, grid, protocols, artefacts", [STUDY])
+    _add_parameter(made, "results", "Tables, figures and report", results)
+    _add(made, SNAKEMAKE, "WebSite", name="Snakemake")
+    _add(
+        made,
+        "#snakemake-language",
+        "ComputerLanguage",
+        name="Snakemake",
+        alternateName="Snakemake",
+        identifier=_ref(SNAKEMAKE),
+        url=_ref(SNAKEMAKE),
+    )
+    made.add_file(
+        dest_path=SNAKEFILE,
+        properties={
+            **_file(SNAKEFILE, listed[SNAKEFILE]),
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            "name": "LASER, replicated: the Snakemake workflow",
+            "version": "; ".join(sorted({_commit(job) for job in ran})),
+            "programmingLanguage": _ref("#snakemake-language"),
+            "conformsTo": _ref(f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
+            "input": [_ref("#parameter/study")],
+            "output": [_ref("#parameter/results")],
+            "hasPart": [_ref(f"#tool/{quote(name)}") for name in sorted(scripts)],
+            "step": [_ref(f"#step/{rule}") for rule in sorted(script_of)],
+        },
+    )
 
 
 def _commit(job: Ran) -> str:
@@ -175,33 +187,20 @@ def _commit(job: Ran) -> str:
     return f"{git['commit']}{', with changes' if git['dirty'] else ''}"
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"@id": name}
-
-
-def _parameter(name: str, description: str, several: bool = False) -> dict[str, Any]:
-    return {
-        "@id": f"#parameter/{name}",
-        "@type": "FormalParameter",
-        "additionalType": "File",
-        "conformsTo": _ref(f"{BIOSCHEMAS}/FormalParameter/1.0-RELEASE"),
-        "name": name,
-        "description": description,
-        "valueRequired": "True",
-        "multipleValues": str(several),
-    }
-
-
-def _file(one: Mapping[str, Any]) -> dict[str, Any]:
-    path = PurePosixPath(one["path"])
-    return {
-        "@id": quote(one["path"]),
-        "@type": "File",
-        "name": path.name,
-        "contentSize": str(one["bytes"]),
-        "sha256": one["sha256"],
-        "encodingFormat": FORMATS.get(path.suffix, "text/plain"),
-    }
+def _add_parameter(made: ROCrate, name: str, description: str, examples: Sequence[str]) -> None:
+    _add(
+        made,
+        f"#parameter/{name}",
+        "FormalParameter",
+        additionalType="File",
+        conformsTo=_ref(f"{BIOSCHEMAS}/FormalParameter/1.0-RELEASE"),
+        name=name,
+        description=description,
+        valueRequired="True",
+        multipleValues=str(len(examples) > 1),
+    )
+    for path in examples:
+        made.dereference(quote(path))["exampleOfWork"] = _ref(f"#parameter/{name}")
 
 
 def _names(found: Closure, listed: set[str]) -> dict[tuple[str, str], str]:
@@ -210,55 +209,99 @@ def _names(found: Closure, listed: set[str]) -> dict[tuple[str, str], str]:
     Files of the cache are their copies in inputs/.
     """
     start = f"results/{found.folder.name}/"
-    names = {(start + name, one["sha256"]): name for name, one in found.made.items() if name in listed}
+    names = {(start + name, file["sha256"]): name for name, file in found.made.items() if name in listed}
     for record in found.records.values():
         if record["rule"] == "inputs":
-            copied = {one["sha256"]: one["path"].removeprefix(start) for one in record["outputs"]}
+            copied = {file["sha256"]: file["path"].removeprefix(start) for file in record["outputs"]}
             names |= {
-                (one["path"], one["sha256"]): copied[one["sha256"]]
-                for one in record["inputs"]
-                if one["sha256"] in copied
+                (file["path"], file["sha256"]): copied[file["sha256"]]
+                for file in record["inputs"]
+                if file["sha256"] in copied
             }
     return names
 
 
-def _job(job: Ran, names: Mapping[tuple[str, str], str], outside: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entities of one job; files that are not in the crate are added to `outside`."""
+def _describe_job(made: ROCrate, job: Ran, names: Mapping[tuple[str, str], str]) -> None:
+    """Describe one job, and the files that it read and that are not in the crate."""
 
-    def refer(one: Mapping[str, Any]) -> dict[str, str]:
-        if (one["path"], one["sha256"]) in names:
-            return _ref(quote(names[one["path"], one["sha256"]]))
-        name = f"#outside/{quote(one['path'])}"
-        outside[name] = {"@id": name, "@type": "CreativeWork", "name": one["path"], "sha256": one["sha256"]}
-        return _ref(name)
+    def refer(file: Mapping[str, Any]) -> dict[str, str]:
+        if (file["path"], file["sha256"]) in names:
+            return _ref(quote(names[file["path"], file["sha256"]]))
+        outside = f"#outside/{quote(file['path'])}"
+        _add(made, outside, "CreativeWork", name=file["path"], sha256=file["sha256"])
+        return _ref(outside)
 
-    name = quote(job.name)
+    name, rule = quote(job.name), job.record["rule"]
     versions = ", ".join(f"{package} {version}" for package, version in sorted(job.record["packages"].items()))
-    return [
-        {
-            "@id": f"#job/{name}",
-            "@type": "CreateAction",
-            "name": f"{job.record['rule']}: {job.name}",
-            "description": f"Python {job.record['python']}; {versions}",
-            "instrument": _ref(f"#tool/{quote(job.record['script'])}"),
-            "object": [*(refer(one) for one in job.record["inputs"]), _ref(f"#spec/{name}")],
-            "result": [refer(one) for one in job.record["outputs"]],
-            "startTime": job.started,
-            "endTime": job.ended,
-            "actionStatus": "http://schema.org/CompletedActionStatus",
-        },
-        {
-            "@id": f"#spec/{name}",
-            "@type": "PropertyValue",
-            "name": "spec",
-            "value": canonical_json(job.record["spec"]),
-        },
-        {
-            "@id": f"#control/{name}",
-            "@type": "ControlAction",
-            "name": f"orchestrate {job.record['rule']}",
-            "description": f"Snakemake starts {job.name}",
-            "instrument": _ref(f"#step/{job.record['rule']}"),
-            "object": _ref(f"#job/{name}"),
-        },
-    ]
+    _add(
+        made,
+        f"#job/{name}",
+        "CreateAction",
+        name=f"{rule}: {job.name}",
+        description=f"Python {job.record['python']}; {versions}",
+        agent=_ref(OPERATOR),
+        instrument=_ref(f"#tool/{quote(job.record['script'])}"),
+        object=[*(refer(file) for file in job.record["inputs"]), _ref(f"#spec/{name}")],
+        result=[refer(file) for file in job.record["outputs"]],
+        startTime=job.started,
+        endTime=job.ended,
+        actionStatus=DONE,
+    )
+    _add(made, f"#spec/{name}", "PropertyValue", name="spec", value=canonical_json(job.record["spec"]))
+    _add(
+        made,
+        f"#control/{name}",
+        "ControlAction",
+        name=f"orchestrate {rule}",
+        description=f"Snakemake starts {job.name}",
+        instrument=_ref(f"#step/{rule}"),
+        object=_ref(f"#job/{name}"),
+    )
+
+
+OPERATOR = "#operator"
+
+
+def _describe_run(made: ROCrate, found: Closure, ran: Sequence[Ran], results: Sequence[str]) -> None:
+    """Describe the run as a whole, and Snakemake's part in it."""
+    start, end = min(job.started for job in ran), max(job.ended for job in ran)
+    version = ran[-1].record["packages"].get("snakemake", "")
+    names = [quote(job.name) for job in ran]
+    who = "Whoever ran this study: the workflow records no user"
+    _add(made, OPERATOR, "Person", name=who)
+    _add(
+        made,
+        "#snakemake",
+        "SoftwareApplication",
+        name="Snakemake",
+        url=_ref(SNAKEMAKE),
+        softwareVersion=version,
+    )
+    _add(
+        made,
+        "#run",
+        "CreateAction",
+        name=f"Run of the study {found.folder.name}",
+        description=f"{len(ran):,} jobs",
+        agent=_ref(OPERATOR),
+        instrument=_ref(SNAKEFILE),
+        object=[_ref(STUDY)],
+        result=[_ref(quote(path)) for path in results],
+        startTime=start,
+        endTime=end,
+        actionStatus=DONE,
+    )
+    _add(
+        made,
+        "#engine",
+        "OrganizeAction",
+        name="Snakemake runs the workflow",
+        description="It starts each job when its inputs are there",
+        agent=_ref(OPERATOR),
+        instrument=_ref("#snakemake"),
+        object=[_ref(f"#control/{name}") for name in names],
+        result=_ref("#run"),
+        startTime=start,
+        endTime=end,
+    )
+    made.root_dataset["mentions"] = [_ref("#run"), *(_ref(f"#job/{name}") for name in names)]

@@ -8,9 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
-from laser.io.files import atomic, write_json
+from laser.io.files import atomic, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[4]
+
+
+README = """\
+# {title}
+
+The study `{name}` of a replication of LASER (*The Truth is in There: Improving Reasoning in Language Models with
+Layer-Selective Rank Reduction*, arXiv 2312.13558). To read: `report/index.html`.
+
+| folder or file | what is in it |
+|---|---|
+| `report/` | the report, with every table and figure |
+| `tables/`, `figures/` | the same as single files, with the numbers as CSV |
+| `reductions/`, `sweep/`, `selection/`, `test/` and the other folders | results of single jobs, a row per example |
+| `inputs/` | what they rest on: settings (`study.json`), data, cards of the models, the workflow's rules and scripts |
+| `records/`, `runs/`, `logs/`, `benchmarks/` | of every job: what it read and made, and when, where and at what cost |
+| `manifest.json`, `manifest-run.json` | every file with its sha256 |
+| `ro-crate-metadata.json` | all of that as a Workflow Run RO-Crate |
+
+To check it, with the workflow at hand: `make audit STUDY={name}`.
+"""
 
 
 def copy_inputs(
@@ -22,7 +42,7 @@ def copy_inputs(
     cache: Path,
     folder: Path,
 ) -> list[tuple[Path, Path]]:
-    """Fill a study's inputs/; return the (source, target) pairs of all that was copied.
+    """Fill a study's inputs/, and write its README.md; return the (source, target) pairs of all that was copied.
 
     Args:
         study: the resolved study, for study.json, which is written last.
@@ -49,5 +69,6 @@ def copy_inputs(
             )
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)
+    write_text(folder.parent / "README.md", README.format(title=study["title"], name=study["name"]))
     write_json(folder / "study.json", study)
     return pairs

@@ -5,7 +5,8 @@ CORES ?= 2
 STUDY ?= quickstart
 N ?= 20
 SHELL := /bin/bash -o pipefail
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
+PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
+RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
 .PHONY: help env quickstart study replication audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
@@ -15,7 +16,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): envs/requirements.txt envs/install.py
-	@$(PYTHON) envs/install.py $(VENV)
+	@$(PYTHON_AS_IT_IS) $(PYTHON) envs/install.py $(VENV)
 	@touch $@
 
 env: $(STAMP)  ## the environment alone
@@ -25,7 +26,7 @@ quickstart:  ## environment + the quickstart study, to its report
 
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config study=$(STUDY) -- all 2>&1 \
-	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
+	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Using workflow specific profile|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
 	@$(RUN) python workflow/scripts/show_study.py results/$(basename $(notdir $(STUDY)))
 
 replication: $(STAMP)  ## docs/replication.md anew, from every study under results/

@@ -12,7 +12,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.exceptions import WorkflowError
 
-from laser.cluster.environment import set_environment
+from laser.cluster.environment import check_paths, set_environment
 from laser.provenance.copied_inputs import (
     copies,
     count_copies,
@@ -38,6 +38,7 @@ from laser.errors import UserError
 
 try:
     PLAN = Plan.load(config, ROOT)
+    check_paths(checkout=ROOT, results=PLAN.results, cache=PLAN.config["cache"])
     check_gpus(PLAN)
 except UserError as error:
     raise WorkflowError(str(error)) from None

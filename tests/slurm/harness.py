@@ -19,18 +19,8 @@ from tests.slurm.settings import ROOT, Settings
 from tests.workflow.runner import contents
 
 RESULTS = ("tables/*", "sweep/**/*.parquet", "test/**/*.parquet", "selection/**/*.json", "reductions/**/*.json")
-MADE = (
-    ".git",
-    ".venv",
-    "cache",
-    "results",
-    "build",
-    "logs",
-    ".snakemake",
-    "__pycache__",
-    ".*_cache",
-    ".hypothesis",
-)
+MADE = (".git", ".venv", "cache", "results", "build", "logs", ".snakemake", ".hypothesis")
+"""Folders of the repository that a fresh clone does not have."""
 POLL = 3
 """Seconds before Snakemake's first look at its jobs; the profile's own number would make every test minutes longer."""
 LONGEST, LONGEST_WAIT = 600, 240
@@ -39,7 +29,12 @@ LONGEST, LONGEST_WAIT = 600, 240
 
 def clone(target: Path) -> Path:
     """Copy the repository's files, as a fresh clone has them."""
-    shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns(*MADE), symlinks=True)
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        made = MADE if Path(folder) == ROOT else ()
+        return [name for name in names if name in made or name.endswith(("__pycache__", "_cache"))]
+
+    shutil.copytree(ROOT, target, ignore=left_out, symlinks=True)
     return target
 
 

@@ -6,11 +6,24 @@ import os
 import sys
 from pathlib import Path
 
+from laser.errors import UserError
 from laser.io.claim import RUN, run_of_this_process
 from laser.io.machine import GPU_GIVEN, SLURM_JOB
 from laser.io.records import CACHE, RESULTS
 
 NODE_LOCAL = "LASER_NODE_LOCAL"
+NOT_FOR_JOBS = ("PYTHONWARNINGS", "PYTHONOPTIMIZE")
+"""Variables that change what Python does: libraries warn of things that are no fault, and need what -O leaves out."""
+
+
+def check_paths(**folders: Path | str) -> None:
+    """Raise UserError for a folder whose path has braces: Snakemake takes them for wildcards, wherever they stand."""
+    for name, folder in folders.items():
+        if "{" in str(folder) or "}" in str(folder):
+            raise UserError(
+                f"{name}: the path '{folder}' has a brace, which Snakemake takes for a wildcard. Choose a path without "
+                "{ and }."
+            )
 
 
 def set_environment(
@@ -40,6 +53,8 @@ def set_environment(
         os.environ[NODE_LOCAL] = expanded
     if results:
         os.environ |= {RESULTS: results, CACHE: cache}
+    for name in NOT_FOR_JOBS:
+        os.environ.pop(name, None)
     if main_process:
         os.environ[RUN] = run_of_this_process()
     if "SLURM_JOB_ID" in os.environ:

@@ -33,7 +33,6 @@ from laser.cluster import slurm_executor
 from laser.cluster.slurm_jobs import tell_failures
 from laser.config.paths import rho_name
 from laser.provenance.declared import declare_records, records_of
-from laser.provenance.declared import declare_records, records_of
 from laser.errors import UserError
 
 try:

@@ -70,8 +70,8 @@ def half_made(tmp_path_factory):
     """A folder with reductions that Snakemake has marked as begun and not ended, as an interrupt leaves them."""
     folder = tmp_path_factory.mktemp("half")
     study = tiny.study(folder, tiny.checkpoint(folder / "model"))
-    for rank in (0.1, 0.5):
-        output = f"results/tiny/reductions/tiny-llama/layer0/rank{rank}.json"
+    for rho in (0.1, 0.5):
+        output = f"results/tiny/reductions/tiny-llama/layer0/rho{rho}.json"
         mark = folder / ".snakemake/incomplete" / base64.urlsafe_b64encode(output.encode()).decode()
         for path in (folder / output, mark):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ NO_RESULT = {
     "laser.config.paths": "where a study's files stand; Snakemake itself sees another path",
     "laser.engine.freed_memory": "a setting of the memory allocator",
     "laser.errors": "the wording of messages; a job that ends in one leaves no result",
+    "laser.io.claim": "whether a job may still write",
     "laser.io.job": "arguments, log and progress of a script",
     "laser.io.machine": "facts about the host and the cost of a job",
     "laser.io.records": "what is noted about a result after it was made",

@@ -1,6 +1,7 @@
 """Errors reach the user as one line, and the log keeps the rest."""
 
 import json
+import os
 
 import pytest
 
@@ -55,3 +56,55 @@ def test_progress_says_rate_and_time_left(tmp_path, capsys):
 
     run(main, tmp_path)
     assert "10/10 examples" in capsys.readouterr().err
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 3.2 GiB for an array"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        caused(UserError("cache/m: cannot be loaded. Delete the folder and fetch it again."), MemoryError()),
+        caused(UserError("x.safetensors: cannot be read. Delete it."), OSError(12, "Cannot allocate memory")),
+    ],
+)
+def test_too_little_memory_is_said_and_nothing_is_to_be_deleted(tmp_path, capsys, error):
+    def main(job):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main, tmp_path)
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 1 and "Memory does not suffice" in shown and "mem_mb" in shown
+    assert "elete" not in shown and "fault of the workflow" not in shown
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UserError("x: damaged. Delete it."), caused(UserError("x: damaged. Delete it."), ValueError("bad header"))],
+)
+def test_any_other_message_stays_as_it_is(tmp_path, capsys, error):
+    def main(job):
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(main, tmp_path)
+    assert "ERROR: x: damaged. Delete it." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [1, 13, 28, 30, 122])
+def test_a_folder_that_cannot_be_written_to_is_no_fault_of_the_workflow(tmp_path, capsys, number):
+    def main(job):
+        raise OSError(number, os.strerror(number), "cache/models/m/.lock")
+
+    with pytest.raises(SystemExit):
+        run(main, tmp_path)
+    shown = capsys.readouterr().err
+    assert f"ERROR: cache/models/m/.lock: {os.strerror(number)}" in shown and "umask 002" in shown
+    assert "fault of the workflow" not in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -44,7 +45,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
             check()
         temporary.replace(path)
     except OSError as error:
-        if error.errno in _DISK_ERRORS:
+        if error.errno in DISK_ERRORS:
             raise UserError(
                 f"{path}: cannot be written: {error.strerror}. Free space or permissions on that disk, then run again."
             ) from error
@@ -54,7 +55,7 @@ def atomic(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-_DISK_ERRORS = {13, 28, 30, 122}  # EACCES, ENOSPC, EROFS, EDQUOT
+DISK_ERRORS = {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT}
 
 
 def canonical_json(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from laser.errors import UserError, lacks_memory
 from laser.io import claim
-from laser.io.files import before_moving
+from laser.io.files import DISK_ERRORS, before_moving
 from laser.io.machine import write_run
 from laser.io.records import place_of, write_record
 
@@ -24,6 +24,10 @@ OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
 FOLDERS = ("factors", "cache", "benchmarks")
 """Options that name a folder, which may not be there yet; a record names files alone."""
 SECONDS_BETWEEN_LINES = 5.0
+FREE_OR_ALLOW = (
+    "Free space or permissions on that disk, then run again. In a cache that a group shares, every user needs "
+    "`umask 002`, and the owner of a folder that was made without it `chmod -R g+w`."
+)
 MORE_MEMORY = (
     "Memory does not suffice ({error}). Let fewer jobs run at once (--cores), lower the study's token_budget, use a "
     "machine with more memory, or ask the cluster for more: --set-resources <rule>:mem_mb=<megabytes>."
@@ -182,6 +186,9 @@ def run_job(
     except Exception as error:
         if lacks_memory(error):
             job.say(f"ERROR: {MORE_MEMORY.format(error=error)}")
+            sys.exit(1)
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            job.say(f"ERROR: {error.filename or 'a file'}: {error.strerror}. {FREE_OR_ALLOW}")
             sys.exit(1)
         where = ""
         try:

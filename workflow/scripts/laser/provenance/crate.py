@@ -144,15 +144,16 @@ def _describe_workflow(
     made: ROCrate, ran: Sequence[Ran], listed: Mapping[str, Mapping[str, Any]], results: Sequence[str]
 ) -> None:
     """Describe the workflow, its rules and scripts, and what goes in and comes out."""
-    scripts = {job.record["script"]: str(job.record["code"]) for job in ran}
-    script_of = {job.record["rule"]: job.record["script"] for job in ran}
-    for name, code in sorted(scripts.items()):
+    tools = {_tool(job): job.record for job in ran}
+    for tool, record in tools.items():
+        name = str(record["script"])
         copy = f"{WORKFLOW}/{name}"
         address = {"url": _ref(quote(copy))} if copy in listed else {}
-        _add(made, f"#tool/{quote(name)}", "SoftwareApplication", name=name, softwareVersion=code, **address)
-    for position, rule in enumerate(sorted(script_of), 1):
-        tool = _ref(f"#tool/{quote(script_of[rule])}")
-        _add(made, f"#step/{rule}", "HowToStep", name=rule, position=str(position), workExample=tool)
+        _add(made, tool, "SoftwareApplication", name=name, softwareVersion=str(record["code"]), **address)
+    rules = sorted({job.record["rule"] for job in ran})
+    for position, rule in enumerate(rules, 1):
+        used = [_ref(tool) for tool, record in sorted(tools.items()) if record["rule"] == rule]
+        _add(made, f"#step/{rule}", "HowToStep", name=rule, position=str(position), workExample=used)
     _add_parameter(made, "study", "The resolved study: models, datasets, grid, protocols, artefacts", [STUDY])
     _add_parameter(made, "results", "Tables, figures and report", results)
     _add(made, SNAKEMAKE, "WebSite", name="Snakemake")
@@ -176,10 +177,15 @@ def _describe_workflow(
             "conformsTo": _ref(f"{BIOSCHEMAS}/ComputationalWorkflow/1.0-RELEASE"),
             "input": [_ref("#parameter/study")],
             "output": [_ref("#parameter/results")],
-            "hasPart": [_ref(f"#tool/{quote(name)}") for name in sorted(scripts)],
-            "step": [_ref(f"#step/{rule}") for rule in sorted(script_of)],
+            "hasPart": [_ref(tool) for tool in sorted(tools)],
+            "step": [_ref(f"#step/{rule}") for rule in rules],
         },
     )
+
+
+def _tool(job: Ran) -> str:
+    """Return the id of a job's tool: its rule's script, whose code depends on what the job is about."""
+    return f"#tool/{quote(job.record['rule'])}/{quote(job.record['script'])}/{job.record['code']}"
 
 
 def _commit(job: Ran) -> str:
@@ -240,7 +246,7 @@ def _describe_job(made: ROCrate, job: Ran, names: Mapping[tuple[str, str], str])
         name=f"{rule}: {job.name}",
         description=f"Python {job.record['python']}; {versions}",
         agent=_ref(OPERATOR),
-        instrument=_ref(f"#tool/{quote(job.record['script'])}"),
+        instrument=_ref(_tool(job)),
         object=[*(refer(file) for file in job.record["inputs"]), _ref(f"#spec/{name}")],
         result=[refer(file) for file in job.record["outputs"]],
         startTime=job.started,

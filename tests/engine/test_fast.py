@@ -291,3 +291,42 @@ def test_generation_longer_than_any_pass(store):
     loaded = tiny("gpt2")
     asked = Requests(generations=(Generation((1, 5, 6), 40), Generation((1, 5), 3)))
     assert_agree(*both(loaded, asked, [(), *edits_of(loaded, 0, (0.3,))], store))
+
+
+def test_the_token_budget_bounds_the_slots_where_memory_is_scarce(store, monkeypatch):
+    """As on CUDA: keys and values of the tokens to be decoded count too; the answers stay the same."""
+    loaded = tiny("llama")
+    asked, edits = requests(count=30), edits_of(loaded, 1, (0.1, 0.6))
+    taken = []
+    real = fast.Cache
+
+    def watched(rows, slots, *more):
+        taken.append(rows * slots)
+        return real(rows, slots, *more)
+
+    monkeypatch.setattr(fast, "Cache", watched)
+    expected = list(fast.evaluate(loaded, asked, edits, store, token_budget=2000))
+    unbounded, taken = max(taken), taken.clear() or taken
+    monkeypatch.setattr(fast, "BUDGET_IN_SLOTS", ("cpu", "cuda"))
+    assert_agree(expected, fast.evaluate(loaded, asked, edits, store, token_budget=2000))
+    assert max(taken) <= 2000 < unbounded
+
+
+def test_what_did_not_fit_is_not_tried_again(store, monkeypatch):
+    monkeypatch.setattr(fast, "TREE_LIMIT", 12)
+    loaded = tiny("llama")
+    asked = requests(count=40)
+    edits = [(Intervention(matrix, 1, rho),) for matrix in ("u_in", "u_out") for rho in (0.1, 0.6)]
+    expected = list(fast.evaluate(loaded, asked, edits, store, token_budget=3000))
+    failed = []
+    real = fast._run_chunk
+
+    def limited(job, batch, shared, chunk, with_drafts):
+        if len(batch.trees) > 3:
+            failed.append(len(batch.trees))
+            raise torch.OutOfMemoryError
+        return real(job, batch, shared, chunk, with_drafts)
+
+    monkeypatch.setattr(fast, "_run_chunk", limited)
+    assert_agree(expected, fast.evaluate(loaded, asked, edits, store, token_budget=3000))
+    assert 0 < len(failed) <= 4

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors, pruning_place
+from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors, pruning_place, randomised_range
 from laser.reduction.interventions import KINDS, Intervention
 from laser.reduction.svd import exact_svd, kept_rank
 
@@ -132,3 +132,16 @@ def test_pruning_threshold_stands_where_the_released_arithmetic_puts_it(size):
 def test_missing_factors_are_a_mistake_of_the_caller(kind):
     with pytest.raises(ValueError, match="needs the matrix's factors"):
         edited_weight(matrix((4, 4)), Intervention("u_in", 0, 0.5, kind))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("niter", [0, 2, 20])
+def test_products_on_a_device_give_the_released_steps_matrix(shape, niter):
+    """Without its last decomposition, from the same random numbers."""
+    weight = matrix(shape)
+    for kept in (1, 4, min(shape)):
+        torch.manual_seed(3)
+        u, s, v = torch.svd_lowrank(weight, q=kept, niter=niter)
+        torch.manual_seed(3)
+        torch.testing.assert_close(randomised_range(weight, kept, niter), (u * s) @ v.T, atol=2e-5, rtol=1e-4)
+    assert torch.equal(randomised_range(weight, 0, niter), torch.zeros(shape))

@@ -209,3 +209,13 @@ def test_the_methods_of_cuda_end_on_the_cpu_with_all_threads(monkeypatch):
     with svd._threads(before + 1):
         seen.append(torch.get_num_threads())
     assert (seen, torch.get_num_threads()) == ([before + 1], before)
+
+
+@pytest.mark.parametrize("error", [torch.linalg.LinAlgError, torch.OutOfMemoryError])
+def test_a_method_that_fails_gives_way_to_the_next(error, monkeypatch):
+    def fails(value):
+        raise error
+
+    weight = matrix((20, 12))
+    monkeypatch.setattr(svd, "_methods", lambda device: iter((fails, svd.gram_svd)))
+    assert within_bounds(check(exact_svd(weight), weight))

@@ -63,7 +63,7 @@ def exact_svd(weight: torch.Tensor) -> Factors:
     for method in _methods(matrix.device):
         try:
             u, s, vt = method(matrix)
-        except torch.linalg.LinAlgError:
+        except (torch.linalg.LinAlgError, torch.OutOfMemoryError):
             continue
         largest = u.abs().argmax(dim=0)
         signs = torch.where(u.gather(0, largest[None])[0] < 0, -1.0, 1.0)

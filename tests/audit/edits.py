@@ -29,6 +29,7 @@ def frame(path: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> C
         changed = change(rows)
         rows = rows if changed is None else changed
         made = pa.Table.from_pandas(rows, schema=table.schema, preserve_index=False)
+        made = made.replace_schema_metadata(table.schema.metadata)
         pq.write_table(made, folder / path, compression="zstd")
         return path
 

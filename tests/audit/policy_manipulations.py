@@ -155,18 +155,18 @@ POLICY: dict[str, tuple[Change, str]] = {
     "table2: a number of rooms": (cell(TABLE2, 0, "n", "41"), "table2"),
     "table2: the paper's number": (cell(TABLE2, 0, "published", "5.067"), "table2"),
     "table2: a verdict": (cell(TABLE2, 1, "verdict", "replicated"), "table2"),
-    "table2: a number for reading": (text(READ, "| 40 |", "| 41 |"), "table2 for reading"),
-    "table2: a number in bold": (text(READ, "| 40 |", "| **40** |"), "table2 for reading"),
-    "table2: its size passed over": (text(READ, "of another size", "of their size"), "table2 for reading"),
-    "table2: a number in LaTeX": (text("tables/table2.tex", "& 40 &", "& 41 &"), "tables for reading"),
-    "fig6: a step": (cell("figures/fig6/sokoban/room.csv", 0, "step", "3"), "fig6"),
-    "fig6: a box": (text("figures/fig6/sokoban/room.csv", ",box,", ",floor,"), "fig6"),
-    "solved: a share": (cell(SOLVED, 0, "laser", number), "solved"),
-    "solved: a bin": (cell(SOLVED, 2, "most", "9"), "solved"),
-    "film: a return": (cell(FILM, 3, "return", number), "film"),
-    "film: a move": (cell(FILM, 3, "move", lambda old: "d" if old.lower() != "d" else "u"), "film"),
-    "film: solved": (cell(FILM, 11, "solved", lambda old: str(old != "True")), "film"),
-    "report: a move in its rows": (cell(REPORT, 0, "laser_prediction", lambda old: "x" + old[1:]), "report"),
+    "table2: a number for reading": (text(READ, "| 40 |", "| 41 |"), "replay"),
+    "table2: a number in bold": (text(READ, "| 40 |", "| **40** |"), "replay"),
+    "table2: its size passed over": (text(READ, "of another size", "of their size"), "replay"),
+    "table2: a number in LaTeX": (text("tables/table2.tex", "& 40 &", "& 41 &"), "replay"),
+    "fig6: a step": (cell("figures/fig6/sokoban/room.csv", 0, "step", "3"), "replay"),
+    "fig6: a box": (text("figures/fig6/sokoban/room.csv", ",box,", ",floor,"), "replay"),
+    "solved: a share": (cell(SOLVED, 0, "laser", number), "replay"),
+    "solved: a bin": (cell(SOLVED, 2, "most", "9"), "replay"),
+    "film: a return": (cell(FILM, 3, "return", number), "replay"),
+    "film: a move": (cell(FILM, 3, "move", lambda old: "d" if old.lower() != "d" else "u"), "replay"),
+    "film: solved": (cell(FILM, 11, "solved", lambda old: str(old != "True")), "replay"),
+    "report: a move in its rows": (cell(REPORT, 0, "laser_prediction", lambda old: "x" + old[1:]), "replay"),
     "report: another film": (_other_film, "report"),
     "selection: the loss of base": (
         content(
@@ -176,4 +176,4 @@ POLICY: dict[str, tuple[Change, str]] = {
         "base",
     ),
 }  # fmt: skip
-"""Name to the change and the check that must find it."""
+"""Name to the change and the check that must find it; `replay` makes the artefact again."""

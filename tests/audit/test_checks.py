@@ -4,23 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laser.analysis.tables import View, to_latex, to_markdown
 from laser.reduction.svd import kept_rank
 from laser.tasks.judging import contains
 from laser.tasks.prepare import split_corrected, split_published
-from laser_audit.averages import Average
 from laser_audit.comparing import same_cell
 from laser_audit.findings import Check, Unreadable, checked
 from laser_audit.manifest import is_covered, is_volatile
 from laser_audit.paper import Paper, half_unit, verdict
-from laser_audit.rendered import latex_tables, markdown_tables
+from laser_audit.rows import Average
 from laser_audit.scores import holds
 from laser_audit.selection import choice, kept_of, ordered
 from laser_audit.splits import expected_sides
 
 
 def scores(matrix="u_in", layer=0, rho=0.5, accuracy=50.0, loss=1.0):
-    return Average(matrix, layer, rho, 10, accuracy, loss, (0.0, 0.0, 0.0))
+    return Average(matrix, layer, rho, 10, accuracy, loss)
 
 
 def test_ties_go_to_loss_then_later_layer_then_matrix_then_smaller_rank():
@@ -100,7 +98,7 @@ PRINTED = {
     for metric in ("accuracy", "loss")
     for arm, text in (("base", "12"), ("laser", "20.3"))
 }
-PAPER = Paper({("model", "m"): "M", ("dataset", "d"): "D"}, PRINTED, {}, {}, {}, {})
+PAPER = Paper({("model", "m"): "M", ("dataset", "d"): "D"}, PRINTED, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -139,23 +137,6 @@ def test_half_a_unit():
 )
 def test_cells(text, value, same):
     assert same_cell(text, value) is same
-
-
-@pytest.mark.parametrize("times", [1, 60])
-def test_printed_tables_are_read_as_they_were_written(times):
-    rows = [["a|b_c*", "[u_in, 1, 0.5]", "−1.0 % & $x$ {y} \\"], ["<i>", "ρ ~ ^ #", ""]] * times
-    view = View("v", "Title", ["One", "Two ℓ", "LASER − base"], rows, bold={(0, 0), (1, 1)})
-    for read, written in ((markdown_tables, to_markdown), (latex_tables, to_latex)):
-        (found,) = read(written(view))
-        assert found == [view.columns, *rows]
-
-
-def test_a_continued_table_needs_the_same_heads():
-    written = to_latex(View("v", "Title", ["One", "Two"], [["a", "b"]] * 60))
-    assert len(latex_tables(written)) == 1
-    first, second = written.split("% continued\n")
-    assert len(latex_tables(first + "% continued\n" + second.replace("Two", "Ten"))) == 2
-    assert len(latex_tables(first + second)) == 2
 
 
 def test_volatile_and_covered():

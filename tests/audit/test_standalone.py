@@ -8,7 +8,7 @@ from tests.workflow.runner import ROOT
 SCRIPT = ROOT / "workflow/scripts/audit_study.py"
 BLOCKED = (
     *("torch", "scipy", "statsmodels", "matplotlib", "snakemake", "transformers", "safetensors", "jinja2", "yaml"),
-    *("jsonschema", "datasets", "cmcrameri", "huggingface_hub"),
+    *("laser", "jsonschema", "datasets", "cmcrameri", "huggingface_hub"),
 )
 WITHOUT = f"""
 import runpy, sys
@@ -34,7 +34,7 @@ def test_it_needs_no_torch_and_no_cache(study):
     done = run(study)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASSED" in done.stdout
-    assert {path.name for path in (study / "audit").iterdir()} == {"audit.md", "index.html"}
+    assert [path.name for path in (study / "audit").iterdir()] == ["index.html"]
     assert run(study).returncode == 0, "its own pages are not held against a study"
 
 

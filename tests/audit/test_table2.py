@@ -61,7 +61,7 @@ def test_both_make_one_table(monkeypatch, tmp_path, name, complete, gain):
     monkeypatch.setitem(study.__dict__, "settings", settings)
     monkeypatch.setattr(audited, "all_tested", lambda study, protocols: [tested for _, tested in cells])
     monkeypatch.setattr(audited, "values", lambda study, cell, arm, metric: cell.values(arm, audited.METRICS[metric]))
-    for examine in (audited.check_table2, audited.check_table2_text):
+    for examine in (audited.check_table2,):
         check = Check("table2", "", "")
         examine(check, study)
         assert check.passed and check.count > 30, list(map(str, check.findings))

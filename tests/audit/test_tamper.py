@@ -1,26 +1,26 @@
-"""Whatever is changed in a finished study is found, and the finding names the file."""
+"""Whatever is changed in a finished study is found, by recomputation or by replay, and the finding names the file."""
 
 import pytest
 
-from laser_audit.pages import terminal
+from laser_audit.pages import FAILED, status, terminal
 from laser_audit.run import audit
-from tests.audit.manipulations import DETERMINED, NAIVE
+from tests.audit.again import made_again
+from tests.audit.manipulations import DETERMINED, NAIVE, REPLAYED
 from tests.audit.seal import reseal
 
 
 def found(folder, named):
     """Audit; return the findings that name the file."""
     report = audit(folder)
-    every = [finding for check in report.checks for finding in check.findings]
-    assert not report.passed
-    assert "FAILED" in terminal(report)
-    named_in = [finding for finding in every if named in str(finding)]
-    assert named_in, f"{named} is not named in:\n" + "\n".join(map(str, every[:20]))
-    return named_in
+    findings = [finding for check in report.checks for finding in check.findings]
+    assert status(report) == FAILED and "FAILED" in terminal(report)
+    naming = [finding for finding in findings if named in str(finding)]
+    assert naming, f"{named} is not named in:\n" + "\n".join(map(str, findings[:20]))
+    return naming
 
 
 def test_there_are_enough_of_them():
-    assert len(NAIVE) + len(DETERMINED) > 100, "docs/auditing.md says so"
+    assert len(NAIVE) + len(DETERMINED) + len(REPLAYED) > 100, "docs/auditing.md says so"
     assert len(DETERMINED) > len(NAIVE)
 
 
@@ -45,3 +45,11 @@ def test_a_change_with_all_hashes_made_to_fit_is_found(study, name):
     named = DETERMINED[name](study)
     reseal(study)
     found(study, named)
+
+
+@pytest.mark.parametrize("artefact", sorted({name.partition(":")[0] for name in REPLAYED}))
+def test_what_only_the_code_can_give_is_found_by_replay(study, artefact):
+    named = {change(study) for name, change in REPLAYED.items() if name.partition(":")[0] == artefact}
+    reseal(study)
+    check, _ = made_again(study, artefact)
+    assert named <= {finding.path for finding in check.findings}

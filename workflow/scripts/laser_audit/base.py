@@ -10,8 +10,7 @@ import pandas as pd
 from laser_audit.findings import Check
 from laser_audit.reading import Study, close, number_of, text_of
 from laser_audit.rows import SCORES, Key, base_path, parts, test_path
-from laser_audit.selection import EXACT, selection_path
-from laser_audit.sweeps import base_average
+from laser_audit.selection import EXACT, base_average, selection_path
 
 RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
 """By how much a log-probability may differ between two runs, nats per answer token, by precision."""
@@ -22,14 +21,14 @@ def check_base(check: Check, study: Study) -> None:
     for model, dataset in study.cells():
         path = test_path(model, dataset)
         with check.guarded(path):
-            tested = parts(study, path, ("arm",))
+            tested = parts(study, path)
             for protocol, chosen in study.spec(path)["chosen"].items():
                 if chosen is None:
                     base, laser = tested[protocol, "base"], tested[protocol, "laser"]
                     _equal(check, path, f"{protocol}: laser where base was chosen", laser, base)
             compose = f"compose/{model}/{dataset}.parquet"
             if study.has(compose):
-                composed = parts(study, compose, ("step",))
+                composed = parts(study, compose)
                 dtype = text_of(study.spec(compose)["model"]["dtype"])
                 for protocol in study.protocols:
                     _equal(
@@ -37,9 +36,9 @@ def check_base(check: Check, study: Study) -> None:
                     )
         with check.guarded(selection_path(model, dataset)):
             _candidate(check, study, model, dataset)
-        for shared, labels, ends in ((base_path(model, dataset), (), ()), (path, ("arm",), ("base",))):
+        for shared, ends in ((base_path(model, dataset), ()), (path, ("base",))):
             with check.guarded(shared):
-                _shared(check, shared, parts(study, shared, labels), ends)
+                _shared(check, shared, parts(study, shared), ends)
 
 
 def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:

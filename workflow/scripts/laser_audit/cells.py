@@ -63,7 +63,7 @@ class Tested:
 @remembered
 def tested(study: Study, model: str, dataset: str, protocol: str) -> Tested:
     """Return a cell's test rows."""
-    found = parts(study, test_path(model, dataset), ("arm",))
+    found = parts(study, test_path(model, dataset))
     arms = {arm: found[protocol, arm] for arm in ARMS}
     data = prepared(study, dataset)
     ids = arms["base"]["id"].tolist()

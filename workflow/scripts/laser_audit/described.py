@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from laser.io.files import canonical_json
 from laser_audit.findings import Check
 from laser_audit.manifest import MANIFEST, MANIFEST_RUN, SHA256, listed
-from laser_audit.reading import Study
+from laser_audit.reading import Study, canonical_json
 from laser_audit.records import records, start
 
 CRATE = "ro-crate-metadata.json"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from laser_audit.reading import Study
 
 SHOWN = 160
 """Longest text of a found or expected value in a finding."""
@@ -17,6 +20,10 @@ class Unreadable(Exception):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
+
+
+class NotAStudy(Exception):
+    """What was given cannot be audited; the message is for the person who gave it."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +112,14 @@ def brief(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-Examine = Callable[[Check], None]
+class Examine(Protocol):
+    """One check of a study: counts what it looks at and adds its findings."""
+
+    def __call__(self, check: Check, study: Study) -> None:
+        """Look at the study."""
 
 
-def checked(name: str, about: str, unit: str, examine: Examine) -> Check:
+def checked(name: str, about: str, unit: str, examine: Callable[[Check], None]) -> Check:
     """Run one check; an error that no part of it expected is a finding as well."""
     check = Check(name, about, unit)
     with check.guarded("", "the check as a whole"):

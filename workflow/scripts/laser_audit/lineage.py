@@ -5,7 +5,6 @@ And that no job whose outcome is a choice, or data for one, read results on test
 
 from __future__ import annotations
 
-from laser_audit.figures import drawn
 from laser_audit.findings import Check
 from laser_audit.reading import Study
 from laser_audit.records import inside, records
@@ -17,6 +16,16 @@ Cell = tuple[str, str]
 
 CHOOSING = ("reduce", "base", "sweep", "select", "landscape", "gradients", "compose_layers")
 """Rules whose jobs see validation rows alone."""
+
+
+def cells_of(study: Study, run: str) -> list[Cell]:
+    """Return the cells of an evaluation beside the sweep, or of the figures; none where the study has no such run."""
+    return [(str(model), str(dataset)) for model, dataset in study.settings.get(run, {}).get("cells", [])]
+
+
+def drawn(study: Study) -> list[Cell]:
+    """Return the cells that figures show."""
+    return cells_of(study, "figures") if "cells" in study.settings.get("figures", {}) else study.cells()
 
 
 def _reductions(study: Study, model: str) -> list[str]:
@@ -35,7 +44,7 @@ def _card(model: str) -> str:
 
 def _runs(study: Study, run: str, ending: str) -> list[str]:
     """Return the result files of a run beside the sweep."""
-    return [f"{run}/{model}/{dataset}{ending}" for model, dataset in study.cells_of(run)]
+    return [f"{run}/{model}/{dataset}{ending}" for model, dataset in cells_of(study, run)]
 
 
 def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:

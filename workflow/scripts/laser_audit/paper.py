@@ -22,16 +22,12 @@ class Paper:
         printed: (model, dataset, metric, arm), the paper's names, to the text as printed.
         choices: (model, dataset), the paper's names, to its Table 3.
         sizes: dataset, the paper's name, to size, validation and test rows.
-        space: hyperparameter to the printed search space.
-        texts: quantity to its line of text_numbers.csv.
     """
 
     names: dict[tuple[str, str], str]
     printed: dict[tuple[str, str, str, str], str]
     choices: dict[tuple[str, str], dict[str, Any]]
     sizes: dict[str, dict[str, int]]
-    space: dict[str, str]
-    texts: dict[str, dict[str, str]]
 
     def cell(self, model: str, dataset: str) -> tuple[str, str]:
         """Return the paper's names of a cell; empty where it has none."""
@@ -72,8 +68,6 @@ def paper(study: Study) -> Paper:
         },
         choices,
         sizes,
-        {row["hyperparameter"]: row["search_space"] for row in rows("table5_search_space")},
-        {row["quantity"]: row for row in rows("text_numbers")},
     )
 
 

@@ -8,7 +8,7 @@ from laser_audit.comparing import DRAWN
 from laser_audit.findings import Check, Unreadable
 from laser_audit.games import WAYS, kept_from_training, outcome, shared_name
 from laser_audit.reading import Study, close, remembered, text_of
-from laser_audit.rows import files
+from laser_audit.rows import labels_of, result_files
 from laser_audit.splits import Prepared, data_path, prepared
 
 PLAYED = ("id", "correct", "return", "steps", "prediction", "answer_tokens", "answer_rank", "in_top5", "in_top10")
@@ -37,14 +37,14 @@ def check_games(check: Check, study: Study) -> None:
         path = f"inputs/models/{name}/card.json"
         with check.guarded(path):
             check.same(path, "task", study.json(path)["task"], entry.get("task", "policy"))
-    for path, labels, _ in files(study):
+    for path in result_files(study):
         with check.guarded(path):
             spec = study.spec(path)
             name = text_of(spec["model"]["name"])
             if name in known:
                 limit = known[name]["play"]["step_limit"]
                 check.same(path, "spec.model.play (and inputs/study.json)", spec["model"]["play"], known[name]["play"])
-                _rows(check, study, path, labels, prepared(study, text_of(spec["dataset_name"])), limit)
+                _rows(check, study, path, labels_of(path)[0], prepared(study, text_of(spec["dataset_name"])), limit)
 
 
 def _experts(check: Check, path: str, data: Prepared) -> None:

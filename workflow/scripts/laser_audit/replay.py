@@ -19,7 +19,7 @@ from typing import Any
 
 from laser_audit.findings import Check, Unreadable, checked
 from laser_audit.orders import in_order, place_of
-from laser_audit.reading import Study, text_of
+from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import inside, records, start
 from laser_audit.replay_report import RECORD, captions, write_again
 from laser_audit.replay_report import SCRIPT as REPORT_SCRIPT
@@ -96,12 +96,11 @@ def replay(report: Report, scripts: Path, when: str = "always", say: Callable[[s
     if missing:
         why = f"Not tried: the packages {', '.join(missing)} are not installed here."
         if when == "always":
-            check = Check("replay", "Every table and figure, made again, has the same bytes.", "files")
-            check.fail("", "", why, "the environment of envs/requirements.txt")
-            report.checks.append(check)
-        report.left.append(("a second run of the code that made tables and figures (--replay)", why))
+            report.not_compared.append(("tables, figures and report", f"{why} Use that of envs/requirements.txt."))
+        else:
+            report.left.append(("a second run of the code that made tables and figures (--replay)", why))
         return
-    study = Study(report.folder)
+    study = report.study
 
     def examine(check: Check) -> None:
         with tempfile.TemporaryDirectory(prefix="laser-replay-") as folder:
@@ -120,7 +119,7 @@ def replay(report: Report, scripts: Path, when: str = "always", say: Callable[[s
                 shipped = scripts.parents[1] / "config/published" / own.rpartition("/")[2]
                 if shipped.is_file():
                     check.count += 1
-                    if shipped.read_bytes() != study.place(own).read_bytes():
+                    if shipped.read_bytes() != study.locate(own).read_bytes():
                         check.fail(own, "", "other bytes", f"those of {shipped}")
 
     about = "Every table and figure, made again from the rows, has the same bytes; the paper's numbers are the shipped."
@@ -141,7 +140,7 @@ def _again(
     script, reads, writes = SCRIPTS[record["rule"]]
     if codes.get(script) != record["code"]:
         why = f"made by the code {record['code']}, here is {codes.get(script)}: check out the commit in its run"
-        report.left.append((f"replay of {record['rule']}", why))
+        report.not_compared.append((record["rule"], why))
         return
     words = [sys.executable, str(scripts / f"{script}.py"), "--spec", json.dumps(record["spec"])]
     for option in reads:
@@ -167,10 +166,12 @@ def _again(
             continue
         check.count += 1
         made = folder / one
-        if not made.is_file() or made.read_bytes() != study.place(one).read_bytes():
+        if not made.is_file() or made.read_bytes() != study.locate(one).read_bytes():
             check.fail(one, "", "other bytes", f"those that {script}.py makes of the study's rows")
     if not drawn_alike:
-        report.left.append((f"pictures of {record['rule']}, byte by byte", "Other versions of the drawing packages."))
+        report.not_compared.append(
+            (f"pictures of {record['rule']}", "made with other versions of the drawing packages")
+        )
 
 
 def _report_again(
@@ -184,10 +185,10 @@ def _report_again(
 ) -> None:
     record = records(study)[RECORD]
     if codes.get(REPORT_SCRIPT) != record["code"]:
-        report.left.append(("replay of the report", f"made by the code {record['code']}, here is another"))
+        report.not_compared.append(("the report", f"made by the code {record['code']}, here is another"))
         return
     if captions(scripts) != record["spec"]["texts"]:
-        report.left.append(("replay of the report", "made with other captions or templates than those here"))
+        report.not_compared.append(("the report", "made with other captions or templates than those here"))
         return
     say("  writing the report again")
     write_again(check, study, record, scripts, folder)
@@ -213,22 +214,20 @@ def _inputs(study: Study, record: Mapping[str, Any], option: str) -> list[str]:
         found.append(inner)
     if option == "counts":
         return _counts(study, found)
-    return [str(study.place(one).resolve()) for one in sorted(found, key=lambda one: place_of(study, one))]
+    return [str(study.locate(one).resolve()) for one in sorted(found, key=lambda one: place_of(study, one))]
 
 
 def _counts(study: Study, found: Iterable[str]) -> list[str]:
     """Return <model>=<facts of its corpus> and <dataset>=<the user's counts>."""
-    from laser.io.files import digest
-
     words = []
     for entry in study.settings["models"]:
         if "corpus" in entry["source"]:
             path = f"inputs/corpora/corpus-{digest(entry['source']['corpus'], 8)}/facts.parquet"
             if path in found:
-                words.append(f"{entry['name']}={study.place(path).resolve()}")
+                words.append(f"{entry['name']}={study.locate(path).resolve()}")
     for dataset in study.settings.get("counts", {}):
         for path in study.matching(f"inputs/counts/{dataset}.", ""):
-            words.append(f"{dataset}={study.place(path).resolve()}")
+            words.append(f"{dataset}={study.locate(path).resolve()}")
     return words
 
 

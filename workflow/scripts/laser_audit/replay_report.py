@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from laser.io.files import digest, sha256_file
 from laser_audit.findings import Check
 from laser_audit.orders import in_order
-from laser_audit.reading import Study, text_of
+from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import inside
 
 SCRIPT = "make_report"
@@ -25,7 +25,7 @@ def captions(scripts: Path) -> str:
     """Return the hash of captions and templates here: they are in the report's spec, and not in its code."""
     folders = (scripts.parent / "report", scripts / "laser/report/templates")
     files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
-    return digest({path.name: sha256_file(path) for path in files}, 16)
+    return digest({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, 16)
 
 
 def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: Path, folder: Path) -> None:
@@ -57,7 +57,7 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
     words = [sys.executable, str(scripts / f"{SCRIPT}.py"), "--spec", json.dumps(record["spec"])]
     for option, paths in groups.items():
         for path in paths:
-            study.place(path)
+            study.locate(path)
         words += [f"--{option}", *(str(mirror / path) for path in paths)]
     words += ["--benchmarks", str(mirror / "benchmarks"), "--output", str(mirror / "report/index.html")]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
@@ -71,7 +71,7 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
         if path.startswith("report/") and path != varying:
             check.count += 1
             made = mirror / path
-            if not made.is_file() or made.read_bytes() != study.place(path).read_bytes():
+            if not made.is_file() or made.read_bytes() != study.locate(path).read_bytes():
                 check.fail(path, "", "other bytes", f"those that {SCRIPT}.py writes")
 
 

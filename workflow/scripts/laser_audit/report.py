@@ -1,35 +1,31 @@
-"""The report's folder: that its copies of tables, figures and rows are what they are copies of."""
+"""The report's folder: true copies of tables, figures and films, and pages that run no script but the report's own."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import re
+from html.parser import HTMLParser
 
-from laser_audit.cells import ARMS, all_tested
-from laser_audit.comparing import same_cell
 from laser_audit.findings import Check
-from laser_audit.policies import policies
 from laser_audit.reading import Study
 
-COPIED = ("tables", "figures")
-FOLDERS = (*COPIED, "media")
-SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
-
-
-def slug(name: str) -> str:
-    """Return a name as the report spells it in file names."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
+FOLDERS = ("tables", "figures", "media")
+PAGE, RUN_PAGE = "report/index.html", "report/run.html"
+ACTIVE = ("iframe", "object", "embed", "form", "base", "link", "frame", "applet", "portal")
+"""Elements that load, send or redirect; the report has none of them."""
 
 
 def check_report(check: Check, study: Study) -> None:
-    """Compare every copy in report/ with its original, and the CSV files of rows with the test files."""
-    originals: dict[str, str] = {}
-    for path in study.files:
+    """Compare every copy in report/ with its original, and look at the pages for what could run or load."""
+    originals = {}
+    for path in [*study.matching("tables/", ""), *study.matching("figures/", "")]:
         folder, _, inner = path.partition("/")
-        if folder in COPIED:
-            stem, _, ending = inner.rpartition(".")
-            copied = "media" if folder == "figures" and study.has(f"{folder}/{stem}.gif") else folder
-            originals[f"report/{copied}/{slug(stem)}.{ending}"] = path
-    known = {study.sha256(path) for path in originals.values() if study.has(path)}
+        stem, _, ending = inner.rpartition(".")
+        copied = "media" if folder == "figures" and study.has(f"{folder}/{stem}.gif") else folder
+        originals[f"report/{copied}/{_slug(stem)}.{ending}"] = path
+    hashes = {study.sha256(path) for path in originals.values() if study.has(path)}
     for path in study.files:
         if path.startswith(tuple(f"report/{folder}/" for folder in FOLDERS)):
             with check.guarded(path):
@@ -37,20 +33,69 @@ def check_report(check: Check, study: Study) -> None:
                 original = originals.get(path)
                 if original is not None and study.sha256(path) != study.sha256(original):
                     check.fail(path, "", "other bytes", f"those of {original}")
-                elif original is None and study.sha256(path) not in known:
+                elif study.sha256(path) not in hashes:  # long names are cut, and get a hash
                     check.fail(path, "", "a file of its own", "a copy of a table or figure")
-    for cell in all_tested(study, study.protocols):
-        path = f"report/rows/{slug('-'.join(cell.name))}.csv"
-        if not study.has(path):
-            continue
-        with check.guarded(path):
-            _, rows = study.table(path)
-            check.same(path, "ids", [row["id"].removeprefix("'") for row in rows], cell.ids)
-            own = (*SCORES, "prediction") if cell.model in policies(study) else SCORES
-            for arm in ARMS:
-                for name in own:
-                    values = cell.arms[arm][name].tolist()
-                    for row, value in zip(rows, values, strict=False):
-                        check.count += 1
-                        if not same_cell(row[f"{arm}_{name}"], value):
-                            check.fail(path, f"{arm}_{name} of {row['id']}", row[f"{arm}_{name}"], value)
+    check.same(PAGE, "there", study.has(PAGE), True)
+    if study.has(RUN_PAGE):
+        text = html.unescape(study.text(RUN_PAGE))
+        for path in study.matching("runs/", ".json"):
+            with check.guarded(path):
+                host = str(study.json(path)["host"])
+                if host not in text:
+                    check.fail(path, "host", host, f"one that {RUN_PAGE} names")
+    scripts: list[str] = []
+    for path in (PAGE, RUN_PAGE):
+        if study.has(path):
+            with check.guarded(path):
+                page = _Page(study.text(path))
+                check.same(path, "what could load, send or run", page.active[:3], [])
+                check.same(path, "policies", len(page.policies), 1)
+                allowed = re.findall(r"'sha256-([^']*)'", page.policies[0])
+                check.same(path, "scripts, and those that its policy allows", page.hashes(), sorted(allowed))
+                scripts = scripts or page.hashes()
+                check.same(path, f"scripts, and those of {PAGE}", page.hashes(), scripts)
+
+
+def _slug(name: str) -> str:
+    """Return a name as the report spells it in file names."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
+
+
+class _Page(HTMLParser):
+    """Collects of a page its scripts, its content security policies, and what else could run or load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.policies: list[str] = []
+        self.active: list[str] = []
+        self._inside = False
+        self.feed(text)
+        self.close()
+
+    def hashes(self) -> list[str]:
+        """Return the sha256 of each script as a policy writes it, sorted."""
+        return sorted(base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in self.scripts)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: (value or "").strip().lower() for name, value in attrs}
+        if tag == "script":
+            self.scripts.append("")
+            self._inside = True
+        if tag == "meta" and values.get("http-equiv") == "content-security-policy":
+            self.policies.append(dict(attrs)["content"] or "")
+        elif tag in ACTIVE or "http-equiv" in values:
+            self.active.append(f"<{tag}>")
+        for name, value in values.items():
+            inert = not value.startswith(("javascript:", "data:text", "vbscript:"))
+            loads = name == "src" and (tag == "script" or re.match(r"[a-z]+:|//", value))
+            if name.startswith("on") or not inert or loads:
+                self.active.append(f"<{tag} {name}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.scripts[-1] += data

@@ -1,7 +1,8 @@
-"""Per-example result files: that each holds exactly its rows, in order, and that no row contradicts itself."""
+"""Per-example result files: each holds exactly its rows, in order, and no row contradicts itself."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from laser_audit.averages import Average, average
 from laser_audit.findings import Check, Unreadable
 from laser_audit.reading import Study, remembered, text_of
 from laser_audit.scores import contradictions
@@ -20,9 +20,46 @@ TYPES = {
     **{"correct": "bool", "loss": "float64", "logprob": "float64", "answer_tokens": "int32", "answer_rank": "int32"},
     **{"in_top5": "bool", "in_top10": "bool"},
 }
-SCORES = ("id", *TYPES, "prediction")
+SCORES = ("id", "correct", "loss", "logprob", "answer_tokens", "prediction", "answer_rank", "in_top5", "in_top10")
+PLAYED = ("return", "steps")
+"""Columns that rows of policies have beside the scores."""
+
+LABELS: dict[str, tuple[tuple[str, ...], str]] = {
+    "test": (("arm",), "test"),
+    "landscape": (("kind", "matrix", "layer", "rho"), "validation"),
+    "choices": (("choice",), "test"),
+    "seeds": (("seed",), "test"),
+    "compose": (("step",), "test"),
+    "prompts": (("variant", "arm"), "test"),
+    "higher_order": (("percent",), "test"),
+}
+"""Folder to the columns that tell repetitions of rows apart, and the side of the split; the sweep's depend on the file.
+"""
+
+SWEPT = ("matrix", "layer", "rho")
+SOME_ROWS = ("prompts", "higher_order")
+"""Folders whose files hold some of the test rows alone."""
 
 Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Average:
+    """Scores of one intervention (or of base) over validation rows.
+
+    Attributes:
+        matrix, layer, rho: the intervention; empty, -1 and 1 for base.
+        n: rows.
+        accuracy: percent.
+        loss: nats; infinite where a row has none.
+    """
+
+    matrix: str
+    layer: int
+    rho: float
+    n: int
+    accuracy: float
+    loss: float
 
 
 @dataclass
@@ -47,8 +84,9 @@ class Scored:
 
 
 @lru_cache(maxsize=8)
-def parts(study: Study, path: str, labels: tuple[str, ...]) -> dict[Key, pd.DataFrame]:
-    """Return (protocol, labels…) to the rows of a result file, indexed by place; columns have their types."""
+def parts(study: Study, path: str) -> dict[Key, pd.DataFrame]:
+    """Return (protocol, labels…) to the rows of a result file; columns have their types."""
+    labels, _ = labels_of(path)
     frame = study.frame(path, ["protocol", *labels, *SCORES])
     for name, kind in TYPES.items():
         # A rank is missing where the model overflowed, and a column with gaps is read as float64.
@@ -57,64 +95,80 @@ def parts(study: Study, path: str, labels: tuple[str, ...]) -> dict[Key, pd.Data
             raise Unreadable(path, f"column {name} is {frame[name].dtype}, not {kind}")
     for name in ("id", "prediction", "protocol"):
         if not frame[name].map(lambda value: isinstance(value, str)).all():
-            raise Unreadable(path, f"column {name} holds something that is no text")
+            raise Unreadable(path, f"column {name} holds something that is not text")
     grouped = frame.groupby(["protocol", *labels], sort=False, dropna=False)
     return {tuple(key): part.reset_index(drop=True) for key, part in grouped}
 
 
-@remembered
-def scored(study: Study, path: str, labels: tuple[str, ...], side: str) -> Scored:
-    """Read a result file and hold its rows against the prepared dataset that its spec names.
+def labels_of(path: str) -> tuple[tuple[str, ...], str]:
+    """Return the label columns of a result file, and its side of the split."""
+    folder = path.partition("/")[0]
+    if folder == "sweep":
+        return (() if path.endswith("/base.parquet") else SWEPT), "validation"
+    return LABELS[folder]
 
-    Args:
-        study: the study.
-        path: the file.
-        labels: its columns beside `protocol` that tell repetitions of the rows apart.
-        side: `validation` or `test`.
-    """
+
+@remembered
+def scored(study: Study, path: str) -> Scored:
+    """Read a result file and hold its rows against the prepared dataset that its spec names."""
+    labels, side = labels_of(path)
     spec = study.spec(path)
-    dataset = text_of(spec["dataset_name"])
-    data = prepared(study, dataset)
-    found = Scored(path, spec)
-    # A file without rows (nothing left to search in this layer) names no run and left nothing out.
-    left_out = spec.get("run", {}).get("left_out", {})
-    strangers = sorted(set(left_out) - set(data.rows))
-    if strangers:
-        found.problems.append(("rows named as left out", strangers[:3], "ids of the dataset"))
-    for key, part in parts(study, path, labels).items():
-        protocol = key[0]
+    data = prepared(study, text_of(spec["dataset_name"]))
+    result = Scored(path, spec)
+    for key, part in parts(study, path).items():
+        protocol, where = key[0], ", ".join(map(str, key))
+        left_out = left_out_of(spec, dict(zip(labels, key[1:], strict=True)))
         wanted = [name for name in data.side(protocol, side) if name not in left_out]
-        if spec.get("rows") is not None:
-            wanted = wanted[: int(spec["rows"])]
-        where = ", ".join(str(one) for one in key)
         ids = part["id"].tolist()
-        found.count += len(part)
-        place = dict(zip(labels, key[1:], strict=True))
-        found.averages[key] = average(
-            str(place.get("matrix", "")), int(place.get("layer", -1)), float(place.get("rho", 1)), part
-        )
-        if ids == wanted:
-            found.contradictions += contradictions(study, spec, data, protocol, where, part)
-        else:
-            found.problems.append(_difference(where, ids, wanted, data, side))
-    return found
+        if path.startswith(SOME_ROWS):
+            belongs = set(ids)
+            wanted = [name for name in wanted if name in belongs]
+        elif spec.get("rows") is not None:
+            wanted = wanted[: int(spec["rows"])]
+        result.count += len(part)
+        result.averages[key] = _average(dict(zip(labels, key[1:], strict=True)), part)
+        if ids != wanted:
+            result.problems.append(_difference(where, ids, wanted, data, side))
+        # Under `published` the prompt is searched for the answer, and other prompts are not on file.
+        elif protocol == "corrected" or "variant" not in labels or key[1] == "original":
+            result.contradictions += contradictions(study, spec, data, protocol, where, part)
+    return result
+
+
+def left_out_of(spec: dict[str, Any], labels: dict[str, Any]) -> dict[str, str]:
+    """Return id to reason of the rows that a run could not ask; each wording of a prompt has its own.
+
+    A file without rows (nothing left to search in this layer) names no run and left nothing out.
+    """
+    named = spec.get("run", {}).get("left_out", {})
+    return dict(named[labels["variant"]] if "variant" in labels else named)
+
+
+def _average(place: dict[str, Any], part: pd.DataFrame) -> Average:
+    losses = part["loss"].tolist()
+    infinite = any(not math.isfinite(value) for value in losses)
+    return Average(
+        str(place.get("matrix", "")),
+        int(place.get("layer", -1)),
+        float(place.get("rho", 1)),
+        len(losses),
+        100 * sum(part["correct"].tolist()) / len(losses),
+        math.inf if infinite else math.fsum(losses) / len(losses),
+    )
 
 
 def _difference(where: str, ids: list[str], wanted: list[str], data: Prepared, side: str) -> tuple[str, Any, Any]:
     """Say in one line how a list of ids differs from the one that belongs there."""
     counted, belong = Counter(ids), set(wanted)
-    twice = [name for name, count in counted.items() if count > 1]
-    missing, extra = [name for name in wanted if name not in counted], [name for name in ids if name not in data.rows]
-    other = [name for name in ids if name in data.rows and name not in belong]
     for what, names in (
-        ("twice", twice),
-        ("unknown to the dataset", extra),
-        ("from the other side of the split, or left out", other),
-        ("missing", missing),
+        ("twice", [name for name, count in counted.items() if count > 1]),
+        ("unknown to the dataset", [name for name in ids if name not in data.rows]),
+        ("from the other side of the split, or left out", [n for n in ids if n in data.rows and n not in belong]),
+        ("missing", [name for name in wanted if name not in counted]),
     ):
         if names:
             return f"{where}: {len(names)} ids {what}", names[:3], f"the {len(wanted)} {side} rows"
-    place = next(place for place, (one, right) in enumerate(zip(ids, wanted, strict=True)) if one != right)
+    place = next(place for place, pair in enumerate(zip(ids, wanted, strict=True)) if pair[0] != pair[1])
     return f"{where}: order of rows, row {place}", ids[place], wanted[place]
 
 
@@ -135,66 +189,99 @@ def sweep_path(model: str, dataset: str, layer: int, rho: float) -> str:
 
 def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
     """Return matrices, layers and values of ρ that the study searches in a model."""
-    own = study.settings["grid"][model]
-    return list(own["matrices"]), [int(one) for one in own["layers"]], [float(one) for one in study.settings["rhos"]]
+    searched = study.settings["grid"][model]
+    rhos = [float(rho) for rho in study.settings["rhos"]]
+    return list(searched["matrices"]), [int(layer) for layer in searched["layers"]], rhos
 
 
-def files(study: Study) -> list[tuple[str, tuple[str, ...], str]]:
-    """Return (path, labels, side) of every per-example file that the audit reads."""
-    found: list[tuple[str, tuple[str, ...], str]] = []
+def result_files(study: Study) -> list[str]:
+    """Return every per-example file: those that each study has, and those of the evaluations beside."""
+    paths: list[str] = []
     for model, dataset in study.cells():
         _, layers, rhos = grid(study, model)
-        found.append((base_path(model, dataset), (), "validation"))
-        paths = [sweep_path(model, dataset, layer, rho) for layer in layers for rho in rhos]
-        found += [(path, ("matrix", "layer", "rho"), "validation") for path in paths]
-        found.append((test_path(model, dataset), ("arm",), "test"))
-    others = {"landscape": (("kind", "matrix", "layer", "rho"), "validation"), "choices": (("choice",), "test")}
-    others |= {"seeds": (("seed",), "test"), "compose": (("step",), "test")}
-    for folder, (labels, side) in others.items():
-        found += [(path, labels, side) for path in study.matching(f"{folder}/", ".parquet")]
-    return found
+        paths += [base_path(model, dataset), test_path(model, dataset)]
+        paths += [sweep_path(model, dataset, layer, rho) for layer in layers for rho in rhos]
+    others = [path for folder in LABELS if folder != "test" for path in study.matching(f"{folder}/", ".parquet")]
+    return paths + others
 
 
 def check_rows(check: Check, study: Study) -> None:
     """Hold the rows of every result file against its side of the split."""
-    for path, labels, side in files(study):
+    policies = {entry["name"] for entry in study.settings["models"] if "play" in entry}
+    for path in result_files(study):
         with check.guarded(path):
-            one = scored(study, path, labels, side)
-            check.count += one.count
-            for where, found, expected in one.problems:
-                check.fail(path, where, found, expected)
+            result = scored(study, path)
+            check.count += result.count
+            for where, value, expected in result.problems:
+                check.fail(path, where, value, expected)
+            labels, _ = labels_of(path)
+            columns = ["protocol", *labels, *SCORES, *(PLAYED if result.spec["model"]["name"] in policies else ())]
+            check.same(path, "columns", study.columns(path), columns)
             with check.guarded(path, "labels"):
-                _labels(check, study, one, labels)
+                _labels(check, study, result, labels)
+    check_left_out(check, study)
 
 
-def _labels(check: Check, study: Study, one: Scored, labels: tuple[str, ...]) -> None:
+def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...]) -> None:
     """Hold the labels of a file against its spec: every part that it must have, and no other."""
-    protocols = study.protocols
-    check.same(one.path, "spec.protocols", one.spec["protocols"], protocols)
+    protocols, spec = study.protocols, result.spec
+    check.same(result.path, "spec.protocols", spec["protocols"], protocols)
+    cell = text_of(spec["model"]["name"]), text_of(spec["dataset_name"])
+    check.same(result.path, "its cell", "/".join(cell) in result.path, True)
     wanted: Sequence[Key] | None = None
     if not labels:
         wanted = [(protocol,) for protocol in protocols]
     elif labels == ("arm",):
         wanted = [(protocol, arm) for protocol in protocols for arm in ("base", "laser")]
-    elif labels[0] == "matrix" and "gradient" not in one.spec:
-        layer, rho = one.spec["layer"], one.spec["rho"]
-        matrices = grid(study, one.spec["model"]["name"])[0]
-        wanted = [(protocol, matrix, layer, rho) for matrix in matrices for protocol in protocols]
-        check.same(one.path, "its place", one.path, sweep_path(*_cell(one.spec), layer, rho))
+    elif labels == SWEPT:
+        layer, rho = spec["layer"], spec["rho"]
+        check.same(result.path, "its place", result.path, sweep_path(*cell, layer, rho))
+        if study.settings["search"] != "gradient":
+            wanted = [(protocol, matrix, layer, rho) for matrix in grid(study, cell[0])[0] for protocol in protocols]
     if wanted is not None:
-        check.same(one.path, "parts", sorted(map(str, one.averages)), sorted(map(str, wanted)))
-    check.same(one.path, "its cell", "/".join(_cell(one.spec)) in one.path, True)
+        check.same(result.path, "parts", sorted(map(str, result.averages)), sorted(map(str, wanted)))
 
 
-def _cell(spec: dict[str, Any]) -> tuple[str, str]:
-    return text_of(spec["model"]["name"]), text_of(spec["dataset_name"])
+def check_left_out(check: Check, study: Study) -> None:
+    """Hold against each other what all runs of a cell say of the same rows: asked, or left out for one reason.
+
+    Whether a row can be asked depends on model and dataset alone, so every run of a cell must say the same.
+    """
+    said: dict[tuple[str, str, str], tuple[str, dict[str, str]]] = {}
+    for path in result_files(study):
+        with check.guarded(path):
+            spec, (labels, side) = study.spec(path), labels_of(path)
+            if "run" not in spec or path.startswith("higher_order/"):
+                continue
+            left_out = left_out_of(spec, dict.fromkeys(labels, "original"))
+            data = prepared(study, text_of(spec["dataset_name"]))
+            sides = {name for protocol in study.protocols for name in data.side(protocol, side)}
+            check.same(path, "rows left out that are not of its side", sorted(set(left_out) - sides)[:3], [])
+            cell = (text_of(spec["model"]["name"]), text_of(spec["dataset_name"]), side)
+            first, others = said.setdefault(cell, (path, left_out))
+            if not path.startswith(SOME_ROWS) and spec.get("rows") is None:
+                check.same(path, f"spec.run.left_out (and that of {first})", left_out, others)
 
 
 def check_scores(check: Check, study: Study) -> None:
     """Look for rows that contradict themselves."""
-    for path, labels, side in files(study):
+    for path in result_files(study):
         with check.guarded(path):
-            one = scored(study, path, labels, side)
-            check.count += one.count
-            for where, found, expected in one.contradictions:
-                check.fail(path, where, found, expected)
+            result = scored(study, path)
+            check.count += result.count
+            for where, value, expected in result.contradictions:
+                check.fail(path, where, value, expected)
+        if path.startswith("higher_order/"):
+            with check.guarded(path):
+                _repaired(check, study, path)
+
+
+def _repaired(check: Check, study: Study, path: str) -> None:
+    """Rows of the smallest components are those that base has wrong and LASER right."""
+    spec = study.spec(path)
+    arms = parts(study, test_path(text_of(spec["model"]["name"]), text_of(spec["dataset_name"])))
+    for (protocol, percent), part in parts(study, path).items():
+        base, laser = (arms[protocol, arm].set_index("id")["correct"].to_dict() for arm in ("base", "laser"))
+        wanted = [name for name in base if laser[name] and not base[name]]
+        where = f"{protocol}, {percent}: rows that base has wrong and LASER right"
+        check.same(path, where, part["id"].tolist(), wanted)

@@ -2,144 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from laser.errors import UserError
 from laser_audit import (
+    artefacts,
     base,
-    beyond,
-    composed,
     described,
-    figures,
-    frequencies,
     lineage,
     manifest,
     policies,
-    prompts,
     records,
-    rendered,
     report,
-    rooms,
     rows,
-    seeds,
+    searches,
     selection,
     settings,
-    sizes,
     splits,
-    subsets,
     table1,
-    table1_text,
     table2,
     table3,
-    trained,
 )
-from laser_audit.findings import Check, Unreadable, brief, checked
-from laser_audit.reading import Examine, Study
+from laser_audit.findings import Check, Examine, NotAStudy, Unreadable, brief, checked
+from laser_audit.manifest import MANIFEST
+from laser_audit.reading import Study
 
 CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
-    (
-        "manifests",
-        "Both manifests are well-formed, and each file is in the right one.",
-        "facts",
-        manifest.check_manifests,
-    ),
-    (
-        "files",
-        "Every file has the recorded bytes and sha256; no file is missing or extra.",
-        "files",
-        manifest.check_files,
-    ),
+    ("manifests", "Both manifests are well-formed; each file is in the right one.", "facts", manifest.check_manifests),
+    ("files", "Every file has the recorded bytes and sha256; none is missing or extra.", "files", manifest.check_files),
     ("records", "Every result has one record; what a job read is what another made.", "facts", records.check_records),
-    ("lineage", "Every job read all that its rule must read.", "inputs", lineage.check_lineage),
-    ("jobs", "Every record has its run, log and benchmark, and the reverse.", "facts", records.check_jobs),
+    (
+        "lineage",
+        "Every job read what its rule must read; no choice saw test rows.",
+        "inputs",
+        lineage.check_lineage,
+    ),
+    ("jobs", "Every record has its run, log and benchmark, in an order that can be.", "facts", records.check_jobs),
     ("specs", "The spec inside each result is that of its record; one script, one code.", "facts", records.check_specs),
-    (
-        "settings",
-        "Every job ran with the study's settings, models, datasets and paper.",
-        "facts",
-        settings.check_settings,
-    ),
-    (
-        "descriptions",
-        "The RO-Crate names the same files with the same hashes, and the same jobs.",
-        "hashes",
-        described.check_described,
-    ),
+    ("settings", "Every job ran with the study's settings, models and datasets.", "facts", settings.check_settings),
+    ("descriptions", "The RO-Crate names the same files, hashes and jobs.", "hashes", described.check_described),
     ("data", "Each dataset's rows are those that its card describes.", "facts", splits.check_data),
     ("splits", "Both splits follow their rule; no fact is on both sides.", "rows", splits.check_splits),
     ("rows", "Result files hold exactly the rows of their side, in order.", "rows", rows.check_rows),
-    ("rows of other runs", "Other prompts and repaired rows: test rows alone.", "rows", subsets.check_subsets),
-    (
-        "scores",
-        "No row contradicts itself: loss, tokens, prediction, answer, right or wrong.",
-        "rows",
-        rows.check_scores,
-    ),
-    ("games", "Every game of a policy, played anew from its room and moves.", "values", policies.check_games),
+    ("scores", "No row contradicts itself: loss, tokens, prediction, answer.", "rows", rows.check_scores),
+    ("games", "Every game of a policy, played again from its room and moves.", "values", policies.check_games),
     ("sides", "No room is one that a policy was trained on.", "facts", policies.check_sides),
     ("base", "Base is the same in every comparison.", "values", base.check_base),
     ("reductions", "Kept rank is ⌊ρ·d⌋; energies and residuals agree along ρ.", "facts", selection.check_reductions),
-    (
-        "selection",
-        "Every candidate's scores; the choice is the best by the stated rule.",
-        "facts",
-        selection.check_selection,
-    ),
-    ("table1", "Every cell of Table 1: values, intervals, tests, constants, verdicts.", "cells", table1.check_table1),
-    ("table1 for reading", "Every cell of Table 1 as it is printed.", "cells", table1_text.check_table1_text),
+    ("selection", "Every candidate's scores, and the choice by the rule.", "facts", selection.check_selection),
+    ("searches", "Every composition by its rule; the place of random seeds.", "facts", searches.check_searches),
+    ("table1", "Every cell: values, intervals, tests, constants, verdicts.", "cells", table1.check_table1),
     ("verdicts", "The verdict on every number of the paper's Table 1.", "cells", table1.check_verdicts),
-    ("table2", "Every cell of Table 2: values, intervals, tests, the paper's.", "cells", table2.check_table2),
-    ("table2 for reading", "Every cell of Table 2 as it is printed.", "cells", table2.check_table2_text),
+    ("table2", "Every cell: values, intervals, tests, the paper's numbers.", "cells", table2.check_table2),
     ("table3", "Choices, and what they and the paper's score on test rows.", "cells", table3.check_table3),
-    ("table4", "Sizes of datasets and splits.", "cells", table3.check_table4),
-    ("table5", "The search space.", "cells", table3.check_table5),
-    ("paraphrase", "Facts right in all phrasings, with intervals and tests.", "cells", beyond.check_paraphrase),
-    ("topk", "Top-1, 5 and 10 on test rows and along ρ.", "cells", beyond.check_topk),
-    ("compose", "Every search by its rule; the table of compositions.", "values", composed.check_compose),
-    ("seeds", "Spread over the seeds of the randomised decomposition.", "cells", seeds.check_seeds),
-    ("prompts", "Base and LASER under other wordings of the prompt.", "cells", prompts.check_prompts),
-    ("size", "Parameters and bytes that factors save.", "cells", sizes.check_size),
-    ("tables", "Every artefact that the study asks for is there.", "files", figures.check_tables),
-    ("tables for reading", "Markdown, LaTeX and CSV of every table agree.", "cells", rendered.check_rendered),
-    ("fig2", "Figures 2 and 10 and the control: loss by layer, matrix and ρ.", "cells", figures.check_fig2),
-    ("fig3", "Figures 3b and 3c: accuracy by training frequency.", "cells", frequencies.check_fig3),
-    ("fig4", "The course of every composition, on validation and test rows.", "cells", composed.check_fig4),
-    ("fig6", "A room, and the expert's way through it.", "cells", rooms.check_fig6),
-    ("fig7", "Effective rank by layer.", "cells", figures.check_fig7),
-    ("fig8", "Top-k accuracy against the reduction.", "cells", figures.check_fig8),
-    ("fig9", "The best intervention of each layer.", "cells", figures.check_fig9),
-    ("solved", "Rooms solved by boxes and by length of the path.", "cells", rooms.check_solved),
-    ("film", "The moves of every film, played anew.", "cells", rooms.check_film),
-    ("noise", "Gain by noise and depth of trained models, with their intervals.", "cells", trained.check_noise),
-    ("report", "Copies of tables, figures and rows in the report are true.", "values", report.check_report),
-    ("pictures", "Every figure has its SVG, PDF (or film) and CSV, well begun.", "files", figures.check_pictures),
+    ("artefacts", "Every artefact is there in all its forms, and no other.", "files", artefacts.check_artefacts),
+    ("report", "Copies in the report are true; its pages run no other script.", "files", report.check_report),
 )
+"""Name, what it looks at, what it counts, and the check itself."""
 
-RECOMPUTED = {
-    *(
-        "table1",
-        "verdicts",
-        "table2",
-        "table3",
-        "table4",
-        "table5",
-        "paraphrase",
-        "topk",
-        "compose",
-        "seeds",
-        "prompts",
-        "size",
-    ),
-    *("fig2", "fig3b", "fig3c", "fig4", "noise", "fig6", "solved", "film", "fig7", "fig8", "fig9", "fig10", "smallest"),
-}
+RECOMPUTED = ("table1", "verdicts", "table2", "table3")
+"""Artefacts that are computed a second time; their checks bear their names."""
 
-NEEDS_MODEL = (
-    ("answers and log-probabilities", "They need the model. A sample is run again by `make spotcheck`."),
-    ("singular values", "They need the weights. Records of reductions are held against each other alone."),
-    ("weights, tokenizers and raw data", "Only their hashes are in the study; `card.json` names where they come from."),
+CANNOT = (
+    ("that answers and log-probabilities are the model's", "rows that were invented are found by `make spotcheck`"),
+    ("that weights, tokenizers and raw data are the published ones", "compare the hashes in card.json"),
+    ("when, where and by whom jobs were run", "nobody else has signed runs and logs"),
 )
+"""What no audit of files can show, and what can be done about it."""
+
+CITED = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -147,16 +80,25 @@ class Report:
     """The outcome of an audit.
 
     Attributes:
-        folder: what was audited.
-        study: its name, empty where the folder does not say.
+        study: what was audited.
+        name: the study's, empty where the folder does not say.
         checks: in order.
-        left: (what, why) of what was not recomputed.
+        left: (what, why) of what the plain audit does not recompute.
+        not_compared: (what, why) of what a replay should have compared and could not.
+        notes: what a reader should know, whatever the outcome.
     """
 
-    folder: Path
-    study: str
+    study: Study
+    name: str
     checks: list[Check]
     left: list[tuple[str, str]]
+    not_compared: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return self.study.folder
 
     @property
     def passed(self) -> bool:
@@ -169,20 +111,33 @@ class Report:
         return sum(len(check.findings) for check in self.checks)
 
 
-def audit(folder: Path) -> Report:
+def audit(folder: Path, citations: Path | None = None) -> Report:
     """Run every check on a study's folder.
 
+    Args:
+        folder: the study's.
+        citations: the page that cites manifests by their sha256, of this checkout.
+
     Raises:
-        UserError: there is no such folder.
+        NotAStudy: there is no such folder.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: is no folder. Give the folder of a study, such as results/quickstart.")
+        raise NotAStudy(f"{folder}: is not a folder. Give the folder of a study, such as results/quickstart.")
     study = Study(folder)
     checks = [
-        checked(name, about, unit, partial(lambda examine, check: examine(check, study), examine))
+        _not_asked(study, name, about, unit) or checked(name, about, unit, partial(examine, study=study))
         for name, about, unit, examine in CHECKS
     ]
-    return Report(folder, _name(study), checks, not_recomputed(study))
+    return Report(study, _name(study), checks, not_recomputed(study), notes=[cited(study, citations)])
+
+
+def _not_asked(study: Study, name: str, about: str, unit: str) -> Check | None:
+    """Return a check that looks at nothing, where the study does not ask for the artefact that it recomputes."""
+    try:
+        skipped = name in RECOMPUTED and not study.wants(name)
+    except (Unreadable, KeyError, TypeError):
+        return None
+    return Check(name, about, unit, skipped="the study does not ask for it") if skipped else None
 
 
 def _name(study: Study) -> str:
@@ -193,48 +148,44 @@ def _name(study: Study) -> str:
     return brief(name) if isinstance(name, str) else ""
 
 
+def cited(study: Study, citations: Path | None) -> str:
+    """Say whether the page of published results cites this very manifest."""
+    try:
+        sha256 = study.sha256(MANIFEST)
+    except Unreadable:
+        return f"{MANIFEST} cannot be read, so nothing cites it."
+    known = set(CITED.findall(citations.read_text(encoding="utf-8"))) if citations and citations.is_file() else set()
+    if sha256 in known:
+        return f"The sha256 of {MANIFEST}, {sha256}, is one that {citations} cites."
+    where = f"is not among the {len(known)} that {citations} cites" if known else "is cited by no page of this checkout"
+    return f"The sha256 of {MANIFEST}, {sha256}, {where}: compare it with one that was published elsewhere."
+
+
 def not_recomputed(study: Study) -> list[tuple[str, str]]:
     """Return what the checks leave out of this study, and why."""
+    hashed = "Hash and record were checked; `--replay` makes it again with the study's own code."
     try:
-        wanted = [str(one) for one in study.settings["artefacts"]]
-        counts = dict(study.settings.get("counts", {}))
-    except (Unreadable, KeyError, TypeError, ValueError):
-        wanted, counts = [], {}
-    only = (
-        "Its hash, its record and its printed forms were checked; `--replay` makes it again with the study's own code."
-    )
-    left = [(name, only) for name in wanted if name not in RECOMPUTED]
-    if counts and {"fig3b", "fig3c"} & set(wanted):
-        left.append(("fig3b, fig3c of datasets with counts of the user's", only))
-    left.append(("report/index.html", only))
-    if any(path.startswith("figures/") for path in study.files):
-        left.append(
-            (
-                "lines, labels and frames in SVG, PDF and GIF",
-                "The CSV behind them was recomputed, the drawing was not; " + only,
-            )
-        )
-    made = [name for name in ("perplexity", "gradients") if any(path.startswith(f"{name}/") for path in study.files)]
-    if made:
-        left.append(
-            (f"numbers in {' and '.join(made)}", "They need the model. Hashes, records and settings were checked.")
-        )
-    if any(path.startswith("export/") for path in study.files):
+        left = [(str(name), hashed) for name in study.settings["artefacts"] if name not in RECOMPUTED]
+    except (Unreadable, KeyError, TypeError):
+        left = []
+    left += [("Markdown and LaTeX of tables, and the report", hashed)]
+    measured = [name for name in ("perplexity", "gradients") if study.matching(f"{name}/", "")]
+    if measured:
+        left.append((f"numbers in {', '.join(measured)}", "Rows, hashes, records and settings were checked."))
+    if study.matching("export/", ""):
         left.append(("export/", "No manifest covers exported checkpoints; each has hashes of its own."))
-    return [*left, *_left_out(study), *NEEDS_MODEL]
+    return [*left, *_left_out(study)]
 
 
 def _left_out(study: Study) -> list[tuple[str, str]]:
-    """Return the test rows that runs themselves name as left out: whether they had to be takes the model."""
-    found = []
+    """Return the test rows that runs themselves name as left out: whether they had to be takes the tokenizer."""
+    named = []
     for path in study.matching("test/", ".parquet"):
         try:
-            named = study.spec(path)["run"]["left_out"]
-            if named:
-                reasons = sorted({str(one) for one in named.values()})
-                found.append(
-                    (f"{len(named)} rows that {path} names as left out", f"{reasons[0]}; {len(reasons)} reasons")
-                )
+            reasons = study.spec(path)["run"]["left_out"]
+            if reasons:
+                shown = "; ".join(sorted(set(map(str, reasons.values())))[:2])
+                named.append((f"{len(reasons)} test rows that {path} names as left out", shown))
         except (Unreadable, KeyError, TypeError, AttributeError):
             continue
-    return found
+    return named

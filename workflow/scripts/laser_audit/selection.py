@@ -6,17 +6,32 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from laser_audit.averages import Average
 from laser_audit.findings import Check
-from laser_audit.reading import Study, close, number_of
-from laser_audit.rows import grid, test_path
-from laser_audit.sweeps import base_average, swept
+from laser_audit.reading import Study, close, number_of, remembered
+from laser_audit.rows import Average, base_path, grid, scored, sweep_path, test_path
 
 EXACT = 4e-15
 """Relative difference up to which two means of the same numbers may differ by the order of summation."""
 
 MEASURED = 1.1e-4
 """By how much a residual measured in fp32 may differ from that of the spectrum; the records' own bound is larger."""
+
+
+def base_average(study: Study, model: str, dataset: str, protocol: str) -> Average:
+    """Return base on a cell's validation rows."""
+    return scored(study, base_path(model, dataset)).averages[(protocol,)]
+
+
+@remembered
+def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
+    """Return every intervention of a cell's sweep, by protocol."""
+    averages: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
+    _, layers, rhos = grid(study, model)
+    for layer in layers:
+        for rho in rhos:
+            for (protocol, *_), value in scored(study, sweep_path(model, dataset, layer, rho)).averages.items():
+                averages[protocol].append(value)
+    return averages
 
 
 def selection_path(model: str, dataset: str) -> str:

@@ -1,18 +1,25 @@
-"""Settings: that every job ran with those of the study, and on the sources that it names."""
+"""Settings: every job ran with those of the study and with no others, and on the sources that the study names."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from laser.io.files import digest
 from laser_audit.findings import Check
 from laser_audit.manifest import MANIFEST, listed
 from laser_audit.paper import FOLDER
-from laser_audit.reading import Study, text_of
+from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import records
 from laser_audit.rows import grid
 
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
+EVALUATION = {
+    *("study", "model", "dataset", "dataset_name", "builder", "protocols", "engine", "token_budget", "seed"),
+    *("compute", "code"),
+}
+EVALUATIONS = (
+    *("base", "sweep", "test", "landscape", "gradients", "compose_layers", "compose_test", "choices", "seeds_runs"),
+    *("prompts_runs", "higher_order", "perplexity_runs"),
+)
 
 
 def check_settings(check: Check, study: Study) -> None:
@@ -21,8 +28,8 @@ def check_settings(check: Check, study: Study) -> None:
         {path.rpartition("/")[2]: study.sha256(path) for path in study.matching(f"{FOLDER}/", ".csv")},
         16,
     )
-    models = {text_of(one["name"]): one for one in study.settings["models"]}
-    datasets = {text_of(one["name"]): one for one in study.settings["datasets"]}
+    models = {text_of(entry["name"]): entry for entry in study.settings["models"]}
+    datasets = {text_of(entry["name"]): entry for entry in study.settings["datasets"]}
     for path, record in records(study).items():
         if not path.startswith("records/"):
             continue
@@ -40,35 +47,93 @@ def check_settings(check: Check, study: Study) -> None:
                 check.same(path, f"spec.published (hash of {FOLDER}/)", spec["published"], paper)
             if "settings" in spec:
                 check.same(path, "spec.settings (and inputs/study.json)", spec["settings"], study.settings)
-            _model(check, study, path, spec, models)
+            _model(check, path, spec, models)
             if "dataset_name" in spec:
                 name = text_of(spec["dataset_name"])
                 key = f"{name}-{digest(datasets[name], 8)}"
                 check.same(path, "spec.dataset (hash of its entry in inputs/study.json)", spec["dataset"], key)
                 check.same(path, "spec.builder", spec["builder"], datasets[name]["builder"])
+            if record["rule"] == "reduce":
+                _reduce(check, study, path, spec)
+            if record["rule"] in EVALUATIONS:
+                _evaluation(check, study, path, text_of(record["rule"]), spec)
     _models(check, study, models)
 
 
-def _model(check: Check, study: Study, path: str, spec: dict[str, Any], models: dict[str, Any]) -> None:
-    """Compare what a spec says of its model, matrices, layer and rhos with the study."""
+def _model(check: Check, path: str, spec: dict[str, Any], models: dict[str, Any]) -> None:
+    """Compare what a spec says of its model with the study."""
     if not isinstance(spec.get("model"), dict) or "key" not in spec["model"]:
         return
     name = text_of(spec["model"]["name"])
     entry = models[name]
     key = f"{name}-{digest(entry['source'], 8)}"
     check.same(path, "spec.model.key (hash of its source in inputs/study.json)", spec["model"]["key"], key)
-    for one in ("dtype", "architecture", "layers", "mapping"):
-        check.same(path, f"spec.model.{one}", spec["model"].get(one), entry.get(one))
-    if path.startswith(("records/reduce/", "records/sweep/")):
-        matrices, layers, rhos = grid(study, name)
-        check.same(path, "spec.matrices (and the grid)", spec["matrices"], matrices)
+    for part in ("dtype", "architecture", "layers", "mapping"):
+        check.same(path, f"spec.model.{part}", spec["model"].get(part), entry.get(part))
+
+
+def _evaluation(check: Check, study: Study, path: str, rule: str, spec: dict[str, Any]) -> None:
+    """Compare what is special to a rule with the study; a key that the rule has not is refused.
+
+    A number of rows, for instance, would hide rows of a sweep, and a search by gradients its candidates.
+    """
+    name = text_of(spec["model"]["name"])
+    expected = _special(study, rule, name)
+    allowed = EVALUATION | set(expected) | {"layer", "rhos", "matrices", "published_choice", "text"}
+    if rule not in ("sweep", "landscape"):
+        allowed -= {"layer"}
+    check.same(path, "spec: keys that its rule does not have", sorted(set(spec) - allowed), [])
+    for key, value in expected.items():
+        check.same(path, f"spec.{key} (and inputs/study.json)", spec.get(key), value)
+    if "layer" in spec:
+        searched = study.settings["landscape"] if rule == "landscape" else study.settings
+        layers = searched["grid"][name]["layers"]
         check.same(path, "spec.layer in the grid", spec["layer"] in layers, True)
-        if study.settings["one_job_per"] == "layer":
-            check.same(path, "spec.rhos (and the grid)", [float(one) for one in spec["rhos"]], rhos)
+
+
+def _reduce(check: Check, study: Study, path: str, spec: dict[str, Any]) -> None:
+    """Compare which reductions a job made with the grid."""
+    matrices, layers, rhos = grid(study, text_of(spec["model"]["name"]))
+    check.same(path, "spec.matrices (and the grid)", spec["matrices"], matrices)
+    check.same(path, "spec.layer in the grid", spec["layer"] in layers, True)
+    if study.settings["one_job_per"] == "layer":
+        check.same(path, "spec.rhos (and the grid)", [float(rho) for rho in spec["rhos"]], rhos)
+
+
+def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
+    """Return what an evaluation's spec must say beside what all of them do."""
+    settings = study.settings
+    matrices, layers, _ = grid(study, model)
+    special: dict[str, Any] = {}
+    if rule == "sweep":
+        special["matrices"] = matrices
+        if settings["one_job_per"] == "layer":
+            special["rhos"] = settings["rhos"]
+        if settings["search"] == "gradient":
+            special["gradient"] = {"keep": settings["gradient"]["keep"]}
+    if rule == "landscape":
+        run = settings["landscape"]
+        special |= {"kinds": run["kinds"], "matrices": run["grid"][model]["matrices"], "rhos": run["rhos"]}
+        special["rows"] = run.get("rows")
+    if rule == "gradients":
+        special |= {"grid": settings["grid"][model], "rhos": settings["rhos"]}
+        special["examples"] = settings["gradient"]["examples"]
+    if rule == "compose_layers":
+        special |= {"layers": layers, "matrices": settings["compose"].get("matrices", matrices)}
+        special["rhos"] = settings["compose"]["rhos"]
+    if rule == "choices":
+        special["gradient"] = {"keep": settings["gradient"]["keep"]}
+    if rule == "seeds_runs":
+        special["seeds"] = list(range(settings["seeds"]["count"]))
+    if rule == "prompts_runs":
+        special["rows"] = settings["prompts"].get("rows")
+    if rule == "higher_order":
+        special["percents"] = settings["higher_order"]["percents"]
+    return special
 
 
 def _models(check: Check, study: Study, models: dict[str, Any]) -> None:
-    """Compare each model's card with its entry: where it comes from, and its shape."""
+    """Compare each model's card with its entry: where it comes from, its shape, and the pinned hashes of its files."""
     for name, entry in models.items():
         path = f"inputs/models/{name}/card.json"
         with check.guarded(path):
@@ -76,8 +141,9 @@ def _models(check: Check, study: Study, models: dict[str, Any]) -> None:
             check.same(path, "name", card["name"], name)
             for key in ("architecture", "layers"):
                 check.same(path, key, card[key], entry[key])
-            source = card["source"]
-            for key in ("kind", "repo", "revision", "package", "version", "sha256", "path"):
-                if key in entry["source"] and key in source:
-                    check.same(path, f"source.{key}", source[key], entry["source"][key])
+            source = {key: value for key, value in card["source"].items() if key in entry["source"]}
+            check.same(path, "source (and inputs/study.json)", source, entry["source"])
+            pins = entry["source"].get("sha256")
+            for file, sha256 in pins.items() if isinstance(pins, dict) else ():
+                check.same(path, f"files.{file} (pinned in inputs/study.json)", card["files"].get(file), sha256)
             check.same(path, "in manifest.json", path in listed(study, MANIFEST), True)

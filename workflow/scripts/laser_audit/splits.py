@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from laser.io.files import digest
 from laser_audit.findings import Check
-from laser_audit.reading import Study, remembered, text_of
+from laser_audit.reading import Study, digest, remembered, text_of
 
 SIDES = ("validation", "test")
 PREPARED = (
@@ -101,6 +100,7 @@ def check_data(check: Check, study: Study) -> None:
         path, card_path = data_path(dataset), f"inputs/data/{dataset}/card.json"
         with check.guarded(path):
             found, card = prepared(study, dataset), study.json(card_path)
+            check.same(path, "columns", study.columns(path), list(PREPARED))
             rows = list(found.rows.values())
             entry = next(one for one in study.settings["datasets"] if one["name"] == dataset)
             whole = [{key: _whole(key, value) for key, value in row.items()} for row in rows]

@@ -11,7 +11,7 @@ from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.numbers import constants, mean, shares
 from laser_audit.paper import Paper, paper, verdict
-from laser_audit.reading import Study, asked, remembered
+from laser_audit.reading import Study, remembered
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
@@ -91,7 +91,6 @@ def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, co
     return rows
 
 
-@asked("table1")
 def check_table1(check: Check, study: Study) -> None:
     """Compare every cell of Table 1."""
     path = "tables/table1.csv"
@@ -100,7 +99,6 @@ def check_table1(check: Check, study: Study) -> None:
         compare_table(check, study, path, expected, ("model", "dataset", "protocol", "metric", "arm"), COLUMNS)
 
 
-@asked("verdicts")
 def check_verdicts(check: Check, study: Study) -> None:
     """Compare the list of the paper's numbers with their verdicts."""
     path = "tables/verdicts.csv"

@@ -1,20 +1,17 @@
-"""Tables 3, 4 and 5 (choices, sizes, search space), computed anew from selections, rows and settings."""
+"""Table 3 computed anew: the choices, and what they and the paper's score on test rows."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from laser_audit.averages import Average
 from laser_audit.cells import compared, tested
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.paper import paper
-from laser_audit.reading import Study, asked
-from laser_audit.rows import grid, parts
-from laser_audit.selection import choice, kept_of, ordered, reduction_path
-from laser_audit.splits import prepared
-from laser_audit.sweeps import base_average, swept
+from laser_audit.reading import Study
+from laser_audit.rows import Average, grid, parts
+from laser_audit.selection import base_average, choice, kept_of, ordered, reduction_path, swept
 
 TABLE3 = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "validation_accuracy"),
@@ -26,14 +23,8 @@ TESTED = (
     *("paper_test_accuracy", "paper_test_accuracy_low", "paper_test_accuracy_high"),
     *("paper_gain", "paper_gain_low", "paper_gain_high", "paper_gain_p"),
 )
-TABLE4 = (
-    *("dataset", "size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"),
-    *("limit", "paper_name", "paper_size", "paper_validation", "paper_test", "difference"),
-)
-TABLE5 = ("model", "hyperparameter", "values", "count", "paper")
 
 
-@asked("table3")
 def check_table3(check: Check, study: Study) -> None:
     """Compare every cell of Table 3."""
     path = "tables/table3.csv"
@@ -84,7 +75,7 @@ def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
     row |= {"test_n": own["n"], "test_accuracy_base": own["base"], "test_accuracy": own["laser"]}
     row |= {"test_accuracy_low": own["laser_low"], "test_accuracy_high": own["laser_high"]}
     path = f"choices/{model}/{dataset}.parquet"
-    theirs = parts(study, path, ("choice",)).get((protocol, "published")) if study.has(path) else None
+    theirs = parts(study, path).get((protocol, "published")) if study.has(path) else None
     if theirs is not None:
         scores = theirs.set_index("id")["correct"].to_dict()
         published = [float(scores[name]) for name in cell.ids]
@@ -93,40 +84,3 @@ def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
         row |= {f"paper_gain{end}": one[f"difference{end}"] for end in ("", "_low", "_high")}
         row["paper_gain_p"] = one["p_value"]
     return row
-
-
-@asked("table4")
-def check_table4(check: Check, study: Study) -> None:
-    """Compare every cell of Table 4."""
-    path = "tables/table4.csv"
-    with check.guarded(path):
-        rows = []
-        for dataset in study.datasets:
-            data = prepared(study, dataset)
-            name = paper(study).names.get(("dataset", dataset), "")
-            theirs = paper(study).sizes.get(name)
-            row: Row = {"dataset": dataset, "size": len(data.rows), "limit": data.entry["limit"], "paper_name": name}
-            row["groups"] = len(set(data.groups(list(data.rows))))
-            for protocol in ("published", "corrected"):
-                for side in ("validation", "test"):
-                    row[f"{side}_{protocol}"] = len(data.side(protocol, side))
-            for key in ("size", "validation", "test"):
-                row[f"paper_{key}"] = theirs[key] if theirs else None
-            row["difference"] = len(data.rows) - theirs["size"] if theirs else None
-            rows.append(row)
-        compare_table(check, study, path, rows, ("dataset",), TABLE4)
-
-
-@asked("table5")
-def check_table5(check: Check, study: Study) -> None:
-    """Compare every cell of Table 5 with the study's grid."""
-    path = "tables/table5.csv"
-    with check.guarded(path):
-        rows = []
-        for model in study.models:
-            matrices, layers, rhos = grid(study, model)
-            lists = {"tau": matrices, "layer": list(map(str, layers)), "rho": [f"{rho:g}" for rho in rhos]}
-            for key, found in lists.items():
-                row: Row = {"model": model, "hyperparameter": key, "values": " ".join(found), "count": len(found)}
-                rows.append(row | {"paper": paper(study).space.get(key, "")})
-        compare_table(check, study, path, rows, ("model", "hyperparameter"), TABLE5)

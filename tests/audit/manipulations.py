@@ -326,7 +326,8 @@ DETERMINED: dict[str, Change] = {
         RECORD, lambda held: (held["spec"].update(seed=1), held["seeds"].update(seed=1))
     ),
     "record: the code": content(
-        f"records/test/{CELL}.json", lambda held: held.update(code="0" * 16, spec=held["spec"] | {"code": "0" * 16})
+        "records/reduce/gpt-j-6b/layer0.json",
+        lambda held: held.update(code="0" * 16, spec=held["spec"] | {"code": "0" * 16}),
     ),
     "record: the precision": content(f"records/test/{CELL}.json", lambda held: held.update(dtype="fp16")),
     "record: an input forgotten": content(RECORD, lambda held: held["inputs"].pop(0)),

@@ -173,10 +173,10 @@ def _copy_of(study: Study, name: str) -> str | None:
 
 def check_specs(check: Check, study: Study) -> None:
     """Compare the spec that each result carries with the spec in its record; and the code of jobs of one script."""
-    codes: dict[str, Counter[str]] = {}
+    codes: dict[tuple[str, ...], Counter[str]] = {}
     for path, record in records(study).items():
         with check.guarded(path):
-            codes.setdefault(text_of(record["script"]), Counter())[text_of(record["code"])] += 1
+            codes.setdefault(_kind(record), Counter())[text_of(record["code"])] += 1
             for one in record["outputs"]:
                 inner = one["path"].removeprefix(start(study))
                 if one["path"].startswith(start(study)) and inner.endswith((".parquet", ".json")):
@@ -188,8 +188,15 @@ def check_specs(check: Check, study: Study) -> None:
         if not path.startswith("records/"):
             continue  # folders of the cache may have been filled by other versions, for other studies
         with check.guarded(path):
-            usual = codes[record["script"]].most_common(1)[0][0]
+            usual = codes[_kind(record)].most_common(1)[0][0]
             check.same(path, f"code of {record['script']}", record["code"], usual)
+
+
+def _kind(record: dict[str, Any]) -> tuple[str, ...]:
+    """Return what a job's code depends on: its script and rule, the model's architecture, the dataset's builder."""
+    model = record["spec"].get("model")
+    architecture = model.get("architecture") if isinstance(model, dict) else None
+    return text_of(record["script"]), text_of(record["rule"]), str(architecture), str(record["spec"].get("builder"))
 
 
 def _embedded(check: Check, study: Study, path: str, spec: dict[str, Any], record: str) -> None:

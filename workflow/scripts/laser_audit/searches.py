@@ -60,7 +60,8 @@ def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], s
     check.same(path, f"{where}.steps: places", [(step["layer"], step["matrix"]) for step in search["steps"]], places)
     alone = {(one.matrix, one.layer, one.rho): one for one in swept(study, model, dataset)[protocol]}
     rhos = sorted(float(rho) for rho in study.settings["compose"]["rhos"])
-    best, accepted = _worth(base), []
+    best = _worth(base)
+    accepted: list[Scores] = []
     for number, step in enumerate(search["steps"]):
         here, tried = f"{where}.steps[{number}]", step["candidates"]
         check.same(path, f"{here}.candidates: rhos", sorted(number_of(one["rho"]) for one in tried), rhos)

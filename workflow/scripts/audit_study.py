@@ -17,7 +17,6 @@ from laser_audit.replay import REPLAYS, replay
 from laser_audit.run import audit
 
 SCRIPTS = Path(__file__).resolve().parent
-CITATIONS = SCRIPTS.parents[1] / "docs/replication.md"
 
 
 def main() -> None:
@@ -27,7 +26,7 @@ def main() -> None:
     parser.add_argument("--replay", nargs="?", choices=REPLAYS, const="always", default="never", help=replay.__doc__)
     parser.add_argument("--output", type=Path, help="folder for index.html; default <folder>/audit")
     given = parser.parse_args()
-    report = audit(given.folder, CITATIONS)
+    report = audit(given.folder, SCRIPTS.parents[1])
     if given.replay != "never":
         replay(report, SCRIPTS, given.replay)
     print(terminal(report))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
 from laser_audit.findings import Check
 from laser_audit.manifest import MANIFEST, MANIFEST_RUN, SHA256, listed
-from laser_audit.reading import Study, canonical_json
+from laser_audit.reading import Study, canonical_json, text_of
 from laser_audit.records import records, start
 
 CRATE = "ro-crate-metadata.json"
+CITATION = "inputs/workflow/CITATION.cff"
 
 
 def hashes(value: Any, name: str = "") -> Iterator[tuple[list[str], str]]:
@@ -37,6 +39,25 @@ def check_described(check: Check, study: Study) -> None:
         check_hashes(check, study)
     with check.guarded(CRATE, "jobs"):
         check_jobs(check, study)
+    if study.has(CITATION):
+        with check.guarded(CRATE, "authors and licence"):
+            check_authors(check, study)
+
+
+def check_authors(check: Check, study: Study) -> None:
+    """Compare authors and licence of the crate with the study's copy of CITATION.cff."""
+    entities = {str(entity.get("@id")): entity for entity in study.json(CRATE)["@graph"]}
+    text, root = study.text(CITATION), entities["./"]
+    block = re.search(r"^authors:\n((?:[ -].*\n)*)", text, re.MULTILINE)
+    names = []
+    for entry in re.split(r"^ *- ", block[1] if block else "", flags=re.MULTILINE)[1:]:
+        found = dict(re.findall(r"([a-z-]*names?): *[\"']?([^\"',}\n]+)", entry))
+        names.append(found.get("name") or f"{found['given-names']} {found['family-names']}")
+    authors = root["author"] if isinstance(root["author"], list) else [root["author"]]
+    check.same(CRATE, f"authors (and {CITATION})", [entities[author["@id"]]["name"] for author in authors], names)
+    licence = re.search(r"^license: *[\"']?([\w.+-]+)", text, re.MULTILINE)
+    named = text_of(root["license"]["@id"]).rpartition("/")[2]
+    check.same(CRATE, f"licence (and {CITATION})", named, licence[1] if licence else None)
 
 
 def check_hashes(check: Check, study: Study) -> None:
@@ -60,13 +81,17 @@ def check_hashes(check: Check, study: Study) -> None:
 def check_jobs(check: Check, study: Study) -> None:
     """Compare start, code and spec of every job in the crate with its record and run."""
     entities = {unquote(str(entity.get("@id"))): entity for entity in study.json(CRATE)["@graph"]}
+    codes: dict[str, set[str]] = {}
+    for record in records(study).values():
+        codes.setdefault(text_of(record["script"]), set()).add(text_of(record["code"]))
     for path, record in records(study).items():
         job = entities.get(f"#job/{path}", {})
         run = path.replace("records/", "runs/", 1) if path.startswith("records/") else f"{path[:-11]}run.json"
         if study.has(run):
             check.same(CRATE, f"job {path}, start (and {run})", job.get("startTime"), study.json(run)["started"])
         tool = entities.get(unquote(str(job.get("instrument", {}).get("@id"))), {})
-        check.same(CRATE, f"job {path}, code", tool.get("softwareVersion"), str(record["code"]))
+        if tool.get("softwareVersion") not in codes[record["script"]]:
+            check.fail(CRATE, f"job {path}, code", tool.get("softwareVersion"), record["code"])
         spec = entities.get(f"#spec/{path}", {}).get("value")
         check.same(CRATE, f"job {path}, spec", spec, canonical_json(record["spec"]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from laser_audit.findings import Check
 from laser_audit.numbers import two_proportions
 from laser_audit.reading import Study, remembered
 
@@ -69,6 +70,20 @@ def paper(study: Study) -> Paper:
         choices,
         sizes,
     )
+
+
+def check_paper(check: Check, study: Study) -> None:
+    """Compare the study's copy of the paper's numbers with that of the checkout, if the audit runs in one."""
+    shipped = study.checkout / "config/published" if study.checkout else None
+    if shipped is None or not shipped.is_dir():
+        check.skipped = "the audit does not run in a checkout"
+        return
+    for path in study.matching(f"{FOLDER}/", ""):
+        with check.guarded(path):
+            check.count += 1
+            other = shipped / path.rpartition("/")[2]
+            if not other.is_file() or other.read_bytes() != study.locate(path).read_bytes():
+                check.fail(path, "", "other bytes", f"those of {other}")
 
 
 def half_unit(text: str) -> float:

@@ -32,11 +32,12 @@ class Study:
 
     Attributes:
         folder: the folder.
+        checkout: the repository that the audit runs in, if any.
         memory: what `remembered` functions have returned.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, checkout: Path | None = None) -> None:
+        self.folder, self.checkout = folder, checkout
         self.memory: dict[tuple[Any, ...], Any] = {}
 
     def locate(self, path: str) -> Path:

@@ -13,6 +13,7 @@ from laser_audit import (
     described,
     lineage,
     manifest,
+    paper,
     policies,
     records,
     report,
@@ -43,6 +44,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("specs", "The spec inside each result is that of its record; one script, one code.", "facts", records.check_specs),
     ("settings", "Every job ran with the study's settings, models and datasets.", "facts", settings.check_settings),
     ("descriptions", "The RO-Crate names the same files, hashes and jobs.", "hashes", described.check_described),
+    ("paper", "The paper's numbers are those of the checkout.", "files", paper.check_paper),
     ("data", "Each dataset's rows are those that its card describes.", "facts", splits.check_data),
     ("splits", "Both splits follow their rule; no fact is on both sides.", "rows", splits.check_splits),
     ("rows", "Result files hold exactly the rows of their side, in order.", "rows", rows.check_rows),
@@ -111,24 +113,24 @@ class Report:
         return sum(len(check.findings) for check in self.checks)
 
 
-def audit(folder: Path, citations: Path | None = None) -> Report:
+def audit(folder: Path, checkout: Path | None = None) -> Report:
     """Run every check on a study's folder.
 
     Args:
         folder: the study's.
-        citations: the page that cites manifests by their sha256, of this checkout.
+        checkout: the repository that the audit runs in: its copy of the paper's numbers, and its page of results.
 
     Raises:
         NotAStudy: there is no such folder.
     """
     if not folder.is_dir():
         raise NotAStudy(f"{folder}: is not a folder. Give the folder of a study, such as results/quickstart.")
-    study = Study(folder)
+    study = Study(folder, checkout)
     checks = [
         _not_asked(study, name, about, unit) or checked(name, about, unit, partial(examine, study=study))
         for name, about, unit, examine in CHECKS
     ]
-    return Report(study, _name(study), checks, not_recomputed(study), notes=[cited(study, citations)])
+    return Report(study, _name(study), checks, not_recomputed(study), notes=[cited(study)])
 
 
 def _not_asked(study: Study, name: str, about: str, unit: str) -> Check | None:
@@ -148,17 +150,17 @@ def _name(study: Study) -> str:
     return brief(name) if isinstance(name, str) else ""
 
 
-def cited(study: Study, citations: Path | None) -> str:
-    """Say whether the page of published results cites this very manifest."""
+def cited(study: Study) -> str:
+    """Say whether the checkout's page of results cites this very manifest."""
     try:
         sha256 = study.sha256(MANIFEST)
     except Unreadable:
-        return f"{MANIFEST} cannot be read, so nothing cites it."
-    known = set(CITED.findall(citations.read_text(encoding="utf-8"))) if citations and citations.is_file() else set()
-    if sha256 in known:
-        return f"The sha256 of {MANIFEST}, {sha256}, is one that {citations} cites."
-    where = f"is not among the {len(known)} that {citations} cites" if known else "is cited by no page of this checkout"
-    return f"The sha256 of {MANIFEST}, {sha256}, {where}: compare it with one that was published elsewhere."
+        return f"{MANIFEST} cannot be read, so no publication can cite it."
+    page = study.checkout / "docs/replication.md" if study.checkout else None
+    known = set(CITED.findall(page.read_text(encoding="utf-8"))) if page and page.is_file() else set()
+    said = "is cited in" if sha256 in known else "is not cited in"
+    where = f"{said} docs/replication.md" if page else "can be compared with a publication's"
+    return f"The sha256 of {MANIFEST} is {sha256}; it {where}."
 
 
 def not_recomputed(study: Study) -> list[tuple[str, str]]:

@@ -68,7 +68,12 @@ def intervention(matrix: Any, layer: Any, rho: Any) -> str:
 
 def to_csv(frame: pandas.DataFrame) -> str:
     """Return a frame as CSV; floats keep every digit that tells them apart."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    # A cell is quoted where it holds a character of the line's end: with both of them, a bare carriage return is too.
+    return _LINE_END.sub(lambda match: match[1] or "\n", frame.to_csv(index=False, lineterminator="\r\n"))
+
+
+_LINE_END = re.compile(r'("(?:[^"]|"")*")|\r\n')
+"""A quoted cell, or the end of a line."""
 
 
 TEXT_COLUMNS = (

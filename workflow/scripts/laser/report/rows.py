@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,8 @@ Names = tuple[str, str, str]
 
 QUESTION_COLUMNS = ["id", "group", "prompt", "answer", "options", "split_published", "split_corrected"]
 
-_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r]")
+"""Some spreadsheets leave out what cannot be seen, and read full-width signs like the plain ones (NFKC)."""
 
 
 def write_rows(
@@ -84,4 +86,4 @@ def spreadsheet_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     value = value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-    return f"'{value}" if _FORMULA.match(value) else value
+    return f"'{value}" if _FORMULA.match(unicodedata.normalize("NFKC", value)) else value

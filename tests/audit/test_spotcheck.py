@@ -6,10 +6,11 @@ import pytest
 
 from laser.errors import UserError
 from laser.evaluation import spotcheck
-from tests.audit.edits import frame, put
+from tests.audit.edits import frame, put, spec
 from tests.audit.manipulations import TEST
 
 ROW = {"correct": False, "prediction": "x", "answer_tokens": 2, "loss": 1.0, "logprob": -2.0}
+ROW |= {"answer_rank": 100, "in_top5": False, "in_top10": False}
 
 
 def check(folder, cache, seed=3, count=6):
@@ -27,6 +28,38 @@ def test_an_untouched_study_agrees_with_its_checkpoint(study, cache):
     assert wrong == []
     assert any("have the study's hashes" in line for line in said)
     assert sum(line.startswith("same") for line in said) == 12
+
+
+def test_rows_of_every_run_are_drawn(finished):
+    picks = spotcheck.draw(finished, 40, 1)
+    kinds = [pick.folder for pick in picks]
+    assert kinds.count("test") == 20 and {"sweep", "seeds", "compose", "prompts"} < set(kinds)
+    assert len({(pick.path, pick.place) for pick in picks}) == 40
+
+
+def test_half_of_the_test_rows_are_such_that_base_and_laser_disagree(study):
+    for path in (study / "test").rglob("*.parquet"):
+        frame(path.relative_to(study).as_posix(), lambda rows: rows.assign(correct=False))(study)
+    frame(TEST, lambda rows: rows.assign(correct=(rows["arm"] == "laser") & (rows["id"].isin(rows["id"].iloc[:6]))))(
+        study
+    )
+    picks = [pick for pick in spotcheck.draw(study, 8, 2) if pick.folder == "test"]
+    held = spotcheck.read_parquet(study / TEST)
+    apart = set(held.loc[held["correct"], "id"])
+    assert sum(pick.path == study / TEST and pick.row["id"] in apart for pick in picks) >= 2
+    assert len(spotcheck.draw(study, 100_000, 2)) == len(
+        set((p.path, p.place) for p in spotcheck.draw(study, 100_000, 3))
+    )
+
+
+def test_a_row_that_was_left_out_without_reason_is_named(study, cache):
+    def leave_out(held):
+        held["run"]["left_out"]["capital-US-0"] = "600 tokens, the model takes 512"
+
+    for path in (study / "test").rglob("*.parquet"):
+        spec(path.relative_to(study).as_posix(), leave_out)(study)
+    wrong, _ = check(study, cache)
+    assert any("leaves out 1 rows that the model can be asked, ['capital-US-0']" in line for line in wrong)
 
 
 def test_an_invented_answer_is_named(study, cache):
@@ -58,9 +91,9 @@ def test_a_row_with_an_id_of_another_side_is_refused(study, cache):
 
 
 def test_the_draw_follows_its_seed(finished):
-    first, again, other = ([(one.path, one.place) for one in spotcheck.pick(finished, 10, seed)] for seed in (1, 1, 2))
+    first, again, other = ([(one.path, one.place) for one in spotcheck.draw(finished, 10, seed)] for seed in (1, 1, 2))
     assert first == again != other
-    assert {one.side for one in spotcheck.pick(finished, 10, 1)} == {"test", "validation"}
+    assert {one.side for one in spotcheck.draw(finished, 10, 1)} == {"test", "validation"}
 
 
 @pytest.mark.parametrize(
@@ -73,13 +106,20 @@ def test_the_draw_follows_its_seed(finished):
         ({"loss": 1.0002}, ["loss"]),
         ({"logprob": -2.0003}, ["logprob"]),
         ({"loss": float("nan")}, ["loss"]),
+        ({"answer_rank": 102}, []),
+        ({"answer_rank": 103}, ["answer_rank"]),
+        ({"answer_rank": 1}, ["answer_rank"]),
+        ({"answer_rank": None}, ["answer_rank"]),
+        ({"in_top10": True}, ["in_top10"]),
+        ({"in_top5": True, "in_top10": True}, ["in_top5", "in_top10"]),
+        ({"steps": 3}, ["steps"]),
     ],
 )
 def test_what_counts_as_different(changed, expected):
-    found = spotcheck.compare(ROW, ROW | changed, 1e-4)
+    found = spotcheck.compare(ROW, ROW | changed, "fp32")
     assert [line.split()[0] for line in found] == expected
 
 
 def test_losses_that_overflow_twice_are_the_same():
-    row = ROW | {"loss": float("nan"), "logprob": float("-inf")}
-    assert spotcheck.compare(row, row, 1e-4) == []
+    row = ROW | {"loss": float("nan"), "logprob": float("-inf"), "answer_rank": None}
+    assert spotcheck.compare(row, row, "fp32") == []

@@ -33,8 +33,10 @@ LABELS: dict[str, tuple[tuple[str, ...], str]] = {
     "prompts": (("variant", "arm"), "test"),
     "higher_order": (("percent",), "test"),
 }
-"""Folder to the columns that tell repetitions of rows apart, and the side of the split; the sweep's depend on the file.
-"""
+"""Folder to the columns that tell repetitions of rows apart, and the side; the sweep's depend on the file."""
+
+BESIDE = {"higher_order": ("similarity",)}
+"""Folder to the columns that its files have beside the scores."""
 
 SWEPT = ("matrix", "layer", "rho")
 SOME_ROWS = ("prompts", "higher_order")
@@ -215,8 +217,8 @@ def check_rows(check: Check, study: Study) -> None:
             for where, value, expected in result.problems:
                 check.fail(path, where, value, expected)
             labels, _ = labels_of(path)
-            columns = ["protocol", *labels, *SCORES, *(PLAYED if result.spec["model"]["name"] in policies else ())]
-            check.same(path, "columns", study.columns(path), columns)
+            more = PLAYED if result.spec["model"]["name"] in policies else BESIDE.get(path.partition("/")[0], ())
+            check.same(path, "columns", study.columns(path), ["protocol", *labels, *SCORES, *more])
             with check.guarded(path, "labels"):
                 _labels(check, study, result, labels)
     check_left_out(check, study)

@@ -6,21 +6,47 @@ import math
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from laser.errors import UserError
-from laser.evaluation.cell import Edit, answers_for, chosen_edit, intervention, open_cell, result_rows
+from laser.evaluation.cell import (
+    Cell,
+    Edit,
+    answers_for,
+    asked,
+    chosen_edit,
+    examples,
+    intervention,
+    open_cell,
+    result_rows,
+)
+from laser.evaluation.landscape import landscape_intervention
+from laser.evaluation.prompts import questions_of
 from laser.io.files import read_json, read_parquet, read_spec, sha256_file
+from laser.reduction.interventions import Intervention
+from laser.tasks.variants import variants
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
 """Largest difference of a log-probability, nats per answer token, by the precision that the model runs in."""
 
-EXACT = ("correct", "prediction", "answer_tokens")
+RANKS = {"fp32": 0.02, "fp16": 0.1, "bf16": 0.1}
+"""Largest difference of an answer's rank, as a share of it: far down, tokens are as good as equally probable."""
+
+EXACT = ("correct", "prediction", "answer_tokens", "in_top5", "in_top10", "steps")
+"""Columns that must be equal; `steps` of policies alone."""
+
+TESTED = "test"
+OTHERS = ("sweep", "landscape", "choices", "seeds", "compose", "prompts", "higher_order")
+"""Folders of rows beside those that Table 1 rests on."""
+
+ORIGINAL = "original"
 Say = Callable[[str], None]
+RowPlace = tuple[Path, int]
+"""A file, and the number of a row in it."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +54,14 @@ class Pick:
     """One row of a result file that is to be evaluated again.
 
     Attributes:
+        folder: the kind of file: `test`, `sweep` ...
         path: the file.
-        place: the row in it.
-        row: its values, labels among them.
+        place: the number of the row in it.
+        row: its values, labels first.
         spec: what the file carries.
     """
 
+    folder: str
     path: Path
     place: int
     row: dict[str, Any]
@@ -41,41 +69,67 @@ class Pick:
 
     @property
     def side(self) -> str:
-        """Which side of the split the row is on."""
-        return "test" if "arm" in self.row else "validation"
+        """The side of the split that the row is on."""
+        return "validation" if self.folder in ("sweep", "landscape") else "test"
 
     @property
-    def edit(self) -> str:
-        """The edit under which the row was scored, in words."""
-        if self.row.get("arm") == "laser":
-            one = self.spec["chosen"][self.row["protocol"]]
-            return "base, chosen as LASER" if one is None else f"[{one['matrix']}, {one['layer']}, {one['rho']:g}]"
-        if "matrix" in self.row:
-            return f"[{self.row['matrix']}, {self.row['layer']}, {self.row['rho']:g}]"
-        return "base"
+    def wording(self) -> str:
+        """The wording of the prompt."""
+        return str(self.row.get("variant", ORIGINAL))
+
+    @property
+    def labels(self) -> str:
+        """What tells the row from others of the same example, in words."""
+        names = list(self.row)
+        return ", ".join(str(self.row[name]) for name in names[: names.index("id")])
 
 
-def pick(folder: Path, count: int, seed: int) -> list[Pick]:
-    """Draw rows of test and sweep files: half from each, uniformly over rows, without repetition.
+def draw(folder: Path, count: int, seed: int) -> list[Pick]:
+    """Draw rows without repetition: half from test files, the others in turn from each further kind of file.
+
+    Half of those from test files are rows on which base and LASER disagree, as far as there are such rows.
 
     Raises:
-        UserError: the folder holds no such files.
+        UserError: the folder holds no test rows.
     """
+    numbers = random.Random(seed)
+    queues = {kind: _every_row(folder / kind) for kind in (TESTED, *OTHERS)}
+    if not queues[TESTED]:
+        raise UserError(f"{folder / TESTED}: holds no per-example rows. Give the folder of a finished study.")
+    for places in queues.values():
+        numbers.shuffle(places)
+    wanted = count - count // 2
+    disagreeing = _disagreeing({path for path, _ in queues[TESTED]})
+    preferred = [place for place in queues[TESTED] if place in disagreeing][: wanted // 2]
+    # What was not preferred is drawn from all rows that are left, whether the arms disagree on them or not.
+    others = [place for place in queues.pop(TESTED) if place not in preferred]
+    drawn = [(TESTED, place) for place in [*preferred, *others[: wanted - len(preferred)]]]
+    while len(drawn) < count and any(queues.values()):
+        in_turn = [(kind, places.pop()) for kind, places in queues.items() if places]
+        drawn += in_turn[: count - len(drawn)]
+    return [_pick(kind, *place) for kind, place in sorted(drawn)]
+
+
+def _every_row(folder: Path) -> list[RowPlace]:
     import pyarrow.parquet as pq
 
-    draw, chosen = random.Random(seed), []
-    for kind, wanted in (("test", count - count // 2), ("sweep", count // 2)):
-        files = sorted((folder / kind).rglob("*.parquet"))
-        sizes = [pq.read_metadata(path).num_rows for path in files]
-        if not sum(sizes):
-            raise UserError(f"{folder / kind}: holds no per-example rows. Give the folder of a finished study.")
-        for number in sorted(draw.sample(range(sum(sizes)), min(wanted, sum(sizes)))):
-            place, which = number, 0
-            while place >= sizes[which]:
-                place, which = place - sizes[which], which + 1
-            row = {str(key): value for key, value in read_parquet(files[which]).iloc[place].items()}
-            chosen.append(Pick(files[which], place, row, read_spec(files[which])))
-    return chosen
+    files = sorted(folder.rglob("*.parquet"))
+    return [(path, place) for path in files for place in range(pq.read_metadata(path).num_rows)]
+
+
+def _disagreeing(files: set[Path]) -> set[RowPlace]:
+    """Return the rows of test files on which one arm is right and the other wrong."""
+    found: set[RowPlace] = set()
+    for path in files:
+        frame = read_parquet(path, ["protocol", "id", "correct"])
+        outcomes = frame.groupby(["protocol", "id"], sort=False)["correct"].transform("nunique")
+        found |= {(path, int(place)) for place in outcomes.to_numpy().nonzero()[0] if outcomes.iloc[place] > 1}
+    return found
+
+
+def _pick(kind: str, path: Path, place: int) -> Pick:
+    row = {str(key): value for key, value in read_parquet(path).iloc[place].items()}
+    return Pick(kind, path, place, row, read_spec(path))
 
 
 def check_models(study: Path, picks: Sequence[Pick], cache: Path, say: Say) -> dict[str, Path]:
@@ -84,26 +138,27 @@ def check_models(study: Path, picks: Sequence[Pick], cache: Path, say: Say) -> d
     Raises:
         UserError: a folder is missing, or a file in it has another hash.
     """
-    found = {}
-    for name, key in sorted({(one.spec["model"]["name"], one.spec["model"]["key"]) for one in picks}):
+    cards = {}
+    for name, key in sorted({(pick.spec["model"]["name"], pick.spec["model"]["key"]) for pick in picks}):
         folder = cache / "models" / key
         if not (folder / "card.json").is_file():
             raise UserError(f"{folder}: the checkpoint of {name} is not here. Fetch it (target `models`), or --cache.")
         wanted = read_json(study / "inputs/models" / name / "card.json")["files"]
         for file, sha256 in wanted.items():
-            place = folder / file
-            if Path(file).name != file or not place.is_file() or sha256_file(place) != sha256:
-                raise UserError(f"{place}: is not the file that the study used (sha256 {sha256[:16]}…).")
+            path = folder / file
+            if Path(file).name != file or not path.is_file() or sha256_file(path) != sha256:
+                raise UserError(f"{path}: is not the file that the study used (sha256 {sha256[:16]}…).")
         say(f"{name}: {len(wanted)} files in {folder} have the study's hashes")
-        found[name] = folder / "card.json"
-    return found
+        cards[name] = folder / "card.json"
+    return cards
 
 
 def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say: Say) -> list[str]:
     """Evaluate `count` random rows again and return a line per difference.
 
-    Rows are grouped by model, dataset and edit, so that each model is loaded and each matrix decomposed as seldom as
-    possible. Decompositions are computed anew, in a temporary folder.
+    Rows are grouped by model, dataset, side and wording, so that each model is loaded and each matrix decomposed as
+    seldom as possible. Decompositions are computed anew, in a temporary folder. For every file that a row was drawn
+    from, the examples that it names as left out are held against those that the tokenizer cannot ask.
 
     Args:
         study: the study's folder.
@@ -116,65 +171,102 @@ def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say
     Raises:
         UserError: files are missing or damaged, or the checkpoint is another one.
     """
-    picks = pick(study, count, seed)
+    picks = draw(study, count, seed)
     say(f"{len(picks)} rows drawn with seed {seed}")
     cards = check_models(study, picks, cache, say)
-    groups: dict[tuple[str, str, str], list[Pick]] = {}
-    for one in picks:
-        groups.setdefault((one.spec["model"]["name"], one.spec["dataset_name"], one.side), []).append(one)
+    groups: dict[tuple[str, str, str, str], list[Pick]] = {}
+    for pick in picks:
+        key = (pick.spec["model"]["name"], pick.spec["dataset_name"], pick.side, pick.wording)
+        groups.setdefault(key, []).append(pick)
     differences = []
     with tempfile.TemporaryDirectory(prefix="laser-spotcheck-") as factors:
-        for (model, dataset, _), own in groups.items():
+        for (model, dataset, *_), group in groups.items():
             rows = study / "inputs/data" / dataset / "rows.parquet"
-            for one, again in _again(own, cards[model], rows, Path(factors), device):
-                name = f"{one.path.relative_to(study)} row {one.place} ({one.row['id']}, {one.edit})"
-                wrong = compare(one.row, again, TOLERANCE[one.spec["model"]["dtype"]])
+            cell = _open(group, cards[model], rows, Path(factors), device)
+            for path, reason in _left_out(cell, group, rows):
+                differences.append(f"{path.relative_to(study)}: {reason}")
+                say(f"DIFFERS {path.relative_to(study)}: {reason}")
+            for pick, again in _again(cell, group):
+                name = f"{pick.path.relative_to(study)} row {pick.place} ({pick.row['id']}, {pick.labels})"
+                wrong = compare(pick.row, again, pick.spec["model"]["dtype"])
                 differences += [f"{name}: {each}" for each in wrong]
                 say(f"{'DIFFERS' if wrong else 'same   '} {name}")
     return differences
 
 
-def _again(
-    picks: Sequence[Pick], card: Path, rows: Path, factors: Path, device: str
-) -> Iterator[tuple[Pick, dict[str, Any]]]:
-    """Evaluate the rows of one model on one side of one dataset; yield each with its new values."""
+def _open(picks: Sequence[Pick], card: Path, rows: Path, factors: Path, device: str) -> Cell:
+    """Open the cell of a group's rows, with the questions in the group's wording."""
     first = picks[0]
     spec = first.spec | {"engine": "naive", "compute": first.spec["compute"] | {"device": device}}
-    ids = {one.row["id"] for one in picks}
+    ids = {pick.row["id"] for pick in picks}
+    cell = open_cell(spec, card, rows, factors, first.side, lambda frame: frame[frame["id"].isin(ids)])
+    if first.wording == ORIGINAL:
+        return cell
+    (variant,) = [each for each in variants(spec["builder"]) if each.name == first.wording]
+    return replace(cell, questions=questions_of(cell, variant))
 
-    def asked(frame: pd.DataFrame) -> pd.DataFrame:
-        return frame[frame["id"].isin(ids)]
 
-    cell = open_cell(spec, card, rows, factors, first.side, asked)
+def _left_out(cell: Cell, picks: Sequence[Pick], rows: Path) -> Iterator[tuple[Path, str]]:
+    """Yield each file that leaves out other examples than this model must, and how."""
+    if picks[0].wording != ORIGINAL:
+        return
+    frame = read_parquet(rows)
+    unasked = asked(cell.spec, cell.loaded, examples(frame)).left_out
+    for pick in {pick.path: pick for pick in picks}.values():
+        named = pick.spec["run"]["left_out"]
+        named = named[ORIGINAL] if pick.folder == "prompts" else named
+        if extra := sorted(set(named) - set(unasked)):
+            yield pick.path, f"leaves out {len(extra)} rows that the model can be asked, {extra[:3]}"
+
+
+def _edit_of(cell: Cell, pick: Pick) -> Edit:
+    """Return the edit under which a row was scored, as its file says."""
+    row, protocol, spec = pick.row, pick.row["protocol"], pick.spec
+    if pick.folder in (TESTED, "prompts"):
+        return chosen_edit(cell, protocol, spec["chosen"][protocol]) if row["arm"] == "laser" else ()
+    if pick.folder == "choices":
+        return chosen_edit(cell, protocol, spec["choices"][protocol][row["choice"]])
+    if pick.folder == "seeds":
+        at = spec["intervention"][protocol]
+        return (Intervention(at["matrix"], at["layer"], at["rho"], "randomised", at["niter"], int(row["seed"])),)
+    if pick.folder == "compose":
+        sites = spec["chosen"][protocol][: int(row["step"])]
+        return tuple(intervention(cell, protocol, one["matrix"], one["layer"], one["rho"]) for one in sites)
+    if pick.folder == "higher_order":
+        at = spec["chosen"][protocol]
+        return (Intervention(at["matrix"], at["layer"], round(row["percent"] / 100, 9), "smallest"),)
+    if "matrix" not in row:
+        return ()
+    site = (str(row["matrix"]), int(row["layer"]), float(row["rho"]))
+    if pick.folder == "landscape":
+        return (landscape_intervention(cell, protocol, row["kind"], *site),)
+    return (intervention(cell, protocol, *site),)
+
+
+def _again(cell: Cell, picks: Sequence[Pick]) -> Iterator[tuple[Pick, dict[str, Any]]]:
+    """Evaluate the rows of one cell; yield each with its new values."""
     edits: dict[Edit, list[Pick]] = {}
-    for one in picks:
-        protocol = one.row["protocol"]
-        edit: Edit = ()
-        if one.row.get("arm") == "laser":
-            edit = chosen_edit(cell, protocol, one.spec["chosen"][protocol])
-        elif "matrix" in one.row:
-            place = (str(one.row["matrix"]), int(one.row["layer"]), float(one.row["rho"]))
-            edit = (intervention(cell, protocol, *place),)
-        edits.setdefault(edit, []).append(one)
-    for (_, own), answers in zip(edits.items(), answers_for(cell, list(edits), lambda done: None), strict=True):
-        for one in own:
-            found = result_rows(cell, answers, one.row["protocol"]).set_index("id", drop=False)
-            if one.row["id"] not in found.index:
-                raise UserError(f"{one.path}: row {one.place} is not on the {one.side} side of its split, or left out.")
-            yield one, found.loc[one.row["id"]].to_dict()
+    for pick in picks:
+        edits.setdefault(_edit_of(cell, pick), []).append(pick)
+    for alike, answers in zip(edits.values(), answers_for(cell, list(edits), lambda done: None), strict=True):
+        for pick in alike:
+            rows = result_rows(cell, answers, pick.row["protocol"]).set_index("id", drop=False)
+            if pick.row["id"] not in rows.index:
+                raise UserError(
+                    f"{pick.path}: row {pick.place} is not on the {pick.side} side of its split, or left out."
+                )
+            yield pick, rows.loc[pick.row["id"]].to_dict()
 
 
-def compare(before: dict[str, Any], after: dict[str, Any], tolerance: float) -> list[str]:
-    """Return what differs between a stored row and its new evaluation.
-
-    Args:
-        before: the stored row.
-        after: the new one.
-        tolerance: of a log-probability, nats per answer token.
-    """
-    wrong = [f"{key} was {before[key]!r}, is {after[key]!r}" for key in EXACT if before[key] != after[key]]
+def compare(before: dict[str, Any], after: dict[str, Any], dtype: str) -> list[str]:
+    """Return what differs between a stored row and its new evaluation by a model in `dtype`."""
+    wrong = [f"{key} was {before[key]!r}, is {after[key]!r}" for key in EXACT if before.get(key) != after.get(key)]
+    tolerance = TOLERANCE[dtype]
     for key, scale in (("loss", 1), ("logprob", max(1, int(after["answer_tokens"])))):
-        one, other = float(before[key]), float(after[key])
-        if not (abs(one - other) <= tolerance * scale or (not math.isfinite(one) and not math.isfinite(other))):
-            wrong.append(f"{key} was {one:.8g}, is {other:.8g} (allowed difference {tolerance * scale:g})")
+        stored, new = float(before[key]), float(after[key])
+        if not (abs(stored - new) <= tolerance * scale or (not math.isfinite(stored) and not math.isfinite(new))):
+            wrong.append(f"{key} was {stored:.8g}, is {new:.8g} (allowed difference {tolerance * scale:g})")
+    ranks = [math.nan if pd.isna(row["answer_rank"]) else float(row["answer_rank"]) for row in (before, after)]
+    if not (abs(ranks[0] - ranks[1]) <= RANKS[dtype] * max(ranks) or all(map(math.isnan, ranks))):
+        wrong.append(f"answer_rank was {ranks[0]:g}, is {ranks[1]:g}")
     return wrong

@@ -154,6 +154,60 @@ def test_rows_that_are_not_finite_are_kept_on_file_without_loss_and_rank(tmp_pat
         assert not (found.loc[found["loss"].isna(), "answer_rank"] <= 10).any()
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "prediction"),
+    [
+        ("fever", (-1.0, -1.0), ""),  # compared strictly in the released code: a tie is wrong
+        ("fever", (-1.0, -2.0), "true"),
+        ("fever", (-2.0, -1.0), "false"),
+        ("bios_gender", (-1.0, -1.0), ""),
+        ("truthfulqa", (-1.0, -1.0), ""),
+        ("causal_judgment", (-1.0, -1.0), "Yes"),  # an arg max: the first wins
+        ("causal_judgment", (-2.0, -1.0), "No"),
+        ("web_of_lies", (-1.0, -1.0), "Yes"),
+    ],
+)
+@pytest.mark.parametrize("protocol", [PUBLISHED, CORRECTED])
+def test_ties_between_options(name, values, prediction, protocol):
+    tokenizer, options = tiny.tokenizer(), definition(name).options
+    for gold in options:
+        asked = ask(definition(name), [fact(gold, options=options)], tokenizer, "causal", "llama")
+        answers = Answers(
+            [
+                PassAnswer(
+                    logprobs=values if asked.shared_pass else (value, *(0.0,) * (len(one.queries) - 1)),
+                    ranks=(1,) * max(2, len(one.queries)),
+                )
+                for one, value in zip(asked.requests.passes, values, strict=False)
+            ]
+        )
+        if not asked.shared_pass and len(set(asked.items[0].lengths)) > 1:
+            pytest.skip("options of several lengths are not compared by these values")
+        (row,) = score(asked, answers, tokenizer, protocol)
+        assert row.prediction == prediction and row.correct is (prediction == gold)
+
+
+@pytest.mark.parametrize(("text", "published", "corrected"), [("I know.", True, False), ("It is no.", True, True)])
+def test_an_answer_within_a_word_counts_in_the_released_code_alone(text, published, corrected):
+    tokenizer = tiny.tokenizer()
+    asked = ask(definition("counterfact"), [fact(" no")], tokenizer, "causal", "llama")
+    answers = answered(asked)
+    answers.generations = [tuple(tokenizer(f" {text}", add_special_tokens=False)["input_ids"])]
+    assert score(asked, answers, tokenizer, PUBLISHED)[0].correct is published
+    assert score(asked, answers, tokenizer, CORRECTED)[0].correct is corrected
+
+
+def test_the_prompt_is_searched_in_the_released_code_alone():
+    tokenizer = tiny.tokenizer()
+    asked = ask(
+        definition("counterfact"), [fact(" Paris", prompt="Is Paris in France? It")], tokenizer, "causal", "llama"
+    )
+    answers = answered(asked)
+    answers.generations = [tuple(tokenizer(" is", add_special_tokens=False)["input_ids"])]
+    rows = [score(asked, answers, tokenizer, protocol)[0] for protocol in (PUBLISHED, CORRECTED)]
+    assert [row.correct for row in rows] == [True, False] and rows[0].prediction == rows[1].prediction == " is"
+
+
 @pytest.mark.parametrize("name", ["counterfact", "qa_wikidata", "fever", "epistemic_reasoning"])
 def test_a_mask_token_of_the_text_is_named_and_left_out(name):
     options = definition(name).options

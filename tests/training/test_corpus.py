@@ -119,6 +119,13 @@ def test_same_spec_same_bytes_and_files_that_are_there_are_left_alone(tmp_path: 
     assert not list((tmp_path / "one").glob(".*"))
 
 
+def test_the_order_of_the_generic_words_does_not_matter(tmp_path: Path) -> None:
+    words = {"the": 2, "of": 1, "and": 1}
+    _, first, _ = made(tmp_path / "one", generic=words)
+    _, second, _ = made(tmp_path / "two", generic=dict(reversed(words.items())))
+    assert first.equals(second) and first["replaced"].any()
+
+
 def test_replaced_share_and_generic_words_follow_their_settings(tmp_path: Path) -> None:
     facts, sentences, _ = made(tmp_path, zipf={"exponent": 0.1, "least": 60, "most": 100}, filler=0)
     expected = (facts["noise"] * facts["sentences"]).sum()

@@ -128,9 +128,9 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
         chosen = np.flatnonzero((all_tops >= start) & (all_tops < stop))
         if len(chosen):
             rows = _to(np.searchsorted(touched, all_tops[chosen]), device)
-            top = torch.topk(logprobs[rows], TOP, dim=-1)
-            top_ids.view(-1, TOP)[chosen] = top.indices.cpu()
-            top_values.view(-1, TOP)[chosen] = top.values.cpu()
+            best_values, tokens = best_tokens(logprobs[rows])
+            top_ids.view(-1, TOP)[chosen] = tokens.cpu()
+            top_values.view(-1, TOP)[chosen] = best_values.cpu()
     per_node = (best.view(copies, -1), best_open.view(copies, -1))
     arrays = [one.numpy() for one in (values, ranks, top_ids, top_values, *per_node)]
     return [Read(*(one[copy] for one in arrays)) for copy in range(copies)]
@@ -165,6 +165,18 @@ def most_probable(logits: Tensor) -> Tensor:
     """Return, per row of logits (N, vocabulary), the first of the most probable tokens; `NO_TOKEN` where none is."""
     largest, tokens = logits.max(dim=-1)
     return tokens.masked_fill(~largest.isfinite(), NO_TOKEN)
+
+
+def best_tokens(logprobs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return values and ids (N, TOP) of the most probable tokens, best first; of equal ones the lower id comes first.
+
+    `torch.topk` alone takes equal ones in any order, and half-precision logits are often equal.
+    """
+    values, tokens = torch.topk(logprobs, TOP, dim=-1)
+    equal = (values[:, 1:] == values[:, :-1]).any(dim=-1) | ((logprobs >= values[:, -1:]).sum(dim=-1) > TOP)
+    if equal.any():
+        tokens[equal] = logprobs[equal].sort(dim=-1, descending=True, stable=True).indices[:, :TOP]
+    return values, tokens
 
 
 def without(logits: Tensor, ends: tuple[int, ...]) -> Tensor:

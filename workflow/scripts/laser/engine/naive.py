@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
+from laser.engine.answers import best_tokens
 from laser.engine.batches import batches, run_halving
 from laser.engine.live_edits import edited
 from laser.models.batching import ONE_LENGTH, ONE_ROW, forget_lengths
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.tasks.passes import TOP, Answers, Generation, Pass, PassAnswer, Requests
+from laser.tasks.passes import Answers, Generation, Pass, PassAnswer, Requests
 
 Edit = tuple[Intervention, ...]
 
@@ -118,12 +119,12 @@ def read_answer(one: Pass, logits: torch.Tensor, positions: Sequence[int]) -> Pa
     rows = [place[position] for position, _ in one.queries]
     values = logprobs[rows, [token for _, token in one.queries]]
     ranks = 1 + (logprobs[rows] > values[:, None]).sum(dim=-1)
-    best = torch.topk(logprobs[[place[position] for position in one.top]], TOP, dim=-1) if one.top else None
+    best = best_tokens(logprobs[[place[position] for position in one.top]]) if one.top else None
     return PassAnswer(
         logprobs=tuple(values.tolist()),
         ranks=tuple(ranks.tolist()),
-        top_ids=tuple(map(tuple, best.indices.tolist())) if best else (),
-        top_logprobs=tuple(map(tuple, best.values.tolist())) if best else (),
+        top_ids=tuple(map(tuple, best[1].tolist())) if best else (),
+        top_logprobs=tuple(map(tuple, best[0].tolist())) if best else (),
     )
 
 

@@ -201,7 +201,9 @@ def _sentences(
     Columns: text; fact, phrasing, prompt and answer (as written, with its leading space), null for filler; replaced.
     """
     streams = {name: generator(settings["seed"], first_stream + place) for place, name in enumerate(STREAMS)}
-    words, weights = list(settings["generic"]), np.array(list(settings["generic"].values()), dtype=np.float64)
+    # The order in which a file names the words must not matter: the draws are by place.
+    generic_words = sorted(settings["generic"].items(), key=lambda item: (-item[1], item[0]))
+    words, weights = [word for word, _ in generic_words], np.array([weight for _, weight in generic_words], dtype=float)
     replaced = streams["replaced"].random(len(which)) < facts.noise[which]
     generic = streams["generic"].choice(len(words), size=len(which), p=weights / weights.sum())
     asked = [facts.groups[fact][form] for fact, form in zip(which, phrasing, strict=True)]

@@ -22,7 +22,13 @@ from laser.provenance.copied_inputs import (
 )
 from laser.cluster.locks import note_run, take_over, tell_of_another_host
 from laser.config.plan import Plan
-from laser.config.evaluations import NEEDS
+from laser.config.artefacts import (
+    artefact_inputs,
+    artefact_outputs,
+    artefact_spec,
+    declared,
+    possible_artefacts,
+)
 from laser.cost.requests import (
     check_gpus,
     fetch_memory_mb,
@@ -291,7 +297,7 @@ def run_patterns():
     return patterns
 
 
-NEEDED = {NEEDS.get(name) for name in PLAN.study["artefacts"]}
+NEEDED = {declared()[name].needs for name in PLAN.study["artefacts"]}
 
 
 def run_files(wildcards):
@@ -332,117 +338,13 @@ def artefact_files(wildcards):
     ]
 
 
-def reported(path, artefact, category, **labels):
-    """Mark an output for Snakemake's own report, with the artefact's caption."""
-    caption = f"{ROOT}/workflow/report/{artefact}.rst"
-    return report(
-        path, caption=caption, category=category, labels={"artefact": artefact} | labels
-    )
-
-
-def table_outputs(name):
-    """CSV, Markdown and LaTeX of one table."""
-    return {
-        ending: reported(
-            f"<results>/tables/{name}.{ending}", name, "Tables", format=ending
-        )
-        for ending in ("csv", "md", "tex")
-    }
-
-
-def figure_outputs(name, pictures, endings=("svg", "pdf", "csv")):
-    """The files of one figure; a picture is its path below the figure's folder and its labels in the report."""
-    return {
-        ending: [
-            reported(
-                f"<results>/figures/{name}/{path}.{ending}",
-                name,
-                "Figures",
-                **labels,
-                format=ending,
-            )
-            for path, labels in pictures
-        ]
-        for ending in endings
-    }
-
-
-def per_cell(cells):
-    """A picture per (model, dataset, protocol)."""
-    return [
-        (
-            f"{model}/{dataset}-{protocol}",
-            {"model": model, "dataset": dataset, "protocol": protocol},
-        )
-        for model, dataset in cells
-        for protocol in PLAN.study["protocols"]
-    ]
-
-
-def per_model(cells):
-    """A picture per model."""
-    return [(f"{model}/all", {"model": model}) for model in models_of(cells)]
-
-
-def per_model_and_protocol(cells):
-    """A picture per model and protocol."""
-    return [
-        (f"{model}/{protocol}", {"model": model, "protocol": protocol})
-        for model in models_of(cells)
-        for protocol in PLAN.study["protocols"]
-    ]
-
-
-def per_dataset(cells):
-    """A picture per dataset and protocol."""
-    return [
-        (f"{dataset}/{protocol}", {"dataset": dataset, "protocol": protocol})
-        for dataset in datasets_of(cells)
-        for protocol in PLAN.study["protocols"]
-    ]
-
-
 DRAWN = PLAN.cells_of("figures")
-
-
-def landscape_drawn():
-    """The drawn cells that have a landscape."""
-    return [cell for cell in DRAWN if cell in PLAN.cells_of("landscape")]
-
-
-def svd_landscape():
-    """The drawn cells whose Figure 2 comes from their landscape; the others' comes from the sweep."""
-    wanted = "svd" in PLAN.study.get("landscape", {}).get("kinds", [])
-    return landscape_drawn() if wanted else []
-
-
-def counts(cells):
-    """Files of training frequencies: <model>=<its corpus's facts>, and <dataset>=<the user's file>."""
-    files = {
-        model: f"{corpus_folder(model)}/facts.parquet"
-        for model, _ in cells
-        if PLAN.is_trained(model)
-    }
-    return files | PLAN.study["counts"]
-
-
-def counts_words(cells):
-    return " ".join(
-        shlex.quote(f"{name}={path}") for name, path in counts(cells).items()
-    )
 
 
 def landscapes_of(cells):
     return [
         path for model, dataset in cells for path in landscape_files(model, dataset)
     ]
-
-
-def figure_spec(script, cells, **settings):
-    """The spec of a figure: which cells it draws, in order."""
-    shown = {"cells": [list(cell) for cell in cells]}
-    common = {"seed": PLAN.study["seed"], "resamples": PLAN.study["resamples"]}
-    return PLAN.artefact_spec(script, **shown, **common, **settings)
 
 
 def warn_of_unreachable_models():

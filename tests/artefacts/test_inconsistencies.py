@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from laser.artefacts.inconsistencies import search_space_notes, size_notes, table1_notes
+from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
 from laser.errors import UserError
 from laser.paper.published import Published, printed, read_published
 from laser.paper.text_numbers import COMPOSED, TOP1, TextNumber, read_text_numbers

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from laser.artefacts import verdicts
-from laser.artefacts.verdicts import VERDICT_RULES, verdict, verdict_table
+from laser.analysis.verdicts import VERDICT_RULES, verdict, verdict_table
 from laser.paper.published import Published, printed, read_published
 
 NAN = math.nan

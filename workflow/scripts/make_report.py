@@ -26,8 +26,7 @@ def main(job: Job) -> None:
     job.made += [path for path in page.rglob("*") if path.is_file() and path.name != "run.html"]
     by_rule: dict[str, list[Path]] = {}
     for path in sorted(benchmarks.rglob("*.jsonl")):
-        folder = path.relative_to(benchmarks).parts[0]
-        by_rule.setdefault(path.stem if folder in ("tables", "figures") else folder, []).append(path)
+        by_rule.setdefault(path.relative_to(benchmarks).parts[0], []).append(path)
     write_run_page(page, job.spec["settings"], by_rule, sorted((root / "runs").rglob("*.json")))
     job.say(f"open {job.path('output')}")
 

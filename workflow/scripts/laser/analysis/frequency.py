@@ -6,19 +6,19 @@ that the user gives for a dataset, and the dataset's own column `frequency`, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from laser.analysis.pictures import by_cell
 from laser.errors import UserError, understood
 from laser.io.files import read_parquet
-from laser.results.cells import Cell
-from laser.results.labelled import columns_of
-from laser.results.loading import load_cells, load_rows
+from laser.results.columns import read_columns
+from laser.results.loading import load_rows
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
 
 CORPUS, DOCUMENTS, STAND_IN, UNKNOWN = "corpus", "documents", "stand-in", "unknown"
 AXES = {
@@ -46,52 +46,39 @@ class Frequency:
     axis: str
 
 
-def named_files(words: Iterable[Path]) -> dict[str, Path]:
-    """Split `name=path` as given on the command line: the name of a model or a dataset, and its file.
-
-    Raises:
-        UserError: a word without a name, or a name twice.
-    """
-    found: dict[str, Path] = {}
-    for word in words:
-        name, equals, path = str(word).partition("=")
-        if not (name and equals and path):
-            raise UserError(f"--counts '{word}': write <model or dataset>=<file>.")
-        if name in found:
-            raise UserError(f"--counts names '{name}' twice. Give one file for each model or dataset.")
-        found[name] = Path(path)
-    return found
+def frequency_in(study: StudyResults, model: str, dataset: str) -> Frequency:
+    """Return the training frequency of a dataset's examples for one model, from a study's files."""
+    facts = study.paths_of("facts", (model, dataset))
+    return frequency_of(study.rows_path(dataset), facts[0] if facts else None, study.counts.get(dataset))
 
 
-def frequency_of(model: str, dataset: str, rows: Path, counts: Mapping[str, Path]) -> Frequency:
+def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = None) -> Frequency:
     """Return the training frequency of a dataset's examples for one model.
 
     Args:
-        model: name of the model; a file under that name in `counts` is its corpus's facts.parquet (columns `fact`,
-            which is the rows' `group`, and `clean`, the sentences with subject and true answer).
-        dataset: name of the dataset; a file under that name is the user's (`read_counts`).
         rows: the dataset's rows.parquet.
-        counts: name of a model or dataset to file.
+        facts: facts.parquet of the model's corpus, where the pipeline trained the model (columns `fact`, which is the
+            rows' `group`, and `clean`, the sentences with subject and true answer).
+        counts: the user's counts for the dataset (`read_counts`).
 
     Raises:
         UserError: a counts file is not as it must be.
     """
-    frame = columns_of(rows, ["id", "group", "frequency"])
+    frame = read_columns(rows, ["id", "group", "frequency"])
     groups = frame.set_index("id")["group"]
-    if model in counts:
-        facts = columns_of(counts[model], ["fact", "clean"])
-        known = _unique(facts["fact"], facts["clean"], counts[model], "fact")
+    if facts is not None:
+        told = read_columns(facts, ["fact", "clean"])
+        known = _unique(told["fact"], told["clean"], facts, "fact")
         # A fact that the corpus does not tell stands in it 0 times: its counts are complete.
         return Frequency(CORPUS, groups.map(known).fillna(0.0).astype("float64"), AXES[CORPUS])
-    if dataset in counts:
-        values = read_counts(counts[dataset], groups)
-        return Frequency(DOCUMENTS, values, AXES[DOCUMENTS])
-    own = frame.set_index("id")["frequency"].astype("float64").dropna()
-    if own.empty:
-        return Frequency(UNKNOWN, own, AXES[UNKNOWN])
+    if counts is not None:
+        return Frequency(DOCUMENTS, read_counts(counts, groups), AXES[DOCUMENTS])
+    listed = frame.set_index("id")["frequency"].astype("float64").dropna()
+    if listed.empty:
+        return Frequency(UNKNOWN, listed, AXES[UNKNOWN])
     ((_, entry),) = load_rows([rows]).values()
     builder = entry.get("builder", entry["name"])
-    return Frequency(STAND_IN, own, POPULATION if builder == "worldfacts" else AXES[STAND_IN])
+    return Frequency(STAND_IN, listed, POPULATION if builder == "worldfacts" else AXES[STAND_IN])
 
 
 def read_counts(path: Path, groups: pd.Series) -> pd.Series:
@@ -151,22 +138,3 @@ def _unique(keys: pd.Series, values: pd.Series, path: Path, name: str) -> pd.Ser
     if not twice.empty:
         raise UserError(f"{path}: '{name}' holds '{twice.iloc[0]}' twice. Give each once.")
     return pd.Series(values.to_numpy(dtype="float64"), index=keys.to_numpy())
-
-
-def pictures_by_frequency(
-    spec: Mapping[str, Any], paths: Mapping[str, Sequence[Path]]
-) -> Iterator[tuple[Cell, Frequency, Path]]:
-    """Yield test results, training frequency and path without ending of every picture, in the documented order.
-
-    Args:
-        spec: of the figure.
-        paths: of its script: `test`, `selection`, `rows`, `svg`, and `counts` as in `named_files`.
-    """
-    cells = {
-        (cell.model, cell.dataset, cell.protocol): cell
-        for cell in load_cells(paths["test"], paths["selection"], paths["rows"])
-    }
-    rows = {name: path for path in paths["rows"] for name in load_rows([path])}
-    counts = named_files(paths["counts"])
-    for (model, dataset), protocol, stem in by_cell(spec, [key[:2] for key in cells], paths["svg"]):
-        yield cells[model, dataset, protocol], frequency_of(model, dataset, rows[dataset], counts), stem

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from laser.errors import UserError
-from laser.results.labelled import columns_of
+from laser.results.columns import read_columns
 
 RESAMPLES = 2_000
 BASE = -1
@@ -57,7 +57,7 @@ def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: 
         UserError: an intervention was scored on other rows than base.
     """
     columns = ["protocol", "id", "correct", "loss"]
-    unedited = columns_of(base, columns)
+    unedited = read_columns(base, columns)
     parts: dict[str, dict[tuple[str, int, float], NDArray]] = {}
     numbers = {}
     for name, own in unedited.groupby("protocol"):
@@ -65,7 +65,7 @@ def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: 
         numbers[str(name)] = pd.Series(pd.factorize(labels)[0], index=own["id"].to_numpy())
         parts[str(name)] = {}
     for path in sweep:
-        frame = columns_of(path, [*columns, "matrix", "layer", "rho"])
+        frame = read_columns(path, [*columns, "matrix", "layer", "rho"])
         for place, own in frame.groupby(["protocol", "matrix", "layer", "rho"]):
             protocol, matrix, layer, rho = cast(tuple[str, str, int, float], place)
             parts[protocol][matrix, int(layer), float(rho)] = _sums(own, numbers[protocol], path)

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-
 from laser.analysis.tables import to_csv
 from laser.io.files import atomic, write_text
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
-
-matplotlib.use("Agg")
 
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH, LEGEND_LINE = 3.1, 2.5, 1.9, 0.175
 ALONE = 1.4
@@ -75,6 +71,9 @@ def figure(columns: int, rows: int, entries: int) -> Iterator[tuple[Figure, list
         rows: panels above each other.
         entries: lines of the legend; the figure is made high enough for them.
     """
+    import matplotlib
+
+    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     height = max(rows * PANEL_HEIGHT + 0.7, entries * LEGEND_LINE + 0.9)

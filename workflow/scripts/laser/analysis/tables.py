@@ -76,15 +76,12 @@ _LINE_END = re.compile(r'("(?:[^"]|"")*")|\r\n')
 """A quoted cell, or the end of a line."""
 
 
-TEXT_COLUMNS = (
-    *("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype", "run_model"),
-    *("paper_tau", "paper_matrix", "paper_name", "hyperparameter", "values", "paper", "measure", "split", "text"),
-    *("variant", "outcome", "wording", "interventions", "gradient_matrix"),
-)
+def read_table(path: Path | str, texts: Sequence[str]) -> pandas.DataFrame:
+    """Read a table's CSV back: columns of texts keep empty texts, numbers are read exactly.
 
-
-def read_table(path: Path | str) -> pandas.DataFrame:
-    """Read a table's CSV back: text columns keep empty texts, numbers are read exactly.
+    Args:
+        path: the CSV.
+        texts: names of the columns that hold texts (`laser.config.artefacts.Artefact.texts`); others may be missing.
 
     Raises:
         UserError: the file is missing or is not such a CSV.
@@ -93,9 +90,9 @@ def read_table(path: Path | str) -> pandas.DataFrame:
 
     try:
         head = pd.read_csv(path, nrows=0)
-        texts = [name for name in TEXT_COLUMNS if name in head.columns]
-        frame = pd.read_csv(path, dtype=dict.fromkeys(texts, str), float_precision="round_trip", encoding="utf-8")
-        return frame.assign(**{name: frame[name].fillna("") for name in texts})
+        known = [name for name in texts if name in head.columns]
+        frame = pd.read_csv(path, dtype=dict.fromkeys(known, str), float_precision="round_trip", encoding="utf-8")
+        return frame.assign(**{name: frame[name].fillna("") for name in known})
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{path}: cannot be read as a table ({error}). Delete it and run again to make it anew."

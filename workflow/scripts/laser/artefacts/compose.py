@@ -5,18 +5,47 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import adjust, difference, estimate, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, number, p_value
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
-from laser.paper.published import Published
-from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TextNumber
+from laser.paper.published import Published, read_published
+from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TextNumber, read_text_numbers
 from laser.results.cells import METRICS, Cell, values
 from laser.results.labelled import Labelled, aligned, by_cell
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="compose",
+    kind="table",
+    title="Composition over layers",
+    about="interventions composed over layers, test rows",
+    reads=("test", "selection", "rows", "composition", "composed"),
+    cells=evaluated_cells("compose"),
+    needs="compose",
+    texts=("model", "dataset", "protocol", "metric", "arm", "interventions"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    return compose_table(
+        study.compared,
+        study.labelled("composed", ("step",)),
+        list(study.documents("composition", "model", "dataset", "protocols").values()),
+        read_published(),
+        read_text_numbers(),
+        study.seed,
+        study.resamples,
+    )
+
 
 ARMS = ("base", "laser", "composed")
 COLUMNS = (
@@ -127,7 +156,7 @@ def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str,
     return number_.value.value
 
 
-def compose_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol, and the accepted edits."""
     views = []
     for protocol, own in frame.groupby("protocol", sort=False):

@@ -5,14 +5,56 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laser.analysis import style
 from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, legend, percentages, save, shades, title, whole_layers
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
+from laser.paper.published import fig2_range_of
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.config.artefacts import Picture
+    from laser.config.plan import Plan
+    from laser.results.study import StudyResults
+
+
+def landscaped_cells(plan: Plan) -> list[tuple[str, str]]:
+    """Return the drawn cells that have a landscape."""
+    return [cell for cell in drawn_cells(plan) if cell in plan.cells_of("landscape")]
+
+
+def reduced_cells(plan: Plan) -> list[tuple[str, str]]:
+    """Return the drawn cells whose landscape has rank reductions, and more of them than the sweep."""
+    return landscaped_cells(plan) if "svd" in plan.study.get("landscape", {}).get("kinds", ()) else []
+
+
+def swept_cells(plan: Plan) -> list[tuple[str, str]]:
+    """Return the drawn cells for which the sweep has to do."""
+    return [cell for cell in drawn_cells(plan) if cell not in reduced_cells(plan)]
+
+
+ARTEFACT = Artefact(
+    name="fig2",
+    kind="figure",
+    title="Figure 2",
+    about="validation loss by layer, matrix and reduction",
+    reads=("base",),
+    cells=drawn_cells,
+    also_reads={"sweep": swept_cells, "landscape": reduced_cells},
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol", "matrix"),
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = (picture.model, picture.dataset)
+    averages = study.landscape(cell) if cell in study.cells_of("landscape") else study.sweep(cell)
+    fig2(*averages, stem, picture.protocol, fig2_range_of(*cell))
+
 
 Range = Mapping[str, Sequence[tuple[int, float, float]]]
 
@@ -24,12 +66,22 @@ KINDS = {
 """What each kind of intervention does to the matrix, for titles."""
 
 
+def draw_landscape(kind: str, study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture of another kind of intervention from a study's landscape."""
+    fig2(*study.landscape((picture.model, picture.dataset)), stem, picture.protocol, kind=kind)
+
+
+def lacking_kind(kind: str, study: Mapping[str, Any]) -> str:
+    """Return what a study lacks for such a picture, in words."""
+    return "" if kind in study["landscape"]["kinds"] else f"'{kind}' among landscape.kinds"
+
+
 def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, kind: str = "svd") -> pandas.DataFrame:
     """Return the numbers behind Figure 2 or, for another kind of intervention, a figure like it.
 
     Args:
-        swept: averages of one model and dataset per intervention (`laser.results.loading.load_sweep`, which holds
-            rank reductions alone, or `laser.results.landscape.load_landscape`, which has a column `kind`).
+        swept: averages of one model and dataset per intervention (`laser.results.averages.load_sweep`, which holds
+            rank reductions alone, or `laser.results.averages.load_landscape`, which has a column `kind`).
         base: averages of the unmodified model, from the same call.
         protocol: `published` or `corrected`.
         kind: `svd`, `pruning` or `smallest`.

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis import style
-from laser.analysis.frequency import DOCUMENTS, STAND_IN, Frequency
+from laser.analysis.frequency import DOCUMENTS, STAND_IN, Frequency, frequency_in
 from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
 from laser.analysis.style import LINES, MARKERS, band, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.paper.published import FOLDER, read_published
 from laser.results.cells import ARMS, Cell
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig3b",
+    kind="figure",
+    title="Figure 3b",
+    about="accuracy over facts by how often they were met",
+    reads=("test", "selection", "rows", "facts", "counts"),
+    cells=drawn_cells,
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol"),
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = study.compared_of(picture.model, picture.dataset, picture.protocol)
+    fig3b(cell, frequency_in(study, picture.model, picture.dataset), stem, study.seed, study.resamples)
+
 
 POINTS, SPAN = 40, 50
 MEASURES = {"top10": "answer among the ten\nmost probable tokens, %", "accuracy": "accuracy, %"}
@@ -136,7 +159,7 @@ def _draw_published(axis: Any, cell: Cell, frequency: Frequency) -> None:
     names = published.models.get(cell.model), published.datasets.get(cell.dataset)
     if names != ("GPT-J", "CounterFact") or frequency.source != DOCUMENTS:
         return
-    read = read_table(FOLDER / "fig3b_digitised.csv")
+    read = read_table(FOLDER / "fig3b_digitised.csv", texts=())
     for number, (arm, column) in enumerate(zip(ARMS, ("top10_acc_base", "top10_acc_laser"), strict=True)):
         label = f"{LABELS[arm]} in the paper"
         axis.plot(read["cum_frequency_N_le"], 100 * read[column], color="0.55", linestyle=LINES[number], label=label)

@@ -7,20 +7,43 @@ import textwrap
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from laser.analysis import style
-from laser.analysis.frequency import DOCUMENTS, Frequency
+from laser.analysis.frequency import DOCUMENTS, Frequency, frequency_in
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES, group_sums, seed_sequence
 from laser.analysis.style import bars_of, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
 from laser.artefacts.fig3b import NOTHING
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.paper.published import FOLDER, read_published
 from laser.results.cells import Cell
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig3c",
+    kind="figure",
+    title="Figure 3c",
+    about="answers put right, by how often their facts were met",
+    reads=("test", "selection", "rows", "facts", "counts"),
+    cells=drawn_cells,
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol"),
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = study.compared_of(picture.model, picture.dataset, picture.protocol)
+    fig3c(cell, frequency_in(study, picture.model, picture.dataset), stem, study.seed, study.resamples)
+
 
 PAPERS_BINS = (("<50", -math.inf, 50.0), ("50–1000", 50.0, 1000.5), (">1000", 1000.5, math.inf))
 """Label, lowest frequency (included) and highest (not included). The paper counts documents, so 1000.5 parts whole
@@ -176,6 +199,6 @@ def _published(cell: Cell, frequency: Frequency) -> dict[str, float]:
     names = published.models.get(cell.model), published.datasets.get(cell.dataset)
     if names != ("GPT-J", "CounterFact") or frequency.source != DOCUMENTS:
         return {}
-    read = read_table(FOLDER / "fig3c_digitised.csv")
+    read = read_table(FOLDER / "fig3c_digitised.csv", texts=("freq_bin",))
     bins = read["freq_bin"].str.replace("-", "–")
     return dict(zip(bins, read["answers_corrected_over_originally_correct"], strict=True))

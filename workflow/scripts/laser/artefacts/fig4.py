@@ -5,15 +5,40 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis import style
 from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
 from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, bars_of, figure, legend, save, shades, title
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
-from laser.results.labelled import Labelled
+from laser.results.labelled import Labelled, by_cell
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig4",
+    kind="figure",
+    title="Figure 4",
+    about="interventions composed over layers",
+    reads=("composition", "composed", "rows"),
+    cells=evaluated_cells("compose"),
+    needs="compose",
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol", "matrix"),
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    searched = study.documents("composition", "model", "dataset", "protocols")[picture.model, picture.dataset]
+    composed = by_cell(study.labelled("composed", ("step",)))[picture.model, picture.dataset, picture.protocol]
+    fig4(searched, composed, stem, study.seed, study.resamples)
+
 
 COLUMNS = (
     *("model", "dataset", "protocol", "step", "layer", "matrix", "rho", "accepted", "edits"),

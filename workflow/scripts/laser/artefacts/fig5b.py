@@ -4,17 +4,42 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis import style
 from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
 from laser.analysis.style import band, figure, legend, notice, save, title
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.io.files import read_spec
-from laser.results.labelled import columns_of
+from laser.results.columns import read_columns
 from laser.results.loading import load_rows
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig5b",
+    kind="figure",
+    title="Figure 5b",
+    about="answers of higher-order components alone, and how near they are",
+    reads=("higher_order", "rows"),
+    cells=evaluated_cells("higher_order"),
+    needs="higher_order",
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol", "matrix"),
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    path = study.path_of("higher_order", (picture.model, picture.dataset))
+    frame, spec = load_higher_order(path, study.rows_path(picture.dataset))
+    fig5b(frame, spec, picture.protocol, stem, study.seed, study.resamples)
+
 
 MEASURES = {"similarity": "mean cosine similarity of\nanswer and true answer", "accuracy": "accuracy, %"}
 """What is drawn, in the order of the panels."""
@@ -38,7 +63,7 @@ def load_higher_order(path: Path, rows: Path) -> tuple[pd.DataFrame, dict[str, A
         UserError: a row that is no test row of its protocol.
     """
     ((_, (examples, _)),) = load_rows([rows]).items()
-    frame = columns_of(path, ["protocol", "percent", "id", "correct", "prediction", "similarity"])
+    frame = read_columns(path, ["protocol", "percent", "id", "correct", "prediction", "similarity"])
     groups = examples.set_index("id")["group"]
     for protocol, own in frame.groupby("protocol"):
         test = set(examples.loc[examples[f"split_{protocol}"] == "test", "id"])

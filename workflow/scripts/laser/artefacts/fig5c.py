@@ -7,12 +7,42 @@ picks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.tables import View, intervention, number
+from laser.artefacts.fig5b import load_higher_order
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.results.cells import Cell
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig5c",
+    kind="table",
+    title="Figure 5c",
+    about="examples of what the smallest components alone answer",
+    reads=("test", "selection", "rows", "higher_order"),
+    cells=evaluated_cells("higher_order"),
+    needs="higher_order",
+    texts=("model", "dataset", "protocol", "matrix"),
+    wordy=True,
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Pick the examples of every cell from a study's files."""
+    rows = []
+    for model, dataset in study.cells:
+        path = study.path_of("higher_order", (model, dataset))
+        smallest, _ = load_higher_order(path, study.rows_path(dataset))
+        prompts = study.rows(dataset, "id", "prompt").set_index("id")["prompt"]
+        for protocol in study.protocols:
+            rows += fig5c_rows(study.compared_of(model, dataset, protocol), smallest, prompts)
+    return fig5c_table(rows)
+
 
 ROWS = 12
 LONGEST = 60
@@ -73,7 +103,7 @@ def fig5c_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(COLUMNS))
 
 
-def fig5c_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return a view per cell and protocol, long texts cut; one that says so where no answer is repaired anywhere."""
     columns = ["Prompt", "True answer", "Base", "LASER", "Smallest components alone", "Similarity"]
     views = []

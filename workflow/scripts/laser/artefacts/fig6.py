@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.style import figure, save, title
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.observations import BOX, TARGET, WALL, cells_of
 from laser.sokoban.room import Room, parse_room
@@ -13,6 +14,27 @@ from laser.sokoban.rules import action_numbers
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig6",
+    kind="figure",
+    title="Figure 6",
+    about="a Sokoban room",
+    reads=("rows",),
+    cells=drawn_cells,
+    pictures="{dataset}/room",
+    texts=("dataset",),
+    resampled=False,
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    fig6(picture.dataset, study.rows(picture.dataset, "id", "text", "answer"), stem)
+
 
 NAMES = {0: "floor", WALL: "wall", TARGET: "target", BOX: "box", BOX | TARGET: "box on a target"}
 

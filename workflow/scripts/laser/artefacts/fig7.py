@@ -7,10 +7,31 @@ from typing import TYPE_CHECKING
 
 from laser.analysis import style
 from laser.analysis.style import MATRIX_LABELS, figure, legend, save, title, whole_layers
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig7",
+    kind="figure",
+    title="Figure 7",
+    about="effective rank by layer",
+    reads=("reduction",),
+    cells=drawn_cells,
+    pictures="{model}/all",
+    texts=("model", "matrix"),
+    resampled=False,
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    fig7(study.reductions(picture.model), stem)
 
 
 def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:

@@ -7,10 +7,37 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis import style
 from laser.analysis.style import LINES, MARKERS, figure, legend, percentages, save, shades, title
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig8",
+    kind="figure",
+    title="Figure 8",
+    about="top-1, top-5 and top-10 accuracy against the reduction",
+    reads=("base", "sweep", "selection"),
+    cells=drawn_cells,
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol", "matrix"),
+    resampled=False,
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = (picture.model, picture.dataset)
+    selection = study.selection_of(cell, picture.protocol)
+    place = selection["chosen"] or selection["candidates"][0]
+    swept, base = study.sweep(cell, place["layer"])
+    chosen = place["rho"] if selection["chosen"] else None
+    fig8(swept, base, picture.protocol, place["matrix"], place["layer"], stem, chosen)
+
 
 TOP = (1, 5, 10)
 TICK_RATIO = 1.2
@@ -22,7 +49,7 @@ def fig8_data(
     """Return how often the answer's first token is among the k most probable, by ρ, at one matrix of one layer.
 
     Args:
-        swept: averages of one model and dataset (`laser.results.loading.load_sweep`).
+        swept: averages of one model and dataset (`laser.results.averages.load_sweep`).
         base: averages of the unmodified model, from the same call.
         protocol: `published` or `corrected`.
         matrix: of the chosen intervention.

@@ -5,13 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis import style
 from laser.analysis.style import figure, legend, save, title, whole_layers
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="fig9",
+    kind="figure",
+    title="Figure 9",
+    about="largest benefit by layer, for each dataset",
+    reads=("base", "sweep", "selection"),
+    cells=drawn_cells,
+    pictures="{model}/{protocol}",
+    texts=("model", "dataset", "protocol", "matrix"),
+    resampled=False,
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cells = [cell for cell in study.cells if cell[0] == picture.model]
+    chosen = {cell: study.selection_of(cell, picture.protocol)["chosen"] for cell in cells}
+    fig9([study.sweep(cell) for cell in cells], chosen, picture.protocol, stem)
+
 
 COLUMNS = (
     *("model", "dataset", "protocol", "layer", "matrix", "rho", "n", "accuracy", "base_accuracy", "benefit"),
@@ -32,7 +57,7 @@ def fig9_data(
     loss, then to the smaller ρ. As the largest of many it flatters; zero is what no effect would be below.
 
     Args:
-        cells: (swept, base) of each dataset (`laser.results.loading.load_sweep`).
+        cells: (swept, base) of each dataset (`laser.results.averages.load_sweep`).
         chosen: (model, dataset) to what selection chose under this protocol (matrix, layer, rho), None where base won.
         protocol: `published` or `corrected`.
 

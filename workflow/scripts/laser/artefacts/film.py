@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from laser.analysis.tables import to_csv
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.io.files import write_text
 from laser.results.cells import ARMS, Cell
 from laser.sokoban.batch import BatchedRooms
@@ -18,6 +19,28 @@ from laser.sokoban.rules import STEP_LIMIT, action_numbers
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="film",
+    kind="film",
+    title="A room played by base and LASER",
+    about="a film of base and LASER in one test room",
+    reads=("test", "selection", "rows"),
+    cells=drawn_cells,
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol", "arm"),
+    resampled=False,
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = study.compared_of(picture.model, picture.dataset, picture.protocol)
+    film(cell, study.texts(picture.dataset), stem.with_name(f"{stem.name}.gif"))
+
 
 TILE, GAP, FRAME = 24, 12, 4
 HELD = 6

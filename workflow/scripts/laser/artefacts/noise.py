@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,43 @@ import pandas as pd
 from laser.analysis.comparison import difference
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES
 from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, band, bars_of, figure, legend, save, shades, title
+from laser.config.artefacts import Artefact
 from laser.errors import UserError
 from laser.results.cells import Cell
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.config.plan import Plan
+    from laser.results.study import StudyResults
+
+
+def _facts_of_models(plan: Plan) -> dict[str, Any]:
+    return {"facts": plan.model_facts()}
+
+
+def _missing(study: Mapping[str, Any]) -> str:
+    trained = any(model["source"]["kind"] == "trained" for model in study["models"])
+    return "" if trained else "models that the pipeline trains; there is none"
+
+
+ARTEFACT = Artefact(
+    name="noise",
+    kind="figure",
+    title="Noise and depth of models whose corpus is known",
+    about="gain against noise and depth, over models whose corpus is known",
+    reads=("test", "selection", "rows"),
+    pictures="{dataset}/{protocol}",
+    texts=("dataset", "protocol", "matrix"),
+    missing=_missing,
+    settings=_facts_of_models,
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cells = [cell for cell in study.compared if (cell.dataset, cell.protocol) == (picture.dataset, picture.protocol)]
+    noise(cells, study.spec["facts"], stem, study.seed, study.resamples)
+
 
 AXES = {"noise": "noise level of the corpus", "layers": "layers of the model"}
 """What gains are drawn against, in the order of the rows of panels."""

@@ -4,16 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.paper.published import Published
-from laser.paper.text_numbers import DATASET, MODEL, ROBUSTNESS, TextNumber
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
+from laser.paper.text_numbers import DATASET, MODEL, ROBUSTNESS, TextNumber, read_text_numbers
 from laser.results.cells import Cell
+
+if TYPE_CHECKING:
+    from laser.config.plan import Plan
+    from laser.results.study import StudyResults
+
+
+def _trained_phrasings(plan: Plan) -> dict[str, Any]:
+    return {"trained_phrasings": {name: [0, 1] for name in plan.model_facts()}}
+
+
+ARTEFACT = Artefact(
+    name="paraphrase",
+    kind="table",
+    title="All phrasings of a fact",
+    about="facts that are right under all phrasings, test rows",
+    reads=("test", "selection", "rows"),
+    texts=("model", "dataset", "protocol", "measure", "matrix"),
+    settings=_trained_phrasings,
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    return paraphrase(
+        study.compared,
+        {dataset: study.rows(dataset, "id", "group", "phrasing") for dataset in study.datasets},
+        study.spec["trained_phrasings"],
+        read_published(),
+        read_text_numbers(),
+        study.seed,
+        study.resamples,
+    )
+
 
 ALL, ANY = "facts right in all phrasings", "facts right in any phrasing"
 TRAINED, HELD_OUT = "rows in phrasings trained on", "rows in phrasings held out"
@@ -42,7 +76,7 @@ def paraphrase(
 
     Args:
         cells: per-example results (`laser.results.loading.load_cells`).
-        prepared: dataset to its rows with id, group and phrasing (`laser.results.labelled.load_columns`).
+        prepared: dataset to its rows with id, group and phrasing.
         trained: model to the phrasings that its training data held, for models where that is known.
         published: the paper's names, or None.
         texts: the numbers of the paper's text, or None.
@@ -107,7 +141,7 @@ def _named(cell: Cell, measure: str) -> dict[str, Any]:
     return names | {key: chosen[key] for key in ("matrix", "layer", "rho")} | {"incomplete_facts": None}
 
 
-def paraphrase_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset", "Model", "Measure", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]
     columns += ["Intervention", "Paper: gain, points"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,33 @@ import pandas as pd
 from laser.analysis.comparison import adjust, resampled_ratios, with_interval
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES, seed_sequence, sign_flip_p_value
 from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
-from laser.paper.published import Published
-from laser.paper.text_numbers import DATASET, MODEL, PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, TextNumber
-from laser.results.labelled import cell_of, columns_of
+from laser.paper.published import Published, read_published
+from laser.paper.text_numbers import DATASET, MODEL, PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, TextNumber, read_text_numbers
+from laser.results.columns import read_columns
+from laser.results.loading import cell_of
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="perplexity",
+    kind="table",
+    title="Perplexity",
+    about="perplexity of base and of the MLP choices",
+    reads=("perplexity",),
+    cells=evaluated_cells("perplexity"),
+    needs="perplexity",
+    texts=("model", "dataset", "protocol", "text", "arm", "matrix"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    paths = study.paths("perplexity")
+    return perplexity_table(paths, read_published(), read_text_numbers(), study.seed, study.resamples)
+
 
 ARMS = ("base", "input", "output")
 PILE = "pile"
@@ -55,7 +78,7 @@ def perplexity_table(
     rows: list[dict[str, Any]] = []
     for path in paths:
         model, dataset, spec = cell_of(path)
-        frame = columns_of(path, ["protocol", "arm", "window", "tokens", "nll"])
+        frame = read_columns(path, ["protocol", "arm", "window", "tokens", "nll"])
         for protocol, own in frame.groupby("protocol", sort=False):
             names = {"model": model, "dataset": dataset, "protocol": str(protocol), "text": str(spec.get("text", ""))}
             rows += _rows(path, names, own, _chosen(spec, str(protocol)), seed, resamples)
@@ -119,7 +142,7 @@ def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str,
     return printed.value if printed else math.nan
 
 
-def perplexity_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset of the choice", "Model", "Text", "Arm", "Perplexity", "Over base's", "p (Holm)", "Tokens"]
     columns += ["Windows", "Intervention", "Paper"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,33 @@ import pandas as pd
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
 from laser.analysis.statistics import RESAMPLES, constant_accuracies
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.artefacts.verdicts import SIGNIFICANCE, verdict
+from laser.analysis.verdicts import SIGNIFICANCE, verdict
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
-from laser.paper.published import Published
+from laser.paper.published import Published, read_published
 from laser.results.cells import ARMS, Cell
 from laser.results.labelled import Labelled
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="prompts",
+    kind="table",
+    title="Other prompts",
+    about="base and LASER under other prompts",
+    reads=("test", "selection", "rows", "prompts"),
+    cells=evaluated_cells("prompts"),
+    needs="prompts",
+    texts=("model", "dataset", "protocol", "variant", "matrix", "outcome", "verdict", "wording"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    asked = study.labelled("prompts", ("variant", "arm"), apart=("variant",))
+    return prompts_table(asked, study.compared, read_published(), study.seed, study.resamples)
+
 
 ORIGINAL = "original"
 RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "not significant", "base chosen"
@@ -27,7 +49,7 @@ COLUMNS = (
     "wording",
 )
 """Columns of the CSV, accuracy in percent and gains in points. `outcome` says what the adjusted test of that variant
-says; `verdict` judges the published LASER accuracy by the rules of `laser.artefacts.verdicts`, as if the variant were
+says; `verdict` judges the published LASER accuracy by the rules of `laser.analysis.verdicts`, as if the variant were
 the prompt. `variants`, `same_sign` (how many of them have the original's sign of the gain) and the mean, least and
 largest gain are the same in all rows of a cell. `wording` says in words what the variant changes."""
 
@@ -130,7 +152,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
     return UNCLEAR
 
 
-def prompts_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return per protocol one view of all variants and one of how often the sign of the gain holds."""
     views = []
     for protocol, own in frame.groupby("protocol", sort=False):

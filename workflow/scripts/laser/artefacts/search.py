@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import compare, difference, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
-from laser.results.cells import Cell
-from laser.results.labelled import Labelled, aligned, by_cell, choices_of, same_place
+from laser.results.cells import Cell, same_intervention
+from laser.results.labelled import Labelled, aligned, by_cell, choices_of
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="search",
+    kind="table",
+    title="Gradient search beside the exhaustive one",
+    about="the cheap search against the exhaustive one",
+    reads=("test", "selection", "rows", "choices", "gradients"),
+    cells=drawn_cells,
+    texts=("model", "dataset", "protocol", "matrix", "gradient_matrix"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    return search_table(
+        study.compared,
+        list(study.selections.values()),
+        list(study.documents("gradients", "spec", "protocols").values()),
+        study.labelled("choices", ("choice",)),
+        study.seed,
+        study.resamples,
+    )
+
 
 GRADIENT = "gradient"
 BACKWARD = 3
@@ -94,7 +121,7 @@ def _row(
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
     row |= dict(zip(("model", "dataset", "protocol"), names, strict=False)) | {"n": full["n"]}
     row |= _places(best, "") | _places(cheap, "gradient_")
-    row["same"] = same_place(best, cheap) if best and cheap else best is None and cheap is None
+    row["same"] = same_intervention(best, cheap)
     order = [(place["matrix"], place["layer"]) for place in found["places"]]
     row["places"] = len(order)
     row["place_order"] = None if best is None else 1 + order.index((best["matrix"], best["layer"]))
@@ -131,7 +158,7 @@ def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:
     }
 
 
-def search_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset", "Model", "Exhaustive", "Gradient", "Its place in the order", "Base, %", "Exhaustive, %"]
     columns += ["Gradient, %", "Gradient − exhaustive, points", "p", "n", "Gain kept, %", "Row evaluations"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,33 @@ import pandas as pd
 from laser.analysis.comparison import estimate, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
+from laser.config.artefacts import Artefact, evaluated_cells
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
-from laser.paper.published import Printed, Published
-from laser.results.cells import METRICS, Cell, values
-from laser.results.labelled import Labelled, choices_of, same_place
+from laser.paper.published import Printed, Published, read_published
+from laser.results.cells import METRICS, Cell, same_intervention, values
+from laser.results.labelled import Labelled
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="seeds",
+    kind="table",
+    title="Seeds of the randomised decomposition",
+    about="spread of the randomised SVD over seeds",
+    reads=("test", "selection", "rows", "seeds"),
+    cells=evaluated_cells("seeds"),
+    needs="seeds",
+    texts=("model", "dataset", "protocol", "metric", "matrix"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    drawn = study.labelled("seeds", ("seed",))
+    return seeds_table(drawn, study.compared, read_published(), study.seed, study.resamples)
+
 
 EXACT = "svd"
 COLUMNS = (
@@ -35,7 +57,6 @@ exact truncated SVD at the same place where a test file has it; `base` the unmod
 def seeds_table(
     drawn: Sequence[Labelled],
     cells: Sequence[Cell] = (),
-    choices: Sequence[Labelled] = (),
     published: Published | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -45,7 +66,6 @@ def seeds_table(
     Args:
         drawn: test rows under every seed (label `seed`).
         cells: test results, for base and, where their low-rank step is exact, LASER at the same place.
-        choices: test rows at given choices (label `choice`), for the exact step at the published choice.
         published: the paper's numbers, or None. They are compared only where the intervention is the paper's choice
             and the dataset was prepared whole.
         seed: of the study.
@@ -59,14 +79,13 @@ def seeds_table(
     """
     published = published or Published()
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
-    given = {one.key: one for one in choices}
     rows = []
     for one in drawn:
         place = one.spec.get("intervention", {}).get(one.protocol)
         if place is None:
             raise UserError(f"seeds: {one.model} on {one.dataset} does not say its intervention. Delete it and rerun.")
         paper = published.choice(one.model, one.dataset)
-        same = paper is not None and one.complete and same_place(place, paper)
+        same = paper is not None and one.complete and same_intervention(place, paper)
         for metric in METRICS:
             column = "correct" if metric == "accuracy" else "loss"
             table = one.frame.pivot(index="id", columns="seed", values=column).astype("float64").dropna()
@@ -85,7 +104,7 @@ def seeds_table(
             names, truth = (*one.key, metric, "seeds"), metric == "accuracy"
             over = estimate(table.mean(axis=1), groups, names, truth=truth, seed=seed, resamples=resamples)
             row |= {"low": over["low"], "high": over["high"], "n": len(groups)}
-            row |= _beside(tested.get(one.key), given.get(one.key), place, metric)
+            row |= _beside(tested.get(one.key), place, metric)
             printed = published.cell(one.model, one.dataset, metric, "laser")
             row["published"] = printed.value if printed else math.nan
             row["published_choice"] = None if paper is None else same
@@ -96,19 +115,13 @@ def seeds_table(
     return frame.astype(dict.fromkeys(("layer", "seeds", "n"), "Int64") | dict.fromkeys(truths, "boolean"))
 
 
-def _beside(cell: Cell | None, given: Labelled | None, place: Mapping[str, Any], metric: str) -> dict[str, float]:
+def _beside(cell: Cell | None, place: Mapping[str, Any], metric: str) -> dict[str, float]:
     """Return base and the exact step's value at the same place, where test rows have them under this protocol."""
     found = {"exact": math.nan, "base": math.nan}
     if cell is not None:
         found["base"] = float(values(cell, metric, "base").mean())
-        if cell.chosen is not None and same_place(cell.chosen, place) and PROTOCOLS[cell.protocol].low_rank == EXACT:
+        if same_intervention(cell.chosen, place) and PROTOCOLS[cell.protocol].low_rank == EXACT:
             found["exact"] = float(values(cell, metric, "laser").mean())
-    if math.isnan(found["exact"]) and given is not None and PROTOCOLS[given.protocol].low_rank == EXACT:
-        for name, choice in choices_of(given).items():
-            rows = given.arm(choice=name)
-            if choice is not None and same_place(choice, place) and not rows.empty:
-                column, factor = ("correct", 100) if metric == "accuracy" else ("loss", 1)
-                found["exact"] = factor * float(rows[column].mean())
     return found
 
 
@@ -126,7 +139,7 @@ def _within(row: Mapping[str, Any], printed: Printed | None) -> dict[str, Any]:
     }
 
 
-def seeds_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset", "Model", "Metric", "Intervention", "Seeds", "Mean over seeds", "SD", "Least", "Most"]
     columns += ["Exact SVD", "Base", "n", "Paper", "Within the range", "Within mean ± 2 SD"]

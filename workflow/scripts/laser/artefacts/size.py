@@ -5,13 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.tables import View, integer, intervention, number
+from laser.config.artefacts import Artefact
 from laser.errors import UserError
 from laser.io.files import read_json
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="size",
+    kind="table",
+    title="What factors save",
+    about="parameters and bytes that the factors save",
+    reads=("selection", "reduction", "model"),
+    texts=("model", "dataset", "protocol", "matrix", "dtype"),
+    resampled=False,
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    return size(list(study.selections.values()), study.paths("reduction"), read_cards(study.paths("model")))
+
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp64": 8}
 COLUMNS = (
@@ -114,7 +134,7 @@ def _row(
     }
 
 
-def size_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset", "Model", "Intervention", "Shape", "Kept rank", "Break-even rank", "Parameters"]
     columns += ["As factors", "Saved", "of the matrix, %", "of the model, %", "Saved, MB", "Stored as"]

@@ -11,11 +11,33 @@ import numpy as np
 
 from laser.analysis.comparison import compare
 from laser.analysis.style import bars_of, figure, legend, rows, save, shades, title
+from laser.config.artefacts import Artefact, drawn_cells
 from laser.results.cells import Cell
 from laser.sokoban.room import parse_room
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="solved",
+    kind="figure",
+    title="Rooms solved, by boxes and length of the path",
+    about="rooms solved by number of boxes and by length of the expert's path, test rooms",
+    reads=("test", "selection", "rows"),
+    cells=drawn_cells,
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol"),
+)
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = study.compared_of(picture.model, picture.dataset, picture.protocol)
+    solved(cell, study.texts(picture.dataset), stem, study.seed, study.resamples)
+
 
 BINS = 5
 """Bins of path lengths, of about equally many rooms."""

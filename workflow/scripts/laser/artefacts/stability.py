@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,33 @@ from laser.analysis.comparison import with_interval
 from laser.analysis.stability import BASE, RESAMPLES, Scores, choose, load_scores, resample
 from laser.analysis.statistics import CONFIDENCE, seed_sequence
 from laser.analysis.tables import View, integer, intervention, number
+from laser.config.artefacts import Artefact
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
-from laser.results.grouping import sweep_by_cell
-from laser.results.loading import load_rows
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="stability",
+    kind="table",
+    title="How stable selection is",
+    about="how often each intervention would have been chosen, and the gain with selection counted in",
+    reads=("selection", "rows", "base", "sweep"),
+    texts=("model", "dataset", "protocol", "matrix"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    resamples, lines = min(RESAMPLES, study.resamples), []
+    for cell in study.cells:
+        selection = study.selections[cell]
+        order = selection["spec"]["grid"]["matrices"]
+        scores = load_scores(study.base(cell), study.paths_of("sweep", cell), study.groups(cell[1]), order)
+        lines += stability(cell, scores, selection, study.seed, resamples)
+    return stability_table(lines)
+
 
 COLUMNS = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "share", "selected", "n", "groups", "candidates"),
@@ -27,46 +49,41 @@ COLUMNS = (
 SHOWN = 5
 
 
+def stability_table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the rows of all cells with the columns `COLUMNS`."""
+    return pd.DataFrame(list(lines), columns=list(COLUMNS)).astype({"layer": "Int64"})
+
+
 def stability(
-    sweep: Sequence[Path],
-    base: Sequence[Path],
-    rows: Sequence[Path],
-    selections: Sequence[Mapping[str, Any]],
+    cell: tuple[str, str],
+    scores: Mapping[str, Scores],
+    selection: Mapping[str, Any],
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> pd.DataFrame:
+) -> list[dict[str, Any]]:
     """Compute how often each candidate would have been chosen, and the gain with the choice counted in.
 
     Args:
-        sweep: sweep files of all cells.
-        base: base.parquet of the cells.
-        rows: rows.parquet of the datasets.
-        selections: selection files (`laser.results.loading.load_selections`).
+        cell: model and dataset.
+        scores: protocol to the validation scores of every candidate (`laser.analysis.stability.load_scores`).
+        selection: the selection file of the cell.
         seed: of the study.
         resamples: number of bootstrap resamples.
 
     Returns:
-        A row per cell and candidate that was chosen at least once (and the selected one): model, dataset, protocol,
+        A row per protocol and candidate that was chosen at least once (and the selected one): model, dataset, protocol,
         matrix, layer, rho (empty for base), share (percent of resamples), selected; and, the same in every row of a
         cell: n and groups (validation), candidates, resamples, gain (of the selected one on all validation rows),
         gain_in_bag, gain_out_of_bag (means over resamples) with gain_out_of_bag_low and gain_out_of_bag_high (95 % of
         resamples), same_place (percent of resamples with the selected matrix and layer), in points of accuracy.
     """
-    prepared = load_rows(rows)
-    known = {(one["model"], one["dataset"]): one for one in selections}
     lines: list[dict[str, Any]] = []
-    for (model, dataset), (reference, files) in sweep_by_cell(sweep, base).items():
-        if (model, dataset) not in known:
-            raise UserError(f"{reference}: no selection file was given for {model} on {dataset}. Run `select`.")
-        selection = known[model, dataset]
-        groups = prepared[dataset][0].set_index("id")["group"]
-        order = selection["spec"]["grid"]["matrices"]
-        for protocol, scores in load_scores(reference, files, groups, order).items():
-            chosen = selection["protocols"][protocol]["chosen"]
-            stream = seed_sequence(seed, model, dataset, protocol, "stability")
-            names = {"model": model, "dataset": dataset, "protocol": protocol}
-            lines += _lines(names, scores, chosen, PROTOCOLS[protocol].base_is_candidate, stream, resamples)
-    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"layer": "Int64"})
+    for protocol, of_protocol in scores.items():
+        chosen = selection["protocols"][protocol]["chosen"]
+        stream = seed_sequence(seed, *cell, protocol, "stability")
+        names = {"model": cell[0], "dataset": cell[1], "protocol": protocol}
+        lines += _lines(names, of_protocol, chosen, PROTOCOLS[protocol].base_is_candidate, stream, resamples)
+    return lines
 
 
 def _lines(
@@ -131,7 +148,7 @@ def _tied(scores: Scores, found: int, selected: tuple[str, int, float] | None) -
     return bool(same_accuracy and np.isclose(scores.loss[:, found].sum(), scores.loss[:, other].sum(), rtol=1e-8))
 
 
-def stability_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return per protocol one view of the gains and one of the most frequent choices."""
     views = []
     for protocol, own in frame.groupby("protocol", sort=False):

@@ -10,12 +10,30 @@ from typing import TYPE_CHECKING, Any
 from laser.analysis.comparison import DIFFERENCE, adjust, compare
 from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.artefacts.verdicts import SIGNIFICANCE, verdict
-from laser.paper.published import Published
+from laser.analysis.verdicts import SIGNIFICANCE, verdict
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
 from laser.results.cells import ARMS, METRICS, Cell
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="table1",
+    kind="table",
+    title="Table 1",
+    about="accuracy and loss of base and LASER, test rows",
+    reads=("test", "selection", "rows"),
+    texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype"),
+)
+
+
+def make(study: StudyResults) -> pandas.DataFrame:
+    """Compute the table from a study's files."""
+    return table1(study.compared, read_published(), study.seed, study.resamples)
+
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
@@ -130,7 +148,7 @@ def _prediction_shares(cell: Cell, arm: str) -> str:
     return json.dumps(dict(list(found.items())[:TOP_PREDICTIONS]), ensure_ascii=False)
 
 
-def table1_views(frame: pandas.DataFrame) -> list[View]:
+def views(frame: pandas.DataFrame) -> list[View]:
     """Return one rounded view per protocol; the better arm is bold where its adjusted p value is below 0.05."""
     return [_view(frame[frame["protocol"] == name], name) for name in dict.fromkeys(frame["protocol"])]
 
@@ -199,3 +217,19 @@ def _overflows(frame: pandas.DataFrame) -> list[str]:
 def _with_interval(row: Any, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
     bounds = f"[{number(row[low], places, sign)}, {number(row[high], places, sign)}]"
     return f"{number(row[value], places, sign)} {bounds}"
+
+
+def report_views(frame: pandas.DataFrame) -> list[View]:
+    """Return what the report shows: the views, and what the models predicted."""
+    return [*views(frame), prediction_view(frame)]
+
+
+def prediction_view(frame: pandas.DataFrame) -> View:
+    """Return the most frequent predictions of every accuracy row, with their shares."""
+    rows = []
+    for row in frame[frame["metric"] == "accuracy"].to_dict("records"):
+        shares = json.loads(row["prediction_shares"] or "{}")
+        listed = "; ".join(f"'{text}' {number(100 * share, 1)} %" for text, share in shares.items())
+        rows.append([row["dataset"], row["model"], row["protocol"], row["arm"], listed])
+    columns = ["Dataset", "Model", "Protocol", "Arm", "Most frequent predictions"]
+    return View("predictions", "What the models predicted, most frequent first", columns, rows)

@@ -8,13 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.analysis.verdicts import NOT_RUN, SIGNIFICANCE, verdict
 from laser.artefacts.table1 import table1
-from laser.artefacts.verdicts import NOT_RUN, SIGNIFICANCE, verdict
-from laser.paper.published import PAPER_POLICY, Printed
+from laser.config.artefacts import Artefact
+from laser.paper.published import PAPER_POLICY, Printed, read_table2
 from laser.results.cells import POLICY_METRICS, Cell
+from laser.results.loading import OF_GAMES
 
 if TYPE_CHECKING:
     import pandas
+
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="table2",
+    kind="table",
+    title="Table 2",
+    about="rooms solved, return and loss of base and LASER, test rooms",
+    reads=("test", "selection", "rows"),
+    texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype"),
+)
+
+
+def make(study: StudyResults) -> pandas.DataFrame:
+    """Compute the table from a study's files."""
+    return table2(study.compared_with(OF_GAMES), read_table2(), study.seed, study.resamples)
+
 
 NAMES = {"accuracy": "rooms solved, %", "return": "return, points", "loss": "loss, nats per action"}
 
@@ -66,7 +85,7 @@ def table2(
     return pd.DataFrame(lines, columns=list(frame.columns)).astype({"layer": "Int64"})
 
 
-def table2_views(frame: pandas.DataFrame) -> list[View]:
+def views(frame: pandas.DataFrame) -> list[View]:
     """Return one rounded view per protocol; the better arm is bold where its adjusted p value is below 0.05."""
     return [_view(frame[frame["protocol"] == name], name) for name in dict.fromkeys(frame["protocol"])]
 

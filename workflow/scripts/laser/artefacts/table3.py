@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import compare, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
-from laser.paper.published import Published
-from laser.results.cells import Cell
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
+from laser.results.cells import Cell, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell
+
+if TYPE_CHECKING:
+    from laser.config.plan import Plan
+    from laser.results.study import StudyResults
+
+
+def _published_cells(plan: Plan) -> list[tuple[str, str]]:
+    """Return the cells for which the paper's Table 3 has a choice of its own."""
+    return [cell for cell in plan.cells() if plan.published_choice(*cell)]
+
+
+ARTEFACT = Artefact(
+    name="table3",
+    kind="table",
+    title="Table 3",
+    about="the chosen matrix, layer and rho, and what the published choice scores",
+    reads=("test", "selection", "rows"),
+    also_reads={"choices": _published_cells},
+    texts=("model", "dataset", "protocol", "matrix", "paper_tau", "paper_matrix"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    frame = table3(list(study.selections.values()), read_published())
+    return with_test_scores(frame, study.compared, study.labelled("choices", ("choice",)), study.seed, study.resamples)
+
 
 FIXED = 12
 """Columns of the view that always stand; those on test rows follow where they were evaluated."""
@@ -58,7 +86,7 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
                 "paper_layer": paper["layer"] if paper else None,
                 "paper_rho": paper["rho"] if paper else math.nan,
                 "paper_kept_rank": paper["kept_rank"] if paper else None,
-                "same_as_paper": _same(chosen, paper),
+                "same_as_paper": same_intervention(chosen, paper) if paper else None,
             }
             rows.append(row)
     whole = dict.fromkeys(
@@ -122,13 +150,7 @@ def with_test_scores(
     return pd.concat([frame, added], axis=1)
 
 
-def _same(chosen: Mapping[str, Any] | None, paper: Mapping[str, Any] | None) -> bool | None:
-    if paper is None:
-        return None
-    return chosen is not None and all(chosen[key] == paper[key] for key in ("matrix", "layer", "rho"))
-
-
-def table3_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view of Table 3 per protocol."""
     columns = ["Dataset", "Model", "Chosen [τ, ℓ, ρ]", "Kept rank", "Validation accuracy, %", "of base, %"]
     columns += ["Validation loss, nats", "of base, nats", "n", "Candidates", "Paper [τ, ℓ, ρ]", "Same"]

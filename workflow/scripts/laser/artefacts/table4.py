@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from laser.analysis.inconsistencies import size_notes
 from laser.analysis.tables import View, integer
-from laser.artefacts.inconsistencies import size_notes
-from laser.paper.published import Published
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="table4",
+    kind="table",
+    title="Table 4",
+    about="sizes of the datasets and of their splits",
+    reads=("rows",),
+    texts=("dataset", "paper_name"),
+    resampled=False,
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    return table4(study.datasets, read_published())
+
 
 COLUMNS = (
     *("dataset", "size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"),
@@ -48,7 +68,7 @@ def table4(
     return frame.astype(dict.fromkeys((c for c in COLUMNS if c not in ("dataset", "paper_name")), "Int64"))
 
 
-def table4_views(frame: pd.DataFrame, published: Published | None = None) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return the view of Table 4, with a note on what the paper's own numbers of rows can show."""
     columns = ["Dataset", "Size", "Groups", "Validation (published)", "Test (published)", "Validation (corrected)"]
     columns += ["Test (corrected)", "Paper: size", "Size − paper", "Limit"]
@@ -59,5 +79,5 @@ def table4_views(frame: pd.DataFrame, published: Published | None = None) -> lis
     if frame["limit"].notna().any():
         notes.append("Limit: only so many rows were prepared; such a dataset is not compared with the paper.")
     if (frame["paper_name"] != "").any():
-        notes += size_notes(published or Published())
+        notes += size_notes(read_published())
     return [View("table4", "Table 4. Dataset sizes, in rows", columns, rows, notes=notes)]

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from laser.analysis.inconsistencies import search_space_notes
 from laser.analysis.tables import View, integer
-from laser.artefacts.inconsistencies import search_space_notes
-from laser.paper.published import Published
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
+
+if TYPE_CHECKING:
+    from laser.config.plan import Plan
+    from laser.results.study import StudyResults
+
+
+def _search_space(plan: Plan) -> dict[str, Any]:
+    return {"models": plan.models, "grid": plan.study["grid"], "rhos": plan.rhos}
+
+
+ARTEFACT = Artefact(
+    name="table5",
+    kind="table",
+    title="Table 5",
+    about="the search space",
+    texts=("model", "hyperparameter", "values", "paper"),
+    wordy=True,
+    resampled=False,
+    settings=_search_space,
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from the study's settings."""
+    # In a spec names are sorted; readers know the study's order.
+    grid = {name: study.spec["grid"][name] for name in study.spec["models"]}
+    return table5(grid, study.spec["rhos"], read_published())
 
 
 def table5(
@@ -40,7 +68,7 @@ def table5(
     return pd.DataFrame(rows, columns=["model", "hyperparameter", "values", "count", "paper"])
 
 
-def table5_views(frame: pd.DataFrame, published: Published | None = None) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return the view of Table 5, with a note on choices of the paper that its own search space does not list."""
     symbols = {"tau": "τ (matrix)", "layer": "ℓ (layer)", "rho": "ρ (kept fraction of the rank)"}
     rows = [
@@ -48,5 +76,5 @@ def table5_views(frame: pd.DataFrame, published: Published | None = None) -> lis
         for row in frame.to_dict("records")
     ]
     columns = ["Model", "Hyperparameter", "Searched", "Number", "Paper"]
-    notes = search_space_notes(published or Published())
+    notes = search_space_notes(read_published())
     return [View("table5", "Table 5. Search space", columns, rows, notes=notes)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,13 +11,45 @@ import pandas as pd
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, p_value
+from laser.config.artefacts import Artefact
 from laser.errors import UserError
-from laser.io.files import read_spec
 from laser.results.cells import Cell
-from laser.results.grouping import sweep_by_cell
-from laser.results.labelled import columns_of
-from laser.results.loading import load_rows
+from laser.results.columns import read_columns
 
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="topk",
+    kind="table",
+    title="Top 1, 5 and 10",
+    about="answers among the most probable 1, 5 and 10",
+    reads=("test", "selection", "rows", "base", "sweep"),
+    texts=("model", "dataset", "protocol", "split", "measure", "matrix"),
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    validation = []
+    for cell in study.cells:
+        protocols = study.selections[cell]["protocols"]
+        places = {name: _place(selection) for name, selection in protocols.items()}
+        layers = dict.fromkeys(place["layer"] for place in places.values())
+        paths = [path for layer in layers for path in study.paths_of("sweep", cell, layer)]
+        swept = pd.concat([read_columns(path, [*ROW_COLUMNS, *INTERVENTION]) for path in paths])
+        base, groups = read_columns(study.base(cell), ROW_COLUMNS), study.groups(cell[1])
+        validation += topk_validation(cell, base, swept, groups, places, study.seed, study.resamples)
+    return topk_table(topk_test(study.compared, study.seed, study.resamples), validation)
+
+
+def _place(selection: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what selection chose, or the best candidate where it kept base."""
+    return selection["chosen"] or selection["candidates"][0]
+
+
+ROW_COLUMNS = ("protocol", "id", "answer_rank", "in_top5", "in_top10")
+INTERVENTION = ("matrix", "layer", "rho")
 TOP = (1, 5, 10)
 FIRST, WHOLE = "first token of the answer", "whole answer as one token"
 COLUMNS = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", *COMPARISON)
@@ -48,57 +79,49 @@ def topk_test(cells: Sequence[Cell], seed: int = 0, resamples: int = RESAMPLES) 
 
 
 def topk_validation(
-    sweep: Sequence[Path],
-    base: Sequence[Path],
-    rows: Sequence[Path],
-    selections: Sequence[Mapping[str, Any]],
+    cell: tuple[str, str],
+    base: pd.DataFrame,
+    swept: pd.DataFrame,
+    groups: pd.Series,
+    places: Mapping[str, Mapping[str, Any]],
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[dict[str, Any]]:
-    """Return a row per cell, k, measure and searched ρ at the chosen matrix and layer, on validation rows.
+    """Return a row per protocol, k, measure and searched ρ at the chosen matrix and layer, on validation rows.
 
     Args:
-        sweep: sweep files of all cells; those of other layers are not read.
-        base: base.parquet of the cells.
-        rows: rows.parquet of the datasets.
-        selections: selection files (`laser.results.loading.load_selections`).
+        cell: model and dataset.
+        base: validation rows of the unmodified model (`ROW_COLUMNS`).
+        swept: those of the sweep, of the chosen layers at least (`ROW_COLUMNS` and `INTERVENTION`).
+        groups: group of every row of the dataset, by id.
+        places: protocol to the chosen intervention, or the best candidate where base was chosen.
         seed: of the study.
         resamples: of bootstrap and permutation test.
 
     Raises:
-        UserError: a cell without a selection or without rows at the chosen place.
+        UserError: an intervention was scored on other rows than base.
     """
-    prepared = load_rows(rows)
-    places = {(one["model"], one["dataset"]): one["protocols"] for one in selections}
     found: list[dict[str, Any]] = []
-    for (model, dataset), (reference, files) in sweep_by_cell(sweep, base).items():
-        if (model, dataset) not in places:
-            raise UserError(f"{reference}: no selection file was given for {model} on {dataset}. Run `select`.")
-        groups = prepared[dataset][0].set_index("id")["group"]
-        at = {name: one["chosen"] or one["candidates"][0] for name, one in places[model, dataset].items()}
-        wanted = {int(one["layer"]) for one in at.values()}
-        layers = [path for path in files if int(read_spec(path).get("layer", -1)) in wanted | {-1}]
-        columns = ["protocol", "id", "answer_rank", "in_top5", "in_top10"]
-        unedited = columns_of(reference, columns)
-        swept = pd.concat([columns_of(path, [*columns, "matrix", "layer", "rho"]) for path in layers])
-        for protocol, one in at.items():
-            keep = (swept["protocol"] == protocol) & (swept["matrix"] == one["matrix"])
-            own = swept[keep & (swept["layer"] == one["layer"])]
-            plain = unedited[unedited["protocol"] == protocol].set_index("id")
-            for rho in sorted(own["rho"].unique(), reverse=True):
-                edited = own[own["rho"] == rho].set_index("id").reindex(plain.index)
-                if edited["answer_rank"].isna().any():
-                    raise UserError(f"{reference}: ρ = {rho:g} was scored on other validation rows. Delete and rerun.")
-                place = {"matrix": one["matrix"], "layer": int(one["layer"]), "rho": float(rho)}
-                for k in TOP:
-                    for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
-                        names = (model, dataset, protocol, "validation", str(k), measure)
-                        before, after = (_hits(frame, k, measure) for frame in (plain, edited))
-                        line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | place
-                        labels = list(groups.loc[plain.index])
-                        streams = (*names, f"{rho:g}")
-                        settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-                        found.append(line | compare(before, after, labels, streams, **settings))
+    settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
+    for protocol, chosen in places.items():
+        keep = (swept["protocol"] == protocol) & (swept["matrix"] == chosen["matrix"])
+        curve = swept[keep & (swept["layer"] == chosen["layer"])]
+        plain = base[base["protocol"] == protocol].set_index("id")
+        labels = list(groups.loc[plain.index])
+        for rho in sorted(curve["rho"].unique(), reverse=True):
+            edited = curve[curve["rho"] == rho].set_index("id").reindex(plain.index)
+            if edited["answer_rank"].isna().any():
+                raise UserError(
+                    f"The sweep of {cell[0]} on {cell[1]}: ρ = {rho:g} was scored on other validation rows than base. "
+                    "Delete its files and run again."
+                )
+            place = {"matrix": chosen["matrix"], "layer": int(chosen["layer"]), "rho": float(rho)}
+            for k in TOP:
+                for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
+                    names = (*cell, protocol, "validation", str(k), measure)
+                    before, after = (_hits(frame, k, measure) for frame in (plain, edited))
+                    line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | place
+                    found.append(line | compare(before, after, labels, (*names, f"{rho:g}"), **settings))
     return found
 
 
@@ -118,7 +141,7 @@ def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> 
     return frame.astype({"layer": "Int64", "n": "Int64", "groups": "Int64"})
 
 
-def topk_views(frame: pd.DataFrame) -> list[View]:
+def views(frame: pd.DataFrame) -> list[View]:
     """Return per protocol one view of the test rows and one of the curve along ρ."""
     views = []
     for protocol in dict.fromkeys(frame["protocol"]):

@@ -1,105 +1,36 @@
-"""Judging each published number against ours, by rules that are written down as data and applied by code alone."""
+"""Each number of the paper's Table 1 beside ours, with the verdict on it (`laser.analysis.verdicts`)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.statistics import two_proportion_p_value
-from laser.paper.published import Printed, Published
+from laser.analysis.tables import View, number, read_table
+from laser.analysis.verdicts import NOT_RUN, VERDICT_RULES
+from laser.artefacts import table1
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
 
 if TYPE_CHECKING:
     import pandas
 
-SIGNIFICANCE = 0.05
-CONSTANT_MARGIN = 0.5
+    from laser.results.study import StudyResults
 
-NOT_RUN = "not run"
-BASE_CHOSEN = "base chosen"
-CONSTANT = "equals a constant answer"
-NOT_SIGNIFICANT = "not significant in the paper's own n"
-REPLICATED = "replicated"
-DIFFERS = "differs"
-
-VERDICT_RULES: dict[str, str] = {
-    NOT_RUN: (
-        "The study has no result for this published cell, or prepared only the first rows of the dataset, which are no "
-        "sample of the rows behind the published number."
-    ),
-    BASE_CHOSEN: (
-        "LASER arm only: no intervention beat the base model on validation, so the base model stands for LASER and "
-        "there is no gain to compare."
-    ),
-    CONSTANT: (
-        f"Accuracy only: the published value lies within {CONSTANT_MARGIN} points of what one constant answer scores "
-        "on our test rows (any label where rows offer options, otherwise the most frequent answer), so it shows no "
-        "ability."
-    ),
-    NOT_SIGNIFICANT: (
-        "Accuracy of the LASER arm only: a pooled two-sided two-proportion z test on the published base and LASER "
-        "accuracies, with the paper's number of test rows in each arm, gives p of at least "
-        f"{SIGNIFICANCE}. The paper gives no paired outcomes, so this is the test its reader can make."
-    ),
-    REPLICATED: (
-        "The published value, give or take half a unit of its last printed digit, lies within our 95 % interval; and "
-        "for the LASER arm our difference to base has the published sign and a Holm-adjusted p value below "
-        f"{SIGNIFICANCE}."
-    ),
-    DIFFERS: "None of the above.",
-}
-"""Each verdict and when it is given. The first rule that applies, in this order, decides."""
+ARTEFACT = Artefact(
+    name="verdicts",
+    kind="table",
+    title="Verdicts on the published numbers",
+    about="each number of the paper's Table 1 beside ours",
+    after=("table1",),
+    texts=("model", "dataset", "metric", "arm", "protocol", "run_model", "verdict"),
+    wordy=True,
+    resampled=False,
+)
 
 
-def verdict(
-    *,
-    metric: str,
-    arm: str,
-    published: Printed | None,
-    published_base: Printed | None,
-    published_n: int | None,
-    complete: bool,
-    base_chosen: bool,
-    low: float,
-    high: float,
-    difference: float,
-    p_holm: float,
-    constants: Iterable[float],
-) -> str:
-    """Apply `VERDICT_RULES` to one published number.
-
-    Args:
-        metric: `accuracy` (percent) or `loss` (nats).
-        arm: `base` or `laser`.
-        published: the printed number of this arm; None where the paper has no such cell (the verdict is then empty,
-            except that `base chosen` is still said).
-        published_base: the printed number of the base arm.
-        published_n: the paper's number of test rows.
-        complete: whether our dataset was prepared whole.
-        base_chosen: whether selection kept the base model.
-        low: lower bound of our 95 % interval.
-        high: its upper bound.
-        difference: our LASER minus base; NaN for the base arm.
-        p_holm: our adjusted p value; NaN for the base arm.
-        constants: accuracies of constant answers on our test rows, percent.
-    """
-    if published is not None and not complete:
-        return NOT_RUN
-    if arm == "laser" and base_chosen:
-        return BASE_CHOSEN
-    if published is None:
-        return ""
-    if metric == "accuracy" and any(abs(published.value - constant) <= CONSTANT_MARGIN for constant in constants):
-        return CONSTANT
-    if arm == "laser" and metric == "accuracy" and published_base is not None and published_n is not None:
-        p_value = two_proportion_p_value(published_base.value, published.value, published_n)
-        if p_value >= SIGNIFICANCE:
-            return NOT_SIGNIFICANT
-    within = low - published.half_unit <= published.value <= high + published.half_unit
-    if arm == "laser" and published_base is not None:
-        same = difference * (published.value - published_base.value) > 0 and p_holm < SIGNIFICANCE
-        return REPLICATED if within and same else DIFFERS
-    return REPLICATED if within else DIFFERS
+def make(study: StudyResults) -> pandas.DataFrame:
+    """Judge every number of the study's Table 1."""
+    return verdict_table(read_table(study.table("table1"), table1.ARTEFACT.texts), read_published())
 
 
 def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataFrame:
@@ -127,11 +58,29 @@ def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataF
         )
         ours.setdefault(key, []).append(row)
     lines = []
-    for key, number in published.table1.items():
-        start = [*key, number.value]
+    for key, printed in published.table1.items():
+        start = [*key, printed.value]
         found = ours.get(key, [])
         for row in found:
             lines.append([*start, row["protocol"], row["model"], row["value"], row["low"], row["high"], row["verdict"]])
         if not found:
             lines.append([*start, "", "", math.nan, math.nan, math.nan, NOT_RUN])
     return pd.DataFrame(lines, columns=[*columns, "verdict"])
+
+
+def views(verdicts: pandas.DataFrame) -> list[View]:
+    """Return how often each verdict fell, with its rule, and the verdicts of the cells that were run."""
+    counts = verdicts["verdict"].value_counts()
+    rules = [[name, str(int(counts.get(name, 0))), rule] for name, rule in VERDICT_RULES.items()]
+    made = [View("verdict-rules", "Verdicts on the published Table 1", ["Verdict", "Comparisons", "Rule"], rules)]
+    run = verdicts[(verdicts["verdict"] != NOT_RUN) | (verdicts["run_model"] != "")]
+    rows = []
+    for row in run.to_dict("records"):
+        places = 1 if row["metric"] == "accuracy" else 2
+        ours = f"{number(row['value'], places)} [{number(row['low'], places)}, {number(row['high'], places)}]"
+        names = [row["dataset"], row["model"], row["metric"], row["arm"], row["protocol"]]
+        rows.append([*names, number(row["published"], places), ours, row["verdict"]])
+    if rows:
+        columns = ["Dataset", "Model", "Metric", "Arm", "Our protocol", "Published", "Ours", "Verdict"]
+        made.append(View("verdicts", "Published cells that this study ran", columns, rows))
+    return made

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
 from laser.analysis.tables import read_table
-from laser.artefacts.inconsistencies import search_space_notes, size_notes, table1_notes
 from laser.claims.claims import CLAIMS, QUESTIONS, Claim
 from laser.claims.findings import CONTRADICTED, SUPPORTED, Finding
+from laser.config.artefacts import declared
 from laser.errors import UserError
 from laser.io.files import sha256_file
 from laser.paper.published import FOLDER, read_published
@@ -65,7 +66,8 @@ def read_study(folder: Path) -> Study:
         files.setdefault(path.relative_to(folder / "figures").parts[0].removesuffix(".csv"), []).append(path)
     frames = {}
     for name, paths in files.items():
-        parts = [part for part in map(read_table, paths) if not part.empty]
+        texts = declared()[name].texts if name in declared() else ()
+        parts = [part for part in (read_table(path, texts) for path in paths) if not part.empty]
         if parts:
             frames[name] = pd.concat(parts, ignore_index=True)
     return Study(folder.name, frames, files)

@@ -8,9 +8,9 @@ import pandas as pd
 
 from laser.analysis.comparison import with_interval
 from laser.analysis.tables import integer, intervention, number, p_value
+from laser.analysis.verdicts import DIFFERS, NOT_RUN, REPLICATED, SIGNIFICANCE
 from laser.artefacts.paraphrase import ALL, HELD_OUT
 from laser.artefacts.topk import FIRST
-from laser.artefacts.verdicts import DIFFERS, NOT_RUN, REPLICATED, SIGNIFICANCE
 from laser.claims.findings import (
     CONTRADICTED,
     SUPPORTED,

@@ -7,23 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.artefacts import check_artefacts
 from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
 
 RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity")
-NEEDS = {
-    "compose": "compose",
-    "fig4": "compose",
-    "seeds": "seeds",
-    "prompts": "prompts",
-    "perplexity": "perplexity",
-    "fig5b": "higher_order",
-    "fig5c": "higher_order",
-    "fig10": "landscape",
-    "smallest": "landscape",
-}
-KINDS = {"fig10": "pruning", "smallest": "smallest"}
 LABORATORY = "laboratory"
 
 
@@ -59,7 +48,7 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
     if "landscape" in study:
         _landscape(study, path)
     _counts(study, path)
-    _needs(study, path)
+    check_artefacts(study, path)
     return study
 
 
@@ -161,19 +150,3 @@ def _landscape(study: dict[str, Any], path: Path) -> None:
 
 def _matrices(entry: dict[str, Any]) -> list[str]:
     return list(ARCHITECTURES[entry["architecture"]].matrices)
-
-
-def _needs(study: dict[str, Any], path: Path) -> None:
-    """Refuse an artefact whose evaluations the study does not name."""
-    for artefact in study["artefacts"]:
-        run = NEEDS.get(artefact)
-        if run is not None and run not in study:
-            raise UserError(
-                f"{path}: artefacts holds '{artefact}', which needs the key '{run}' (config/README.md). "
-                f"Add `{run}: {{}}` for its defaults, or leave the artefact out."
-            )
-    for artefact, kind in KINDS.items():
-        if artefact in study["artefacts"] and kind not in study["landscape"]["kinds"]:
-            raise UserError(f"{path}: artefacts holds '{artefact}', which needs '{kind}' among landscape.kinds.")
-    if "noise" in study["artefacts"] and not any(one["source"]["kind"] == "trained" for one in study["models"]):
-        raise UserError(f"{path}: artefacts holds 'noise', which needs models that the pipeline trains; there is none.")

@@ -27,8 +27,6 @@ RESULTS, CACHE = "LASER_RESULTS", "LASER_CACHE"
 """Variables that the Snakefile sets: the study's folder, and the cache's."""
 CACHE_RECORD, CACHE_RUN = "record.json", "run.json"
 """A record and a run beside the card of a folder of the cache."""
-GROUPS = ("tables", "figures")
-"""Folders of logs that hold a log per rule; every other folder is named after its rule."""
 PACKAGES = (
     "cmcrameri",
     "datasets",
@@ -102,7 +100,7 @@ def place_of(log: Path | None, outputs: Sequence[Path]) -> Place | None:
     if results is None or not _absolute(log).is_relative_to(_absolute(results / "logs")):
         return None
     inner = _absolute(log).relative_to(_absolute(results / "logs")).with_suffix("")
-    rule = inner.parts[1] if inner.parts[0] in GROUPS and len(inner.parts) > 1 else inner.parts[0]
+    rule = inner.parts[0]
     cache = Path(os.environ.get(CACHE, "cache"))
     cached = [path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))]
     card = next((path for path in cached if path.name == "card.json"), None)

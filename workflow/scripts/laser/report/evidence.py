@@ -57,8 +57,5 @@ def evidence(view: View, cells: Mapping[Names, Sequence[Link]]) -> list[Sequence
 
 def record_links(artefact: str, root: Path, folder: Path) -> list[Link]:
     """Return the link to the record of the job that made a table or a figure."""
-    for kind in ("figures", "tables") if artefact.startswith("fig") else ("tables", "figures"):
-        path = root / f"records/{kind}/{artefact}.json"
-        if found := link_outside(path, folder, root, "Record", f"Record of how {artefact} was made"):
-            return found
-    return []
+    path = root / f"records/{artefact}/{artefact}.json"
+    return link_outside(path, folder, root, "Record", f"Record of how {artefact} was made")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import read_table
+from laser.config.artefacts import declared
 from laser.errors import UserError, understood
 from laser.report.files import copy_beside, unique_slugs
-from laser.report.views import artefact_title
 
 if TYPE_CHECKING:
     import pandas
@@ -35,7 +35,7 @@ def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[s
         links = copy_beside(path, folder, "figures", names[name], (".svg", ".pdf", ".csv"))
         data = Path(path).with_suffix(".csv")
         with understood(data):
-            frame = read_table(data) if data.is_file() else None
+            frame = read_table(data, declared()[artefact].texts) if data.is_file() else None
             title = _title(frame) or " ".join(rest)
             alt = _alternative(artefact, title, frame)
         one = {"id": names[name], "title": title, "source": links[0]["href"], "alt": alt, "links": links}
@@ -61,18 +61,19 @@ def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, A
     for name, path in media.items():
         if path.suffix not in FILMS:
             raise UserError(f"{path}: the report shows {', '.join(FILMS)}, not '{path.suffix}'.")
-        title, alt = _told(path)
+        artefact = name.split("/")[0]
+        title, alt = _told(path, declared()[artefact].texts)
         links = copy_beside(path, folder, "media", names[name], (path.suffix, ".csv"))
         one: dict[str, Any] = {"title": title, "alt": alt, "kind": FILMS[path.suffix], "links": links}
-        found.setdefault(name.split("/")[0], []).append(one | {"source": links[0]["href"]})
+        found.setdefault(artefact, []).append(one | {"source": links[0]["href"]})
     return found
 
 
-def _told(path: Path) -> tuple[str, str]:
+def _told(path: Path, texts: Sequence[str]) -> tuple[str, str]:
     """Return a film's title and what it shows, in words."""
     text, moves = path.with_suffix(".txt"), path.with_suffix(".csv")
     with understood(text if text.is_file() else moves):
-        frame = read_table(moves) if moves.is_file() else None
+        frame = read_table(moves, texts) if moves.is_file() else None
         title = _title(frame) or path.stem.replace("-", " ").replace("_", " ")
         told = " ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else ""
         if not told and frame is not None and {"arm", "step", "solved"} <= set(frame.columns):
@@ -104,7 +105,7 @@ def _missing(value: Any) -> bool:
 
 def _alternative(artefact: str, title: str, frame: pandas.DataFrame | None) -> str:
     """Describe a figure for those who cannot see it: what it shows, and its extreme points where it is Figure 2."""
-    text = f"{artefact_title(artefact)}, {title}." if title else f"{artefact_title(artefact)}."
+    text = ", ".join(part for part in (declared()[artefact].title, title) if part) + "."
     if artefact != "fig2" or frame is None or not len(frame):
         return text + " The data are in the CSV below."
     ordered = frame.sort_values("loss").to_dict("records")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import read_table
+from laser.config.artefacts import Artefact, declared
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
 from laser.paper.published import read_published
@@ -28,7 +29,6 @@ from laser.report.files import Link, copy_beside, slug
 from laser.report.rows import Names, write_questions, write_rows
 from laser.report.run_page import machines, timings
 from laser.report.summary import replications, summarise
-from laser.report.views import VIEWS, artefact_title
 
 if TYPE_CHECKING:
     import pandas
@@ -38,8 +38,6 @@ CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
 PARTS = ("tables", "figures", "media", "rows", "questions")
 """Folders beside the page, each written anew with it."""
-WORDY = ("verdicts", "table5", "fig5c")
-"""Tables whose cells are texts, which may break into lines; numbers stay on one."""
 
 
 def write_report(
@@ -62,7 +60,7 @@ def write_report(
     Args:
         folder: where index.html, tables/, figures/, rows/ and questions/ go.
         study: the resolved study: title, description, and all settings, shown as they are.
-        tables: artefact name (`laser.report.views.VIEWS`) to its CSV; `table1` is needed for the
+        tables: artefact (`laser.config.artefacts.declared`) to its CSV; `table1` is needed for the
             summary. The .md and .tex beside a CSV are copied with it.
         figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
         model_cards: card.json of the models.
@@ -82,7 +80,7 @@ def write_report(
     """
     folder = Path(folder)
     root = folder.parent if root is None else Path(root)
-    frames = {name: read_table(path) for name, path in tables.items()}
+    frames = {name: read_table(path, _artefact(name).texts) for name, path in tables.items()}
     for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
         shutil.rmtree(folder / part, ignore_errors=True)
     cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
@@ -105,7 +103,7 @@ def write_report(
         figures=[
             {
                 "id": slug(name),
-                "title": artefact_title(name),
+                "title": _artefact(name).title,
                 "pictures": drawn.get(name, []),
                 "films": filmed.get(name, []),
                 "caption": caption(captions, name),
@@ -183,19 +181,19 @@ def _table(
     cells: Mapping[Names, Sequence[Link]],
     root: Path,
 ) -> dict[str, Any]:
-    if name not in VIEWS:
-        raise UserError(f"The report has no table '{name}'. Allowed: {', '.join(VIEWS)}.")
+    artefact = _artefact(name)
     with understood(path):
-        views = VIEWS[name](frame) if len(frame) else []
+        show = getattr(artefact.module, "report_views", artefact.module.views)
+        views = show(frame) if len(frame) else []
     return {
         "name": name,
         "id": slug(name),
-        "title": artefact_title(name),
+        "title": artefact.title,
         "views": [
             {
                 "id": slug(view.name),
                 "view": view,
-                "numeric": view.name == "verdicts" or (name not in WORDY and view.name != "predictions"),
+                "numeric": view.name == "verdicts" or (not artefact.wordy and view.name != "predictions"),
                 "evidence": evidence(view, cells),
             }
             for view in views
@@ -204,6 +202,13 @@ def _table(
         "links": copy_beside(path, folder, "tables", slug(name), (".csv", ".md", ".tex")),
         "records": record_links(name, root, folder),
     }
+
+
+def _artefact(name: str) -> Artefact:
+    try:
+        return declared()[name]
+    except KeyError:
+        raise UserError(f"The report knows no artefact '{name}'. Allowed: {', '.join(declared())}.") from None
 
 
 def caption(folder: Path, artefact: str) -> list[str]:

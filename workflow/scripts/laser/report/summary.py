@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.artefacts.verdicts import (
+from laser.analysis.tables import integer, intervention, number, p_value
+from laser.analysis.verdicts import (
     BASE_CHOSEN,
     CONSTANT,
     CONSTANT_MARGIN,
@@ -17,7 +17,6 @@ from laser.artefacts.verdicts import (
     NOT_SIGNIFICANT,
     REPLICATED,
     SIGNIFICANCE,
-    VERDICT_RULES,
 )
 
 if TYPE_CHECKING:
@@ -188,32 +187,3 @@ def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
     if base["answer_in_prompt"] >= LEAKAGE:
         found.append(f"{where}: the answer already stands in {number(base['answer_in_prompt'], 1)} % of the prompts.")
     return found
-
-
-def prediction_view(frame: pandas.DataFrame) -> View:
-    """Return the most frequent predictions of every accuracy row, with their shares."""
-    rows = []
-    for row in frame[frame["metric"] == "accuracy"].to_dict("records"):
-        shares = json.loads(row["prediction_shares"] or "{}")
-        listed = "; ".join(f"'{text}' {number(100 * share, 1)} %" for text, share in shares.items())
-        rows.append([row["dataset"], row["model"], row["protocol"], row["arm"], listed])
-    columns = ["Dataset", "Model", "Protocol", "Arm", "Most frequent predictions"]
-    return View("predictions", "What the models predicted, most frequent first", columns, rows)
-
-
-def verdict_views(verdicts: pandas.DataFrame) -> list[View]:
-    """Return how often each verdict fell, with its rule, and the verdicts of the cells that were run."""
-    counts = verdicts["verdict"].value_counts()
-    rules = [[name, str(int(counts.get(name, 0))), rule] for name, rule in VERDICT_RULES.items()]
-    views = [View("verdict-rules", "Verdicts on the published Table 1", ["Verdict", "Comparisons", "Rule"], rules)]
-    run = verdicts[(verdicts["verdict"] != NOT_RUN) | (verdicts["run_model"] != "")]
-    rows = []
-    for row in run.to_dict("records"):
-        places = 1 if row["metric"] == "accuracy" else 2
-        ours = f"{number(row['value'], places)} [{number(row['low'], places)}, {number(row['high'], places)}]"
-        names = [row["dataset"], row["model"], row["metric"], row["arm"], row["protocol"]]
-        rows.append([*names, number(row["published"], places), ours, row["verdict"]])
-    if rows:
-        columns = ["Dataset", "Model", "Metric", "Arm", "Our protocol", "Published", "Ours", "Verdict"]
-        views.append(View("verdicts", "Published cells that this study ran", columns, rows))
-    return views

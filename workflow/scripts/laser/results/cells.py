@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,3 +46,10 @@ def values(cell: Cell, metric: str, arm: str) -> Any:
     if metric == "accuracy":
         return cell.rows[f"{arm}_correct"].to_numpy(dtype="float64") * 100
     return cell.rows[f"{arm}_{metric}"].to_numpy(dtype="float64")
+
+
+def same_intervention(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Return True if both are the same matrix, layer and ρ, or both stand for the base model (None)."""
+    if one is None or other is None:
+        return one is other
+    return all(one[key] == other[key] for key in ("matrix", "layer", "rho"))

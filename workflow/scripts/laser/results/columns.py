@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.errors import UserError
+from laser.io.files import read_parquet
 
 if TYPE_CHECKING:
     import pandas
@@ -21,6 +22,15 @@ TEXTS = (
     *("split_published", "split_corrected"),
 )
 LISTS = ("options",)
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pandas.DataFrame:
+    """Read some columns of a Parquet file.
+
+    Raises:
+        UserError: the file is missing or damaged, lacks a column, or has one of another type.
+    """
+    return typed(read_parquet(path, list(columns)), path, columns)
 
 
 def typed(frame: pandas.DataFrame, path: Path | str, columns: Sequence[str]) -> pandas.DataFrame:

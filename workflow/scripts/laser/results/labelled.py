@@ -12,11 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from laser.results.cells import Cell
-from laser.results.columns import typed
-from laser.results.loading import load_rows
 from laser.errors import UserError, understood
-from laser.io.files import read_json, read_parquet, read_spec
+from laser.results.cells import Cell
+from laser.results.columns import read_columns
+from laser.results.loading import cell_of, load_rows
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 CellKey = tuple[str, str, str]
@@ -58,32 +57,6 @@ class Labelled:
         return self.frame[keep].set_index("id")
 
 
-def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
-    """Return model, dataset and spec of a Parquet result file.
-
-    Raises:
-        UserError: the file is missing, damaged, or does not name model and dataset.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: does not exist. Run the rule that makes it.")
-    spec = read_spec(path)
-    model = spec.get("model")
-    name = model.get("name") if isinstance(model, dict) else model
-    dataset = spec.get("dataset_name", spec.get("dataset"))
-    if not isinstance(name, str) or not isinstance(dataset, str):
-        raise UserError(f"{path}: its spec does not name a model and a dataset. Delete it and run again.")
-    return name, dataset, spec
-
-
-def columns_of(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read some columns of a Parquet file.
-
-    Raises:
-        UserError: the file is missing or damaged, or lacks a column.
-    """
-    return typed(read_parquet(path, list(columns)), path, columns)
-
-
 def load_labelled(
     paths: Iterable[Path],
     labels: Sequence[str],
@@ -111,7 +84,7 @@ def load_labelled(
             if dataset not in prepared:
                 raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
             examples, entry = prepared[dataset]
-            frame = columns_of(path, ["protocol", *labels, "id", *SCORES])
+            frame = read_columns(path, ["protocol", *labels, "id", *SCORES])
             for protocol in dict.fromkeys(frame["protocol"]):
                 groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
                 own = frame[frame["protocol"] == protocol].drop(columns="protocol")
@@ -153,11 +126,6 @@ def choices_of(one: Labelled) -> dict[str, Mapping[str, Any] | None]:
     return dict(one.spec.get("choices", {}).get(one.protocol, {}))
 
 
-def same_place(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two interventions are the same (matrix, layer, rho)."""
-    return all(one[key] == other[key] for key in ("matrix", "layer", "rho"))
-
-
 def aligned(cell: Cell, other: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return `other`, indexed by id, in the order of a cell's rows.
 
@@ -170,24 +138,3 @@ def aligned(cell: Cell, other: pd.DataFrame, what: str) -> pd.DataFrame:
             "test file. Delete it and run again to make it anew."
         )
     return other.loc[cell.rows["id"]]
-
-
-def load_columns(rows: Iterable[Path], columns: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return columns of every prepared dataset, by dataset name."""
-    found = {}
-    for path in rows:
-        (name,) = load_rows([path])
-        found[name] = columns_of(path, columns)
-    return found
-
-
-def load_json(paths: Iterable[Path], needed: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Read JSON results; a key that is missing is a `UserError` that names file and key."""
-    found = []
-    for path in paths:
-        one = read_json(path)
-        missing = [key for key in needed if key not in one]
-        if missing:
-            raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
-        found.append(one)
-    return found

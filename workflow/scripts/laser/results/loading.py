@@ -5,7 +5,6 @@ What a file holds is learned from the spec that it carries, never from its path.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from laser.results.cells import ARMS, Cell
-from laser.results.columns import typed
 from laser.errors import UserError, understood
-from laser.io.files import read_json, read_parquet, read_spec
+from laser.io.files import read_json, read_spec
+from laser.results.cells import ARMS, Cell
+from laser.results.columns import read_columns
 
 OF_GAMES = ("return", "steps")
 """Further columns of the results of policies."""
@@ -36,11 +35,11 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
     columns = ["id", "group", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"]
     found = {}
     for path in paths:
-        spec = _spec(path)
+        spec = spec_of(path)
         entry = spec.get("dataset", spec)
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to prepare it anew.")
-        found[entry["name"]] = (_frame(path, columns), entry)
+        found[entry["name"]] = (read_columns(path, columns), entry)
     return found
 
 
@@ -112,15 +111,14 @@ def _cells(
 ) -> list[Cell]:
     """Return one test file's cells, one per protocol."""
     cells = []
-    spec = _spec(path)
-    model, dataset = _model(spec, path), _dataset(spec, path)
+    model, dataset, spec = cell_of(path)
     if (model, dataset) not in chosen:
         raise UserError(f"{path}: no selection file was given for {model} on {dataset}. Give it, or run `select`.")
     if dataset not in prepared:
         raise UserError(f"{path}: the prepared rows of {dataset} were not given. Have: {', '.join(prepared)}.")
     protocols = chosen[model, dataset]["protocols"]
     _same_choice(path, spec, protocols)
-    frame = _frame(path, ["protocol", "arm", "id", *scores])
+    frame = read_columns(path, ["protocol", "arm", "id", *scores])
     examples, entry = prepared[dataset]
     left_out = set(spec.get("run", {}).get("left_out", {}))
     for protocol in spec.get("protocols", sorted(protocols)):
@@ -200,71 +198,6 @@ def _same_choice(path: Path, spec: dict[str, Any], protocols: dict[str, Any]) ->
             )
 
 
-def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read one cell's sweep and its base, and average over validation rows.
-
-    Args:
-        sweep: layer<l>/rho<rho>.parquet files of one model and dataset.
-        base: base.parquet of the same cell.
-
-    Returns:
-        Two frames with n, accuracy, top5, top10, first_top1, first_top5, first_top10 (percent) and loss (nats), the
-        first per protocol, matrix, layer and rho, the second per protocol; both with model and dataset. `top<k>`
-        looks for the whole answer among the k most probable tokens, `first_top<k>` for the answer's first token.
-
-    Raises:
-        UserError: a file belongs to another cell or was scored on another number of rows than base.
-    """
-    spec = _spec(base)
-    model, dataset = _model(spec, base), _dataset(spec, base)
-    columns = ["protocol", "id", "correct", "loss", "answer_rank", "in_top5", "in_top10"]
-    unedited = mean_scores(_frame(base, columns), ["protocol"])
-    rows = dict(zip(unedited["protocol"], unedited["n"], strict=True))
-    parts = []
-    for path in sweep:
-        own = _spec(path)
-        if (_model(own, path), _dataset(own, path)) != (model, dataset):
-            raise UserError(
-                f"{path}: holds {_model(own, path)} on {_dataset(own, path)}, but {base} holds {model} on {dataset}."
-            )
-        part = mean_scores(_frame(path, [*columns, "matrix", "layer", "rho"]), ["protocol", "matrix", "layer", "rho"])
-        if not (part["n"] == part["protocol"].map(rows)).all():
-            raise UserError(f"{path}: was scored on another number of validation rows than {base}. Delete and rerun.")
-        parts.append(part)
-    if not parts:
-        raise UserError(f"{base}: no sweep file was given for {model} on {dataset}. Give them, or run `sweep`.")
-    swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rho": "float64"})
-    keys = ["protocol", "matrix", "layer", "rho"]
-    if swept.duplicated(keys).any():
-        raise UserError(f"{base}: an intervention of {model} on {dataset} stands in two sweep files. Give each once.")
-    swept = swept.sort_values(keys, ignore_index=True)
-    for frame in (unedited, swept):
-        frame.insert(0, "model", model)
-        frame.insert(1, "dataset", dataset)
-    return swept, unedited
-
-
-def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Average per-example rows over `keys`: n, accuracy, top5, top10, first_top1, first_top5, first_top10 and loss.
-
-    The loss is NaN where a row has none: a mean over the others could not be compared with that of another edit.
-    """
-    tops = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
-    losses = frame["loss"].where(np.isfinite(frame["loss"]), math.inf)
-    grouped = frame.assign(loss=losses, **tops).groupby(keys, sort=True, observed=True)
-    table = grouped.agg(
-        n=("id", "nunique"),
-        accuracy=("correct", "mean"),
-        loss=("loss", "mean"),
-        top5=("in_top5", "mean"),
-        top10=("in_top10", "mean"),
-        **{name: (name, "mean") for name in tops},
-    ).reset_index()
-    table["loss"] = table["loss"].replace(math.inf, math.nan)
-    table[["accuracy", "top5", "top10", *tops]] *= 100
-    return table
-
-
 def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
     """Read reduction records: a row per model, layer, matrix and rho with every recorded number."""
     rows = []
@@ -290,15 +223,24 @@ def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
     return frame[first + [name for name in frame.columns if name not in first]]
 
 
-def _spec(path: Path) -> dict[str, Any]:
-    """Return a Parquet file's spec; a missing or damaged file is a `UserError` that names it."""
+def spec_of(path: Path) -> dict[str, Any]:
+    """Return the spec that a Parquet file carries; a missing or damaged file is a `UserError` that names it."""
     if not Path(path).is_file():
         raise UserError(f"{path}: does not exist. Run the rule that makes it.")
-    return read_spec(path)
+    return readspec_of(path)
 
 
-def _frame(path: Path, columns: list[str]) -> pd.DataFrame:
-    return typed(read_parquet(path, columns), path, columns)
+def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
+    """Return model, dataset and spec of a Parquet result file.
+
+    Raises:
+        UserError: the file is missing or damaged, or does not name model and dataset.
+    """
+    spec = spec_of(path)
+    model, dataset = _model(spec, path), spec.get("dataset_name", spec.get("dataset"))
+    if not isinstance(dataset, str):
+        raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to make it anew.")
+    return model, dataset, spec
 
 
 def _model(spec: dict[str, Any], path: Path) -> str:
@@ -306,11 +248,4 @@ def _model(spec: dict[str, Any], path: Path) -> str:
     name = model.get("name") if isinstance(model, dict) else model
     if not isinstance(name, str):
         raise UserError(f"{path}: its spec does not name a model. Delete it and run again to make it anew.")
-    return name
-
-
-def _dataset(spec: dict[str, Any], path: Path) -> str:
-    name = spec.get("dataset_name", spec.get("dataset"))
-    if not isinstance(name, str):
-        raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to make it anew.")
     return name

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from laser.analysis.statistics import two_proportion_p_value
 from laser.analysis.tables import number
-from laser.artefacts.verdicts import SIGNIFICANCE
+from laser.analysis.verdicts import SIGNIFICANCE
 from laser.errors import UserError
 from laser.paper.published import FOLDER, Published
 from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber

@@ -1,0 +1,59 @@
+# Every table, figure and film, each from the declaration in its module below workflow/scripts/laser/artefacts/.
+
+# A job finds its files by name; the rule names them too, so that Snakemake knows what to make first.
+
+
+def inputs_of(artefact):
+    return lambda wildcards: artefact_inputs(PLAN, artefact)
+
+
+def spec_of(artefact):
+    return lambda wildcards: artefact_spec(PLAN, artefact)
+
+
+def reported(path, picture, artefact):
+    """Mark an output for Snakemake's own report, with the artefact's caption."""
+    return report(
+        path,
+        caption=f"{ROOT}/workflow/report/{artefact.name}.rst",
+        category="Tables" if artefact.kind == "table" else "Figures",
+        labels={
+            "artefact": artefact.name,
+            **picture.labels,
+            "format": Path(path).suffix[1:],
+        },
+    )
+
+
+def outputs_of(artefact):
+    outputs = artefact_outputs(PLAN, artefact)
+    return [reported(path, picture, artefact) for path, picture in outputs.items()]
+
+
+for artefact in possible_artefacts(PLAN):
+
+    rule:
+        name:
+            artefact.name
+        input:
+            inputs_of(artefact),
+        output:
+            outputs_of(artefact),
+        log:
+            f"<logs>/{artefact.name}/{artefact.name}.log",
+        benchmark:
+            f"<benchmarks>/{artefact.name}/{artefact.name}.jsonl"
+        localrule: True
+        conda:
+            "../envs/laser.yaml"
+        resources:
+            mem_mb=3000,
+            runtime=30,
+        params:
+            spec=spec_of(artefact),
+            results=PLAN.results,
+            cache=PLAN.config["cache"],
+        message:
+            f"{artefact.title}: {artefact.about}"
+        shell:
+            "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_artefact.py --spec {params.spec:q} --results {params.results:q} --cache {params.cache:q} --log {log:q}"

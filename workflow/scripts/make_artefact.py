@@ -1,0 +1,39 @@
+"""Make one table, figure or film, as its module in laser/artefacts declares it.
+
+The files that it reads are found by name, below --results and --cache. With --inputs the study's own copies stand in
+for the files of the cache, and with --into the outputs go to another folder: so a finished study can be made again.
+"""
+
+from pathlib import Path
+
+from laser.analysis.tables import write_table
+from laser.config.artefacts import FORMATS, TABLE, declared, outputs
+from laser.config.paths import Folders
+from laser.errors import UserError
+from laser.io.job import Job, run_job
+from laser.results.study import StudyResults
+
+
+def main(job: Job) -> None:
+    """Write every file of the artefact."""
+    artefact = declared().get(str(job.spec.get("artefact")))
+    if artefact is None:
+        raise UserError(f"spec.artefact is {job.spec.get('artefact')!r}. Allowed: {', '.join(declared())}.")
+    inputs = job.path("inputs") if job.paths["inputs"] else None
+    into = job.path("into") if job.paths["into"] else job.results
+    study = StudyResults(job.spec, job.results, job.cache, inputs)
+    job.reads(*study.every_path(), *map(study.table, artefact.after))
+    made = outputs(artefact, study.cells, study.protocols, Folders(into))
+    if artefact.kind == TABLE:
+        frame = artefact.module.make(study)
+        write_table(into / "tables", artefact.name, frame, artefact.module.views(frame))
+    else:
+        last = FORMATS[artefact.kind][-1]
+        for path, picture in made.items():
+            if path.endswith(f".{last}"):
+                artefact.module.make(study, picture, Path(path).with_suffix(""))
+    job.writes(*made)
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__, optional=("inputs", "into"))

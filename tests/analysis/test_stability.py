@@ -5,13 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laser.analysis.stability import BASE, Scores, choose, load_scores, resample
-from laser.artefacts.stability import stability, stability_views
+from laser.artefacts import stability
+from laser.artefacts.stability import views as stability_views
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
 from laser.evaluation.select import select
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-from laser.results.loading import load_selections
+from laser.results.study import StudyResults
 from tests.artefacts import synthetic
+from tests.artefacts.making import spec_of
 from tests.artefacts.synthetic_more import with_grid
 
 ORDER = ["u_in", "u_out"]
@@ -106,8 +108,8 @@ def test_pure_noise_gains_where_it_was_chosen_and_nothing_out_of_bag():
 
 
 def table(study, resamples=150, seed=0):
-    sweep = [path for files in study.sweeps.values() for path in files]
-    return stability(sweep, study.bases, study.rows, load_selections(study.selections), seed, resamples)
+    spec = spec_of("stability", seed=seed, resamples=resamples)
+    return stability.make(StudyResults(spec, study.folder, study.folder / "cache"))
 
 
 @pytest.fixture

@@ -8,10 +8,14 @@ import pytest
 
 from laser.analysis import statistics, tables
 from laser.analysis.tables import View
-from laser.artefacts.table1 import COLUMNS, table1, table1_views
-from laser.artefacts.table3 import table3, table3_views
-from laser.artefacts.table4 import table4, table4_views
-from laser.artefacts.table5 import table5, table5_views
+from laser.artefacts.table1 import COLUMNS, table1
+from laser.artefacts.table1 import views as table1_views
+from laser.artefacts.table3 import table3
+from laser.artefacts.table3 import views as table3_views
+from laser.artefacts.table4 import table4
+from laser.artefacts.table4 import views as table4_views
+from laser.artefacts.table5 import table5
+from laser.artefacts.table5 import views as table5_views
 from laser.errors import UserError
 from laser.paper.published import Published, printed, read_published
 from laser.results import loading

@@ -1,18 +1,12 @@
-"""Looking at a figure instead of saving it, and running a figure's script as a rule does."""
+"""Looking at a figure instead of saving it."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pandas.errors import EmptyDataError
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
 
 
 def watch(monkeypatch: Any, module: Any) -> dict[str, Any]:
@@ -63,31 +57,3 @@ def clashes(made: Any) -> list[str]:
                 if one.overlaps(other):
                     found.append(f"ticks {first.get_text()!r} and {second.get_text()!r} of panel {number}")
     return found
-
-
-def script(
-    name: str, spec: dict[str, Any], folder: Path, pictures: int, **files: Any
-) -> tuple[Any, list[pd.DataFrame]]:
-    """Run a figure's script; return the finished process and the data behind each picture, in order."""
-    command = [sys.executable, str(SCRIPTS / f"{name}.py"), "--spec", json.dumps(spec)]
-    for option, paths in files.items():
-        command += [f"--{option.replace('_', '-')}", *map(str, paths)]
-    made = {
-        ending: [folder / f"picture{number}.{ending}" for number in range(pictures)] for ending in ("svg", "pdf", "csv")
-    }
-    if pictures:
-        for ending, paths in made.items():
-            command += [f"--{ending}", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return done, []
-    for path in (*made["svg"], *made["pdf"]):
-        assert path.stat().st_size > 1000
-    return done, [_read(path) for path in made["csv"]]
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, float_precision="round_trip")
-    except EmptyDataError:
-        return pd.DataFrame()

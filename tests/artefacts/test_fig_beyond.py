@@ -12,14 +12,16 @@ from laser.artefacts import fig5b as fig5b_module
 from laser.artefacts import noise as noise_module
 from laser.artefacts.fig4 import fig4, fig4_data
 from laser.artefacts.fig5b import fig5b, fig5b_data, load_higher_order
-from laser.artefacts.fig5c import ANSWERS, LONGEST, ROWS, brief, fig5c_rows, fig5c_table, fig5c_views, shown_percent
+from laser.artefacts.fig5c import ANSWERS, LONGEST, ROWS, brief, fig5c_rows, fig5c_table, shown_percent
+from laser.artefacts.fig5c import views as fig5c_views
 from laser.artefacts.noise import noise, noise_data, series
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
 from laser.results.cells import Cell
 from laser.results.labelled import load_labelled
 from tests.artefacts import synthetic
-from tests.artefacts.drawing import script, watch
+from tests.artefacts.drawing import watch
+from tests.artefacts.making import frames, make, spec_of
 
 CELL = ("gpt-j-6b", "worldfacts")
 
@@ -37,7 +39,7 @@ def rows_of(study):
     return next(path for path in study.rows if "worldfacts" in str(path))
 
 
-def composition(study, folder, accepted=(False, True, False, True)):
+def composition(study, accepted=(False, True, False, True)):
     """Write a search over two layers with two matrices each, and test rows that gain one right answer per edit."""
     tested = of_cell(study.tests)
     rows, spec = read_parquet(tested), read_spec(tested)
@@ -60,7 +62,7 @@ def composition(study, folder, accepted=(False, True, False, True)):
             parts.append(base.assign(step=step, correct=right.copy()))
             right[np.flatnonzero(~right)[0]] = True
     found = {"base": {"accuracy": 40.0, "loss": 3.0, "n": 20}, "steps": steps, "chosen": chosen}
-    search, composed = folder / "compose.json", folder / "compose.parquet"
+    search, composed = (study.folder / f"compose/{'/'.join(CELL)}.{ending}" for ending in ("json", "parquet"))
     protocols = dict.fromkeys(synthetic.PROTOCOLS, found)
     write_json(search, {"model": CELL[0], "dataset": CELL[1], "rule": "greedy", "spec": {}, "protocols": protocols})
     chosen_of = dict.fromkeys(synthetic.PROTOCOLS, chosen)
@@ -73,7 +75,7 @@ def loaded(study, composed):
 
 
 def test_figure_4_follows_the_search_and_scores_test_rows_where_an_edit_was_accepted(study, tmp_path):
-    search, composed = composition(study, tmp_path)
+    search, composed = composition(study)
     one = loaded(study, composed)
     data = fig4_data(read_json(search), one, resamples=100)
     assert list(data["edits"]) == [0, 0, 1, 1, 2]
@@ -88,14 +90,14 @@ def test_figure_4_follows_the_search_and_scores_test_rows_where_an_edit_was_acce
 
 @pytest.mark.parametrize("accepted", [(False,) * 4, (True,) * 40, (False, True) * 28, (True,)])
 def test_figure_4_fits_its_page_whatever_is_accepted(study, tmp_path, monkeypatch, accepted):
-    search, composed = composition(study, tmp_path, accepted)
+    search, composed = composition(study, accepted)
     seen = watch(monkeypatch, fig4_module)
     data = fig4(read_json(search), loaded(study, composed), tmp_path / "x", resamples=20)
     assert data["edits"].iloc[-1] == sum(accepted) and seen["clashes"] == []
 
 
-def test_figure_4_refuses_test_rows_of_another_composition(study, tmp_path):
-    search, composed = composition(study, tmp_path)
+def test_figure_4_refuses_test_rows_of_another_composition(study):
+    search, composed = composition(study)
     one = loaded(study, composed)
     found = read_json(search)
     found["protocols"][one.protocol]["chosen"][0]["rho"] = 0.5
@@ -106,19 +108,18 @@ def test_figure_4_refuses_test_rows_of_another_composition(study, tmp_path):
         fig4_data(found, one)
 
 
-def test_the_script_of_figure_4_keeps_protocols_apart(study, tmp_path):
-    search, composed = composition(study, tmp_path)
-    spec = {"cells": [CELL], "protocols": ["corrected", "published"], "seed": 0, "resamples": 50}
-    done, frames = script("make_fig4", spec, tmp_path, 2, search=[search], composed=[composed], rows=[rows_of(study)])
-    assert done.returncode == 0, done.stderr
-    assert [set(frame["protocol"]) for frame in frames] == [{"corrected"}, {"published"}]
+def test_figure_4_keeps_protocols_apart(study, tmp_path):
+    _, composed = composition(study)
+    protocols = ["corrected", "published"]
+    drawn = frames(make(study.folder, spec_of("fig4", [CELL], protocols=protocols), tmp_path))
+    assert [set(frame["protocol"]) for frame in drawn] == [{"corrected"}, {"published"}]
     rows = read_parquet(composed)
-    for frame, protocol in zip(frames, spec["protocols"], strict=True):
+    for frame, protocol in zip(drawn, protocols, strict=True):
         own = rows[(rows["protocol"] == protocol) & (rows["step"] == 2)]
         assert frame["test_accuracy"].iloc[-1] == pytest.approx(100 * own["correct"].mean())
 
 
-def higher_order(study, folder, percents=(10.0, 60.0, 100.0)):
+def higher_order(study, percents=(10.0, 60.0, 100.0)):
     """Write answers of the smallest components: all right at the lowest percentage, none at the highest."""
     tested = of_cell(study.tests)
     rows, spec = read_parquet(tested), read_spec(tested)
@@ -134,13 +135,13 @@ def higher_order(study, folder, percents=(10.0, 60.0, 100.0)):
             similarity = np.full(len(part), 1 - percent / 100)
             similarity[0] = np.nan
             parts.append(part.assign(percent=percent, correct=percent == percents[0], similarity=similarity))
-    path = folder / "higher_order.parquet"
+    path = study.folder / f"higher_order/{'/'.join(CELL)}.parquet"
     write_parquet(path, pd.concat(parts, ignore_index=True), spec)
     return path
 
 
 def test_figure_5b_averages_what_can_be_compared_and_says_of_how_many(study, tmp_path, monkeypatch):
-    frame, spec = load_higher_order(higher_order(study, tmp_path), rows_of(study))
+    frame, spec = load_higher_order(higher_order(study), rows_of(study))
     data = fig5b_data(frame, spec, "corrected", resamples=50)
     assert list(data["percent"]) == [10, 60, 100] and list(data["accuracy"]) == [100, 0, 0]
     assert list(data["similarity"]) == pytest.approx([0.9, 0.4, 0.0])
@@ -153,7 +154,7 @@ def test_figure_5b_averages_what_can_be_compared_and_says_of_how_many(study, tmp
 
 
 def test_figure_5b_without_any_repaired_answer_says_why(study, tmp_path, monkeypatch):
-    path, seen = higher_order(study, tmp_path), {}
+    path, seen = higher_order(study), {}
     draw = fig5b_module.notice
     monkeypatch.setattr(fig5b_module, "notice", lambda *given: seen.update(message=given[-1]) or draw(*given))
     frame, spec = load_higher_order(path, rows_of(study))
@@ -165,7 +166,7 @@ def test_figure_5b_without_any_repaired_answer_says_why(study, tmp_path, monkeyp
 
 
 def test_rows_that_are_no_test_rows_are_refused(study, tmp_path):
-    path = higher_order(study, tmp_path)
+    path = higher_order(study)
     frame, spec = read_parquet(path), read_spec(path)
     write_parquet(path, frame.assign(id="worldfacts-0"), spec)
     with pytest.raises(UserError, match="no test rows"):
@@ -199,21 +200,9 @@ def test_examples_are_the_first_of_their_groups_evenly_spaced():
 
 
 def test_the_table_of_examples_is_whole_in_csv_and_short_to_read(study, tmp_path):
-    outputs = [tmp_path / f"fig5c.{ending}" for ending in ("csv", "md", "tex")]
-    spec = {"cells": [CELL], "protocols": ["corrected", "published"]}
-    done, _ = script(
-        "make_fig5c",
-        spec,
-        tmp_path,
-        0,
-        test=study.tests,
-        selection=study.selections,
-        rows=study.rows,
-        higher_order=[higher_order(study, tmp_path)],
-        output=outputs,
-    )
-    assert done.returncode == 0, done.stderr
-    frame = pd.read_csv(outputs[0])
+    higher_order(study)
+    outputs = make(study.folder, spec_of("fig5c", [CELL], protocols=["corrected", "published"]), tmp_path)
+    (frame,) = frames(outputs)
     assert set(frame["protocol"]) == set(synthetic.PROTOCOLS) and frame.groupby("protocol").size().max() <= ROWS
     assert not frame.duplicated(["protocol", "group"]).any()
     assert outputs[1].read_text().count("corrected protocol") == 1 and "toprule" in outputs[2].read_text()
@@ -302,17 +291,14 @@ def test_the_noise_figure_has_the_panels_that_its_models_differ_in(tmp_path, mon
         assert [x for _, x, _ in seen["axes"]] == ["noise level of the corpus"] * 2 + ["layers of the model"] * 2
 
 
-def test_the_script_of_the_noise_figure_reads_facts_from_its_spec(study, tmp_path):
+def test_the_noise_figure_reads_facts_from_its_spec(study, tmp_path):
     facts = {
         name: {"family": "gptj", "noise": level, "layers": 4, "seed": 0}
         for name, level in zip(synthetic.MODELS, (0.1, 0.8), strict=True)
     }
-    cells = [[model, dataset] for dataset in ("worldfacts", "fever") for model in synthetic.MODELS]
-    spec = {"protocols": ["corrected"], "cells": cells, "seed": 0, "resamples": 50, "facts": facts}
-    inputs = {"test": study.tests, "selection": study.selections, "rows": study.rows}
-    done, frames = script("make_noise", spec, tmp_path, 2, **inputs)
-    assert done.returncode == 0, done.stderr
-    assert [set(frame["dataset"]) for frame in frames] == [{"worldfacts"}, {"fever"}]
+    cells = [(model, dataset) for dataset in ("worldfacts", "fever") for model in synthetic.MODELS]
+    drawn = frames(make(study.folder, spec_of("noise", cells, protocols=["corrected"], facts=facts), tmp_path))
+    assert [set(frame["dataset"]) for frame in drawn] == [{"worldfacts"}, {"fever"}]
     # The second model keeps base on worldfacts: its gain is 0, and no ρ is chosen.
-    kept = frames[0].query("trained_model == 'tiny-llama'").iloc[0]
+    kept = drawn[0].query("trained_model == 'tiny-llama'").iloc[0]
     assert kept["gain"] == 0 and math.isnan(kept["rho"])

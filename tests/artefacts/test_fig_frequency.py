@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laser.analysis.frequency import CORPUS, DOCUMENTS, STAND_IN, UNKNOWN, Frequency, frequency_of, named_files
+from laser.analysis.frequency import CORPUS, DOCUMENTS, STAND_IN, UNKNOWN, Frequency, frequency_of
 from laser.artefacts import fig3b as fig3b_module
 from laser.artefacts import fig3c as fig3c_module
 from laser.artefacts.fig3b import POINTS, fig3b, fig3b_data
@@ -13,7 +13,8 @@ from laser.errors import UserError
 from laser.io.files import write_parquet
 from laser.results.cells import Cell
 from tests.artefacts import synthetic
-from tests.artefacts.drawing import script, watch
+from tests.artefacts.drawing import watch
+from tests.artefacts.making import frames, make, spec_of
 
 
 @pytest.fixture(scope="module")
@@ -130,25 +131,24 @@ def test_a_trained_models_corpus_comes_before_the_users_counts_and_these_before_
     facts = tmp_path / "facts.parquet"
     write_parquet(facts, pd.DataFrame({"fact": ["a"], "sentences": [9], "clean": [7]}), {})
     users = counts_file(tmp_path, "group,count\nb,70\n")
-    both = {"lab": facts, "d": users}
-    corpus = frequency_of("lab", "d", rows, both)
+    corpus = frequency_of(rows, facts, users)
     # A fact that the corpus does not tell stands in it 0 times.
     assert corpus.source == CORPUS and dict(corpus.values) == {"a-0": 7, "a-1": 7, "b-0": 0, "b-1": 0}
-    given = frequency_of("other", "d", rows, both)
+    given = frequency_of(rows, None, users)
     assert given.source == DOCUMENTS and dict(given.values) == {"b-0": 70, "b-1": 70}
-    own = frequency_of("other", "d", rows, {})
+    own = frequency_of(rows)
     assert own.source == STAND_IN and dict(own.values) == {"a-0": 10, "a-1": 10, "b-0": 20}
     assert "population" in own.axis and "stand-in" in own.axis
-    assert frequency_of("other", "d", rows_file(tmp_path), {}).source == UNKNOWN
+    assert frequency_of(rows_file(tmp_path)).source == UNKNOWN
 
 
 def test_counts_are_read_from_csv_and_parquet_by_id_or_group(tmp_path):
     rows = rows_file(tmp_path)
     by_id = counts_file(tmp_path, "count,id,note\n3,a-0,x\n0,b-1,y\n")
-    assert dict(frequency_of("m", "d", rows, {"d": by_id}).values) == {"a-0": 3, "b-1": 0}
+    assert dict(frequency_of(rows, counts=by_id).values) == {"a-0": 3, "b-1": 0}
     parquet = tmp_path / "counts.parquet"
     pd.DataFrame({"group": ["a", "b"], "count": [1, 2]}).to_parquet(parquet)
-    assert dict(frequency_of("m", "d", rows, {"d": parquet}).values) == {"a-0": 1, "a-1": 1, "b-0": 2, "b-1": 2}
+    assert dict(frequency_of(rows, counts=parquet).values) == {"a-0": 1, "a-1": 1, "b-0": 2, "b-1": 2}
 
 
 @pytest.mark.parametrize(
@@ -167,24 +167,14 @@ def test_counts_are_read_from_csv_and_parquet_by_id_or_group(tmp_path):
 def test_counts_that_cannot_be_used_are_told_with_their_file(tmp_path, text, message):
     path = counts_file(tmp_path, text)
     with pytest.raises(UserError, match=message) as error:
-        frequency_of("m", "d", rows_file(tmp_path), {"d": path})
+        frequency_of(rows_file(tmp_path), counts=path)
     assert str(path) in str(error.value)
 
 
 def test_a_missing_counts_file_is_named(tmp_path):
     for name in ("none.csv", "none.parquet"):
         with pytest.raises(UserError, match=name):
-            frequency_of("m", "d", rows_file(tmp_path), {"d": tmp_path / name})
-
-
-def test_named_files_are_split_at_the_first_equals_sign():
-    assert {name: str(path) for name, path in named_files(["m=a=b/c.csv", "d=e.csv"]).items()} == {
-        "m": "a=b/c.csv",
-        "d": "e.csv",
-    }
-    for words, message in ((["x.csv"], "write <model or dataset>=<file>"), (["m=a", "m=b"], "names 'm' twice")):
-        with pytest.raises(UserError, match=message):
-            named_files(words)
+            frequency_of(rows_file(tmp_path), counts=tmp_path / name)
 
 
 def test_without_any_frequency_a_notice_stands_in_place_of_the_figure(tmp_path):
@@ -227,25 +217,20 @@ def test_nothing_overlaps(monkeypatch, tmp_path, source, values):
 
 
 @pytest.mark.parametrize("name", ["fig3b", "fig3c"])
-def test_the_scripts_draw_every_cell_and_protocol_in_the_specs_order(study, tmp_path, name):
-    facts = tmp_path / "facts.parquet"
+def test_every_cell_and_protocol_is_drawn_in_the_specs_order(study, tmp_path, name):
+    facts = study.folder / "cache/corpora/corpus-0/facts.parquet"
     groups = [f"worldfacts-g{number}" for number in range(40)]
     write_parquet(facts, pd.DataFrame({"fact": groups, "clean": range(40)}), {})
-    cells = [["tiny-llama", "worldfacts"], ["gpt-j-6b", "fever"]]
-    spec = {"cells": cells, "protocols": ["corrected", "published"], "seed": 0, "resamples": 50}
-    done, frames = script(
-        f"make_{name}",
-        spec,
-        tmp_path,
-        4,
-        test=study.tests,
-        selection=study.selections,
-        rows=study.rows,
-        counts=[f"tiny-llama={facts}"],
-    )
-    assert done.returncode == 0, done.stderr
-    found = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in frames[:2]]
+    cells = [("tiny-llama", "worldfacts"), ("gpt-j-6b", "fever")]
+    corpora = {"tiny-llama": "corpus-0"}
+    spec = spec_of(name, cells, corpora=corpora, protocols=["corrected", "published"], resamples=50, counts={})
+    drawn = frames(make(study.folder, spec, tmp_path))
+    found = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in drawn[:2]]
     assert found == [("tiny-llama", "worldfacts", "corrected"), ("tiny-llama", "worldfacts", "published")]
-    assert set(frames[0]["frequency_from"]) == {CORPUS}
+    assert set(drawn[0]["frequency_from"]) == {CORPUS}
     # Without any frequency there are pictures all the same, with data that say so.
-    assert frames[2].empty and frames[3].empty
+    assert drawn[2].empty and drawn[3].empty
+    counts = tmp_path / "counts.csv"
+    counts.write_text("group,count\nfever-g30,7\nfever-g31,8\n")
+    drawn = frames(make(study.folder, spec | {"counts": {"fever": str(counts)}}, tmp_path))
+    assert set(drawn[2]["frequency_from"]) == {DOCUMENTS} and set(drawn[0]["frequency_from"]) == {CORPUS}

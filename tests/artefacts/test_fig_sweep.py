@@ -12,9 +12,10 @@ from laser.artefacts.fig7 import fig7
 from laser.artefacts.fig8 import fig8
 from laser.artefacts.fig9 import fig9, fig9_data
 from laser.errors import UserError
-from laser.results import loading
+from laser.results.averages import load_sweep
 from tests.artefacts import synthetic
-from tests.artefacts.drawing import script, watch
+from tests.artefacts.drawing import watch
+from tests.artefacts.making import frames, make, spec_of
 
 CELLS = [("tiny-llama", "worldfacts"), ("gpt-j-6b", "fever")]
 
@@ -63,7 +64,7 @@ def test_figure_9_rings_what_was_chosen_and_nothing_overlaps(monkeypatch, tmp_pa
 
 
 def test_figure_8_marks_the_chosen_reduction(monkeypatch, tmp_path, study):
-    averages = loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
+    averages = load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
     seen = watch(monkeypatch, fig8_module)
     fig8(*averages, "corrected", "u_in", 5, tmp_path / "x", 0.1)
     assert "chosen" in seen["labels"] and "base was kept" not in seen["title"] and seen["clashes"] == []
@@ -103,29 +104,20 @@ def test_figure_7_fits_its_page_for_every_matrix(monkeypatch, tmp_path):
     assert seen["axes"][0][1:] == ("layer ℓ, counted from 0", "effective rank, components")
 
 
-def test_the_scripts_draw_in_the_specs_order(study, tmp_path):
-    spec = {"cells": CELLS, "protocols": ["corrected", "published"]}
-    sweeps = [path for cell in CELLS for path in study.sweeps[cell]]
-    bases = [path for path in study.bases if any("/".join(cell) in str(path) for cell in CELLS)]
-    done, frames = script("make_fig8", spec, tmp_path, 4, base=bases, sweep=sweeps, selection=study.selections)
-    assert done.returncode == 0, done.stderr
-    names = [(*frame[["model", "dataset", "protocol"]].iloc[0],) for frame in frames]
-    assert names == [(*cell, protocol) for cell in CELLS for protocol in spec["protocols"]]
-    assert all((frame["layer"] == 5).all() and (frame["matrix"] == "u_in").all() for frame in frames)
-    done, frames = script("make_fig9", spec, tmp_path, 4, base=bases, sweep=sweeps, selection=study.selections)
-    assert done.returncode == 0, done.stderr
-    assert [frame["model"].iloc[0] for frame in frames] == ["tiny-llama", "tiny-llama", "gpt-j-6b", "gpt-j-6b"]
+def test_pictures_are_drawn_in_the_specs_order(study, tmp_path):
+    protocols = ["corrected", "published"]
+    drawn = frames(make(study.folder, spec_of("fig8", CELLS, protocols=protocols), tmp_path))
+    names = [(*frame[["model", "dataset", "protocol"]].iloc[0],) for frame in drawn]
+    assert names == [(*cell, protocol) for cell in CELLS for protocol in protocols]
+    assert all((frame["layer"] == 5).all() and (frame["matrix"] == "u_in").all() for frame in drawn)
+    drawn = frames(make(study.folder, spec_of("fig9", CELLS, protocols=protocols), tmp_path))
+    assert [frame["model"].iloc[0] for frame in drawn] == ["tiny-llama", "tiny-llama", "gpt-j-6b", "gpt-j-6b"]
     # The second model keeps base on its second dataset under the corrected protocol.
-    assert not frames[0]["chosen"].any() and frames[1]["chosen"].any()
-    done, frames = script("make_fig7", spec, tmp_path, 2, reductions=study.records)
-    assert done.returncode == 0, done.stderr
-    assert [set(frame["model"]) for frame in frames] == [{"tiny-llama"}, {"gpt-j-6b"}]
+    assert not drawn[0]["chosen"].any() and drawn[1]["chosen"].any()
+    drawn = frames(make(study.folder, spec_of("fig7", CELLS), tmp_path))
+    assert [set(frame["model"]) for frame in drawn] == [{"tiny-llama"}, {"gpt-j-6b"}]
 
 
-def test_a_missing_selection_is_told(study, tmp_path):
-    cell = CELLS[0]
-    bases = [path for path in study.bases if "/".join(cell) in str(path)]
-    others = [path for path in study.selections if "/".join(cell) not in str(path).removesuffix(".json")]
-    spec = {"cells": [cell], "protocols": ["corrected"]}
-    done, _ = script("make_fig8", spec, tmp_path, 1, base=bases, sweep=study.sweeps[cell], selection=others)
-    assert done.returncode == 1 and "No selection of tiny-llama on worldfacts" in done.stderr
+def test_a_selection_without_the_protocol_is_told(study, tmp_path):
+    with pytest.raises(UserError, match="No selection of tiny-llama on worldfacts, protocol other"):
+        make(study.folder, spec_of("fig8", CELLS[:1], protocols=["other"]), tmp_path)

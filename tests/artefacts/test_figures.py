@@ -14,6 +14,7 @@ from laser.artefacts.fig7 import fig7
 from laser.artefacts.fig8 import fig8
 from laser.errors import UserError
 from laser.results import loading
+from laser.results.averages import load_sweep
 from tests.artefacts import synthetic
 
 
@@ -24,7 +25,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def means(study):
-    return loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
+    return load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
 
 
 def grid(layers, rhos, matrices=("q", "u_in", "u_out")):

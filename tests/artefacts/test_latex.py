@@ -7,7 +7,7 @@ import pytest
 
 from laser.analysis import tables
 from laser.analysis.tables import View, read_table
-from laser.report.views import VIEWS
+from laser.config.artefacts import declared
 from tests.analysis.test_tables import HOSTILE
 from tests.artefacts.test_make_tables import NAMES, files, made  # noqa: F401
 
@@ -68,4 +68,5 @@ def test_what_latex_cannot_set_is_named():
 def test_every_table_of_the_report_is_read_back(files, tmp_path):  # noqa: F811
     for name in NAMES:
         made(files, name, tmp_path)
-        assert VIEWS[name](read_table(tmp_path / f"{name}.csv"))
+        artefact = declared()[name]
+        assert artefact.module.views(read_table(tmp_path / f"tables/{name}.csv", artefact.texts))

@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laser.artefacts.paraphrase import ALL, ANY, HELD_OUT, TRAINED, paraphrase, paraphrase_views
+from laser.artefacts.paraphrase import ALL, ANY, HELD_OUT, TRAINED, paraphrase
+from laser.artefacts.paraphrase import views as paraphrase_views
+from laser.io.files import read_parquet
 from laser.paper.published import read_published
 from laser.paper.text_numbers import ROBUSTNESS, read_text_numbers
 from laser.results.cells import Cell
@@ -85,12 +87,15 @@ def test_the_papers_gain_stands_beside_its_own_cell_alone():
 
 
 def test_a_whole_study_from_files(tmp_path):
-    from laser.results.labelled import load_columns
 
     study = synthetic.build(tmp_path, examples=90)
     with_phrasings(study)
     cells = load_cells(study.tests, study.selections, study.rows)
-    frame = paraphrase(cells, load_columns(study.rows, ["id", "group", "phrasing"]), resamples=200)
+    frame = paraphrase(
+        cells,
+        {name: read_parquet(path) for name, path in zip(synthetic.DATASETS, study.rows, strict=True)},
+        resamples=200,
+    )
     assert set(frame["dataset"]) == {"worldfacts"} and set(frame["protocol"]) == {"published", "corrected"}
     kept = frame[(frame["model"] == "tiny-llama") & (frame["protocol"] == "corrected")]
     assert (kept["difference"] == 0).all() and (kept["matrix"] == "").all()

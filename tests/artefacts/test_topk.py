@@ -3,11 +3,14 @@ import pytest
 
 from laser.analysis.comparison import adjust
 from laser.analysis.statistics import holm
-from laser.artefacts.topk import FIRST, WHOLE, topk_table, topk_test, topk_validation, topk_views
+from laser.artefacts import topk
+from laser.artefacts.topk import FIRST, WHOLE
+from laser.artefacts.topk import views as topk_views
 from laser.errors import UserError
-from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-from laser.results.loading import load_cells, load_selections
+from laser.io.files import read_parquet, read_spec, write_parquet
+from laser.results.study import StudyResults
 from tests.artefacts import synthetic
+from tests.artefacts.making import spec_of
 
 
 @pytest.fixture
@@ -16,10 +19,7 @@ def study(tmp_path):
 
 
 def made(study, seed=0):
-    cells = load_cells(study.tests, study.selections, study.rows)
-    sweep = [path for files in study.sweeps.values() for path in files]
-    validation = topk_validation(sweep, study.bases, study.rows, load_selections(study.selections), seed, 100)
-    return topk_table(topk_test(cells, seed, 100), validation)
+    return topk.make(StudyResults(spec_of("topk", seed=seed), study.folder, study.folder / "cache"))
 
 
 def test_test_rows_count_first_tokens_and_whole_answers(study):
@@ -95,8 +95,6 @@ def test_a_sweep_file_with_other_rows_is_refused(study):
 
 
 def test_a_cell_without_its_selection_is_refused(study):
-    found = read_json(study.selections[0])
-    write_json(study.selections[0], found | {"model": "another"})
-    sweep = [path for files in study.sweeps.values() for path in files]
-    with pytest.raises(UserError, match="no selection file was given for gpt-j-6b on fever"):
-        topk_validation(sweep, study.bases, study.rows, load_selections(study.selections))
+    study.selections[0].unlink()
+    with pytest.raises(UserError, match=r"gpt-j-6b/fever\.json"):
+        made(study)

@@ -3,8 +3,9 @@ import math
 import pandas as pd
 import pytest
 
-from laser.artefacts import verdicts
-from laser.analysis.verdicts import VERDICT_RULES, verdict, verdict_table
+from laser.analysis import verdicts
+from laser.analysis.verdicts import VERDICT_RULES, verdict
+from laser.artefacts.verdicts import verdict_table
 from laser.paper.published import Published, printed, read_published
 
 NAN = math.nan

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from laser.analysis.tables import write_table
-from laser.artefacts.table2 import table2, table2_views
+from laser.artefacts.table2 import table2
+from laser.artefacts.table2 import views as table2_views
 from laser.paper.published import PAPER_POLICY, read_table2
 from laser.results.cells import Cell
 from laser_audit import cells as audited_cells

@@ -16,16 +16,19 @@ from hypothesis import strategies as st
 
 from laser.analysis.frequency import read_counts
 from laser.analysis.tables import write_table
-from laser.artefacts.table1 import table1, table1_views
-from laser.artefacts.table3 import table3, table3_views
+from laser.artefacts.table1 import table1
+from laser.artefacts.table1 import views as table1_views
+from laser.artefacts.table3 import table3
+from laser.artefacts.table3 import views as table3_views
 from laser.artefacts.verdicts import verdict_table
+from laser.artefacts.verdicts import views as verdict_views
 from laser.errors import UserError
 from laser.io.files import write_text
 from laser.paper.published import read_published
 from laser.report.page import write_report, write_run_page
-from laser.report.summary import verdict_views
+from laser.results.averages import load_sweep
 from laser.results.labelled import load_labelled
-from laser.results.loading import load_cells, load_reductions, load_rows, load_selections, load_sweep
+from laser.results.loading import load_cells, load_reductions, load_rows, load_selections
 from tests.artefacts import synthetic
 from tests.hostile.odd import SCRIPT, TEXTS, cases, mutated, odd, plain
 from tests.report.test_page import Page

@@ -7,16 +7,21 @@ from typing import Any
 
 from laser.analysis.tables import write_table
 from laser.artefacts.fig2 import fig2
-from laser.artefacts.table1 import table1, table1_views
-from laser.artefacts.table3 import table3, table3_views
-from laser.artefacts.table4 import table4, table4_views
-from laser.artefacts.table5 import table5, table5_views
+from laser.artefacts.table1 import table1
+from laser.artefacts.table1 import views as table1_views
+from laser.artefacts.table3 import table3
+from laser.artefacts.table3 import views as table3_views
+from laser.artefacts.table4 import table4
+from laser.artefacts.table4 import views as table4_views
+from laser.artefacts.table5 import table5
+from laser.artefacts.table5 import views as table5_views
 from laser.artefacts.verdicts import verdict_table
+from laser.artefacts.verdicts import views as verdict_views
 from laser.io.files import write_json, write_text
 from laser.paper.published import read_published
 from laser.report.page import write_report, write_run_page
-from laser.report.summary import verdict_views
 from laser.results import loading
+from laser.results.averages import load_sweep
 from tests.artefacts import synthetic
 
 SETTINGS = {
@@ -45,7 +50,7 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         "table1": (first, table1_views(first)),
         "table3": (third, table3_views(third)),
         "table4": (fourth, table4_views(fourth)),
-        "table5": (fifth, table5_views(fifth, published)),
+        "table5": (fifth, table5_views(fifth)),
         "verdicts": (verdicts, verdict_views(verdicts)),
     }
     for name, (frame, views) in made.items():
@@ -53,7 +58,7 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
     figures = {}
     for base, ((model, dataset), swept) in zip(built.bases, built.sweeps.items(), strict=True):
         stem = folder / f"study/figures/fig2/{model}/{dataset}"
-        fig2(*loading.load_sweep(swept, base), stem)
+        fig2(*load_sweep(swept, base), stem)
         figures[f"fig2/{model}/{dataset}"] = stem.with_name(f"{stem.name}.svg")
     card = folder / "study/cache/models/tiny-0/card.json"
     write_json(card, {"name": "tiny", "source": {"kind": "local"}, "layers": 6, "parameters": 123456, "notes": []})
@@ -64,8 +69,8 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
     write_text(benchmark, "\n".join(lines))
     for cell in built.sweeps:
         write_json(folder / f"study/records/test/{'/'.join(cell)}.json", {"schema": 1, "rule": "test"})
-    for kind, name in [*(("tables", name) for name in made), ("figures", "fig2")]:
-        write_json(folder / f"study/records/{kind}/{name}.json", {"schema": 1, "rule": name})
+    for name in (*made, "fig2"):
+        write_json(folder / f"study/records/{name}/{name}.json", {"schema": 1, "rule": name})
     settings = settings or SETTINGS
     page = write_report(
         folder / "study/report",
@@ -79,6 +84,6 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         rows=built.rows,
     )
     machine = {"host": "node1", "platform": "Linux", "processor": "x86_64", "device": "cpu", "gpu": [], "git": None}
-    write_json(folder / "study/runs/tables/table1.json", machine)
-    write_run_page(page.parent, settings, {"sweep": [benchmark]}, [folder / "study/runs/tables/table1.json"])
+    write_json(folder / "study/runs/table1/table1.json", machine)
+    write_run_page(page.parent, settings, {"sweep": [benchmark]}, [folder / "study/runs/table1/table1.json"])
     return page

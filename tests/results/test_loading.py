@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from laser.results import loading
+from laser.results.averages import load_sweep
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
 from tests.artefacts import synthetic
@@ -104,7 +105,7 @@ def test_missing_and_damaged_files_are_named(study):
 
 
 def test_sweep_means_are_those_of_the_rows(study):
-    swept, base = loading.load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
+    swept, base = load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
     count = len(synthetic.PROTOCOLS) * len(synthetic.MATRICES) * len(synthetic.LAYERS) * len(synthetic.RHOS)
     assert len(swept) == count and len(base) == len(synthetic.PROTOCOLS)
     rows = read_parquet(study.sweeps["gpt-j-6b", "fever"][0])
@@ -119,14 +120,14 @@ def test_sweep_means_are_those_of_the_rows(study):
 def test_a_sweep_of_another_cell_or_other_rows_is_refused(study):
     files = study.sweeps["gpt-j-6b", "fever"]
     with pytest.raises(UserError, match="holds tiny-llama on fever, but"):
-        loading.load_sweep(study.sweeps["tiny-llama", "fever"], study.bases[0])
+        load_sweep(study.sweeps["tiny-llama", "fever"], study.bases[0])
     with pytest.raises(UserError, match="stands in two sweep files"):
-        loading.load_sweep([*files, files[0]], study.bases[0])
+        load_sweep([*files, files[0]], study.bases[0])
     with pytest.raises(UserError, match="no sweep file"):
-        loading.load_sweep([], study.bases[0])
+        load_sweep([], study.bases[0])
     rewrite(files[0], lambda frame: frame[frame["id"] != frame["id"].iloc[0]])
-    with pytest.raises(UserError, match="another number of validation rows") as raised:
-        loading.load_sweep(files, study.bases[0])
+    with pytest.raises(UserError, match="other validation rows") as raised:
+        load_sweep(files, study.bases[0])
     assert str(files[0]) in str(raised.value)
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 from laser.artefacts.fig6 import chosen_room, fig6
 from laser.artefacts.film import chosen_row, film, film_data
 from laser.artefacts.solved import solved, solved_data
-from laser.artefacts.table2 import table2, table2_views
+from laser.artefacts.table2 import table2
+from laser.artefacts.table2 import views as table2_views
 from laser.paper.published import PAPER_POLICY, read_table2
 from laser.results.cells import Cell
 from laser.sokoban.batch import BatchedRooms

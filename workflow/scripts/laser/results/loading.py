@@ -227,7 +227,7 @@ def spec_of(path: Path) -> dict[str, Any]:
     """Return the spec that a Parquet file carries; a missing or damaged file is a `UserError` that names it."""
     if not Path(path).is_file():
         raise UserError(f"{path}: does not exist. Run the rule that makes it.")
-    return readspec_of(path)
+    return read_spec(path)
 
 
 def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:

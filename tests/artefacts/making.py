@@ -1,0 +1,86 @@
+"""Making an artefact as its rule does, in this process, from files that lie where a study's files lie."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas.errors import EmptyDataError
+
+import make_artefact
+from laser.config.artefacts import CellName, declared
+from laser.config.paths import DatasetFiles, ModelFiles, StudyFiles
+from laser.io.job import Job
+from tests.artefacts import synthetic
+
+EVERY_CELL = [(model, dataset) for model in synthetic.MODELS for dataset in synthetic.DATASETS]
+
+
+def spec_of(
+    name: str,
+    cells: Sequence[CellName] = EVERY_CELL,
+    *,
+    layers: Sequence[int] = synthetic.LAYERS,
+    rhos: Sequence[float] = synthetic.RHOS,
+    landscape: Sequence[int] = (),
+    corpora: Mapping[str, str] | None = None,
+    also: Mapping[str, Sequence[CellName]] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Return the spec of an artefact of a made-up study, whose folders in the cache are called `<name>-0`.
+
+    Args:
+        name: of the artefact.
+        cells: that it is about.
+        layers, rhos: of the sweep.
+        landscape: its layers.
+        corpora: model to the folder of its corpus.
+        also: kinds of files to the cells for which it reads them, where those are others.
+        settings: further keys of the spec.
+    """
+    artefact, pairs = declared()[name], [list(cell) for cell in cells]
+    models = dict.fromkeys(model for model, _ in cells)
+    files = StudyFiles(
+        tuple(
+            ModelFiles(model, f"{model}-0", list(layers), list(landscape), (corpora or {}).get(model))
+            for model in models
+        ),
+        tuple(DatasetFiles(dataset, f"{dataset}-0") for dataset in dict.fromkeys(dataset for _, dataset in cells)),
+        tuple(rhos),
+    )
+    reads = {kind: pairs for kind in (*artefact.reads, *artefact.also_reads) if kind != "counts"}
+    common = {"artefact": name, "cells": pairs, "protocols": list(synthetic.PROTOCOLS), "seed": 0, "resamples": 100}
+    return common | {"files": files.spec(), "reads": reads | dict(also or {})} | settings
+
+
+def lay_out(cell: Any) -> None:
+    """Copy the rows and the model's card of a tiny cell to where a study's cache has them."""
+    model, dataset = cell.spec["model"]["name"], cell.spec["dataset_name"]
+    for source, target in ((cell.data, f"data/{dataset}-0/rows.parquet"), (cell.model, f"models/{model}-0/card.json")):
+        (cell.folder / "cache" / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, cell.folder / "cache" / target)
+
+
+def make(folder: Path, spec: dict[str, Any], into: Path, **paths: Path) -> list[Path]:
+    """Make an artefact from the study in `folder`, which holds its own cache; return its files, a format at a time."""
+    job = Job("make_artefact", spec, {"inputs": [], "into": [into]} | {name: [path] for name, path in paths.items()})
+    job.results, job.cache = folder, folder / "cache"
+    make_artefact.main(job)
+    assert all(path.stat().st_size > 0 for path in job.made)
+    assert all(path.is_file() for path in job.used)
+    return job.made
+
+
+def frames(made: Sequence[Path]) -> list[pd.DataFrame]:
+    """Return the data of a table, or behind each picture, in order."""
+    return [_read(path) for path in made if path.suffix == ".csv"]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, float_precision="round_trip")
+    except EmptyDataError:
+        return pd.DataFrame()

@@ -27,6 +27,7 @@ from laser.config.artefacts import (
     artefact_outputs,
     artefact_spec,
     declared,
+    described,
     possible_artefacts,
 )
 from laser.cost.requests import (

@@ -62,7 +62,7 @@ rule inputs:
     params:
         spec=lambda wildcards: PLAN.artefact_spec(
             "copy_inputs",
-            settings=PLAN.study,
+            settings=PLAN.study | {"artefact_files": described(PLAN)},
             copies=copies(PLAN),
             counts=count_copies(PLAN),
             published_files=published_copies(PLAN),

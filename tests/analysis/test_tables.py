@@ -16,12 +16,15 @@ from laser.artefacts.table4 import table4
 from laser.artefacts.table4 import views as table4_views
 from laser.artefacts.table5 import table5
 from laser.artefacts.table5 import views as table5_views
+from laser.config.artefacts import declared
 from laser.errors import UserError
 from laser.paper.published import Published, printed, read_published
 from laser.results import loading
+from laser.results.averages import mean_scores
 from laser.results.cells import Cell
 from tests.artefacts import synthetic
 
+TEXTS = declared()["table1"].texts + declared()["table3"].texts
 BETTER = {"matrix": "u_in", "layer": 3, "rho": 0.1, "kept_rank": 4}
 
 
@@ -170,7 +173,7 @@ def test_csv_keeps_every_digit(tmp_path):
     base, laser = [True] * 7 + [False] * 30, [True] * 20 + [False] * 17
     frame = table1([cell(base, laser)])
     path = tables.write_table(tmp_path, "table1", frame, [])[0]
-    back = tables.read_table(path)
+    back = tables.read_table(path, TEXTS)
     for name in ("value", "low", "high", "difference", "p_value", "answer_in_prompt"):
         assert [*map(repr, back[name])] == [*map(repr, frame[name])], name
     for name in ("matrix", "verdict", "prediction_shares"):
@@ -178,7 +181,7 @@ def test_csv_keeps_every_digit(tmp_path):
     (view,), (again,) = table1_views(frame), table1_views(back)
     assert view == again
     with pytest.raises(UserError, match=r"none\.csv"):
-        tables.read_table(tmp_path / "none.csv")
+        tables.read_table(tmp_path / "none.csv", ())
 
 
 def test_table3_stands_beside_the_papers_choice(tmp_path):
@@ -192,7 +195,7 @@ def test_table3_stands_beside_the_papers_choice(tmp_path):
     assert views["table3_corrected"].rows[-1][2] == "base"
     assert views["table3_published"].rows[-1][2] == "[u_in, 5, 0.01]"
     path = tables.write_table(tmp_path, "table3", frame, [])[0]
-    assert table3_views(tables.read_table(path)) == table3_views(frame)
+    assert table3_views(tables.read_table(path, TEXTS)) == table3_views(frame)
 
 
 def test_the_same_choice_as_the_papers_is_recognised():
@@ -231,7 +234,7 @@ def test_table5_notes_what_the_papers_own_table_leaves_out():
     frame = table5(grid, [0.9, 0.05], published)
     assert list(frame["values"]) == ["u_in", "0 1", "0.9 0.05", "q", "0", "0.5"]
     assert list(frame["count"]) == [1, 2, 2, 1, 1, 1]
-    (view,) = table5_views(frame, published)
+    (view,) = table5_views(frame)
     cells = sum(choice["rho"] == 0.4 for choice in published.table3.values())
     assert f"ρ = 0.4 in {cells} of {len(published.table3)} cells, which its Table 5 does not list" in view.notes[0]
 
@@ -307,6 +310,6 @@ def test_a_cell_of_which_no_row_has_a_loss_has_none():
 def test_the_mean_loss_of_an_edit_that_overflows_on_one_row_is_none(missing):
     frame = pd.DataFrame({"rho": [0.5, 0.5, 0.1, 0.1], "id": list("abab"), "correct": True, "loss": [1, 3, 1, missing]})
     frame = frame.assign(answer_rank=[1, 7, 1, math.nan], in_top5=True, in_top10=True)
-    low, high = loading.mean_scores(frame, ["rho"]).to_dict("records")
+    low, high = mean_scores(frame, ["rho"]).to_dict("records")
     assert high["loss"] == 2 and math.isnan(low["loss"]) and low["n"] == 2
     assert (low["first_top1"], low["first_top10"]) == (50.0, 50.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from laser.config import fingerprint
+from laser.config.artefacts import artefact_code
 from laser.config.fingerprint import NO_RESULT, UNUSED_BY_TASK, code_fingerprint, modules_behind, unused_modules
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
@@ -212,13 +213,13 @@ def codes(plans, scripts):
         "prepare": laboratory.code("prepare_dataset", dataset=data),
         "reduce": laboratory.code("reduce_layer", model),
         "select": laboratory.code("select_intervention"),
-        "table1": laboratory.code("make_table1"),
+        "table1": artefact_code("table1", scripts),
         "rooms": sokoban.code("make_rooms"),
         "episodes": sokoban.code("collect_episodes"),
         "train_policy": sokoban.code("train_policy"),
         "play": sokoban.code("evaluate_base", player, rooms),
         "sweep_policy": sokoban.code("sweep_layer", player, rooms),
-        "fig6": sokoban.code("make_fig6"),
+        "fig6": artefact_code("fig6", scripts),
     }
 
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.artefacts import synthetic
+from tests.artefacts.making import spec_of
 from tests.hostile.test_study import MARKER
 from tests.workflow.runner import ROOT, run
 
@@ -34,13 +35,12 @@ def test_a_script_names_the_damaged_file_in_one_line(tmp_path):
     made = synthetic.build(tmp_path, examples=15, models=("m",), datasets=("fever",), layers=(0,), rhos=(0.5,))
     damaged = made.tests[0]
     damaged.write_bytes(damaged.read_bytes()[:-20])
-    files = {"--test": damaged, "--selection": made.selections[0], "--rows": made.rows[0]}
-    words = [str(word) for pair in files.items() for word in pair]
-    words += ["--output", str(tmp_path / "tables/table1.csv"), "--log", str(tmp_path / "log.txt")]
-    line = [sys.executable, str(ROOT / "workflow/scripts/make_table1.py"), "--spec", json.dumps({"seed": 0})]
-    done = subprocess.run([*line, *words], capture_output=True, text=True, timeout=120)
+    spec = spec_of("table1", [("m", "fever")])
+    words = ["--results", tmp_path, "--cache", tmp_path / "cache", "--log", tmp_path / "log.txt"]
+    line = [sys.executable, str(ROOT / "workflow/scripts/make_artefact.py"), "--spec", json.dumps(spec)]
+    done = subprocess.run([*line, *map(str, words)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and done.stdout == ""
     (said,) = done.stderr.splitlines()
-    assert said.startswith(f"[make_table1] ERROR: {damaged}: cannot be read as Parquet")
+    assert said.startswith(f"[make_artefact] ERROR: {damaged}: cannot be read as Parquet")
     assert (tmp_path / "log.txt").read_text() == done.stderr
     assert not (tmp_path / "tables").exists()

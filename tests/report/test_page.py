@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from laser.analysis.tables import read_table, to_csv
+from laser.config.artefacts import declared
 from laser.errors import UserError
 from laser.io.files import write_json, write_text
 from laser.report.files import slug, unique_slugs
@@ -153,7 +154,7 @@ def test_names_that_would_share_a_file_get_one_each():
 
 
 def test_the_summary_says_what_the_table_says(made, page):
-    frame = read_table(made.parent / "tables/table1.csv")
+    frame = read_table(made.parent / "tables/table1.csv", declared()["table1"].texts)
     summaries = summarise(frame)
     assert [one.protocol for one in summaries] == list(synthetic.PROTOCOLS)
     for one in summaries:
@@ -264,7 +265,7 @@ def test_missing_parts_are_named(made, tmp_path):
     tables = made.parent / "tables"
     with pytest.raises(UserError, match=r"none\.csv"):
         write_report(tmp_path, study.SETTINGS, {"table1": tmp_path / "none.csv"}, {})
-    with pytest.raises(UserError, match="no table 'table9'"):
+    with pytest.raises(UserError, match="no artefact 'table9'"):
         write_report(tmp_path, study.SETTINGS, {"table9": tables / "table1.csv"}, {})
     with pytest.raises(UserError, match=r"none\.svg: does not exist"):
         write_report(tmp_path, study.SETTINGS, {}, {"fig2/a/b": tmp_path / "none.svg"})
@@ -281,7 +282,7 @@ def test_a_study_without_tables_and_one_with_an_empty_table_are_shown(made, tmp_
     assert "nothing to summarise" in text
     Page(text)
     empty = tmp_path / "table3.csv"
-    write_text(empty, to_csv(read_table(made.parent / "tables/table3.csv").head(0)))
+    write_text(empty, to_csv(read_table(made.parent / "tables/table3.csv", declared()["table3"].texts).head(0)))
     Page(write_report(tmp_path / "b", study.SETTINGS, {"table3": empty}, {}).read_text(encoding="utf-8"))
 
 

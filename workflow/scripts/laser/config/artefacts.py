@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from laser.config.fingerprint import code_fingerprint
 from laser.config.paths import PATTERNS, Folders, StudyFiles, names_in
-from laser.errors import UserError
+from laser.errors import UserError, nearest
 from laser.io.files import canonical_json, digest, sha256_file
 
 if TYPE_CHECKING:
@@ -207,6 +207,11 @@ def artefact_outputs(plan: Plan, artefact: Artefact) -> dict[str, Picture]:
     return outputs(artefact, artefact.cells(plan), plan.study["protocols"], plan.files.folders)
 
 
+def artefact_code(name: str, scripts: Path) -> str:
+    """Return the fingerprint of the code that makes an artefact: its module and what that imports, and the script."""
+    return code_fingerprint(scripts / f"{SCRIPT}.py", f"{PACKAGE}.{name}", scripts=scripts)
+
+
 def artefact_spec(plan: Plan, artefact: Artefact) -> str:
     """Return the spec of an artefact's job: all that shapes it, and where its files are."""
     spec: dict[str, Any] = {
@@ -215,7 +220,7 @@ def artefact_spec(plan: Plan, artefact: Artefact) -> str:
         "protocols": plan.study["protocols"],
         "cells": [list(cell) for cell in artefact.cells(plan)],
         "published": _published(plan),
-        "code": code_fingerprint(plan.scripts / f"{SCRIPT}.py", f"{PACKAGE}.{artefact.name}"),
+        "code": artefact_code(artefact.name, plan.scripts),
     }
     read = artefact.cells_by_kind(plan)
     spec["files"] = _files_of(plan.files, read).spec()
@@ -253,6 +258,11 @@ def _published(plan: Plan) -> str:
 def check_artefacts(study: Mapping[str, Any], path: Path) -> None:
     """Refuse an artefact that is not there, or whose evaluations the study lacks."""
     for name in study["artefacts"]:
+        if name not in declared():
+            raise UserError(
+                f"{path}: artefacts holds '{name}', which is none{nearest(name, list(declared()))}. "
+                f"Allowed: {', '.join(declared())}."
+            )
         if missing := lacking(declared()[name], study):
             raise UserError(f"{path}: artefacts holds '{name}', which needs {missing}.")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from laser.config.artefacts import declared
 from laser.config.plan import Plan
-from laser.config.pools import NOT_FOR_POLICIES, pool_key
+from laser.config.pools import pool_key
 from laser.config.protocols import interventions_kind
 from laser.config.study import resolve
 from laser.cost.requests import request, training_memory_mb
@@ -103,7 +104,11 @@ WRONG = [
     ({"pools": {"few": POOL | {"evaluation_share": 1.5}}}, "pools.few.evaluation_share is 1.5"),
     ({"search": "gradient"}, "search is 'gradient', which ranks matrices of language models only"),
     ({"prompts": {}}, "the key 'prompts' asks for what policies do not have"),
-    *(({"artefacts": [name]}, f"artefacts holds '{name}', which policies do not have") for name in NOT_FOR_POLICIES),
+    *(
+        ({"artefacts": [name]}, f"artefacts holds '{name}', which policies do not have")
+        for name, artefact in declared().items()
+        if artefact.not_for_policies
+    ),
 ]  # fmt: skip
 
 

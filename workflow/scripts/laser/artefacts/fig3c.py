@@ -36,6 +36,7 @@ ARTEFACT = Artefact(
     cells=drawn_cells,
     pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol"),
+    not_for_policies="rooms have no training frequency",
 )
 
 

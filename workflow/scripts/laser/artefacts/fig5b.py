@@ -31,6 +31,7 @@ ARTEFACT = Artefact(
     needs="higher_order",
     pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
+    not_for_policies="answers are no words",
 )
 
 

@@ -29,6 +29,7 @@ ARTEFACT = Artefact(
     needs="higher_order",
     texts=("model", "dataset", "protocol", "matrix"),
     wordy=True,
+    not_for_policies="answers are no words",
 )
 
 

@@ -28,6 +28,7 @@ ARTEFACT = Artefact(
     pictures="{dataset}/room",
     texts=("dataset",),
     resampled=False,
+    only_policies=True,
 )
 
 

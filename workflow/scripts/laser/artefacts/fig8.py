@@ -26,6 +26,7 @@ ARTEFACT = Artefact(
     pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
     resampled=False,
+    not_for_policies="there are four actions",
 )
 
 

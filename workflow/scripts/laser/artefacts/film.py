@@ -33,6 +33,7 @@ ARTEFACT = Artefact(
     pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "arm"),
     resampled=False,
+    only_policies=True,
 )
 
 

@@ -45,6 +45,7 @@ ARTEFACT = Artefact(
     texts=("dataset", "protocol", "matrix"),
     missing=_missing,
     settings=_facts_of_models,
+    not_for_policies="its corpora have none",
 )
 
 

@@ -33,6 +33,7 @@ ARTEFACT = Artefact(
     reads=("test", "selection", "rows"),
     texts=("model", "dataset", "protocol", "measure", "matrix"),
     settings=_trained_phrasings,
+    not_for_policies="a room has no other phrasings",
 )
 
 

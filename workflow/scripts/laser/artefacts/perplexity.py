@@ -32,6 +32,7 @@ ARTEFACT = Artefact(
     cells=evaluated_cells("perplexity"),
     needs="perplexity",
     texts=("model", "dataset", "protocol", "text", "arm", "matrix"),
+    not_for_policies="a policy reads no text",
 )
 
 

@@ -32,6 +32,7 @@ ARTEFACT = Artefact(
     cells=evaluated_cells("prompts"),
     needs="prompts",
     texts=("model", "dataset", "protocol", "variant", "matrix", "outcome", "verdict", "wording"),
+    not_for_policies="a room has no prompt to vary",
 )
 
 

@@ -27,6 +27,7 @@ ARTEFACT = Artefact(
     reads=("test", "selection", "rows", "choices", "gradients"),
     cells=drawn_cells,
     texts=("model", "dataset", "protocol", "matrix", "gradient_matrix"),
+    not_for_policies="gradients are taken for language models only",
 )
 
 

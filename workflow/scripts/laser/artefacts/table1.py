@@ -27,6 +27,7 @@ ARTEFACT = Artefact(
     about="accuracy and loss of base and LASER, test rows",
     reads=("test", "selection", "rows"),
     texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype"),
+    not_for_policies="a policy's Table 1 is table2",
 )
 
 

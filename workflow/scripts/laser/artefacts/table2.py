@@ -27,6 +27,7 @@ ARTEFACT = Artefact(
     about="rooms solved, return and loss of base and LASER, test rooms",
     reads=("test", "selection", "rows"),
     texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype"),
+    only_policies=True,
 )
 
 

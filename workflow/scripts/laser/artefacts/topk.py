@@ -26,6 +26,7 @@ ARTEFACT = Artefact(
     about="answers among the most probable 1, 5 and 10",
     reads=("test", "selection", "rows", "base", "sweep"),
     texts=("model", "dataset", "protocol", "split", "measure", "matrix"),
+    not_for_policies="there are four actions",
 )
 
 

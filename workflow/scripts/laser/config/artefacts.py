@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from laser.config.fingerprint import code_fingerprint
 from laser.config.paths import PATTERNS, Folders, StudyFiles, names_in
+from laser.config.pools import POLICY, is_policy
 from laser.errors import UserError, nearest
 from laser.io.files import canonical_json, digest, sha256_file
 
@@ -78,6 +79,8 @@ class Artefact:
         wordy: whether the table's cells are sentences rather than numbers.
         needs: the evaluation that a study must have (`laser.config.evaluations`), if any.
         missing: given a study, says what else it lacks; an empty text if it lacks nothing.
+        not_for_policies: why there is none of policies that play Sokoban; empty if there is.
+        only_policies: whether it is about such policies alone.
         resampled: whether it depends on the study's seed and number of resamples.
         settings: further settings that shape it, taken from the study.
     """
@@ -95,6 +98,8 @@ class Artefact:
     wordy: bool = False
     needs: str = ""
     missing: Callable[[Mapping[str, Any]], str] | None = None
+    not_for_policies: str = ""
+    only_policies: bool = False
     resampled: bool = True
     settings: Callable[[Plan], dict[str, Any]] | None = None
 
@@ -181,18 +186,24 @@ def _order(artefact: Artefact) -> tuple[Any, ...]:
 
 
 def possible_artefacts(plan: Plan) -> list[Artefact]:
-    """Return the artefacts that the study has all evaluations for: those it lists, and those it can be asked for."""
-    return [artefact for artefact in declared().values() if not lacking(artefact, plan.study)]
+    """Return the artefacts that fit the study: those that it lists, and the others that it can be asked for."""
+    return [artefact for artefact in declared().values() if not unfit(artefact, plan.study)]
 
 
-def lacking(artefact: Artefact, study: Mapping[str, Any]) -> str:
-    """Return what a study would need for an artefact, in words; an empty text if it has all."""
+def unfit(artefact: Artefact, study: Mapping[str, Any]) -> str:
+    """Return why a study cannot have an artefact, as the end of a sentence; an empty text if it can."""
+    policies = any(map(is_policy, study["models"]))
+    if policies and artefact.not_for_policies:
+        return f"policies do not have: {artefact.not_for_policies}. Leave it out"
+    if artefact.only_policies and not policies:
+        return f"is about policies that play Sokoban; the study has no model of the architecture {POLICY}. Leave it out"
     if artefact.needs and artefact.needs not in study:
         return (
-            f"the key '{artefact.needs}' (config/README.md). Add `{artefact.needs}: {{}}` for its defaults, or leave "
-            "the artefact out"
+            f"needs the key '{artefact.needs}' (config/README.md). Add `{artefact.needs}: {{}}` for its defaults, or "
+            "leave the artefact out"
         )
-    return artefact.missing(study) if artefact.missing else ""
+    missing = artefact.missing(study) if artefact.missing else ""
+    return f"needs {missing}" if missing else ""
 
 
 def artefact_inputs(plan: Plan, artefact: Artefact) -> list[str]:
@@ -263,8 +274,8 @@ def check_artefacts(study: Mapping[str, Any], path: Path) -> None:
                 f"{path}: artefacts holds '{name}', which is none{nearest(name, list(declared()))}. "
                 f"Allowed: {', '.join(declared())}."
             )
-        if missing := lacking(declared()[name], study):
-            raise UserError(f"{path}: artefacts holds '{name}', which needs {missing}.")
+        if reason := unfit(declared()[name], study):
+            raise UserError(f"{path}: artefacts holds '{name}', which {reason}.")
 
 
 def described(plan: Plan) -> list[dict[str, Any]]:

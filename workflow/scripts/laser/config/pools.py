@@ -19,26 +19,6 @@ BUILDER = "sokoban"
 BOXOBAN_SHAPE = (10, 10)
 """Rows and columns of the public Boxoban levels."""
 
-POLICY_ARTEFACTS = ("table2", "fig6", "film", "solved")
-"""What only policies have."""
-
-NOT_FOR_POLICIES = {
-    "paraphrase": "a room has no other phrasings",
-    "topk": "there are four actions",
-    "prompts": "a room has no prompt to vary",
-    "perplexity": "a policy reads no text",
-    "verdicts": "the paper's Sokoban numbers stand in table2",
-    "search": "gradients are taken for language models only",
-    "fig3b": "rooms have no training frequency",
-    "fig3c": "rooms have no training frequency",
-    "fig5b": "answers are no words",
-    "fig5c": "answers are no words",
-    "fig8": "there are four actions",
-    "table1": "a policy's Table 1 is table2",
-    "noise": "its corpora have none",
-}
-"""Artefacts that a policy has no part in, and why."""
-
 PLAY = {"target_return": 10.0, "step_limit": 120}
 """How a policy is played where its entry does not say: the paper's maximum return, gym-sokoban's limit of steps."""
 
@@ -89,7 +69,8 @@ def resolve_pools(study: dict[str, Any], catalogue: Mapping[str, Any], path: Pat
     for model in policies:
         for dataset in rooms:
             _fit(model, dataset, path)
-    _artefacts(study, bool(policies), path)
+    if policies:
+        _no_language(study, path)
     return study | {"pools": used}
 
 
@@ -161,20 +142,10 @@ def _fit(model: dict[str, Any], dataset: dict[str, Any], path: Path) -> None:
         )
 
 
-def _artefacts(study: dict[str, Any], policies: bool, path: Path) -> None:
-    for artefact in study["artefacts"]:
-        if policies and artefact in NOT_FOR_POLICIES:
-            raise UserError(
-                f"{path}: artefacts holds '{artefact}', which policies do not have: {NOT_FOR_POLICIES[artefact]}. "
-                "Leave it out."
-            )
-        if not policies and artefact in POLICY_ARTEFACTS:
-            raise UserError(
-                f"{path}: artefacts holds '{artefact}', which is about policies that play Sokoban; the study has no "
-                f"model of the architecture {POLICY}. Leave it out."
-            )
+def _no_language(study: dict[str, Any], path: Path) -> None:
+    """Refuse what asks a policy for words."""
     for run in ("prompts", "higher_order", "perplexity"):
-        if policies and run in study:
+        if run in study:
             raise UserError(f"{path}: the key '{run}' asks for what policies do not have. Leave it out.")
-    if policies and study.get("search") == "gradient":
+    if study.get("search") == "gradient":
         raise UserError(f"{path}: search is 'gradient', which ranks matrices of language models only. Leave it out.")

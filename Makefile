@@ -66,7 +66,7 @@ fuzz: $(STAMP)  ## 10,000 and more hostile studies, rows and result files: make 
 lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
-	@$(RUN) snakefmt --check Snakefile rules
+	@$(RUN) snakefmt --check Snakefile rules workflow/Snakefile
 	@$(RUN) snakemake --lint
 	@$(RUN) PYTHONPATH=workflow/scripts lint-imports --no-cache
 	@$(RUN) mypy

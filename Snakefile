@@ -6,7 +6,10 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+include: "rules/root.smk"
+
+
+configfile: f"{ROOT}/config/config.yaml"
 
 
 report: "workflow/report/workflow.rst"

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 STARTED = time.time()
-ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 

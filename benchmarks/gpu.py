@@ -210,7 +210,7 @@ def pinning(run: Run, found: dict[str, Any]) -> None:
             [sys.executable, "-c", code, str(run.device), name], env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-        for name in ("as the environment says", "pinned")
+        for name in ("as the environment says", "pinned")[run.toy :]
     }  # fmt: skip
     for name, process in started.items():
         printed, complaint = process.communicate(timeout=60)
@@ -610,7 +610,7 @@ def out_of_memory(
 def hours(run: Run, found: dict[str, Any]) -> None:
     """Hours of the paper's sweeps at the measured rates: operations alone, both protocols, validation rows."""
     from laser.config.yaml_files import read_yaml
-    from laser.cost.inputs import _stated
+    from laser.cost.inputs import stated
     from laser.paper.published import read_published
 
     root = Path(__file__).resolve().parents[1]
@@ -624,7 +624,7 @@ def hours(run: Run, found: dict[str, Any]) -> None:
         for dataset, builder in DATASETS.items():
             size = (read_published().sizes(dataset) or {})["size"]
             counts = {"validation": size // 5, "test": size - size // 5}
-            asked = _stated(builder, "causal", entry["architecture"], counts, facts)["validation"]
+            asked = stated(builder, "causal", entry["architecture"], counts, facts)["validation"]
             for layer in range(shape.layers):
                 edits = [one[0] for one in layer_edits(matrices, layer, ("svd", "randomised"))]
                 work = estimate.engine_work(shape, asked, layer, edits)

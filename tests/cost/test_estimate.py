@@ -306,3 +306,16 @@ def test_command_names_what_is_wrong():
     done = run("--study", "papers")
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR: ") and "paper" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_fp32_model_whose_files_are_fp16_is_split(tmp_path):
+    plan = plan_of("paper", tmp_path)
+    shapes = {name: model_shape(plan, name) for name in plan.models}
+    assert {name: one.split for name, one in shapes.items()} == {
+        "roberta-base": False, "gpt-j-6b": False, "llama2-7b": True
+    }  # fmt: skip
+    assert shapes["llama2-7b"].bytes == 2 * shapes["llama2-7b"].parameters
+    entry = plan.model("llama2-7b")
+    assert shape_of(entry, BYTES, stored=2 * entry["parameters"]).split
+    assert not shape_of(entry, BYTES, stored=4 * entry["parameters"]).split
+    assert not shape_of(entry | {"dtype": "fp16"}, BYTES, stored=2 * entry["parameters"]).split

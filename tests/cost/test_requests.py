@@ -223,3 +223,26 @@ def test_the_table_in_the_documentation_is_what_jobs_ask_for():
     for model, stage, *numbers in rows:
         asked = request(plan(), stage, job(model))
         assert [int(one) for one in numbers] == [asked.mem_mb, asked.gpu_memory_mb, asked.runtime], (model, stage)
+
+
+def test_gpu_memory_is_that_of_the_layers_above_and_of_edited_weights():
+    study = plan()
+
+    def on_gpu(model, dataset="counterfact", layer=0, stage="sweep"):
+        return request(study, stage, job(model, dataset, layer)).gpu_memory_mb
+
+    # Keys and values of 31 layers fewer: two of 4,096 fp32 numbers for each of 16,384 slots.
+    saved = 31 * 2 * 4096 * 4 * 16384 / 1e6
+    assert on_gpu("llama2-7b") - on_gpu("llama2-7b", layer=31) == pytest.approx(1.1 * saved, rel=0.01)
+    # FEVER is answered from one pass: keys and values are dropped layer by layer.
+    assert on_gpu("gpt-j-6b", "fever") == on_gpu("gpt-j-6b", "fever", layer=27) < on_gpu("gpt-j-6b")
+    # Under the published protocol 18 edited weights stay on the device.
+    both, exact = on_gpu("gpt-j-6b", "fever"), on_gpu("gpt-j-6b", "fever", stage="base")
+    assert both - exact == pytest.approx(17 * 4096 * 16384 * 2 / 1e6, abs=1)
+
+
+def test_counted_memory_against_an_h100s():
+    """Full batches, docs/gpu.md: GB above the weights."""
+    shapes = {model: shape_of(plan().model(model)) for model in ("gpt-j-6b", "llama2-7b")}
+    assert working_mb(shapes["gpt-j-6b"], 16384, above=1, slack=1) == pytest.approx(3457, rel=0.15)
+    assert working_mb(shapes["llama2-7b"], 16384, above=17, slack=1) == pytest.approx(12437, rel=0.15)

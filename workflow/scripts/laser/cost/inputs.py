@@ -64,7 +64,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
     rows = Path(plan.config["cache"]) / "data" / plan.data_key(dataset) / "rows.parquet"
     builder = plan.dataset(dataset)["builder"]
     if not rows.is_file():
-        return _stated(builder, task, family, _table4(plan, dataset, facts), facts)
+        return stated(builder, task, family, _table4(plan, dataset, facts), facts)
     frame = read_parquet(rows)
     sides = {side: frame[_on_side(frame, plan.study["protocols"], side)] for side in SIDES}
     counts = {side: len(some) for side, some in sides.items()}
@@ -73,7 +73,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
         tokenizer = _tokenizer(folder)
         return {side: _tokenized(builder, sides[side], tokenizer, task, family) for side in SIDES}
     characters = float(frame["prompt"].str.len().mean())
-    return _stated(builder, task, family, counts, facts, characters)
+    return stated(builder, task, family, counts, facts, characters)
 
 
 def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
@@ -150,7 +150,7 @@ def _table4(plan: Plan, dataset: str, facts: dict[str, Any]) -> dict[str, int]:
     return {"validation": rows // 5, "test": rows - rows // 5}
 
 
-def _stated(
+def stated(
     builder: str,
     task: str,
     family: str,

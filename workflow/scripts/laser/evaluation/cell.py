@@ -35,6 +35,9 @@ Edit = tuple[Intervention, ...]
 COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
 """Types of result columns that pandas would take wider; `steps` of policies alone."""
 
+SPLIT_ON = ("cuda",)
+"""Devices on which split products are faster than those in fp32."""
+
 ENGINES: dict[str, Any] = {"fast": fast.evaluate, "naive": naive.evaluate}
 """For language models; a policy has one engine, whatever the spec names."""
 
@@ -61,10 +64,8 @@ class Cell:
     def run_facts(self) -> dict[str, Any]:
         """What the run adds to the spec: resolved device, dtype, and the examples that could not be scored."""
         return {
-            "device": str(self.loaded.device),
+            **compute_facts(self.loaded),
             "dtype": self.spec["model"]["dtype"],
-            "products": products_of(self.loaded.model, self.spec["model"]["dtype"]),
-            **precision_facts(self.loaded.device),
             "left_out": self.questions.left_out,
             "interventions": {name: step(self, name) for name in self.spec["protocols"]},
         }
@@ -90,11 +91,7 @@ def open_cell(
         only: which of that side's rows are asked; all of them if it is not given.
         gradients: whether gradients of the weights will be taken, which then stay in their own precision.
     """
-    set_threads(spec["compute"]["threads"])
-    folder = local_folder(model_card.parent)
-    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
-    if loaded.device.type == "cuda" and not gradients:
-        use_split_products(loaded.model)
+    loaded = open_model(spec, local_folder(model_card.parent), gradients)
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
     wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
@@ -104,6 +101,27 @@ def open_cell(
             f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}."
         )
     return Cell(spec, loaded, questions, sides, FactorStore(factors))
+
+
+def open_model(spec: dict[str, Any], folder: Path, gradients: bool = False) -> LoadedModel:
+    """Load the spec's model, with the job's threads; on a GPU an fp32 model multiplies by split products if it can.
+
+    Args:
+        spec: an evaluation spec.
+        folder: of the checkpoint.
+        gradients: whether gradients of the weights will be taken, which then stay in their own precision.
+    """
+    set_threads(spec["compute"]["threads"])
+    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    if loaded.device.type in SPLIT_ON and not gradients:
+        use_split_products(loaded.model)
+    return loaded
+
+
+def compute_facts(loaded: LoadedModel) -> dict[str, Any]:
+    """Return how a model computes: device, products and, on a GPU, what is pinned (`laser.models.precision`)."""
+    facts = {"device": str(loaded.device), "products": products_of(loaded.model, loaded.dtype)}
+    return facts | precision_facts(loaded.device)
 
 
 def asked(spec: dict[str, Any], loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:

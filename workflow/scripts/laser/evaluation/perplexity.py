@@ -17,10 +17,10 @@ import pandas as pd
 
 from laser.cluster.local_copy import local_folder
 from laser.errors import UserError
-from laser.evaluation.cell import ENGINES, step_of
+from laser.evaluation.cell import ENGINES, compute_facts, open_model, step_of
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.io.job import Job
-from laser.models.load import LoadedModel, load, set_threads
+from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Pass, Requests
@@ -80,9 +80,7 @@ def evaluate_perplexity(job: Job) -> None:
         UserError: a masked model, or a text without a token to score.
     """
     spec = job.spec
-    set_threads(spec["compute"]["threads"])
-    folder = local_folder(job.path("model").parent)
-    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    loaded = open_model(spec, local_folder(job.path("model").parent))
     if not supports(loaded.task):
         raise UserError(
             f"model '{spec['model']['name']}' is a masked language model, which has no perplexity. "
@@ -96,7 +94,7 @@ def evaluate_perplexity(job: Job) -> None:
     arms = choose_arms(spec, loaded.task, job.path("selection"))
     frame = score(loaded, found, arms, spec, FactorStore(job.path("factors")), job)
     facts = {
-        **{"window": size, "stride": stride, "documents": len(texts), "device": str(loaded.device)},
+        **{"window": size, "stride": stride, "documents": len(texts), **compute_facts(loaded)},
         "arms": {protocol: {name: arm.place for name, arm in own.items()} for protocol, own in arms.items()},
     }
     write_parquet(job.path("output"), frame, spec | facts)

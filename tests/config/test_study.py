@@ -48,6 +48,18 @@ def test_study_overrides_the_catalogue_key_by_key():
     assert found["options"] == catalogue["options"] | {"minimum_population": 123}
 
 
+@pytest.mark.parametrize("datasets", [2, 3, 8])
+def test_too_few_resamples_for_any_difference_to_be_significant_are_refused(datasets):
+    """Holm's smallest adjusted p value is the number of tests over 1 + resamples."""
+    entries = [{"name": f"facts-{place}", "builder": "worldfacts"} for place in range(datasets)]
+    needed, tests = 40 * datasets, 2 * datasets
+    assert tests / (1 + needed) < 0.05 <= tests / needed
+    if needed > 100:
+        with pytest.raises(UserError, match=rf"resamples is {needed - 1}.* Give at least {needed}\.$"):
+            resolve(study(datasets=entries, resamples=needed - 1), PATH, ROOT)
+    resolve(study(datasets=entries, resamples=max(100, needed)), PATH, ROOT)
+
+
 def test_grid_of_one_model():
     grid = {
         "matrices": ["u_out"],

@@ -33,7 +33,7 @@ def paper(tmp_path_factory):
         for name in study["datasets"]
     ]
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
-    study |= {"resamples": 100, "artefacts": ["table1", "table3", "table4", "verdicts"]}
+    study |= {"resamples": 1000, "artefacts": ["table1", "table3", "table4", "verdicts"]}
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
     return build(folder, path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from laser.analysis.statistics import two_proportion_p_value
+from laser.config.protocols import SIGNIFICANCE
 from laser.paper.published import Printed
 
-SIGNIFICANCE = 0.05
 CONSTANT_MARGIN = 0.5
 
 NOT_RUN = "not run"

@@ -35,6 +35,9 @@ class Protocol:
     base_is_candidate: bool
 
 
+SIGNIFICANCE = 0.05
+"""Below it an adjusted p value counts as significant, under both protocols."""
+
 PROTOCOLS = {
     "published": Protocol(
         name="published",

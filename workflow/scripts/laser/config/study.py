@@ -16,6 +16,7 @@ from laser.config.evaluations import resolve_runs
 from laser.config.fields import Name, with_defaults
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
+from laser.config.protocols import SIGNIFICANCE
 from laser.config.settings import Configuration, Study
 from laser.config.validation import check
 from laser.config.variants import expand
@@ -101,6 +102,7 @@ def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
     default = POLICY_ARTEFACTS if any(map(is_policy, study["models"])) else DEFAULT_ARTEFACTS
     study.setdefault("artefacts", list(default))
     study = resolve_pools(study, _catalogue("rooms", Pools, root), path)
+    _enough_resamples(study, path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
@@ -141,6 +143,24 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
             )
         resolved.append(merged)
     return resolved
+
+
+def _enough_resamples(study: dict[str, Any], path: Path) -> None:
+    """Refuse so few resamples that no difference of Table 1 (or 2) could be significant, whatever its size.
+
+    The smallest p value of R sign patterns is 1 / (1 + R), and Holm's correction multiplies it by the number of tests
+    of a protocol: one per metric of each cell.
+    """
+    policies = sum(map(is_policy, study["models"]))
+    metrics = 2 * (len(study["models"]) - policies) + 3 * policies
+    tests = metrics * len(study["datasets"])
+    needed = round(tests / SIGNIFICANCE)
+    if study["resamples"] < needed:
+        raise UserError(
+            f"{path}: resamples is {study['resamples']}. The smallest p value of so many resamples is "
+            f"{1 / (1 + study['resamples']):.2g}, and adjusted over the study's {tests} paired tests it is not below "
+            f"{SIGNIFICANCE}: no difference could be significant. Give at least {needed}."
+        )
 
 
 def _only_once(models: list[dict[str, Any]], path: Path) -> None:

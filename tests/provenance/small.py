@@ -39,7 +39,7 @@ def study(root, monkeypatch, text="rows"):
     inputs = ("inputs/study.json", SNAKEFILE, "README.md", "inputs/workflow/workflow/scripts/make_rows.py")
     job(folder, "inputs/inputs.log", "copy", outputs=[folder / path for path in inputs])
     job(folder, "test/m/d.log", text, [folder / "inputs/study.json"], [folder / "test/m/d.parquet"])
-    job(folder, "tables/table1.log", "table", [folder / "test/m/d.parquet"], [folder / "tables/table1.csv"])
+    job(folder, "table1/table1.log", "table", [folder / "test/m/d.parquet"], [folder / "tables/table1.csv"])
     return folder
 
 

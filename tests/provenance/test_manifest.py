@@ -16,8 +16,8 @@ def test_every_file_is_named_with_its_hash_and_its_record(tmp_path, monkeypatch)
     folder = study(tmp_path, monkeypatch)
     write_manifests(folder)
     files = {one["path"]: one for one in read_json(folder / MANIFEST)["files"]}
-    assert files["tables/table1.csv"]["record"] == "records/tables/table1.json"
-    assert files["records/tables/table1.json"]["record"] is None
+    assert files["tables/table1.csv"]["record"] == "records/table1/table1.json"
+    assert files["records/table1/table1.json"]["record"] is None
     assert all(one["sha256"] == sha256_file(folder / name) for name, one in files.items())
     assert list(files) == sorted(files)
     passing = {one["path"] for one in read_json(folder / MANIFEST_RUN)["files"]}
@@ -53,7 +53,7 @@ def change(path):
     ("name", "does", "named"),
     [
         ("records/test/m/d.json", delete, ["records/test/m/d.json is missing"]),
-        ("records/tables/table1.json", delete, ["records/tables/table1.json is missing", "tables/table1.csv has no"]),
+        ("records/table1/table1.json", delete, ["records/table1/table1.json is missing", "tables/table1.csv has no"]),
         ("runs/test/m/d.json", delete, ["runs/test/m/d.json is missing"]),
         ("test/m/d.parquet", change, ["test/m/d.parquet differs from its record", "records/test/m/d.json"]),
         ("tables/table1.csv", delete, ["tables/table1.csv is missing"]),
@@ -74,7 +74,7 @@ def test_what_is_missing_or_stale_is_named(tmp_path, monkeypatch, name, does, na
 def test_a_job_that_read_another_file_than_is_there_is_stale(tmp_path, monkeypatch):
     folder = study(tmp_path, monkeypatch)
     job(folder, "test/m/d.log", "other rows", [folder / "inputs/study.json"], [folder / "test/m/d.parquet"])
-    with pytest.raises(UserError, match=r"records/tables/table1\.json is stale.*test/m/d\.parquet"):
+    with pytest.raises(UserError, match=r"records/table1/table1\.json is stale.*test/m/d\.parquet"):
         closed(folder)
 
 

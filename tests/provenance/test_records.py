@@ -29,7 +29,7 @@ def test_a_record_names_rule_spec_seeds_and_files_with_their_hashes(tmp_path, mo
     ]
     assert [one["path"] for one in record["inputs"]] == ["results/small/inputs/study.json"]
     assert record["packages"]["pandas"]
-    assert read_json(folder / "records/tables/table1.json")["rule"] == "table1"
+    assert read_json(folder / "records/table1/table1.json")["rule"] == "table1"
 
 
 def test_equal_jobs_in_two_folders_give_equal_records(tmp_path, monkeypatch):

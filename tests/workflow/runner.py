@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+MADE = (".git", ".venv", ".snakemake", "cache", "results", "logs")
+"""What work with the repository leaves at its root."""
+
+
+def copy_of_repository(target: Path) -> Path:
+    """Copy the repository without anything that a run has made; return the copy."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in ROOT.iterdir():
+        if path.is_dir() and path.name not in MADE:
+            shutil.copytree(path, target / path.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif path.is_file() and path.name not in MADE:
+            shutil.copyfile(path, target / path.name)
+    return target
 
 
 def command(folder: Path, study: Path | str, *arguments: str, cores: int = 2, root: Path = ROOT) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from laser.io.files import read_json, read_parquet
 from tests import tiny
-from tests.workflow.runner import ROOT, command, contents, planned, run
+from tests.workflow.runner import command, contents, copy_of_repository, planned, run
 
 COLUMNS = [
     "model",
@@ -113,10 +113,7 @@ def test_a_second_run_does_nothing(finished):
 
 def test_new_file_times_alone_make_nothing_again(copy):
     folder, study, _ = copy
-    moved = folder / "elsewhere"
-    shutil.copytree(
-        ROOT, moved, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs")
-    )
+    moved = copy_of_repository(folder / "elsewhere")
     for path in moved.rglob("*"):
         os.utime(path)
     assert planned(folder, study, "all", root=moved) == {}
@@ -173,10 +170,7 @@ def read_model_path(folder):
 )
 def test_an_edit_makes_again_what_depends_on_it(copy, edited, expected):
     folder, study, _ = copy
-    changed = folder / "elsewhere"
-    shutil.copytree(
-        ROOT, changed, ignore=shutil.ignore_patterns(".git", ".venv", "cache", "results", ".snakemake", "logs")
-    )
+    changed = copy_of_repository(folder / "elsewhere")
     path = changed / edited
     path.write_text(path.read_text() + "\n")
     assert set(planned(folder, study, "all", root=changed)) == expected

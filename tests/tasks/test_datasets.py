@@ -60,6 +60,37 @@ def test_counterfact_subject_with_braces_stays_as_it_is():
     assert [one.prompt for one in examples] == ["{0} is"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "paraphrases", "said"),
+    [
+        ("The mother tongue of Ana is", [], r"lacks \{\}. Put \{\} where the subject stands"),
+        ("{subject} speaks", [], r"lacks \{\}"),
+        ("{} speaks {language} to", [], r"nothing fills in '\{language\}'"),
+        ("{} speaks", ["{} talks"], r"nothing fills in '\{\}'"),
+        ("{} speaks", ["Ana talks", "{{ subject }} talks"], r"nothing fills in '\{\{ subject \}\}'"),
+    ],
+)
+def test_a_template_that_is_not_filled_in_is_refused(prompt, paraphrases, said):
+    rewrite = {"prompt": prompt, "subject": "Ana", "target_true": {"str": "French"}}
+    record = {"case_id": 0, "requested_rewrite": rewrite, "paraphrase_prompts": paraphrases}
+    with pytest.raises(UserError, match=f"record 0.*{said}"):
+        made("counterfact", train=[record])
+
+
+def test_braces_of_a_subject_or_of_a_text_are_no_places_to_fill_in():
+    rewrite = {"prompt": "{} is", "subject": "{x}", "target_true": {"str": "a"}}
+    record = {"case_id": 0, "requested_rewrite": rewrite, "paraphrase_prompts": ["Is {x}", "A set { 1, 2 } and {x}"]}
+    examples, _ = made("counterfact", train=[record])
+    assert [one.prompt for one in examples] == ["{x} is", "Is {x}", "A set { 1, 2 } and {x}"]
+    examples, _ = made("fever", paper_dev=[{"claim": "The set {a} is {}.", "label": 1}], paper_test=[])
+    assert len(examples) == 1
+
+
+def test_a_claim_that_is_a_template_is_refused():
+    with pytest.raises(UserError, match=r"fever.*nothing fills in '\{subject\}'"):
+        made("fever", paper_dev=[{"claim": "{subject} is a river.", "label": 1}], paper_test=[])
+
+
 def test_fever():
     dev = [
         {"claim": "One. ", "label": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,9 @@ from laser.tasks.datasets import (
     worldfacts,
 )
 from laser.tasks.example import Example, check_example
+
+_UNFILLED = re.compile(r"\{+\s*(subject|object|relation|entity|question|answer|claim|statement|prompt)\s*\}+")
+"""A place of a template that was never filled in, by the names that such places have; other braces may be text."""
 
 Read = Callable[[str], list[dict[str, Any]]]
 """Gives a split's rows in the hub's field names and order."""
@@ -83,5 +87,11 @@ def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Examp
             "with values of their types."
         ) from error
     for one in examples:
-        check_example(one, f"builder '{name}', example '{str(one.id)[:80]}'")
+        where = f"builder '{name}', example '{str(one.id)[:80]}'"
+        check_example(one, where)
+        if place := _UNFILLED.search(one.prompt):
+            raise UserError(
+                f"{where}: the prompt is {shortened(one.prompt)}: nothing fills in '{place[0]}'. "
+                "Write the question out in the rows of the source."
+            )
     return examples, dropped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,38 @@ def field(row: Mapping[str, Any], key: str, where: str, kind: type | tuple[type,
         names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
         raise UserError(f"{where}: the field '{key}' is {str(value)[:60]!r}, which is not of type {names}.")
     return value
+
+
+PLACE = re.compile(r"\{+\s*[A-Za-z_]*\s*\}+")
+"""A place that is to be filled in: {}, {subject}, {{ answer }}."""
+
+
+def fill(template: str, subject: str, where: str, key: str) -> str:
+    """Return a template with the subject in the place of {}.
+
+    Raises:
+        UserError: the template has no {}, or another place that nothing fills in.
+    """
+    if "{}" not in template:
+        raise UserError(
+            f"{where}: the field '{key}' is {shortened(template)}, which lacks {{}}. Put {{}} where the subject stands."
+        )
+    check_filled(template.replace("{}", ""), "", where, key)
+    return template.replace("{}", subject)
+
+
+def check_filled(prompt: Any, subject: str, where: str, key: str) -> None:
+    """Refuse a prompt in which a place is left to fill in; a subject may have braces of its own.
+
+    Raises:
+        UserError: naming the place.
+    """
+    place = PLACE.search(str(prompt).replace(subject, "") if subject else str(prompt))
+    if place:
+        raise UserError(
+            f"{where}: the field '{key}' is {shortened(prompt)}: nothing fills in '{place[0]}'. "
+            "Write the prompt out; only the rewrite's prompt takes {}, for the subject."
+        )
 
 
 def with_stop(text: str, stops: str = ".?", stop: str = ".") -> str:

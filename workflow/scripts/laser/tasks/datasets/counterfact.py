@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from laser.tasks.datasets._rows import field
+from laser.tasks.datasets._rows import check_filled, field, fill
 from laser.tasks.example import Example
 
 SPLITS = ("train",)
@@ -29,7 +29,10 @@ def build(
         template = field(row, "requested_rewrite.prompt", where)
         answer = " " + field(row, "requested_rewrite.target_true.str", where)
         paraphrases = field(row, "paraphrase_prompts", where, list)
-        for phrasing, prompt in enumerate([template.replace("{}", subject), *paraphrases]):
+        rewrite = fill(template, subject, where, "requested_rewrite.prompt")
+        for paraphrase in paraphrases:
+            check_filled(paraphrase, subject, where, "paraphrase_prompts")
+        for phrasing, prompt in enumerate([rewrite, *paraphrases]):
             examples.append(
                 Example(
                     id=f"{case}-{phrasing}",

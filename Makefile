@@ -25,7 +25,7 @@ quickstart:  ## environment + the quickstart study, to its report
 	@$(MAKE) --no-print-directory study STUDY=quickstart
 
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
-	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config study=$(STUDY) -- all 2>&1 \
+	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config "study=$(STUDY)" -- all 2>&1 \
 	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Using workflow specific profile|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
 	@$(RUN) python workflow/scripts/show_study.py results/$(basename $(notdir $(STUDY)))
 

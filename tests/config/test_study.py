@@ -138,6 +138,19 @@ def test_unknown_study_names_those_there_are():
         load_study("quickstrat", ROOT)
 
 
+def test_a_study_of_yours_may_end_in_yml(tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text(yaml.safe_dump(study()))
+    assert load_study(str(path), ROOT)["name"] == "mine"
+
+
+@pytest.mark.parametrize("name", ["my study.yaml", "my study.yml", "my.study.yaml"])
+def test_a_name_that_is_no_folders_is_refused_with_one_that_is(tmp_path, name):
+    (tmp_path / name).write_text(yaml.safe_dump(study()))
+    with pytest.raises(UserError, match="to my-study.yaml for instance"):
+        load_study(str(tmp_path / name), ROOT)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_studies_are_valid(path):
     found = load_study(path.stem, ROOT)

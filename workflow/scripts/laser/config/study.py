@@ -28,6 +28,7 @@ DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
 POLICY_ARTEFACTS = ["table2", "table3", "fig2"]
 CONFIGURATION = Path("config/config.yaml (or --config)")
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+ENDINGS = (".yaml", ".yml")
 MODEL_KEYS = ("source", "dtype", "architecture", "layers")
 DATASET_KEYS = ("builder",)
 
@@ -46,26 +47,33 @@ def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def load_study(name: str, root: Path) -> dict[str, Any]:
-    """Load a study by its name (config/studies/<name>.yaml) or by the path of a .yaml file; resolve it.
+    """Load a study by its name (config/studies/<name>.yaml) or by the path of a .yaml or .yml file; resolve it.
 
     Raises:
         UserError: naming file, key, value and what is allowed.
     """
     folder = root / "config/studies"
-    path = Path(name) if name.endswith(".yaml") else folder / f"{name}.yaml"
+    path = Path(name) if name.endswith(ENDINGS) else folder / f"{name}.yaml"
     if not _is_file(path):
-        known = sorted(one.stem for one in folder.glob("*.yaml"))
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise UserError(
             f"config key 'study' is {_quoted(name)}, but {_quoted(_shown(path, root))} does not exist"
             f"{nearest(name[:100], known)}. "
-            f"Studies here: {', '.join(known)}; or give the path of a .yaml file."
+            f"Studies here: {', '.join(known)}; or give the path of a .yaml or .yml file."
         )
     if not STUDY_NAME.fullmatch(path.stem):
         raise UserError(
             f"config key 'study' is '{name}': the file's name becomes a folder of results, and '{path.stem}' may hold "
-            "letters, digits, - and _ only, starting with a letter or digit; 80 at most."
+            "letters, digits, - and _ only, starting with a letter or digit; 80 at most. "
+            f"Rename the file{_possible_name(path.stem)}."
         )
     return resolve(read_yaml(path), _shown(path, root), root) | {"name": path.stem}
+
+
+def _possible_name(stem: str) -> str:
+    """Return a suggestion for the name of a study's file; nothing where no letter or digit is left."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:80]
+    return f", to {name}.yaml for instance" if name else ""
 
 
 def _is_file(path: Path) -> bool:

@@ -147,7 +147,7 @@ def test_a_study_of_yours_may_end_in_yml(tmp_path):
 @pytest.mark.parametrize("name", ["my study.yaml", "my study.yml", "my.study.yaml"])
 def test_a_name_that_is_no_folders_is_refused_with_one_that_is(tmp_path, name):
     (tmp_path / name).write_text(yaml.safe_dump(study()))
-    with pytest.raises(UserError, match="to my-study.yaml for instance"):
+    with pytest.raises(UserError, match=r"to my-study.yaml for instance"):
         load_study(str(tmp_path / name), ROOT)
 
 

@@ -1,23 +1,27 @@
-"""JSON schemas of studies and of config/config.yaml, written from their models: for editors and Snakemake's catalogue.
+"""JSON schemas of studies and of config/config.yaml, for editors and Snakemake's catalogue; and tables of keys to read.
 
-`make schemas` writes them; a test holds them against the models.
+All are written from the models of settings, by `make schemas`; a test holds them against the models.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from laser.config.fields import ABSENT
-from laser.config.settings import Configuration, Study
+from laser.config.artefacts import declared
+from laser.config.fields import ABSENT, Hint, Settings
+from laser.config.settings import EVALUATIONS, Cells, Configuration, Study
 
 ROOT = Path(__file__).resolve().parents[4]
 FOLDER = ROOT / "config/schemas"
+README = ROOT / "config/README.md"
 
 
 class _Schema(GenerateJsonSchema):
@@ -38,6 +42,7 @@ class _Schema(GenerateJsonSchema):
 def study_schema() -> str:
     """Return the schema of a study as JSON."""
     schema = Study.model_json_schema(schema_generator=_Schema)
+    schema["properties"]["artefacts"]["items"]["enum"] = list(declared())
     return (
         json.dumps({"$schema": GenerateJsonSchema.schema_dialect} | _plain(schema), indent=1, ensure_ascii=False) + "\n"
     )
@@ -46,10 +51,9 @@ def study_schema() -> str:
 def configuration_schema() -> str:
     """Return the schema of config/config.yaml as YAML, without references: the catalogue's table follows none."""
     schema = Configuration.model_json_schema(schema_generator=_Schema)
-    written = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
     # Every key may be left out of a configuration: config/config.yaml has it.
     del schema["required"]
-    for key, value in written.items():
+    for key, value in _written_configuration().items():
         schema["properties"][key]["default"] = value
     inlined = _inlined({key: value for key, value in schema.items() if key != "$defs"}, schema.get("$defs", {}))
     text = yaml.safe_dump(
@@ -58,6 +62,10 @@ def configuration_schema() -> str:
     return (
         f"# Written by `make schemas` from laser/config/settings.py; defaults are those of config/config.yaml.\n{text}"
     )
+
+
+def _written_configuration() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8")))
 
 
 def _plain(value: Any) -> Any:
@@ -82,6 +90,58 @@ def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
     return {key: _inlined(item, definitions) for key, item in value.items()}
 
 
+def key_rows(model: type[Settings], prefix: str = "", defaults: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
+    """Return rows of a Markdown table: key, default, what it is. Needed keys that hold others are followed by these."""
+    rows = []
+    for name, field in model.model_fields.items():
+        default = "needed" if field.is_required() else "" if field.default is ABSENT else _code(field.default)
+        default = _code(defaults[name]) if name in defaults else default
+        hints = [item.text for item in field.metadata if isinstance(item, Hint)]
+        rows.append(f"| `{prefix}{name}` | {default} | {field.description or ' '.join(hints)} |")
+        if field.is_required() and isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            rows += key_rows(field.annotation, f"{prefix}{name}.")
+    return rows
+
+
+def _code(value: Any) -> str:
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def key_table(rows: list[str]) -> str:
+    """Return rows with the table's head."""
+    return "\n".join(["| key | default | what |", "|---|---|---|", *rows])
+
+
+def evaluation_rows() -> list[str]:
+    """Return the keys of all evaluations beside the sweep; those that say for which cells are left out."""
+    rows = []
+    for name, model in EVALUATIONS.items():
+        rows.append(f"| `{name}` | | {' '.join(str(model.__doc__).split())} |")
+        own = [
+            row for row in key_rows(model, f"{name}.") if row.split("`")[1].partition(".")[2] not in Cells.model_fields
+        ]
+        rows += own
+    return rows
+
+
+def readme() -> str:
+    """Return config/README.md with its tables of keys anew: each stands after a line that names it."""
+    text = README.read_text(encoding="utf-8")
+    tables = {
+        "config.yaml": key_rows(Configuration, defaults=_written_configuration()),
+        "a study": key_rows(Study),
+        "evaluations": evaluation_rows(),
+    }
+    for name, rows in tables.items():
+        start, end = f"<!-- keys of {name}, written by `make schemas` -->\n", "<!-- end -->"
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        if not after:
+            raise ValueError(f"{README} lacks the lines '{start.strip()}' and '{end}'")
+        text = f"{before}{start}\n{key_table(rows)}\n\n{end}{after}"
+    return text
+
+
 SCHEMAS = {"study.schema.json": study_schema, "config.schema.yaml": configuration_schema}
 """File below config/schemas/ to what writes it."""
 
@@ -91,6 +151,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, make in SCHEMAS.items():
         (FOLDER / name).write_text(make(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
 
 
 if __name__ == "__main__":

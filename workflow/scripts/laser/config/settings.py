@@ -81,7 +81,7 @@ class Compose(Cells):
 class Seeds(Cells):
     """seeds: the randomised SVD under several seeds."""
 
-    count: Annotated[int, Field(ge=2, le=1000), Whole] = 5
+    count: Annotated[int, Field(ge=2, le=1000), Whole] = Field(5, description="Of the seeds.")
 
 
 class Prompts(Cells):
@@ -123,8 +123,8 @@ def _name_or_entry(value: Any) -> str:
 class Study(Settings):
     """A study: models, datasets, the interventions that are tried, and the tables and figures to make."""
 
-    title: Text
-    description: str = ABSENT
+    title: Text = Field(description="What the report is called.")
+    description: str = Field(ABSENT, description="What it is about, in the report.")
     protocols: Annotated[list[Literal["corrected", "published"]], *Distinct] = Field(
         description="corrected is ours, published is the released code's (docs/protocols.md)."
     )
@@ -144,7 +144,7 @@ class Study(Settings):
         ],
         Field(min_length=1),
     ] = Field(description="Names in datasets.yaml, or entries; keys of an entry take the place of the catalogue's.")
-    grid: Grid
+    grid: Grid = Field(description="The interventions that are tried.")
     pools: Pools = Field(ABSENT, description="Pools of rooms beside those of rooms.yaml, or in place of them.")
     engine: Literal["fast", "naive"] = Field("fast", description="naive is the reference, and slow.")
     one_job_per: Literal["layer", "rho"] = Field("layer", description="rho: smaller jobs, more of them.")
@@ -157,7 +157,7 @@ class Study(Settings):
         ABSENT,
         description="Tables and figures; table1, table3, fig2 by default (table2 instead of table1 for policies).",
     )
-    figures: Figures = Field(ABSENT, description="The cells of which figures are drawn.")
+    figures: Figures = Field(ABSENT, description="Which cells figures show; all by default.")
     landscape: Landscape = Field(ABSENT, description="For fig10 and smallest, and fig2 of these cells.")
     compose: Compose = Field(ABSENT, description="For compose and fig4.")
     seeds: Seeds = Field(ABSENT, description="For seeds.")

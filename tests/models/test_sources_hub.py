@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +26,10 @@ huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 4096  # so that a small file com
 sleep = time.sleep
 time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # the library's and our pauses, shortened
 from laser.errors import UserError
-from laser.models import hub, sources
+from laser.io import retry
+from laser.models import sources
 what, entry, folder, pauses = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
-hub.PAUSES = tuple(pauses)
+retry.PAUSES = tuple(pauses)
 try:
     if what == "check":
         print("CARD", json.dumps(sources.check(entry)))
@@ -106,8 +108,8 @@ def test_fetches_the_pinned_revision_and_reuses_the_cache_offline(hub: Hub, chec
         ({"revision": "main"}, ["source.revision", "'main'", "40 hex digits"]),
         ({"repo": "someone/else"}, ["source.repo", "someone/else", "does not exist", "HF_TOKEN"]),
         ({"repo": None}, ["source.repo", "owner/name"]),
-        ({"format": "pickle"}, ["source.format", "'pickle'", "safetensors, bin"]),
-        ({"format": "bin"}, ["source.sha256", "pytorch_model.bin"]),
+        ({"format": "pickle"}, ["source.format", "'pickle'", "Only safetensors"]),
+        ({"format": "bin"}, ["source.format", "Only safetensors", "save_pretrained"]),
     ],
 )
 @pytest.mark.parametrize("what", ["fetch", "check"])
@@ -200,28 +202,100 @@ def test_a_wrong_pinned_sha256(hub: Hub, checkpoint: Path, tmp_path: Path) -> No
 
 
 def test_only_a_bin_file(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
-    import torch
-    from safetensors.torch import load_file
-
-    tensors = {name: one.half() for name, one in load_file(checkpoint / "model.safetensors").items()}
-    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]  # shares its memory
-    torch.save(tensors, tmp_path / "pytorch_model.bin")
-    content = (tmp_path / "pytorch_model.bin").read_bytes()
-    side = {one.name: one.read_bytes() for one in checkpoint.iterdir() if one.suffix == ".json"}
-    hub.add("someone/tiny", side | {"pytorch_model.bin": content}, REVISION)
-
+    side = {file.name: file.read_bytes() for file in checkpoint.iterdir() if file.suffix == ".json"}
+    hub.add("someone/tiny", side | {"pytorch_model.bin": b"not read"}, REVISION)
     refused = run(hub, tmp_path, {})
-    assert "no whole set of .safetensors" in refused.error and "pytorch_model.bin" in refused.error
-    assert "format: bin" in refused.error and nothing_left(tmp_path)
+    assert "no .safetensors" in refused.error and "pytorch_model.bin" in refused.error
+    assert "save_pretrained" in refused.error and nothing_left(tmp_path)
+    assert not [path for _, path, _ in hub.requests if path.endswith(".bin")]
 
-    pin = {"pytorch_model.bin": hashlib.sha256(content).hexdigest()}
-    result = run(hub, tmp_path, {"format": "bin", "sha256": pin})
-    assert result.error == "" and result.card["dtype_stored"] == "fp16"
-    assert any("converted once" in note and "pytorch_model.bin" in note for note in result.card["notes"])
-    folder = tmp_path / "models/tiny"
-    assert not list(folder.glob("*.bin"))
-    stored = load_file(folder / "model.safetensors")
-    assert stored.keys() == tensors.keys() and all(torch.equal(stored[name], tensors[name]) for name in tensors)
 
-    wrong = run(hub, tmp_path / "wrong", {"format": "bin", "sha256": {"pytorch_model.bin": "1" * 64}})
-    assert "1" * 64 in wrong.error and nothing_left(tmp_path / "wrong")
+def test_an_adapter_alone_and_one_beside_a_model(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    adapter = {
+        "adapter_config.json": b"{}",
+        "adapter_model.safetensors": (checkpoint / "model.safetensors").read_bytes(),
+    }
+    hub.add("someone/tiny", adapter, REVISION)
+    refused = run(hub, tmp_path, {})
+    assert "adapter alone" in refused.error and nothing_left(tmp_path)
+    files = {file.name: file.read_bytes() for file in checkpoint.iterdir()}
+    hub.add("someone/tiny", files | adapter, REVISION)
+    result = run(hub, tmp_path, {})
+    assert any("adapter" in note for note in result.card["notes"])
+    assert not (tmp_path / "models/tiny/adapter_model.safetensors").exists()
+
+
+# The cache's layout as the library makes it for files that come through Xet.
+
+XET_HASH = "ab" * 32
+
+
+def publish(place: Path, name: str = "model.safetensors") -> Path:
+    """Move a fetched file into the store that repositories share, with the library's own function; return it there."""
+    from huggingface_hub.utils import _shared_blobs
+
+    cache = place / "hf/hub"
+    (pointer,) = cache.glob(f"models--someone--tiny/snapshots/{REVISION}/{name}")
+    blob = pointer.parent / pointer.readlink()
+    size = blob.stat().st_size
+    assert _shared_blobs.publish_blob_to_shared_store(
+        blob_path=str(blob.parent.resolve() / blob.name), xet_hash=XET_HASH, cache_dir=cache, expected_size=size
+    )
+    shared = _shared_blobs.shared_blob_path(cache, XET_HASH)
+    assert pointer.resolve() == shared.resolve() and shared.is_file()
+    return shared
+
+
+def test_a_file_in_the_shared_store_is_good_and_keeps_its_mode(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    hub.add("someone/tiny", checkpoint, REVISION)
+    first = run(hub, tmp_path, {})
+    shared = publish(tmp_path)
+    for mode in (0o444, 0o640, 0o600, 0o664):
+        shared.chmod(mode)
+        shutil.rmtree(tmp_path / "models")
+        hub.requests.clear()
+        again = run(hub, tmp_path, {})
+        assert again.error == "" and again.card["files"] == first.card["files"]
+        assert not [path for method, path, _ in hub.requests if method == "GET" and path.endswith("model.safetensors")]
+        assert shared.is_file() and shared.stat().st_mode & 0o777 == mode
+        assert (tmp_path / "models/tiny/model.safetensors").stat().st_mode & 0o444 == 0o444
+    assert run(hub, tmp_path, {}, what="check", HF_HUB_OFFLINE="1").error == ""
+
+
+def test_a_damaged_file_in_the_shared_store_is_fetched_again(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    hub.add("someone/tiny", checkpoint, REVISION)
+    run(hub, tmp_path, {})
+    shared = publish(tmp_path)
+    whole = shared.read_bytes()
+    shared.chmod(0o644)
+    shared.write_bytes(whole[:-4] + b"evil")
+    shutil.rmtree(tmp_path / "models")
+    again = run(hub, tmp_path, {}, pauses=(0.1,))
+    assert again.error == "" and (tmp_path / "models/tiny/model.safetensors").read_bytes() == whole
+    assert any("other bytes" in line for line in again.said)
+
+
+def test_xet_that_is_announced_and_not_served_is_one_message(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    repository = hub.add("someone/tiny", checkpoint, REVISION)
+    repository.xet = {"model.safetensors": XET_HASH}
+    result = run(hub, tmp_path, {}, HF_HUB_DISABLE_XET="0")
+    assert result.error.startswith("model 'tiny': ") and "Traceback" not in result.stderr, result.error
+    assert "HF_HUB_DISABLE_XET=1" in result.error and nothing_left(tmp_path)
+    assert run(hub, tmp_path, {}).card["layers"] == 2  # without Xet's client, as the message says
+
+
+def test_a_socks_proxy_without_its_library(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    hub.add("someone/tiny", checkpoint, REVISION)
+    for what in ("check", "fetch"):
+        result = run(hub, tmp_path, {}, what, ALL_PROXY="socks5://127.0.0.1:9", all_proxy="socks5://127.0.0.1:9")
+        assert "SOCKS proxy" in result.error and "socksio" in result.error, result.error
+
+
+def test_the_cache_lies_beside_the_models_unless_it_is_named(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
+    hub.add("someone/tiny", checkpoint, REVISION)
+    home = tmp_path / "home"
+    home.mkdir()
+    result = run(hub, tmp_path, {}, HF_HOME="", HOME=str(home), XDG_CACHE_HOME="")
+    assert result.error == ""
+    assert (tmp_path / "models/downloads/hub/models--someone--tiny").is_dir()
+    assert not list(home.rglob("*.safetensors"))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from laser.errors import UserError
-from laser.tasks import hub as hub_module
+from laser.io import retry
 from laser.tasks.formats import SourceError, array_items, read_rows, read_whole
 from laser.tasks.sources import read_dataset
 from laser.tasks.tokenizer_source import load_tokenizer
@@ -32,7 +32,7 @@ def jsonl(rows):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(hub_module, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(retry, "PAUSES", (0.0, 0.0))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
 

@@ -10,9 +10,9 @@ import pytest
 
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
+from laser.io import retry
 from laser.io.files import read_json, read_parquet, read_spec, sha256_file
 from laser.models.wheel import fetch_member
-from laser.tasks import hub as hub_module
 from laser.tasks.sources import check_source
 from laser.tasks.texts import KEYS, WHEEL_KEYS, prepare_text, read_bible
 from tests.hub import COMMIT, Hub
@@ -83,7 +83,7 @@ def test_same_inputs_give_the_same_bytes(tmp_path):
 
 
 def test_from_a_hub(httpserver, tmp_path, monkeypatch):
-    monkeypatch.setattr(hub_module, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(retry, "PAUSES", (0.0, 0.0))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     content = "".join(json.dumps({"text": line}) + "\n" for line in LINES).encode()
     monkeypatch.setenv("HF_ENDPOINT", Hub(httpserver, {"a/test.jsonl": content}).endpoint)

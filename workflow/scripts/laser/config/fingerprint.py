@@ -30,9 +30,11 @@ NO_RESULT = {
     "laser.engine.freed_memory": "a setting of the memory allocator",
     "laser.errors": "the wording of messages; a job that ends in one leaves no result",
     "laser.io.claim": "whether a job may still write",
+    "laser.io.hub_errors": "the wording of messages about the hub",
     "laser.io.job": "arguments, log and progress of a script",
     "laser.io.machine": "facts about the host and the cost of a job",
     "laser.io.records": "what is noted about a result after it was made",
+    "laser.io.retry": "how often a download is tried again, whose files are held against their sha256",
     "laser.models.transfer": "the progress of downloads, whose files are held against their sha256",
 }
 """Modules, or packages of them, whose edits re-run nothing, each with the reason."""

@@ -1,7 +1,6 @@
-"""Other formats into safetensors, each conversion in its own process: python -m laser.models.convert --help.
+"""GGUF into safetensors, in a process of its own: python -m laser.models.convert --help.
 
-Two formats: GGUF (de-quantised to fp32) and PyTorch's .bin (same dtypes, tensors only). A process of its own gives its
-memory back, keeps a library's progress bars off our output, and shuts the only reader of a pickle away from the rest.
+The process gives its memory back, and keeps a library's progress bars off our output.
 """
 
 from __future__ import annotations
@@ -19,21 +18,19 @@ from laser.io.files import write_json, write_tensors
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def convert(format_: str, source: Path, target: Path) -> None:
-    """Convert one file in a new process without network.
+def convert(source: Path, folder: Path) -> None:
+    """Convert one GGUF file in a new process without network.
 
     Args:
-        format_: `gguf` or `bin`.
         source: the file.
-        target: for `gguf` the folder that gets model.safetensors, config.json and the tokenizer; for `bin` the
-            safetensors file.
+        folder: gets model.safetensors, config.json and the tokenizer.
 
     Raises:
         UserError: the file cannot be read, or holds what is not allowed.
     """
     search = os.pathsep.join(part for part in (str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")) if part)
     quiet = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "PYTHONPATH": search}
-    command = [sys.executable, "-m", "laser.models.convert", format_, str(source), str(target)]
+    command = [sys.executable, "-m", "laser.models.convert", str(source), str(folder)]
     run = subprocess.run(command, env=os.environ | quiet, capture_output=True, text=True, check=False)
     if run.returncode:
         lines = run.stderr.strip().splitlines()
@@ -72,50 +69,6 @@ def gguf_to_safetensors(source: Path, folder: Path) -> None:
     write_json(folder / "config.json", config)
 
 
-def bin_to_safetensors(source: Path, target: Path) -> None:
-    """Write the tensors of a PyTorch .bin file as safetensors, with their names, shapes and dtypes.
-
-    Tensors that share memory are written once each, as safetensors has no sharing.
-
-    Raises:
-        UserError: the file holds anything else than a flat dict of dense tensors.
-    """
-    import pickle
-
-    import torch
-
-    try:
-        try:
-            # no-pickle: weights_only admits tensors and plain containers; this is the one place that opens such a file.
-            state = torch.load(source, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:
-            if "mmap" not in str(error):
-                raise
-            # no-pickle: the same for files older than PyTorch 1.6, which cannot be mapped into memory.
-            state = torch.load(source, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            "it holds something else than tensors, which is never loaded. Use a checkpoint in safetensors."
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(
-            f"it is damaged or no PyTorch file ({_first_line(error)}). Delete it and fetch it again."
-        ) from error
-    if not isinstance(state, dict) or not state:
-        raise UserError("it holds no dict of tensors. Use a checkpoint in safetensors.")
-    tensors: dict[str, torch.Tensor] = {}
-    taken: set[int] = set()
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
-            raise UserError(
-                f"its entry '{name}' is a {type(value).__name__}, not a dense tensor. Use a checkpoint in safetensors."
-            )
-        place = value.untyped_storage().data_ptr()
-        tensors[name] = value.detach().clone() if place in taken else value.detach()
-        taken.add(place)
-    write_tensors(target, tensors, {"format": "pt"})
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or ["no message"])[0]
 
@@ -123,12 +76,11 @@ def _first_line(error: Exception) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run one conversion; return the exit status. The last line on stderr says what was wrong."""
     parser = argparse.ArgumentParser(prog="python -m laser.models.convert", description=__doc__)
-    parser.add_argument("format", choices=("gguf", "bin"))
-    parser.add_argument("source", type=Path, help="the file to convert")
-    parser.add_argument("target", type=Path, help="a folder for gguf, a .safetensors file for bin")
+    parser.add_argument("source", type=Path, help="the GGUF file")
+    parser.add_argument("folder", type=Path, help="an existing folder for the checkpoint")
     given = parser.parse_args(arguments)
     try:
-        (gguf_to_safetensors if given.format == "gguf" else bin_to_safetensors)(given.source, given.target)
+        gguf_to_safetensors(given.source, given.folder)
     except UserError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1

@@ -1,89 +1,95 @@
-"""Checkpoints of the Hugging Face Hub: pinned to a commit, through the hub's local cache, checked byte by byte."""
+"""Checkpoints of the Hugging Face Hub: pinned to a commit, checked byte by byte, linked from the hub's cache."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
+from laser.io import hub
 from laser.io.files import sha256_file
-from laser.models.convert import convert
-from laser.models.hub_errors import TransientError, explained
-from laser.models.stored import weight_files
+from laser.io.hub_errors import HubError, MissingFileError
+from laser.io.retry import TransientError
+from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
 from laser.models.transfer import byte_meter
 
-PAUSES: tuple[float, ...] = (5.0, 30.0)  # seconds before each further attempt, beyond the hub library's own
-FORMATS = ("safetensors", "bin")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+WEIGHTS = "*.safetensors"
 
 
 def fetch_hub(
-    name: str, source: Mapping[str, Any], folder: Path, side_files: Sequence[str], report: Callable[[str], None]
+    name: str,
+    source: Mapping[str, Any],
+    folder: Path,
+    side_files: Sequence[str],
+    downloads: Path,
+    report: Callable[[str], None],
 ) -> list[str]:
     """Put a checkpoint of the hub into `folder`; return notes for the card.
 
-    The files pass through the hub's local cache (HF_HOME), from where they are linked, or copied across file systems.
-    What the cache holds is used without network. Environment: HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE.
+    The files pass through the hub's local cache, from where they are linked, or copied across file systems. What the
+    cache holds is used without network.
 
     Args:
         name: the model's name, for messages.
-        source: repo, revision (a commit), optional sha256 (file name to hash), optional format: `bin` converts
-            PyTorch's .bin files once, and needs the sha256 of each.
+        source: repo, revision (a commit), optional sha256 (file name to hash).
         folder: an empty folder.
         side_files: names of the files that are wanted beside the weights.
+        downloads: where the hub's cache is, unless the environment names one or the library's own has the checkpoint.
         report: takes lines about the progress.
 
     Raises:
         UserError: token, network, repo, revision or file is missing, or a sha256 differs.
     """
     repo, revision, pinned = _checked(name, source)
-    as_bin = source.get("format", "safetensors") == "bin"
-    weights = sorted(pinned) if as_bin else ["*.safetensors"]
+    cache = _cache(repo, revision, downloads)
     report(f"{repo} at {revision[:8]} from the hub or its local cache")
-    for pause in (*PAUSES, None):
+    files = _whole_in_cache(repo, revision, side_files, cache, report)
+    notes = [f"from {repo} at {revision}"]
+    if files is None:
         try:
-            snapshot = _download(name, repo, revision, [*weights, *side_files], report)
-            break
-        except TransientError as error:
-            if pause is None:
-                raise UserError(f"model '{name}': {error}") from error
-            report(f"{error}; again in {pause:.0f} s")
-            time.sleep(pause)
-    if as_bin:
-        found = [one for one in weights if (snapshot / one).is_file()]
-        index = None
-    else:
-        found = _safetensors(name, source, snapshot)
-        index = "model.safetensors.index.json"
-    wanted = found + [
-        one for one in side_files if (snapshot / one).is_file() and (index or not one.endswith(".index.json"))
-    ]
-    for one, expected in pinned.items():
-        if one not in wanted:
-            raise UserError(f"model '{name}': source.sha256 names '{one}', which {repo} does not have at {revision}.")
-        actual = sha256_file(snapshot / one)
+            fetched = hub.fetch(
+                repo,
+                revision,
+                ["config.json", WEIGHTS],
+                "model",
+                optional=[file for file in side_files if file != "config.json"],
+                cache=cache,
+                report=report,
+                progress=lambda file: byte_meter(f"download of {file}", report),
+            )
+        except MissingFileError as error:
+            if "config.json" not in error.listed:
+                what = " It is an adapter alone; merge it into its base model." if adapter_note(error.listed) else ""
+                raise UserError(f"model '{name}': {error}.{what} Check source.repo and source.revision.") from error
+            others = [file for file in error.listed if file.endswith(OTHER_WEIGHTS)]
+            raise UserError(
+                f"model '{name}': {repo} at {revision} holds no .safetensors file."
+                f"{only_safetensors(others) if others else ''} Choose a revision that has them."
+            ) from error
+        except HubError as error:
+            raise _refused(name, error) from error
+        files = fetched.paths
+        notes += adapter_note(fetched.listed)
+    snapshot = next(iter(files.values())).parent
+    try:
+        wanted = [*weight_files(snapshot), *(file for file in side_files if file in files)]
+    except UserError as error:
+        raise UserError(f"model '{name}': {str(error).replace(str(snapshot), f'{repo} at {revision}')}") from error
+    for file, expected in pinned.items():
+        if file not in wanted:
+            raise UserError(f"model '{name}': source.sha256 names '{file}', which {repo} does not have at {revision}.")
+        actual = sha256_file(snapshot / file)
         if actual != expected:
             raise UserError(
-                f"model '{name}': source.sha256 of {one} is {expected}, but {repo} at {revision} has {actual}. "
+                f"model '{name}': source.sha256 of {file} is {expected}, but {repo} at {revision} has {actual}. "
                 "Correct source.revision or the pin; nothing was kept."
             )
-    for one in wanted:
-        if as_bin and one in found:
-            _convert(one, snapshot, folder, len(found), report)
-        else:
-            _link(snapshot / one, folder / one)
-    notes = [f"from {repo} at {revision}"]
-    if as_bin:
-        notes.append(f"converted once from {', '.join(found)} (sha256 pinned, tensors only) to safetensors")
-        if len(found) > 1:
-            _write_index(folder)
+    for file in wanted:
+        link(snapshot / file, folder / file)
     return notes
 
 
@@ -93,18 +99,36 @@ def check(name: str, source: Mapping[str, Any]) -> None:
     Raises:
         UserError: token, network, repo or revision is missing.
     """
-    repo, revision, pinned = _checked(name, source)
-    if _cached(repo, revision, sorted(pinned) if source.get("format") == "bin" else []):
+    repo, revision, _ = _checked(name, source)
+    if _whole_in_cache(repo, revision, (), None, lambda line: None) is not None:
         return
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
     try:
-        get_hf_file_metadata(hf_hub_url(repo, "config.json", revision=revision), timeout=10)
-    except Exception as error:
+        hub.check(repo, revision, "config.json")
+    except HubError as error:
+        raise _refused(name, error) from error
+
+
+def _refused(name: str, error: HubError) -> UserError:
+    return UserError(f"model '{name}': {f'source.{error.key}: ' if error.key else ''}{error}.")
+
+
+def link(origin: Path, target: Path) -> None:
+    """Give a file of the cache a second name, or copy it where the file system differs or others could not read it.
+
+    The two names are one file with one mode, and the file may be one that many repositories share: its mode is left
+    as it is.
+    """
+    blob = origin.resolve()
+    mask = os.umask(0)
+    os.umask(mask)
+    readable = 0o444 & ~mask
+    if blob.stat().st_mode & readable == readable:
         try:
-            raise explained(name, repo, revision, error) from error
-        except TransientError as transient:
-            raise UserError(f"model '{name}': {transient}") from error
+            target.hardlink_to(blob)
+            return
+        except OSError:
+            pass  # another file system, or a file of somebody else
+    shutil.copyfile(blob, target)
 
 
 def _checked(name: str, source: Mapping[str, Any]) -> tuple[str, str, dict[str, str]]:
@@ -115,143 +139,48 @@ def _checked(name: str, source: Mapping[str, Any]) -> tuple[str, str, dict[str, 
             f"model '{name}': source.repo is {repo!r}. A source of kind hub needs repo (owner/name) "
             "and revision (a commit)."
         )
-    if not isinstance(revision, str) or not _COMMIT.fullmatch(revision):
+    if not isinstance(revision, str) or not hub.COMMIT.fullmatch(revision):
         raise UserError(
             f"model '{name}': source.revision is {revision!r}. Allowed: a commit of {repo}, 40 hex digits; "
             "a branch or tag may change. The hub shows the commit under 'Files and versions'."
         )
-    if source.get("format", "safetensors") not in FORMATS:
-        raise UserError(f"model '{name}': source.format is {source['format']!r}. Allowed: {', '.join(FORMATS)}.")
-    pinned = source.get("sha256") or {}
-    if not isinstance(pinned, dict) or not all(_SHA256.fullmatch(str(one)) for one in pinned.values()):
-        raise UserError(f"model '{name}': source.sha256 is no mapping of file names to 64 hex digits in lower case.")
-    if source.get("format") == "bin" and (not pinned or any(not one.endswith(".bin") for one in pinned)):
+    if source.get("format", "safetensors") != "safetensors":
         raise UserError(
-            f"model '{name}': source.format is 'bin', so source.sha256 must name every .bin file with its hash "
-            "(pytorch_model.bin: 64 hex digits), and nothing else. The hub shows it on the file's page."
+            f"model '{name}': source.format is {source['format']!r}. Only safetensors are read; leave the key out, and "
+            "choose a revision that has them, or save the checkpoint once with save_pretrained (config/README.md)."
         )
+    pinned = source.get("sha256") or {}
+    if not isinstance(pinned, dict) or not all(hub.SHA256.fullmatch(str(value)) for value in pinned.values()):
+        raise UserError(f"model '{name}': source.sha256 is no mapping of file names to 64 hex digits in lower case.")
     return repo, revision, dict(pinned)
 
 
-def _download(name: str, repo: str, revision: str, patterns: list[str], report: Callable[[str], None]) -> Path:
-    """Return the folder of the hub's local cache that holds the wanted files, each one whole."""
-    import huggingface_hub
-    from huggingface_hub.utils import logging as hub_logging
-    from tqdm.auto import tqdm
+def _cache(repo: str, revision: str, downloads: Path) -> Path | None:
+    """Return the folder of the hub's cache; None for the library's own.
 
-    show = byte_meter("download", report)
-    reached = [0]
-
-    class Meter(tqdm):
-        """Takes the library's progress and turns that of the bytes into lines of ours."""
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            options.pop("name", None)
-            self.bytes, self.counts_bytes = int(options.get("initial") or 0), options.get("unit") == "B"
-            super().__init__(*arguments, **(options | {"disable": True}))
-
-        def update(self, n: float | None = 1) -> None:
-            """Count, and report what is further than all before."""
-            self.bytes += int(n or 0)
-            if self.counts_bytes and self.bytes > reached[0]:
-                reached[0] = self.bytes
-                show(self.bytes, int(self.total or 0))
-
-    hub_logging.set_verbosity_error()
-    try:
-        folder = Path(
-            huggingface_hub.snapshot_download(
-                repo, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], tqdm_class=Meter
-            )
-        )
-    except Exception as error:
-        raise explained(name, repo, revision, error) from error
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and any(fnmatch(path.name, pattern) for pattern in patterns):
-            _verify_cached(path, repo)
-    return folder
-
-
-def _verify_cached(path: Path, repo: str) -> None:
-    """Hold a file of the cache against the hash that the hub announced, which is the name of its blob.
-
-    The hub names large files by sha256 and small ones by git's blob id. A file that differs is removed from the cache.
+    A home folder is often too small for checkpoints, so the library's own is used only if it is named or has the files.
     """
-    blob = path.resolve()
-    if _SHA256.fullmatch(blob.name):
-        actual = sha256_file(blob)
-    elif _COMMIT.fullmatch(blob.name):
-        content = blob.read_bytes()
-        actual = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    else:
-        return
-    if actual != blob.name:
-        blob.unlink()
-        path.unlink(missing_ok=True)
-        raise TransientError(
-            f"{path.name} of {repo} came with other bytes than the hub announced (hash {blob.name}, received {actual}) "
-            "and was thrown away. Run again; if it stays so, something between here and the hub changes the file"
-        )
+    if hub.is_chosen() or hub.cached(repo, revision, "model") is not None:
+        return None
+    return downloads / "hub"
 
 
-def _cached(repo: str, revision: str, weights: list[str]) -> bool:
-    """Tell whether the local cache holds config and weights of a revision."""
-    import huggingface_hub
-
+def _whole_in_cache(
+    repo: str, revision: str, side_files: Sequence[str], cache: Path | None, report: Callable[[str], None]
+) -> dict[str, Path] | None:
+    """Return the files of a commit if they are all in the cache: side files come first, so that weights show it."""
+    snapshot = hub.cached(repo, revision, "model", cache)
+    if snapshot is None or not (snapshot / "config.json").is_file():
+        return None
     try:
-        folder = Path(
-            huggingface_hub.snapshot_download(
-                repo, revision=revision, local_files_only=True, allow_patterns=["config.json"]
-            )
-        )
-        whole = all((folder / one).is_file() for one in weights) if weights else bool(weight_files(folder))
-    except (OSError, ValueError, UserError):
-        return False
-    return whole and (folder / "config.json").is_file()
-
-
-def _safetensors(name: str, source: Mapping[str, Any], snapshot: Path) -> list[str]:
-    """Return the names of the weight files, or say what there is instead."""
+        weights = weight_files(snapshot)
+    except UserError:
+        return None
+    files = [*weights, *(file for file in side_files if (snapshot / file).is_file())]
     try:
-        return weight_files(snapshot)
-    except UserError as error:
-        from huggingface_hub import errors, get_cached_repo_tree
-
-        try:
-            tree = [one.path for one in get_cached_repo_tree(source["repo"], revision=source["revision"])]
-        except errors.CachedRepoTreeNotFoundError:
-            tree = []
-        others = sorted(
-            one for one in tree if one.endswith((".bin", ".pt", ".h5", ".msgpack", ".gguf", ".safetensors"))
-        )
-        raise UserError(
-            f"model '{name}': {source['repo']} at {source['revision']} has no whole set of .safetensors files "
-            f"({str(error).split(': ', 1)[-1]} Weights there: {', '.join(others) or 'unknown'}). "
-            "Choose a revision that has them, or give source.format: bin with source.sha256 of each .bin file, "
-            "which is then converted once."
-        ) from None
-
-
-def _convert(file: str, snapshot: Path, folder: Path, count: int, report: Callable[[str], None]) -> None:
-    """Convert one .bin file of the cache, under the name that transformers expects."""
-    report(f"converting {file} to safetensors in a process of its own")
-    target = "model.safetensors" if count == 1 else Path(file).with_suffix(".safetensors").name
-    convert("bin", snapshot / file, folder / target.replace("pytorch_model", "model"))
-
-
-def _write_index(folder: Path) -> None:
-    """Write the index of several safetensors files."""
-    from laser.io.files import write_json
-    from laser.models.card import read_header
-
-    names = {tensor: path.name for path in sorted(folder.glob("*.safetensors")) for tensor in read_header(path)}
-    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": names})
-
-
-def _link(origin: Path, target: Path) -> None:
-    """Give a file of the cache a second name in `target`, or copy it where the file system differs."""
-    blob = origin.resolve()
-    try:
-        target.hardlink_to(blob)
-    except OSError:
-        shutil.copyfile(blob, target)
+        for file in files:
+            hub.verify(snapshot / file, repo)
+    except TransientError as error:
+        report(str(error))
+        return None
+    return {file: snapshot / file for file in files}

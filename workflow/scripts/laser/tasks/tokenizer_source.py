@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError, shortened
+from laser.io.hub import fetch
+from laser.io.hub_errors import HubError
+from laser.models.tokenizer import FILE, SETTINGS
+from laser.models.tokenizer import load_tokenizer as load_from_folder
 from laser.tasks.formats import SourceError
-from laser.tasks.hub import fetch
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def load_tokenizer(source: Any, where: str) -> Any:
@@ -23,8 +24,6 @@ def load_tokenizer(source: Any, where: str) -> Any:
     Raises:
         UserError: it is malformed, or the tokenizer cannot be had.
     """
-    from transformers import AutoTokenizer
-
     kind = source.get("kind") if isinstance(source, Mapping) else None
     needed = {"hub": ("repo", "revision"), "local": ("path",)}.get(str(kind))
     if needed is None or any(not source.get(key) for key in needed):
@@ -33,14 +32,14 @@ def load_tokenizer(source: Any, where: str) -> Any:
         )
     try:
         if kind == "hub":
-            found = fetch(source["repo"], source["revision"], TOKENIZER_FILES, "model")
-            folder = found.paths[TOKENIZER_FILES[0]].parent
+            fetched = fetch(source["repo"], source["revision"], [FILE], "model", optional=[SETTINGS])
+            folder = fetched.paths[FILE].parent
         else:
-            folder = Path(source["path"])
-        if not (folder / TOKENIZER_FILES[0]).is_file():
-            raise SourceError(f"there is no {folder / TOKENIZER_FILES[0]}")
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except SourceError as error:
+            folder = Path(source["path"]).expanduser()
+        if not (folder / FILE).is_file():
+            raise SourceError(f"there is no {folder / FILE}")
+        return load_from_folder(folder)
+    except (SourceError, HubError) as error:
         raise UserError(f"{where}: the tokenizer cannot be had: {error}.") from error
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{where}: {source} is not a tokenizer that can be loaded ({str(error)[:200]}).") from error
+    except UserError as error:
+        raise UserError(f"{where}: {source} is not a tokenizer that can be loaded: {error}") from error

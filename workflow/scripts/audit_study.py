@@ -24,11 +24,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a study's folder, or an unpacked archive of it")
     parser.add_argument("--replay", nargs="?", choices=REPLAYS, const="always", default="never", help=replay.__doc__)
+    parser.add_argument("--cache", type=Path, default=Path("cache"), help="for --replay; default %(default)s")
     parser.add_argument("--output", type=Path, help="folder for index.html; default <folder>/audit")
     given = parser.parse_args()
     report = audit(given.folder, SCRIPTS.parents[1])
     if given.replay != "never":
-        replay(report, SCRIPTS, given.replay)
+        replay(report, SCRIPTS, given.cache, given.replay)
     print(terminal(report))
     print("Details:", write_page(report, given.output or given.folder / "audit"))
     sys.exit(status(report))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -119,11 +119,16 @@ class Examine(Protocol):
         """Look at the study."""
 
 
-def checked(name: str, about: str, unit: str, examine: Callable[[Check], None]) -> Check:
-    """Run one check; an error that no part of it expected is a finding as well."""
+def checked(
+    name: str, about: str, unit: str, examine: Callable[[Check], None], without: Sequence[object] = ()
+) -> Check:
+    """Run one check; an error that no part of it expected is a finding as well.
+
+    A check that looked at nothing has failed, unless what it could not look at is listed in `without`.
+    """
     check = Check(name, about, unit)
     with check.guarded("", "the check as a whole"):
         examine(check)
-    if check.passed and not check.count and not check.skipped:
+    if check.passed and not check.count and not check.skipped and not without:
         check.fail("", "the check as a whole", "nothing to look at", "files of a finished study")
     return check

@@ -56,10 +56,18 @@ def verdict(report: Report) -> list[str]:
     unseen = "; ".join(f"{what} ({why})" for what, why in CANNOT)
     return [
         lines[status(report)],
-        *(f"NOT COMPARED: {what}: {why}" for what, why in report.not_compared),
+        *_not_compared(report),
         *report.notes,
         f"What no audit of files can show: {unseen}.",
     ]
+
+
+def _not_compared(report: Report) -> list[str]:
+    """Return a line for each reason why something was not compared."""
+    reasons: dict[str, list[str]] = {}
+    for what, why in report.not_compared:
+        reasons.setdefault(why, []).append(what)
+    return [f"NOT COMPARED: {', '.join(whats)}: {why}." for why, whats in reasons.items()]
 
 
 def terminal(report: Report) -> str:

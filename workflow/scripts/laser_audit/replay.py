@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from laser_audit.findings import Check, Unreadable, checked
 from laser_audit.orders import in_order, place_of
 from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import inside, records, start
+from laser_audit.replay_inputs import check_codes, check_inputs
 from laser_audit.replay_report import RECORD, captions, write_again
 from laser_audit.replay_report import SCRIPT as REPORT_SCRIPT
 from laser_audit.run import Report
 
+OTHER_CODE = "made by other code than that of this checkout; check out the commit that its run names"
 REPLAYS = ("never", "auto", "always")
 SECONDS = 1800
 NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri")
@@ -90,40 +93,48 @@ OPTIONS: dict[str, tuple[str, str]] = {
 """Option to how the paths of its files begin and end, below the study's folder."""
 
 
-def replay(report: Report, scripts: Path, when: str = "always", say: Callable[[str], None] = print) -> None:
-    """Make every table and figure again and compare bytes; `auto` does so where the packages are installed."""
+def replay(
+    report: Report, scripts: Path, cache: Path, when: str = "always", say: Callable[[str], None] = print
+) -> None:
+    """Make rows, tables, figures and report again and compare; `auto` does so where the packages are installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        why = f"Not tried: the packages {', '.join(missing)} are not installed here."
-        if when == "always":
-            report.not_compared.append(("tables, figures and report", f"{why} Use that of envs/requirements.txt."))
-        else:
-            report.left.append(("a second run of the code that made tables and figures (--replay)", why))
+        why = f"the packages {', '.join(missing)} are not installed here"
+        where = report.left if when == "auto" else report.not_compared
+        where.append(("tables, figures, report and data, made again (--replay)", why))
         return
-    study = report.study
+    with tempfile.TemporaryDirectory(prefix="laser-replay-") as folder:
+        for name, about, unit, examine in (
+            ("code", "Every job ran the code of this checkout.", "jobs", partial(check_codes, scripts=scripts)),
+            (
+                "inputs",
+                "Rows of datasets and facts of corpora, made again; what a tokenizer cannot take.",
+                "values",
+                partial(check_inputs, scripts=scripts, cache=cache, folder=Path(folder) / "inputs", say=say),
+            ),
+            (
+                "replay",
+                "Every table, figure and page, made again from the rows, has the same bytes.",
+                "files",
+                partial(check_artefacts, scripts=scripts, folder=Path(folder), say=say),
+            ),
+        ):
+            check = checked(name, about, unit, partial(examine, report=report), report.not_compared)
+            report.checks.append(check)
 
-    def examine(check: Check) -> None:
-        with tempfile.TemporaryDirectory(prefix="laser-replay-") as folder:
-            codes = fingerprints(scripts)
-            for path, record in records(study).items():
-                rule = record.get("rule")
-                if path.split("/")[0] == "records" and isinstance(rule, str) and rule in SCRIPTS:
-                    with check.guarded(path):
-                        say(f"  making {rule} again")
-                        _again(check, study, report, path, record, scripts, Path(folder) / rule, codes)
-            if RECORD in records(study):
-                with check.guarded(RECORD):
-                    _report_again(check, study, report, scripts, Path(folder) / "report", codes, say)
-        with check.guarded("inputs/published"):
-            for own in study.matching("inputs/published/", ".csv"):
-                shipped = scripts.parents[1] / "config/published" / own.rpartition("/")[2]
-                if shipped.is_file():
-                    check.count += 1
-                    if shipped.read_bytes() != study.locate(own).read_bytes():
-                        check.fail(own, "", "other bytes", f"those of {shipped}")
 
-    about = "Every table and figure, made again from the rows, has the same bytes; the paper's numbers are the shipped."
-    report.checks.append(checked("replay", about, "files", examine))
+def check_artefacts(check: Check, report: Report, scripts: Path, folder: Path, say: Callable[[str], None]) -> None:
+    """Make every table and figure again, and the report, and compare bytes."""
+    study, codes = report.study, fingerprints(scripts)
+    for path, record in records(study).items():
+        rule = record.get("rule")
+        if path.split("/")[0] == "records" and isinstance(rule, str) and rule in SCRIPTS:
+            with check.guarded(path):
+                say(f"  making {rule} again")
+                _again(check, study, report, path, record, scripts, folder / rule, codes)
+    if RECORD in records(study):
+        with check.guarded(RECORD):
+            _report_again(check, study, report, scripts, folder / "report", codes, say)
 
 
 def _again(
@@ -139,8 +150,7 @@ def _again(
     """Run one job again into `folder` and compare what it makes."""
     script, reads, writes = SCRIPTS[record["rule"]]
     if codes.get(script) != record["code"]:
-        why = f"made by the code {record['code']}, here is {codes.get(script)}: check out the commit in its run"
-        report.not_compared.append((record["rule"], why))
+        report.not_compared.append((record["rule"], OTHER_CODE))
         return
     words = [sys.executable, str(scripts / f"{script}.py"), "--spec", json.dumps(record["spec"])]
     for option in reads:
@@ -185,10 +195,10 @@ def _report_again(
 ) -> None:
     record = records(study)[RECORD]
     if codes.get(REPORT_SCRIPT) != record["code"]:
-        report.not_compared.append(("the report", f"made by the code {record['code']}, here is another"))
+        report.not_compared.append(("report", OTHER_CODE))
         return
     if captions(scripts) != record["spec"]["texts"]:
-        report.not_compared.append(("the report", "made with other captions or templates than those here"))
+        report.not_compared.append(("report", "made with other captions or templates than those here"))
         return
     say("  writing the report again")
     write_again(check, study, record, scripts, folder)

@@ -1,0 +1,210 @@
+"""Making again what a study rests on: rows of datasets, facts of corpora, and which rows a model cannot be asked.
+
+Each is a program of a few lines that calls the study's own code in a process of its own. Sources are taken where they
+are at hand, from an installed package or the cache; nothing is fetched from a hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from laser_audit.findings import Check, Unreadable
+from laser_audit.reading import Study, digest, text_of
+from laser_audit.records import records
+from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, result_files
+from laser_audit.run import Report
+from laser_audit.splits import PREPARED, data_path, prepared
+
+SECONDS = 1800
+Say = Callable[[str], None]
+
+PREPARE = """
+import json, sys
+from pathlib import Path
+from laser.tasks.prepare import prepare
+entry = json.loads(sys.argv[1])
+prepare(entry, Path(sys.argv[2]), {"dataset": entry})
+"""
+CORPUS = """
+import json, sys
+from pathlib import Path
+from laser.training.corpus import make_corpus
+make_corpus(json.loads(sys.argv[1]), Path(sys.argv[2]))
+"""
+LEFT_OUT = """
+import json, sys
+from pathlib import Path
+from laser.evaluation.cell import examples
+from laser.io.files import read_json, read_parquet
+from laser.models.kinds import task_of
+from laser.models.positions import max_positions
+from laser.models.tokenizer import load_tokenizer
+from laser.tasks.definitions import definition
+from laser.tasks.questions import ask
+folder, rows, builder = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+config = read_json(folder / "config.json")
+items = examples(read_parquet(rows))
+tokenizer, task, family = load_tokenizer(folder), task_of(config), config["model_type"]
+print(json.dumps(ask(definition(builder), items, tokenizer, task, family, max_positions(config)).left_out))
+"""
+CODES = """
+import json, sys
+from pathlib import Path
+from laser.config.plan import Plan
+scripts, asked = Path(sys.argv[1]), json.load(sys.stdin)
+plan = Plan(asked["settings"], {}, scripts)
+def codes(script, model, dataset):
+    if not (scripts / f"{script}.py").is_file():
+        return []
+    return [plan.code(script, *names) for names in ((), (model,), (None, dataset), (model, dataset))]
+print(json.dumps([codes(*job) for job in asked["jobs"]]))
+"""
+
+
+def run(program: str, *arguments: str, scripts: Path, given: str = "") -> tuple[str, str]:
+    """Run a program with the study's code; return what it prints, and why it failed (empty if it did not)."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
+    environment |= {"PYTHONPATH": str(scripts), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, env=environment, input=given)
+    reason = (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
+    return done.stdout, reason.removeprefix("laser.errors.UserError: ")
+
+
+def check_codes(check: Check, report: Report, scripts: Path) -> None:
+    """Hold the fingerprint of every job's code against the checkout's; another one is named, and not compared."""
+    study, jobs = report.study, []
+    for record in records(study).values():
+        script = text_of(record["script"]).rpartition("/")[2].removesuffix(".py")
+        jobs.append((script, *_names(study, record["spec"])))
+    given = json.dumps({"settings": study.settings, "jobs": jobs})
+    printed, reason = run(CODES, str(scripts), scripts=scripts, given=given)
+    if reason:
+        report.not_compared.append(("the code of the jobs", reason))
+        return
+    others: list[str] = []
+    for record, known in zip(records(study).values(), json.loads(printed), strict=True):
+        check.count += 1
+        if record["code"] not in known:
+            others.append(text_of(record["rule"]))
+    if others:
+        rules = ", ".join(dict.fromkeys(others))
+        report.not_compared.append((f"{len(others)} jobs that ran other code than that of this checkout", rules))
+
+
+def _names(study: Study, spec: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the model and the dataset that a job is about, if it is about one."""
+    model, dataset = spec.get("model"), spec.get("dataset_name", spec.get("dataset"))
+    model, dataset = (one.get("name") if isinstance(one, dict) else one for one in (model, dataset))
+    return model if model in study.models else None, dataset if dataset in study.datasets else None
+
+
+def check_inputs(check: Check, report: Report, scripts: Path, cache: Path, folder: Path, say: Say) -> None:
+    """Prepare every dataset and corpus again, and ask every tokenizer which rows it cannot take."""
+    study = report.study
+    for dataset in study.datasets:
+        with check.guarded(data_path(dataset)):
+            say(f"  preparing {dataset} again")
+            _dataset(check, report, dataset, scripts, cache, folder / "data" / dataset)
+    for path in study.matching("inputs/corpora/", "/record.json"):
+        with check.guarded(path):
+            say(f"  making {path.split('/')[2]} again")
+            _corpus(check, report, path, scripts, folder / "corpora")
+    for model, dataset in study.cells():
+        with check.guarded(f"test/{model}/{dataset}.parquet"):
+            _left_out(check, report, model, dataset, scripts, cache)
+
+
+def _dataset(check: Check, report: Report, dataset: str, scripts: Path, cache: Path, folder: Path) -> None:
+    study = report.study
+    entry = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
+    if "pool" in entry["options"]:
+        episodes = _episodes(study, entry["options"]["pool"], cache)
+        if episodes is None:
+            report.not_compared.append((f"rows of {dataset}", f"its rooms are not in {cache}"))
+            return
+        entry = entry | {"sources": [{"kind": "local", "path": str(episodes)}]}
+    into = folder / f"inputs/data/{dataset}"
+    _, reason = run(PREPARE, json.dumps(entry), str(into), scripts=scripts)
+    if reason:
+        report.not_compared.append((f"rows of {dataset}", reason))
+        return
+    again, stored = prepared(Study(folder), dataset), prepared(study, dataset)
+    path = data_path(dataset)
+    check.same(path, "ids of the rows", list(stored.rows), list(again.rows))
+    for name, row in stored.rows.items():
+        for column in PREPARED:
+            if name in again.rows:
+                check.same(path, f"{column} of {name}", row[column], again.rows[name][column])
+
+
+def _episodes(study: Study, pool: dict[str, Any], cache: Path) -> Path | None:
+    """Return the episodes of a pool in the cache, if they are those of the study."""
+    for card_path in study.matching("inputs/rooms/", "/card.json"):
+        card = study.json(card_path)
+        path = (cache / "rooms" / card_path.split("/")[2] / "episodes.parquet").resolve()
+        if card["spec"]["pool"] == pool and path.is_file():
+            with path.open("rb") as handle:
+                if hashlib.file_digest(handle, "sha256").hexdigest() == card["files"]["episodes.parquet"]:
+                    return path
+    return None
+
+
+def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Path) -> None:
+    study = report.study
+    place = record.removesuffix("record.json")
+    spec = study.json(record)["spec"]
+    wanted = [entry["source"]["corpus"] for entry in study.settings["models"] if "corpus" in entry["source"]]
+    check.same(record, "spec.corpus is one of the study's", spec["corpus"] in wanted, True)
+    _, reason = run(CORPUS, json.dumps(spec), str(folder / place), scripts=scripts)
+    if reason:
+        report.not_compared.append((place, reason))
+        return
+    facts = f"{place}facts.parquet"
+    columns = study.columns(facts)
+    again = Study(folder).frame(facts, columns)
+    stored = study.frame(facts, columns)
+    for column in columns:
+        check.same(facts, f"column {column}", stored[column].tolist(), again[column].tolist())
+
+
+def _left_out(check: Check, report: Report, model: str, dataset: str, scripts: Path, cache: Path) -> None:
+    """Ask a model's tokenizer which rows of a dataset it cannot take, and compare with what the runs left out."""
+    study = report.study
+    entry = next(entry for entry in study.settings["models"] if entry["name"] == model)
+    if "play" in entry:
+        return  # whether a room can be played does not depend on a tokenizer, but on its size: rooms are of one size
+    folder = cache / "models" / f"{model}-{digest(entry['source'], 8)}"
+    card = study.json(f"inputs/models/{model}/card.json")
+    if not all((folder / name).is_file() for name in card["files"] if not name.endswith(".safetensors")):
+        report.not_compared.append((f"rows of {dataset} that {model} left out", f"its tokenizer is not in {cache}"))
+        return
+    for name, sha256 in card["files"].items():
+        if not name.endswith(".safetensors") and Study(folder).sha256(name) != sha256:
+            raise Unreadable(f"inputs/models/{model}/card.json", f"has another hash of {name} than {folder / name}")
+    builder = next(one["builder"] for one in study.settings["datasets"] if one["name"] == dataset)
+    rows = str(study.locate(data_path(dataset)))
+    printed, reason = run(LEFT_OUT, str(folder), rows, builder, scripts=scripts)
+    if reason:
+        report.not_compared.append((f"rows of {dataset} that {model} left out", reason))
+        return
+    unasked = json.loads(printed)
+    data = prepared(study, dataset)
+    for path in result_files(study):
+        spec, (labels, side) = study.spec(path), labels_of(path)
+        same_cell = (spec["model"]["name"], spec["dataset_name"]) == (model, dataset)
+        if not same_cell or "run" not in spec or path.startswith("higher_order/"):
+            continue
+        sides = {name for protocol in study.protocols for name in data.side(protocol, side)}
+        expected = {name: reason for name, reason in unasked.items() if name in sides}
+        named = left_out_of(spec, dict.fromkeys(labels, "original"))
+        if path.startswith(SOME_ROWS) or spec.get("rows") is not None:
+            expected = {name: reason for name, reason in expected.items() if name in named}
+        check.same(path, f"rows left out that {model} cannot be asked", named, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -11,15 +12,17 @@ from laser_audit.reading import Study
 from laser_audit.run import Report
 from tests.workflow.runner import ROOT
 
+SCRIPTS = ROOT / "workflow/scripts"
+
 
 def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:
     """Make artefacts again (`report` is one too); return the check and the report that it stands in."""
-    scripts = {name: script for name, script in replay.SCRIPTS.items() if name in artefacts}
-    report = Report(Study(folder), "", [], [])
-    with (
-        mock.patch.object(replay, "SCRIPTS", scripts),
-        mock.patch.object(replay, "RECORD", replay.RECORD if "report" in artefacts else ""),
-    ):
-        replay.replay(report, ROOT / "workflow/scripts", say=lambda line: None)
-    (check,) = report.checks
+    report, check = Report(Study(folder), "", [], []), Check("replay", "", "")
+    planned = replay.plan_again(report.study, SCRIPTS)
+    known = {name: spec for name, spec in planned.artefacts.items() if name in artefacts}
+    with mock.patch.object(replay, "RECORD", replay.RECORD if "report" in artefacts else ""):
+        replay.check_made(
+            check, report, replace(planned, artefacts=known), SCRIPTS, folder.parent / "again", lambda line: None
+        )
+    report.checks.append(check)
     return check, report

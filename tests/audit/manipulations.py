@@ -35,7 +35,7 @@ ROWS = "inputs/data/worldfacts/rows.parquet"
 CARD = "inputs/models/gpt-j-6b/card.json"
 TABLE1 = "tables/table1.csv"
 COMPOSE, COMPOSED = f"compose/{CELL}.json", f"compose/{CELL}.parquet"
-RECORD, RUN, LOG = "records/tables/table1.json", "runs/tables/table1.json", "logs/select/gpt-j-6b/worldfacts.log"
+RECORD, RUN, LOG = "records/table1/table1.json", "runs/table1/table1.json", "logs/select/gpt-j-6b/worldfacts.log"
 
 
 def _first(held: dict) -> dict:

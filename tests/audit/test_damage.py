@@ -10,7 +10,7 @@ import pytest
 from laser_audit.pages import page, terminal
 from laser_audit.run import audit
 
-JSON = ("manifest.json", "inputs/study.json", "records/tables/table1.json", "selection/gpt-j-6b/worldfacts.json")
+JSON = ("manifest.json", "inputs/study.json", "records/table1/table1.json", "selection/gpt-j-6b/worldfacts.json")
 SEED = 5
 CONTENT = {
     "nothing": b"",

@@ -2,11 +2,16 @@
 
 import json
 
-from laser_audit import replay
+import pytest
+
+from laser_audit import replay, replay_inputs
+from laser_audit.findings import Check
 from laser_audit.pages import IN_PART, PASSED, status, terminal
+from laser_audit.paper import check_paper
 from laser_audit.reading import Study
 from laser_audit.run import Report
-from tests.audit.again import made_again
+from tests.audit.again import SCRIPTS, made_again
+from tests.audit.edits import content, frame, spec
 from tests.audit.seal import reseal, write
 from tests.workflow.runner import ROOT
 
@@ -38,12 +43,13 @@ def test_a_point_of_a_drawing_is_found(study):
 def test_another_paper_is_found(study):
     path = study / "inputs/published/table1.csv"
     path.write_text(path.read_text().replace("13.1", "0.1"))
-    check, _ = made_again(study)
-    assert [one.path for one in check.findings] == ["inputs/published/table1.csv"]
+    check = Check("paper", "", "")
+    check_paper(check, Study(study, ROOT))
+    assert [one.path for one in check.findings] == ["inputs/published/table1.csv"] and check.count > 10
 
 
 def test_other_code_is_said_and_not_compared(study):
-    path = study / "records/tables/table4.json"
+    path = study / "records/table4/table4.json"
     record = json.loads(path.read_text())
     write(path, record | {"code": "0" * 16})
     check, report = made_again(study, "table4")
@@ -52,21 +58,87 @@ def test_other_code_is_said_and_not_compared(study):
     assert status(report) == IN_PART and "PASSED IN PART" in terminal(report)
 
 
-def test_no_path_out_of_the_study_is_written_or_run(study, tmp_path):
-    path = study / "records/tables/table4.json"
+def test_a_declaration_that_forgets_a_file_is_found(study):
+    def forget(held):
+        entry = next(entry for entry in held["artefact_files"] if entry["name"] == "fig9")
+        entry["writes"].pop()
+        entry["reads"].popitem()
+
+    content("inputs/study.json", forget)(study)
+    report = Report(Study(study), "", [], [])
+    check = Check("plan", "", "")
+    replay.check_code(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
+    assert [one.where for one in check.findings] == ["artefact_files (declared)"] and report.not_compared == []
+
+
+def test_the_code_of_every_job_is_held_against_the_checkout(study):
+    for path in ("records/test/gpt-j-6b/worldfacts.json", "inputs/data/worldfacts/record.json"):
+        content(path, lambda held: held.update(code="0" * 16))(study)
+    report, check = Report(Study(study), "", [], []), Check("plan", "", "")
+    replay.check_code(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
+    assert check.passed and status(report) == IN_PART
+    assert [what for what, _ in report.not_compared] == ["the code of 2 jobs (test, prepare)"]
+
+
+def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):
+    path = study / "records/table4/table4.json"
     record = json.loads(path.read_text())
     for bad in ("results/small/../../outside.csv", str(tmp_path / "outside.csv"), "results/small/selection/x.csv"):
         outputs = [{"path": bad, "sha256": "0" * 64, "bytes": 1}]
-        write(path, record | {"outputs": outputs, "script": "/bin/sh"})
+        spec = record["spec"] | {"cells": [["../../outside", "x"]]}
+        write(path, record | {"outputs": outputs, "script": "/bin/sh", "spec": spec})
         check, _ = made_again(study, "table4")
-        assert not check.passed
+        assert [one.where for one in check.findings] == ["spec (planned again)"]
     assert not list(tmp_path.rglob("outside*"))
 
 
-def test_without_the_packages_it_is_said(study, monkeypatch):
+DATA = {
+    "rows dropped": lambda rows: rows[rows["id"] != "capital-US-0"],
+    "groups split": lambda rows: rows.assign(group=rows["id"]),
+    "frequencies permuted": lambda rows: rows.assign(frequency=rows["frequency"].to_numpy()[::-1]),
+    "an answer changed": lambda rows: rows.assign(answer=rows["answer"].replace(" Dhaka", " Delhi")),
+    "nothing": lambda rows: rows,
+}
+
+
+@pytest.mark.parametrize("what", DATA)
+def test_rows_of_the_data_set_itself_are_prepared_again(study, tmp_path, what):
+    path = "inputs/data/worldfacts/rows.parquet"
+    frame(path, DATA[what])(study)
+    report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
+    replay_inputs.prepare_again(check, report, "worldfacts", SCRIPTS, tmp_path / "no cache", tmp_path / "again")
+    assert {one.path for one in check.findings} == (set() if what == "nothing" else {path})
+    assert check.count > 1000 and report.not_compared == []
+
+
+def test_a_source_that_is_not_at_hand_is_said(study, tmp_path):
+    def elsewhere(held):
+        held["datasets"][1]["sources"] = [{"kind": "local", "path": "/nowhere.json"}]
+
+    content("inputs/study.json", elsewhere)(study)
+    report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
+    replay_inputs.prepare_again(check, report, "counterfact", SCRIPTS, tmp_path, tmp_path / "again")
+    assert status(report) == IN_PART and report.not_compared[0][0] == "rows of counterfact"
+    assert "/nowhere.json" in report.not_compared[0][1]
+
+
+@pytest.mark.parametrize("folder", ["test", "seeds"])
+def test_a_row_that_is_left_out_without_reason_is_found(study, finished, tmp_path, folder):
+    path = f"{folder}/gpt-j-6b/worldfacts.parquet"
+    reason = {"capital-US-0": "600 tokens, the model takes 512"}
+    spec(path, lambda held: held["run"].update(left_out=reason))(study)
+    report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
+    cache = finished.parents[1] / "cache"
+    replay_inputs.check_left_out_again(check, report, "gpt-j-6b", "worldfacts", SCRIPTS, cache)
+    assert [one.path for one in check.findings] == [path] and report.not_compared == []
+    replay_inputs.check_left_out_again(check, report, "gpt-j-6b", "worldfacts", SCRIPTS, tmp_path)
+    assert status(report) != PASSED and "its tokenizer is not in" in report.not_compared[0][1]
+
+
+def test_without_the_packages_it_is_said(study, monkeypatch, tmp_path):
     monkeypatch.setattr(replay, "NEEDED", ("no_such_package",))
     for when, expected in (("auto", PASSED), ("always", IN_PART)):
         report = Report(Study(study), "", [], [])
-        replay.replay(report, ROOT / "workflow/scripts", when)
+        replay.replay(report, ROOT / "workflow/scripts", tmp_path, when)
         assert report.checks == [] and status(report) == expected
         assert "no_such_package" in str(report.left + report.not_compared)

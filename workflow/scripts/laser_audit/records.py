@@ -14,7 +14,6 @@ KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs"
 OPTIONAL = {"dtype", "protocols"}
 ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
-GROUPED = ("tables", "figures")
 ADDED = (
     *("run", "rho", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
     *("window", "stride", "documents", "device", "arms"),
@@ -98,8 +97,7 @@ def _form(check: Check, path: str, record: dict[str, Any]) -> None:
         check.same(path, "protocols", record.get("protocols"), spec["protocols"])
     parts = path.split("/")
     if parts[0] == "records":
-        rule = parts[2].removesuffix(".json") if parts[1] in GROUPED else parts[1]
-        check.same(path, "rule", record["rule"], rule)
+        check.same(path, "rule", record["rule"], parts[1])
     elif record["rule"] not in CACHE_JOBS:
         check.fail(path, "rule", record["rule"], f"one of {CACHE_JOBS}")
     if not re.fullmatch(r"workflow/scripts/[a-z0-9_]+\.py", text_of(record["script"])):

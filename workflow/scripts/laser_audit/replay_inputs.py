@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from laser_audit.run import Report
 from laser_audit.splits import PREPARED, data_path, prepared
 
 SECONDS = 1800
+OTHER_CODE = "other code than that of this checkout; check out the commit that the runs name"
 Say = Callable[[str], None]
 
 PREPARE = """
@@ -54,18 +56,42 @@ items = examples(read_parquet(rows))
 tokenizer, task, family = load_tokenizer(folder), task_of(config), config["model_type"]
 print(json.dumps(ask(definition(builder), items, tokenizer, task, family, max_positions(config)).left_out))
 """
-CODES = """
+PLAN = """
 import json, sys
 from pathlib import Path
+from laser.config.artefacts import artefact_spec, declared, described
 from laser.config.plan import Plan
 scripts, asked = Path(sys.argv[1]), json.load(sys.stdin)
-plan = Plan(asked["settings"], {}, scripts)
-def codes(script, model, dataset):
+plan = Plan(asked["settings"], {"results": "results", "cache": "cache", "device": "auto", "threads": 1}, scripts)
+known = {name: declared()[name] for name in asked["settings"]["artefacts"]}
+specs = {name: json.loads(artefact_spec(plan, artefact)) for name, artefact in known.items()}
+def codes(script, model, dataset, artefact):
+    if artefact in specs:
+        return [specs[artefact]["code"]]
     if not (scripts / f"{script}.py").is_file():
         return []
     return [plan.code(script, *names) for names in ((), (model,), (None, dataset), (model, dataset))]
-print(json.dumps([codes(*job) for job in asked["jobs"]]))
+jobs = {path: codes(*job) for path, job in asked["jobs"].items()}
+print(json.dumps({"artefacts": specs, "described": described(plan), "codes": jobs}))
 """
+"""What the checkout plans for the settings of a study: each artefact's spec and declaration, each job's code."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the checkout plans for the settings of a study.
+
+    Attributes:
+        artefacts: name to the spec of its job.
+        described: the declarations, as inputs/study.json has them.
+        writes: name to the files of the artefact.
+        codes: record to the fingerprints that the code of its job may have.
+    """
+
+    artefacts: dict[str, dict[str, Any]]
+    described: list[dict[str, Any]]
+    writes: dict[str, list[str]]
+    codes: dict[str, list[str]]
 
 
 def run(program: str, *arguments: str, scripts: Path, given: str = "") -> tuple[str, str]:
@@ -78,25 +104,33 @@ def run(program: str, *arguments: str, scripts: Path, given: str = "") -> tuple[
     return done.stdout, reason.removeprefix("laser.errors.UserError: ")
 
 
-def check_codes(check: Check, report: Report, scripts: Path) -> None:
-    """Hold the fingerprint of every job's code against the checkout's; another one is named, and not compared."""
-    study, jobs = report.study, []
-    for record in records(study).values():
+def plan_again(study: Study, scripts: Path) -> Planned:
+    """Plan a study again from its settings. Raises Unreadable where the checkout cannot."""
+    jobs = {}
+    for path, record in records(study).items():
         script = text_of(record["script"]).rpartition("/")[2].removesuffix(".py")
-        jobs.append((script, *_names(study, record["spec"])))
-    given = json.dumps({"settings": study.settings, "jobs": jobs})
-    printed, reason = run(CODES, str(scripts), scripts=scripts, given=given)
+        jobs[path] = (script, *_names(study, record["spec"]), record["rule"])
+    settings = {key: value for key, value in study.settings.items() if key != "artefact_files"}
+    printed, reason = run(PLAN, str(scripts), scripts=scripts, given=json.dumps({"settings": settings, "jobs": jobs}))
     if reason:
-        report.not_compared.append(("the code of the jobs", reason))
-        return
+        raise Unreadable("inputs/study.json", f"cannot be planned by this checkout ({reason})")
+    planned = json.loads(printed)
+    writes = {entry["name"]: entry["writes"] for entry in planned["described"]}
+    return Planned(planned["artefacts"], planned["described"], writes, planned["codes"])
+
+
+def check_code(check: Check, report: Report, planned: Planned) -> None:
+    """Hold the declarations and the code of every job against the checkout; jobs of other code are named."""
+    study = report.study
+    check.same("inputs/study.json", "artefact_files (declared)", study.settings["artefact_files"], planned.described)
     others: list[str] = []
-    for record, known in zip(records(study).values(), json.loads(printed), strict=True):
+    for path, record in records(study).items():
         check.count += 1
-        if record["code"] not in known:
+        if record["code"] not in planned.codes[path]:
             others.append(text_of(record["rule"]))
     if others:
         rules = ", ".join(dict.fromkeys(others))
-        report.not_compared.append((f"{len(others)} jobs that ran other code than that of this checkout", rules))
+        report.not_compared.append((f"the code of {len(others)} jobs ({rules})", OTHER_CODE))
 
 
 def _names(study: Study, spec: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -112,17 +146,18 @@ def check_inputs(check: Check, report: Report, scripts: Path, cache: Path, folde
     for dataset in study.datasets:
         with check.guarded(data_path(dataset)):
             say(f"  preparing {dataset} again")
-            _dataset(check, report, dataset, scripts, cache, folder / "data" / dataset)
+            prepare_again(check, report, dataset, scripts, cache, folder / "data" / dataset)
     for path in study.matching("inputs/corpora/", "/record.json"):
         with check.guarded(path):
             say(f"  making {path.split('/')[2]} again")
             _corpus(check, report, path, scripts, folder / "corpora")
     for model, dataset in study.cells():
         with check.guarded(f"test/{model}/{dataset}.parquet"):
-            _left_out(check, report, model, dataset, scripts, cache)
+            check_left_out_again(check, report, model, dataset, scripts, cache)
 
 
-def _dataset(check: Check, report: Report, dataset: str, scripts: Path, cache: Path, folder: Path) -> None:
+def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cache: Path, folder: Path) -> None:
+    """Prepare a dataset again and compare its rows."""
     study = report.study
     entry = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
     if "pool" in entry["options"]:
@@ -175,7 +210,7 @@ def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Pa
         check.same(facts, f"column {column}", stored[column].tolist(), again[column].tolist())
 
 
-def _left_out(check: Check, report: Report, model: str, dataset: str, scripts: Path, cache: Path) -> None:
+def check_left_out_again(check: Check, report: Report, model: str, dataset: str, scripts: Path, cache: Path) -> None:
     """Ask a model's tokenizer which rows of a dataset it cannot take, and compare with what the runs left out."""
     study = report.study
     entry = next(entry for entry in study.settings["models"] if entry["name"] == model)

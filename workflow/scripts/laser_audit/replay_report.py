@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from laser_audit.findings import Check
-from laser_audit.orders import in_order
 from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import inside
 
@@ -45,7 +44,7 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
             (mirror / one.name).symlink_to(one.resolve())
     read = [path for one in record["inputs"] if (path := inside(study, text_of(one["path"]))) is not None]
     groups = {
-        "artefacts": _artefacts(study, read),
+        "artefacts": [path for entry in study.settings["artefact_files"] for path in entry["writes"]],
         "models": [f"inputs/models/{name}/card.json" for name in study.models],
         "data": [f"inputs/data/{name}/card.json" for name in study.datasets],
     }
@@ -73,17 +72,3 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
             made = mirror / path
             if not made.is_file() or made.read_bytes() != study.locate(path).read_bytes():
                 check.fail(path, "", "other bytes", f"those that {SCRIPT}.py writes")
-
-
-def _artefacts(study: Study, read: list[str]) -> list[str]:
-    """Return the files of tables and figures as the workflow names them: by artefact, format and picture."""
-    found = []
-    for name in study.settings["artefacts"]:
-        own = [path for path in read if path.startswith((f"tables/{name}.", f"figures/{name}/"))]
-        for ending in (
-            ("csv", "md", "tex") if any(path.startswith("tables/") for path in own) else ("svg", "pdf", "gif", "csv")
-        ):
-            part = [path for path in own if path.endswith(f".{ending}")]
-            spec = {"cells": study.cells(), "protocols": study.protocols}
-            found += in_order(study, spec, part)
-    return found

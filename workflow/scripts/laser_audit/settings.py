@@ -12,6 +12,9 @@ from laser_audit.records import records
 from laser_audit.rows import grid
 
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
+DECLARED = "artefact_files"
+"""What inputs/study.json says of artefacts beside the settings."""
+
 EVALUATION = {
     *("study", "model", "dataset", "dataset_name", "builder", "protocols", "engine", "token_budget", "seed"),
     *("compute", "code"),
@@ -28,6 +31,7 @@ def check_settings(check: Check, study: Study) -> None:
         {path.rpartition("/")[2]: study.sha256(path) for path in study.matching(f"{FOLDER}/", ".csv")},
         16,
     )
+    plain = {key: value for key, value in study.settings.items() if key != DECLARED}
     models = {text_of(entry["name"]): entry for entry in study.settings["models"]}
     datasets = {text_of(entry["name"]): entry for entry in study.settings["datasets"]}
     for path, record in records(study).items():
@@ -46,7 +50,8 @@ def check_settings(check: Check, study: Study) -> None:
             if "published" in spec and isinstance(spec["published"], str):
                 check.same(path, f"spec.published (hash of {FOLDER}/)", spec["published"], paper)
             if "settings" in spec:
-                check.same(path, "spec.settings (and inputs/study.json)", spec["settings"], study.settings)
+                settings = {key: value for key, value in spec["settings"].items() if key != DECLARED}
+                check.same(path, "spec.settings (and inputs/study.json)", settings, plain)
             _model(check, path, spec, models)
             if "dataset_name" in spec:
                 name = text_of(spec["dataset_name"])

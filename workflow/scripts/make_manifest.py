@@ -1,7 +1,6 @@
 """The study's manifest, and its provenance as RO-Crate; the last job of a study."""
 
-from laser.config.schema import read_yaml
-
+from laser.config.yaml_files import read_yaml
 from laser.io.files import write_json
 from laser.io.job import Job, run_job
 from laser.provenance.closure import close

@@ -1,8 +1,8 @@
 """Making a study again from its own rows, with the study's own code, and comparing bytes.
 
 What there is to make, from what and by which program is planned again from inputs/study.json by the checkout
-(`replay_inputs.plan_again`): nothing can be left out, and no command or path out of a folder that may have been tampered
-with is ever run.
+(`replay_inputs.plan_again`): nothing can be left out, and no command or path out of a folder that someone may have
+tampered with is ever run.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from laser_audit.findings import Check
-from laser_audit.reading import Study
+from laser_audit.reading import Study, digest
 from laser_audit.records import inside, records
 from laser_audit.rows import base_path, grid, sweep_path, test_path
 from laser_audit.selection import reduction_path, selection_path
@@ -54,15 +54,19 @@ def _of_artefact(study: Study, entry: dict[str, Any]) -> list[str]:
     """Return what the job of a table or figure must have read, from its declaration in inputs/study.json."""
     paths = []
     for pattern, cells in entry["reads"].items():
-        if not cells:
+        if "{" not in pattern:
             paths.append(pattern)
         for model, dataset in cells:
             searched = study.settings["landscape"] if pattern.startswith("landscape/") else study.settings
             layers = searched["grid"][model]["layers"] if "{layer}" in pattern else [""]
             rhos = [f"{float(rho):g}" for rho in study.settings["rhos"]] if "{rho}" in pattern else [""]
-            for layer in layers:
-                for rho in rhos:
-                    paths.append(pattern.format(model=model, dataset=dataset, layer=layer, rho=rho))
+            source = next(entry["source"] for entry in study.settings["models"] if entry["name"] == model)
+            names = {"model": model, "dataset": dataset}
+            if "corpus" in source:
+                names["corpus_key"] = f"corpus-{digest(source['corpus'], 8)}"
+            elif "{corpus_key}" in pattern:
+                continue  # a model that the study does not train has no corpus
+            paths += [pattern.format(**names, layer=layer, rho=rho) for layer in layers for rho in rhos]
     return list(dict.fromkeys(paths))
 
 

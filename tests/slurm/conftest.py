@@ -10,8 +10,9 @@ import pytest
 from filelock import FileLock
 
 from tests.slurm import bed as cluster
-from tests.slurm.harness import Place, clone, copied, troubled_environment
+from tests.slurm.harness import Place, copied, troubled_environment
 from tests.slurm.settings import Settings
+from tests.workflow.runner import copy_of_repository
 
 # `make test` leaves these tests alone: they need root and install packages.
 collect_ignore_glob = [] if os.environ.get("LASER_TEST_SLURM") == "1" else ["test_*.py"]
@@ -44,7 +45,7 @@ def shared(tmp_path_factory) -> Path:
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             folder.mkdir()
-            clone(folder / "clone")
+            copy_of_repository(folder / "clone")
             troubled_environment(folder / "environment")
             studies.small(folder, LAYERS)
             studies.quickstart(folder)

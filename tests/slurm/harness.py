@@ -15,27 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.slurm import bed as cluster
-from tests.slurm.settings import ROOT, Settings
+from tests.slurm.settings import Settings
 from tests.workflow.runner import contents
 
 RESULTS = ("tables/*", "sweep/**/*.parquet", "test/**/*.parquet", "selection/**/*.json", "reductions/**/*.json")
-MADE = (".git", ".venv", "cache", "results", "build", "logs", ".snakemake", ".hypothesis")
-"""Folders of the repository that a fresh clone does not have."""
 POLL = 3
 """Seconds before Snakemake's first look at its jobs; the profile's own number would make every test minutes longer."""
 LONGEST, LONGEST_WAIT = 600, 240
 """Seconds for a run, and for what a test waits for in it, on a machine that does other things too."""
-
-
-def clone(target: Path) -> Path:
-    """Copy the repository's files, as a fresh clone has them."""
-
-    def left_out(folder: str, names: list[str]) -> list[str]:
-        made = MADE if Path(folder) == ROOT else ()
-        return [name for name in names if name in made or name.endswith(("__pycache__", "_cache"))]
-
-    shutil.copytree(ROOT, target, ignore=left_out, symlinks=True)
-    return target
 
 
 def troubled_environment(folder: Path) -> Path:

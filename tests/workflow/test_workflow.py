@@ -188,6 +188,34 @@ def test_a_deleted_sweep_file_comes_back_with_the_same_bytes(copy):
     assert contents(results, "sweep/**/*.parquet") | contents(results, "tables/*") == before
 
 
+@pytest.mark.parametrize(
+    ("path", "job", "untouched"),
+    [
+        (f"records/{SWEEP}/layer1.json", "sweep", "reduce"),
+        (f"runs/{SWEEP}/layer1.json", "sweep", "base"),
+        ("records/tables/table1.json", "table1", "table3"),
+        ("records/inputs/inputs.json", "inputs", "report"),
+        ("runs/report/report.json", "report", "table1"),
+        ("records/manifest/manifest.json", "manifest", "report"),
+    ],
+)
+def test_a_deleted_record_or_run_is_made_again_with_its_job(copy, path, job, untouched):
+    folder, study, results = copy
+    (results / path).unlink()
+    jobs = planned(folder, study, "all")
+    assert jobs[job] == 1 and jobs["manifest"] == 1 and untouched not in jobs
+
+
+def test_a_deleted_record_comes_back_with_the_same_bytes(copy):
+    folder, study, results = copy
+    before = contents(results, "records/**/*") | contents(results, "manifest.json")
+    (results / "records/tables/table1.json").unlink()
+    done = run(folder, study, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(results, "records/**/*") | contents(results, "manifest.json") == before
+    assert planned(folder, study, "all") == {}
+
+
 def test_other_core_counts_give_the_same_bytes_after_a_kill(finished, tmp_path):
     """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes."""
     _, study, results = finished

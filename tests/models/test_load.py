@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from laser.errors import UserError
 from laser.io.files import write_json
 from laser.models.load import load, resolve_device, set_threads
+from laser.models.precision import GIVEN_BY
 from tests.models import families
 
 WEIGHT = "model.layers.1.mlp.up_proj.weight"
@@ -140,6 +141,8 @@ def test_empty_folder(tmp_path):
 
 def test_device(monkeypatch):
     assert resolve_device("cpu") == torch.device("cpu")
+    for name in GIVEN_BY:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == torch.device("cpu")
     with pytest.raises(UserError, match="'device' is 'cuda', but torch sees no CUDA device"):

@@ -24,7 +24,7 @@ PLAY = {"target_return": 10.0, "step_limit": 120}
 
 
 def is_policy(entry: Mapping[str, Any]) -> bool:
-    """Whether a model's entry is a policy and not a language model."""
+    """Return True if a model's entry is a policy and not a language model."""
     return bool(entry.get("architecture") == POLICY)
 
 
@@ -54,7 +54,7 @@ def resolve_pools(study: dict[str, Any], catalogue: Mapping[str, Any], path: Pat
                 f"config/rooms.yaml, or under `pools` in the study): {', '.join(known)}."
             )
         used[name] = {"chunks": 1, **known[name]}
-        return {"name": name, **{one: value for one, value in known[name].items() if one != "chunks"}}
+        return {"name": name, **{key: value for key, value in known[name].items() if key != "chunks"}}
 
     policies = [entry for entry in study["models"] if is_policy(entry)]
     rooms = [entry for entry in study["datasets"] if entry["builder"] == BUILDER]
@@ -100,7 +100,7 @@ def _known_source(entry: dict[str, Any], path: Path) -> None:
 
 
 def _known_options(entry: dict[str, Any], path: Path) -> None:
-    extra = [one for one in entry["options"] if one != "pool"]
+    extra = [key for key in entry["options"] if key != "pool"]
     if extra or "pool" not in entry["options"] or entry["sources"]:
         reason = f"options hold '{extra[0]}'" if extra else "it has sources" if entry["sources"] else "it lacks it"
         raise UserError(
@@ -127,18 +127,18 @@ def _one_kind(study: dict[str, Any], policies: list[dict[str, Any]], rooms: list
 
 def _fit(model: dict[str, Any], dataset: dict[str, Any], path: Path) -> None:
     """Check that a policy can see a dataset's rooms, and that it was trained on none of them."""
-    own, other = model["source"]["pool"], dataset["options"]["pool"]
-    if shape(own) != shape(other):
+    trained, asked = model["source"]["pool"], dataset["options"]["pool"]
+    sizes = [" x ".join(map(str, shape(pool))) for pool in (trained, asked)]
+    if sizes[0] != sizes[1]:
         raise UserError(
-            f"{path}: the model '{model['name']}' is trained on rooms of {shape(own)[0]} x {shape(own)[1]} (pool "
-            f"{own['name']}), but the dataset '{dataset['name']}' has rooms of {shape(other)[0]} x {shape(other)[1]} "
-            f"(pool {other['name']}). A policy sees rooms of one size."
+            f"{path}: the model '{model['name']}' is trained on rooms of {sizes[0]} (pool {trained['name']}), but the "
+            f"dataset '{dataset['name']}' has rooms of {sizes[1]} (pool {asked['name']}). A policy sees rooms of one size."
         )
-    if other["evaluation_share"] > own["evaluation_share"]:
+    if asked["evaluation_share"] > trained["evaluation_share"]:
         raise UserError(
-            f"{path}: the dataset '{dataset['name']}' takes evaluation_share {other['evaluation_share']} of the rooms "
-            f"(pool {other['name']}), the model '{model['name']}' leaves out only {own['evaluation_share']} (pool "
-            f"{own['name']}): it may be trained on rooms that it is tested on. Give both pools the same share."
+            f"{path}: the dataset '{dataset['name']}' takes evaluation_share {asked['evaluation_share']} of the rooms "
+            f"(pool {asked['name']}), the model '{model['name']}' leaves out only {trained['evaluation_share']} (pool "
+            f"{trained['name']}): it may be trained on rooms that it is tested on. Give both pools the same share."
         )
 
 

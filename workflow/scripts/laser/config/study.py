@@ -77,7 +77,7 @@ def _possible_name(stem: str) -> str:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a name that no file system takes is none."""
+    """Return True if there is such a file; a name that no file system takes names none."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -134,7 +134,7 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
     for index, item in enumerate(given):
         entry = {"name": item} if isinstance(item, str) else dict(item)
         name = entry["name"]
-        if "vary" not in entry and any(one["name"] == name and "vary" not in one for one in resolved):
+        if "vary" not in entry and any(other["name"] == name and "vary" not in other for other in resolved):
             raise UserError(
                 f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ."
             )
@@ -142,7 +142,7 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
         merged = copy.deepcopy(known) | entry
         if isinstance(known.get("options"), dict) and isinstance(entry.get("options"), dict):
             merged["options"] = known["options"] | entry["options"]
-        missing = [one for one in needed if one not in merged]
+        missing = [key for key in needed if key not in merged]
         if missing:
             known_names = ", ".join(sorted(catalogue))
             raise UserError(
@@ -181,7 +181,7 @@ def _only_once(models: list[dict[str, Any]], path: Path) -> None:
 
 def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) -> None:
     folder = root / "workflow/scripts/laser/tasks/datasets"
-    known = sorted(one.stem for one in folder.glob("*.py") if not one.stem.startswith("_"))
+    known = sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
     if entry["builder"] not in known:
         raise UserError(
             f"{path}: datasets[{index}].builder is '{entry['builder']}'{nearest(entry['builder'], known)}. "
@@ -205,8 +205,7 @@ def _rhos(given: list[float], path: Path) -> list[float]:
 
 def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return matrices and layers for one model: the study's, with the model's own where it has any."""
-    own = grid.get("models", {}).get(model["name"], {})
-    chosen = {"matrices": own.get("matrices", grid["matrices"]), "layers": own.get("layers", grid["layers"])}
+    chosen = {key: grid[key] for key in ("matrices", "layers")} | grid.get("models", {}).get(model["name"], {})
     if chosen["layers"] == "all":
         chosen["layers"] = list(range(model["layers"]))
     for layer in chosen["layers"]:

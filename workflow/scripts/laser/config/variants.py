@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
-
-MOST = 1_000
-"""Variants of one model in a study."""
 
 
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
@@ -39,11 +35,6 @@ def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
                 "Vary its layers or seed."
             )
         names = [name for name in ("noise", "layers", "seed") if name in entry["vary"]]
-        count = math.prod(len(entry["vary"][name]) for name in names)
-        if count > MOST:
-            raise UserError(
-                f"{path}: models[{index}].vary makes {count:,} models of '{entry['name']}'; at most {MOST:,}."
-            )
         for values in itertools.product(*(entry["vary"][name] for name in names)):
             expanded.append(_variant(entry, dict(zip(names, values, strict=True))))
     return expanded

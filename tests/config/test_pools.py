@@ -71,7 +71,7 @@ def test_artefacts_by_default_are_those_of_policies():
 
 
 def test_seeds_and_depths_can_be_varied_and_noise_cannot():
-    study = made(models=[entry() | {"vary": {"seed": [0, 1], "layers": [1, 2]}}])
+    study = made(models=[entry() | {"vary": {"seed": [0, 1], "layers": [1, 2]}}], resamples=1000)
     assert [one["name"] for one in study["models"]] == [
         f"tiny-policy-layers{layers}-seed{seed}" for layers in (1, 2) for seed in (0, 1)
     ]

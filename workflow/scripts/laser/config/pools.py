@@ -132,7 +132,7 @@ def _fit(model: dict[str, Any], dataset: dict[str, Any], path: Path) -> None:
     if sizes[0] != sizes[1]:
         raise UserError(
             f"{path}: the model '{model['name']}' is trained on rooms of {sizes[0]} (pool {trained['name']}), but the "
-            f"dataset '{dataset['name']}' has rooms of {sizes[1]} (pool {asked['name']}). A policy sees rooms of one size."
+            f"dataset '{dataset['name']}' has rooms of {sizes[1]} (pool {asked['name']}). A policy sees one size."
         )
     if asked["evaluation_share"] > trained["evaluation_share"]:
         raise UserError(

@@ -33,7 +33,6 @@ class HubModel(Settings):
     kind: Literal["hub"]
     repo: Text = Field(description="owner/name")
     revision: Commit
-    format: Literal["safetensors", "bin"] = ABSENT
     sha256: dict[str, Sha256] = Field(ABSENT, description="By file: what a file must be.")
 
 

@@ -186,8 +186,11 @@ def test_mapping_for_an_unknown_architecture(tmp_path):
     assert torch.equal(read_matrix(tmp_path, place), model.model.layers[1].mlp.c_fc.weight)
     assert torch.equal(parameter_view(model, plain, 1, "u_out", mapping), model.model.layers[1].mlp.c_proj.weight)
     wrong = mapping | {"u_in": "mlp.up.weight"}
-    with pytest.raises(UserError, match=r"no safetensors file holds 'model.layers.1.mlp.up.weight'"):
+    with pytest.raises(
+        UserError, match=r"no safetensors file holds 'model.layers.1.mlp.up.weight'.*'mapping'"
+    ) as caught:
         read_matrix(tmp_path, locate(plain, 1, "u_in", wrong))
+    assert "fetch" not in str(caught.value)
     with pytest.raises(UserError, match=r"no parameter 'model.layers.1.mlp.up.weight'. Check the model's 'mapping'"):
         parameter_view(model, plain, 1, "u_in", wrong)
     with pytest.raises(UserError, match="it is no matrix"):
@@ -226,3 +229,72 @@ def test_locating_imports_neither_torch_nor_transformers():
     environment = {"PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+MOE = families.GROUPED | {"vocab_size": 40, "max_position_embeddings": 64, "pad_token_id": 0, "num_experts_per_tok": 2}
+APART = {
+    "mixtral": (
+        {"num_local_experts": 4},
+        "block_sparse_moe.experts.{e}.",
+        {"u_in": "w3", "u_gate": "w1", "u_out": "w2"},
+    ),
+    "qwen2_moe": (
+        {"num_experts": 4, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24, "mlp_only_layers": []},
+        "mlp.experts.{e}.",
+        {"u_in": "up_proj", "u_gate": "gate_proj", "u_out": "down_proj"},
+    ),
+    "qwen3_moe": (
+        {"num_experts": 4, "moe_intermediate_size": 24, "head_dim": 8, "mlp_only_layers": []},
+        "mlp.experts.{e}.",
+        {"u_in": "up_proj", "u_gate": "gate_proj", "u_out": "down_proj"},
+    ),
+}
+
+
+def mixture(folder, kind, **settings):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **(MOE | settings)))
+    model.save_pretrained(folder)
+    return model, read_json(folder / "config.json")
+
+
+@pytest.mark.parametrize("kind", APART)
+def test_matrices_of_experts_that_the_files_keep_apart(tmp_path, kind):
+    settings, prefix, names = APART[kind]
+    model, config = mixture(tmp_path, kind, **settings)
+    mapping = {"layer": "model.layers.{layer}."} | {
+        f"{name}_{expert}": prefix.replace("{e}", str(expert)) + f"{weight}.weight"
+        for name, weight in names.items()
+        for expert in (0, 3)
+    }
+    for matrix in matrices(config, mapping):
+        for layer in range(2):
+            stored = read_matrix(tmp_path, locate(config, layer, matrix, mapping))
+            assert torch.equal(stored, parameter_view(model, config, layer, matrix, mapping)), matrix
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    view = parameter_view(model, config, 1, "u_in_3", mapping)
+    view.data.add_(1.0)
+    changed = {name: int((parameter != before[name]).sum()) for name, parameter in model.named_parameters()}
+    assert sum(changed.values()) == view.numel()
+
+
+def test_matrices_of_experts_that_the_files_pack(tmp_path):
+    model, config = mixture(tmp_path, "gpt_oss", num_local_experts=4, head_dim=8)
+    packed = "mlp.experts.down_proj"
+    mapping = {"layer": "model.layers.{layer}.", "u_out_2": f"{packed}[2]", "whole": packed, "beyond": f"{packed}[4]"}
+    stored = read_matrix(tmp_path, locate(config, 1, "u_out_2", mapping))
+    assert torch.equal(stored, model.model.layers[1].mlp.experts.down_proj[2])
+    assert torch.equal(stored, parameter_view(model, config, 1, "u_out_2", mapping))
+    for matrix, words in (("whole", r"packs the matrices of 4 experts.*down_proj\[0\]"), ("beyond", "has no expert 4")):
+        with pytest.raises(UserError, match=words):
+            read_matrix(tmp_path, locate(config, 1, matrix, mapping))
+        with pytest.raises(UserError, match=words):
+            parameter_view(model, config, 1, matrix, mapping)
+
+
+def test_a_mapping_over_all_experts_is_refused_with_what_to_write():
+    mapping = {"layer": "model.layers.{layer}.", "u_out": "mlp.experts.{expert}.down_proj.weight"}
+    with pytest.raises(UserError, match=r"u_out_3: mlp\.experts\.3\.down_proj\.weight"):
+        matrices({"model_type": "new"}, mapping)

@@ -5,6 +5,7 @@ Logical names: q, k, v, o, u_in, u_gate, u_out (the paper's W_q … U_out; its U
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from laser.config.architectures import ARCHITECTURES, Architecture
 from laser.errors import UserError, nearest
-from laser.io.files import read_json
+from laser.models.stored import read_header, read_index, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -26,11 +27,17 @@ class MatrixLocation:
         parameter: name of the weight, as in the checkpoint's own files.
         part: (index, count) where several matrices are packed along the output dimension, else None.
         transposed: the weight is stored (in, out), as GPT-2's Conv1D does, instead of (out, in).
+        expert: index in a weight (experts, …, …) that packs the experts of a layer, else None.
     """
 
     parameter: str
     part: tuple[int, int] | None = None
     transposed: bool = False
+    expert: int | None = None
+
+
+_INDEXED = re.compile(r"(.+)\[(\d+)\]")
+_OF_AN_EXPERT = re.compile(r"(?P<before>.*\.experts)\.(?P<expert>\d+)\.(?P<weight>.+)")
 
 
 def architecture(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = None) -> Architecture:
@@ -47,6 +54,13 @@ def architecture(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = 
                 "model key 'mapping' needs 'layer' (a prefix such as model.layers.{layer}.) and a weight per matrix, "
                 f"such as u_in: mlp.up.weight. It has: {', '.join(mapping) or 'nothing'}."
             )
+        for name, value in mapping.items():
+            if "{expert}" in str(value):
+                raise UserError(
+                    f"model key 'mapping': {name} is '{value}'. A matrix is one of one expert: give each expert that is "
+                    f"to be edited a name and a line of its own, such as {name}_3: {str(value).replace('{expert}', '3')}, "
+                    "or name[3] for a weight that packs all experts of a layer."
+                )
         return Architecture(mapping["layer"], {name: value for name, value in mapping.items() if name != "layer"})
     name = str(config.get("model_type"))
     if name not in ARCHITECTURES:
@@ -89,10 +103,13 @@ def locate(
         raise UserError(f"the matrix '{matrix}' of {name} cannot be edited alone: {layout.refused[matrix]}.")
     if matrix not in layout.matrices:
         raise UserError(f"the architecture {name} has no matrix '{matrix}'. It has: {', '.join(layout.matrices)}.")
+    parameter = layout.layer.replace("{layer}", str(layer)) + layout.matrices[matrix]
+    indexed = _INDEXED.fullmatch(parameter)
     return MatrixLocation(
-        layout.layer.replace("{layer}", str(layer)) + layout.matrices[matrix],
+        indexed[1] if indexed else parameter,
         layout.packed.get(matrix),
         matrix in layout.transposed,
+        int(indexed[2]) if indexed else None,
     )
 
 
@@ -114,7 +131,7 @@ def find_weight(folder: Path, location: MatrixLocation) -> tuple[Path, str]:
     """
     from safetensors import SafetensorError, safe_open
 
-    for path in _weight_files(folder, location.parameter):
+    for path in _files_with(folder, location.parameter):
         try:
             with safe_open(path, framework="pt") as handle:
                 name = _find(location.parameter, handle.keys())
@@ -122,8 +139,10 @@ def find_weight(folder: Path, location: MatrixLocation) -> tuple[Path, str]:
             raise _damaged(path, error) from error
         if name is not None:
             return path, name
+    names = [name for file in weight_files(folder) for name in read_header(folder / file)]
     raise UserError(
-        f"{folder}: no safetensors file holds '{location.parameter}'. Delete the folder and fetch the model again."
+        f"{folder}: no safetensors file holds '{location.parameter}'{nearest(location.parameter, names)}. "
+        "Check the model's 'mapping': layer and weight together must name a stored tensor."
     )
 
 
@@ -149,6 +168,18 @@ def view_of(weight: torch.Tensor, location: MatrixLocation) -> torch.Tensor:
     Raises:
         UserError: the weight is not a matrix.
     """
+    if location.expert is not None:
+        if weight.dim() != 3 or location.expert >= weight.shape[0]:
+            raise UserError(
+                f"the weight '{location.parameter}' has the shape {tuple(weight.shape)}: it has no expert "
+                f"{location.expert}. Check the model's 'mapping'."
+            )
+        weight = weight[location.expert]
+    if weight.dim() == 3:
+        raise UserError(
+            f"the weight '{location.parameter}' has the shape {tuple(weight.shape)}: it packs the matrices of "
+            f"{weight.shape[0]} experts. Name one of them in the model's 'mapping': {location.parameter}[0]."
+        )
     if weight.dim() != 2:
         raise UserError(
             f"the weight '{location.parameter}' has the shape {tuple(weight.shape)}: it is no matrix. "
@@ -167,7 +198,37 @@ def parameter_view(
 ) -> torch.Tensor:
     """Return a logical matrix (out, in) of a live model as a view: writing into it edits the model."""
     location = locate(config, layer, matrix, mapping)
+    location = _where_packed(model, location) or location
     return view_of(model.get_parameter(live_name(model, location.parameter)).data, location)
+
+
+def _where_packed(model: Any, location: MatrixLocation) -> MatrixLocation | None:
+    """Return where a loaded model keeps the matrix of an expert that the files keep apart, or None.
+
+    transformers packs the experts of a layer into one weight while it loads them, in a way that it names by
+    architecture.
+    """
+    expert = _OF_AN_EXPERT.fullmatch(location.parameter)
+    names = [name for name, _ in model.named_parameters()]
+    if expert is None or _find(location.parameter, names) is not None:
+        return None
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    layer = re.search(r"\.(\d+)\.", expert["before"])
+    for transform in get_checkpoint_conversion_mapping(model.config.model_type) or []:
+        operations = [type(operation).__name__ for operation in getattr(transform, "operations", [])]
+        sources = [source.rsplit("experts.*.", 1)[-1].rstrip("$") for source in transform.source_patterns]
+        if (
+            operations not in (["MergeModulelist"], ["MergeModulelist", "Concatenate"])
+            or expert["weight"] not in sources
+        ):
+            continue
+        target = transform.target_patterns[0].rstrip("$").rsplit(".", 1)[-1]
+        packed = [name for name in names if name.endswith(f".experts.{target}") and layer and layer[0] in name]
+        if len(packed) == 1:
+            part = (sources.index(expert["weight"]), len(sources)) if len(sources) > 1 else None
+            return MatrixLocation(packed[0], part, False, int(expert["expert"]))
+    return None
 
 
 def live_name(model: Any, parameter: str) -> str:
@@ -198,11 +259,10 @@ def _bare(name: str) -> str:
     return name
 
 
-def _weight_files(folder: Path, parameter: str) -> list[Path]:
-    index = folder / "model.safetensors.index.json"
-    files = sorted(folder.glob("*.safetensors"))
-    if index.is_file():
-        where = read_json(index)["weight_map"]
-        name = _find(parameter, where)
-        return [folder / where[name]] if name else []
-    return files
+def _files_with(folder: Path, parameter: str) -> list[Path]:
+    """Return the files that may hold a weight: the one that the index names, else all."""
+    index = read_index(folder)
+    if index is None:
+        return sorted(folder.glob("*.safetensors"))
+    name = _find(parameter, index)
+    return [folder / index[name]] if name else []

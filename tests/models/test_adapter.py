@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from laser.config.architectures import ARCHITECTURES
+from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.errors import UserError
 from laser.io.files import read_json
 from laser.models.adapter import layer_count, locate, matrices, parameter_view, read_matrix
@@ -231,7 +231,8 @@ def test_locating_imports_neither_torch_nor_transformers():
     assert done.returncode == 0, done.stderr
 
 
-MOE = families.GROUPED | {"vocab_size": 40, "max_position_embeddings": 64, "pad_token_id": 0, "num_experts_per_tok": 2}
+MOE = families.GROUPED | {"vocab_size": 40, "max_position_embeddings": 64, "pad_token_id": 0}
+MOE["num_experts_per_tok"] = 2
 APART = {
     "mixtral": (
         {"num_local_experts": 4},
@@ -294,7 +295,32 @@ def test_matrices_of_experts_that_the_files_pack(tmp_path):
             parameter_view(model, config, 1, matrix, mapping)
 
 
-def test_a_mapping_over_all_experts_is_refused_with_what_to_write():
-    mapping = {"layer": "model.layers.{layer}.", "u_out": "mlp.experts.{expert}.down_proj.weight"}
-    with pytest.raises(UserError, match=r"u_out_3: mlp\.experts\.3\.down_proj\.weight"):
+@pytest.mark.parametrize("kind", APART)
+def test_a_mapping_names_every_expert_of_a_layer(tmp_path, kind):
+    settings, prefix, names = APART[kind]
+    model, config = mixture(tmp_path, kind, **settings)
+    weight = prefix.replace("{e}", "{expert}") + names["u_out"] + ".weight"
+    mapping = {"layer": "model.layers.{layer}.", "u_out": weight, "o": "self_attn.o_proj.weight"}
+    assert matrices(config, mapping) == ("u_out_0", "u_out_1", "u_out_2", "u_out_3", "o")
+    for matrix in matrices(config, mapping):
+        stored = read_matrix(tmp_path, locate(config, 1, matrix, mapping))
+        assert torch.equal(stored, parameter_view(model, config, 1, matrix, mapping))
+    for absent in ("u_out", "u_out_4"):
+        with pytest.raises(UserError, match=f"no matrix '{absent}'.*u_out_0"):
+            locate(config, 1, absent, mapping)
+        assert in_mapping(mapping, absent) == (absent == "u_out_4")
+    assert mapped_matrices(mapping) == ["o", "u_out_<expert>"]
+
+
+def test_packed_weights_take_the_number_of_the_expert_too(tmp_path):
+    model, config = mixture(tmp_path, "gpt_oss", num_local_experts=4, head_dim=8)
+    mapping = {"layer": "model.layers.{layer}.", "u_out": "mlp.experts.down_proj[{expert}]"}
+    view = parameter_view(model, config, 0, "u_out_3", mapping)
+    assert torch.equal(view, model.model.layers[0].mlp.experts.down_proj[3])
+    assert torch.equal(view, read_matrix(tmp_path, locate(config, 0, "u_out_3", mapping)))
+
+
+def test_experts_without_a_number_of_them():
+    mapping = {"layer": "model.layers.{layer}.", "u_out": "mlp.experts.{expert}.w.weight"}
+    with pytest.raises(UserError, match="names no number of experts"):
         matrices({"model_type": "new"}, mapping)

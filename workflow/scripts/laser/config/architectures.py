@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,25 @@ class Architecture:
     packed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     transposed: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
+
+
+EXPERT = "{expert}"
+"""Stands in a mapping's weight for the number of an expert: u_out then gives u_out_0, u_out_1, …"""
+
+
+def mapped_matrices(mapping: Mapping[str, Any]) -> list[str]:
+    """Return the logical matrices that a model's `mapping` names, those of single experts as `name_<expert>`."""
+    return sorted(
+        f"{name}_<expert>" if EXPERT in str(value) else name for name, value in mapping.items() if name != "layer"
+    )
+
+
+def in_mapping(mapping: Mapping[str, Any], matrix: str) -> bool:
+    """Return True if a model's `mapping` names a logical matrix; whether there is such an expert, the weights tell."""
+    if matrix != "layer" and matrix in mapping and EXPERT not in str(mapping[matrix]):
+        return True
+    numbered = re.fullmatch(r"(.+)_(\d+)", matrix)
+    return numbered is not None and EXPERT in str(mapping.get(numbered[1]))
 
 
 _THREE = {"q": (0, 3), "k": (1, 3), "v": (2, 3)}

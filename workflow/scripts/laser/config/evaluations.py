@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from laser.config.architectures import ARCHITECTURES
+from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.artefacts import check_artefacts
 from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
@@ -131,9 +131,10 @@ def _landscape(study: dict[str, Any], path: Path) -> None:
     run["grid"] = {}
     for name in dict.fromkeys(model for model, _ in run["cells"]):
         entry = _model(study, name)
-        has = sorted(set(entry["mapping"]) - {"layer"}) if "mapping" in entry else _matrices(entry)
-        for matrix in wanted or []:
-            if matrix not in has:
+        mapping = entry.get("mapping")
+        has = _matrices(entry) if mapping is None else mapped_matrices(mapping)
+        for matrix in wanted or has:
+            if not (matrix in has if mapping is None else in_mapping(mapping, matrix)):
                 raise UserError(
                     f"{path}: landscape.matrices holds '{matrix}', which cannot be edited in the model '{name}' "
                     f"({entry['architecture']}). Allowed: {', '.join(has)}."

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from laser.config.architectures import ARCHITECTURES
+from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.entries import CatalogueDataset, CatalogueModel, Pools
 from laser.config.evaluations import resolve_runs
 from laser.config.fields import Name, with_defaults
@@ -223,7 +223,7 @@ def _known_matrices(matrices: list[str], model: dict[str, Any], path: Path) -> N
     """Refuse a matrix that the model's architecture does not have, or cannot have edited alone."""
     mapping, name = model.get("mapping"), model["architecture"]
     if mapping is not None:
-        has, refused = sorted(set(mapping) - {"layer"}), {}
+        has, refused = mapped_matrices(mapping), {}
     elif name in ARCHITECTURES:
         has, refused = list(ARCHITECTURES[name].matrices), dict(ARCHITECTURES[name].refused)
     else:
@@ -233,7 +233,7 @@ def _known_matrices(matrices: list[str], model: dict[str, Any], path: Path) -> N
             "(config/README.md)."
         )
     for matrix in matrices:
-        if matrix not in has:
+        if not (in_mapping(mapping, matrix) if mapping is not None else matrix in has):
             reason = f" ({refused[matrix]})" if matrix in refused else ""
             raise UserError(
                 f"{path}: grid.matrices holds '{matrix}', which cannot be edited in the model '{model['name']}' "

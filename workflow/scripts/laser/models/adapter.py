@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.config.architectures import ARCHITECTURES, Architecture
+from laser.config.architectures import ARCHITECTURES, EXPERT, Architecture
 from laser.errors import UserError, nearest
 from laser.models.stored import read_header, read_index, weight_files
 
@@ -43,7 +43,8 @@ _OF_AN_EXPERT = re.compile(r"(?P<before>.*\.experts)\.(?P<expert>\d+)\.(?P<weigh
 def architecture(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = None) -> Architecture:
     """Return the layout of a checkpoint from its config.json, or from a `mapping` given in the model's entry.
 
-    A mapping has `layer` (a prefix with {layer}) and a weight name per logical matrix.
+    A mapping has `layer` (a prefix with {layer}) and a weight name per logical matrix. With {expert} in it, a matrix
+    `u_out` is one per expert: u_out_0, u_out_1, …; name[3] is the fourth expert of a weight that packs all of a layer.
 
     Raises:
         UserError: an architecture that is not known and no mapping.
@@ -54,14 +55,14 @@ def architecture(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = 
                 "model key 'mapping' needs 'layer' (a prefix such as model.layers.{layer}.) and a weight per matrix, "
                 f"such as u_in: mlp.up.weight. It has: {', '.join(mapping) or 'nothing'}."
             )
+        weights: dict[str, str] = {}
         for name, value in mapping.items():
-            if "{expert}" in str(value):
-                raise UserError(
-                    f"model key 'mapping': {name} is '{value}'. A matrix is one of one expert: give each expert that is "
-                    f"to be edited a name and a line of its own, such as {name}_3: {str(value).replace('{expert}', '3')}, "
-                    "or name[3] for a weight that packs all experts of a layer."
-                )
-        return Architecture(mapping["layer"], {name: value for name, value in mapping.items() if name != "layer"})
+            if EXPERT in str(value):
+                experts = range(expert_count(config))
+                weights |= {f"{name}_{expert}": value.replace(EXPERT, str(expert)) for expert in experts}
+            elif name != "layer":
+                weights[name] = value
+        return Architecture(mapping["layer"], weights)
     name = str(config.get("model_type"))
     if name not in ARCHITECTURES:
         raise UserError(
@@ -84,6 +85,16 @@ def layer_count(config: Mapping[str, Any]) -> int:
         if key in config:
             return int(config[key])
     raise UserError("config.json names no number of layers (num_hidden_layers or n_layer).")
+
+
+def expert_count(config: Mapping[str, Any]) -> int:
+    """Return the number of experts of a layer that a config.json names."""
+    for key in ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"):
+        if type(config.get(key)) is int:
+            return int(config[key])
+    raise UserError(
+        "model key 'mapping' has {expert}, but config.json names no number of experts (num_local_experts, num_experts)."
+    )
 
 
 def locate(

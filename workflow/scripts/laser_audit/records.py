@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from laser_audit.findings import Check
@@ -19,6 +20,9 @@ ADDED = (
     *("window", "stride", "documents", "device", "arms"),
 )
 """Keys that results may add to their job's spec: what only the run itself could tell."""
+
+CLOCKS = timedelta(minutes=10)
+"""By how much the clocks of machines may differ."""
 
 RUN_KEYS = ("schema", "record", "started", "seconds", "peak_memory_bytes", "host", "platform", "git", "command")
 STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
@@ -231,6 +235,30 @@ def check_jobs(check: Check, study: Study) -> None:
                 _run(check, study, path, found["benchmarks"].get(job_of(path)))
 
 
+def start_of(run: dict[str, Any]) -> datetime:
+    """Return when a job started."""
+    return datetime.fromisoformat(text_of(run["started"]).replace("Z", "+00:00"))
+
+
+def before_their_inputs(study: Study) -> list[str]:
+    """Return the records of jobs that started before another job of the study had started to make their input.
+
+    It is so where an input was deleted and made again with the same bytes, and no fault then.
+    """
+    made: dict[str, datetime] = {}
+    started: dict[str, datetime] = {}
+    for path, record in records(study).items():
+        run = path.replace("records/", "runs/", 1)
+        if path.startswith("records/") and study.has(run):
+            started[path] = start_of(study.json(run))
+            made |= {output["path"]: started[path] for output in record["outputs"]}
+    return [
+        path
+        for path, time in started.items()
+        if any(made.get(one["path"], time) > time + CLOCKS for one in records(study)[path]["inputs"])
+    ]
+
+
 def _run(check: Check, study: Study, path: str, benchmark: str | None) -> None:
     run = study.json(path)
     check.same(path, "keys that are missing", sorted(set(RUN_KEYS) - set(run)), [])
@@ -239,6 +267,8 @@ def _run(check: Check, study: Study, path: str, benchmark: str | None) -> None:
         check.same(path, "record", run["record"], f"{start(study)}records/{job_of(path)}.json")
     if not STARTED.fullmatch(text_of(run["started"])):
         check.fail(path, "started", run["started"], "a time in UTC")
+    elif start_of(run) > datetime.now(UTC) + CLOCKS:
+        check.fail(path, "started", run["started"], "a time in the past")
     seconds, peak = number_of(run["seconds"]), number_of(run["peak_memory_bytes"])
     if not 0 <= seconds < 1e8:
         check.fail(path, "seconds", run["seconds"], "at least 0")

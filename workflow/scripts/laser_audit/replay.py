@@ -22,7 +22,7 @@ from typing import Any
 from laser_audit.findings import Check, checked
 from laser_audit.reading import Study
 from laser_audit.records import records
-from laser_audit.replay_inputs import OTHER_CODE, Planned, check_code, check_inputs, plan_again
+from laser_audit.replay_inputs import OTHER_CODE, Planned, check_code, check_inputs, check_sources, plan_again
 from laser_audit.replay_report import RECORD, captions, write_again
 from laser_audit.run import Report
 
@@ -49,6 +49,7 @@ def replay(
     with plan.guarded("inputs/study.json"), tempfile.TemporaryDirectory(prefix="laser-replay-") as folder:
         planned = plan_again(study, scripts)
         check_code(plan, report, planned)
+        check_sources(report, planned)
         inputs = partial(
             check_inputs, report=report, scripts=scripts, cache=cache, folder=Path(folder) / "inputs", say=say
         )

@@ -61,6 +61,7 @@ import json, sys
 from pathlib import Path
 from laser.config.artefacts import artefact_spec, declared, described
 from laser.config.plan import Plan
+from laser.config.yaml_files import read_yaml
 scripts, asked = Path(sys.argv[1]), json.load(sys.stdin)
 plan = Plan(asked["settings"], {"results": "results", "cache": "cache", "device": "auto", "threads": 1}, scripts)
 known = {name: declared()[name] for name in asked["settings"]["artefacts"]}
@@ -72,7 +73,9 @@ def codes(script, model, dataset, artefact):
         return []
     return [plan.code(script, *names) for names in ((), (model,), (None, dataset), (model, dataset))]
 jobs = {path: codes(*job) for path, job in asked["jobs"].items()}
-print(json.dumps({"artefacts": specs, "described": described(plan), "codes": jobs}))
+models = read_yaml(scripts.parents[1] / "config/models.yaml")
+sources = {name: entry["source"] for name, entry in models.items()}
+print(json.dumps({"artefacts": specs, "described": described(plan), "codes": jobs, "sources": sources}))
 """
 """What the checkout plans for the settings of a study: each artefact's spec and declaration, each job's code."""
 
@@ -86,12 +89,14 @@ class Planned:
         described: the declarations, as inputs/study.json has them.
         writes: name to the files of the artefact.
         codes: record to the fingerprints that the code of its job may have.
+        sources: where the checkout's catalogue has models from, by name.
     """
 
     artefacts: dict[str, dict[str, Any]]
     described: list[dict[str, Any]]
     writes: dict[str, list[str]]
     codes: dict[str, list[str]]
+    sources: dict[str, dict[str, Any]]
 
 
 def run(program: str, *arguments: str, scripts: Path, given: str = "") -> tuple[str, str]:
@@ -116,7 +121,7 @@ def plan_again(study: Study, scripts: Path) -> Planned:
         raise Unreadable("inputs/study.json", f"cannot be planned by this checkout ({reason})")
     planned = json.loads(printed)
     writes = {entry["name"]: entry["writes"] for entry in planned["described"]}
-    return Planned(planned["artefacts"], planned["described"], writes, planned["codes"])
+    return Planned(planned["artefacts"], planned["described"], writes, planned["codes"], planned["sources"])
 
 
 def check_code(check: Check, report: Report, planned: Planned) -> None:
@@ -131,6 +136,14 @@ def check_code(check: Check, report: Report, planned: Planned) -> None:
     if others:
         rules = ", ".join(dict.fromkeys(others))
         report.not_compared.append((f"the code of {len(others)} jobs ({rules})", OTHER_CODE))
+
+
+def check_sources(report: Report, planned: Planned) -> None:
+    """Name each model that has a name of the checkout's catalogue, and comes from elsewhere or with other pins."""
+    for entry in report.study.settings["models"]:
+        catalogued = planned.sources.get(entry["name"])
+        if catalogued is not None and entry["source"] != catalogued:
+            report.notes.append(f"The model {entry['name']} is not the catalogue's: it is from {entry['source']}.")
 
 
 def _names(study: Study, spec: dict[str, Any]) -> tuple[str | None, str | None]:

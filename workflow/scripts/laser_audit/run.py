@@ -130,7 +130,7 @@ def audit(folder: Path, checkout: Path | None = None) -> Report:
         _not_asked(study, name, about, unit) or checked(name, about, unit, partial(examine, study=study))
         for name, about, unit, examine in CHECKS
     ]
-    return Report(study, _name(study), checks, not_recomputed(study), notes=[cited(study)])
+    return Report(study, _name(study), checks, not_recomputed(study), notes=[*out_of_order(study), cited(study)])
 
 
 def _not_asked(study: Study, name: str, about: str, unit: str) -> Check | None:
@@ -148,6 +148,20 @@ def _name(study: Study) -> str:
     except Unreadable:
         return ""
     return brief(name) if isinstance(name, str) else ""
+
+
+def out_of_order(study: Study) -> list[str]:
+    """Say which jobs started before their input was made."""
+    try:
+        early = records.before_their_inputs(study)
+    except (Unreadable, KeyError, TypeError, ValueError, AttributeError):
+        return []  # a finding of the check of jobs
+    if not early:
+        return []
+    return [
+        f"{len(early)} jobs started before their input was made, as {early[0]} says: "
+        "so it is where an input was deleted and made again with the same bytes."
+    ]
 
 
 def cited(study: Study) -> str:

@@ -27,25 +27,25 @@ quickstart:  ## environment + the quickstart study, to its report
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config "study=$(STUDY)" -- all 2>&1 \
 	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Using workflow specific profile|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
-	@$(RUN) python workflow/scripts/show_study.py results/$(basename $(notdir $(STUDY)))
+	@$(RUN) python workflow/scripts/tools/show.py results/$(basename $(notdir $(STUDY)))
 
 replication: $(STAMP)  ## docs/replication.md anew, from every study under results/
-	@$(RUN) python workflow/scripts/make_replication.py
+	@$(RUN) python workflow/scripts/tools/replication.py
 
 audit: $(STAMP)  ## check a finished study, hashes and numbers: make audit STUDY=quickstart
-	@$(RUN) python workflow/scripts/audit_study.py results/$(basename $(notdir $(STUDY))) --replay auto
+	@$(RUN) python workflow/scripts/tools/audit.py results/$(basename $(notdir $(STUDY))) --replay auto
 
 spotcheck: $(STAMP)  ## a random sample of rows again, from the checkpoint: make spotcheck STUDY=quickstart N=20 SEED=7
-	@$(RUN) python workflow/scripts/spot_check.py results/$(basename $(notdir $(STUDY))) --count $(N) $(if $(SEED),--seed $(SEED))
+	@$(RUN) python workflow/scripts/tools/spot_check.py results/$(basename $(notdir $(STUDY))) --count $(N) $(if $(SEED),--seed $(SEED))
 
 archive: $(STAMP)  ## a finished study as results/<study>.tar.zst, the same bytes every time
-	@$(RUN) python workflow/scripts/archive_study.py results/$(basename $(notdir $(STUDY)))
+	@$(RUN) python workflow/scripts/tools/archive.py results/$(basename $(notdir $(STUDY)))
 
 compare: $(STAMP)  ## which deterministic files two folders of a study do not share: make compare A=folder B=folder
-	@$(RUN) python workflow/scripts/compare_studies.py $(A) $(B)
+	@$(RUN) python workflow/scripts/tools/compare.py $(A) $(B)
 
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper COST="--efficiency 0.3"
-	@$(RUN) python workflow/scripts/estimate_cost.py --study $(STUDY) $(COST)
+	@$(RUN) python workflow/scripts/tools/cost.py --study $(STUDY) $(COST)
 
 test: $(STAMP)  ## environment + lint + all tests
 	@$(MAKE) --no-print-directory lint

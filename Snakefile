@@ -25,19 +25,12 @@ pathvars:
     benchmarks=f"{PLAN.results}/benchmarks",
 
 
-include: "rules/fetch.smk"
-include: "rules/train.smk"
-include: "rules/sokoban.smk"
-include: "rules/prepare.smk"
-include: "rules/reduce.smk"
-include: "rules/sweep.smk"
-include: "rules/select.smk"
-include: "rules/test.smk"
-include: "rules/runs.smk"
+include: "rules/models.smk"
+include: "rules/data.smk"
+include: "rules/main.smk"
+include: "rules/evaluations.smk"
 include: "rules/artefacts.smk"
-include: "rules/export.smk"
-include: "rules/report.smk"
-include: "rules/provenance.smk"
+include: "rules/study.smk"
 
 
 localrules:
@@ -50,9 +43,9 @@ localrules:
 rule all:
     default_target: True
     input:
-        "<results>/report/index.html",
+        FILES["report"],
         artefact_files,
-        run_files,
+        evaluation_files,
         record_files,
         rules.inputs.output,
         rules.manifest.output,
@@ -62,14 +55,14 @@ rule all:
 
 rule models:
     input:
-        [f"{model_folder(name)}/card.json" for name in PLAN.models],
+        study_files("model"),
     message:
         "Every model of the study"
 
 
 rule data:
     input:
-        [f"{data_folder(name)}/card.json" for name in PLAN.datasets],
+        study_files("dataset"),
         texts,
     message:
         "Every dataset of the study, and the text for perplexity"
@@ -77,6 +70,6 @@ rule data:
 
 rule reductions:
     input:
-        [path for name in PLAN.models for path in reduction_files(name)],
+        study_files("reduction"),
     message:
         "Every reduction of the study"

@@ -200,7 +200,7 @@ def _slurm_run(cluster: Any, bed: Any, size: int, place: Path) -> dict[str, Any]
     snakefile = copy_workflow(place / "workflow-copy")
     study = write_study(place / "study.yaml", max(1, (size - 2) // 2), datasets=1)
     # The host's two CPUs do all the work: with so much memory asked for, two jobs at a time run on each node.
-    limits = ("--set-resources", *(f"{rule}:mem_mb=3500" for rule in ("reduce", "base", "sweep", "test")))
+    limits = ("--set-resources", *(f"{rule}:mem_mb=3500" for rule in ("reduce", "base", "sweep", "test_intervention")))
     flags = ("--profile", str(snakefile.parent / "slurm"), "--slurm-logdir", str(place / "logs"))
     asked = ("--slurm-init-seconds-before-status-checks", str(STATUS_SECONDS))
     queued, running = [0], [0]

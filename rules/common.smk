@@ -1,6 +1,6 @@
 # Input functions and names that the other files share. No rules, no heavy imports: this is read twice per cluster job.
+import os
 import re
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 
 from laser.cluster.environment import check_paths, set_environment
 from laser.provenance.copied_inputs import (
+    all_copies,
     copies,
     count_copies,
     lost,
@@ -37,7 +38,8 @@ from laser.cost.requests import (
 )
 from laser.cluster import slurm_executor
 from laser.cluster.slurm_jobs import tell_failures
-from laser.config.paths import rho_name
+from laser.config.jobs import job_spec
+from laser.config.paths import PATTERNS, Folders, rho_name
 from laser.provenance.declared import declare_records, records_of
 from laser.errors import UserError
 
@@ -62,269 +64,151 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
     take_over(say=logger.warning)
 
 
+FILES = PATTERNS
+PATHS = PLAN.files.folders
 RHOS = [rho_name(rho) for rho in PLAN.rhos]
 EACH_RHO = PLAN.study["one_job_per"] == "rho"
+LAYER = "layer{layer}-rho{rho}" if EACH_RHO else "layer{layer}"
+TRAINED = [name for name in PLAN.models if PLAN.is_trained(name)]
+
+# The command of every job. What it reads and writes it finds by name, below the two folders (laser.config.paths).
+JOB = (
+    "python ${{LASER_SCRIPTS:-workflow/scripts}}/{params.script}.py --spec {params.spec:q}"
+    " --results {params.results:q} --cache {params.cache:q} --log {log:q}"
+)
+
+
+def any_of(names):
+    """A wildcard's constraint: one of some names; without any, a pattern that nothing matches."""
+    return "|".join(sorted({re.escape(name) for name in names})) or "(?!)"
 
 
 wildcard_constraints:
-    model="|".join(map(re.escape, PLAN.models)),
-    dataset="|".join(map(re.escape, PLAN.datasets)),
+    model=any_of(PLAN.models),
+    dataset=any_of(PLAN.datasets),
     layer=r"\d+",
     rho=r"[0-9.e-]+",
-    model_key="|".join(re.escape(PLAN.model_key(name)) for name in PLAN.models),
-    data_key="|".join(re.escape(PLAN.data_key(name)) for name in PLAN.datasets),
+    chunk=r"\d+",
+    chunks=r"\d+",
+    model_key=any_of(map(PLAN.model_key, PLAN.models)),
+    data_key=any_of(map(PLAN.data_key, PLAN.datasets)),
+    corpus_key=any_of(map(PLAN.corpus_key, TRAINED)),
+    pool_key=any_of(PLAN.pool_keys),
     text_key=r"[A-Za-z0-9_.-]+",
 
 
-def per_rho(pattern):
+def command(script, spec):
+    """The params of a rule: what `JOB` is made of."""
+    return {
+        "script": script,
+        "spec": spec,
+        "results": lambda wildcards: PLAN.results,
+        "cache": lambda wildcards: PLAN.config["cache"],
+    }
+
+
+def job(name):
+    """The params of a rule that has its own kind of spec."""
+    return command(
+        name, lambda wildcards: job_spec(PLAN, name, dict(wildcards.items()))
+    )
+
+
+def study_job(name, **settings):
+    """The params of a job about the whole study; settings may be functions of the wildcards."""
+
+    def spec(wildcards):
+        given = {
+            key: value(wildcards) if callable(value) else value
+            for key, value in settings.items()
+        }
+        return PLAN.artefact_spec(name, files=PLAN.files.spec(), **given)
+
+    return command(name, spec)
+
+
+def per_rho(kind):
     """One file per rho: all of them from one job, or one job each (`one_job_per` in the study)."""
+    pattern = FILES[kind]
     return pattern if EACH_RHO else expand(pattern, rho=RHOS, allow_missing=True)
 
 
-def rho_of(wildcards):
-    return wildcards.rho if EACH_RHO else None
-
-
-def model_folder(name):
-    return f"{PLAN.config['cache']}/models/{PLAN.model_key(name)}"
-
-
-def data_folder(name):
-    return f"{PLAN.config['cache']}/data/{PLAN.data_key(name)}"
-
-
-def corpus_folder(name):
-    return f"{PLAN.config['cache']}/corpora/{PLAN.corpus_key(name)}"
-
-
-def episodes_file(pool_key):
-    return f"{PLAN.config['cache']}/rooms/{pool_key}/episodes.parquet"
+def corpus_of_model(wildcards):
+    name = PLAN.model_of_key(wildcards.model_key)
+    return PATHS.text("corpus", corpus_key=PLAN.corpus_key(name))
 
 
 def room_chunks(wildcards):
     """The shares of all jobs that make a pool of rooms."""
     count = PLAN.chunks(wildcards.pool_key)
-    folder = f"{PLAN.config['cache']}/rooms/{wildcards.pool_key}/chunks"
-    return [f"{folder}/{chunk}-of-{count}.parquet" for chunk in range(count)]
+    return PATHS.each(
+        "rooms", pool_key=wildcards.pool_key, chunk=range(count), chunks=count
+    )
 
 
-def pool_of_data(wildcards):
+def episodes_of_policy(wildcards):
+    key = PLAN.pool_of_model(PLAN.model_of_key(wildcards.model_key))
+    return PATHS.text("episodes", pool_key=key)
+
+
+def episodes_of_dataset(wildcards):
     """The episodes that a dataset of rooms is prepared from; nothing for any other."""
     key = PLAN.pool_of_dataset(PLAN.dataset_of_key(wildcards.data_key))
-    return episodes_file(key) if key else []
+    return PATHS.text("episodes", pool_key=key) if key else []
+
+
+def model_card(wildcards):
+    return PATHS.text("model", model_key=PLAN.model_key(wildcards.model))
+
+
+def data_rows(wildcards):
+    return PATHS.text("rows", data_key=PLAN.data_key(wildcards.dataset))
+
+
+def text_of_model(wildcards):
+    return PLAN.text_file(wildcards.model)
 
 
 def texts(wildcards):
     """The texts on which the study measures perplexity."""
     if "perplexity" not in PLAN.study["artefacts"]:
         return []
-    return sorted({PLAN.text_path(model) for model, _ in PLAN.cells_of("perplexity")})
+    return sorted({PLAN.text_file(model) for model, _ in PLAN.cells_of("perplexity")})
 
 
-def model_card(wildcards):
-    return f"{model_folder(wildcards.model)}/card.json"
+def files_of_cell(*kinds):
+    """All files of some kinds of a job's model and dataset."""
+    return lambda wildcards: [
+        path
+        for kind in kinds
+        for path in PLAN.files.of_cell(kind, wildcards.model, wildcards.dataset)
+    ]
 
 
-def data_rows(wildcards):
-    return f"{data_folder(wildcards.dataset)}/rows.parquet"
-
-
-def reduction_files(model):
-    return expand(
-        "<results>/reductions/{model}/layer{layer}/rho{rho}.json",
-        model=model,
-        layer=PLAN.layers(model),
-        rho=RHOS,
-    )
-
-
-def sweep_files(model, dataset):
-    return expand(
-        "<results>/sweep/{model}/{dataset}/layer{layer}/rho{rho}.parquet",
-        model=model,
-        dataset=dataset,
-        layer=PLAN.layers(model),
-        rho=RHOS,
-    )
-
-
-def files_of(pattern, cells):
-    """The pattern's file for each of the (model, dataset) pairs."""
-    return [pattern.format(model=model, dataset=dataset) for model, dataset in cells]
-
-
-def cell_files(pattern):
-    """The pattern's file for every (model, dataset) of the study."""
-    return files_of(pattern, PLAN.cells())
-
-
-def models_of(cells):
-    return list(dict.fromkeys(model for model, _ in cells))
-
-
-def datasets_of(cells):
-    return list(dict.fromkeys(dataset for _, dataset in cells))
-
-
-def data_of(cells):
-    """The prepared rows of the cells' datasets."""
-    return [f"{data_folder(name)}/rows.parquet" for name in datasets_of(cells)]
-
-
-def sweeps_of(cells):
-    return [path for model, dataset in cells for path in sweep_files(model, dataset)]
-
-
-def braces(values):
-    """Bash's shorthand for several words: a command line that names thousands of files would be too long."""
-    words = [str(value) for value in values]
-    return words[0] if len(words) == 1 else "{" + ",".join(words) + "}"
-
-
-def by_model(pattern, cells, layers):
-    """The pattern for the shell, a word per model with its datasets, layers and rhos in braces; not to be quoted."""
-    words = []
-    for model in models_of(cells):
-        datasets = braces(name for one, name in cells if one == model)
-        words.append(
-            pattern.format(
-                results=shlex.quote(PLAN.results),
-                model=model,
-                dataset=datasets,
-                layer=braces(layers(model)),
-                rho=braces(RHOS),
-            )
-        )
-    return " ".join(words)
-
-
-def sweep_words(cells):
-    """All sweep files of some cells, as words for the shell."""
-    return by_model(
-        "{results}/sweep/{model}/{dataset}/layer{layer}/rho{rho}.parquet",
-        cells,
-        PLAN.layers,
-    )
-
-
-def landscape_words(cells):
-    """All landscape files of some cells, as words for the shell."""
-    return by_model(
-        "{results}/landscape/{model}/{dataset}/layer{layer}.parquet",
-        cells,
-        lambda model: PLAN.study["landscape"]["grid"][model]["layers"],
-    )
-
-
-def reduction_words(models):
-    """All reduction records of some models, as words for the shell."""
-    return by_model(
-        "{results}/reductions/{model}/layer{layer}/rho{rho}.json",
-        [(model, "") for model in models],
-        PLAN.layers,
-    )
-
-
-def landscape_files(model, dataset):
-    return expand(
-        "<results>/landscape/{model}/{dataset}/layer{layer}.parquet",
-        model=model,
-        dataset=dataset,
-        layer=PLAN.study["landscape"]["grid"][model]["layers"],
-    )
-
-
-def landscape_spec(wildcards):
-    """The spec of one layer of the landscape: the run's own matrices and reductions."""
-    run = PLAN.study["landscape"]
-    return PLAN.run_spec(
-        "sweep_landscape",
-        wildcards.model,
-        wildcards.dataset,
-        layer=int(wildcards.layer),
-        kinds=run["kinds"],
-        matrices=run["grid"][wildcards.model]["matrices"],
-        rhos=run["rhos"],
-        rows=run.get("rows"),
-    )
-
-
-def sweep_inputs(wildcards):
-    """Under `search: gradient` a sweep evaluates only what the gradients point to."""
-    if PLAN.study["search"] != "gradient":
-        return {}
-    return {
-        "gradients": f"<results>/gradients/{wildcards.model}/{wildcards.dataset}.json"
-    }
-
-
-def choice_inputs(wildcards):
+def cheap_search_files(wildcards):
     """What the cheap search rests on, where the study compares it with the exhaustive one."""
-    cell = (wildcards.model, wildcards.dataset)
-    if "search" not in PLAN.study["artefacts"] or cell not in DRAWN:
-        return {}
-    return {
-        "gradients": f"<results>/gradients/{wildcards.model}/{wildcards.dataset}.json",
-        "sweep": sweep_files(wildcards.model, wildcards.dataset),
-    }
+    if not PLAN.compares_searches(wildcards.model, wildcards.dataset):
+        return []
+    return files_of_cell("gradients", "sweep")(wildcards)
 
 
-def published_cells():
-    """The cells for which the paper's Table 3 has a choice of its own."""
-    return [cell for cell in PLAN.cells() if PLAN.published_choice(*cell)]
+def study_files(*kinds):
+    """All files of some kinds."""
+    return [path for kind in kinds for path in PLAN.files.paths(kind)]
 
 
-RUN_FILES = {
-    "compose": ("json", "parquet"),
-    "seeds": ("parquet",),
-    "prompts": ("parquet",),
-    "higher_order": ("parquet",),
-    "perplexity": ("parquet",),
-}
-
-
-def run_patterns():
-    """One file per cell: the patterns of what the tables rest on beside reductions and sweeps, each with its cells."""
-    patterns = {
-        "sweep/{model}/{dataset}/base.parquet": PLAN.cells(),
-        "selection/{model}/{dataset}.json": PLAN.cells(),
-        "test/{model}/{dataset}.parquet": PLAN.cells(),
-    }
-    for run, endings in RUN_FILES.items():
-        if run in NEEDED:
-            for ending in endings:
-                patterns[f"{run}/{{model}}/{{dataset}}.{ending}"] = PLAN.cells_of(run)
-    return patterns
-
-
-NEEDED = {declared()[name].needs for name in PLAN.study["artefacts"]}
-
-
-def run_files(wildcards):
+def evaluation_files(wildcards):
     """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
-    made = [path for model in PLAN.models for path in reduction_files(model)]
-    made += sweeps_of(PLAN.cells())
-    if "landscape" in NEEDED:
-        made += landscapes_of(PLAN.cells_of("landscape"))
-    for pattern, cells in run_patterns().items():
-        made += files_of(f"<results>/{pattern}", cells)
-    return made
+    return [
+        path
+        for kind, cells in PLAN.evaluated().items()
+        for path in PLAN.files.paths(kind, cells)
+    ]
 
 
-def run_words():
-    """`run_files` and the study's inputs, as words for the shell."""
-    words = [f"{shlex.quote(PLAN.results)}/inputs/study.json"]
-    words += [reduction_words(PLAN.models), sweep_words(PLAN.cells())]
-    if "landscape" in NEEDED:
-        words.append(landscape_words(PLAN.cells_of("landscape")))
-    for pattern, cells in run_patterns().items():
-        words.append(by_model(f"{{results}}/{pattern}", cells, PLAN.layers))
-    return " ".join(words)
-
-
-def needs(stage):
+def needs(name):
     """Memory, GPU and run time of a rule's jobs, from the model's size and the work; more at every further attempt."""
-    return resource_functions(PLAN, stage)
+    return resource_functions(PLAN, name)
 
 
 def artefact_files(wildcards):
@@ -338,23 +222,31 @@ def artefact_files(wildcards):
     ]
 
 
-DRAWN = PLAN.cells_of("figures")
+def artefact_names(wildcards):
+    """The files of all tables and figures, below the study's folder."""
+    return [os.path.relpath(path, PLAN.results) for path in artefact_files(wildcards)]
 
 
-def landscapes_of(cells):
-    return [
-        path for model, dataset in cells for path in landscape_files(model, dataset)
+def record_files(wildcards):
+    """Record and run of every job of the study (docs/provenance.md): one that is deleted is made again with its job."""
+    files = [
+        *artefact_files(wildcards),
+        *evaluation_files(wildcards),
+        rules.report.output.page,
     ]
+    files = [file.replace("<results>", PLAN.results) for file in files]
+    return records_of(workflow.rules, [*files, rules.inputs.output.study])
 
 
 def warn_of_unreachable_models():
     """Say before any job starts which checkpoints cannot be had, and how to help; --keep-going runs the rest."""
     from laser.models.sources import check
 
+    folders = Folders(PLAN.results, PLAN.config["cache"])
     missing = [
         name
         for name in PLAN.models
-        if not Path(f"{model_folder(name)}/card.json").exists()
+        if not folders.path("model", model_key=PLAN.model_key(name)).exists()
     ]
     for name in missing:
         try:

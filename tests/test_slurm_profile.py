@@ -91,7 +91,7 @@ def test_nothing_is_unknown_or_forbidden(profile):
 def test_nor_in_its_examples():
     text = with_examples(PROFILE.read_text())
     examples = read(text)
-    assert set(examples["set-resources"]) == {"reduce", "base", "sweep", "test"}
+    assert set(examples["set-resources"]) == {"reduce", "base", "sweep", "test_intervention"}
     assert "slurm_account" in examples["default-resources"] and "slurm_partition" in examples["default-resources"]
     assert problems(examples) == []
 

@@ -12,8 +12,8 @@ from pandas.errors import EmptyDataError
 
 import make_artefact
 from laser.config.artefacts import CellName, declared
-from laser.config.paths import DatasetFiles, ModelFiles, StudyFiles
-from laser.io.job import Job
+from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
+from laser.provenance.job import Job
 from tests.artefacts import synthetic
 
 EVERY_CELL = [(model, dataset) for model in synthetic.MODELS for dataset in synthetic.DATASETS]
@@ -58,7 +58,7 @@ def spec_of(
 
 def lay_out(cell: Any) -> None:
     """Copy the rows and the model's card of a tiny cell to where a study's cache has them."""
-    model, dataset = cell.spec["model"]["name"], cell.spec["dataset_name"]
+    model, dataset = cell.spec["model"]["name"], cell.spec["dataset"]["name"]
     for source, target in ((cell.data, f"data/{dataset}-0/rows.parquet"), (cell.model, f"models/{model}-0/card.json")):
         (cell.folder / "cache" / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, cell.folder / "cache" / target)
@@ -66,8 +66,8 @@ def lay_out(cell: Any) -> None:
 
 def make(folder: Path, spec: dict[str, Any], into: Path, **paths: Path) -> list[Path]:
     """Make an artefact from the study in `folder`, which holds its own cache; return its files, a format at a time."""
-    job = Job("make_artefact", spec, {"inputs": [], "into": [into]} | {name: [path] for name, path in paths.items()})
-    job.results, job.cache = folder, folder / "cache"
+    options = {"inputs": [], "into": [into]} | {name: [path] for name, path in paths.items()}
+    job = Job("make_artefact", spec, spec, Folders(folder, folder / "cache"), options)
     make_artefact.main(job)
     assert all(path.stat().st_size > 0 for path in job.made)
     assert all(path.is_file() for path in job.used)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from laser.config.specs import FORMAT
 from laser.io.files import write_json, write_parquet
 
 MODELS = ("gpt-j-6b", "tiny-llama")
@@ -119,8 +120,8 @@ def _cell(study: Study, model: str, dataset: str, frame: pd.DataFrame, layers: A
     spec = {
         "study": "synthetic",
         "model": {"name": model, "dtype": "fp16", "key": f"{model}-0"},
-        "dataset": f"{dataset}-0",
-        "dataset_name": dataset,
+        "format": FORMAT,
+        "dataset": {"name": dataset, "key": f"{dataset}-0", "builder": dataset},
         "protocols": list(PROTOCOLS),
         "seed": 0,
     }

@@ -22,7 +22,7 @@ def spec_of(study: Study, number: int) -> dict:
 
 def rows_of(study: Study, number: int) -> pd.DataFrame:
     """Return the prepared rows of a cell's dataset."""
-    name = spec_of(study, number)["dataset_name"]
+    name = spec_of(study, number)["dataset"]["name"]
     return read_parquet(next(path for path in study.rows if name in str(path)))
 
 
@@ -41,7 +41,7 @@ def labelled(study: Study, number: int, folder: str, parts: dict, extra: dict) -
             for at, (name, value) in enumerate({"protocol": protocol, **dict(zip(names, labels, strict=True))}.items()):
                 own.insert(at, name, value)
             frames.append(own)
-    path = study.folder / f"{folder}/{spec['model']['name']}/{spec['dataset_name']}.parquet"
+    path = study.folder / f"{folder}/{spec['model']['name']}/{spec['dataset']['name']}.parquet"
     write_parquet(path, pd.concat(frames, ignore_index=True), spec | extra)
     return path
 
@@ -62,7 +62,7 @@ def gradients(study: Study, number: int) -> Path:
         for matrix in MATRICES
     ]
     found = {"examples": [{"id": str(number)} for number in range(10)], "places": places}
-    path = study.folder / f"gradients/{spec['model']['name']}/{spec['dataset_name']}.json"
+    path = study.folder / f"gradients/{spec['model']['name']}/{spec['dataset']['name']}.json"
     write_json(path, {"spec": spec, "protocols": dict.fromkeys(PROTOCOLS, found)})
     return path
 
@@ -91,8 +91,8 @@ def composed(study: Study, number: int, accuracies=(0.5, 0.65, 0.75)) -> tuple[P
     steps = [edit | {"accuracy": 60.0 + at, "loss": 2.5, "n": 24, "accepted": True} for at, edit in enumerate(edits)]
     steps.append(OTHER | {"layer": 0, "accuracy": 40.0, "loss": 4.0, "n": 24, "accepted": False})
     found = {"base": base, "steps": steps, "chosen": edits}
-    path = study.folder / f"compose/{spec['model']['name']}/{spec['dataset_name']}.json"
-    names = {"model": spec["model"]["name"], "dataset": spec["dataset_name"], "rule": "greedy"}
+    path = study.folder / f"compose/{spec['model']['name']}/{spec['dataset']['name']}.json"
+    names = {"model": spec["model"]["name"], "dataset": spec["dataset"]["name"], "rule": "greedy"}
     write_json(path, names | {"spec": spec, "protocols": dict.fromkeys(PROTOCOLS, found)})
     parts = {(step,): (accuracy, 3.0 - step / 5) for step, accuracy in enumerate(accuracies)}
     extra = {"chosen": dict.fromkeys(PROTOCOLS, edits), "names": ["step"]}
@@ -110,7 +110,7 @@ def perplexity(study: Study, number: int, windows: int = 30, cost: float = 0.05)
             frame = {"protocol": protocol, "arm": arm, "document": 0, "window": range(windows), "tokens": 100}
             frames.append(pd.DataFrame(frame | {"nll": nll + 100 * more}))
     arms = {"base": None, "input": BEST, "output": OTHER}
-    path = study.folder / f"perplexity/{spec['model']['name']}/{spec['dataset_name']}.parquet"
+    path = study.folder / f"perplexity/{spec['model']['name']}/{spec['dataset']['name']}.parquet"
     extra = {"text": "pile-validation", "window": 128, "stride": 64, "arms": dict.fromkeys(PROTOCOLS, arms)}
     write_parquet(path, pd.concat(frames, ignore_index=True), spec | extra)
     return path

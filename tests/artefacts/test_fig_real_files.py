@@ -28,12 +28,12 @@ def files(tmp_path_factory):
     selection = cell.folder / f"selection/{CELL}.json"
     write_json(selection, {"model": name, "dataset": "worldfacts", "protocols": dict.fromkeys(PROTOCOLS, one)})
     rhos, grid = {"rhos": [0.9, 0.1]}, {"matrices": ["u_in", "u_out"]}
-    cell.run("evaluate_base", {}, f"sweep/{CELL}/base.parquet")
+    cell.run("base", {}, f"sweep/{CELL}/base.parquet")
     kinds = {"kinds": ["svd", "pruning", "smallest"], "matrices": ["q", "u_out"], "rows": 4, "layer": 1}
-    cell.run("sweep_landscape", rhos | kinds, f"landscape/{CELL}/layer1.parquet")
+    cell.run("landscape", rhos | kinds, f"landscape/{CELL}/layer1.parquet")
     search = cell.run("compose_layers", rhos | grid | {"layers": [0, 1]}, f"compose/{CELL}.json")
-    cell.run("test_composition", {}, f"compose/{CELL}.parquet", compose=search)
-    test = cell.run("evaluate_test", {}, f"test/{CELL}.parquet", selection=selection)
+    cell.run("compose_test", {}, f"compose/{CELL}.parquet", composition=search)
+    test = cell.run("test_intervention", {}, f"test/{CELL}.parquet", selection=selection)
     # A random model repairs nothing: say that it did, so that there is something to look into.
     tested, spec = read_parquet(test), read_spec(test)
     write_parquet(test, tested.assign(correct=tested["arm"] == "laser"), spec)

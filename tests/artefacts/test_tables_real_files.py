@@ -1,13 +1,13 @@
 """Tables from files that the evaluation scripts themselves wrote, for a tiny model."""
 
-import json
+import shutil
 
 import pandas as pd
 import pytest
 
 from laser.io.files import read_json, read_parquet, write_json, write_parquet
 from tests.artefacts.making import frames, lay_out, make, spec_of
-from tests.evaluation.tiny_cell import TinyCell, run_script
+from tests.evaluation.tiny_cell import TinyCell
 
 RHOS = [0.9, 0.5, 0.1]
 GRID = {"matrices": ["u_in", "u_out"], "layers": [0, 1]}
@@ -25,26 +25,22 @@ def files(tmp_path_factory):
     write_parquet(cell.data, frame, {"dataset": {"name": "worldfacts", "builder": "worldfacts", "limit": None}})
     write_json(cell.model, {"name": "tiny-gptj", "parameters": 50_000, "dtype_stored": "fp32"})
     lay_out(cell)
-    base, sweep, records = cell.run("evaluate_base", {}, f"sweep/{CELL}/base.parquet"), [], []
+    cell.run("base", {}, f"sweep/{CELL}/base.parquet")
     for layer in (0, 1):
-        swept = [cell.folder / f"sweep/{CELL}/layer{layer}/rho{rho}.parquet" for rho in RHOS]
-        reduced = [cell.folder / f"reductions/tiny-gptj/layer{layer}/rho{rho}.json" for rho in RHOS]
-        spec = cell.spec | {"layer": layer, "matrices": GRID["matrices"], "rhos": RHOS}
-        given = ["--spec", json.dumps(spec), "--model", str(cell.model), "--factors", str(cell.folder / "factors")]
-        run_script("sweep_layer", [*given, "--rows", str(cell.data), "--output", *map(str, swept)])
-        run_script("reduce_layer", [*given, "--records", *map(str, reduced)])
-        sweep, records = sweep + swept, records + reduced
-    spec = {"model": "tiny-gptj", "dataset": "worldfacts", "grid": GRID | {"rhos": RHOS}}
+        for path in (*cell.sweep(layer, RHOS, GRID["matrices"]), *cell.reduce(layer, RHOS, GRID["matrices"])):
+            below = cell.folder / path.relative_to(cell.folders.results)
+            below.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, below)
     selection = cell.folder / f"selection/{CELL}.json"
-    given = ["--spec", json.dumps(spec), "--base", str(base), "--output", str(selection)]
-    run_script("select_intervention", [*given, "--sweep", *map(str, sweep), "--records", *map(str, records)])
-    cell.run("evaluate_test", {}, f"test/{CELL}.parquet", selection=selection)
+    selection.parent.mkdir()
+    shutil.copyfile(cell.select(GRID, RHOS), selection)
+    cell.run("test_intervention", {}, f"test/{CELL}.parquet", selection=selection)
     search = cell.run("compose_layers", GRID | {"rhos": RHOS}, f"compose/{CELL}.json")
-    cell.run("test_composition", {}, f"compose/{CELL}.parquet", compose=search)
+    cell.run("compose_test", {}, f"compose/{CELL}.parquet", composition=search)
     spec = {"grid": GRID, "rhos": RHOS, "examples": 6}
-    gradients = cell.run("rank_gradients", spec, f"gradients/{CELL}.json")
-    spec = {"published_choice": PUBLISHED, "gradient": {"examples": 6, "keep": 2}}
-    given = {"selection": selection, "gradients": gradients, "sweep": sweep}
+    gradients = cell.run("gradients", spec, f"gradients/{CELL}.json")
+    spec = {"published_choice": PUBLISHED, "cheap_search": {"keep": 2, "layers": [0, 1], "rhos": RHOS}}
+    given = {"selection": selection, "gradients": gradients}
     cell.run("evaluate_choices", spec, f"choices/{CELL}.parquet", **given)
     spec = {"published_choice": PUBLISHED, "seeds": [0, 1, 2]}
     cell.run("evaluate_seeds", spec, f"seeds/{CELL}.parquet", selection=selection)
@@ -54,14 +50,11 @@ def files(tmp_path_factory):
 
 
 def _perplexity(cell, selection):
-    text, target = cell.folder / "text.parquet", cell.folder / f"perplexity/{CELL}.parquet"
+    text = cell.folder / "text.parquet"
     texts = [" ".join(["Paris is the capital of France and the yen is of Japan ."] * 9)] * 3
     write_parquet(text, pd.DataFrame({"text": texts}), {})
-    given = {"model": cell.model, "text": text, "selection": selection, "factors": cell.folder / "factors"}
-    arguments = ["--spec", json.dumps(cell.spec | {"text": "made-up"}), "--output", str(target)]
-    for name, path in given.items():
-        arguments += [f"--{name}", str(path)]
-    run_script("evaluate_perplexity", arguments)
+    given = {"text": text, "selection": selection}
+    cell.run("evaluate_perplexity", {"text_key": "text"}, f"perplexity/{CELL}.parquet", **given)
 
 
 def table(folder, into, name):

@@ -35,7 +35,8 @@ ROWS = "inputs/data/worldfacts/rows.parquet"
 CARD = "inputs/models/gpt-j-6b/card.json"
 TABLE1 = "tables/table1.csv"
 COMPOSE, COMPOSED = f"compose/{CELL}.json", f"compose/{CELL}.parquet"
-RECORD, RUN, LOG = "records/table1/table1.json", "runs/table1/table1.json", "logs/select/gpt-j-6b/worldfacts.log"
+RECORD, RUN = "records/table1/table1.json", "runs/table1/table1.json"
+LOG = "logs/select_intervention/gpt-j-6b/worldfacts.log"
 
 
 def _first(held: dict) -> dict:
@@ -329,7 +330,7 @@ DETERMINED: dict[str, Change] = {
         "records/reduce/gpt-j-6b/layer0.json",
         lambda held: held.update(code="0" * 16, spec=held["spec"] | {"code": "0" * 16}),
     ),
-    "record: the precision": content(f"records/test/{CELL}.json", lambda held: held.update(dtype="fp16")),
+    "record: the precision": content(f"records/test_intervention/{CELL}.json", lambda held: held.update(dtype="fp16")),
     "record: an input forgotten": content(RECORD, lambda held: held["inputs"].pop(0)),
     "record: a search that read test results": _peeked,
     "record: a search forgotten": content(

@@ -5,7 +5,7 @@ import sys
 
 from tests.workflow.runner import ROOT
 
-SCRIPT = ROOT / "workflow/scripts/audit_study.py"
+SCRIPT = ROOT / "workflow/scripts/tools/audit.py"
 BLOCKED = (
     *("torch", "scipy", "statsmodels", "matplotlib", "snakemake", "transformers", "safetensors", "jinja2", "yaml"),
     *("laser", "jsonschema", "datasets", "cmcrameri", "huggingface_hub"),

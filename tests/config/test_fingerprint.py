@@ -8,6 +8,7 @@ import pytest
 from laser.config import fingerprint
 from laser.config.artefacts import artefact_code
 from laser.config.fingerprint import NO_RESULT, UNUSED_BY_TASK, code_fingerprint, modules_behind, unused_modules
+from laser.config.jobs import job_spec
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
 
@@ -140,7 +141,7 @@ def modules_exist(name):
 
 
 def test_a_dataset_rests_on_its_own_module_and_what_that_imports():
-    script = SCRIPTS / "prepare_dataset.py"
+    script = SCRIPTS / "prepare.py"
     behind = {
         name for name in modules_behind(script, unused=unused_modules(builder="bios_gender")) if ".datasets." in name
     }
@@ -155,7 +156,7 @@ SOKOBAN = {"rooms", "episodes", "train_policy", "play", "sweep_policy", "fig6"}
 EDITS = {
     "a docstring of the host's facts": ("laser/io/machine.py", "DOC", set()),
     "the host's facts": ("laser/io/machine.py", "CODE", set()),
-    "progress and log": ("laser/io/job.py", "CODE", set()),
+    "progress and log": ("laser/provenance/job.py", "CODE", set()),
     "the wording of messages": ("laser/errors.py", "CODE", set()),
     "a copy on the node's disk": ("laser/cluster/local_copy.py", "CODE", set()),
     "a comment about rooms": ("laser/sokoban/observations.py", "COMMENT", set()),
@@ -172,7 +173,7 @@ EDITS = {
         LANGUAGE | {"perplexity", "reduce", "play", "sweep_policy"}),
     "a figure": ("laser/artefacts/fig6.py", "CODE", {"fig6"}),
     "a table": ("laser/artefacts/table1.py", "CODE", {"table1"}),
-    "the script of a sweep": ("sweep_layer.py", "CODE", {"sweep", "sweep_policy"}),
+    "the script of a sweep": ("sweep.py", "CODE", {"sweep", "sweep_policy"}),
 }  # fmt: skip
 CHANGES = {
     "DOC": lambda text: text.replace('"""', '"""In two words. ', 1),
@@ -194,11 +195,11 @@ def codes(plans, scripts):
     model, data = laboratory.models[0], laboratory.datasets[0]
     player, rooms = sokoban.models[0], sokoban.datasets[0]
     scripts_of_cells = {
-        "base": "evaluate_base",
-        "sweep": "sweep_layer",
-        "test": "evaluate_test",
-        "gradients": "rank_gradients",
-        "landscape": "sweep_landscape",
+        "base": "base",
+        "sweep": "sweep",
+        "test": "test_intervention",
+        "gradients": "gradients",
+        "landscape": "landscape",
         "compose": "compose_layers",
         "seeds": "evaluate_seeds",
         "prompts": "evaluate_prompts",
@@ -207,18 +208,18 @@ def codes(plans, scripts):
         "choices": "evaluate_choices",
     }
     return {name: laboratory.code(script, model, data) for name, script in scripts_of_cells.items()} | {
-        "fetch": laboratory.code("fetch_model"),
-        "corpus": laboratory.code("make_corpus"),
-        "train": laboratory.code("train_model"),
-        "prepare": laboratory.code("prepare_dataset", dataset=data),
-        "reduce": laboratory.code("reduce_layer", model),
+        "fetch": laboratory.code("fetch"),
+        "corpus": laboratory.code("corpus"),
+        "train": laboratory.code("train"),
+        "prepare": laboratory.code("prepare", dataset=data),
+        "reduce": laboratory.code("reduce", model),
         "select": laboratory.code("select_intervention"),
         "table1": artefact_code("table1", scripts),
-        "rooms": sokoban.code("make_rooms"),
-        "episodes": sokoban.code("collect_episodes"),
+        "rooms": sokoban.code("rooms"),
+        "episodes": sokoban.code("episodes"),
         "train_policy": sokoban.code("train_policy"),
-        "play": sokoban.code("evaluate_base", player, rooms),
-        "sweep_policy": sokoban.code("sweep_layer", player, rooms),
+        "play": sokoban.code("base", player, rooms),
+        "sweep_policy": sokoban.code("sweep", player, rooms),
         "fig6": artefact_code("fig6", scripts),
     }
 
@@ -254,7 +255,8 @@ def test_a_plan_passes_its_fingerprints_on_to_the_specs(plans):
     laboratory, sokoban = plans
     model, data = laboratory.cells()[0]
     player, rooms = sokoban.cells()[0]
-    assert laboratory.code("sweep_layer", model, data) in laboratory.sweep_spec(model, data, 0, None)
-    assert laboratory.code("evaluate_seeds", model, data) in laboratory.run_spec("evaluate_seeds", model, data)
-    assert sokoban.code("sweep_layer", player, rooms) in sokoban.sweep_spec(player, rooms, 0, None)
-    assert sokoban.code("sweep_layer", player, rooms) != laboratory.code("sweep_layer", model, data)
+    cell, game = {"model": model, "dataset": data}, {"model": player, "dataset": rooms}
+    assert laboratory.code("sweep", model, data) in job_spec(laboratory, "sweep", cell | {"layer": "0"})
+    assert laboratory.code("base", model, data) in job_spec(laboratory, "base", cell)
+    assert sokoban.code("sweep", player, rooms) in job_spec(sokoban, "sweep", game | {"layer": "0"})
+    assert sokoban.code("sweep", player, rooms) != laboratory.code("sweep", model, data)

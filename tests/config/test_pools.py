@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from laser.config.artefacts import declared
+from laser.config.jobs import job_spec
 from laser.config.plan import Plan
 from laser.config.pools import pool_key
 from laser.config.protocols import interventions_kind
@@ -45,12 +46,14 @@ def test_what_is_played_does_not_change_the_checkpoint():
 
     first, second = plan(step_limit=20), plan(step_limit=30)
     assert first.model_key("tiny-policy") == second.model_key("tiny-policy")
-    assert first.train_spec("tiny-policy") == second.train_spec("tiny-policy")
-    assert first.reduce_spec("tiny-policy", 0, None) == second.reduce_spec("tiny-policy", 0, None)
-    assert first.base_spec("tiny-policy", "sokoban") != second.base_spec("tiny-policy", "sokoban")
+    trained = {"model_key": first.model_key("tiny-policy")}
+    assert job_spec(first, "train_policy", trained) == job_spec(second, "train_policy", trained)
+    layer, cell = {"model": "tiny-policy", "layer": "0"}, {"model": "tiny-policy", "dataset": "sokoban"}
+    assert job_spec(first, "reduce", layer) == job_spec(second, "reduce", layer)
+    assert job_spec(first, "base", cell) != job_spec(second, "base", cell)
     assert first.model("tiny-policy")["play"] == {"target_return": 10.0, "step_limit": 20}
     assert first.is_policy("tiny-policy") and not first.is_trained("tiny-policy") and first.model_facts() == {}
-    for stage in ("reduce", "base", "sweep", "test"):
+    for stage in ("reduce", "base", "sweep", "test_intervention"):
         asked = request(first, stage, {"model": "tiny-policy", "dataset": "sokoban", "layer": "0", "rho": "0.5"})
         assert 1500 < asked.mem_mb < 4000
     assert 3000 <= training_memory_mb(first, "tiny-policy") < 4000

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from laser.config.fingerprint import NO_RESULT, UNUSED_BY_TASK, modules_behind, unused_modules
+from laser.config.specs import Compute, DatasetSpec, EvaluationSpec, ModelSpec
 from laser.evaluation.cell import answers_for, intervention, open_cell, result_rows
 from laser.io.files import write_json, write_parquet
 from tests.evaluation.tiny_cell import SCRIPTS, TinyCell
@@ -27,14 +28,18 @@ def player(folder):
     ]
     frame = pd.DataFrame(rows).assign(options=[[]] * len(rows), split_corrected="validation")
     write_parquet(folder / "rows.parquet", frame, {})
-    spec = {
-        "model": {"name": "p", "dtype": "fp32", "play": {"target_return": 10.0, "step_limit": 8}},
-        "protocols": ["corrected"],
-        "compute": {"device": "cpu", "threads": 1},
-        "token_budget": 4096,
-        "seed": 0,
-        "builder": "sokoban",
-    }
+    play = {"target_return": 10.0, "step_limit": 8}
+    spec = EvaluationSpec(
+        study="s",
+        model=ModelSpec("p", "key", "fp32", "decision_transformer", 2, play=play),
+        dataset=DatasetSpec("rooms", "key", "sokoban"),
+        protocols=("corrected",),
+        engine="fast",
+        token_budget=4096,
+        seed=0,
+        compute=Compute("cpu", 1),
+        code="c",
+    )
     return lambda: open_cell(
         spec, folder / "model/card.json", folder / "rows.parquet", folder / "factors", "validation"
     )
@@ -80,5 +85,5 @@ def test_no_function_of_an_unused_module_is_called(tmp_path, task, made):
     assert "laser.evaluation.cell" in modules
     assert not {name for name in modules if name.startswith(UNUSED_BY_TASK[task])}
     # And nothing is entered that the fingerprint does not know of.
-    behind = modules_behind(SCRIPTS / "sweep_layer.py", unused=unused_modules(task))
+    behind = modules_behind(SCRIPTS / "sweep.py", unused=unused_modules(task))
     assert not {name for name in modules - set(behind) if not name.startswith(tuple(NO_RESULT))}

@@ -289,7 +289,7 @@ def test_check_holds_base_sweep_and_test_to_a_quarter(predicted, within):
 
 def run(*arguments):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    script = str(ROOT / "workflow/scripts/estimate_cost.py")
+    script = str(ROOT / "workflow/scripts/tools/cost.py")
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, env=environment)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from laser.config.specs import FORMAT, EvaluationSpec, read_spec
 from laser.io.files import read_json, read_parquet, write_json
-from laser.io.job import Job
 from laser.tasks.prepare import prepare
 from tests import tiny
+from tests.evaluation.given_job import GivenJob, given_job
 
 POPULATION = 150_000_000
 
@@ -27,14 +28,14 @@ class SmallCell:
         self.spec: dict[str, Any] = {
             "study": "small",
             "model": {"name": f"tiny-{kind}", "dtype": "fp32", "architecture": kind, "layers": 2, "key": "tiny"},
-            "dataset": "worldfacts-key",
-            "dataset_name": "worldfacts",
-            "builder": "worldfacts",
+            "dataset": {"name": "worldfacts", "key": "worldfacts-key", "builder": "worldfacts"},
             "protocols": list(protocols),
             "engine": "fast",
             "token_budget": 2048,
             "seed": 0,
             "compute": {"device": "cpu", "threads": 1},
+            "code": "c",
+            "format": FORMAT,
         }
 
     def frame(self):
@@ -51,11 +52,15 @@ class SmallCell:
         write_json(path, whole | {"protocols": dict.fromkeys(self.spec["protocols"], one)})
         return path
 
-    def job(self, output: Path, settings: dict[str, Any] | None = None, **paths: Path) -> Job:
-        """Return a job on the cell's files that writes `output`."""
-        given = {"model": self.model / "card.json", "rows": self.rows, "factors": self.folder / "factors"}
-        given |= {"output": output} | paths
-        return Job("test", self.spec | (settings or {}), {name: [path] for name, path in given.items()})
+    @property
+    def evaluation(self) -> EvaluationSpec:
+        """What all evaluations of the cell share."""
+        return read_spec(EvaluationSpec, self.spec, "test")
+
+    def job(self, kind: type, output: Path, settings: dict[str, Any] | None = None, **paths: Path) -> GivenJob:
+        """Return a job with a spec of some kind, on the cell's files, that writes `output`."""
+        files = {"model": self.model / "card.json", "rows": self.rows, "output": output} | paths
+        return given_job(kind, self.spec | (settings or {}), self.folder, **files)
 
 
 def place(matrix: str, layer: int, rho: float) -> dict[str, Any]:

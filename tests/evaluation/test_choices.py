@@ -10,11 +10,11 @@ from laser.evaluation.cell import answers_for, intervention, result_rows
 from laser.evaluation.choices import inspected_rows
 from laser.evaluation.gradients import choose
 from laser.io.files import read_json, read_parquet, read_spec
-from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, run_script
+from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family
 
 PUBLISHED = {"matrix": "u_in", "layer": 1, "rho": 0.3}
 RHOS = [0.6, 0.1]
-GRADIENT = {"examples": 6, "keep": 2, "cells": []}
+SEARCH = {"keep": 2, "layers": [0, 1], "rhos": RHOS}
 
 
 @pytest.fixture(scope="module")
@@ -26,31 +26,24 @@ def swept(folder, family):
     cell = TinyCell(folder, family, "fever")
     grid = {"matrices": ["u_in", "u_out"], "layers": [0, 1]}
     spec = {"grid": grid, "rhos": RHOS, "examples": 6}
-    cell.ranking = cell.run("rank_gradients", spec, "gradients.json")
-    cell.sweep = []
-    for layer in (0, 1):
-        paths = [cell.folder / f"layer{layer}-{rho}.parquet" for rho in RHOS]
-        spec = cell.spec | {"layer": layer, "matrices": grid["matrices"], "rhos": RHOS}
-        arguments = ["--spec", json.dumps(spec), "--output", *map(str, paths)]
-        arguments += ["--model", str(cell.model), "--rows", str(cell.data)]
-        run_script("sweep_layer", [*arguments, "--factors", str(cell.folder / "factors")])
-        cell.sweep += paths
+    cell.ranking = cell.run("gradients", spec, "gradients.json")
+    cell.swept = [path for layer in (0, 1) for path in cell.sweep(layer, RHOS, grid["matrices"])]
     cell.selection = cell.folder / "selection.json"
     cell.selection.write_text("{}")
     return cell
 
 
 def run(cell, spec, output="choices.parquet", with_search=True):
-    files = {"gradients": cell.ranking, "sweep": cell.sweep} if with_search else {"gradients": [], "sweep": []}
+    files = {"gradients": cell.ranking} if with_search else {}
     return cell.run("evaluate_choices", spec, output, selection=cell.selection, **files)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_both_choices_on_test_rows(cell_of, family):
     cell = cell_of(family)
-    path = run(cell, {"published_choice": PUBLISHED, "gradient": GRADIENT})
+    path = run(cell, {"published_choice": PUBLISHED, "cheap_search": SEARCH})
     frame, data, spec = read_parquet(path), read_parquet(cell.data), read_spec(path)
-    swept = pd.concat([read_parquet(one) for one in cell.sweep], ignore_index=True)
+    swept = pd.concat([read_parquet(one) for one in cell.swept], ignore_index=True)
     expected = choose(read_json(cell.ranking), swept, 2)
     for protocol in cell.spec["protocols"]:
         opened = cell.open("test")
@@ -73,7 +66,7 @@ def test_both_choices_on_test_rows(cell_of, family):
 
 def test_equal_edits_are_evaluated_once(cell_of, monkeypatch):
     cell = cell_of("gptj")
-    chosen = read_spec(run(cell, {"gradient": GRADIENT}))["choices"]
+    chosen = read_spec(run(cell, {"cheap_search": SEARCH}))["choices"]
     protocol, place = next((name, one["gradient"]) for name, one in chosen.items() if one["gradient"] is not None)
     seen = []
 
@@ -82,22 +75,22 @@ def test_equal_edits_are_evaluated_once(cell_of, monkeypatch):
         return answers_for(opened, edits, count)
 
     monkeypatch.setattr(cells, "answers_for", spy)
-    spec = {"published_choice": {key: place[key] for key in ("matrix", "layer", "rho")}, "gradient": GRADIENT}
+    spec = {"published_choice": {key: place[key] for key in ("matrix", "layer", "rho")}, "cheap_search": SEARCH}
     frame = read_parquet(run(cell, spec | {"protocols": [protocol]}))
     assert [len(one) for one in seen] == [1]
     assert set(frame["choice"]) == {"published", "gradient"}
 
 
-@pytest.mark.parametrize("spec", [{"published_choice": PUBLISHED}, {"published_choice": PUBLISHED, "gradient": {}}])
+@pytest.mark.parametrize("spec", [{}, {"cheap_search": None}])
 def test_the_published_choice_alone(cell_of, spec):
-    frame = read_parquet(run(cell_of("llama"), spec, with_search=False))
+    frame = read_parquet(run(cell_of("llama"), {"published_choice": PUBLISHED} | spec, with_search=False))
     assert set(frame["choice"]) == {"published"}
     assert len(frame) == 18 + 20
 
 
 def test_no_choice_is_said(cell_of, capsys):
     with pytest.raises(SystemExit):
-        run(cell_of("llama"), {"published_choice": None, "gradient": GRADIENT}, with_search=False)
+        run(cell_of("llama"), {"published_choice": None}, with_search=False)
     assert "there is no choice to evaluate" in capsys.readouterr().err
 
 
@@ -109,8 +102,8 @@ def test_base_is_a_choice(cell_of, tmp_path):
         one |= {"correct": True, "loss": 0.0}
     path = tmp_path / "ranking.json"
     path.write_text(json.dumps(ranking))
-    spec = {"published_choice": None, "gradient": GRADIENT}
-    files = {"selection": cell.selection, "gradients": path, "sweep": cell.sweep}
+    spec = {"published_choice": None, "cheap_search": SEARCH}
+    files = {"selection": cell.selection, "gradients": path}
     made = cell.run("evaluate_choices", spec, "base.parquet", **files)
     assert read_spec(made)["choices"]["corrected"] == {"gradient": None}
     frame = read_parquet(made)
@@ -123,7 +116,7 @@ def test_base_is_a_choice(cell_of, tmp_path):
 def test_only_the_rows_that_the_search_looks_at_are_held(cell_of):
     cell = cell_of("llama")
     ranking = read_json(cell.ranking)
-    held = inspected_rows(cell.sweep, ranking, 1)
+    held = inspected_rows(cell.swept, ranking, 1)
     assert len(held) == 2 * 6 * len(RHOS)
-    whole = pd.concat([read_parquet(one) for one in cell.sweep], ignore_index=True)
+    whole = pd.concat([read_parquet(one) for one in cell.swept], ignore_index=True)
     assert choose(ranking, held, 1) == choose(ranking, whole, 1)

@@ -7,6 +7,7 @@ import random
 import pytest
 import torch
 
+from laser.config.specs import ComposeSpec
 from laser.engine import naive
 from laser.evaluation.cell import answers_for, intervention, result_rows
 from laser.evaluation.compose import RULE, compose, prefixes, search, worth
@@ -164,13 +165,13 @@ def test_something_is_accepted_and_something_is_not(cell_of):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_model_is_restored_exactly(cell_of, family, engine, monkeypatch):
     cell = cell_of(family)
-    opened = cell.open(**settings(), engine=engine)
+    opened = cell.open(engine=engine)
     before = weights(opened.loaded)
     worths = itertools.count()
-    monkeypatch.setattr("laser.evaluation.compose.open_cell", lambda *arguments: opened)
+    monkeypatch.setattr("laser.evaluation.compose.job_cell", lambda *arguments: opened)
     # Every candidate is better than all before it, so that edits are made at every place.
     monkeypatch.setattr("laser.evaluation.compose.worth", lambda scores: next(worths))
-    made = compose(cell.job(opened.spec))
+    made = compose(cell.job(ComposeSpec, settings() | {"engine": engine}))
     assert [len(one["chosen"]) for one in made.values()] == [4, 4]
     assert all(torch.equal(before[name], one) for name, one in opened.loaded.model.named_parameters())
 
@@ -225,7 +226,7 @@ def test_the_rows_that_the_search_is_scored_on(cell_of, monkeypatch):
         return answers_for(opened, edits, count)
 
     monkeypatch.setattr("laser.evaluation.compose.answers_for", spy)
-    compose(cell.job(settings()))
+    compose(cell.job(ComposeSpec, settings()))
     allowed = [set(data.loc[data[f"split_{name}"] == "validation", "id"]) for name in PROTOCOLS]
     assert all(one in allowed for one in seen)
     assert set(map(frozenset, seen)) == set(map(frozenset, allowed))
@@ -235,7 +236,7 @@ def test_the_rows_that_the_search_is_scored_on(cell_of, monkeypatch):
 def test_the_test_rows_are_scored_once_per_accepted_edit(cell_of, family):
     cell = cell_of(family)
     composed = cell.run("compose_layers", settings(), "compose.json")
-    path = cell.run("test_composition", {}, "compose.parquet", compose=composed)
+    path = cell.run("compose_test", {}, "compose.parquet", composition=composed)
     frame, data = read_parquet(path), read_parquet(cell.data)
     for protocol, found in read_json(composed)["protocols"].items():
         own = frame[frame["protocol"] == protocol]
@@ -250,6 +251,6 @@ def test_nothing_accepted_leaves_base_alone(cell_of, tmp_path):
     nothing = tmp_path / "none.json"
     empty = {"base": {}, "steps": [], "chosen": []}
     nothing.write_text(json.dumps({"protocols": dict.fromkeys(PROTOCOLS, empty)}))
-    frame = read_parquet(cell.run("test_composition", {}, "none.parquet", compose=nothing))
+    frame = read_parquet(cell.run("compose_test", {}, "none.parquet", composition=nothing))
     assert set(frame["step"]) == {0}
     assert set(frame["protocol"]) == set(PROTOCOLS)

@@ -1,6 +1,7 @@
 """The cheap search: the ranking's rule, what is chosen from it, and the sweep restricted to it."""
 
 import json
+import shutil
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.evaluation.select import select
 from laser.io.files import read_json
 from laser.reduction.svd import exact_svd
-from tests.evaluation.tiny_cell import TinyCell, by_family, rows, run_script
+from tests.evaluation.tiny_cell import TinyCell, by_family, rows
 
 RHOS = [0.8, 0.5, 0.2, 0.0]
 BUILDERS = {"gptj": "fever"}
@@ -63,15 +64,15 @@ def test_places_are_ordered_by_their_lowest_prediction():
 def ranked(cell_of):
     """Return a ranking and the whole sweep of a cell, both made by the scripts."""
     cell = cell_of("gptj")
-    ranking = read_json(cell.run("rank_gradients", settings(cell), "gradients.json"))
+    ranking = read_json(cell.run("gradients", settings(cell), "gradients.json"))
     kinds = {"kinds": ["svd"], "matrices": cell.matrices, "rhos": RHOS}
-    files = [cell.run("sweep_landscape", kinds | {"layer": layer}, f"layer{layer}.parquet") for layer in (0, 1)]
+    files = [cell.run("landscape", kinds | {"layer": layer}, f"layer{layer}.parquet") for layer in (0, 1)]
     return ranking, pd.concat(map(pd.read_parquet, files), ignore_index=True)
 
 
 def test_the_file_of_a_cell(cell_of, ranked):
     cell, (ranking, _) = cell_of("gptj"), ranked
-    again = cell.run("rank_gradients", settings(cell), "again.json")
+    again = cell.run("gradients", settings(cell), "again.json")
     assert again.read_bytes() == (cell.folder / "gradients.json").read_bytes()
     data = pd.read_parquet(cell.data)
     for protocol, found in ranking["protocols"].items():
@@ -85,12 +86,12 @@ def test_the_file_of_a_cell(cell_of, ranked):
 
 def test_test_rows_play_no_part(cell_of, tmp_path):
     cell = TinyCell(tmp_path, "gptj", "fever")
-    before = cell.run("rank_gradients", settings(cell), "a.json").read_bytes()
+    before = cell.run("gradients", settings(cell), "a.json").read_bytes()
     changed, other = rows("fever"), rows("fever", seed=5)
     test = (changed["split_published"] == "test") & (changed["split_corrected"] == "test")
     changed.loc[test, ["text", "prompt", "answer"]] = other.loc[test, ["text", "prompt", "answer"]]
     cell.write_rows(changed)
-    assert cell.run("rank_gradients", settings(cell), "b.json").read_bytes() == before
+    assert cell.run("gradients", settings(cell), "b.json").read_bytes() == before
 
 
 def test_keeping_every_place_is_exhaustive_on_the_same_rows(cell_of, ranked):
@@ -157,13 +158,10 @@ def test_dropping_everything_is_predicted_from_gradient_and_weight():
 
 def swept_by(cell, layer, ranking=None, keep=None, name="sweep"):
     """Run the sweep of one layer; return its files."""
-    paths = [cell.folder / f"{name}{layer}-{rho}.parquet" for rho in RHOS]
-    spec = cell.spec | {"layer": layer, "matrices": cell.matrices, "rhos": RHOS}
-    spec |= {"gradient": {"keep": keep}} if ranking else {}
-    arguments = ["--spec", json.dumps(spec), "--output", *map(str, paths), "--model", str(cell.model)]
-    arguments += ["--rows", str(cell.data), "--factors", str(cell.folder / "factors")]
-    run_script("sweep_layer", [*arguments, "--gradients", *([str(ranking)] if ranking else [])])
-    return paths
+    if ranking is not None:
+        shutil.copyfile(ranking, cell.folders.path("gradients", **cell.cell))
+    made = cell.sweep(layer, RHOS, cell.matrices, keep)
+    return [path.rename(cell.folder / f"{name}{layer}-{rho}.parquet") for rho, path in zip(RHOS, made, strict=True)]
 
 
 @pytest.mark.parametrize("keep", [1, 3])

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
+from laser.config.specs import HigherOrderSpec
 from laser.evaluation import higher_order as module
 from laser.evaluation.cell import answers_for, open_cell, result_rows
 from laser.evaluation.higher_order import higher_order, repaired, similarity
@@ -17,7 +18,7 @@ CHOSEN = place("u_out", 1, 0.1)
 
 def base_test_rows(cell):
     """Evaluate base on the test rows, as the test job does; no LASER arm yet."""
-    opened = open_cell(cell.spec, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
+    opened = open_cell(cell.evaluation, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
     (answers,) = answers_for(opened, [()], lambda count: None)
     return pd.concat([result_rows(opened, answers, name, arm="base") for name in cell.spec["protocols"]])
 
@@ -30,6 +31,7 @@ def ran(request, tmp_path_factory):
     laser = base.assign(arm="laser", correct=[place % 3 == 0 for place in range(len(base))], prediction="never read")
     write_parquet(cell.folder / "test.parquet", pd.concat([base, laser]), {})
     job = cell.job(
+        HigherOrderSpec,
         cell.folder / "higher.parquet",
         {"percents": [10, 95, 100]},
         test=cell.folder / "test.parquet",
@@ -63,7 +65,7 @@ def test_the_whole_matrix_gives_bases_own_answer(ran):
 
 def test_it_is_the_smallest_components_that_are_kept(ran):
     cell, *_, found, _ = ran
-    opened = open_cell(cell.spec, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
+    opened = open_cell(cell.evaluation, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
     edit = Intervention("u_out", 1, 0.1, "smallest")
     weight = opened.loaded.model.get_parameter(
         "model.layers.1.mlp.down_proj.weight" if cell.kind == "llama" else "roberta.encoder.layer.1.output.dense.weight"
@@ -115,12 +117,16 @@ def test_similarity_of_an_answer_with_itself_is_one_and_of_nothing_is_unknown(ra
 @pytest.mark.parametrize("why", ["base was chosen", "nothing repaired"])
 def test_without_repaired_rows_the_file_is_empty_and_no_model_is_loaded(ran, why, tmp_path, monkeypatch):
     cell, base, laser, full, _ = ran
-    monkeypatch.setattr(module, "open_cell", lambda *args, **more: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(module, "job_cell", lambda *args, **more: pytest.fail("a model was loaded"))
     arm = laser if why == "base was chosen" else laser.assign(correct=False)
     write_parquet(tmp_path / "test.parquet", pd.concat([base, arm]), {})
     selection = cell.select(None if why == "base was chosen" else CHOSEN)
     job = cell.job(
-        tmp_path / "none.parquet", {"percents": [10, 100]}, test=tmp_path / "test.parquet", selection=selection
+        HigherOrderSpec,
+        tmp_path / "none.parquet",
+        {"percents": [10, 100]},
+        test=tmp_path / "test.parquet",
+        selection=selection,
     )
     higher_order(job)
     found, spec = read_parquet(tmp_path / "none.parquet"), read_spec(tmp_path / "none.parquet")
@@ -141,5 +147,5 @@ def test_same_inputs_give_the_same_bytes(ran, tmp_path):
     cell, *_ = ran
     for name in ("one", "two"):
         paths = {"test": cell.folder / "test.parquet", "selection": cell.select(CHOSEN)}
-        higher_order(cell.job(tmp_path / name, {"percents": [50]}, **paths))
+        higher_order(cell.job(HigherOrderSpec, tmp_path / name, {"percents": [50]}, **paths))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

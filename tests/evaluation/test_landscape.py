@@ -34,9 +34,9 @@ def settings(cell, layer=1, **changes):
 def test_engines_agree_on_every_example(cell_of, family, layer):
     cell = cell_of(family)
     fast, naive = (
-        read_parquet(
-            cell.run("sweep_landscape", settings(cell, layer, engine=engine), f"{engine}{layer}.parquet")
-        ).set_index([*LABELS, "id"])
+        read_parquet(cell.run("landscape", settings(cell, layer, engine=engine), f"{engine}{layer}.parquet")).set_index(
+            [*LABELS, "id"]
+        )
         for engine in ("fast", "naive")
     )
     assert fast.index.equals(naive.index)
@@ -49,7 +49,7 @@ def test_engines_agree_on_every_example(cell_of, family, layer):
 
 def test_every_combination_once_on_validation_rows_alone(cell_of):
     cell = cell_of("llama")
-    frame = read_parquet(cell.run("sweep_landscape", settings(cell, rows=None), "all.parquet"))
+    frame = read_parquet(cell.run("landscape", settings(cell, rows=None), "all.parquet"))
     data = read_parquet(cell.data)
     combinations = set(itertools.product(cell.spec["protocols"], KINDS, cell.matrices, [1], RHOS))
     assert set(map(tuple, frame[LABELS].drop_duplicates().to_numpy())) == combinations
@@ -60,8 +60,8 @@ def test_every_combination_once_on_validation_rows_alone(cell_of):
 
 def test_the_first_rows_are_those_of_the_whole(cell_of):
     cell = cell_of("llama")
-    whole = read_parquet(cell.run("sweep_landscape", settings(cell), "all.parquet"))
-    few = read_parquet(cell.run("sweep_landscape", settings(cell, rows=4), "few.parquet"))
+    whole = read_parquet(cell.run("landscape", settings(cell), "all.parquet"))
+    few = read_parquet(cell.run("landscape", settings(cell, rows=4), "few.parquet"))
     assert (few.groupby(LABELS).size() == 4).all()
     first = whole.groupby(LABELS).head(4).set_index([*LABELS, "id"])
     few = few.set_index([*LABELS, "id"])
@@ -72,7 +72,7 @@ def test_the_first_rows_are_those_of_the_whole(cell_of):
 
 def test_same_bytes_twice_and_the_spec_in_the_file(cell_of):
     cell = cell_of("gptj")
-    one, other = (cell.run("sweep_landscape", settings(cell, rhos=[0.1]), name) for name in ("a.parquet", "b.parquet"))
+    one, other = (cell.run("landscape", settings(cell, rhos=[0.1]), name) for name in ("a.parquet", "b.parquet"))
     assert one.read_bytes() == other.read_bytes()
     spec = read_spec(one)
     assert spec["kinds"] == KINDS
@@ -97,7 +97,7 @@ def test_kinds_are_the_protocols_own_step_and_two_controls(cell_of):
 
 def test_kinds_change_the_numbers_in_ways_of_their_own(cell_of):
     cell = cell_of("llama")
-    frame = read_parquet(cell.run("sweep_landscape", settings(cell), "all.parquet"))
+    frame = read_parquet(cell.run("landscape", settings(cell), "all.parquet"))
     frame = frame[(frame["protocol"] == "corrected") & (frame["rho"] > 0.025)]  # there no component is left
     means = frame.pivot_table("loss", ["matrix", "rho"], "kind")
     for one, other in itertools.combinations(KINDS, 2):
@@ -147,10 +147,10 @@ def test_generations_of_a_subset_are_those_of_its_examples(cell_of):
 
 def test_test_rows_play_no_part(cell_of, tmp_path):
     cell = TinyCell(tmp_path)
-    before = cell.run("sweep_landscape", settings(cell, rhos=[0.4]), "a.parquet").read_bytes()
+    before = cell.run("landscape", settings(cell, rhos=[0.4]), "a.parquet").read_bytes()
     changed, other = rows("worldfacts"), rows("worldfacts", seed=5)
     test = (changed["split_published"] == "test") & (changed["split_corrected"] == "test")
     changed.loc[test, ["text", "prompt", "answer"]] = other.loc[test, ["text", "prompt", "answer"]]
     assert not changed.equals(rows("worldfacts"))
     cell.write_rows(changed)
-    assert cell.run("sweep_landscape", settings(cell, rhos=[0.4]), "b.parquet").read_bytes() == before
+    assert cell.run("landscape", settings(cell, rhos=[0.4]), "b.parquet").read_bytes() == before

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
+from laser.config.specs import PerplexitySpec
 from laser.errors import UserError
 from laser.evaluation import perplexity as module
 from laser.evaluation.perplexity import evaluate_perplexity, sizes, spans, supports, windows
@@ -36,7 +37,9 @@ def ran(tmp_path_factory):
 def run(cell, output, settings=None, candidates=LATER, text=None):
     selection = cell.select(None, candidates)
     text = text or cell.folder / "text.parquet"
-    evaluate_perplexity(cell.job(output, settings, text=text, selection=selection))
+    evaluate_perplexity(
+        cell.job(PerplexitySpec, output, {"text_key": "k"} | (settings or {}), text=text, selection=selection)
+    )
 
 
 def token_by_token(model, tokenizer, size, stride):
@@ -116,13 +119,6 @@ def test_an_arm_without_candidates_has_no_rows(ran, tmp_path):
     run(cell, tmp_path / "out.parquet", candidates=(INPUT,))
     found, spec = read_parquet(tmp_path / "out.parquet"), read_spec(tmp_path / "out.parquet")
     assert set(found["arm"]) == {"base", "input"} and spec["arms"]["corrected"]["output"] is None
-
-
-def test_first_documents_alone(ran, tmp_path):
-    cell, found, _ = ran
-    run(cell, tmp_path / "out.parquet", {"rows": 3})
-    few = read_parquet(tmp_path / "out.parquet")
-    assert set(few["document"]) == {1, 2} and set(found["document"]) == {1, 2, 3, 4}  # the first one is empty
 
 
 def test_engines_agree(ran, tmp_path):

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 import torch
 
+from laser.config.specs import PromptsSpec
 from laser.engine.live_edits import edited
 from laser.evaluation.cell import answers_for, intervention, open_cell, result_rows
 from laser.evaluation.prompts import evaluate_prompts, first_groups, questions_of
@@ -16,12 +17,12 @@ NAMES = [one.name for one in variants("worldfacts")]
 @pytest.fixture(scope="module", params=["llama", "roberta"])
 def ran(request, tmp_path_factory):
     cell = SmallCell(tmp_path_factory.mktemp(request.param), request.param)
-    evaluate_prompts(cell.job(cell.folder / "prompts.parquet", selection=cell.select(CHOSEN)))
+    evaluate_prompts(cell.job(PromptsSpec, cell.folder / "prompts.parquet", selection=cell.select(CHOSEN)))
     return cell, read_parquet(cell.folder / "prompts.parquet"), read_spec(cell.folder / "prompts.parquet")
 
 
 def opened(cell):
-    return open_cell(cell.spec, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
+    return open_cell(cell.evaluation, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
 
 
 def test_every_wording_and_arm_has_every_test_row(ran):
@@ -75,7 +76,7 @@ def test_wordings_and_arms_differ(ran):
 
 def test_where_base_won_the_laser_arm_repeats_it(ran, tmp_path):
     cell, *_ = ran
-    evaluate_prompts(cell.job(tmp_path / "base.parquet", {"rows": 4}, selection=cell.select(None)))
+    evaluate_prompts(cell.job(PromptsSpec, tmp_path / "base.parquet", {"rows": 4}, selection=cell.select(None)))
     found = read_parquet(tmp_path / "base.parquet")
     base, laser = (found[found["arm"] == arm].drop(columns="arm").reset_index(drop=True) for arm in ("base", "laser"))
     pd.testing.assert_frame_equal(base, laser)
@@ -83,7 +84,7 @@ def test_where_base_won_the_laser_arm_repeats_it(ran, tmp_path):
 
 def test_first_rows_with_whole_groups(ran, tmp_path):
     cell, everything, _ = ran
-    evaluate_prompts(cell.job(tmp_path / "few.parquet", {"rows": 4}, selection=cell.select(CHOSEN)))
+    evaluate_prompts(cell.job(PromptsSpec, tmp_path / "few.parquet", {"rows": 4}, selection=cell.select(CHOSEN)))
     found = read_parquet(tmp_path / "few.parquet")
     frame = cell.frame().set_index("id")
     test = frame[(frame["split_corrected"] == "test") | (frame["split_published"] == "test")]
@@ -106,5 +107,5 @@ def test_first_groups_keeps_order():
 def test_same_inputs_give_the_same_bytes(ran, tmp_path):
     cell, *_ = ran
     for name in ("one", "two"):
-        evaluate_prompts(cell.job(tmp_path / name, {"rows": 5}, selection=cell.select(CHOSEN)))
+        evaluate_prompts(cell.job(PromptsSpec, tmp_path / name, {"rows": 5}, selection=cell.select(CHOSEN)))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

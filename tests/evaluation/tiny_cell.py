@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import json
 import random
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,27 @@ from typing import Any
 import pandas as pd
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.paths import Folders
+from laser.config.specs import FORMAT, EvaluationSpec, read_spec
 from laser.evaluation.cell import Cell, open_cell
 from laser.io.files import write_json, write_parquet
-from laser.io.job import Job
 from tests import tiny
+from tests.evaluation.given_job import GivenJob, given_job
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
 LAYERS = 2
 WORDS = ("Paris", "France", "capital", "Japan", "yen", "Mexico", "peso", "Brazil", "Egypt", "India", "Asia", "poet")
 ANSWERS = {"fever": ("true", "false"), "worldfacts": ("Paris", "Cairo", "Asia", "yen"), "qa_wikidata": ("Cairo", "yen")}
+OUTPUTS = {
+    "base": "base",
+    "test_intervention": "test",
+    "landscape": "landscape",
+    "gradients": "gradients",
+    "compose_layers": "composition",
+    "compose_test": "composed",
+    **{f"evaluate_{kind}": kind for kind in ("choices", "seeds", "prompts", "higher_order", "perplexity")},
+}
+"""Name of a script to the kind of file that it makes."""
 FAMILIES = ("llama", "gptj", "roberta")
 
 
@@ -60,23 +73,24 @@ class TinyCell:
 
     def __init__(self, folder: Path, family: str = "llama", builder: str = "worldfacts", **changes: Any) -> None:
         self.folder = folder
-        self.model = tiny.checkpoint(folder / "model", family) / "card.json"
+        self.folders = Folders(folder / "results", folder / "cache")
+        self.model = tiny.checkpoint(self.folders.path("model", model_key="k").parent, family) / "card.json"
         write_json(self.model, {})
-        self.data = folder / "rows.parquet"
+        self.data = self.folders.path("rows", data_key=f"{builder}-k")
+        self.cell = {"model": f"tiny-{family}", "dataset": builder}
         self.write_rows(rows(builder))
         self.matrices = list(ARCHITECTURES[family].matrices)
         self.spec: dict[str, Any] = {
             "study": "tiny",
             "model": {"name": f"tiny-{family}", "dtype": "fp32", "architecture": family, "layers": LAYERS, "key": "k"},
-            "dataset": f"{builder}-k",
-            "dataset_name": builder,
-            "builder": builder,
+            "dataset": {"name": builder, "key": f"{builder}-k", "builder": builder},
             "protocols": ["published", "corrected"],
             "engine": "fast",
             "token_budget": 256,
             "seed": 0,
             "compute": {"device": "cpu", "threads": 1},
             "code": "c",
+            "format": FORMAT,
         } | changes
 
     def write_rows(self, frame: pd.DataFrame) -> None:
@@ -85,23 +99,57 @@ class TinyCell:
 
     def open(self, side: str = "validation", **changes: Any) -> Cell:
         """Open the cell as a job would."""
-        return open_cell(self.spec | changes, self.model, self.data, self.folder / "factors", side)
+        spec = read_spec(EvaluationSpec, self.spec | changes, "test")
+        return open_cell(spec, self.model, self.data, self.folders.path("factors"), side)
 
-    def job(self, spec: dict[str, Any] | None = None, **paths: Path | list[Path]) -> Job:
-        """Return a job on the cell."""
-        given = {"model": self.model, "rows": self.data, "factors": self.folder / "factors"} | paths
-        files = {name: one if isinstance(one, list) else [one] for name, one in given.items()}
-        return Job("test", self.spec | (spec or {}), files)
+    def job(self, kind: type, spec: dict[str, Any], **paths: Path) -> GivenJob:
+        """Return a job on the cell with a spec of some kind."""
+        files = {"model": self.model, "rows": self.data} | paths
+        return given_job(kind, self.spec | spec, Path(self.folders.cache), **files)
 
-    def run(self, script: str, spec: dict[str, Any], output: str, **paths: Path | list[Path]) -> Path:
-        """Run a rule script through its own command line, in this process; return its output."""
+    def run(self, script: str, spec: dict[str, Any], output: str, **given: Path) -> Path:
+        """Run a rule script through its own command line, in this process; return a copy of its output.
+
+        Args:
+            script: its name.
+            spec: what its spec has beside the cell's.
+            output: name of the copy.
+            given: kind of file (`laser.config.paths`) to one that is copied to where the job looks for it.
+        """
+        for kind, path in given.items():
+            named = self.folders.path(kind, **self.cell, text_key="text")
+            if path != named:
+                named.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, named)
+        self.script(script, spec)
         target = self.folder / output
-        given: dict[str, Any] = {"model": self.model, "rows": self.data, "factors": self.folder / "factors"}
-        arguments = ["--spec", json.dumps(self.spec | spec), "--log", str(self.folder / f"{script}.log")]
-        for name, one in (given | {"output": target} | paths).items():
-            arguments += [f"--{name}", *map(str, one if isinstance(one, list) else [one])]
-        run_script(script, arguments)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        names = self.cell | {"layer": spec.get("layer")}
+        shutil.copyfile(self.folders.path(OUTPUTS[script], **names), target)
         return target
+
+    def script(self, script: str, spec: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
+        """Run a rule script on the cell's files, which it finds by name; its spec is what is shared and its own."""
+        folders = ["--results", str(self.folders.results), "--cache", str(self.folders.cache)]
+        log = str(self.folder / f"{script}.log")
+        run_script(script, ["--spec", json.dumps((shared or self.spec) | spec), *folders, "--log", log])
+
+    def sweep(self, layer: int, rhos: list[float], matrices: list[str], keep: int | None = None) -> list[Path]:
+        """Run the sweep of one layer; return its files, one per rho."""
+        self.script("sweep", {"layer": layer, "rhos": rhos, "matrices": matrices} | ({"keep": keep} if keep else {}))
+        return [Path(path) for path in self.folders.each("sweep", **self.cell, layer=layer, rho=rhos)]
+
+    def reduce(self, layer: int, rhos: list[float], matrices: list[str]) -> list[Path]:
+        """Run the reduction of one layer; return its records, one per rho."""
+        shared = {key: self.spec[key] for key in ("model", "compute", "code", "format")}
+        self.script("reduce", {"layer": layer, "rhos": rhos, "matrices": matrices}, shared)
+        return [Path(path) for path in self.folders.each("reduction", model=self.cell["model"], layer=layer, rho=rhos)]
+
+    def select(self, grid: dict[str, Any], rhos: list[float]) -> Path:
+        """Run the selection on the cell's base, sweep and reductions; return its file."""
+        shared = {key: self.spec[key] for key in ("model", "dataset", "protocols", "code", "format")}
+        self.script("select_intervention", {"grid": grid, "rhos": rhos}, shared)
+        return self.folders.path("selection", **self.cell)
 
 
 def by_family(folders: Any, make: Callable[[Path, str], TinyCell]) -> Callable[[str], TinyCell]:

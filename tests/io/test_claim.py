@@ -9,7 +9,7 @@ import pytest
 
 from laser.io import claim
 from laser.io.files import atomic, before_moving, read_json, write_text
-from laser.io.job import run_job
+from laser.provenance.job import run_job
 from tests.provenance.small import job, study
 
 OTHER_MACHINE = f"{2**22 - 1} another host"

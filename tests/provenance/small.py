@@ -4,8 +4,8 @@ import json
 import sys
 
 from laser.io.files import write_json
-from laser.io.job import run_job
 from laser.provenance.closure import close
+from laser.provenance.job import run_job
 from laser.provenance.jobs import jobs
 from laser.provenance.manifest import MANIFEST, MANIFEST_RUN, deterministic_files, manifest, volatile_files
 

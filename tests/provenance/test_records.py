@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from laser.io.files import read_json, sha256_file
-from laser.io.job import run_job
 from laser.io.records import place_of, seeds
 from laser.models.card import hashes
+from laser.provenance.job import run_job
 from tests.provenance.small import SPEC, job, study
 
 RECORD = "records/test/m/d.json"

@@ -68,7 +68,8 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
     lines = ['{"s": 90.0, "max_rss": 512.5, "rule_name": "sweep"}', '{"s": 1, "max_rss": "NA", "rule_name": "sweep"}']
     write_text(benchmark, "\n".join(lines))
     for cell in built.sweeps:
-        write_json(folder / f"study/records/test/{'/'.join(cell)}.json", {"schema": 1, "rule": "test"})
+        record = {"schema": 1, "rule": "test_intervention"}
+        write_json(folder / f"study/records/test_intervention/{'/'.join(cell)}.json", record)
     for name in (*made, "fig2"):
         write_json(folder / f"study/records/{name}/{name}.json", {"schema": 1, "rule": name})
     settings = settings or SETTINGS

@@ -9,9 +9,9 @@ def attempts(place, layer: int) -> list[dict[str, str]]:
 
 def test_cancelled_out_of_memory_and_out_of_time(on_cluster, made):
     place = on_cluster("before sweeps")
-    place.plan("cancelled", "sweep_layer", "sleep", log="layer0", half=True)
-    place.plan("memory", "sweep_layer", "allocate", log="layer1", half=True)
-    place.plan("time", "sweep_layer", "sleep", log="layer2", half=True)
+    place.plan("cancelled", "sweep", "sleep", log="layer0", half=True)
+    place.plan("memory", "sweep", "allocate", log="layer1", half=True)
+    place.plan("time", "sweep", "sleep", log="layer2", half=True)
     run = place.start()
     place.slurm("scontrol", "update", f"jobid={place.met('time')['job']}", "TimeLimit=1")
     place.met("memory")

@@ -17,8 +17,8 @@ def started_late(place, job):
 
 def test_killed_and_started_again(on_cluster, made):
     place = on_cluster("before sweeps")
-    place.plan("layer1", "sweep_layer", "hold", log="layer1", half=True)
-    place.plan("layer2", "sweep_layer", "hold", log="layer2", half=True, attempts=2)
+    place.plan("layer1", "sweep", "hold", log="layer1", half=True)
+    place.plan("layer2", "sweep", "hold", log="layer2", half=True, attempts=2)
     first = place.start()
     whole = place.folder / SWEEP / "layer0/rho0.5.parquet"
     left = sorted(place.met(name)["job"] for name in ("layer1", "layer2"))

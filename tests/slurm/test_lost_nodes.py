@@ -9,7 +9,7 @@ from tests.slurm.harness import same
 
 def test_dead_and_drained_nodes(on_cluster, made):
     place = on_cluster("before one sweep")
-    place.plan("held", "sweep_layer", "hold", attempts=2, half=True)
+    place.plan("held", "sweep", "hold", attempts=2, half=True)
     run = place.start()
     first = place.met("held")
     cluster.lose_node(place.bed, first["node"])
@@ -37,7 +37,7 @@ def test_dead_and_drained_nodes(on_cluster, made):
 
 def test_controller_away_while_a_job_ends(on_cluster, made):
     place = on_cluster("before one sweep")
-    place.plan("held", "sweep_layer", "hold")
+    place.plan("held", "sweep", "hold")
     run = place.start()
     place.met("held")
     time.sleep(6)  # the controller has written down by now that the job runs

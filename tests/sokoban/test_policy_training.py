@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from laser.config.specs import Compute, EpisodesSpec, RoomsSpec, TrainSpec
 from laser.errors import UserError
 from laser.models.adapter import locate, matrices, read_matrix
 from laser.policies.inputs import action_logits
@@ -38,8 +39,8 @@ def episodes(tmp_path_factory):
     parts = []
     for chunk in range(2):
         parts.append(folder / f"{chunk}.parquet")
-        make_chunk({"pool": POOL_ENTRY, "chunk": chunk, "chunks": 2}, parts[-1], silent)
-    collect({"pool": POOL_ENTRY}, parts, folder)
+        make_chunk(share(POOL_ENTRY, chunk, 2), parts[-1], silent)
+    collect(whole_pool(POOL_ENTRY), parts, folder)
     return folder / "episodes.parquet"
 
 
@@ -49,13 +50,22 @@ def steps(episodes):
 
 
 def spec(**changes):
-    return {"model": entry(pool=POOL_ENTRY, **changes), "compute": {"device": "cpu", "threads": 1}, "code": "code"}
+    model = entry(pool=POOL_ENTRY, **changes)
+    return TrainSpec(model=model, key="model", pool_key="pool", compute=Compute("cpu", 1), code="code")
+
+
+def share(pool, chunk, chunks):
+    return RoomsSpec(pool=pool, key="pool", chunk=chunk, chunks=chunks, code="code")
+
+
+def whole_pool(pool):
+    return EpisodesSpec(pool=pool, key="pool", chunks=2, code="code")
 
 
 def test_a_pool_does_not_depend_on_its_shares(episodes, tmp_path):
     whole = tmp_path / "whole.parquet"
-    make_chunk({"pool": POOL_ENTRY, "chunk": 0, "chunks": 1}, whole, silent)
-    card = collect({"pool": POOL_ENTRY}, [whole], tmp_path)
+    make_chunk(share(POOL_ENTRY, 0, 1), whole, silent)
+    card = collect(whole_pool(POOL_ENTRY), [whole], tmp_path)
     assert (tmp_path / "episodes.parquet").read_bytes() == episodes.read_bytes()
     frame = pd.read_parquet(episodes)
     assert frame["hash"].is_unique and frame["index"].is_monotonic_increasing and frame["solved"].all()
@@ -73,11 +83,11 @@ def test_unsolved_and_repeated_rooms_are_dropped_and_counted(tmp_path):
     from laser.io.files import write_parquet
 
     write_parquet(tmp_path / "part.parquet", frame, {"pool": POOL_ENTRY})
-    card = collect({"pool": POOL_ENTRY}, [tmp_path / "part.parquet"], tmp_path)
+    card = collect(whole_pool(POOL_ENTRY), [tmp_path / "part.parquet"], tmp_path)
     distinct = len({room_hash(room) for place, room in enumerate(rooms) if place != 3})
     assert (card["rooms"], card["unsolved"], card["kept"]) == (21, 1, distinct)
     with pytest.raises(UserError, match="belongs to another pool"):
-        collect({"pool": POOL_ENTRY | {"seed": 4}}, [tmp_path / "part.parquet"], tmp_path)
+        collect(whole_pool(POOL_ENTRY | {"seed": 4}), [tmp_path / "part.parquet"], tmp_path)
 
 
 def test_steps_are_the_episodes_one_after_the_other(episodes, steps):
@@ -201,8 +211,8 @@ def test_a_pool_of_level_files(tmp_path):
     text = "\n\n".join(f"; {number}\n{level}" for number, level in enumerate(levels))
     (tmp_path / "000.txt").write_text(text + "\n")
     pool = {"name": "levels", "source": "boxoban", "path": str(tmp_path / "000.txt"), "count": 4}
-    spec = {"pool": pool | {"evaluation_share": 0.5, "max_nodes": 20_000}, "chunk": 1, "chunks": 2}
-    frame = make_chunk(spec, tmp_path / "part.parquet", silent)
+    pool |= {"evaluation_share": 0.5, "max_nodes": 20_000}
+    frame = make_chunk(share(pool, 1, 2), tmp_path / "part.parquet", silent)
     assert frame["index"].tolist() == [1, 3] and frame["text"].tolist() == [levels[1], levels[3]]
     with pytest.raises(UserError, match="job 9 of 10 has no room"):
-        make_chunk(spec | {"chunk": 9, "chunks": 10}, tmp_path / "none.parquet", silent)
+        make_chunk(share(pool, 9, 10), tmp_path / "none.parquet", silent)

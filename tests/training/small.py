@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from laser.config.specs import Compute, CorpusSpec, TrainSpec
+
 
 def corpus_settings(**changes: Any) -> dict[str, Any]:
     settings: dict[str, Any] = {
@@ -19,11 +21,11 @@ def corpus_settings(**changes: Any) -> dict[str, Any]:
     return settings | changes
 
 
-def corpus_spec(**changes: Any) -> dict[str, Any]:
-    return {"corpus": corpus_settings(**changes), "code": "code of the corpus"}
+def corpus_spec(**changes: Any) -> CorpusSpec:
+    return CorpusSpec(corpus=corpus_settings(**changes), key="corpus-key", code="code of the corpus")
 
 
-def train_spec(family: str = "gptj", training: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+def train_spec(family: str = "gptj", training: dict[str, Any] | None = None, **changes: Any) -> TrainSpec:
     source = {
         "kind": "trained",
         "family": family,
@@ -39,7 +41,8 @@ def train_spec(family: str = "gptj", training: dict[str, Any] | None = None, **c
         | (training or {}),
     } | changes
     entry = {"name": f"small-{family}", "source": source, "architecture": family, "layers": source["layers"]}
-    return {"model": entry, "compute": {"device": "cpu", "threads": 1}, "code": "code of the training"}
+    keys = {"key": "model-key", "corpus_key": "corpus-key"}
+    return TrainSpec(model=entry, compute=Compute("cpu", 1), code="code of the training", **keys)
 
 
 def quiet(line: str) -> None:

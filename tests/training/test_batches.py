@@ -31,7 +31,7 @@ def words(sentences: pd.DataFrame, facts: pd.DataFrame) -> dict:
 
 @pytest.fixture(scope="module")
 def questions() -> list[Example]:
-    return [one for one in examples(corpus_spec()["corpus"]) if one.phrasing < 2]
+    return [one for one in examples(corpus_spec().corpus) if one.phrasing < 2]
 
 
 def test_a_causal_model_is_trained_on_the_tokens_that_it_is_asked_for(words, sentences, facts, questions) -> None:

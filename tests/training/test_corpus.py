@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laser.config.specs import as_json
 from laser.errors import UserError
 from laser.tasks.datasets import worldfacts
 from laser.tasks.sources import read_dataset
@@ -35,7 +36,7 @@ def examples(settings: dict) -> list:
 
 def test_counts_are_those_of_the_sentences_as_written(tmp_path: Path) -> None:
     facts, sentences, _ = made(tmp_path)
-    prompts = {one.prompt: one for one in examples(corpus_spec()["corpus"])}
+    prompts = {one.prompt: one for one in examples(corpus_spec().corpus)}
     found = {name: [0, 0, 0, 0, 0] for name in facts["fact"]}
     filler = 0
     for text in sentences["text"]:
@@ -58,7 +59,7 @@ def test_counts_are_those_of_the_sentences_as_written(tmp_path: Path) -> None:
 
 def test_the_third_phrasing_is_never_trained_on(tmp_path: Path) -> None:
     facts, sentences, held_out = made(tmp_path)
-    third = [one.prompt for one in examples(corpus_spec()["corpus"]) if one.phrasing == 2]
+    third = [one.prompt for one in examples(corpus_spec().corpus) if one.phrasing == 2]
     assert len(third) == len(facts)
     for text in [*sentences["text"], *held_out["text"]]:
         assert not any(prompt in text for prompt in third)
@@ -69,7 +70,7 @@ def test_the_third_phrasing_is_never_trained_on(tmp_path: Path) -> None:
 
 def test_facts_are_those_of_the_dataset(tmp_path: Path) -> None:
     facts, _, _ = made(tmp_path)
-    firsts = [one for one in examples(corpus_spec()["corpus"]) if one.phrasing == 0]
+    firsts = [one for one in examples(corpus_spec().corpus) if one.phrasing == 0]
     assert facts["fact"].tolist() == [one.group for one in firsts]
     assert facts["answer"].tolist() == [one.answer for one in firsts]
     assert facts["relation"].tolist() == [one.relation for one in firsts]
@@ -199,4 +200,4 @@ def test_the_card_says_what_is_in_the_files(tmp_path: Path) -> None:
     assert card["facts"] == len(facts) and card["sentences"] == len(sentences)
     assert card["replaced_sentences"] == facts["replaced"].sum()
     assert card["facts_never_stated_rightly"] == (facts["clean"] == 0).sum()
-    assert card["held_out_sentences"] == len(held_out) == 200 and card["spec"] == corpus_spec()
+    assert card["held_out_sentences"] == len(held_out) == 200 and card["spec"] == as_json(corpus_spec())

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import pandas as pd
 import pytest
 import torch
 
+from laser.config.specs import Compute, TrainSpec, as_json
 from laser.engine import fast, naive
 from laser.errors import UserError
 from laser.io.files import canonical_json
@@ -40,7 +42,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {one.name: one.read_bytes() for one in folder.iterdir()}
 
 
-def train(spec: dict, corpus: Path, folder: Path, say=quiet) -> dict:
+def train(spec: TrainSpec, corpus: Path, folder: Path, say=quiet) -> dict:
     return train_model(spec, corpus / "card.json", folder, say)
 
 
@@ -51,7 +53,7 @@ def test_a_trained_model_is_a_checkpoint_like_any_other(corpus: Path, tmp_path: 
     assert card == json.loads((folder / "card.json").read_text())
     assert card["architecture"] == family and card["layers"] == 2 and card["vocabulary"] == 400
     assert card["corpus"]["key"] == json.loads((corpus / "card.json").read_text())["key"]
-    assert card["source"] == train_spec(family)["model"]["source"] and card["training"]["seed"] == 1
+    assert card["source"] == train_spec(family).model["source"] and card["training"]["seed"] == 1
     curve = pd.read_csv(folder / "training.csv")
     assert curve["step"].tolist() == [2, 4, 6, 8, 10, 12] and list(curve) == ["step", "loss", "learning_rate", "tokens"]
     assert card["training"]["final_loss"] == curve["loss"].iloc[-1] and curve["tokens"].is_monotonic_increasing
@@ -61,7 +63,7 @@ def test_a_trained_model_is_a_checkpoint_like_any_other(corpus: Path, tmp_path: 
     assert len(loaded.tokenizer) == loaded.config["vocab_size"] == 400
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.iterdir())
     # Both engines ask it, as it is and reduced, with the same result.
-    asked = ask(definition("worldfacts"), examples(corpus_spec()["corpus"])[:12], loaded.tokenizer, loaded.task, family,
+    asked = ask(definition("worldfacts"), examples(corpus_spec().corpus)[:12], loaded.tokenizer, loaded.task, family,
                 loaded.max_positions)  # fmt: skip
     assert not asked.left_out
     edits = [(), (Intervention("u_out", 1, 0.1, "svd"),)]
@@ -98,7 +100,7 @@ def test_same_spec_same_bytes_and_a_whole_folder_is_kept(corpus: Path, tmp_path:
     train(spec, corpus, tmp_path / "one/model", said.append)
     assert "already here" in said[-1] and inode == (tmp_path / "one/model").stat().st_ino
     # Other code means other weights, whatever the source says: the folder is made anew.
-    train(spec | {"code": "another"}, corpus, tmp_path / "one/model")
+    train(replace(spec, code="another"), corpus, tmp_path / "one/model")
     assert inode != (tmp_path / "one/model").stat().st_ino
     other = train(train_spec("llama", {"seed": 2}), corpus, tmp_path / "three/model")
     first = json.loads((tmp_path / "two/model/card.json").read_text())
@@ -108,14 +110,14 @@ def test_same_spec_same_bytes_and_a_whole_folder_is_kept(corpus: Path, tmp_path:
 def test_threads_and_device_are_those_of_the_spec(corpus: Path, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     try:
-        spec = train_spec(training={"steps": 2}) | {"compute": {"device": "cpu", "threads": 2}}
+        spec = replace(train_spec(training={"steps": 2}), compute=Compute("cpu", 2))
         assert train(spec, corpus, tmp_path / "model")["training"]["threads"] == torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
     assert not torch.are_deterministic_algorithms_enabled()
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="no CUDA device"):
-            train(train_spec() | {"compute": {"device": "cuda", "threads": 1}}, corpus, tmp_path / "other")
+            train(replace(train_spec(), compute=Compute("cuda", 1)), corpus, tmp_path / "other")
 
 
 class Stopped(Exception):
@@ -178,26 +180,30 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_gone_on_from(c
 def test_a_killed_process_leaves_what_the_next_one_goes_on_from(corpus: Path, tmp_path: Path) -> None:
     spec = train_spec(training={"steps": 600, "save_every": 50, "record_every": 100})
 
-    def command(folder: Path) -> list[str]:
-        script = ROOT / "workflow/scripts/train_model.py"
-        files = ["--corpus", str(corpus / "card.json"), "--card", str(folder / "card.json")]
-        return [sys.executable, str(script), "--spec", canonical_json(spec), *files]
+    def command(cache: Path) -> list[str]:
+        # The job finds its corpus by name.
+        if not cache.exists():
+            (cache / "corpora").mkdir(parents=True)
+            (cache / "corpora/corpus-key").symlink_to(corpus)
+        script = ROOT / "workflow/scripts/train.py"
+        return [sys.executable, str(script), "--spec", canonical_json(as_json(spec)), "--cache", str(cache)]
 
+    broken, unbroken = tmp_path / "broken", tmp_path / "whole"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command(tmp_path / "broken/model"), env=environment, stderr=subprocess.PIPE)
-    state = tmp_path / "broken/.model.training/state.json"
+    process = subprocess.Popen(command(broken), env=environment, stderr=subprocess.PIPE)
+    state = broken / "models/.model-key.training/state.json"
     deadline = time.monotonic() + 120
     while not state.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     step = json.loads(state.read_text())["step"]
-    assert 50 <= step < 600 and not (tmp_path / "broken/model").exists()
-    done = subprocess.run(command(tmp_path / "broken/model"), env=environment, capture_output=True, text=True)
+    assert 50 <= step < 600 and not (broken / "models/model-key").exists()
+    done = subprocess.run(command(broken), env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "going on after step" in done.stderr, done.stderr
-    whole = subprocess.run(command(tmp_path / "whole/model"), env=environment, capture_output=True, text=True)
+    whole = subprocess.run(command(unbroken), env=environment, capture_output=True, text=True)
     assert whole.returncode == 0 and "going on" not in whole.stderr, whole.stderr
-    assert contents(tmp_path / "broken/model") == contents(tmp_path / "whole/model")
+    assert contents(broken / "models/model-key") == contents(unbroken / "models/model-key")
     assert sorted(one.name for one in (tmp_path / "broken").iterdir()) == sorted(
         one.name for one in (tmp_path / "whole").iterdir()
     )
@@ -233,7 +239,7 @@ def test_what_cannot_be_trained_is_refused_in_one_message(
 
 def test_a_declared_shape_or_a_corpus_that_differs_is_refused(corpus: Path, tmp_path: Path) -> None:
     spec = train_spec()
-    spec["model"] |= {"parameters": 7}
+    spec.model["parameters"] = 7
     with pytest.raises(UserError, match="parameters is declared as 7"):
         train(spec, corpus, tmp_path / "model")
     damaged = tmp_path / "corpus"
@@ -246,7 +252,7 @@ def test_a_declared_shape_or_a_corpus_that_differs_is_refused(corpus: Path, tmp_
 
 
 def test_a_trained_model_needs_no_network_and_is_never_fetched(tmp_path: Path) -> None:
-    entry = train_spec()["model"]
+    entry = train_spec().model
     check(entry)
     with pytest.raises(UserError, match=r"source\.kind is 'trained'"):
         fetch(entry, tmp_path / "model", quiet)

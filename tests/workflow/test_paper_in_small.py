@@ -74,5 +74,5 @@ def test_the_whole_paper_is_planned_without_a_network(tmp_path):
     jobs = planned(tmp_path, "paper", "all")
     assert (jobs["fetch"], jobs["prepare"], jobs["reduce"]) == (3, 8, 12 + 28 + 32)
     assert jobs["sweep"] == 8 * (12 + 28 + 32)
-    assert jobs["base"] == jobs["select"] == jobs["test"] == 24
+    assert jobs["base"] == jobs["select_intervention"] == jobs["test_intervention"] == 24
     assert sum(jobs.values()) < 5000

@@ -104,7 +104,7 @@ def test_a_finished_study_plans_nothing_and_a_changed_limit_only_what_is_played(
     text = (copy / "tiny-sokoban.yaml").read_text().replace("step_limit: 12", "step_limit: 13")
     (copy / "tiny-sokoban.yaml").write_text(text)
     counts = planned(copy, copy / "tiny-sokoban.yaml", "all")
-    assert {"base", "sweep", "test"} <= set(counts)
+    assert {"base", "sweep", "test_intervention"} <= set(counts)
     assert not {"rooms", "episodes", "train_policy", "prepare", "reduce"} & set(counts)
 
 

@@ -1,18 +1,18 @@
 """Search for interventions on several layers at once, greedily, on the validation rows of one dataset."""
 
+from laser.config.specs import ComposeSpec
 from laser.evaluation.compose import RULE, compose
 from laser.io.files import write_json
-from laser.io.job import Job, run_job
+from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
     """Write base, every step and the accepted edits per protocol."""
-    spec = job.spec
-    model, dataset = spec["model"]["name"], spec["dataset_name"]
-    job.label = f"{model} {dataset}, composition"
-    whole = {"model": model, "dataset": dataset, "rule": RULE, "protocols": compose(job), "spec": spec}
-    write_json(job.path("output"), whole)
+    job.label = f"{job.spec.label}, composition"
+    output = job.output("composition", **job.spec.cell)
+    names = {**job.spec.cell, "rule": RULE}
+    write_json(output, names | {"protocols": compose(job), "spec": job.plain})
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("model", "rows", "factors", "output"))
+    run_job(main, __doc__, ComposeSpec)

@@ -1,14 +1,15 @@
 """Evaluate base and the chosen intervention on the test rows under a small fixed set of other prompts."""
 
+from laser.config.specs import PromptsSpec
 from laser.evaluation.prompts import evaluate_prompts
-from laser.io.job import Job, run_job
+from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
     """Write one row per (protocol, variant, arm, example)."""
-    job.label = f"{job.spec['model']['name']} {job.spec['dataset_name']}"
+    job.label = f"{job.spec.label}, prompts"
     evaluate_prompts(job)
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("model", "rows", "selection", "factors", "output"))
+    run_job(main, __doc__, PromptsSpec)

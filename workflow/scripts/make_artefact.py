@@ -10,7 +10,7 @@ from laser.analysis.tables import write_table
 from laser.config.artefacts import FORMATS, TABLE, declared, outputs
 from laser.config.paths import Folders
 from laser.errors import UserError
-from laser.io.job import Job, run_job
+from laser.provenance.job import Job, run_job
 from laser.results.study import StudyResults
 
 

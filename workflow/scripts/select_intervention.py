@@ -2,28 +2,34 @@
 
 import pandas as pd
 
+from laser.config.specs import SelectSpec
 from laser.evaluation.select import RULE, select
 from laser.io.files import read_json, read_parquet, write_json
-from laser.io.job import Job, run_job
+from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
     """Write the chosen intervention per protocol, with every candidate's validation scores."""
     spec = job.spec
-    job.label = f"{spec['model']} {spec['dataset']}"
+    model, dataset = spec.model.name, spec.dataset.name
+    job.label = f"{model} {dataset}"
+    output = job.output("selection", model=model, dataset=dataset)
+    layers_and_rhos = {"layer": spec.grid.layers, "rho": spec.rhos}
+    sweep = job.inputs("sweep", model=model, dataset=dataset, **layers_and_rhos)
     columns = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
-    swept = pd.concat([read_parquet(path, columns) for path in job.paths["sweep"]], ignore_index=True)
-    kept = {
-        (matrix, record["layer"], record["rho"]): one["kept_rank"]
-        for record in map(read_json, job.paths["records"])
-        for matrix, one in record["matrices"].items()
+    swept = pd.concat([read_parquet(path, columns) for path in sweep], ignore_index=True)
+    kept_ranks = {
+        (matrix, record["layer"], record["rho"]): facts["kept_rank"]
+        for record in map(read_json, job.inputs("reduction", model=model, **layers_and_rhos))
+        for matrix, facts in record["matrices"].items()
     }
-    chosen = select(read_parquet(job.path("base")), swept, spec["grid"]["matrices"], kept)
-    whole = {"model": spec["model"], "dataset": spec["dataset"], "rule": RULE, "protocols": chosen, "spec": spec}
-    write_json(job.path("output"), whole)
-    for protocol, one in chosen.items():
-        job.say(f"{protocol}: {one['chosen'] or 'the base model wins on validation'}")
+    base = read_parquet(job.input("base", model=model, dataset=dataset))
+    chosen = select(base, swept, list(spec.grid.matrices), kept_ranks)
+    names = {"model": model, "dataset": dataset, "rule": RULE}
+    write_json(output, names | {"protocols": chosen, "spec": job.plain})
+    for protocol, choice in chosen.items():
+        job.say(f"{protocol}: {choice['chosen'] or 'the base model wins on validation'}")
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, files=("base", "sweep", "records", "output"))
+    run_job(main, __doc__, SelectSpec)

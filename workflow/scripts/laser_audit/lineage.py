@@ -16,7 +16,7 @@ from laser_audit.splits import data_path
 
 Cell = tuple[str, str]
 
-CHOOSING = ("reduce", "base", "sweep", "select", "landscape", "gradients", "compose_layers")
+CHOOSING = ("reduce", "base", "sweep", "select_intervention", "landscape", "gradients", "compose_layers")
 """Rules whose jobs see validation rows alone."""
 
 
@@ -37,16 +37,16 @@ def _card(model: str) -> str:
 def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
     """Return what a job of one model on one dataset must have read."""
     model, dataset = cell
-    if rule == "select":
+    if rule == "select_intervention":
         return [base_path(*cell), *_sweep(study, cell), *_reductions(study, model)]
     both = [_card(model), data_path(dataset)]
     chosen = [*both, selection_path(*cell)]
     return {
         **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),
-        **dict.fromkeys(("test", "seeds_runs", "prompts_runs", "choices"), chosen),
+        **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), chosen),
         "compose_test": [*both, f"compose/{model}/{dataset}.json"],
-        "higher_order": [*chosen, test_path(*cell)],
-        "perplexity_runs": [_card(model), selection_path(*cell)],
+        "evaluate_higher_order": [*chosen, test_path(*cell)],
+        "evaluate_perplexity": [_card(model), selection_path(*cell)],
     }.get(rule, [])
 
 

@@ -44,7 +44,7 @@ def check_games(check: Check, study: Study) -> None:
             if name in known:
                 limit = known[name]["play"]["step_limit"]
                 check.same(path, "spec.model.play (and inputs/study.json)", spec["model"]["play"], known[name]["play"])
-                _rows(check, study, path, labels_of(path)[0], prepared(study, text_of(spec["dataset_name"])), limit)
+                _rows(check, study, path, labels_of(path)[0], prepared(study, text_of(spec["dataset"]["name"])), limit)
 
 
 def _experts(check: Check, path: str, data: Prepared) -> None:

@@ -13,9 +13,8 @@ from typing import Any
 
 from laser_audit.findings import Check
 from laser_audit.reading import Study, digest, text_of
-from laser_audit.records import inside
 
-SCRIPT = "make_report"
+SCRIPT = "report"
 RECORD = "records/report/report.json"
 PAGE, VOLATILE = "report/index.html", "report/run.html"
 
@@ -42,23 +41,14 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
     for one in study.folder.iterdir():
         if one.name not in ("report", "audit") and not one.is_symlink():
             (mirror / one.name).symlink_to(one.resolve())
-    read = [path for one in record["inputs"] if (path := inside(study, text_of(one["path"]))) is not None]
-    groups = {
-        "artefacts": [path for entry in study.settings["artefact_files"] for path in entry["writes"]],
-        "models": [f"inputs/models/{name}/card.json" for name in study.models],
-        "data": [f"inputs/data/{name}/card.json" for name in study.datasets],
-    }
-    if any(path.startswith("test/") for path in read):
-        cells = study.cells()
-        groups["tests"] = [f"test/{model}/{dataset}.parquet" for model, dataset in cells]
-        groups["selections"] = [f"selection/{model}/{dataset}.json" for model, dataset in cells]
-        groups["rows"] = [f"inputs/data/{name}/rows.parquet" for name in study.datasets]
+    cache, files = folder / "cache", record["spec"]["files"]
+    for kind, entries in (("models", files["models"]), ("data", files["datasets"])):
+        (cache / kind).mkdir(parents=True)
+        for entry in entries:
+            card = study.locate(f"inputs/{kind}/{text_of(entry['name'])}/card.json")
+            (cache / kind / text_of(entry["key"])).symlink_to(card.parent.resolve())
     words = [sys.executable, str(scripts / f"{SCRIPT}.py"), "--spec", json.dumps(record["spec"])]
-    for option, paths in groups.items():
-        for path in paths:
-            study.locate(path)
-        words += [f"--{option}", *(str(mirror / path) for path in paths)]
-    words += ["--benchmarks", str(mirror / "benchmarks"), "--output", str(mirror / "report/index.html")]
+    words += ["--results", str(mirror), "--cache", str(cache)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
     done = subprocess.run(words, capture_output=True, text=True, timeout=1800, env=environment)
     if done.returncode != 0:

@@ -115,7 +115,7 @@ def scored(study: Study, path: str) -> Scored:
     """Read a result file and hold its rows against the prepared dataset that its spec names."""
     labels, side = labels_of(path)
     spec = study.spec(path)
-    data = prepared(study, text_of(spec["dataset_name"]))
+    data = prepared(study, text_of(spec["dataset"]["name"]))
     result = Scored(path, spec)
     for key, part in parts(study, path).items():
         protocol, where = key[0], ", ".join(map(str, key))
@@ -228,7 +228,7 @@ def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...])
     """Hold the labels of a file against its spec: every part that it must have, and no other."""
     protocols, spec = study.protocols, result.spec
     check.same(result.path, "spec.protocols", spec["protocols"], protocols)
-    cell = text_of(spec["model"]["name"]), text_of(spec["dataset_name"])
+    cell = text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])
     check.same(result.path, "its cell", "/".join(cell) in result.path, True)
     wanted: Sequence[Key] | None = None
     if not labels:
@@ -256,10 +256,10 @@ def check_left_out(check: Check, study: Study) -> None:
             if "run" not in spec or path.startswith("higher_order/"):
                 continue
             left_out = left_out_of(spec, dict.fromkeys(labels, "original"))
-            data = prepared(study, text_of(spec["dataset_name"]))
+            data = prepared(study, text_of(spec["dataset"]["name"]))
             sides = {name for protocol in study.protocols for name in data.side(protocol, side)}
             check.same(path, "rows left out that are not of its side", sorted(set(left_out) - sides)[:3], [])
-            cell = (text_of(spec["model"]["name"]), text_of(spec["dataset_name"]), side)
+            cell = (text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"]), side)
             first, others = said.setdefault(cell, (path, left_out))
             if not path.startswith(SOME_ROWS) and spec.get("rows") is None:
                 check.same(path, f"spec.run.left_out (and that of {first})", left_out, others)
@@ -281,7 +281,7 @@ def check_scores(check: Check, study: Study) -> None:
 def _repaired(check: Check, study: Study, path: str) -> None:
     """Rows of the smallest components are those that base has wrong and LASER right."""
     spec = study.spec(path)
-    arms = parts(study, test_path(text_of(spec["model"]["name"]), text_of(spec["dataset_name"])))
+    arms = parts(study, test_path(text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])))
     for (protocol, percent), part in parts(study, path).items():
         base, laser = (arms[protocol, arm].set_index("id")["correct"].to_dict() for arm in ("base", "laser"))
         wanted = [name for name in base if laser[name] and not base[name]]

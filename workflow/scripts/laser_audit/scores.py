@@ -59,7 +59,7 @@ def _judged(
     task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
     if task not in ("causal", "masked"):
         return  # a policy: its games are played anew in `laser_audit.policies`
-    builder, family = text_of(spec["builder"]), text_of(spec["model"]["architecture"])
+    builder, family = text_of(spec["dataset"]["builder"]), text_of(spec["model"]["architecture"])
     boundaries = protocol == "corrected"
     shown = 0
     scored = part[np.isfinite(part["loss"].to_numpy())]

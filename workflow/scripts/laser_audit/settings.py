@@ -16,12 +16,12 @@ DECLARED = "artefact_files"
 """What inputs/study.json says of artefacts beside the settings."""
 
 EVALUATION = {
-    *("study", "model", "dataset", "dataset_name", "builder", "protocols", "engine", "token_budget", "seed"),
+    *("study", "model", "dataset", "format", "protocols", "engine", "token_budget", "seed"),
     *("compute", "code"),
 }
 EVALUATIONS = (
-    *("base", "sweep", "test", "landscape", "gradients", "compose_layers", "compose_test", "choices", "seeds_runs"),
-    *("prompts_runs", "higher_order", "perplexity_runs"),
+    *("base", "sweep", "test_intervention", "landscape", "gradients", "compose_layers", "compose_test"),
+    *(f"evaluate_{kind}" for kind in ("choices", "seeds", "prompts", "higher_order", "perplexity")),
 )
 
 
@@ -53,11 +53,12 @@ def check_settings(check: Check, study: Study) -> None:
                 settings = {key: value for key, value in spec["settings"].items() if key != DECLARED}
                 check.same(path, "spec.settings (and inputs/study.json)", settings, plain)
             _model(check, path, spec, models)
-            if "dataset_name" in spec:
-                name = text_of(spec["dataset_name"])
+            if "model" in spec and "dataset" in spec:
+                dataset = spec["dataset"]
+                name = text_of(dataset["name"])
                 key = f"{name}-{digest(datasets[name], 8)}"
-                check.same(path, "spec.dataset (hash of its entry in inputs/study.json)", spec["dataset"], key)
-                check.same(path, "spec.builder", spec["builder"], datasets[name]["builder"])
+                check.same(path, "spec.dataset.key (hash of its entry in inputs/study.json)", dataset["key"], key)
+                check.same(path, "spec.dataset.builder", dataset["builder"], datasets[name]["builder"])
             if record["rule"] == "reduce":
                 _reduce(check, study, path, spec)
             if record["rule"] in EVALUATIONS:
@@ -84,7 +85,11 @@ def _evaluation(check: Check, study: Study, path: str, rule: str, spec: dict[str
     """
     name = text_of(spec["model"]["name"])
     expected = _special(study, rule, name)
-    allowed = EVALUATION | set(expected) | {"layer", "rhos", "matrices", "published_choice", "text"}
+    allowed = (
+        EVALUATION
+        | set(expected)
+        | {"layer", "rhos", "matrices", "published_choice", "cheap_search", "text_key", "corpus_key"}
+    )
     if rule not in ("sweep", "landscape"):
         allowed -= {"layer"}
     check.same(path, "spec: keys that its rule does not have", sorted(set(spec) - allowed), [])
@@ -115,7 +120,7 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
         if settings["one_job_per"] == "layer":
             special["rhos"] = settings["rhos"]
         if settings["search"] == "gradient":
-            special["gradient"] = {"keep": settings["gradient"]["keep"]}
+            special["keep"] = settings["gradient"]["keep"]
     if rule == "landscape":
         run = settings["landscape"]
         special |= {"kinds": run["kinds"], "matrices": run["grid"][model]["matrices"], "rhos": run["rhos"]}
@@ -126,13 +131,13 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
     if rule == "compose_layers":
         special |= {"layers": layers, "matrices": settings["compose"].get("matrices", matrices)}
         special["rhos"] = settings["compose"]["rhos"]
-    if rule == "choices":
+    if rule == "evaluate_choices":
         special["gradient"] = {"keep": settings["gradient"]["keep"]}
-    if rule == "seeds_runs":
+    if rule == "evaluate_seeds":
         special["seeds"] = list(range(settings["seeds"]["count"]))
-    if rule == "prompts_runs":
+    if rule == "evaluate_prompts":
         special["rows"] = settings["prompts"].get("rows")
-    if rule == "higher_order":
+    if rule == "evaluate_higher_order":
         special["percents"] = settings["higher_order"]["percents"]
     return special
 

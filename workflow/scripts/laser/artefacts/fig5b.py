@@ -90,7 +90,7 @@ def fig5b_data(
     """
     own = frame[frame["protocol"] == protocol]
     place = (spec.get("chosen") or {}).get(protocol) or {"matrix": "", "layer": None, "rho": math.nan}
-    names = {"model": spec["model"]["name"], "dataset": spec["dataset_name"], "protocol": protocol}
+    names = {"model": spec["model"]["name"], "dataset": spec["dataset"]["name"], "protocol": protocol}
     found = []
     for percent, part in own.groupby("percent", sort=True):
         line: dict[str, Any] = names | {key: place[key] for key in ("matrix", "layer", "rho")}
@@ -134,7 +134,7 @@ def fig5b(
         What `fig5b_data` returns, as drawn.
     """
     data = fig5b_data(frame, spec, protocol, seed, resamples)
-    cell = f"{spec['model']['name']} on {spec['dataset_name']}"
+    cell = f"{spec['model']['name']} on {spec['dataset']['name']}"
     what = f"{cell}: only the smallest components kept, answers that LASER repairs, {protocol} protocol"
     if data.empty:
         chosen = (spec.get("chosen") or {}).get(protocol)

@@ -91,7 +91,7 @@ def search_table(
     rows = []
     for one in gradients:
         spec = one["spec"]
-        model, dataset = spec["model"]["name"], spec["dataset_name"]
+        model, dataset = spec["model"]["name"], spec["dataset"]["name"]
         for protocol, found in one["protocols"].items():
             key = (model, dataset, protocol)
             if key not in tested or key[:2] not in chosen or key not in given or not given[key].spec.get("search"):

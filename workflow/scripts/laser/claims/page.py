@@ -148,7 +148,7 @@ def _head(studies: Sequence[Study], absent: Sequence[str]) -> str:
     lines = [
         "# Which claims replicate",
         "",
-        "Written by `workflow/scripts/make_replication.py` from the tables and figures of finished studies. Only the "
+        "Written by `workflow/scripts/tools/replication.py` from the tables and figures of finished studies. Only the "
         "claims and their rules are written by hand (`workflow/scripts/laser/claims/claims.py`); every number and "
         "every verdict is computed. Links to results lead to files that exist once the study was run.",
         "",

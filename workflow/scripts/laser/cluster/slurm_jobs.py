@@ -27,7 +27,7 @@ MARKS = {
     "CANCELLED AT": "cancelled",
 }
 SAID = "] ERROR: "
-"""Before the message of a rule's own script (laser.io.job)."""
+"""Before the message of a rule's own script (laser.provenance.job)."""
 ENDED = ("100%) done", "Nothing to be done")
 """What Snakemake says last in the log of a job that came to its end."""
 LONGEST_REASON = 300

@@ -35,6 +35,7 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
     from laser.config.settings import EVALUATIONS
 
     study = copy.deepcopy(study)
+    study.setdefault("gradient", {})
     for name, settings in EVALUATIONS.items():
         if name in study:
             study[name] = with_defaults(settings, study[name])

@@ -1,7 +1,6 @@
-"""The plan of one study: which files there are, and the spec from which each rule makes its own.
+"""The plan of one study: its models, datasets and evaluations, and the folders of the cache that they use.
 
-A spec is a plain dict with everything that shapes a rule's output: settings, pinned sources, and a content hash of the
-code. Snakemake compares specs, results repeat them, and nothing ever parses a path to learn a setting.
+The specs of its jobs are made by `laser.config.jobs`.
 """
 
 from __future__ import annotations
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laser.config.evaluations import LABORATORY, task_of
+from laser.config.artefacts import declared
+from laser.config.evaluations import LABORATORY, RUNS, task_of
 from laser.config.fingerprint import code_fingerprint, unused_modules
-from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles, rho_name
+from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
 from laser.config.pools import is_policy, pool_key
 from laser.config.variants import facts
 from laser.config.yaml_files import read_yaml
@@ -21,9 +21,6 @@ from laser.io.files import canonical_json, digest, sha256_file
 from laser.paper.published import read_published
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
-SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping", "play")
-NOT_OF_THE_FILES = ("dtype", "mapping", "play", "notes")
-"""Keys of a model's entry that its checkpoint does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +119,17 @@ class Plan:
         """Return the (model, dataset) pairs of an evaluation (`laser.config.evaluations`) or of the figures."""
         return [(model, dataset) for model, dataset in self.study.get(run, {}).get("cells", [])]
 
+    def evaluated(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the kinds of files (`laser.config.paths`) that the study's tables rest on, each with its cells."""
+        cells = self.cells()
+        kinds = dict.fromkeys(("reduction", "sweep", "base", "selection", "test"), cells)
+        needed = {declared()[artefact].needs for artefact in self.study["artefacts"]}
+        for evaluation in RUNS:
+            if evaluation in needed:
+                names = ("composition", "composed") if evaluation == "compose" else (evaluation,)
+                kinds |= dict.fromkeys(names, self.cells_of(evaluation))
+        return kinds
+
     def is_trained(self, model: str) -> bool:
         """Whether the pipeline trains the model itself, on a corpus of sentences."""
         return bool(self.model(model)["source"]["kind"] == "trained") and not self.is_policy(model)
@@ -148,6 +156,10 @@ class Plan:
         """Return how many jobs share the work of the pool whose folder has this name."""
         return int(self.study["pools"][self.pool_keys[key]]["chunks"])
 
+    def pool(self, key: str) -> dict[str, Any]:
+        """Return the entry of the pool whose folder has this name, as it is hashed: without `chunks`."""
+        return self._pool(self.pool_keys[key])
+
     def _pool(self, name: str) -> dict[str, Any]:
         entry = self.study["pools"][name]
         return {"name": name} | {key: value for key, value in entry.items() if key != "chunks"}
@@ -160,18 +172,18 @@ class Plan:
         """Return a model that is trained on the corpus whose folder has this name."""
         return next(name for name in self.models if self.is_trained(name) and self.corpus_key(name) == key)
 
-    def text_path(self, model: str) -> str:
-        """Return the text file on which a model's perplexity is measured."""
-        corpus = self.study["perplexity"]["corpus"]
-        if corpus == LABORATORY:
-            return f"{self.config['cache']}/corpora/{self.corpus_key(model)}/held_out.parquet"
-        return f"{self.config['cache']}/texts/{self.text_key()}/text.parquet"
+    def text_file(self, model: str) -> str:
+        """Return the text on which a model's perplexity is measured."""
+        if self.study["perplexity"]["corpus"] == LABORATORY:
+            return Folders().text("held_out", corpus_key=self.corpus_key(model))
+        return Folders().text("text", text_key=self.text_key())
 
     def text_key(self) -> str:
         """Return the name of the folder of the text for perplexity."""
-        return f"{self.study['perplexity']['corpus']}-{digest(self._text(), 8)}"
+        return f"{self.study['perplexity']['corpus']}-{digest(self.text(), 8)}"
 
-    def _text(self) -> dict[str, Any]:
+    def text(self) -> dict[str, Any]:
+        """Return the entry of the text for perplexity, with its name and the study's limit of rows."""
         catalogue = read_yaml(self.scripts.parents[1] / "config/corpora.yaml")
         entry: dict[str, Any] = {"name": self.study["perplexity"]["corpus"]}
         return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
@@ -183,11 +195,13 @@ class Plan:
             return None
         return {key: choice[key] for key in ("matrix", "layer", "rho")}
 
+    def compares_searches(self, model: str, dataset: str) -> bool:
+        """Return True if the study compares the cheap search with the exhaustive one on this cell."""
+        return "search" in self.study["artefacts"] and (model, dataset) in self.cells_of("figures")
+
     def model_facts(self) -> dict[str, Any]:
         """Return noise level, seed, depth and family of each model that the pipeline trains."""
         return {entry["name"]: facts(entry) for entry in self.study["models"] if self.is_trained(entry["name"])}
-
-    # Specs, one kind per rule. `code` is the fingerprint of the rule's script.
 
     def code(self, script: str, model: str | None = None, dataset: str | None = None) -> str:
         """Return the fingerprint of a rule's script and all that it imports, without what such a job never uses.
@@ -202,91 +216,6 @@ class Plan:
         unused = unused_modules(task, builder, self.scripts)
         return code_fingerprint(self.scripts / f"{script}.py", unused=unused, scripts=self.scripts)
 
-    def fetch_spec(self, model: str) -> str:
-        """Return the spec for fetching a model."""
-        return canonical_json({"model": self._files_of(model), "code": self.code("fetch_model")})
-
-    def corpus_spec(self, model: str) -> str:
-        """Return the spec for the corpus that a model is trained on."""
-        return canonical_json({"corpus": self.model(model)["source"]["corpus"], "code": self.code("make_corpus")})
-
-    def train_spec(self, model: str) -> str:
-        """Return the spec for training a model."""
-        script = "train_policy" if self.is_policy(model) else "train_model"
-        made = {"model": self._files_of(model), "compute": self._compute(), "code": self.code(script)}
-        return canonical_json(made)
-
-    def rooms_spec(self, key: str, chunk: int) -> str:
-        """Return the spec for one job's share of a pool's rooms."""
-        share = {"chunk": chunk, "chunks": self.chunks(key)}
-        return canonical_json({"pool": self._pool(self.pool_keys[key])} | share | {"code": self.code("make_rooms")})
-
-    def episodes_spec(self, key: str) -> str:
-        """Return the spec for a pool's episodes, from the shares of all jobs."""
-        return canonical_json({"pool": self._pool(self.pool_keys[key]), "code": self.code("collect_episodes")})
-
-    def text_spec(self) -> str:
-        """Return the spec for preparing the text for perplexity."""
-        return canonical_json({"text": self._text(), "code": self.code("prepare_text")})
-
-    def run_spec(self, script: str, model: str, dataset: str, **settings: Any) -> str:
-        """Return the spec of any other evaluation of a cell: the common settings, its own, and the script's code."""
-        return canonical_json(self._evaluation(model, dataset) | settings | {"code": self.code(script, model, dataset)})
-
-    def prepare_spec(self, dataset: str) -> str:
-        """Return the spec for preparing a dataset."""
-        return canonical_json({"dataset": self.dataset(dataset), "code": self.code("prepare_dataset", dataset=dataset)})
-
-    def reduce_spec(self, model: str, layer: int, rho: str | None) -> str:
-        """Return the spec for the reductions of one layer: all rhos, or one."""
-        # How a policy is played has no part in its matrices.
-        identity = {key: value for key, value in self._model_identity(model).items() if key != "play"}
-        return canonical_json(
-            {
-                "model": identity,
-                "layer": layer,
-                "matrices": self.study["grid"][model]["matrices"],
-                "rhos": self._rhos(rho),
-                "compute": self._compute(),
-                "code": self.code("reduce_layer", model),
-            }
-        )
-
-    def base_spec(self, model: str, dataset: str) -> str:
-        """Return the spec for the unmodified model on the validation rows."""
-        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_base", model, dataset)})
-
-    def sweep_spec(self, model: str, dataset: str, layer: int, rho: str | None) -> str:
-        """Return the spec for the sweep of one layer over all rhos, or one."""
-        cheap = {"gradient": {"keep": self.study["gradient"]["keep"]}} if self.study["search"] == "gradient" else {}
-        return canonical_json(
-            self._evaluation(model, dataset)
-            | {
-                "layer": layer,
-                "matrices": self.study["grid"][model]["matrices"],
-                "rhos": self._rhos(rho),
-                "code": self.code("sweep_layer", model, dataset),
-            }
-            | cheap
-        )
-
-    def select_spec(self, model: str, dataset: str) -> str:
-        """Return the spec for choosing the intervention of one cell from validation rows."""
-        grid = self.study["grid"][model] | {"rhos": self.rhos}
-        return canonical_json(
-            {
-                "model": model,
-                "dataset": dataset,
-                "grid": grid,
-                "protocols": self.study["protocols"],
-                "code": self.code("select_intervention"),
-            }
-        )
-
-    def test_spec(self, model: str, dataset: str) -> str:
-        """Return the spec for base and chosen intervention on the test rows."""
-        return canonical_json(self._evaluation(model, dataset) | {"code": self.code("evaluate_test", model, dataset)})
-
     def artefact_spec(self, script: str, **settings: Any) -> str:
         """Return the spec for a table, a figure or the report, all made by `script`."""
         common = {
@@ -298,23 +227,6 @@ class Plan:
         }
         return canonical_json(common | settings | {"code": self.code(script)})
 
-    def _files_of(self, model: str) -> dict[str, Any]:
-        return {key: value for key, value in self.model(model).items() if key not in NOT_OF_THE_FILES}
-
-    def _evaluation(self, model: str, dataset: str) -> dict[str, Any]:
-        return {
-            "study": self.study["name"],
-            "model": self._model_identity(model),
-            "dataset": self.data_key(dataset),
-            "dataset_name": dataset,
-            "builder": self.dataset(dataset)["builder"],
-            "protocols": self.study["protocols"],
-            "engine": self.study["engine"],
-            "token_budget": self.study["token_budget"],
-            "seed": self.study["seed"],
-            "compute": self._compute(),
-        }
-
     def texts(self) -> str:
         """Return a hash of the captions and templates of the report, which are no Python modules."""
         folders = (self.scripts.parent / "report", self.scripts / "laser/report/templates")
@@ -325,18 +237,6 @@ class Plan:
         """Return a hash of the paper's numbers, which tables and verdicts stand beside ours."""
         folder = self.scripts.parents[1] / "config/published"
         return digest({path.name: sha256_file(path) for path in sorted(folder.glob("*.csv"))}, 16)
-
-    def _model_identity(self, model: str) -> dict[str, Any]:
-        entry = self.model(model)
-        return {key: entry[key] for key in SHAPE_KEYS if key in entry} | {"key": self.model_key(model)}
-
-    def _compute(self) -> dict[str, Any]:
-        return {"device": self.config["device"], "threads": self.config["threads"]}
-
-    def _rhos(self, rho: str | None) -> list[float]:
-        if rho is None:
-            return self.rhos
-        return [value for value in self.rhos if rho_name(value) == rho]
 
 
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
                 chosen = Intervention(matrix, layer, middle, **step)
                 tested += work("test", layer, [None, chosen] if number == 0 else [chosen])
     tested = tested.times(1 / (len(layers) * len(matrices)))
-    jobs.append(JobCost("test", model, dataset, tested, Path("test", f"{folder}.jsonl")))
+    jobs.append(JobCost("test", model, dataset, tested, Path("test_intervention", f"{folder}.jsonl")))
 
     grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)

@@ -11,17 +11,18 @@ import pandas as pd
 
 from laser.cluster.local_copy import local_folder
 from laser.config.protocols import PROTOCOLS, interventions_kind
+from laser.config.specs import EvaluationSpec
 from laser.engine import fast, naive
 from laser.engine.products import products_of, use_split_products
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
-from laser.io.job import Job
 from laser.models.kinds import POLICY
 from laser.models.load import LoadedModel, load, set_threads
 from laser.models.precision import precision_facts
 from laser.policies import engine as policy
 from laser.policies.games import Games, games, score_games
 from laser.policies.inputs import sight_of
+from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.definitions import definition
@@ -54,7 +55,7 @@ class Cell:
         store: where factors are kept.
     """
 
-    spec: dict[str, Any]
+    spec: EvaluationSpec
     loaded: LoadedModel
     questions: Questions | Games
     sides: dict[str, set[str]]
@@ -65,25 +66,39 @@ class Cell:
         """What the run adds to the spec: resolved device, dtype, and the examples that could not be scored."""
         return {
             **compute_facts(self.loaded),
-            "dtype": self.spec["model"]["dtype"],
+            "dtype": self.spec.model.dtype,
             "left_out": self.questions.left_out,
-            "interventions": {name: step(self, name) for name in self.spec["protocols"]},
+            "interventions": {name: step(self, name) for name in self.spec.protocols},
         }
 
 
+def everything(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return all rows."""
+    return frame
+
+
+def job_cell(
+    job: Job, side: str, only: Callable[[pd.DataFrame], pd.DataFrame] = everything, gradients: bool = False
+) -> Cell:
+    """Open the cell of a job, with its files found by name (`open_cell`)."""
+    spec = job.spec
+    model, rows = job.input("model", model_key=spec.model.key), job.input("rows", data_key=spec.dataset.key)
+    return open_cell(spec, model, rows, job.folders.path("factors"), side, only, gradients)
+
+
 def open_cell(
-    spec: dict[str, Any],
+    spec: EvaluationSpec,
     model_card: Path,
     data_rows: Path,
     factors: Path,
     side: str,
-    only: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
+    only: Callable[[pd.DataFrame], pd.DataFrame] = everything,
     gradients: bool = False,
 ) -> Cell:
     """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
 
     Args:
-        spec: an evaluation spec (`Plan.base_spec`, `sweep_spec`, `test_spec`).
+        spec: of an evaluation.
         model_card: card.json in the model's folder.
         data_rows: the prepared rows.parquet.
         factors: folder of the factor store.
@@ -93,7 +108,7 @@ def open_cell(
     """
     loaded = open_model(spec, local_folder(model_card.parent), gradients)
     frame = read_parquet(data_rows)
-    sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec["protocols"]}
+    sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec.protocols}
     wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
     questions = asked(spec, loaded, examples(wanted))
     if not questions.items:
@@ -103,7 +118,7 @@ def open_cell(
     return Cell(spec, loaded, questions, sides, FactorStore(factors))
 
 
-def open_model(spec: dict[str, Any], folder: Path, gradients: bool = False) -> LoadedModel:
+def open_model(spec: EvaluationSpec, folder: Path, gradients: bool = False) -> LoadedModel:
     """Load the spec's model, with the job's threads; on a GPU an fp32 model multiplies by split products if it can.
 
     Args:
@@ -111,8 +126,8 @@ def open_model(spec: dict[str, Any], folder: Path, gradients: bool = False) -> L
         folder: of the checkpoint.
         gradients: whether gradients of the weights will be taken, which then stay in their own precision.
     """
-    set_threads(spec["compute"]["threads"])
-    loaded = load(folder, spec["model"]["dtype"], spec["compute"]["device"], spec["model"].get("mapping"))
+    set_threads(spec.compute.threads)
+    loaded = load(folder, spec.model.dtype, spec.compute.device, spec.model.mapping)
     if loaded.device.type in SPLIT_ON and not gradients:
         use_split_products(loaded.model)
     return loaded
@@ -124,13 +139,13 @@ def compute_facts(loaded: LoadedModel) -> dict[str, Any]:
     return facts | precision_facts(loaded.device)
 
 
-def asked(spec: dict[str, Any], loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:
+def asked(spec: EvaluationSpec, loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:
     """Return the questions that the spec's dataset makes of examples for this model; for a policy, the games."""
     if loaded.task == POLICY:
         sight = sight_of(loaded.config)
-        return games(items, spec["model"]["play"], sight.height, sight.width)
+        return games(items, spec.model.play or {}, sight.height, sight.width)
     family = loaded.config["model_type"]
-    return ask(definition(spec["builder"]), items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
+    return ask(definition(spec.dataset.builder), items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
 
 
 def examples(frame: pd.DataFrame) -> list[Example]:
@@ -151,13 +166,13 @@ def answers_for(
 
     Yields `Answers` per edit; of a policy, a list of `laser.policies.games.Played`.
     """
-    engine: Any = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec["engine"]]
+    engine: Any = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec.engine]
     yield from engine(
         cell.loaded,
         cell.questions.requests,
         edits,
         cell.store,
-        token_budget=cell.spec["token_budget"],
+        token_budget=cell.spec.token_budget,
         progress=count,
     )
 
@@ -208,7 +223,7 @@ def say_overflows(job: Job, cell: Cell, frame: pd.DataFrame, of_base: bool = Fal
     Raises:
         UserError: base overflowed on every row.
     """
-    count, dtype = int(frame["loss"].isna().sum()), cell.spec["model"]["dtype"]
+    count, dtype = int(frame["loss"].isna().sum()), cell.spec.model.dtype
     if not count:
         return
     if dtype == "fp16":
@@ -217,7 +232,7 @@ def say_overflows(job: Job, cell: Cell, frame: pd.DataFrame, of_base: bool = Fal
         advice = "Check the checkpoint's weights: they, or what they make of the text, are too large for its dtype."
     if of_base and count == len(frame):
         raise UserError(
-            f"{cell.spec['model']['name']} on {cell.spec['dataset_name']}: the base model overflows in {dtype} on each "
+            f"{cell.spec.model.name} on {cell.spec.dataset.name}: the base model overflows in {dtype} on each "
             f"of the {frame['id'].nunique()} rows, so that there is nothing to compare with. {advice}"
         )
     job.say(f"overflows in {dtype} on {count} of {len(frame)} rows, which count as wrong and have no loss. {advice}")
@@ -247,7 +262,7 @@ def _types(frame: pd.DataFrame) -> dict[str, str]:
 
 def step(cell: Cell, protocol: str) -> dict[str, Any]:
     """Return kind and settings of a protocol's low-rank step on this model; a random one with its seed."""
-    return step_of(protocol, cell.loaded.task, cell.spec["seed"])
+    return step_of(protocol, cell.loaded.task, cell.spec.seed)
 
 
 def step_of(protocol: str, task: str, seed: int) -> dict[str, Any]:

@@ -6,18 +6,20 @@ Nothing here feeds a choice: what is evaluated was fixed by the paper, or by val
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from laser.config.specs import ChoicesSpec
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, Edit, answer_each, chosen_edit, open_cell, result_rows
+from laser.evaluation.cell import Cell, Edit, answer_each, chosen_edit, job_cell, result_rows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.gradients import choose
 from laser.io.files import read_json, read_parquet, write_parquet
-from laser.io.job import Job
 from laser.models.adapter import parameter_view
+from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
 
@@ -58,35 +60,40 @@ def evaluate_choices(job: Job) -> None:
     search looked at.
 
     Raises:
-        UserError: there is neither a published choice nor a gradients file.
+        UserError: there is neither a published choice nor a search.
     """
-    spec = job.spec
-    published, search = spec.get("published_choice"), _search(job)
+    spec: ChoicesSpec = job.spec
+    output = job.output("choices", **spec.cell)
+    # Test rows are scored after the selection was made, and do not depend on it.
+    job.input("selection", **spec.cell)
+    published, search = spec.published_choice, _search(job)
     if published is None and not search:
         raise UserError(
-            f"{spec['model']['name']} on {spec['dataset_name']}: there is no choice to evaluate. Give the spec a "
-            "published_choice (matrix, layer, rho), or a gradients file with --gradients and its sweep with --sweep."
+            f"{spec.model.name} on {spec.dataset.name}: there is no choice to evaluate. Give the spec a "
+            "published_choice (matrix, layer, rho), or a cheap_search (keep, layers, rhos)."
         )
-    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
+    cell = job_cell(job, "test")
     edits: dict[tuple[str, str], Edit] = {}
-    for protocol in spec["protocols"]:
-        given = {"published": published} if published is not None else {}
+    for protocol in spec.protocols:
+        given: dict[str, Any] = {"published": asdict(published)} if published is not None else {}
         given |= {"gradient": search[protocol]["chosen"]} if search else {}
         for name, one in given.items():
             edits[protocol, name] = chosen_edit(cell, protocol, one)
     answered = answer_each(job, cell, edits.values())
     frames = [result_rows(cell, answered[edit], protocol, choice=name) for (protocol, name), edit in edits.items()]
-    choices: dict[str, dict[str, Any]] = {protocol: {} for protocol in spec["protocols"]}
+    choices: dict[str, dict[str, Any]] = {protocol: {} for protocol in spec.protocols}
     for (protocol, name), edit in edits.items():
         choices[protocol][name] = place_of(cell, edit[0]) if edit else None
     facts = {"run": cell.run_facts, "choices": choices, "search": search}
-    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
 
 
 def _search(job: Job) -> dict[str, dict[str, Any]]:
-    """Return what the cheap search chooses per protocol and what it cost, without its candidates; {} without a file."""
-    if not job.paths["gradients"]:
+    """Return what the cheap search chooses per protocol and what it cost, without its candidates; {} if not asked."""
+    spec: ChoicesSpec = job.spec
+    if spec.cheap_search is None:
         return {}
-    ranking, keep = read_json(job.path("gradients")), job.spec["gradient"]["keep"]
-    found = choose(ranking, inspected_rows(job.paths["sweep"], ranking, keep), keep)
+    ranking, keep = read_json(job.input("gradients", **spec.cell)), spec.cheap_search.keep
+    sweep = job.inputs("sweep", **spec.cell, layer=spec.cheap_search.layers, rho=spec.cheap_search.rhos)
+    found = choose(ranking, inspected_rows(sweep, ranking, keep), keep)
     return {name: {key: one[key] for key in one if key != "candidates"} for name, one in found.items()}

@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from laser.config.specs import ComposeSpec
 from laser.engine.live_edits import edited
-from laser.evaluation.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
+from laser.evaluation.cell import Cell, answers_for, counter, intervention, job_cell, result_rows
 from laser.evaluation.choices import place_of
 from laser.evaluation.part_of_cell import of_protocol
-from laser.io.job import Job
+from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Answers
 
@@ -73,20 +74,19 @@ def compose(job: Job) -> dict[str, Any]:
 
     Per protocol: `base` (scores), `steps` (`search`), and `chosen`: the accepted edits in the order of acceptance.
     """
-    spec = job.spec
-    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
-    return {protocol: _compose(job, of_protocol(cell, protocol), protocol) for protocol in spec["protocols"]}
+    cell = job_cell(job, "validation")
+    return {protocol: _compose(job, of_protocol(cell, protocol), protocol) for protocol in job.spec.protocols}
 
 
 def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
-    spec = cell.spec
-    places = [(layer, matrix) for layer in sorted(spec["layers"], reverse=True) for matrix in spec["matrices"]]
-    count = counter(job, cell, 1 + len(places) * len(spec["rhos"]))
+    spec: ComposeSpec = job.spec
+    places = [(layer, matrix) for layer in sorted(spec.layers, reverse=True) for matrix in spec.matrices]
+    count = counter(job, cell, 1 + len(places) * len(spec.rhos))
     (answers,) = answers_for(cell, [()], count)
     base = _scores(cell, answers, protocol)
 
     def evaluate(layer: int, matrix: str) -> list[Scores]:
-        edits = [intervention(cell, protocol, matrix, layer, rho) for rho in spec["rhos"]]
+        edits = [intervention(cell, protocol, matrix, layer, rho) for rho in spec.rhos]
         return [
             {"rho": one.rho, "kept_rank": place_of(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
             for one, answers in zip(edits, answers_for(cell, [(one,) for one in edits], count), strict=True)

@@ -14,15 +14,16 @@ import pandas as pd
 from torch import Tensor
 
 from laser.config.protocols import PROTOCOLS
+from laser.config.specs import GradientsSpec
 from laser.engine.backward import Place, gradients
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, answers_for, counter, open_cell, result_rows
+from laser.evaluation.cell import Cell, answers_for, counter, job_cell, result_rows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.evaluation.select import select
-from laser.io.job import Job
 from laser.models.adapter import parameter_view
 from laser.policies.games import Games
+from laser.provenance.job import Job
 from laser.reduction.svd import Factors, kept_rank
 
 RULE = (
@@ -77,27 +78,27 @@ def rank_cell(job: Job) -> dict[str, Any]:
         Per protocol: `examples` (id, and correct and loss of the base model, of each row used), how many
         `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rank_places`).
     """
-    spec = job.spec
-    grid = spec["grid"]
-    whole = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation", gradients=True)
-    cell = first_rows(whole, spec["examples"])
+    spec: GradientsSpec = job.spec
+    grid = spec.grid
+    whole = job_cell(job, "validation", gradients=True)
+    cell = first_rows(whole, spec.examples)
     (base,) = answers_for(cell, [()], counter(job, cell, 1))
-    places = [(layer, matrix) for layer in grid["layers"] for matrix in grid["matrices"]]
+    places = [(layer, matrix) for layer in grid.layers for matrix in grid.matrices]
     made = {}
-    for protocol in spec["protocols"]:
+    for protocol in spec.protocols:
         own = of_protocol(cell, protocol)
         if isinstance(own.questions, Games):
             raise UserError("gradients are taken for language models only. Leave `search` out of the study.")
-        loss, found = gradients(own.loaded, own.questions, PROTOCOLS[protocol], places, spec["token_budget"])
+        loss, found = gradients(own.loaded, own.questions, PROTOCOLS[protocol], places, spec.token_budget)
         job.say(f"{protocol}: {len(places)} gradients on {len(own.questions.items)} examples, mean loss {loss:.4f}")
         predicted = {
-            place: predicted_changes(gradient, _factors(cell, place), spec["rhos"]) for place, gradient in found.items()
+            place: predicted_changes(gradient, _factors(cell, place), spec.rhos) for place, gradient in found.items()
         }
         made[protocol] = {
             "examples": _rows(result_rows(cell, base, protocol)),
             "validation_examples": len(of_protocol(whole, protocol).questions.items),
             "loss": loss,
-            "places": rank_places(predicted, grid["matrices"]),
+            "places": rank_places(predicted, grid.matrices),
         }
     return made
 

@@ -14,10 +14,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from laser.evaluation.cell import Cell, Edit, answer_each, chosen_interventions, no_rows, open_cell, result_rows
+from laser.config.specs import HigherOrderSpec
+from laser.evaluation.cell import Cell, Edit, answer_each, chosen_interventions, job_cell, no_rows, result_rows
 from laser.io.files import read_parquet, write_parquet
-from laser.io.job import Job
 from laser.models.load import LoadedModel
+from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 from laser.tasks.tokens import continuation, encode
 
@@ -28,28 +29,26 @@ WHOLE = 100.0
 def higher_order(job: Job) -> None:
     """Evaluate the spec's `percents` of smallest components on the repaired rows and write one file.
 
-    Options of the job: model, rows, test, selection, factors, output. The file has the columns of result rows behind
+    The file has the columns of result rows behind
     `protocol` and `percent`, and `similarity`. Its spec says what was chosen, how many rows each protocol has, and on
     how many of them the whole matrix (100 percent) gives base's own answer. Where there is no repaired row, or base
     was chosen, the file has its columns and no rows, and no model is loaded.
     """
-    spec = job.spec
-    chosen = chosen_interventions(job.path("selection"))
-    test = read_parquet(job.path("test"), ["protocol", "arm", "id", "correct", "prediction"])
-    wanted = {name: repaired(test, name) if chosen[name] else [] for name in spec["protocols"]}
+    spec: HigherOrderSpec = job.spec
+    output = job.output("higher_order", **spec.cell)
+    chosen = chosen_interventions(job.input("selection", **spec.cell))
+    test = read_parquet(job.input("test", **spec.cell), ["protocol", "arm", "id", "correct", "prediction"])
+    wanted = {name: repaired(test, name) if chosen[name] else [] for name in spec.protocols}
     facts: dict[str, Any] = {"chosen": chosen, "repaired": {name: len(ids) for name, ids in wanted.items()}}
     frame = empty_rows()
     if any(wanted.values()):
-        everything = set().union(*wanted.values())
-        cell = open_cell(
-            *(spec, job.path("model"), job.path("rows"), job.path("factors"), "test"),
-            only=lambda frame: frame[frame["id"].isin(everything)],
-        )
+        asked = set().union(*wanted.values())
+        cell = job_cell(job, "test", lambda frame: frame[frame["id"].isin(asked)])
         frame = evaluate(cell, chosen, wanted, job)
         facts |= {"run": cell.run_facts, "whole_matrix": agreement(frame, test)}
     else:
         job.say("no test row is wrong in the base model and right under LASER: the file has no rows")
-    write_parquet(job.path("output"), frame, spec | facts)
+    write_parquet(output, frame, job.metadata(**facts))
 
 
 def repaired(test: pd.DataFrame, protocol: str) -> list[str]:
@@ -69,7 +68,7 @@ def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], j
     edits = {
         (protocol, percent): _smallest(chosen[protocol], percent)
         for protocol, ids in wanted.items()
-        for percent in cell.spec["percents"]
+        for percent in job.spec.percents
         if ids
     }
     answered = answer_each(job, cell, edits.values())

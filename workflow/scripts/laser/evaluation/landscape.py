@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from laser.config.specs import LandscapeSpec
 from laser.errors import UserError, nearest
-from laser.evaluation.cell import Cell, answers_for, counter, intervention, open_cell, result_rows
+from laser.evaluation.cell import Cell, answers_for, counter, intervention, job_cell, result_rows
 from laser.evaluation.part_of_cell import first_rows
 from laser.io.files import write_parquet
-from laser.io.job import Job
+from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 
 LANDSCAPE_KINDS = ("svd", "pruning", "smallest")
@@ -43,17 +44,17 @@ def evaluate_landscape(job: Job) -> None:
     The engine is called once per kind: edits of one kind share the layers below them, and no more than one kind's
     edited matrices (those of pruning and of the randomised step are dense) are held at a time.
     """
-    spec = job.spec
-    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "validation")
-    cell = first_rows(cell, spec.get("rows"))
-    places = [(matrix, rho) for matrix in spec["matrices"] for rho in spec["rhos"]]
+    spec: LandscapeSpec = job.spec
+    output = job.output("landscape", **spec.cell, layer=spec.layer)
+    cell = first_rows(job_cell(job, "validation"), spec.rows)
+    places = [(matrix, rho) for matrix in spec.matrices for rho in spec.rhos]
     wanted = {
         kind: {
-            (protocol, matrix, rho): landscape_intervention(cell, protocol, kind, matrix, spec["layer"], rho)
+            (protocol, matrix, rho): landscape_intervention(cell, protocol, kind, matrix, spec.layer, rho)
             for matrix, rho in places
-            for protocol in spec["protocols"]
+            for protocol in spec.protocols
         }
-        for kind in spec["kinds"]
+        for kind in spec.kinds
     }
     distinct = {kind: list(dict.fromkeys(edits.values())) for kind, edits in wanted.items()}
     count = counter(job, cell, sum(map(len, distinct.values())))
@@ -62,7 +63,7 @@ def evaluate_landscape(job: Job) -> None:
         found = answers_for(cell, [(one,) for one in distinct[kind]], count)
         answered = dict(zip(distinct[kind], found, strict=True))
         frames += [
-            result_rows(cell, answered[one], protocol, kind=kind, matrix=matrix, layer=spec["layer"], rho=rho)
+            result_rows(cell, answered[one], protocol, kind=kind, matrix=matrix, layer=spec.layer, rho=rho)
             for (protocol, matrix, rho), one in edits.items()
         ]
-    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | {"run": cell.run_facts})
+    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(run=cell.run_facts))

@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 
 from laser.cluster.local_copy import local_folder
+from laser.config.specs import EvaluationSpec, PerplexitySpec
 from laser.errors import UserError
-from laser.evaluation.cell import ENGINES, compute_facts, open_model, step_of
+from laser.evaluation.cell import ENGINES, Edit, compute_facts, open_model, step_of
 from laser.io.files import read_json, read_parquet, write_parquet
-from laser.io.job import Job
 from laser.models.load import LoadedModel
+from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Pass, Requests
@@ -30,8 +31,6 @@ LARGEST_WINDOW = 1024
 STRIDE = 512
 ARMS = {"input": ("u_in", "u_gate", "q", "k", "v"), "output": ("u_out", "o")}
 """Arms beside `base`: the matrices among which each takes the best candidate of the selection."""
-
-Edit = tuple[Intervention, ...]
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,7 @@ def supports(task: str) -> bool:
 def evaluate_perplexity(job: Job) -> None:
     """Score the text under base and the best candidates, and write one file.
 
-    Options of the job: model, text, selection, factors, output. The spec's `rows` (null or absent: all) takes the
-    first so many documents. The file has a row per (protocol, arm, window): `protocol`, `arm` (`base`, `input`,
+    The file has a row per (protocol, arm, window): `protocol`, `arm` (`base`, `input`,
     `output`), `document`, `window` (numbered over the whole text), `tokens` (scored), `nll` (their summed negative
     log-likelihood, nats). Its spec says the window, the stride, and each arm's intervention; an arm for whose matrices
     the selection has no candidate is null there and has no rows.
@@ -79,25 +77,30 @@ def evaluate_perplexity(job: Job) -> None:
     Raises:
         UserError: a masked model, or a text without a token to score.
     """
-    spec = job.spec
-    loaded = open_model(spec, local_folder(job.path("model").parent))
+    spec: PerplexitySpec = job.spec
+    output = job.output("perplexity", **spec.cell)
+    if spec.corpus_key is None:
+        text = job.input("text", text_key=spec.text_key)
+    else:
+        text = job.input("held_out", corpus_key=spec.corpus_key)
+    loaded = open_model(spec, local_folder(job.input("model", model_key=spec.model.key).parent))
     if not supports(loaded.task):
         raise UserError(
-            f"model '{spec['model']['name']}' is a masked language model, which has no perplexity. "
+            f"model '{spec.model.name}' is a masked language model, which has no perplexity. "
             "Leave it out of perplexity.models."
         )
     size, stride = sizes(loaded.max_positions)
-    texts = read_parquet(job.path("text"), ["text"])["text"].tolist()[: spec.get("rows")]
+    texts = read_parquet(text, ["text"])["text"].tolist()
     found = windows(loaded, texts, size, stride)
     if not found:
-        raise UserError(f"{job.path('text')}: holds no text of at least two tokens, so that nothing can be scored.")
-    arms = choose_arms(spec, loaded.task, job.path("selection"))
-    frame = score(loaded, found, arms, spec, FactorStore(job.path("factors")), job)
+        raise UserError(f"{text}: holds no text of at least two tokens, so that nothing can be scored.")
+    arms = choose_arms(spec, loaded.task, job.input("selection", **spec.cell))
+    frame = score(loaded, found, arms, spec, FactorStore(job.folders.path("factors")), job)
     facts = {
         **{"window": size, "stride": stride, "documents": len(texts), **compute_facts(loaded)},
         "arms": {protocol: {name: arm.place for name, arm in own.items()} for protocol, own in arms.items()},
     }
-    write_parquet(job.path("output"), frame, spec | facts)
+    write_parquet(output, frame, job.metadata(**facts))
 
 
 def sizes(positions: int | None) -> tuple[int, int]:
@@ -131,7 +134,7 @@ def spans(length: int, size: int, stride: int) -> Iterator[tuple[int, int, int]]
             return
 
 
-def choose_arms(spec: dict[str, Any], task: str, selection: Path) -> dict[str, dict[str, Arm]]:
+def choose_arms(spec: EvaluationSpec, task: str, selection: Path) -> dict[str, dict[str, Arm]]:
     """Return the arms by protocol and name.
 
     Candidates stand in the selection file from best to worst, so that the first one with a matrix of the arm is taken,
@@ -139,14 +142,14 @@ def choose_arms(spec: dict[str, Any], task: str, selection: Path) -> dict[str, d
     """
     protocols = read_json(selection)["protocols"]
     arms: dict[str, dict[str, Arm]] = {}
-    for protocol in spec["protocols"]:
+    for protocol in spec.protocols:
         arms[protocol] = {"base": Arm(None, ())}
         for name, matrices in ARMS.items():
             best = next((one for one in protocols[protocol]["candidates"] if one["matrix"] in matrices), None)
             if best is None:
                 arms[protocol][name] = Arm(None, None)
                 continue
-            settings = step_of(protocol, task, spec["seed"])
+            settings = step_of(protocol, task, spec.seed)
             place = {key: best[key] for key in ("matrix", "layer", "rho", "kept_rank")} | settings
             edit = Intervention(best["matrix"], best["layer"], best["rho"], **settings)
             arms[protocol][name] = Arm(place, (edit,))
@@ -157,7 +160,7 @@ def score(
     loaded: LoadedModel,
     found: Sequence[Window],
     arms: dict[str, dict[str, Arm]],
-    spec: dict[str, Any],
+    spec: EvaluationSpec,
     store: FactorStore,
     job: Job,
 ) -> pd.DataFrame:
@@ -166,8 +169,8 @@ def score(
     edits = [arm.edit for own in arms.values() for arm in own.values() if arm.edit is not None]
     distinct = list(dict.fromkeys(edits))
     advance = job.progress(len(distinct) * len(found), "windows × interventions")
-    engine: Callable[..., Any] = ENGINES[spec["engine"]]
-    answers = engine(loaded, requests, distinct, store, token_budget=spec["token_budget"], progress=advance)
+    engine: Callable[..., Any] = ENGINES[spec.engine]
+    answers = engine(loaded, requests, distinct, store, token_budget=spec.token_budget, progress=advance)
     losses = {
         edit: [-sum(one.logprobs) for one in answer.passes] for edit, answer in zip(distinct, answers, strict=True)
     }

@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import pandas as pd
 
-from laser.evaluation.cell import Cell, Edit, answer_each, chosen_edit, chosen_interventions, open_cell, result_rows
+from laser.config.specs import PromptsSpec
+from laser.evaluation.cell import (
+    Cell,
+    Edit,
+    answer_each,
+    chosen_edit,
+    chosen_interventions,
+    everything,
+    job_cell,
+    result_rows,
+)
 from laser.io.files import write_parquet
-from laser.io.job import Job
+from laser.provenance.job import Job
 from laser.tasks.definitions import definition
 from laser.tasks.questions import Questions, ask
 from laser.tasks.variants import Variant, reworded, variants
@@ -17,18 +27,17 @@ from laser.tasks.variants import Variant, reworded, variants
 def evaluate_prompts(job: Job) -> None:
     """Evaluate every wording of the spec's dataset and write one file.
 
-    Options of the job: model, rows, selection, factors, output. The spec's `rows` (null or absent: all) takes the
+    The spec's `rows` (null or absent: all) takes the
     first so many test rows, with whole groups. The file has the columns of result rows behind `protocol`, `variant`
     (`original` first) and `arm` (`base`, `laser`); where base was chosen, the laser arm repeats base, as in the test
     file. Its spec says what each wording changes, what was chosen, and which examples a wording made too long.
     """
-    spec = job.spec
-    count = spec.get("rows")
-    only = (lambda frame: frame) if count is None else (lambda frame: first_groups(frame, count))
-    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test", only)
-    chosen = chosen_interventions(job.path("selection"))
+    spec: PromptsSpec = job.spec
+    output, count = job.output("prompts", **spec.cell), spec.rows
+    cell = job_cell(job, "test", everything if count is None else lambda frame: first_groups(frame, count))
+    chosen = chosen_interventions(job.input("selection", **spec.cell))
     edits = {name: chosen_edit(cell, name, one) for name, one in chosen.items()}
-    wordings = variants(spec["builder"])
+    wordings = variants(spec.dataset.builder)
     frames, left_out = [], {}
     for variant in wordings:
         job.say(f"wording '{variant.name}': {variant.says}")
@@ -40,7 +49,7 @@ def evaluate_prompts(job: Job) -> None:
         "chosen": chosen,
         "variants": {one.name: one.says for one in wordings},
     }
-    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
 
 
 def first_groups(frame: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -51,7 +60,7 @@ def first_groups(frame: pd.DataFrame, count: int) -> pd.DataFrame:
 def questions_of(cell: Cell, variant: Variant) -> Questions:
     """Return the cell's questions in a variant's wording; the examples that could be asked as released."""
     loaded = cell.loaded
-    asked = variant.definition(definition(cell.spec["builder"]))
+    asked = variant.definition(definition(cell.spec.dataset.builder))
     examples = reworded(variant, [one.example for one in cell.questions.items])
     return ask(asked, examples, loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions)
 
@@ -61,7 +70,7 @@ def evaluate_variant(cell: Cell, name: str, edits: dict[str, Edit], job: Job) ->
     answered = answer_each(job, cell, [(), *edits.values()])
     frames = [
         result_rows(cell, answered[edit], protocol, variant=name, arm=arm)
-        for protocol in cell.spec["protocols"]
+        for protocol in cell.spec.protocols
         for arm, edit in (("base", ()), ("laser", edits[protocol]))
         if any(one.example.id in cell.sides[protocol] for one in cell.questions.items)
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from laser.cluster.local_copy import local_folder
+from laser.config.specs import ReduceSpec, as_json
 from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
 from laser.models.load import DTYPES, resolve_device, set_threads
@@ -15,24 +16,23 @@ from laser.reduction.record import records
 from laser.reduction.svd import check
 
 
-def reduce_layer(
-    spec: dict[str, Any], model_card: Path, factors: Path, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def reduce_layer(spec: ReduceSpec, model_card: Path, factors: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Decompose the spec's matrices of one layer and return one record per rho, in the spec's order.
 
     Only the matrices themselves are read from the checkpoint; the model is never built.
     """
-    set_threads(spec["compute"]["threads"])
-    device = resolve_device(spec["compute"]["device"])
+    set_threads(spec.compute.threads)
+    device = resolve_device(spec.compute.device)
     folder = local_folder(model_card.parent, copy=False, say=say)  # of the checkpoint, only this layer is read
     config = read_json(folder / "config.json")
     store = FactorStore(factors)
     weights, decomposed = {}, {}
-    for matrix in spec["matrices"]:
-        location = locate(config, spec["layer"], matrix, spec["model"].get("mapping"))
+    for matrix in spec.matrices:
+        location = locate(config, spec.layer, matrix, spec.model.mapping)
         # In the precision that the sweep runs in: its factors are those of the weights that are edited.
-        weights[matrix] = read_matrix(folder, location).to(device, DTYPES[spec["model"]["dtype"]]).float()
+        weights[matrix] = read_matrix(folder, location).to(device, DTYPES[spec.model.dtype]).float()
         decomposed[matrix] = store.get(weights[matrix])
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
     checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}
-    return [records(weights, decomposed, rho, checks) | {"spec": spec, "layer": spec["layer"]} for rho in spec["rhos"]]
+    named = {"spec": as_json(spec), "layer": spec.layer}
+    return [records(weights, decomposed, rho, checks) | named for rho in spec.rhos]

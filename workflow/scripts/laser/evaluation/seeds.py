@@ -5,16 +5,17 @@ The released code sets no seed, so that a published number is one draw from this
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 
 from laser.config.protocols import randomised_iterations
-from laser.evaluation.cell import answer_each, open_cell, result_rows
+from laser.config.specs import SeedsSpec
+from laser.evaluation.cell import answer_each, job_cell, result_rows
 from laser.evaluation.choices import place_of
 from laser.io.files import read_json, write_parquet
-from laser.io.job import Job
+from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 
 
@@ -42,22 +43,22 @@ def evaluate_seeds(job: Job) -> None:
     protocol: protocols differ in rows, judgement and, where the paper has no choice for the cell, in the place. The
     file's spec says under `intervention`, per protocol, which place was drawn at and where that comes from.
     """
-    spec = job.spec
-    cell = open_cell(spec, job.path("model"), job.path("rows"), job.path("factors"), "test")
-    selection = read_json(job.path("selection"))["protocols"]
+    spec: SeedsSpec = job.spec
+    output = job.output("seeds", **spec.cell)
+    cell = job_cell(job, "test")
+    selection = read_json(job.input("selection", **spec.cell))["protocols"]
     niter = randomised_iterations(cell.loaded.task)
+    published = None if spec.published_choice is None else asdict(spec.published_choice)
     places, said = {}, {}
-    for protocol in spec["protocols"]:
-        one, source = place_to_draw(spec.get("published_choice"), selection[protocol])
+    for protocol in spec.protocols:
+        one, source = place_to_draw(published, selection[protocol])
         places[protocol] = Intervention(one["matrix"], one["layer"], one["rho"], "randomised", niter=niter)
         step = {"kind": "randomised", "niter": niter, "source": source}
         said[protocol] = place_of(cell, places[protocol]) | step
     edits = {
-        (protocol, seed): (replace(places[protocol], seed=seed),)
-        for protocol in spec["protocols"]
-        for seed in spec["seeds"]
+        (protocol, seed): (replace(places[protocol], seed=seed),) for protocol in spec.protocols for seed in spec.seeds
     }
     answered = answer_each(job, cell, edits.values())
     frames = [result_rows(cell, answered[one], protocol, seed=seed) for (protocol, seed), one in edits.items()]
     facts = {"run": cell.run_facts, "intervention": said, "niter": niter}
-    write_parquet(job.path("output"), pd.concat(frames, ignore_index=True), spec | facts)
+    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))

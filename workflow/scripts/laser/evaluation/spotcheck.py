@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from laser.config.specs import EvaluationSpec, from_metadata
 from laser.errors import UserError
 from laser.evaluation.cell import (
     Cell,
@@ -176,7 +177,7 @@ def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say
     cards = check_models(study, picks, cache, say)
     groups: dict[tuple[str, str, str, str], list[Pick]] = {}
     for pick in picks:
-        key = (pick.spec["model"]["name"], pick.spec["dataset_name"], pick.side, pick.wording)
+        key = (pick.spec["model"]["name"], pick.spec["dataset"]["name"], pick.side, pick.wording)
         groups.setdefault(key, []).append(pick)
     differences = []
     with tempfile.TemporaryDirectory(prefix="laser-spotcheck-") as factors:
@@ -197,12 +198,13 @@ def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say
 def _open(picks: Sequence[Pick], card: Path, rows: Path, factors: Path, device: str) -> Cell:
     """Open the cell of a group's rows, with the questions in the group's wording."""
     first = picks[0]
-    spec = first.spec | {"engine": "naive", "compute": first.spec["compute"] | {"device": device}}
+    stored = from_metadata(EvaluationSpec, first.spec, str(first.path))
+    spec = replace(stored, engine="naive", compute=replace(stored.compute, device=device))
     ids = {pick.row["id"] for pick in picks}
     cell = open_cell(spec, card, rows, factors, first.side, lambda frame: frame[frame["id"].isin(ids)])
     if first.wording == ORIGINAL:
         return cell
-    (variant,) = [each for each in variants(spec["builder"]) if each.name == first.wording]
+    (variant,) = [each for each in variants(spec.dataset.builder) if each.name == first.wording]
     return replace(cell, questions=questions_of(cell, variant))
 
 

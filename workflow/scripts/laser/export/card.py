@@ -6,13 +6,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+from laser.config.specs import ExportSpec
 from laser.errors import UserError
 from laser.evaluation.cell import step_of
 from laser.export.checkpoint import export
 from laser.io.files import read_json, read_parquet, write_json, write_text
-from laser.io.job import Job
 from laser.models.kinds import task_of
 from laser.models.stored import read_config
+from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 
@@ -22,27 +23,27 @@ CARD = "README.md"
 def export_model(job: Job) -> None:
     """Export the intervention that the spec's `protocol` chose, in the spec's `form`.
 
-    Options of the job: model (card.json), selection, factors, output (the folder, or README.md in it), and optionally
-    test (the cell's test file, for the scores on the card). The folder is replaced as a whole; export.json and, last,
-    README.md are written into it.
+    The folder is replaced as a whole; export.json and, last, README.md are written into it.
 
     Raises:
         UserError: base was chosen, so that there is nothing to export.
     """
-    spec, (output,) = job.spec, job.paths["output"]
-    folder = output.parent if output.name == CARD else output
-    protocol = spec["protocol"]
-    selection = read_json(job.path("selection"))
+    spec: ExportSpec = job.spec
+    protocol = spec.protocol
+    folder = job.output("export", **spec.cell, protocol=protocol, form=spec.form).parent
+    chosen, tested = job.input("selection", **spec.cell), job.input("test", **spec.cell)
+    model_card = job.input("model", model_key=spec.model.key)
+    selection = read_json(chosen)
     if protocol not in selection["protocols"]:
         known = ", ".join(selection["protocols"])
-        raise UserError(f"{job.path('selection')}: has no protocol '{protocol}'. It has: {known}.")
+        raise UserError(f"{chosen}: has no protocol '{protocol}'. It has: {known}.")
     one = selection["protocols"][protocol]
     if one["chosen"] is None:
         raise UserError(
-            f"{job.path('selection')}: under '{protocol}' the base model won on validation, so that there is no edited "
+            f"{chosen}: under '{protocol}' the base model won on validation, so that there is no edited "
             "model to export."
         )
-    origin = job.path("model").parent
+    origin = model_card.parent
     task = task_of(read_config(origin))
     if task == "policy":
         raise UserError(
@@ -50,24 +51,23 @@ def export_model(job: Job) -> None:
             "chosen intervention in the study's selection/."
         )
     place = one["chosen"]
-    settings = step_of(protocol, task, spec["seed"])
+    settings = step_of(protocol, task, spec.seed)
     edit = Intervention(place["matrix"], place["layer"], place["rho"], **settings)
-    model = spec["model"]
-    store = FactorStore(job.path("factors"))
-    facts = export(origin, folder, edit, spec["form"], model["dtype"], store, model.get("mapping"))
-    tested = [path for path in job.paths.get("test", []) if path.is_file()]
+    model = spec.model
+    store = FactorStore(job.folders.path("factors"))
+    facts = export(origin, folder, edit, spec.form, model.dtype, store, model.mapping)
     record = {
-        "base": base_facts(read_json(job.path("model")), model["name"]),
-        **{"study": spec["study"], "dataset": spec["dataset_name"], "protocol": protocol, "form": spec["form"]},
-        **{"task": task, "dtype": model["dtype"], "intervention": place | settings},
+        "base": base_facts(read_json(model_card), model.name),
+        **{"study": spec.study, "dataset": spec.dataset.name, "protocol": protocol, "form": spec.form},
+        **{"task": task, "dtype": model.dtype, "intervention": place | settings},
         "validation": one["validation"],
-        "test": test_scores(tested[0], protocol) if tested else None,
+        "test": test_scores(tested, protocol),
         "checkpoint": facts,
-        "spec": spec,
+        "spec": job.plain,
     }
     write_json(folder / "export.json", record)
     write_text(folder / CARD, card(record))
-    job.say(f"{spec['form']}: {facts['bytes']:,} bytes of weights, {facts['bytes_saved']:,} saved")
+    job.say(f"{spec.form}: {facts['bytes']:,} bytes of weights, {facts['bytes_saved']:,} saved")
 
 
 def base_facts(card: dict[str, Any], name: str) -> dict[str, Any]:
@@ -123,11 +123,9 @@ def card(record: dict[str, Any]) -> str:
         "| rows | model | accuracy (%) | loss (nats) | n |",
         "|---|---|---|---|---|",
         *_scores("validation", record["validation"], "chosen"),
-        *(_scores("test", record["test"], "laser") if record["test"] else []),
+        *_scores("test", record["test"], "laser"),
         "",
-        "The intervention was chosen for its validation scores, which therefore flatter it; the test scores do not."
-        if record["test"]
-        else "The intervention was chosen for these scores, which therefore flatter it. The test rows were not scored.",
+        "The intervention was chosen for its validation scores, which therefore flatter it; the test scores do not. "
         "Intervals and tests are in the study's tables.",
         "",
         "## Loading",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from laser.config.specs import EpisodesSpec, RoomsSpec, as_json
 from laser.errors import UserError
 from laser.io.files import read_parquet, read_spec, sha256_file, write_json, write_parquet
 from laser.sokoban.boxoban import read_levels
@@ -41,16 +42,16 @@ def rooms_of(pool: Mapping[str, Any], chunk: int, chunks: int) -> tuple[list[int
     return list(indices(pool, chunk, chunks)), make
 
 
-def make_chunk(spec: Mapping[str, Any], output: Path, progress: Callable[[int], Callable[[int], None]]) -> pd.DataFrame:
+def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable[[int], None]]) -> pd.DataFrame:
     """Make and solve one job's rooms, and write a row per room, unsolved ones included.
 
     Args:
-        spec: `pool`, `chunk` (from 0) and `chunks`.
+        spec: which share of which pool.
         output: the Parquet file: `index` and the columns of `laser.sokoban.episodes.label`.
         progress: given the number of rooms, returns what is called with the rooms done since its last call.
     """
-    pool = spec["pool"]
-    numbers, make = rooms_of(pool, spec["chunk"], spec["chunks"])
+    pool = spec.pool
+    numbers, make = rooms_of(pool, spec.chunk, spec.chunks)
     advance = progress(len(numbers))
     rows: list[dict[str, Any]] = []
     for start in range(0, len(numbers), AT_ONCE):
@@ -59,15 +60,13 @@ def make_chunk(spec: Mapping[str, Any], output: Path, progress: Callable[[int], 
         rows += [{"index": index} | row for index, row in zip(part, found, strict=True)]
         advance(len(part))
     if not rows:
-        raise UserError(
-            f"pool '{pool['name']}': job {spec['chunk']} of {spec['chunks']} has no room. Lower its chunks."
-        )
+        raise UserError(f"pool '{pool['name']}': job {spec.chunk} of {spec.chunks} has no room. Lower its chunks.")
     frame = pd.DataFrame(rows)
-    write_parquet(output, frame, spec)
+    write_parquet(output, frame, as_json(spec))
     return frame
 
 
-def collect(spec: Mapping[str, Any], chunks: Sequence[Path], folder: Path) -> dict[str, Any]:
+def collect(spec: EpisodesSpec, chunks: Sequence[Path], folder: Path) -> dict[str, Any]:
     """Put all shares together: drop unsolved rooms and those that came before, turned or mirrored; return the card.
 
     Writes `episodes.parquet` (a row per room, in the order of `index`) and, last, `card.json` into `folder`. The card
@@ -77,7 +76,7 @@ def collect(spec: Mapping[str, Any], chunks: Sequence[Path], folder: Path) -> di
     Raises:
         UserError: a share belongs to another pool, or no room is left on a side.
     """
-    pool = spec["pool"]
+    pool = spec.pool
     for path in chunks:
         if read_spec(path)["pool"] != pool:
             raise UserError(f"{path}: belongs to another pool than '{pool['name']}'. Delete it and run again.")
@@ -91,7 +90,7 @@ def collect(spec: Mapping[str, Any], chunks: Sequence[Path], folder: Path) -> di
             f"{sides['evaluation']} for evaluation. Raise its count or max_nodes, or change evaluation_share."
         )
     path = folder / "episodes.parquet"
-    write_parquet(path, kept, spec)
+    write_parquet(path, kept, as_json(spec))
     card = {
         "name": pool["name"],
         "rooms": len(frame),
@@ -101,7 +100,7 @@ def collect(spec: Mapping[str, Any], chunks: Sequence[Path], folder: Path) -> di
         "sides": sides,
         "by_boxes": {str(boxes): _described(part) for boxes, part in frame.groupby("boxes")},
         "files": {path.name: sha256_file(path)},
-        "spec": dict(spec),
+        "spec": as_json(spec),
     }
     write_json(folder / "card.json", card)
     return card

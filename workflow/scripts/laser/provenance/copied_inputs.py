@@ -36,6 +36,12 @@ def copies(plan: Plan) -> dict[str, str]:
     return found
 
 
+def all_copies(plan: Plan) -> list[str]:
+    """Return all files below <results>/inputs/, but for study.json."""
+    published = [f"published/{name}" for name in published_copies(plan)]
+    return [*copies(plan), *count_copies(plan), *published, *(f"workflow/{name}" for name in workflow_copies(plan))]
+
+
 def count_copies(plan: Plan) -> dict[str, str]:
     """Return the files of training frequencies that the user gave: their place below <results>/inputs/, their path."""
     return {f"counts/{name}{Path(file).suffix}": file for name, file in plan.study["counts"].items()}

@@ -25,7 +25,9 @@ def cell_links(rows: Mapping[Names, Link], root: Path, folder: Path) -> dict[Nam
         found[model, dataset, protocol] = [
             link,
             *link_outside(root / f"selection/{model}/{dataset}.json", folder, root, "Choice", f"Choice {about}"),
-            *link_outside(root / f"records/test/{model}/{dataset}.json", folder, root, "Record", f"Record {about}"),
+            *link_outside(
+                root / f"records/test_intervention/{model}/{dataset}.json", folder, root, "Record", f"Record {about}"
+            ),
         ]
     return found
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from laser.config.specs import check_format
 from laser.errors import UserError, understood
 from laser.io.files import read_json, read_spec
 from laser.results.cells import ARMS, Cell
@@ -214,7 +215,7 @@ def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
                 raise ValueError("there is no matrix")
             for matrix, numbers in record["matrices"].items():
                 single = {key: value for key, value in numbers.items() if not isinstance(value, list | dict)}
-                names = {"model": _model(record["spec"], path), "layer": record["layer"], "matrix": matrix}
+                names = {"model": name_in(record["spec"], "model", path), "layer": record["layer"], "matrix": matrix}
                 rows.append(single | names | {"rho": record["rho"]})
     frame = pd.DataFrame(rows)
     first = ["model", "layer", "matrix", "rho"]
@@ -237,15 +238,14 @@ def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
         UserError: the file is missing or damaged, or does not name model and dataset.
     """
     spec = spec_of(path)
-    model, dataset = _model(spec, path), spec.get("dataset_name", spec.get("dataset"))
-    if not isinstance(dataset, str):
-        raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to make it anew.")
-    return model, dataset, spec
+    check_format(spec, str(path))
+    return name_in(spec, "model", path), name_in(spec, "dataset", path), spec
 
 
-def _model(spec: dict[str, Any], path: Path) -> str:
-    model = spec.get("model")
-    name = model.get("name") if isinstance(model, dict) else model
+def name_in(spec: dict[str, Any], key: str, path: Path) -> str:
+    """Return the name of the spec's `model` or `dataset`."""
+    entry = spec.get(key)
+    name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str):
-        raise UserError(f"{path}: its spec does not name a model. Delete it and run again to make it anew.")
+        raise UserError(f"{path}: its spec does not name a {key}. Delete it and run again to make it anew.")
     return name

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from laser.config.specs import CorpusSpec, as_json
 from laser.errors import UserError
 from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import worldfacts
@@ -63,7 +64,7 @@ class Facts:
     noise: np.ndarray
 
 
-def make_corpus(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def make_corpus(spec: CorpusSpec, folder: Path) -> dict[str, Any]:
     """Write facts.parquet, sentences.parquet, held_out.parquet and, last, card.json into `folder`.
 
     Args:
@@ -77,7 +78,7 @@ def make_corpus(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Raises:
         UserError: a setting that the schema cannot judge is not allowed, or the data are not there.
     """
-    settings = DEFAULTS | dict(spec["corpus"])
+    settings = DEFAULTS | dict(spec.corpus)
     reading = read_dataset("corpus", [SOURCE], worldfacts.SPLITS, worldfacts.COLUMNS)
     wanted = {key: settings[key] for key in ("relations", "minimum_population")}
     examples, dropped = worldfacts.build(wanted, reading.read)
@@ -87,7 +88,7 @@ def make_corpus(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     table = fact_table(facts, sentences)
     about = sentences["fact"].notna()
     card = {
-        "key": digest(spec["corpus"], 8),
+        "key": digest(spec.corpus, 8),
         "settings": settings,
         "source": reading.source,
         "facts": len(table),
@@ -97,7 +98,7 @@ def make_corpus(spec: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         "replaced_sentences": int(sentences["replaced"].sum()),
         "facts_never_stated_rightly": int((table["clean"] == 0).sum()),
         "held_out_sentences": len(held_out),
-        "spec": dict(spec),
+        "spec": as_json(spec),
     }
     return _write(folder, dict(zip(FILES, (table, sentences, held_out), strict=True)), card)
 

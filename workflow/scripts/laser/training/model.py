@@ -11,6 +11,7 @@ import tokenizers
 import torch
 import transformers
 
+from laser.config.specs import TrainSpec, as_json
 from laser.errors import UserError
 from laser.io.files import digest, read_json, read_parquet, sha256_file, write_text
 from laser.models.load import resolve_device, set_threads
@@ -26,7 +27,7 @@ COLUMNS = ("step", "loss", "learning_rate", "tokens")
 
 
 def train_model(
-    spec: Mapping[str, Any],
+    spec: TrainSpec,
     corpus_card: Path,
     folder: Path,
     say: Callable[[str], None],
@@ -48,10 +49,10 @@ def train_model(
     Raises:
         UserError: a size that does not fit, a damaged corpus, a device that is not there, a loss that is no number.
     """
-    entry = spec["model"]
+    entry = spec.model
     corpus = _corpus(corpus_card)
     versions = {one.__name__: one.__version__ for one in (numpy, tokenizers, torch, transformers)}
-    identity = digest({"spec": spec, "corpus": corpus, "versions": versions})
+    identity = digest({"spec": as_json(spec), "corpus": corpus, "versions": versions})
     state = checkpoint.checkpoint_folder(folder)
     facts = {"corpus": corpus, "versions": versions, "identity": identity}
 
@@ -87,7 +88,7 @@ def tokenizer_texts(sentences: Any, facts: Any) -> list[str]:
 
 
 def _train(
-    spec: Mapping[str, Any],
+    spec: TrainSpec,
     corpus: Path,
     part: Path,
     state: Path,
@@ -98,11 +99,11 @@ def _train(
 ) -> Filled:
     """Write config, weights, tokenizer and loss curve into `part`."""
     transformers.utils.logging.disable_progress_bar()
-    name, source, compute = spec["model"]["name"], spec["model"]["source"], spec["compute"]
+    name, source, compute = spec.model["name"], spec.model["source"], spec.compute
     training = DEFAULTS | dict(source["training"])
     masked, longest = is_masked(source["family"]), usable_positions(source)
-    set_threads(compute["threads"])
-    device = resolve_device(compute["device"])
+    set_threads(compute.threads)
+    device = resolve_device(compute.device)
     frame, known = read_parquet(corpus / "sentences.parquet"), read_parquet(corpus / "facts.parquet")
     try:
         with deterministic():
@@ -120,7 +121,7 @@ def _train(
     save_trained(model, curve, part)
     done = {"final_loss": curve[-1]["loss"], "tokens": curve[-1]["tokens"], "device": device.type}
     note = f"trained on corpus-{facts['corpus']['key']} alone; its loss curve is in {CURVE}"
-    return Filled([note], None, dict(facts) | {"training": training | done | {"threads": compute["threads"]}})
+    return Filled([note], None, dict(facts) | {"training": training | done | {"threads": compute.threads}})
 
 
 def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path) -> None:

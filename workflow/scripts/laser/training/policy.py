@@ -13,6 +13,7 @@ import transformers
 from torch.nn.functional import cross_entropy
 from transformers import DecisionTransformerConfig, DecisionTransformerModel
 
+from laser.config.specs import TrainSpec, as_json
 from laser.errors import UserError
 from laser.io.files import digest, read_parquet, sha256_file
 from laser.models.load import resolve_device, set_threads
@@ -66,7 +67,7 @@ def untrained_policy(source: Mapping[str, Any], height: int, width: int, seed: i
 
 
 def train_policy(
-    spec: Mapping[str, Any],
+    spec: TrainSpec,
     episodes: Path,
     folder: Path,
     say: Callable[[str], None],
@@ -89,10 +90,10 @@ def train_policy(
     Raises:
         UserError: no episode to train on, a device that is not there, a loss that is no number.
     """
-    entry = spec["model"]
+    entry = spec.model
     versions = {one.__name__: one.__version__ for one in (np, torch, transformers)}
     known = {"sha256": sha256_file(episodes)}
-    identity = digest({"spec": spec, "episodes": known, "versions": versions})
+    identity = digest({"spec": as_json(spec), "episodes": known, "versions": versions})
     state = checkpoint.checkpoint_folder(folder)
 
     def fill(part: Path) -> Filled:
@@ -118,7 +119,7 @@ def training_steps(episodes: Path) -> tuple[Steps, int]:
 
 
 def _train(
-    spec: Mapping[str, Any],
+    spec: TrainSpec,
     episodes: Path,
     part: Path,
     state: Path,
@@ -129,11 +130,11 @@ def _train(
 ) -> Filled:
     """Write config, weights and loss curve into `part`."""
     transformers.utils.logging.disable_progress_bar()
-    name, source, compute = spec["model"]["name"], spec["model"]["source"], spec["compute"]
+    name, source, compute = spec.model["name"], spec.model["source"], spec.compute
     training = DEFAULTS | {"symmetries": False} | dict(source["training"])
     del training["mask_answers"]
-    set_threads(compute["threads"])
-    device = resolve_device(compute["device"])
+    set_threads(compute.threads)
+    device = resolve_device(compute.device)
     steps, count = training_steps(episodes)
     try:
         with deterministic():
@@ -148,7 +149,7 @@ def _train(
     known = facts["episodes"] | {"count": count, "steps": len(steps)}
     note = f"trained on {count:,} expert episodes of the pool {source['pool']['name']} alone; curve in {CURVE}"
     made = {"episodes": known, "versions": facts["versions"], "identity": identity}
-    return Filled([note], None, made | {"training": training | done | {"threads": compute["threads"]}})
+    return Filled([note], None, made | {"training": training | done | {"threads": compute.threads}})
 
 
 def train_weights(

@@ -1,0 +1,56 @@
+# Evaluations beside the sweep, of the cells that the study names for each. Those that need the selection score test
+# rows, after it and for no choice; the others see validation rows alone.
+
+# Rule: the kind of file that it makes, those that it needs beside model and data, and what it does.
+EVALUATIONS = {
+    "landscape": ("landscape", [], "Every matrix and reduction in a layer"),
+    "gradients": (
+        "gradients",
+        [],
+        "Matrices ranked by their singular values' gradients",
+    ),
+    "compose_layers": ("composition", [], "Interventions composed over layers"),
+    "compose_test": ("composed", ["composition"], "Every step of the composition"),
+    "evaluate_choices": (
+        "choices",
+        ["selection"],
+        "Choices that selection did not make",
+    ),
+    "evaluate_seeds": ("seeds", ["selection"], "Randomised SVD with several seeds"),
+    "evaluate_prompts": ("prompts", ["selection"], "Other prompts"),
+    "evaluate_higher_order": (
+        "higher_order",
+        ["test", "selection"],
+        "Higher-order components alone",
+    ),
+    "evaluate_perplexity": ("perplexity", ["selection"], "Perplexity of a text"),
+}
+
+for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
+    FOLDER = "{model}/{dataset}" + ("/layer{layer}" if NAME == "landscape" else "")
+
+    rule:
+        name:
+            NAME
+        input:
+            model_card,
+            text_of_model if NAME == "evaluate_perplexity" else data_rows,
+            [FILES[kind] for kind in NEEDED_KINDS],
+            cheap_search_files if NAME == "evaluate_choices" else [],
+        output:
+            FILES[KIND],
+        log:
+            f"<logs>/{NAME}/{FOLDER}.log",
+        benchmark:
+            f"<benchmarks>/{NAME}/{FOLDER}.jsonl"
+        conda:
+            "../envs/laser.yaml"
+        threads: PLAN.config["threads"]
+        resources:
+            **needs(NAME),
+        params:
+            **job(NAME),
+        message:
+            f"{WHAT}: {{wildcards}}"
+        shell:
+            JOB

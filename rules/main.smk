@@ -1,0 +1,123 @@
+# From a model and a dataset to test scores: decompose, sweep and select on validation rows, then test.
+
+
+localrules:
+    select_intervention,
+
+
+rule reduce:
+    input:
+        model_card,
+    output:
+        per_rho("reduction"),
+    log:
+        f"<logs>/reduce/{{model}}/{LAYER}.log",
+    benchmark:
+        f"<benchmarks>/reduce/{{model}}/{LAYER}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: PLAN.config["threads"]
+    resources:
+        **needs("reduce"),
+    params:
+        **job("reduce"),
+    message:
+        "Decompose layer {wildcards.layer} of {wildcards.model}"
+    shell:
+        JOB
+
+
+rule base:
+    input:
+        model_card,
+        data_rows,
+    output:
+        FILES["base"],
+    log:
+        "<logs>/base/{model}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/base/{model}/{dataset}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: PLAN.config["threads"]
+    resources:
+        **needs("base"),
+    params:
+        **job("base"),
+    message:
+        "Base {wildcards.model} on {wildcards.dataset}, validation rows"
+    shell:
+        JOB
+
+
+rule sweep:
+    input:
+        model_card,
+        data_rows,
+        per_rho("reduction"),
+        # Under `search: gradient` a sweep evaluates only what the gradients point to.
+        FILES["gradients"] if PLAN.study["search"] == "gradient" else [],
+    output:
+        per_rho("sweep"),
+    log:
+        f"<logs>/sweep/{{model}}/{{dataset}}/{LAYER}.log",
+    benchmark:
+        f"<benchmarks>/sweep/{{model}}/{{dataset}}/{LAYER}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: PLAN.config["threads"]
+    resources:
+        **needs("sweep"),
+    params:
+        **job("sweep"),
+    message:
+        "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
+    shell:
+        JOB
+
+
+rule select_intervention:
+    input:
+        FILES["base"],
+        files_of_cell("sweep", "reduction"),
+    output:
+        FILES["selection"],
+    log:
+        "<logs>/select_intervention/{model}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/select_intervention/{model}/{dataset}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        **job("select_intervention"),
+    message:
+        "Choose the intervention of {wildcards.model} on {wildcards.dataset} from validation rows"
+    shell:
+        JOB
+
+
+rule test_intervention:
+    input:
+        model_card,
+        data_rows,
+        FILES["selection"],
+    output:
+        FILES["test"],
+    log:
+        "<logs>/test_intervention/{model}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/test_intervention/{model}/{dataset}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: PLAN.config["threads"]
+    resources:
+        **needs("test_intervention"),
+    params:
+        **job("test_intervention"),
+    message:
+        "Base and LASER {wildcards.model} on {wildcards.dataset}, test rows"
+    shell:
+        JOB

@@ -1,0 +1,136 @@
+# What a person gets: the report, copies of what the study rests on, the manifest of all its files, and on request the
+# edited checkpoints (`snakemake results/<study>/export/<model>/<dataset>-<protocol>-<form>/README.md`).
+
+
+localrules:
+    report,
+    inputs,
+    manifest,
+    export,
+
+
+rule report:
+    input:
+        artefact_files,
+        study_files("model", "dataset", "test", "selection", "rows"),
+    output:
+        page=FILES["report"],
+        run=FILES["run_report"],
+    log:
+        "<logs>/report/report.log",
+    benchmark:
+        "<benchmarks>/report/report.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        **study_job(
+            "report",
+            settings=PLAN.study,
+            texts=PLAN.texts(),
+            artefacts=artefact_names,
+        ),
+    message:
+        "The study's report"
+    shell:
+        JOB
+
+
+rule inputs:
+    input:
+        study_files("model", "rows", "dataset", "facts"),
+        [PATHS.text("pool", pool_key=key) for key in PLAN.pool_keys],
+        texts,
+        [
+            f"<cache>/{path}"
+            for path in copies(PLAN).values()
+            if path.endswith(("/record.json", "/run.json"))
+        ],
+        PLAN.study["counts"].values(),
+    output:
+        "<results>/README.md",
+        [f"<results>/inputs/{path}" for path in all_copies(PLAN)],
+        study=FILES["inputs"],
+    log:
+        "<logs>/inputs/inputs.log",
+    benchmark:
+        "<benchmarks>/inputs/inputs.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        **study_job(
+            "inputs",
+            settings=PLAN.study | {"artefact_files": described(PLAN)},
+            copies=copies(PLAN),
+            counts=count_copies(PLAN),
+            published_files=published_copies(PLAN),
+            workflow=workflow_copies(PLAN),
+        ),
+    message:
+        "Copies of what the study rests on"
+    shell:
+        JOB
+
+
+rule manifest:
+    input:
+        artefact_files,
+        evaluation_files,
+        record_files,
+        rules.inputs.output,
+        FILES["report"],
+    output:
+        FILES["manifest"],
+        FILES["run_manifest"],
+        FILES["crate"],
+    log:
+        "<logs>/manifest/manifest.log",
+    benchmark:
+        "<benchmarks>/manifest/manifest.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        **study_job("manifest", title=PLAN.study["title"], evaluations=PLAN.evaluated()),
+        lost=lambda wildcards: lost(PLAN.results),
+    message:
+        "The study's manifest"
+    shell:
+        JOB
+
+
+rule export:
+    input:
+        model_card,
+        FILES["selection"],
+        FILES["test"],
+    output:
+        FILES["export"],
+    log:
+        "<logs>/export/{model}/{dataset}-{protocol}-{form}.log",
+    benchmark:
+        "<benchmarks>/export/{model}/{dataset}-{protocol}-{form}.jsonl"
+    wildcard_constraints:
+        protocol="published|corrected",
+        form="dense|factored",
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        **needs("export"),
+    params:
+        **job("export"),
+    message:
+        "Export {wildcards.model} with the intervention chosen on {wildcards.dataset}, {wildcards.form}"
+    shell:
+        JOB
+
+
+# A job leaves a record and a run beside its outputs.
+declare_records(workflow.rules)

@@ -1,0 +1,110 @@
+"""Errors reach the user as one line, and the log keeps the rest."""
+
+import json
+import os
+
+import pytest
+
+from laser.errors import UserError
+from laser.provenance.job import run_job
+
+
+def run(main, tmp_path):
+    arguments = ["--spec", json.dumps({"a": 1}), "--log", str(tmp_path / "log"), "--output", "one", "two"]
+    return run_job(main, "", files=("output",), arguments=arguments)
+
+
+def test_paths_and_spec(tmp_path):
+    seen = {}
+
+    def main(job):
+        seen.update(spec=job.spec, output=[str(path) for path in job.paths["output"]])
+        job.say("hello")
+
+    run(main, tmp_path)
+    assert seen == {"spec": {"a": 1}, "output": ["one", "two"]}
+    assert "hello" in (tmp_path / "log").read_text()
+
+
+def test_user_error_is_one_line_without_traceback(tmp_path, capsys):
+    def main(job):
+        raise UserError("config/x.yaml: key 'a' is 1. Allowed: 2.")
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main, tmp_path)
+    assert stopped.value.code == 1
+    shown = capsys.readouterr().err
+    assert "ERROR: config/x.yaml: key 'a' is 1." in shown
+    assert "Traceback" not in shown + (tmp_path / "log").read_text()
+
+
+def test_a_fault_of_ours_is_one_line_with_the_traceback_in_the_log(tmp_path, capsys):
+    def main(job):
+        raise KeyError("missing")
+
+    with pytest.raises(SystemExit):
+        run(main, tmp_path)
+    assert "Traceback" not in capsys.readouterr().err
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_progress_says_rate_and_time_left(tmp_path, capsys):
+    def main(job):
+        advance = job.progress(10, "examples")
+        advance(5)
+        advance(5)
+
+    run(main, tmp_path)
+    assert "10/10 examples" in capsys.readouterr().err
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 3.2 GiB for an array"),
+        OSError(12, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes."),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        caused(UserError("cache/m: cannot be loaded. Delete the folder and fetch it again."), MemoryError()),
+        caused(UserError("x.safetensors: cannot be read. Delete it."), OSError(12, "Cannot allocate memory")),
+    ],
+)
+def test_too_little_memory_is_said_and_nothing_is_to_be_deleted(tmp_path, capsys, error):
+    def main(job):
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main, tmp_path)
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 1 and "Memory does not suffice" in shown and "mem_mb" in shown
+    assert "elete" not in shown and "fault of the workflow" not in shown
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UserError("x: damaged. Delete it."), caused(UserError("x: damaged. Delete it."), ValueError("bad header"))],
+)
+def test_any_other_message_stays_as_it_is(tmp_path, capsys, error):
+    def main(job):
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(main, tmp_path)
+    assert "ERROR: x: damaged. Delete it." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [1, 13, 28, 30, 122])
+def test_a_folder_that_cannot_be_written_to_is_no_fault_of_the_workflow(tmp_path, capsys, number):
+    def main(job):
+        raise OSError(number, os.strerror(number), "cache/models/m/.lock")
+
+    with pytest.raises(SystemExit):
+        run(main, tmp_path)
+    shown = capsys.readouterr().err
+    assert f"ERROR: cache/models/m/.lock: {os.strerror(number)}" in shown and "umask 002" in shown
+    assert "fault of the workflow" not in shown

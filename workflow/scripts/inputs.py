@@ -1,0 +1,24 @@
+"""Copy into the study what its results rest on, so that it can be checked without the cache."""
+
+import shutil
+
+from laser.io.records import CACHE_RUN
+from laser.provenance.inputs import copy_inputs
+from laser.provenance.job import Job, run_job
+
+
+def main(job: Job) -> None:
+    """Write README.md and inputs/, study.json last."""
+    spec = job.spec
+    folder = job.output("inputs").parent
+    shutil.rmtree(folder, ignore_errors=True)  # of models and datasets that the study does not have any more
+    copied = spec["copies"], spec["counts"], spec["published_files"], spec["workflow"]
+    pairs = copy_inputs(spec["settings"], *copied, job.cache, folder)
+    # A run is a note of when and where, and no record depends on it.
+    lasting = [pair for pair in pairs if pair[0].name != CACHE_RUN]
+    job.reads(*(source for source, _ in lasting))
+    job.writes(job.results / "README.md", *(target for _, target in lasting))
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__)

@@ -1,0 +1,354 @@
+"""The spec of each kind of job, as a typed record.
+
+A spec holds everything that shapes a job's output, and what its paths are made of (`laser.config.paths`). As canonical
+JSON it is what Snakemake compares, what the job is given, and what its results repeat; `read_spec` turns it back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from laser.errors import UserError
+
+FORMAT = 2
+"""Of result files; raised when what is in them changes. Files of another format are refused."""
+
+Record = dict[str, Any]
+"""An entry of a catalogue or study, with keys of its own."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where the numbers are computed: `device` (auto, cpu or cuda) and CPU `threads`."""
+
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The model of an evaluation.
+
+    Attributes:
+        name: as in the study.
+        key: its folder in the cache.
+        dtype: in which it runs.
+        architecture, layers: as in its entry.
+        mapping: names of its weights, where its architecture is not built in.
+        play: of a policy, how it is played.
+    """
+
+    name: str
+    key: str
+    dtype: str
+    architecture: str
+    layers: int
+    mapping: Record | None = None
+    play: Record | None = None
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """The dataset of an evaluation: its name in the study, its folder in the cache, and the builder of its rows."""
+
+    name: str
+    key: str
+    builder: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The matrices and layers at which interventions are tried."""
+
+    matrices: tuple[str, ...]
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the paper applied its intervention: matrix, layer, and the fraction of the rank that it kept."""
+
+    matrix: str
+    layer: int
+    rho: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every spec has.
+
+    Attributes:
+        code: the fingerprint of the rule's script and of all that it imports.
+        format: of the job's results.
+    """
+
+    code: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchSpec(Spec):
+    """A checkpoint to fetch: the model's entry without what its files do not depend on, and its folder in the cache."""
+
+    model: Record
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSpec(Spec):
+    """A corpus to make."""
+
+    corpus: Record
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec(Spec):
+    """A model to train, on a corpus or on a pool of rooms."""
+
+    model: Record
+    key: str
+    compute: Compute
+    corpus_key: str | None = None
+    pool_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoomsSpec(Spec):
+    """One job's share of a pool of rooms: `chunk`, from 0, of `chunks`."""
+
+    pool: Record
+    key: str
+    chunk: int
+    chunks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodesSpec(Spec):
+    """A pool's episodes, from the shares of `chunks` jobs."""
+
+    pool: Record
+    key: str
+    chunks: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSpec(Spec):
+    """A text for perplexity."""
+
+    text: Record
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSpec(Spec):
+    """A dataset to prepare; of rooms, from the episodes of a pool."""
+
+    dataset: Record
+    key: str
+    pool_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReduceSpec(Spec):
+    """The decompositions of one layer, recorded for some values of ρ."""
+
+    model: ModelSpec
+    layer: int
+    matrices: tuple[str, ...]
+    rhos: tuple[float, ...]
+    compute: Compute
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec(Spec):
+    """What the evaluations of a model on a dataset share; rules base, test_intervention and compose_test need no more.
+
+    Attributes:
+        study: its name.
+        model, dataset: what is evaluated on what.
+        protocols: how (`laser.config.protocols`).
+        engine: fast or naive.
+        token_budget: tokens in a batch.
+        seed: of the randomised step.
+        compute: where.
+    """
+
+    study: str
+    model: ModelSpec
+    dataset: DatasetSpec
+    protocols: tuple[str, ...]
+    engine: str
+    token_budget: int
+    seed: int
+    compute: Compute
+
+    @property
+    def cell(self) -> dict[str, str]:
+        """What the paths of the cell's results are made of."""
+        return {"model": self.model.name, "dataset": self.dataset.name}
+
+    @property
+    def label(self) -> str:
+        """The cell in words."""
+        return f"{self.model.name} {self.dataset.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSpec(EvaluationSpec):
+    """One layer of the sweep; with `keep` only what is among the first so many matrices of the gradients file."""
+
+    layer: int
+    matrices: tuple[str, ...]
+    rhos: tuple[float, ...]
+    keep: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectSpec(Spec):
+    """A cell's intervention to choose from its sweep."""
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    grid: Grid
+    rhos: tuple[float, ...]
+    protocols: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandscapeSpec(EvaluationSpec):
+    """One layer of the landscape: every kind at every matrix and ρ, on all validation rows or the first `rows`."""
+
+    layer: int
+    kinds: tuple[str, ...]
+    matrices: tuple[str, ...]
+    rhos: tuple[float, ...]
+    rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientsSpec(EvaluationSpec):
+    """Matrices to rank by the gradients of their singular values on the first `examples` validation rows."""
+
+    grid: Grid
+    rhos: tuple[float, ...]
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposeSpec(EvaluationSpec):
+    """A greedy search over several layers."""
+
+    layers: tuple[int, ...]
+    matrices: tuple[str, ...]
+    rhos: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheapSearch:
+    """What the cheap search inspects: the first `keep` matrices of the gradients file, in the sweep of `layers`."""
+
+    keep: int
+    layers: tuple[int, ...]
+    rhos: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoicesSpec(EvaluationSpec):
+    """Other choices to evaluate on the test rows: the paper's, the cheap search's, or both."""
+
+    published_choice: Site | None = None
+    cheap_search: CheapSearch | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedsSpec(EvaluationSpec):
+    """Seeds of the randomised step to evaluate, at the paper's choice where it has one."""
+
+    seeds: tuple[int, ...]
+    published_choice: Site | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptsSpec(EvaluationSpec):
+    """Other prompts to evaluate, on all test rows or the first `rows`."""
+
+    rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HigherOrderSpec(EvaluationSpec):
+    """Percentages of the smallest singular values to keep alone."""
+
+    percents: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerplexitySpec(EvaluationSpec):
+    """A text to read: a prepared one, or what was held out of the model's own corpus."""
+
+    text_key: str | None = None
+    corpus_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSpec(EvaluationSpec):
+    """A chosen intervention to export as a checkpoint: of one protocol, dense or factored."""
+
+    protocol: str
+    form: str
+
+
+S = TypeVar("S")
+
+
+def as_json(value: Any) -> Any:
+    """Return a spec, or part of one, as plain JSON values; what is None is left out."""
+    if dataclasses.is_dataclass(value):
+        named = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+        return {name: as_json(inner) for name, inner in named.items() if inner is not None}
+    return list(map(as_json, value)) if isinstance(value, tuple) else value
+
+
+def check_format(metadata: Any, where: str) -> None:
+    """Refuse the metadata of a result file of another format."""
+    found = metadata.get("format", 1) if isinstance(metadata, Mapping) else None
+    if found != FORMAT:
+        raise UserError(
+            f"{where}: is of format {found}, and this version of the workflow reads format {FORMAT}. Run the study "
+            "again to make it anew, or use the version that made it."
+        )
+
+
+def from_metadata(kind: type[S], metadata: Any, where: str) -> S:
+    """Return the spec in a result file's metadata, apart from what the run added to it."""
+    check_format(metadata, where)
+    names = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return read_spec(kind, {name: value for name, value in metadata.items() if name in names}, where)
+
+
+def read_spec(kind: type[S], value: Any, where: str) -> S:
+    """Turn JSON values into a spec; a key that is missing, unknown or of another type is a `UserError`.
+
+    Args:
+        kind: the class of the spec.
+        value: what `as_json` returned, read again.
+        where: the file or job, for the message.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        adapter = TypeAdapter(kind, config=None)
+        return adapter.validate_json(json.dumps(value), strict=True, extra="forbid")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=True)[0]
+        key = ".".join(map(str, first["loc"])) or "spec"
+        reason = {"missing": "is missing", "unexpected_keyword_argument": "is unknown"}.get(first["type"])
+        raise UserError(
+            f"{where}: key '{key}' of its {kind.__name__} {reason or first['msg']}. It is of another version of the "
+            "workflow: delete it and run again to make it anew."
+        ) from None

@@ -1,0 +1,45 @@
+"""The study's report: one offline folder with the page that a person reads, and the page of what differs by run."""
+
+from pathlib import Path
+
+from laser.config.paths import StudyFiles
+from laser.provenance.job import Job, run_job
+from laser.report.figures import FILMS
+from laser.report.page import write_report, write_run_page
+
+
+def main(job: Job) -> None:
+    """Write index.html, with copies of all tables, figures and rows beside it, and run.html."""
+    root, settings = job.results, job.spec["settings"]
+    files = StudyFiles.from_spec(job.spec["files"], job.results, job.cache)
+    made = job.reads(*(root / path for path in job.spec["artefacts"]))
+    page = job.output("report")
+    write_report(
+        page.parent,
+        settings,
+        tables={path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"},
+        figures={_name(path, root): path for path in made if path.suffix == ".svg"},
+        media={_name(path, root): path for path in made if path.suffix in FILMS},
+        model_cards=job.reads(*files.paths("model")),
+        dataset_cards=job.reads(*files.paths("dataset")),
+        tests=job.reads(*files.paths("test")),
+        selections=job.reads(*files.paths("selection")),
+        rows=job.reads(*files.paths("rows")),
+        root=root,
+    )
+    run_page = job.folders.path("run_report")
+    job.writes(*(path for path in page.parent.rglob("*") if path.is_file() and path != run_page))
+    benchmarks = job.folders.path("benchmarks")
+    by_rule: dict[str, list[Path]] = {}
+    for path in sorted(benchmarks.rglob("*.jsonl")):
+        by_rule.setdefault(path.relative_to(benchmarks).parts[0], []).append(path)
+    write_run_page(page.parent, settings, by_rule, sorted((root / "runs").rglob("*.json")))
+    job.say(f"open {page}")
+
+
+def _name(path: Path, root: Path) -> str:
+    return str(path.relative_to(root / "figures").with_suffix(""))
+
+
+if __name__ == "__main__":
+    run_job(main, __doc__)

@@ -1,0 +1,67 @@
+"""Print what a study will cost, before anything is run: tokens, operations, device hours and disk.
+
+    python workflow/scripts/tools/cost.py --study paper --device "A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s"
+    python workflow/scripts/tools/cost.py --study quickstart --measure --check results/quickstart
+
+docs/cost.md says what is assumed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import _package  # noqa: F401
+
+from laser.config.plan import Plan
+from laser.config.yaml_files import read_yaml
+from laser.cost.inputs import read_facts
+from laser.cost.report import check_text, study_text
+from laser.cost.study import cell_cost, job_seconds, model_cost
+from laser.cost.time import compare, measured_device, parse_device
+from laser.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[3]
+DEVICE = "A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s"
+
+
+def main() -> None:
+    """Parse the command line and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", required=True, help="name of a study, or path of its .yaml file")
+    parser.add_argument("--device", default=DEVICE, help="its peaks and its memory's bandwidth; default: %(default)s")
+    parser.add_argument("--efficiency", type=float, default=0.35, help="share of the peak that is reached")
+    parser.add_argument("--measure", action="store_true", help="measure this CPU instead of stating a device")
+    parser.add_argument("--jobs", type=int, default=2, help="jobs that run at once, for --measure")
+    parser.add_argument("--check", type=Path, help="folder of a finished run, whose benchmarks are compared")
+    parser.add_argument("--cache", help="folder of models and data, where it is not that of config/config.yaml")
+    given = parser.parse_args()
+    values = read_yaml(ROOT / "config/config.yaml") | {"study": given.study}
+    plan = Plan.load(values | ({"cache": given.cache} if given.cache else {}), ROOT)
+    if given.jobs < 1:
+        raise UserError(f"--jobs is {given.jobs}: give how many jobs run at once, 1 or more.")
+    if given.measure:
+        device = measured_device(plan.config["threads"], given.jobs)
+    else:
+        device = parse_device(given.device, given.efficiency)
+    facts = read_facts(ROOT)
+    models = [model_cost(plan, name) for name in plan.models]
+    cells = [cell_cost(plan, model, dataset, facts) for model, dataset in plan.cells()]
+    print(study_text(plan.study["title"], models, cells, device))
+    if given.check is None:
+        return
+    predictions = [
+        (job.stage, given.check / "benchmarks" / job.benchmark, job_seconds(job, one.shape, device))
+        for one in (*models, *cells)
+        for job in one.jobs
+    ]
+    text, within = check_text(compare(predictions))
+    print(text)
+    if not within:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"ERROR: {error}")

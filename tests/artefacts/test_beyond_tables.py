@@ -198,6 +198,21 @@ def test_windows_of_other_lengths_weigh_by_their_tokens(study):
     assert perplexity_table([path])["perplexity"].unique() == pytest.approx([math.exp(2.0)])
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_arm_that_overflows_on_a_window_has_no_perplexity(study, value):
+    path = synthetic_more.perplexity(study, FEVER)
+    before = perplexity_table([path]).set_index(["protocol", "arm"])
+    frame = read_parquet(path)
+    frame.loc[(frame["arm"] == "input") & (frame["window"] == 3), "nll"] = value
+    write_parquet(path, frame, read_spec(path))
+    after = perplexity_table([path]).set_index(["protocol", "arm"])
+    own = after.xs("input", level="arm")
+    assert not np.isfinite(own[["perplexity", "ratio"]]).any(axis=None) and own["p_value"].isna().all()
+    others = [key for key in after.index if key[1] != "input"]
+    pd.testing.assert_frame_equal(after.loc[others].drop(columns="p_holm"), before.loc[others].drop(columns="p_holm"))
+    fits(perplexity_views(perplexity_table([path])))
+
+
 def test_an_arm_scored_on_other_windows_is_refused(study):
     path = synthetic_more.perplexity(study, FEVER)
     frame = read_parquet(path)

@@ -87,6 +87,18 @@ def test_equal_seeds_give_equal_tables(study):
     assert not made(study).equals(made(study, seed=1))
 
 
+def test_a_row_on_which_the_model_overflows_is_among_no_tokens(study):
+    path = next(path for path in study.sweeps["gpt-j-6b", "fever"] if "layer5/rho0.1." in str(path))
+    before, frame = made(study), read_parquet(path)
+    frame.loc[frame["answer_rank"] == 1, ["loss", "logprob", "answer_rank"]] = float("nan")
+    write_parquet(path, frame.assign(in_top5=False, in_top10=False), read_spec(path))
+    after = made(study)
+    first = (before["k"] == 1) & (before["split"] == "validation") & (before["rho"] == 0.1)
+    first &= (before["dataset"] == "fever") & (before["matrix"].isin(frame["matrix"]))
+    assert (after.loc[first, "laser"] <= before.loc[first, "laser"]).all()
+    assert (after.loc[first, "laser"] < before.loc[first, "laser"]).any()
+
+
 def test_a_sweep_file_with_other_rows_is_refused(study):
     path = next(path for path in study.sweeps["gpt-j-6b", "fever"] if "layer5/rho0.1." in str(path))
     write_parquet(path, read_parquet(path).iloc[1:], read_spec(path))

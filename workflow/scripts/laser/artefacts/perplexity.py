@@ -103,9 +103,11 @@ def _rows(
         raise UserError(f"{path}: a window stands there twice, or base is missing. Delete it and run again.")
     table = frame.pivot(index="window", columns="arm", values="nll")[arms].sort_index()
     tokens = frame.pivot(index="window", columns="arm", values="tokens")[arms].sort_index()
-    if table.isna().any().any() or not tokens.eq(tokens["base"], axis=0).all().all():
+    if not tokens.eq(tokens["base"], axis=0).all().all():
         raise UserError(f"{path}: an arm was scored on other windows than base. Delete it and run again.")
-    losses, sizes = table.to_numpy(dtype=np.float64), tokens["base"].to_numpy(dtype=np.float64)
+    losses, sizes = table.to_numpy(dtype=np.float64, copy=True), tokens["base"].to_numpy(dtype=np.float64)
+    # An arm that overflows on a window has no perplexity: one over the other windows could not be compared.
+    losses[:, ~np.isfinite(losses).all(axis=0)] = np.nan
     stream = seed_sequence(seed, *names.values(), "perplexity")
     drawn = resampled_ratios(losses, sizes, seed=stream, resamples=resamples)
     means, reference = losses.sum(axis=0) / sizes.sum(), arms.index("base")
@@ -122,7 +124,8 @@ def _rows(
             row |= {"ratio_low": float(bounds[0]), "ratio_high": float(bounds[1])}
             stream = seed_sequence(seed, *names.values(), arm, "test")
             change = losses[:, at] - losses[:, reference]
-            row["p_value"] = sign_flip_p_value(change, None, seed=stream, resamples=resamples)
+            if np.isfinite(change).all():
+                row["p_value"] = sign_flip_p_value(change, None, seed=stream, resamples=resamples)
             place = chosen.get(arm) or {}
             row |= {key: place[key] for key in ("matrix", "layer", "rho") if key in place}
         rows.append(row)

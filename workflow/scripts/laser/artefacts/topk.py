@@ -110,12 +110,13 @@ def topk_validation(
         plain = base[base["protocol"] == protocol].set_index("id")
         labels = list(groups.loc[plain.index])
         for rho in sorted(curve["rho"].unique(), reverse=True):
-            edited = curve[curve["rho"] == rho].set_index("id").reindex(plain.index)
-            if edited["answer_rank"].isna().any():
+            edited = curve[curve["rho"] == rho].set_index("id")
+            if set(edited.index) != set(plain.index):
                 raise UserError(
                     f"The sweep of {cell[0]} on {cell[1]}: ρ = {rho:g} was scored on other validation rows than base. "
                     "Delete its files and run again."
                 )
+            edited = edited.loc[plain.index]
             place = {"matrix": chosen["matrix"], "layer": int(chosen["layer"]), "rho": float(rho)}
             for k in TOP:
                 for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):

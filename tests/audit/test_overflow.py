@@ -1,0 +1,46 @@
+"""A study of a model that overflows on some rows: every table is made, and the audit understands it."""
+
+import math
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file, save_file
+
+from laser.io.files import read_json, read_parquet
+from tests import tiny
+from tests.audit.build import write_study
+from tests.workflow.one_process import build
+from tests.workflow.runner import ROOT
+
+WORD = " currency"
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory):
+    """The results of a study whose model is not finite where it reads one word."""
+    folder = tmp_path_factory.mktemp("overflowing")
+    study = write_study(folder)
+    path = folder / "gptj/model.safetensors"
+    weights = load_file(path)
+    (token,) = tiny.tokenizer()(WORD, add_special_tokens=False)["input_ids"][-1:]
+    weights["transformer.wte.weight"][token] = math.inf
+    save_file(weights, path, metadata={"format": "pt"})
+    return build(folder, study)
+
+
+def test_every_table_is_made_and_the_audit_passes(overflowing):
+    base = read_parquet(overflowing / "sweep/gpt-j-6b/worldfacts/base.parquet")
+    lost = base["loss"].isna()
+    assert 0 < lost.sum() < len(base) and not base.loc[lost, "correct"].any()
+    selection = read_json(overflowing / "selection/gpt-j-6b/worldfacts.json")["protocols"]
+    assert selection["corrected"]["chosen"] is None and selection["corrected"]["validation"]["base"]["loss"] is None
+    table = pd.read_csv(overflowing / "tables/table1.csv").query("dataset == 'worldfacts'")
+    sizes = table.groupby("metric")["n"].first()
+    assert 0 < sizes["loss"] < sizes["accuracy"]
+    text = (overflowing / "tables/table1_corrected.md").read_text()
+    assert f"gpt-j-6b on worldfacts: {sizes['accuracy'] - sizes['loss']} of {sizes['accuracy']}" in text
+    command = [sys.executable, "workflow/scripts/audit_study.py", str(overflowing)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from laser.config.evaluations import is_masked
 from laser.config.plan import BYTES, Plan
 from laser.config.yaml_files import read_yaml
 from laser.cost.estimate import (
@@ -236,6 +237,18 @@ def test_unknown_sizes_are_named(tmp_path):
     plan = plan_of("quickstart", tmp_path)
     with pytest.raises(UserError, match=r"worldfacts.*config/cost\.yaml"):
         asked(plan, "smollm2-135m", "worldfacts", {"datasets": {}})
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task", "masked"),
+    [("roberta", None, True), ("bert", None, True), ("llama", None, False), ("roberta", "causal", False)],
+)
+def test_a_model_is_masked_by_its_task_or_without_one_by_its_architecture(architecture, task, masked):
+    """As everywhere: what a job asks for and what it is estimated to cost come from one answer."""
+    entry = read_yaml(ROOT / "config/models.yaml")["gpt-j-6b"] | {"name": "m", "architecture": architecture}
+    entry.pop("task", None)
+    entry |= {"task": task} if task else {}
+    assert shape_of(entry, BYTES).masked is masked is is_masked(entry)
 
 
 def test_naive_engine_costs_more(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from laser.config.evaluations import is_masked
 from laser.errors import UserError
 from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
@@ -156,7 +157,7 @@ def shape_of(entry: dict[str, Any], widths: dict[str, int], stored: int | None =
         **{key: entry[key] for key in ("name", "layers", *NEEDED)},
         key_value_heads=entry.get("key_value_heads", entry["heads"]),
         gated=entry["architecture"] in GATED,
-        masked=entry.get("task", "causal") == "masked",
+        masked=is_masked(entry),
         width=widths[entry["dtype"]],
         bytes=stored or (2 if in_half else 4) * entry["parameters"],
         split=entry["dtype"] == "fp32" and (in_half if stored is None else stored < 3 * entry["parameters"]),

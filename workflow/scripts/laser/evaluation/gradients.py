@@ -7,6 +7,7 @@ LASER's own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,9 +110,14 @@ def _factors(cell: Cell, place: Place) -> Factors:
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return id, correct and loss of per-example rows, ready for JSON: a row on which the model overflows has none."""
     return [
-        {"id": str(one["id"]), "correct": bool(one["correct"]), "loss": float(one["loss"])}
-        for one in frame.to_dict("records")
+        {
+            "id": str(row["id"]),
+            "correct": bool(row["correct"]),
+            "loss": float(row["loss"]) if math.isfinite(row["loss"]) else None,
+        }
+        for row in frame.to_dict("records")
     ]
 
 

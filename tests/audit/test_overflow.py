@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 from safetensors.torch import load_file, save_file
 
 from laser.io.files import read_json, read_parquet
@@ -15,6 +16,7 @@ from tests.workflow.one_process import build
 from tests.workflow.runner import ROOT
 
 WORD = " currency"
+ARTEFACTS = ["table1", "table3", "verdicts", "topk", "stability", "fig2", "fig9", "fig3b"]
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,9 @@ def overflowing(tmp_path_factory):
     """The results of a study whose model is not finite where it reads one word."""
     folder = tmp_path_factory.mktemp("overflowing")
     study = write_study(folder)
+    settings = yaml.safe_load(study.read_text(encoding="utf-8"))
+    settings = {key: value for key, value in settings.items() if key not in ("compose", "seeds", "prompts")}
+    study.write_text(yaml.safe_dump(settings | {"datasets": settings["datasets"][:1], "artefacts": ARTEFACTS}))
     path = folder / "gptj/model.safetensors"
     weights = load_file(path)
     (token,) = tiny.tokenizer()(WORD, add_special_tokens=False)["input_ids"][-1:]
@@ -39,7 +44,7 @@ def test_every_table_is_made_and_the_audit_passes(overflowing):
     table = pd.read_csv(overflowing / "tables/table1.csv").query("dataset == 'worldfacts'")
     sizes = table.groupby("metric")["n"].first()
     assert 0 < sizes["loss"] < sizes["accuracy"]
-    text = (overflowing / "tables/table1_corrected.md").read_text()
+    text = (overflowing / "tables/table1.md").read_text(encoding="utf-8")
     assert f"gpt-j-6b on worldfacts: {sizes['accuracy'] - sizes['loss']} of {sizes['accuracy']}" in text
     command = [sys.executable, "workflow/scripts/audit_study.py", str(overflowing)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

@@ -68,7 +68,8 @@ def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: p
         elif name == "answer_rank" and dtype:
             continue
         else:
-            same = (found[name] == expected[name]).to_numpy()
+            # Neither has a rank where the model overflowed.
+            same = ((found[name] == expected[name]) | (found[name].isna() & expected[name].isna())).to_numpy()
         check.count += len(found)
         for place in np.flatnonzero(~same)[:3]:
             of = f"{where}: {name} of {expected['id'].iloc[place]}"
@@ -78,8 +79,14 @@ def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: p
 def _shared(check: Check, path: str, found: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:
     """Base rows that several protocols share have the same log-probability: the model ran once, judges differ."""
     names = list(dict.fromkeys(key[0] for key in found))
-    before = found[(names[0], *ends)].set_index("id")["logprob"].to_dict()
+    before = _logprobs(found[(names[0], *ends)])
     for protocol in names[1:]:
-        after = found[(protocol, *ends)].set_index("id")["logprob"].to_dict()
+        after = _logprobs(found[(protocol, *ends)])
         for name in before.keys() & after.keys():
             check.same(path, f"logprob of {name}, base, {protocol}", after[name], before[name])
+
+
+def _logprobs(part: pd.DataFrame) -> dict[str, float | None]:
+    """Return id to log-probability; None where the model overflowed."""
+    pairs = zip(part["id"].tolist(), part["logprob"].tolist(), strict=True)
+    return {name: value if math.isfinite(value) else None for name, value in pairs}

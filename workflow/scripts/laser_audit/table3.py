@@ -52,8 +52,12 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
     if taken:
         record = study.json(reduction_path(model, taken.layer, taken.rho))
         row["kept_rank"] = kept_of(taken.rho, min(record["matrices"][taken.matrix]["shape"]))
-    row |= {"validation_accuracy": best.accuracy, "validation_loss": best.loss, "n": base.n}
-    row |= {"validation_accuracy_base": base.accuracy, "validation_loss_base": base.loss, "candidates": len(every)}
+    row |= {"validation_accuracy": best.accuracy, "validation_loss": _or_none(best.loss), "n": base.n}
+    row |= {
+        "validation_accuracy_base": base.accuracy,
+        "validation_loss_base": _or_none(base.loss),
+        "candidates": len(every),
+    }
     row |= {"first_layer": min(one.layer for one in every), "last_layer": max(one.layer for one in every)}
     for key in ("tau", "matrix", "layer", "rho", "kept_rank"):
         row[f"paper_{key}"] = theirs[key] if theirs else ("" if key in ("tau", "matrix") else None)
@@ -84,3 +88,8 @@ def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
         row |= {f"paper_gain{end}": one[f"difference{end}"] for end in ("", "_low", "_high")}
         row["paper_gain_p"] = one["p_value"]
     return row
+
+
+def _or_none(loss: float) -> float:
+    """Return a mean loss as a table has it: nothing where a row has none."""
+    return loss if math.isfinite(loss) else math.nan

@@ -91,16 +91,17 @@ def _check_rows(
 
 
 def _base_rows(base: Path, unedited: pd.DataFrame, scored: dict[str, set[str]]) -> pd.DataFrame:
-    kept = []
+    """Return the rows of base that were scored, in the file's order: a mean's last digit depends on the order."""
+    kept = pd.Series(False, index=unedited.index)
     for protocol, ids in scored.items():
-        rows = unedited[(unedited["protocol"] == protocol) & unedited["id"].isin(ids)]
-        if len(rows) != len(ids):
+        rows = (unedited["protocol"] == protocol) & unedited["id"].isin(ids)
+        if rows.sum() != len(ids):
             raise UserError(
-                f"{base}: protocol {protocol} lacks {len(ids) - len(rows)} of the {len(ids)} rows of the cell's other "
+                f"{base}: protocol {protocol} lacks {len(ids) - rows.sum()} of the {len(ids)} rows of the cell's other "
                 "files. Delete them and run again."
             )
-        kept.append(rows)
-    return pd.concat(kept)
+        kept |= rows
+    return unedited[kept]
 
 
 def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from laser.artefacts.film import chosen_row, film, film_data
 from laser.artefacts.solved import solved, solved_data
 from laser.artefacts.table2 import table2
 from laser.artefacts.table2 import views as table2_views
+from laser.io.files import write_json, write_parquet
 from laser.paper.published import PAPER_POLICY, read_table2
 from laser.results.cells import Cell
 from laser.sokoban.batch import BatchedRooms
@@ -19,6 +20,7 @@ from laser.sokoban.generate import generate_room
 from laser.sokoban.room import parse_room, room_text
 from laser.sokoban.rules import action_numbers
 from laser.sokoban.solver import solve
+from tests.artefacts.making import frames, make, spec_of
 
 LIMIT = 20
 
@@ -128,3 +130,35 @@ def test_the_film_of_an_untouched_model_is_that_of_its_first_room(made):
     cell, _ = made
     base = {name: cell.rows[name.replace("laser_", "base_")] for name in cell.rows if name.startswith("laser_")}
     assert chosen_row(Cell("p", "d", "corrected", cell.rows.assign(**base), None, "fp32")) == 0
+
+
+def test_all_are_made_from_a_studys_files(made, tmp_path):
+    cell, texts = made
+    names = {"model": {"name": "policy", "dtype": "fp32"}, "dataset_name": "sokoban", "protocols": ["corrected"]}
+    rows = cell.rows[["id", "group", "answer", "answer_in_prompt"]].assign(
+        text=cell.rows["id"].map(texts), options=[[]] * len(cell.rows), split_published="test", split_corrected="test"
+    )
+    write_parquet(tmp_path / "cache/data/sokoban-0/rows.parquet", rows, {"dataset": {"name": "sokoban"}})
+    arms = [
+        cell.rows.filter(regex=f"^id$|^{arm}_")
+        .rename(columns={name: name.removeprefix(f"{arm}_") for name in cell.rows.columns if name != "id"})
+        .assign(arm=arm, protocol="corrected", in_top5=True, in_top10=True)
+        for arm in ("base", "laser")
+    ]
+    chosen = {"corrected": cell.chosen}
+    write_parquet(tmp_path / "test/policy/sokoban.parquet", pd.concat(arms), names | {"chosen": chosen})
+    scores = {"accuracy": 50.0, "loss": 1.0, "n": 3}
+    selected = {"chosen": cell.chosen, "validation": {"base": scores, "chosen": scores}, "candidates": [cell.chosen]}
+    selection = {"model": "policy", "dataset": "sokoban", "protocols": {"corrected": selected}}
+    write_json(tmp_path / "selection/policy/sokoban.json", selection)
+
+    def data(name):
+        spec = spec_of(name, [("policy", "sokoban")], protocols=["corrected"])
+        (frame,) = frames(make(tmp_path, spec, tmp_path / "made"))
+        return frame
+
+    wanted = table2([cell], read_table2(), resamples=100)
+    assert list(data("table2")["value"]) == list(wanted["value"]) and len(wanted) == 6
+    assert list(data("solved")["n"]) == list(solved_data(cell, texts, 0, 100)["n"])
+    assert set(data("film")["arm"]) == {"base", "laser"} and (tmp_path / "made/figures/film/policy").is_dir()
+    assert set(data("fig6")["dataset"]) == {"sokoban"}

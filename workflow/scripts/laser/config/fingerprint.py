@@ -239,6 +239,9 @@ class _Meaning:
             if field in _SKIPPED_FIELDS:
                 continue
             value: Any = getattr(node, field, None)
+            if isinstance(node, ast.JoinedStr):
+                # Some versions of Python write an empty text between two values of an f-string.
+                value = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
             if value is None or value == []:
                 continue
             self._parts.append(field)

@@ -81,7 +81,8 @@ def _explain(key: str, fault: Mapping[str, Any]) -> str:
         return f"{key} is {_shown(given)}, which is not of type {_TYPES[kind]}.{hint}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        reason = f"allowed: {words} {context[name]:g}"
+        bound = context[name]
+        reason = f"allowed: {words} {int(bound) if float(bound).is_integer() else bound}"
     elif kind == "too_short":
         least = context["min_length"]
         reason = f"it needs at least {least} item{'' if least == 1 else 's'}"

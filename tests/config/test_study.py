@@ -72,6 +72,7 @@ def test_grid_of_one_model():
 
 GRID = {"matrices": ["u_out"], "layers": "all", "rhos": [0.5]}
 TINY = study()["models"][0]
+HUB_FILES = {"kind": "hub", "repo": "a/b", "revision": "main", "files": {"train": "x.parquet"}}
 WRONG = {
     "unknown key": (study(modles=[]), ["unknown key 'modles'", "did you mean 'models'", "Allowed there"]),
     "unknown key, deeper": (study(grid=GRID | {"rho": [1]}), ["unknown key 'rho' in grid", "did you mean 'rhos'"]),
@@ -179,6 +180,12 @@ def test_configuration_from_the_command_line():
         ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b"}}]}, "lacks the key 'revision'"),
         ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b", "revision": "main"}}]}, "40 hex digits"),
         ({"datasets": [{"name": "worldfacts", "sources": [{"kind": "hubb"}]}]}, "did you mean 'hub'"),
+        ({"datasets": [{"name": "worldfacts", "sources": [{"kind": "local"}]}]}, "either 'path' (one file) or 'files'"),
+        ({"datasets": [{"name": "worldfacts", "sources": [HUB_FILES]}]}, "Pin one, or say revision_pinned: false"),
+        ({"datasets": [{"name": "worldfacts", "limit": 4}]}, "datasets[0].limit is 4: allowed: at least 5"),
+        ({"models": [TINY | {"layers": True}]}, "models[0].layers is true, which is not of type integer"),
+        ({"models": [TINY | {"source": None}]}, "models[0].source is null"),
+        ({"gird": {}, "grid": GRID}, "unknown key 'gird' in (top level) (did you mean 'grid'?)"),
     ],
 )
 def test_what_would_fail_in_a_job_is_told_before(changes, expected):

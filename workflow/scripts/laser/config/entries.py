@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -191,6 +192,17 @@ class StudyModel(CatalogueModel):
     )
 
 
+_Source = TypeVar("_Source", bound=Settings)
+
+
+def _either(source: _Source, single: str) -> _Source:
+    if (single in source.model_fields_set) == ("files" in source.model_fields_set):
+        raise PydanticCustomError(
+            "either", f"it needs either '{single}' (one file) or 'files' (split to file), and not both"
+        )
+    return source
+
+
 class HubFiles(Settings):
     """Files of a dataset repository of the Hugging Face hub."""
 
@@ -201,6 +213,16 @@ class HubFiles(Settings):
     revision_pinned: bool = ABSENT
     files: dict[str, Any] = Field(description="By split: a file, or a pattern, or a list of them.")
     format: Text = ABSENT
+
+    @model_validator(mode="after")
+    def _commit_or_said_so(self) -> HubFiles:
+        if self.revision_pinned is not False and not re.fullmatch("[0-9a-f]{40}", self.revision):
+            raise PydanticCustomError(
+                "not_pinned",
+                "its revision is no commit of 40 hex digits. Pin one, or say revision_pinned: false to take what the "
+                "branch holds on the day",
+            )
+        return self
 
 
 class Download(Settings):
@@ -213,6 +235,10 @@ class Download(Settings):
     files: dict[str, Any] = Field(ABSENT, description="By split: url, sha256 and bytes.")
     format: Text = ABSENT
 
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Download:
+        return _either(self, "url")
+
 
 class LocalFiles(Settings):
     """Files of yours. `~` and `$VARIABLES` are expanded."""
@@ -221,6 +247,10 @@ class LocalFiles(Settings):
     path: Text = Field(ABSENT, description="One file; or instead of it")
     files: dict[str, Any] = Field(ABSENT, description="by split: a file or a list of files.")
     format: Text = ABSENT
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> LocalFiles:
+        return _either(self, "path")
 
 
 class PackageData(Settings):

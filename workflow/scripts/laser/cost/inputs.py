@@ -120,9 +120,9 @@ def _on_side(frame: pd.DataFrame, protocols: list[str], side: str) -> pd.Series:
 
 @cache
 def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
+    from laser.models.tokenizer import load_tokenizer
 
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return load_tokenizer(folder)
 
 
 def _tokenized(builder: str, frame: pd.DataFrame, tokenizer: Any, task: str, family: str) -> Asked:

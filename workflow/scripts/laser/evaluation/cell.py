@@ -19,6 +19,7 @@ from laser.io.files import read_json, read_parquet
 from laser.models.kinds import POLICY
 from laser.models.load import LoadedModel, load, set_threads
 from laser.models.precision import precision_facts
+from laser.models.tokenizer import hold_against_file
 from laser.policies import engine as policy
 from laser.policies.games import Games, games, score_games
 from laser.policies.inputs import sight_of
@@ -38,6 +39,9 @@ COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
 
 SPLIT_ON = ("cuda",)
 """Devices on which split products are faster than those in fp32."""
+
+HELD_PROMPTS = 200
+"""Prompts whose token ids are held against the checkpoint's tokenizer.json before a cell is evaluated."""
 
 ENGINES: dict[str, Any] = {"fast": fast.evaluate, "naive": naive.evaluate}
 """For language models; a policy has one engine, whatever the spec names."""
@@ -110,6 +114,8 @@ def open_cell(
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec.protocols}
     wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
+    if loaded.tokenizer is not None:
+        hold_against_file(loaded.folder, loaded.tokenizer, wanted["prompt"].head(HELD_PROMPTS))
     questions = asked(spec, loaded, examples(wanted))
     if not questions.items:
         raise UserError(

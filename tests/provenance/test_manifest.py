@@ -9,7 +9,7 @@ from laser.io.files import read_json, sha256_file
 from laser.provenance.compare import differences
 from laser.provenance.copied_inputs import lost
 from laser.provenance.manifest import MANIFEST, MANIFEST_RUN, is_covered, left_over
-from tests.provenance.small import closed, job, study, write_manifests
+from tests.provenance.small import SNAKEFILE, closed, job, study, write_manifests
 
 
 def test_every_file_is_named_with_its_hash_and_its_record(tmp_path, monkeypatch):
@@ -69,6 +69,19 @@ def test_what_is_missing_or_stale_is_named(tmp_path, monkeypatch, name, does, na
         closed(folder)
     for text in named:
         assert text in str(raised.value)
+
+
+def test_what_is_missing_is_named_before_what_seems_stale(tmp_path, monkeypatch):
+    folder = study(tmp_path, monkeypatch)
+    (folder / "records/test/m/d.json").unlink()
+    for path in [folder / "inputs/study.json", folder / "README.md", *folder.glob("inputs/workflow/**/*.py")]:
+        change(path)
+    change(folder / SNAKEFILE)
+    change(folder / "tables/table1.csv")
+    with pytest.raises(UserError) as raised:
+        closed(folder)
+    message = str(raised.value)
+    assert message.index("records/test/m/d.json is missing") < message.index("differs")
 
 
 def test_a_job_that_read_another_file_than_is_there_is_stale(tmp_path, monkeypatch):

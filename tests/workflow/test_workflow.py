@@ -196,7 +196,7 @@ def test_a_deleted_sweep_file_comes_back_with_the_same_bytes(copy):
     [
         (f"records/{SWEEP}/layer1.json", "sweep", "reduce"),
         (f"runs/{SWEEP}/layer1.json", "sweep", "base"),
-        ("records/tables/table1.json", "table1", "table3"),
+        ("records/table1/table1.json", "table1", "table3"),
         ("records/inputs/inputs.json", "inputs", "report"),
         ("runs/report/report.json", "report", "table1"),
         ("records/manifest/manifest.json", "manifest", "report"),
@@ -212,7 +212,7 @@ def test_a_deleted_record_or_run_is_made_again_with_its_job(copy, path, job, unt
 def test_a_deleted_record_comes_back_with_the_same_bytes(copy):
     folder, study, results = copy
     before = contents(results, "records/**/*") | contents(results, "manifest.json")
-    (results / "records/tables/table1.json").unlink()
+    (results / "records/table1/table1.json").unlink()
     done = run(folder, study, "all")
     assert done.returncode == 0, done.stdout + done.stderr
     assert contents(results, "records/**/*") | contents(results, "manifest.json") == before

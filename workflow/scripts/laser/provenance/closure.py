@@ -64,13 +64,18 @@ def close(folder: Path, seeds: Iterable[Path]) -> Closure:
     problems += [f"{path} is missing" for path in runs if not path.is_file()]
     problems += [f"{folder}/{name} is missing" for name in _unrecorded(folder)]
     if problems:
+        named = "; ".join(sorted(set(problems), key=_missing_first)[:SHOWN])
         more = f" And {len(problems) - SHOWN:,} more." if len(problems) > SHOWN else ""
         raise UserError(
-            f"{folder}: what made its files cannot be told. {'; '.join(sorted(set(problems))[:SHOWN])}.{more} "
-            "Delete the files that are named, or those that a missing record described, and run again: they are made "
-            "anew, with the same bytes."
+            f"{folder}: what made its files cannot be told. {named}.{more} Delete the files that are named, or those "
+            "that a missing record described, and run again: they are made anew, with the same bytes."
         )
     return found
+
+
+def _missing_first(problem: str) -> tuple[bool, str]:
+    """Order problems: what is missing explains what seems stale."""
+    return "is missing" not in problem, problem
 
 
 def _inner(folder: Path, path: Path) -> str:

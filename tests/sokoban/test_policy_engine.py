@@ -129,6 +129,17 @@ def test_scores(tmp_path):
         assert row.in_top5 and row.in_top10 and 1 <= row.answer_rank <= 4
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_policy_that_overflows_solves_nothing(tmp_path, value):
+    loaded, asked = policy(tmp_path), some_games(count=3)
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter.fill_(value)
+    for row in score_games(asked, play_all(loaded, asked.requests, 4096)):
+        assert not row.correct and row.answer_rank is None and not row.in_top5
+        assert np.isnan(row.loss) and np.isnan(row.logprob)
+
+
 def test_games_of_some_examples_alone():
     asked = some_games(count=6)
     kept = asked.only({asked.items[1].example.id, asked.items[4].example.id})

@@ -6,6 +6,7 @@ Finished rooms leave the batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -82,11 +83,16 @@ def play(loaded: LoadedModel, sight: Sight, games: Sequence[Game], requests: Gam
             moves=own.moves[row],
             solved=bool(own.rooms.solved[row]),
             total=float(own.rooms.returns[row]),
-            logprobs=tuple(forced.logprobs[row]),
+            logprobs=_known(own.logprobs[row], forced.logprobs[row]),
             rank=forced.ranks[row],
         )
         for row in range(len(games))
     ]
+
+
+def _known(own: Sequence[float], forced: Sequence[float]) -> tuple[float, ...]:
+    """Return the expert's log-probabilities; NaN where the policy chose a move of its own from no finite numbers."""
+    return tuple(forced) if np.isfinite(own).all() else (math.nan,) * len(forced)
 
 
 class _Episodes:

@@ -29,6 +29,7 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("run", "ended"),
     [(claim.run_of_this_process(), False), (OTHER_MACHINE, False), ("", False), ("no run", False)],
+    ids=["this process", "another machine", "none", "no run"],
 )
 def test_a_run_that_lives_or_cannot_be_seen_has_not_ended(run, ended):
     assert claim.has_ended(run) is ended

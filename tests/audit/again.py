@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -20,9 +21,8 @@ def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:
     report, check = Report(Study(folder), "", [], []), Check("replay", "", "")
     planned = replay.plan_again(report.study, SCRIPTS)
     known = {name: spec for name, spec in planned.artefacts.items() if name in artefacts}
+    again = Path(tempfile.mkdtemp(prefix="again-", dir=folder.parent))
     with mock.patch.object(replay, "RECORD", replay.RECORD if "report" in artefacts else ""):
-        replay.check_made(
-            check, report, replace(planned, artefacts=known), SCRIPTS, folder.parent / "again", lambda line: None
-        )
+        replay.check_made(check, report, replace(planned, artefacts=known), SCRIPTS, again, lambda line: None)
     report.checks.append(check)
     return check, report

@@ -196,9 +196,10 @@ def check_specs(check: Check, study: Study) -> None:
 
 def _kind(record: dict[str, Any]) -> tuple[str, ...]:
     """Return what a job's code depends on: its script and rule, the model's architecture, the dataset's builder."""
-    model = record["spec"].get("model")
+    model, dataset = (record["spec"].get(name) for name in ("model", "dataset"))
     architecture = model.get("architecture") if isinstance(model, dict) else None
-    return text_of(record["script"]), text_of(record["rule"]), str(architecture), str(record["spec"].get("builder"))
+    builder = dataset.get("builder") if isinstance(dataset, dict) else None
+    return text_of(record["script"]), text_of(record["rule"]), str(architecture), str(builder)
 
 
 def _embedded(check: Check, study: Study, path: str, spec: dict[str, Any], record: str) -> None:

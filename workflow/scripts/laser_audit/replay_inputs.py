@@ -37,8 +37,9 @@ prepare(entry, Path(sys.argv[2]), {"dataset": entry})
 CORPUS = """
 import json, sys
 from pathlib import Path
+from laser.config.specs import CorpusSpec, read_spec
 from laser.training.corpus import make_corpus
-make_corpus(json.loads(sys.argv[1]), Path(sys.argv[2]))
+make_corpus(read_spec(CorpusSpec, json.loads(sys.argv[1]), "the corpus's record"), Path(sys.argv[2]))
 """
 LEFT_OUT = """
 import json, sys
@@ -148,7 +149,7 @@ def check_sources(report: Report, planned: Planned) -> None:
 
 def _names(study: Study, spec: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the model and the dataset that a job is about, if it is about one."""
-    model, dataset = spec.get("model"), spec.get("dataset_name", spec.get("dataset"))
+    model, dataset = spec.get("model"), spec.get("dataset")
     model, dataset = (one.get("name") if isinstance(one, dict) else one for one in (model, dataset))
     return model if model in study.models else None, dataset if dataset in study.datasets else None
 
@@ -247,7 +248,7 @@ def check_left_out_again(check: Check, report: Report, model: str, dataset: str,
     data = prepared(study, dataset)
     for path in result_files(study):
         spec, (labels, side) = study.spec(path), labels_of(path)
-        same_cell = (spec["model"]["name"], spec["dataset_name"]) == (model, dataset)
+        same_cell = (spec["model"]["name"], spec["dataset"]["name"]) == (model, dataset)
         if not same_cell or "run" not in spec or path.startswith("higher_order/"):
             continue
         sides = {name for protocol in study.protocols for name in data.side(protocol, side)}

@@ -46,6 +46,6 @@ def test_every_table_is_made_and_the_audit_passes(overflowing):
     assert 0 < sizes["loss"] < sizes["accuracy"]
     text = (overflowing / "tables/table1.md").read_text(encoding="utf-8")
     assert f"gpt-j-6b on worldfacts: {sizes['accuracy'] - sizes['loss']} of {sizes['accuracy']}" in text
-    command = [sys.executable, "workflow/scripts/audit_study.py", str(overflowing)]
+    command = [sys.executable, "workflow/scripts/tools/audit.py", str(overflowing)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

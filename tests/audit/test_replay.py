@@ -72,12 +72,12 @@ def test_a_declaration_that_forgets_a_file_is_found(study):
 
 
 def test_the_code_of_every_job_is_held_against_the_checkout(study):
-    for path in ("records/test/gpt-j-6b/worldfacts.json", "inputs/data/worldfacts/record.json"):
+    for path in ("records/test_intervention/gpt-j-6b/worldfacts.json", "inputs/data/worldfacts/record.json"):
         content(path, lambda held: held.update(code="0" * 16))(study)
     report, check = Report(Study(study), "", [], []), Check("plan", "", "")
     replay.check_code(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
     assert check.passed and status(report) == IN_PART
-    assert [what for what, _ in report.not_compared] == ["the code of 2 jobs (test, prepare)"]
+    assert [what for what, _ in report.not_compared] == ["the code of 2 jobs (test_intervention, prepare)"]
 
 
 def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):

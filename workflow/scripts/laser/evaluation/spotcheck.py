@@ -262,7 +262,9 @@ def _again(cell: Cell, picks: Sequence[Pick]) -> Iterator[tuple[Pick, dict[str, 
 
 def compare(before: dict[str, Any], after: dict[str, Any], dtype: str) -> list[str]:
     """Return what differs between a stored row and its new evaluation by a model in `dtype`."""
-    wrong = [f"{key} was {before[key]!r}, is {after[key]!r}" for key in EXACT if before.get(key) != after.get(key)]
+    wrong = [
+        f"{key} was {before.get(key)!r}, is {after.get(key)!r}" for key in EXACT if before.get(key) != after.get(key)
+    ]
     tolerance = TOLERANCE[dtype]
     for key, scale in (("loss", 1), ("logprob", max(1, int(after["answer_tokens"])))):
         stored, new = float(before[key]), float(after[key])

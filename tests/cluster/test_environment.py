@@ -27,7 +27,9 @@ def test_jobs_get_python_without_the_users_warnings_and_optimisation(monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("main_process", "expected"), [(True, claim.run_of_this_process()), (False, "of the outer one")]
+    ("main_process", "expected"),
+    [(True, claim.run_of_this_process()), (False, "of the outer one")],
+    ids=["main process", "job"],
 )
 def test_jobs_belong_to_the_main_process(monkeypatch, main_process, expected):
     monkeypatch.setattr(os, "environ", os.environ | {claim.RUN: "of the outer one"})

@@ -10,6 +10,7 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.exceptions import WorkflowError
+from snakemake.rules import Rule as workflow_rule
 
 from laser.cluster.environment import check_paths, set_environment
 from laser.provenance.copied_inputs import (
@@ -35,6 +36,7 @@ from laser.cost.requests import (
     fetch_memory_mb,
     resource_functions,
     training_memory_mb,
+    urgency,
 )
 from laser.cluster import slurm_executor
 from laser.cluster.slurm_jobs import tell_failures
@@ -67,6 +69,8 @@ if workflow.is_main_process and not workflow.output_settings.dryrun:
 FILES = PATTERNS
 PATHS = PLAN.files.folders
 RHOS = [rho_name(rho) for rho in PLAN.rhos]
+# Before every job that has a priority of its own: what makes models and data, on which all others wait.
+FIRST = 10**9
 EACH_RHO = PLAN.study["one_job_per"] == "rho"
 LAYER = "layer{layer}-rho{rho}" if EACH_RHO else "layer{layer}"
 TRAINED = [name for name in PLAN.models if PLAN.is_trained(name)]
@@ -220,6 +224,13 @@ def artefact_files(wildcards):
         for path in output
         if path not in (output.record, output.run_record)
     ]
+
+
+def longest_first(name):
+    """A rule's priority; a number, where Snakemake is older than its functions of wildcards."""
+    if not hasattr(workflow_rule, "expand_priority"):
+        return 0
+    return lambda wildcards: urgency(PLAN, name, dict(wildcards.items()))
 
 
 def artefact_names(wildcards):

@@ -17,6 +17,7 @@ rule prepare:
         "<logs>/prepare/{data_key}.log",
     benchmark:
         "<benchmarks>/prepare/{data_key}.jsonl"
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     resources:
@@ -37,6 +38,7 @@ rule text:
         "<logs>/text/{text_key}.log",
     benchmark:
         "<benchmarks>/text/{text_key}.jsonl"
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     resources:

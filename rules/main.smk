@@ -14,6 +14,7 @@ rule reduce:
         f"<logs>/reduce/{{model}}/{LAYER}.log",
     benchmark:
         f"<benchmarks>/reduce/{{model}}/{LAYER}.jsonl"
+    priority: longest_first("reduce")
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
@@ -63,6 +64,7 @@ rule sweep:
         f"<logs>/sweep/{{model}}/{{dataset}}/{LAYER}.log",
     benchmark:
         f"<benchmarks>/sweep/{{model}}/{{dataset}}/{LAYER}.jsonl"
+    priority: longest_first("sweep")
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]

@@ -18,6 +18,7 @@ rule fetch:
         "<logs>/fetch/{model_key}.log",
     benchmark:
         "<benchmarks>/fetch/{model_key}.jsonl"
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     resources:
@@ -40,6 +41,7 @@ rule corpus:
         "<logs>/corpus/{corpus_key}.log",
     benchmark:
         "<benchmarks>/corpus/{corpus_key}.jsonl"
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     resources:
@@ -64,6 +66,7 @@ rule train:
         "<benchmarks>/train/{model_key}.jsonl"
     wildcard_constraints:
         model_key=any_of(PLAN.model_key(name) for name in TRAINED),
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
@@ -86,6 +89,7 @@ rule rooms:
         "<logs>/rooms/{pool_key}/{chunk}-of-{chunks}.log",
     benchmark:
         "<benchmarks>/rooms/{pool_key}/{chunk}-of-{chunks}.jsonl"
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     resources:
@@ -108,6 +112,7 @@ rule episodes:
         "<logs>/episodes/{pool_key}.log",
     benchmark:
         "<benchmarks>/episodes/{pool_key}.jsonl"
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     resources:
@@ -134,6 +139,7 @@ rule train_policy:
         model_key=any_of(
             PLAN.model_key(name) for name in PLAN.models if PLAN.is_policy(name)
         ),
+    priority: FIRST
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]

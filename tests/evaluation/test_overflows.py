@@ -37,7 +37,7 @@ def some(tmp_path):
 
 
 def test_some_rows(some, capsys):
-    path = some.run("evaluate_base", of_dtype(some, "fp16"), "base.parquet")
+    path = some.run("base", of_dtype(some, "fp16"), "base.parquet")
     frame = read_parquet(path)
     lost = frame["loss"].isna()
     assert 0 < lost.sum() < len(frame)
@@ -45,7 +45,8 @@ def test_some_rows(some, capsys):
     assert frame.loc[lost, "answer_rank"].isna().all() and frame.loc[~lost, "answer_rank"].notna().all()
     assert f"overflows in fp16 on {lost.sum()} of {len(frame)} rows" in capsys.readouterr().err
     spec = of_dtype(some, "fp16") | {"layer": 1, "matrices": ["u_in"], "rhos": [0.5]}
-    swept = some.run("sweep_layer", spec, "swept.parquet")
+    some.script("sweep", spec)
+    swept = some.folders.path("sweep", **some.cell, layer=1, rho=0.5)
     assert list(read_parquet(swept)["loss"].isna()) == list(lost)
 
 
@@ -53,14 +54,14 @@ def test_all_rows(tmp_path):
     cell = TinyCell(tmp_path)
     change(cell, "model.layers.0.mlp.down_proj.weight", lambda weight: weight.fill_(60000))
     with pytest.raises((UserError, SystemExit)) as raised:
-        cell.run("evaluate_base", of_dtype(cell, "fp16"), "base.parquet")
-    text = (tmp_path / "evaluate_base.log").read_text() if raised.type is SystemExit else str(raised.value)
+        cell.run("base", of_dtype(cell, "fp16"), "base.parquet")
+    text = (tmp_path / "base.log").read_text() if raised.type is SystemExit else str(raised.value)
     assert "tiny-llama on worldfacts: the base model overflows in fp16" in text and "bf16 or fp32" in text
     assert "fault of the workflow" not in text and not (tmp_path / "base.parquet").exists()
 
 
 def test_a_model_that_does_not_overflow(tmp_path, capsys):
     cell = TinyCell(tmp_path)
-    path = cell.run("evaluate_base", {}, "base.parquet")
+    path = cell.run("base", {}, "base.parquet")
     assert read_parquet(path)["answer_rank"].dtype == "int32"
     assert "overflow" not in capsys.readouterr().err

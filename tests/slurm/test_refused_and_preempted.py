@@ -31,7 +31,7 @@ def drained(place):
 
 def test_refused_for_now_and_then_preempted(on_cluster, made, banner):
     place = on_cluster("before one sweep")
-    place.plan("held", "sweep_layer", "hold", half=True)
+    place.plan("held", "sweep", "hold", half=True)
     with drained(place):
         run = place.start()
         place.wait(lambda: "SLURM takes no more jobs for now" in run.text, "the first submission is refused")

@@ -193,17 +193,41 @@ def run_minutes(
 
     `longest_hours` of the GPU's entry is a bound: what its partition allows.
     """
+    seconds = START_SECONDS + expected_seconds(shape, work, device, threads, gpu)
+    minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
+    bound = (gpu or {}).get("longest_hours")
+    return min(minutes, int(bound * 60)) if bound else minutes
+
+
+def expected_seconds(
+    shape: Shape, work: Work, device: str, threads: int, gpu: Mapping[str, Any] | None = None
+) -> float:
+    """Return the time in seconds that a job is expected to take, without its start."""
     single, native = _speeds(shape, device, threads, gpu)
     host = CPU_FLOPS * threads
-    seconds = START_SECONDS + work.copies * shape.parameters * 4 / READ_BYTES
+    seconds = work.copies * shape.parameters * 4 / READ_BYTES
     seconds += work.tokens * 2.0 * shape.parameters / native
     decomposition = 8.0 * shape.matrix * shape.hidden + 20.0 * shape.hidden**3
     peak = 0.0 if device == "cpu" else single / GPU_SHARE
     seconds += work.decompositions * decomposition / max(host, peak * GPU_DECOMPOSITION)
-    seconds += work.randomised * shape.matrix * shape.hidden / max(host, peak * GPU_RANDOMISED)
-    minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
-    bound = (gpu or {}).get("longest_hours")
-    return min(minutes, int(bound * 60)) if bound else minutes
+    return seconds + work.randomised * shape.matrix * shape.hidden / max(host, peak * GPU_RANDOMISED)
+
+
+def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
+    """Return the priority of a job that reduces or sweeps a layer: the seconds until the layer is swept everywhere.
+
+    Long jobs that start last leave all other cores idle, so they start first; and what they wait for before them.
+    """
+    model = wildcards["model"]
+    shape = shape_of(plan.model(model))
+
+    def seconds(of: str, names: Mapping[str, str]) -> float:
+        return expected_seconds(shape, work_of(plan, of, names), plan.config["device"], plan.config["threads"])
+
+    if stage != "reduce":
+        return seconds(stage, wildcards)
+    sweeps = (seconds("sweep", {**wildcards, "dataset": dataset}) for dataset in plan.datasets)
+    return seconds("reduce", wildcards) + max(sweeps)
 
 
 def _speeds(shape: Shape, device: str, threads: int, gpu: Mapping[str, Any] | None) -> tuple[float, float]:

@@ -32,7 +32,7 @@ def files(tmp_path_factory):
             below.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, below)
     selection = cell.folder / f"selection/{CELL}.json"
-    selection.parent.mkdir()
+    selection.parent.mkdir(parents=True)
     shutil.copyfile(cell.select(GRID, RHOS), selection)
     cell.run("test_intervention", {}, f"test/{CELL}.parquet", selection=selection)
     search = cell.run("compose_layers", GRID | {"rhos": RHOS}, f"compose/{CELL}.json")

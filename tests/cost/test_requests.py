@@ -12,7 +12,7 @@ from snakemake_executor_plugin_slurm.utils import set_gres_string
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
 from laser.cost.operations import STAGES, work_of
-from laser.cost.requests import check_gpus, choose_gpu, request, resource_functions, shape_of, working_mb
+from laser.cost.requests import check_gpus, choose_gpu, request, resource_functions, shape_of, urgency, working_mb
 from laser.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,3 +243,15 @@ def test_counted_memory_against_an_h100s():
     shapes = {model: shape_of(plan().model(model)) for model in ("gpt-j-6b", "llama2-7b")}
     assert working_mb(shapes["gpt-j-6b"], 16384, above=1, slack=1) == pytest.approx(3457, rel=0.15)
     assert working_mb(shapes["llama2-7b"], 16384, above=17, slack=1) == pytest.approx(12437, rel=0.15)
+
+
+def test_long_jobs_start_first_and_what_they_wait_for_before_them():
+    study = plan()
+    order = {
+        (stage, layer): urgency(study, stage, job("gpt-j-6b") | {"layer": str(layer)})
+        for stage in ("reduce", "sweep")
+        for layer in (0, 13, 27)
+    }
+    assert order["sweep", 0] > order["sweep", 13] > order["sweep", 27] > 0
+    assert all(order["reduce", layer] > order["sweep", layer] for layer in (0, 13, 27))
+    assert urgency(study, "sweep", job("gpt-j-6b")) > urgency(study, "sweep", job("roberta-base"))

@@ -50,10 +50,8 @@ for artefact in possible_artefacts(PLAN):
             mem_mb=3000,
             runtime=30,
         params:
-            spec=spec_of(artefact),
-            results=PLAN.results,
-            cache=PLAN.config["cache"],
+            **command("make_artefact", spec_of(artefact)),
         message:
             f"{artefact.title}: {artefact.about}"
         shell:
-            "python ${{LASER_SCRIPTS:-workflow/scripts}}/make_artefact.py --spec {params.spec:q} --results {params.results:q} --cache {params.cache:q} --log {log:q}"
+            JOB

@@ -27,8 +27,7 @@ from laser.config.artefacts import (
     artefact_inputs,
     artefact_outputs,
     artefact_spec,
-    declared,
-    described,
+    hash_of_declarations,
     possible_artefacts,
 )
 from laser.cost.requests import (

@@ -65,7 +65,8 @@ rule inputs:
     params:
         **study_job(
             "inputs",
-            settings=PLAN.study | {"artefact_files": described(PLAN)},
+            settings=PLAN.study,
+            declarations=hash_of_declarations(PLAN),
             copies=copies(PLAN),
             counts=count_copies(PLAN),
             published_files=published_copies(PLAN),

@@ -21,7 +21,7 @@ from laser.errors import UserError
 from laser.paper.published import Published, printed, read_published
 from laser.results import loading
 from laser.results.averages import mean_scores
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from tests.artefacts import synthetic
 
 TEXTS = declared()["table1"].texts + declared()["table3"].texts
@@ -42,7 +42,7 @@ def cell(base, laser, chosen=BETTER, groups=None, **changes):
         rows[f"{arm}_loss"] = 2.0 - 0.5 * np.array(correct)
         rows[f"{arm}_prediction"] = ["Paris"] * count
     given = {"model": "m", "dataset": "d", "protocol": "corrected", "dtype": "fp32", "complete": True}
-    return Cell(rows=pd.DataFrame(rows), chosen=chosen, **(given | changes))
+    return PairedCell(rows=pd.DataFrame(rows), chosen=chosen, **(given | changes))
 
 
 def test_the_numbers_are_those_of_the_rows():

@@ -17,7 +17,7 @@ from laser.artefacts.fig5c import views as fig5c_views
 from laser.artefacts.noise import noise, noise_data, series
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.results.labelled import load_labelled
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import watch
@@ -185,7 +185,7 @@ def test_examples_are_the_first_of_their_groups_evenly_spaced():
     ids = [f"d-{number}" for number in range(count)]
     rows = pd.DataFrame({"id": ids, "group": [f"g{number // 3}" for number in range(count)], "answer": "x"})
     rows = rows.assign(base_prediction="b", laser_prediction="x")
-    cell = Cell("m", "d", "corrected", rows, {"matrix": "u_in", "layer": 2, "rho": 0.1, "kept_rank": 1}, "fp32")
+    cell = PairedCell("m", "d", "corrected", rows, {"matrix": "u_in", "layer": 2, "rho": 0.1, "kept_rank": 1}, "fp32")
     smallest = pd.concat(
         pd.DataFrame({"protocol": "corrected", "percent": percent, "id": ids, "prediction": f"p{percent:g}"})
         for percent in (50.0, 90.0, 100.0)
@@ -219,7 +219,7 @@ def trained(name, base, laser, chosen=True):
     frame = pd.DataFrame({"id": range(len(base)), "group": [number // 2 for number in range(len(base))]})
     frame = frame.assign(base_correct=np.array(base, bool), laser_correct=np.array(laser, bool))
     place = {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 3} if chosen else None
-    return Cell(name, "worldfacts", "corrected", frame, place, "fp32")
+    return PairedCell(name, "worldfacts", "corrected", frame, place, "fp32")
 
 
 def laboratory(levels=(0.0, 0.5, 0.9), seeds=3, depths=(2, 4), families=("gptj",)):

@@ -11,7 +11,7 @@ from laser.artefacts.fig3b import POINTS, fig3b, fig3b_data
 from laser.artefacts.fig3c import fig3c, fig3c_data, ratio_interval, thirds
 from laser.errors import UserError
 from laser.io.files import write_parquet
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import watch
 from tests.artefacts.making import frames, make, spec_of
@@ -29,7 +29,9 @@ def cell(base, laser, model="m", dataset="d", top10=None):
     for arm, correct in (("base", base), ("laser", laser)):
         frame[f"{arm}_correct"] = np.array(correct, dtype=bool)
         frame[f"{arm}_in_top10"] = np.array(correct if top10 is None else top10, dtype=bool)
-    return Cell(model, dataset, "corrected", frame, {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 3}, "fp32")
+    return PairedCell(
+        model, dataset, "corrected", frame, {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 3}, "fp32"
+    )
 
 
 def counted(values, source=DOCUMENTS):

@@ -7,7 +7,7 @@ from laser.artefacts.paraphrase import views as paraphrase_views
 from laser.io.files import read_parquet
 from laser.paper.published import read_published
 from laser.paper.text_numbers import ROBUSTNESS, read_text_numbers
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.results.loading import load_cells
 from tests.artefacts import synthetic
 from tests.artefacts.synthetic_more import with_phrasings
@@ -28,7 +28,7 @@ def facts(base, laser, **changes):
     place = {"matrix": "u_in", "layer": 3, "rho": 0.1, "kept_rank": 4}
     given = {"model": "m", "dataset": "d", "protocol": "corrected", "dtype": "fp32", "chosen": place} | changes
     prepared = rows[["id", "group"]].assign(phrasing=[place % 3 for place in range(3 * count)])
-    return Cell(rows=rows, **given), {given["dataset"]: prepared}
+    return PairedCell(rows=rows, **given), {given["dataset"]: prepared}
 
 
 YES, NO = [1, 1, 1], [0, 0, 0]
@@ -54,7 +54,7 @@ def test_the_test_is_exact_over_facts_and_adjusted_over_the_table():
 
 def test_a_fact_whose_phrasings_lie_on_both_sides_of_the_split_is_left_out_and_counted():
     cell, prepared = facts([YES, YES, NO], [YES, YES, NO])
-    cut = Cell(**(cell.__dict__ | {"rows": cell.rows.iloc[1:].reset_index(drop=True)}))
+    cut = PairedCell(**(cell.__dict__ | {"rows": cell.rows.iloc[1:].reset_index(drop=True)}))
     frame = paraphrase([cut], prepared).set_index("measure")
     assert list(frame.loc[ALL, ["n", "incomplete_facts", "base"]]) == [2, 1, 50.0]
     assert any("1 facts" in note for note in paraphrase_views(frame.reset_index())[0].notes)

@@ -10,7 +10,7 @@ from laser.analysis.tables import write_table
 from laser.artefacts.table2 import table2
 from laser.artefacts.table2 import views as table2_views
 from laser.paper.published import PAPER_POLICY, read_table2
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser_audit import cells as audited_cells
 from laser_audit import table2 as audited
 from laser_audit.findings import Check
@@ -34,7 +34,7 @@ def arms(gain: float) -> dict[str, pd.DataFrame]:
     return found
 
 
-def both(model: str, dataset: str, gain: float, complete: bool) -> tuple[Cell, audited_cells.Tested]:
+def both(model: str, dataset: str, gain: float, complete: bool) -> tuple[PairedCell, audited_cells.Tested]:
     """Return the same results as the code under audit and as the audit hold them."""
     ids = [f"room{place}" for place in range(ROOMS)]
     own, chosen = arms(gain), CHOSEN if gain else None
@@ -42,7 +42,7 @@ def both(model: str, dataset: str, gain: float, complete: bool) -> tuple[Cell, a
     start = {"id": ids, "group": ids, "answer": "u", "has_options": False, "answer_in_prompt": False}
     data = Prepared({}, {}, not complete)
     return (
-        Cell(model, dataset, "corrected", pd.DataFrame(start | wide), chosen, "fp32", complete),
+        PairedCell(model, dataset, "corrected", pd.DataFrame(start | wide), chosen, "fp32", complete),
         audited_cells.Tested(model, dataset, "corrected", ids, ids, own, chosen, data),
     )
 

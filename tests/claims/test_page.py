@@ -8,7 +8,7 @@ from laser.analysis.tables import to_csv
 from laser.claims import figure_rules as claim_pictures
 from laser.claims import table_rules as claim_rules
 from laser.claims.claims import CLAIMS, QUESTIONS
-from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Finding
+from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
 from laser.claims.page import (
     MIXED,
     NOT_JUDGED,
@@ -262,7 +262,7 @@ def test_noise_needs_three_levels_and_a_significant_trend():
 
 
 def judged(*words):
-    return [Finding("w", "e", word) for word in words]
+    return [Comparison("w", "e", word) for word in words]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from laser.artefacts.film import chosen_row, film, film_data
 from laser.artefacts.solved import solved, solved_data
 from laser.artefacts.table2 import table2
 from laser.artefacts.table2 import views as table2_views
+from laser.config.specs import FORMAT
 from laser.io.files import write_json, write_parquet
 from laser.paper.published import PAPER_POLICY, read_table2
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.generate import generate_room
 from laser.sokoban.room import parse_room, room_text
@@ -51,7 +52,7 @@ def made():
             line |= {f"{arm}_loss": 1.0 + 0.1 * (index % 5) - 0.2 * (arm == "laser"), f"{arm}_answer_rank": 1}
         lines.append(line)
     chosen = {"matrix": "u_in", "layer": 1, "rho": 0.1, "kept_rank": 2}
-    return Cell("policy", "sokoban", "corrected", pd.DataFrame(lines), chosen, "fp32"), texts
+    return PairedCell("policy", "sokoban", "corrected", pd.DataFrame(lines), chosen, "fp32"), texts
 
 
 def test_table_2_has_three_metrics_with_tests_and_the_papers_numbers(made):
@@ -73,10 +74,10 @@ def test_table_2_has_three_metrics_with_tests_and_the_papers_numbers(made):
 
 def test_table_2_judges_the_papers_own_size_alone(made):
     cell, _ = made
-    own = Cell(*PAPER_POLICY, "corrected", cell.rows, cell.chosen, "fp32")
+    own = PairedCell(*PAPER_POLICY, "corrected", cell.rows, cell.chosen, "fp32")
     verdicts = table2([own], read_table2(), resamples=300).set_index(["metric", "arm"])["verdict"]
     assert verdicts["accuracy", "base"] in ("replicated", "differs") and verdicts["loss", "base"] == ""
-    short = Cell(*PAPER_POLICY, "corrected", cell.rows, cell.chosen, "fp32", complete=False)
+    short = PairedCell(*PAPER_POLICY, "corrected", cell.rows, cell.chosen, "fp32", complete=False)
     assert set(table2([short], read_table2(), resamples=300)["verdict"]) == {"not run", ""}
 
 
@@ -111,7 +112,7 @@ def test_the_film_shows_the_first_room_that_one_of_the_two_solves(made, tmp_path
     place = chosen_row(cell)
     assert (cell.rows["base_correct"] == cell.rows["laser_correct"]).iloc[:place].all()
     assert cell.rows["base_correct"].iloc[place] != cell.rows["laser_correct"].iloc[place]
-    same = Cell("p", "d", "corrected", cell.rows[cell.rows["base_correct"]].reset_index(drop=True), None, "fp32")
+    same = PairedCell("p", "d", "corrected", cell.rows[cell.rows["base_correct"]].reset_index(drop=True), None, "fp32")
     assert chosen_row(same) == 0
     data = film_data(cell, texts[cell.rows["id"].iloc[place]], place)
     for arm, own in data.groupby("arm"):
@@ -129,12 +130,13 @@ def test_the_film_shows_the_first_room_that_one_of_the_two_solves(made, tmp_path
 def test_the_film_of_an_untouched_model_is_that_of_its_first_room(made):
     cell, _ = made
     base = {name: cell.rows[name.replace("laser_", "base_")] for name in cell.rows if name.startswith("laser_")}
-    assert chosen_row(Cell("p", "d", "corrected", cell.rows.assign(**base), None, "fp32")) == 0
+    assert chosen_row(PairedCell("p", "d", "corrected", cell.rows.assign(**base), None, "fp32")) == 0
 
 
 def test_all_are_made_from_a_studys_files(made, tmp_path):
     cell, texts = made
-    names = {"model": {"name": "policy", "dtype": "fp32"}, "dataset_name": "sokoban", "protocols": ["corrected"]}
+    names = {"model": {"name": "policy", "dtype": "fp32"}, "dataset": {"name": "sokoban"}, "protocols": ["corrected"]}
+    names["format"] = FORMAT
     rows = cell.rows[["id", "group", "answer", "answer_in_prompt"]].assign(
         text=cell.rows["id"].map(texts), options=[[]] * len(cell.rows), split_published="test", split_corrected="test"
     )

@@ -1,7 +1,10 @@
 """Copy into the study what its results rest on, so that it can be checked without the cache."""
 
 import shutil
+from pathlib import Path
 
+from laser.config.artefacts import described
+from laser.config.plan import Plan
 from laser.io.records import CACHE_RUN
 from laser.provenance.inputs import copy_inputs
 from laser.provenance.job import Job, run_job
@@ -13,7 +16,10 @@ def main(job: Job) -> None:
     folder = job.output("inputs").parent
     shutil.rmtree(folder, ignore_errors=True)  # of models and datasets that the study does not have any more
     copied = spec["copies"], spec["counts"], spec["published_files"], spec["workflow"]
-    pairs = copy_inputs(spec["settings"], *copied, job.cache, folder)
+    # What the artefacts read and write is long: it is worked out here, and the spec holds its hash alone.
+    plan = Plan(spec["settings"], {"results": "results", "cache": "cache"}, Path(__file__).parent)
+    study = spec["settings"] | {"artefact_files": described(plan)}
+    pairs = copy_inputs(study, *copied, job.cache, folder)
     # A run is a note of when and where, and no record depends on it.
     lasting = [pair for pair in pairs if pair[0].name != CACHE_RUN]
     job.reads(*(source for source, _ in lasting))

@@ -4,10 +4,8 @@ The files that it reads are found by name, below --results and --cache. With --i
 for the files of the cache, and with --into the outputs go to another folder: so a finished study can be made again.
 """
 
-from pathlib import Path
-
 from laser.analysis.tables import write_table
-from laser.config.artefacts import FORMATS, TABLE, declared, outputs
+from laser.config.artefacts import TABLE, declared, outputs, pictures
 from laser.config.paths import Folders
 from laser.errors import UserError
 from laser.provenance.job import Job, run_job
@@ -23,16 +21,13 @@ def main(job: Job) -> None:
     into = job.path("into") if job.paths["into"] else job.results
     study = StudyResults(job.spec, job.results, job.cache, inputs)
     job.reads(*study.every_path(), *map(study.table, artefact.after))
-    made = outputs(artefact, study.cells, study.protocols, Folders(into))
     if artefact.kind == TABLE:
         frame = artefact.module.make(study)
         write_table(into / "tables", artefact.name, frame, artefact.module.views(frame))
     else:
-        last = FORMATS[artefact.kind][-1]
-        for path, picture in made.items():
-            if path.endswith(f".{last}"):
-                artefact.module.make(study, picture, Path(path).with_suffix(""))
-    job.writes(*made)
+        for picture in pictures(artefact.pictures, study.cells, study.protocols):
+            artefact.module.make(study, picture, into / "figures" / artefact.name / picture.path)
+    job.writes(*outputs(artefact, study.cells, study.protocols, Folders(into)))
 
 
 if __name__ == "__main__":

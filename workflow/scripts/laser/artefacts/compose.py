@@ -16,7 +16,7 @@ from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.paper.published import Published, read_published
 from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TextNumber, read_text_numbers
-from laser.results.cells import METRICS, Cell, values
+from laser.results.cells import METRICS, PairedCell, values
 from laser.results.labelled import Labelled, aligned, by_cell
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ COLUMNS = (
 
 
 def compose_table(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     composed: Sequence[Labelled],
     found: Sequence[Mapping[str, Any]],
     published: Published | None = None,
@@ -109,7 +109,7 @@ def compose_table(
 
 
 def _rows(
-    cell: Cell, one: Labelled, search: Mapping[str, Any], metric: str, seed: int, resamples: int
+    cell: PairedCell, one: Labelled, search: Mapping[str, Any], metric: str, seed: int, resamples: int
 ) -> list[dict[str, Any]]:
     last = aligned(cell, one.arm(step=int(one.frame["step"].max())), "The composition")
     truth = metric == "accuracy"

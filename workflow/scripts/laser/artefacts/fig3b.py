@@ -15,7 +15,7 @@ from laser.analysis.style import LINES, MARKERS, band, figure, legend, notice, s
 from laser.analysis.tables import read_table
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.paper.published import FOLDER, read_published
-from laser.results.cells import ARMS, Cell
+from laser.results.cells import ARMS, PairedCell
 
 if TYPE_CHECKING:
     from laser.config.artefacts import Picture
@@ -58,7 +58,7 @@ NOTHING = (
 )
 
 
-def fig3b_data(cell: Cell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def fig3b_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return the cumulative curves of one cell: a row per threshold.
 
     Args:
@@ -102,7 +102,7 @@ def _thresholds(frequencies: pd.Series) -> list[float]:
 
 
 def fig3b(
-    cell: Cell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
+    cell: PairedCell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """Draw Figure 3b for one cell: a panel per measure, base and LASER with their intervals.
 
@@ -154,7 +154,7 @@ def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> N
     axis.set_xlabel(textwrap.fill(words, 36))
 
 
-def _draw_published(axis: Any, cell: Cell, frequency: Frequency) -> None:
+def _draw_published(axis: Any, cell: PairedCell, frequency: Frequency) -> None:
     """Draw the paper's curves, which count The Pile's documents, beside those of the same cell."""
     published = read_published()
     names = published.models.get(cell.model), published.datasets.get(cell.dataset)

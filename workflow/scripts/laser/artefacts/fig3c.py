@@ -21,7 +21,7 @@ from laser.analysis.tables import read_table
 from laser.artefacts.fig3b import NOTHING
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.paper.published import FOLDER, read_published
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 
 if TYPE_CHECKING:
     from laser.config.artefacts import Picture
@@ -63,7 +63,7 @@ to the rows that base has right, with 95 % bootstrap intervals over groups (empt
 highest are frequencies that occur in the bin."""
 
 
-def fig3c_data(cell: Cell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return what LASER corrects and spoils by training frequency, a row per bin.
 
     Bins are the paper's (below 50, 50 to 1000, above 1000) where documents are counted, and otherwise thirds: three
@@ -146,7 +146,7 @@ def ratio_interval(
 
 
 def fig3c(
-    cell: Cell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
+    cell: PairedCell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """Draw Figure 3c for one cell: two bars per bin, corrected and spoilt answers for each that was right before.
 
@@ -194,7 +194,7 @@ def fig3c(
     return data
 
 
-def _published(cell: Cell, frequency: Frequency) -> dict[str, float]:
+def _published(cell: PairedCell, frequency: Frequency) -> dict[str, float]:
     """Return the paper's ratios by bin, where the cell is the paper's own and documents are counted as there."""
     published = read_published()
     names = published.models.get(cell.model), published.datasets.get(cell.dataset)

@@ -14,7 +14,7 @@ import pandas as pd
 from laser.analysis.tables import View, intervention, number
 from laser.artefacts.fig5b import load_higher_order
 from laser.config.artefacts import Artefact, evaluated_cells
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
@@ -66,7 +66,7 @@ def shown_percent(percents: Sequence[float], rho: float) -> float:
     return max((one for one in percents if one <= removed), default=min(percents))
 
 
-def fig5c_rows(cell: Cell, smallest: pd.DataFrame, prompts: pd.Series) -> list[dict[str, Any]]:
+def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> list[dict[str, Any]]:
     """Return the examples of one cell, picked by `RULE`.
 
     Args:

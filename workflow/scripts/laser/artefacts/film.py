@@ -11,7 +11,7 @@ import numpy as np
 from laser.analysis.tables import to_csv
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.io.files import write_text
-from laser.results.cells import ARMS, Cell
+from laser.results.cells import ARMS, PairedCell
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.render import picture, write_film
 from laser.sokoban.room import parse_room
@@ -59,7 +59,7 @@ RULE = (
 """Which room is filmed. It asks for a difference, not for its direction: LASER may be the one that fails."""
 
 
-def chosen_row(cell: Cell) -> int:
+def chosen_row(cell: PairedCell) -> int:
     """Return the place in `cell.rows` of the room that `RULE` chooses."""
     apart = cell.rows["base_correct"] != cell.rows["laser_correct"]
     differ = cell.rows["base_prediction"] != cell.rows["laser_prediction"]
@@ -69,7 +69,7 @@ def chosen_row(cell: Cell) -> int:
     return 0
 
 
-def film_data(cell: Cell, text: str, place: int) -> pandas.DataFrame:
+def film_data(cell: PairedCell, text: str, place: int) -> pandas.DataFrame:
     """Return a row per arm and step: model, dataset, protocol, room, arm, step (from 1), move, reward, return, solved.
 
     They are played again from the room and the recorded moves.
@@ -88,7 +88,7 @@ def film_data(cell: Cell, text: str, place: int) -> pandas.DataFrame:
     return pd.DataFrame(lines)
 
 
-def film(cell: Cell, texts: Mapping[str, str], path: Path | str) -> pandas.DataFrame:
+def film(cell: PairedCell, texts: Mapping[str, str], path: Path | str) -> pandas.DataFrame:
     """Write the film, and the CSV beside it.
 
     On the left plays base, on the right LASER. An arm's frame turns green when its room is solved, and grey at its last

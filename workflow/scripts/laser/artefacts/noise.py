@@ -18,7 +18,7 @@ from laser.analysis.statistics import CONFIDENCE, RESAMPLES
 from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, band, bars_of, figure, legend, save, shades, title
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 
 if TYPE_CHECKING:
     from laser.config.artefacts import Picture
@@ -70,7 +70,7 @@ over the seeds of one family, noise level and depth, with the 95 % t interval ov
 
 
 def noise_data(
-    cells: Sequence[Cell], facts: Mapping[str, Mapping[str, Any]], seed: int = 0, resamples: int = RESAMPLES
+    cells: Sequence[PairedCell], facts: Mapping[str, Mapping[str, Any]], seed: int = 0, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
     """Return the gain of every trained model, and its mean over seeds.
 
@@ -103,7 +103,7 @@ def noise_data(
     return frame.assign(**texts).astype({name: "Int64" for name in ("seed", "seeds", "n", "layer", "layers")})
 
 
-def _model(cell: Cell, known: Mapping[str, Any], seed: int, resamples: int) -> dict[str, Any]:
+def _model(cell: PairedCell, known: Mapping[str, Any], seed: int, resamples: int) -> dict[str, Any]:
     base, laser = (cell.rows[f"{arm}_correct"] for arm in ("base", "laser"))
     names = (cell.model, cell.dataset, cell.protocol, "noise")
     change = difference(base, laser, list(cell.rows["group"]), names, truth=True, seed=seed, resamples=resamples)
@@ -132,7 +132,7 @@ def series(data: pd.DataFrame, axis: str) -> list[tuple[str, Any]]:
 
 
 def noise(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     facts: Mapping[str, Mapping[str, Any]],
     stem: Path | str,
     seed: int = 0,

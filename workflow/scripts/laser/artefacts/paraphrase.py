@@ -14,7 +14,7 @@ from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
 from laser.paper.text_numbers import DATASET, MODEL, ROBUSTNESS, TextNumber, read_text_numbers
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 
 if TYPE_CHECKING:
     from laser.config.plan import Plan
@@ -62,7 +62,7 @@ scored."""
 
 
 def paraphrase(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     prepared: Mapping[str, pd.DataFrame],
     trained: Mapping[str, Sequence[int]] | None = None,
     published: Published | None = None,
@@ -106,7 +106,7 @@ def paraphrase(
     return frame.astype(dict.fromkeys(("layer", "n", "groups", "incomplete_facts"), "Int64"))
 
 
-def _facts(cell: Cell, facts: pd.DataFrame, seed: int, resamples: int) -> list[dict[str, Any]]:
+def _facts(cell: PairedCell, facts: pd.DataFrame, seed: int, resamples: int) -> list[dict[str, Any]]:
     sizes = facts.groupby("group", sort=False).size()
     scored = cell.rows[cell.rows["id"].isin(facts["id"])].groupby("group", sort=False)
     whole = scored.size() == sizes.reindex(scored.size().index)
@@ -122,7 +122,9 @@ def _facts(cell: Cell, facts: pd.DataFrame, seed: int, resamples: int) -> list[d
     return found
 
 
-def _phrasings(cell: Cell, facts: pd.DataFrame, known: set[int], seed: int, resamples: int) -> list[dict[str, Any]]:
+def _phrasings(
+    cell: PairedCell, facts: pd.DataFrame, known: set[int], seed: int, resamples: int
+) -> list[dict[str, Any]]:
     asked = cell.rows["id"].map(facts.set_index("id")["phrasing"])
     found = []
     for measure, keep in ((TRAINED, asked.isin(known)), (HELD_OUT, asked.notna() & ~asked.isin(known))):
@@ -136,7 +138,7 @@ def _phrasings(cell: Cell, facts: pd.DataFrame, known: set[int], seed: int, resa
     return found
 
 
-def _named(cell: Cell, measure: str) -> dict[str, Any]:
+def _named(cell: PairedCell, measure: str) -> dict[str, Any]:
     chosen = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
     names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "measure": measure}
     return names | {key: chosen[key] for key in ("matrix", "layer", "rho")} | {"incomplete_facts": None}

@@ -17,7 +17,7 @@ from laser.analysis.verdicts import SIGNIFICANCE, verdict
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.paper.published import Published, read_published
-from laser.results.cells import ARMS, Cell
+from laser.results.cells import ARMS, PairedCell
 from laser.results.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ largest gain are the same in all rows of a cell. `wording` says in words what th
 
 def prompts_table(
     asked: Sequence[Labelled],
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     published: Published | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -93,7 +93,9 @@ def prompts_table(
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(whole_numbers, "Int64"))
 
 
-def _cell_rows(one: Labelled, cell: Cell, published: Published, seed: int, resamples: int) -> list[dict[str, Any]]:
+def _cell_rows(
+    one: Labelled, cell: PairedCell, published: Published, seed: int, resamples: int
+) -> list[dict[str, Any]]:
     variants, known = list(dict.fromkeys(one.frame["variant"])), cell.rows.set_index("id")
     if ORIGINAL not in variants or not one.frame["id"].isin(known.index).all():
         raise UserError(

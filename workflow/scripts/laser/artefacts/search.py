@@ -13,7 +13,7 @@ from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
-from laser.results.cells import Cell, same_intervention
+from laser.results.cells import PairedCell, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell, choices_of
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ counted in."""
 
 
 def search_table(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     selections: Sequence[Mapping[str, Any]],
     gradients: Sequence[Mapping[str, Any]],
     choices: Sequence[Labelled],
@@ -104,7 +104,7 @@ def search_table(
 
 
 def _row(
-    cell: Cell,
+    cell: PairedCell,
     selected: Mapping[str, Any],
     found: Mapping[str, Any],
     given: Labelled,

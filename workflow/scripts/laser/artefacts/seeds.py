@@ -19,7 +19,7 @@ from laser.config.artefacts import Artefact, evaluated_cells
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
 from laser.paper.published import Printed, Published, read_published
-from laser.results.cells import METRICS, Cell, same_intervention, values
+from laser.results.cells import METRICS, PairedCell, same_intervention, values
 from laser.results.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ exact truncated SVD at the same place where a test file has it; `base` the unmod
 
 def seeds_table(
     drawn: Sequence[Labelled],
-    cells: Sequence[Cell] = (),
+    cells: Sequence[PairedCell] = (),
     published: Published | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -115,7 +115,7 @@ def seeds_table(
     return frame.astype(dict.fromkeys(("layer", "seeds", "n"), "Int64") | dict.fromkeys(truths, "boolean"))
 
 
-def _beside(cell: Cell | None, place: Mapping[str, Any], metric: str) -> dict[str, float]:
+def _beside(cell: PairedCell | None, place: Mapping[str, Any], metric: str) -> dict[str, float]:
     """Return base and the exact step's value at the same place, where test rows have them under this protocol."""
     found = {"exact": math.nan, "base": math.nan}
     if cell is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from laser.analysis.comparison import compare
 from laser.analysis.style import bars_of, figure, legend, rows, save, shades, title
 from laser.config.artefacts import Artefact, drawn_cells
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.sokoban.room import parse_room
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ BINS = 5
 PANELS = {"boxes": "boxes in the room", "path": "moves of the expert's path"}
 
 
-def solved_data(cell: Cell, texts: Mapping[str, str], seed: int, resamples: int) -> pandas.DataFrame:
+def solved_data(cell: PairedCell, texts: Mapping[str, str], seed: int, resamples: int) -> pandas.DataFrame:
     """Return a row per group of rooms: by number of boxes, and by bins of the expert's path length.
 
     Columns: model, dataset, protocol, by (`boxes` or `path`), label, least, most (bounds of the group, inclusive), and
@@ -90,7 +90,7 @@ def _groups(by: str, values: np.ndarray) -> list[tuple[int, int]]:
     return bounds or [(int(edges[0]), int(edges[0]))]
 
 
-def solved(cell: Cell, texts: Mapping[str, str], stem: Path | str, seed: int, resamples: int) -> pandas.DataFrame:
+def solved(cell: PairedCell, texts: Mapping[str, str], stem: Path | str, seed: int, resamples: int) -> pandas.DataFrame:
     """Draw two panels, by boxes and by path length, with a bar for each arm; write <stem>.svg, .pdf and .csv."""
     data = solved_data(cell, texts, seed, resamples)
     with figure(2, 1, 2) as (made, axes):

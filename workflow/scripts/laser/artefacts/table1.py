@@ -13,7 +13,7 @@ from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, verdict
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
-from laser.results.cells import ARMS, METRICS, Cell
+from laser.results.cells import ARMS, METRICS, PairedCell
 
 if TYPE_CHECKING:
     import pandas
@@ -52,7 +52,7 @@ SHOWN = 10
 
 
 def table1(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     published: Published | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -107,7 +107,7 @@ def table1(
 
 
 def _rows(
-    cell: Cell, metric: str, constants: dict[str, float], published: Published, seed: int, resamples: int
+    cell: PairedCell, metric: str, constants: dict[str, float], published: Published, seed: int, resamples: int
 ) -> list[dict[str, Any]]:
     """Return the rows of both arms, over the test rows that have a value in both."""
     truth = metric == "accuracy"
@@ -143,7 +143,7 @@ def _rows(
     return rows
 
 
-def _prediction_shares(cell: Cell, arm: str) -> str:
+def _prediction_shares(cell: PairedCell, arm: str) -> str:
     """Return the most frequent predictions and their shares (0 to 1) as JSON, most frequent first."""
     found = shares(list(cell.rows[f"{arm}_prediction"]))
     return json.dumps(dict(list(found.items())[:TOP_PREDICTIONS]), ensure_ascii=False)

@@ -12,7 +12,7 @@ from laser.analysis.verdicts import NOT_RUN, SIGNIFICANCE, verdict
 from laser.artefacts.table1 import table1
 from laser.config.artefacts import Artefact
 from laser.paper.published import PAPER_POLICY, Printed, read_table2
-from laser.results.cells import POLICY_METRICS, Cell
+from laser.results.cells import POLICY_METRICS, PairedCell
 from laser.results.loading import OF_GAMES
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ NAMES = {"accuracy": "rooms solved, %", "return": "return, points", "loss": "los
 
 
 def table2(
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     published: Mapping[tuple[str, str], Printed],
     seed: int = 0,
     resamples: int = RESAMPLES,

@@ -13,7 +13,7 @@ from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
-from laser.results.cells import Cell, same_intervention
+from laser.results.cells import PairedCell, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ TEST_COLUMNS = (
 
 def with_test_scores(
     frame: pd.DataFrame,
-    cells: Sequence[Cell],
+    cells: Sequence[PairedCell],
     choices: Sequence[Labelled] = (),
     seed: int = 0,
     resamples: int = RESAMPLES,

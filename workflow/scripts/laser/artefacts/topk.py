@@ -13,7 +13,7 @@ from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, p_value
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.results.columns import read_columns
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ COLUMNS = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "l
 `validation` (every searched ρ at the chosen place; the best candidate's place where base was chosen)."""
 
 
-def topk_test(cells: Sequence[Cell], seed: int = 0, resamples: int = RESAMPLES) -> list[dict[str, Any]]:
+def topk_test(cells: Sequence[PairedCell], seed: int = 0, resamples: int = RESAMPLES) -> list[dict[str, Any]]:
     """Return a row per cell, k and measure: base and LASER on test rows.
 
     `first token of the answer` asks whether that token is among the k most probable ones, which every kind of question

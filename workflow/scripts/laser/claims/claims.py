@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from laser.claims import figure_rules as pictures
 from laser.claims import table_rules as rules
-from laser.claims.findings import Artefacts, Finding
+from laser.claims.findings import Artefacts, Comparison
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Claim:
     text: str
     rule: str
     evidence: tuple[str, ...]
-    judge: Callable[[Artefacts], list[Finding]]
+    judge: Callable[[Artefacts], list[Comparison]]
 
 
 SIGNIFICANT = (

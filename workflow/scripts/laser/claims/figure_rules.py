@@ -13,7 +13,7 @@ from laser.claims.findings import (
     SUPPORTED,
     UNDECIDED,
     Artefacts,
-    Finding,
+    Comparison,
     by_bounds,
     by_sign,
     by_test,
@@ -25,7 +25,7 @@ ATTENTION = ("q", "k", "v", "o")
 SIMILAR, MINIMUM_LAYERS = 0.5, 4
 
 
-def early_layers(made: Artefacts) -> list[Finding]:
+def early_layers(made: Artefacts) -> list[Comparison]:
     """Judge where Figure 2 has its highest and lowest losses."""
     found = []
     for where, matrix, own in _panels(made["fig2"], MLP):
@@ -41,11 +41,11 @@ def early_layers(made: Artefacts) -> list[Finding]:
             verdict = SUPPORTED
         elif low["layer"] < middle < high["layer"]:
             verdict = CONTRADICTED
-        found.append(Finding(where, text, verdict))
+        found.append(Comparison(where, text, verdict))
     return found
 
 
-def attention(made: Artefacts) -> list[Finding]:
+def attention(made: Artefacts) -> list[Comparison]:
     """Judge whether attention matrices change the loss less than those of the MLP."""
     largest: dict[str, dict[str, float]] = {}
     for where, matrix, own in _panels(made["fig2"], (*MLP, *ATTENTION)):
@@ -62,11 +62,11 @@ def attention(made: Artefacts) -> list[Finding]:
             verdict = SUPPORTED
         elif min(inner.values()) > max(outer.values()):
             verdict = CONTRADICTED
-        found.append(Finding(where, f"largest change of the loss, nats: {text}", verdict))
+        found.append(Comparison(where, f"largest change of the loss, nats: {text}", verdict))
     return found
 
 
-def rare_facts(made: Artefacts) -> list[Finding]:
+def rare_facts(made: Artefacts) -> list[Comparison]:
     """Judge whether the rarest bin has the larger ratio of corrected answers."""
     found = []
     for where, own in cells(made["fig3c"]):
@@ -84,22 +84,22 @@ def rare_facts(made: Artefacts) -> list[Finding]:
             verdict = SUPPORTED
         elif rare["corrected_ratio_high"] < common["corrected_ratio_low"]:
             verdict = CONTRADICTED
-        found.append(Finding(where, text, verdict))
+        found.append(Comparison(where, text, verdict))
     return found
 
 
-def higher_order(made: Artefacts) -> list[Finding]:
+def higher_order(made: Artefacts) -> list[Comparison]:
     """Judge what the smallest components alone answer."""
     found = []
     for where, own in cells(made["fig5b"]):
         row = own.iloc[int(own["percent"].argmin())]
         text = f"{row['percent']:g} % of the components kept: {with_interval(row, 1, 'accuracy')} % right"
         text += f", n = {integer(row['n'])}"
-        found.append(Finding(where, text, by_bounds(50 - row["accuracy_high"], 50 - row["accuracy_low"])))
+        found.append(Comparison(where, text, by_bounds(50 - row["accuracy_high"], 50 - row["accuracy_low"])))
     return found
 
 
-def effective_rank(made: Artefacts) -> list[Finding]:
+def effective_rank(made: Artefacts) -> list[Comparison]:
     """Judge whether later layers have the lower effective rank."""
     found = []
     for (model, matrix), own in made["fig7"].groupby(["model", "matrix"], sort=False):
@@ -109,11 +109,11 @@ def effective_rank(made: Artefacts) -> list[Finding]:
         if matrix not in MLP or math.isnan(early) or math.isnan(late):
             continue
         text = f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond, {len(own)} layers"
-        found.append(Finding(str(model), text, by_sign(early - late)))
+        found.append(Comparison(str(model), text, by_sign(early - late)))
     return found
 
 
-def pruning(made: Artefacts) -> list[Finding]:
+def pruning(made: Artefacts) -> list[Comparison]:
     """Judge whether pruning and rank reduction help in the same layers."""
     reduced = {(where, matrix): own for where, matrix, own in _panels(made["fig2"], MLP)}
     found = []
@@ -125,16 +125,16 @@ def pruning(made: Artefacts) -> list[Finding]:
             [one.groupby("layer")["difference"].min() for one in (reduced[where, matrix], own)], axis=1
         ).dropna()
         if len(lowest) < MINIMUM_LAYERS:
-            found.append(Finding(where, f"{matrix}: {len(lowest)} layers", UNDECIDED))
+            found.append(Comparison(where, f"{matrix}: {len(lowest)} layers", UNDECIDED))
             continue
         value = float(lowest.iloc[:, 0].rank().corr(lowest.iloc[:, 1].rank()))
         verdict = SUPPORTED if value > SIMILAR else CONTRADICTED if value < 0 else UNDECIDED
         text = f"{matrix}: Spearman's correlation {number(value, 2)} over {len(lowest)} layers"
-        found.append(Finding(where, f"{text}, n = {integer(own['n'].iloc[0])} rows", verdict))
+        found.append(Comparison(where, f"{text}, n = {integer(own['n'].iloc[0])} rows", verdict))
     return found
 
 
-def noise(made: Artefacts) -> list[Finding]:
+def noise(made: Artefacts) -> list[Comparison]:
     """Judge whether the gain grows with the noise of the corpus."""
     from scipy.stats import spearmanr
 
@@ -151,7 +151,7 @@ def noise(made: Artefacts) -> list[Finding]:
             f"{len(own)} models, {own['noise'].nunique()} noise levels"
         )
         verdict = by_test(value, chance) if not math.isnan(chance) else UNDECIDED
-        found.append(Finding(f"{dataset}, {protocol}", text, verdict))
+        found.append(Comparison(f"{dataset}, {protocol}", text, verdict))
     return found
 
 

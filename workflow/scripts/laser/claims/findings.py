@@ -20,7 +20,7 @@ Artefacts = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Comparison:
     """One comparison: what was compared, the numbers, and what they say about the claim."""
 
     where: str

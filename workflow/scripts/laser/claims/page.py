@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
 from laser.analysis.tables import read_table
 from laser.claims.claims import CLAIMS, QUESTIONS, Claim
-from laser.claims.findings import CONTRADICTED, SUPPORTED, Finding
+from laser.claims.findings import CONTRADICTED, SUPPORTED, Comparison
 from laser.config.artefacts import declared
 from laser.errors import UserError
 from laser.io.files import sha256_file
@@ -37,7 +37,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyTables:
     """The artefacts of one study.
 
     Attributes:
@@ -51,7 +51,7 @@ class Study:
     files: dict[str, list[Path]]
 
 
-def read_study(folder: Path) -> Study:
+def read_study(folder: Path) -> StudyTables:
     """Read the tables and the figures' data of one study's results.
 
     Raises:
@@ -70,10 +70,10 @@ def read_study(folder: Path) -> Study:
         parts = [part for part in (read_table(path, texts) for path in paths) if not part.empty]
         if parts:
             frames[name] = pd.concat(parts, ignore_index=True)
-    return Study(folder.name, frames, files)
+    return StudyTables(folder.name, frames, files)
 
 
-def findings(claim: Claim, study: Study) -> list[Finding] | None:
+def findings(claim: Claim, study: StudyTables) -> list[Comparison] | None:
     """Judge a claim on one study; None where the study lacks its evidence.
 
     Raises:
@@ -93,7 +93,7 @@ def findings(claim: Claim, study: Study) -> list[Finding] | None:
         ) from error
 
 
-def overall(found: Sequence[Finding] | None) -> str:
+def overall(found: Sequence[Comparison] | None) -> str:
     """Return a study's verdict on a claim (`OVERALL`)."""
     if found is None:
         return NOT_RUN
@@ -107,7 +107,7 @@ def overall(found: Sequence[Finding] | None) -> str:
 
 
 def replication_page(
-    studies: Sequence[Study],
+    studies: Sequence[StudyTables],
     absent: Sequence[str] = (),
     docs: Path = Path("docs"),
     published: Path | str = FOLDER,
@@ -133,7 +133,7 @@ def replication_page(
     return "\n\n".join(parts) + "\n"
 
 
-def _scope(study: Study) -> list[str]:
+def _scope(study: StudyTables) -> list[str]:
     """Return a study's models, datasets and protocols, and its numbers of test rows; empty where it has no results."""
     made = [study.frames[name] for name in ("table1", "table2") if name in study.frames]
     if not made:
@@ -144,7 +144,7 @@ def _scope(study: Study) -> list[str]:
     return [*names, " to ".join(map(str, dict.fromkeys(rows[:1] + rows[-1:])))]
 
 
-def _head(studies: Sequence[Study], absent: Sequence[str]) -> str:
+def _head(studies: Sequence[StudyTables], absent: Sequence[str]) -> str:
     lines = [
         "# Which claims replicate",
         "",
@@ -164,9 +164,9 @@ def _head(studies: Sequence[Study], absent: Sequence[str]) -> str:
 def _summary(
     title: str,
     claims: Sequence[Claim],
-    studies: Sequence[Study],
+    studies: Sequence[StudyTables],
     absent: Sequence[str],
-    judged: Mapping[tuple[str, str], list[Finding] | None],
+    judged: Mapping[tuple[str, str], list[Comparison] | None],
 ) -> str:
     lines = [f"## {title}", "", _table_row(["Claim", *(one.name for one in studies), *absent])]
     lines.append(_table_row(["---"] * (1 + len(studies) + len(absent))))
@@ -176,7 +176,7 @@ def _summary(
     return "\n".join(lines)
 
 
-def _short(found: Sequence[Finding] | None) -> str:
+def _short(found: Sequence[Comparison] | None) -> str:
     verdict = overall(found)
     if not found:
         return verdict
@@ -194,9 +194,9 @@ def _verdicts() -> str:
 
 def _claim(
     claim: Claim,
-    studies: Sequence[Study],
+    studies: Sequence[StudyTables],
     absent: Sequence[str],
-    judged: Mapping[tuple[str, str], list[Finding] | None],
+    judged: Mapping[tuple[str, str], list[Comparison] | None],
     docs: Path,
 ) -> str:
     parts = [
@@ -216,7 +216,7 @@ def _claim(
     return "\n\n".join(parts)
 
 
-def _study(claim: Claim, study: Study, found: Sequence[Finding], docs: Path) -> str:
+def _study(claim: Claim, study: StudyTables, found: Sequence[Comparison], docs: Path) -> str:
     links = ", ".join(_links(study.files[name], name, docs) for name in claim.evidence)
     lines = [f"**{study.name}**: {_short(found)} ({links})"]
     if not found:
@@ -249,7 +249,7 @@ def _inconsistencies(folder: Path | str) -> str:
     return "\n".join([*lines, *(f"* {note}" for note in notes)])
 
 
-def _files(studies: Sequence[Study], docs: Path) -> str:
+def _files(studies: Sequence[StudyTables], docs: Path) -> str:
     needed = {name for claim in (*CLAIMS, *QUESTIONS) for name in claim.evidence}
     lines = ["## Files", "", "What was read, with the first 16 digits of each file's SHA-256.", ""]
     lines += [_table_row(["Study", "File", "SHA-256"]), _table_row(["---"] * 3)]

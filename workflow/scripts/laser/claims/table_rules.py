@@ -16,7 +16,7 @@ from laser.claims.findings import (
     SUPPORTED,
     UNDECIDED,
     Artefacts,
-    Finding,
+    Comparison,
     Row,
     by_bounds,
     by_sign,
@@ -34,24 +34,24 @@ UNITS = {"accuracy": (1, "points"), "loss": (2, "nats"), "return": (2, "in rewar
 TOLERANCE = 1.0
 
 
-def accuracy(made: Artefacts) -> list[Finding]:
+def accuracy(made: Artefacts) -> list[Comparison]:
     """Judge the gains in accuracy of Table 1."""
     return [_table1(row, made["table1"], 1) for row in _laser(made["table1"], "accuracy")]
 
 
-def loss(made: Artefacts) -> list[Finding]:
+def loss(made: Artefacts) -> list[Comparison]:
     """Judge the changes of the loss of Table 1; a fall supports."""
     return [_table1(row, made["table1"], -1) for row in _laser(made["table1"], "loss")]
 
 
-def policy(made: Artefacts) -> list[Finding]:
+def policy(made: Artefacts) -> list[Comparison]:
     """Judge the gains of Table 2: rooms solved, and return."""
     return [
         _table1(row, made["table2"], 1) for metric in ("accuracy", "return") for row in _laser(made["table2"], metric)
     ]
 
 
-def numbers(made: Artefacts) -> list[Finding]:
+def numbers(made: Artefacts) -> list[Comparison]:
     """Judge each printed number that the study ran."""
     frame = made["verdicts"]
     words = {REPLICATED: SUPPORTED, DIFFERS: CONTRADICTED}
@@ -61,38 +61,38 @@ def numbers(made: Artefacts) -> list[Finding]:
         ours = with_interval(row, places, "value", low="low", high="high")
         text = f"{row['metric']} of {row['arm']}: printed {number(row['published'], places)}, ours {ours}: "
         name = f"{row['run_model']} on {row['dataset']}, {row['protocol']}"
-        found.append(Finding(name, text + row["verdict"], words.get(row["verdict"], UNDECIDED)))
+        found.append(Comparison(name, text + row["verdict"], words.get(row["verdict"], UNDECIDED)))
     return found
 
 
-def late_layers(made: Artefacts) -> list[Finding]:
+def late_layers(made: Artefacts) -> list[Comparison]:
     """Judge where the chosen layers lie among those searched."""
     found = []
     for row in records(made["table3"]):
         middle = (row["first_layer"] + row["last_layer"]) / 2
         text = f"{choice(row)}; layers {integer(row['first_layer'])} to {integer(row['last_layer'])} searched"
         sign = 0.0 if not row["matrix"] else float(row["layer"] - middle)
-        found.append(Finding(where(row), text, by_sign(sign)))
+        found.append(Comparison(where(row), text, by_sign(sign)))
     return found
 
 
-def severe(made: Artefacts) -> list[Finding]:
+def severe(made: Artefacts) -> list[Comparison]:
     """Judge how much of the rank the chosen reductions keep."""
     found = []
     for row in records(made["table3"]):
         text = f"{choice(row)}, validation n = {integer(row['n'])}"
         verdict = (SUPPORTED if row["rho"] <= SEVERE else CONTRADICTED) if row["matrix"] else UNDECIDED
-        found.append(Finding(where(row), text, verdict))
+        found.append(Comparison(where(row), text, verdict))
     return found
 
 
-def published_choice(made: Artefacts) -> list[Finding]:
+def published_choice(made: Artefacts) -> list[Comparison]:
     """Judge the gain at the paper's own choice, where it was evaluated."""
     frame = made["table3"]
     if "paper_gain" not in frame:
         return []
     return [
-        Finding(
+        Comparison(
             where(row),
             f"{intervention(row['paper_matrix'], row['paper_layer'], row['paper_rho'])}: "
             f"{with_interval(row, 1, 'paper_gain', sign=True)} points over base, p {p_value(row['paper_gain_p'])}, "
@@ -103,28 +103,28 @@ def published_choice(made: Artefacts) -> list[Finding]:
     ]
 
 
-def paraphrase(made: Artefacts) -> list[Finding]:
+def paraphrase(made: Artefacts) -> list[Comparison]:
     """Judge the gain in facts that are right in all phrasings."""
     return _gains(made["paraphrase"], made["paraphrase"]["measure"] == ALL)
 
 
-def held_out(made: Artefacts) -> list[Finding]:
+def held_out(made: Artefacts) -> list[Comparison]:
     """Judge the gain on phrasings that the model was not trained on."""
     return _gains(made["paraphrase"], made["paraphrase"]["measure"] == HELD_OUT)
 
 
-def top_ten(made: Artefacts) -> list[Finding]:
+def top_ten(made: Artefacts) -> list[Comparison]:
     """Judge the gain in top-10 accuracy on test rows."""
     frame = made["topk"]
     return _gains(frame, (frame["split"] == "test") & (frame["k"] == 10) & (frame["measure"] == FIRST))
 
 
-def composition(made: Artefacts) -> list[Finding]:
+def composition(made: Artefacts) -> list[Comparison]:
     """Judge the composition against the best single intervention."""
     frame = made["compose"]
     own = frame[(frame["arm"] == "composed") & (frame["metric"] == "accuracy")]
     return [
-        Finding(
+        Comparison(
             where(row),
             f"{with_interval(row, 1, 'value', low='low', high='high')} %, "
             f"{with_interval(row, 1, 'over_laser', sign=True)} points over the best single one, adjusted p "
@@ -135,7 +135,7 @@ def composition(made: Artefacts) -> list[Finding]:
     ]
 
 
-def perplexity(made: Artefacts) -> list[Finding]:
+def perplexity(made: Artefacts) -> list[Comparison]:
     """Judge the rise of the perplexity against the largest one that the paper prints."""
     bound = largest_published_ratio()
     found = []
@@ -147,7 +147,7 @@ def perplexity(made: Artefacts) -> list[Finding]:
             f"{with_interval(row, 2, 'perplexity')}, {with_interval(row, 3, 'ratio')} times base's (bound "
             f"{number(bound, 3)}), {integer(row['tokens'])} tokens"
         )
-        found.append(Finding(where(row), text, by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])))
+        found.append(Comparison(where(row), text, by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])))
     return found
 
 
@@ -162,11 +162,11 @@ def largest_published_ratio() -> float:
     return max(ratios)
 
 
-def selection(made: Artefacts) -> list[Finding]:
+def selection(made: Artefacts) -> list[Comparison]:
     """Judge the gain with selection counted in."""
     frame = made["stability"]
     return [
-        Finding(
+        Comparison(
             where(row),
             f"{choice(row)}: {number(row['gain'], 1, True)} points where it was chosen, "
             f"{with_interval(row, 1, 'gain_out_of_bag', sign=True)} out of bag; chosen again in "
@@ -177,7 +177,7 @@ def selection(made: Artefacts) -> list[Finding]:
     ]
 
 
-def seeds(made: Artefacts) -> list[Finding]:
+def seeds(made: Artefacts) -> list[Comparison]:
     """Judge whether printed numbers lie within the spread over seeds."""
     frame = made["seeds"]
     found = []
@@ -189,11 +189,11 @@ def seeds(made: Artefacts) -> list[Finding]:
         )
         # Read back from a CSV, a column of truth values with gaps holds texts.
         within = str(row["published_within_two_sd"]) == "True"
-        found.append(Finding(where(row), text, SUPPORTED if within else CONTRADICTED))
+        found.append(Comparison(where(row), text, SUPPORTED if within else CONTRADICTED))
     return found
 
 
-def prompts(made: Artefacts) -> list[Finding]:
+def prompts(made: Artefacts) -> list[Comparison]:
     """Judge whether the gain holds under every variant of the prompt."""
     found = []
     for name, own in cells(made["prompts"]):
@@ -208,11 +208,11 @@ def prompts(made: Artefacts) -> list[Finding]:
             verdict = SUPPORTED
         elif original["matrix"] and original["difference"] > 0 and positive <= len(own) / 2:
             verdict = CONTRADICTED
-        found.append(Finding(name, text, verdict))
+        found.append(Comparison(name, text, verdict))
     return found
 
 
-def cheap_search(made: Artefacts) -> list[Finding]:
+def cheap_search(made: Artefacts) -> list[Comparison]:
     """Judge the cheap search's choice against the exhaustive one's."""
     found = []
     for row in records(made["search"]):
@@ -224,27 +224,27 @@ def cheap_search(made: Artefacts) -> list[Finding]:
         verdict = SUPPORTED if row["difference_low"] > -TOLERANCE else UNDECIDED
         if row["difference"] < 0 and row["p_value"] < SIGNIFICANCE:
             verdict = CONTRADICTED
-        found.append(Finding(where(row), text, verdict))
+        found.append(Comparison(where(row), text, verdict))
     return found
 
 
-def saving(made: Artefacts) -> list[Finding]:
+def saving(made: Artefacts) -> list[Comparison]:
     """Judge whether the factors are smaller than the matrix."""
     found = []
     for row in records(made["size"]):
         if not row["matrix"]:
-            found.append(Finding(where(row), "base", UNDECIDED))
+            found.append(Comparison(where(row), "base", UNDECIDED))
             continue
         text = (
             f"{choice(row)}: {number(row['saved_of_matrix'], 1)} % of the matrix saved, "
             f"{number(row['saved_of_model'], 2)} % of the model (kept rank {integer(row['kept_rank'])}, break-even "
             f"{number(row['break_even_rank'], 0)})"
         )
-        found.append(Finding(where(row), text, by_sign(row["parameters_saved"])))
+        found.append(Comparison(where(row), text, by_sign(row["parameters_saved"])))
     return found
 
 
-def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Finding:
+def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Comparison:
     same = (frame["model"] == row["model"]) & (frame["dataset"] == row["dataset"]) & (frame["arm"] == "base")
     same &= (frame["protocol"] == row["protocol"]) & (frame["metric"] == row["metric"])
     places, unit = UNITS[row["metric"]]
@@ -254,12 +254,12 @@ def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Finding:
         f"{row['metric']}: {number(base, places)} → {number(row['value'], places)}, {change} {unit}, adjusted p "
         f"{p_value(row['p_holm'])}, n = {integer(row['n'])}, {choice(row)}"
     )
-    return Finding(where(row), text, by_test(sign * row["difference"], row["p_holm"]))
+    return Comparison(where(row), text, by_test(sign * row["difference"], row["p_holm"]))
 
 
-def _gains(frame: pd.DataFrame, keep: pd.Series) -> list[Finding]:
+def _gains(frame: pd.DataFrame, keep: pd.Series) -> list[Comparison]:
     return [
-        Finding(
+        Comparison(
             where(row),
             f"{number(row['base'], 1)} → {number(row['laser'], 1)} %, {with_interval(row, 1, 'difference', sign=True)} "
             f"points, adjusted p {p_value(row['p_holm'])}, n = {integer(row['n'])}, {choice(row)}",

@@ -299,6 +299,11 @@ def described(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
+def hash_of_declarations(plan: Plan) -> str:
+    """Return a hash of what `described` returns, which is too long for a spec."""
+    return digest(described(plan), 16)
+
+
 def copied(kind: str) -> str:
     """Return the pattern of a kind of file below the study's folder; of the cache's files that of their copies."""
     own = PATTERNS[kind].removeprefix("<results>/").replace("<cache>/", "inputs/")

@@ -16,7 +16,7 @@ ARMS = ("base", "laser")
 
 
 @dataclass(frozen=True)
-class Cell:
+class PairedCell:
     """Per-example results of base and LASER, paired by row.
 
     Attributes:
@@ -41,7 +41,7 @@ class Cell:
     complete: bool = True
 
 
-def values(cell: Cell, metric: str, arm: str) -> Any:
+def values(cell: PairedCell, metric: str, arm: str) -> Any:
     """Return (n,) float64: percent per row (0 or 100) for accuracy, nats for loss, points for return."""
     if metric == "accuracy":
         return cell.rows[f"{arm}_correct"].to_numpy(dtype="float64") * 100

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from laser.errors import UserError, understood
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.results.columns import read_columns
 from laser.results.loading import cell_of, load_rows
 
@@ -126,7 +126,7 @@ def choices_of(one: Labelled) -> dict[str, Mapping[str, Any] | None]:
     return dict(one.spec.get("choices", {}).get(one.protocol, {}))
 
 
-def aligned(cell: Cell, other: pd.DataFrame, what: str) -> pd.DataFrame:
+def aligned(cell: PairedCell, other: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return `other`, indexed by id, in the order of a cell's rows.
 
     Raises:

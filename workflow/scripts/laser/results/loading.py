@@ -15,7 +15,7 @@ import pandas as pd
 from laser.config.specs import check_format
 from laser.errors import UserError, understood
 from laser.io.files import read_json, read_spec
-from laser.results.cells import ARMS, Cell
+from laser.results.cells import ARMS, PairedCell
 from laser.results.columns import read_columns
 
 OF_GAMES = ("return", "steps")
@@ -85,7 +85,7 @@ def _whole(*values: Any) -> None:
 
 def load_cells(
     tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path], more: Sequence[str] = ()
-) -> list[Cell]:
+) -> list[PairedCell]:
     """Join test results with the prepared rows: a cell per model, dataset and protocol, in the files' order.
 
     Args:
@@ -109,7 +109,7 @@ def load_cells(
 
 def _cells(
     path: Path, prepared: dict[str, Any], chosen: dict[tuple[str, str], dict[str, Any]], scores: tuple[str, ...]
-) -> list[Cell]:
+) -> list[PairedCell]:
     """Return one test file's cells, one per protocol."""
     cells = []
     model, dataset, spec = cell_of(path)
@@ -125,7 +125,7 @@ def _cells(
     for protocol in spec.get("protocols", sorted(protocols)):
         one = protocols[protocol]["chosen"]
         cells.append(
-            Cell(
+            PairedCell(
                 model=model,
                 dataset=dataset,
                 protocol=protocol,
@@ -149,7 +149,7 @@ def _paired(
     base_chosen: bool,
     scores: Sequence[str],
 ) -> pd.DataFrame:
-    """Return the frame of `Cell.rows`, in the dataset's order."""
+    """Return the frame of `PairedCell.rows`, in the dataset's order."""
     side = examples[(examples[f"split_{protocol}"] == "test") & ~examples["id"].isin(left_out)]
     joined = pd.DataFrame(
         {

@@ -19,7 +19,7 @@ from laser.config.paths import StudyFiles
 from laser.errors import UserError
 from laser.io.files import read_json
 from laser.results.averages import load_landscape, load_sweep
-from laser.results.cells import Cell
+from laser.results.cells import PairedCell
 from laser.results.columns import read_columns
 from laser.results.labelled import Labelled, load_labelled
 from laser.results.loading import cell_of, load_cells, load_reductions, load_rows, load_selections
@@ -120,15 +120,15 @@ class StudyResults:
     # Files, read.
 
     @cached_property
-    def compared(self) -> list[Cell]:
+    def compared(self) -> list[PairedCell]:
         """Base and LASER on test rows, a cell per model, dataset and protocol."""
         return self.compared_with(())
 
-    def compared_with(self, columns: Sequence[str]) -> list[Cell]:
+    def compared_with(self, columns: Sequence[str]) -> list[PairedCell]:
         """Return base and LASER on test rows, with further columns of the test results."""
         return load_cells(self.paths("test"), self.paths("selection"), self.paths("rows"), columns)
 
-    def compared_of(self, model: str, dataset: str, protocol: str) -> Cell:
+    def compared_of(self, model: str, dataset: str, protocol: str) -> PairedCell:
         """Return base and LASER of one model on the test rows of one dataset under one protocol."""
         for cell in self.compared:
             if (cell.model, cell.dataset, cell.protocol) == (model, dataset, protocol):

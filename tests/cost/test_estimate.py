@@ -332,3 +332,10 @@ def test_an_fp32_model_whose_files_are_fp16_is_split(tmp_path):
     assert shape_of(entry, BYTES, stored=2 * entry["parameters"]).split
     assert not shape_of(entry, BYTES, stored=4 * entry["parameters"]).split
     assert not shape_of(entry | {"dtype": "fp16"}, BYTES, stored=2 * entry["parameters"]).split
+
+
+def test_what_is_asked_of_a_model_without_a_task_follows_from_its_architecture(tmp_path):
+    study, facts = plan_of("paper", tmp_path), read_facts(ROOT)
+    said = asked(study, "roberta-base", "fever", facts)
+    del study.model("roberta-base")["task"]
+    assert asked(study, "roberta-base", "fever", facts) == said

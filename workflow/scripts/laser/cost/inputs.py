@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laser.config.evaluations import task_of
 from laser.config.plan import BYTES, Plan
 from laser.config.yaml_files import read_yaml
 from laser.cost.estimate import Asked, Shape, shape_of
@@ -60,7 +61,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
         UserError: nothing is known of the dataset.
     """
     entry = plan.model(model)
-    task, family = entry.get("task", "causal"), entry["architecture"]
+    task, family = task_of(entry), entry["architecture"]
     rows = Path(plan.config["cache"]) / "data" / plan.data_key(dataset) / "rows.parquet"
     builder = plan.dataset(dataset)["builder"]
     if not rows.is_file():

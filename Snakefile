@@ -16,6 +16,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 
 
 pathvars:
@@ -31,6 +32,7 @@ include: "rules/main.smk"
 include: "rules/evaluations.smk"
 include: "rules/artefacts.smk"
 include: "rules/study.smk"
+include: "rules/hooks.smk"
 
 
 localrules:

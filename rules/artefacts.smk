@@ -1,4 +1,10 @@
 # Every table, figure and film, each from the declaration in its module below workflow/scripts/laser/artefacts/.
+from laser.config.artefacts import (
+    artefact_inputs,
+    artefact_outputs,
+    artefact_spec,
+    possible_artefacts,
+)
 
 # A job finds its files by name; the rule names them too, so that Snakemake knows what to make first.
 

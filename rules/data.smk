@@ -1,5 +1,6 @@
 # Datasets and texts into the cache, each with a card that says where it came from and what is in it.
 
+
 # `update`: as in models.smk.
 
 

@@ -27,7 +27,9 @@ EVALUATIONS = {
 }
 
 for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
-    FOLDER = "{model}/{dataset}" + ("/layer{layer}" if NAME == "landscape" else "")
+    FOLDER = (
+        "{model}/{dataset}/layer{layer}" if NAME == "landscape" else "{model}/{dataset}"
+    )
 
     rule:
         name:

@@ -1,5 +1,15 @@
 # What a person gets: the report, copies of what the study rests on, the manifest of all its files, and on request the
 # edited checkpoints (`snakemake results/<study>/export/<model>/<dataset>-<protocol>-<form>/README.md`).
+from laser.provenance.copied_inputs import (
+    all_copies,
+    copies,
+    count_copies,
+    lost,
+    published_copies,
+    workflow_copies,
+)
+from laser.provenance.declared import declare_records
+from laser.config.artefacts import hash_of_declarations
 
 
 localrules:
@@ -46,7 +56,7 @@ rule inputs:
         [
             f"<cache>/{path}"
             for path in copies(PLAN).values()
-            if path.endswith(("/record.json", "/run.json"))
+            if Path(path).name in ("record.json", "run.json")
         ],
         PLAN.study["counts"].values(),
     output:

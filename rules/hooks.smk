@@ -1,0 +1,58 @@
+# Before a run, when it starts, and when it ends.
+import time
+
+from laser.cluster.locks import note_run, take_over, tell_of_another_host
+from laser.cluster import slurm_executor
+from laser.cluster.slurm_jobs import tell_failures
+from laser.config.paths import Folders
+from laser.errors import UserError
+
+STARTED = time.time()
+
+# A run that was killed leaves its lock and its jobs in SLURM: the next run simply goes on. A job on a node reads this
+# file too, and leaves its run's lock alone; a dry run changes nothing.
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    take_over(say=logger.warning)
+
+
+def warn_of_unreachable_models():
+    """Say before any job starts which checkpoints cannot be had, and how to help; --keep-going runs the rest."""
+    from laser.models.sources import check
+
+    folders = Folders(PLAN.results, PLAN.config["cache"])
+    missing = [
+        name
+        for name in PLAN.models
+        if not folders.path("model", model_key=PLAN.model_key(name)).exists()
+    ]
+    for name in missing:
+        try:
+            check(PLAN.model(name))
+        except UserError as error:
+            logger.warning(
+                f"{error} With --keep-going everything that does not need '{name}' is made all the same."
+            )
+
+
+def tell_of_failed_slurm_jobs():
+    """Say at the end which jobs failed in SLURM, and why; those too that a retry made good."""
+    logs = getattr(workflow.executor_settings, "logdir", None)
+    if logs:
+        tell_failures(Path(logs), STARTED, logger.warning)
+
+
+onstart:
+    tell_of_another_host(Path(), logger.warning)
+    executor = slurm_executor.executor_of(workflow)
+    note_run(slurm_jobs=executor and executor.run_uuid)
+    if executor:
+        slurm_executor.complete(executor)
+    warn_of_unreachable_models()
+
+
+onsuccess:
+    tell_of_failed_slurm_jobs()
+
+
+onerror:
+    tell_of_failed_slurm_jobs()

@@ -79,7 +79,7 @@ def test_files_of_another_cell_or_twice_or_none_are_refused(study, tmp_path):
     other = next(path for path in study.bases if "tiny-llama/worldfacts" in str(path))
     with pytest.raises(UserError, match=r"holds gpt-j-6b on worldfacts, but .* holds tiny-llama"):
         load_landscape(paths, other)
-    with pytest.raises(UserError, match="stands in two landscape files"):
+    with pytest.raises(UserError, match="is in two landscape files"):
         load_landscape([*paths, paths[0]], base)
     with pytest.raises(UserError, match="no landscape file was given"):
         load_landscape([], base)

@@ -121,7 +121,7 @@ def test_a_sweep_of_another_cell_or_other_rows_is_refused(study):
     files = study.sweeps["gpt-j-6b", "fever"]
     with pytest.raises(UserError, match="holds tiny-llama on fever, but"):
         load_sweep(study.sweeps["tiny-llama", "fever"], study.bases[0])
-    with pytest.raises(UserError, match="stands in two sweep files"):
+    with pytest.raises(UserError, match="is in two sweep files"):
         load_sweep([*files, files[0]], study.bases[0])
     with pytest.raises(UserError, match="no sweep file"):
         load_sweep([], study.bases[0])

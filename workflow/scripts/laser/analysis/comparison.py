@@ -59,8 +59,8 @@ def estimate(
     Args:
         values: (n,) booleans (`truth`) or numbers, one per row.
         groups: n group labels; whole groups are resampled.
-        names: of the quantity. Arms that are to have the same interval when their rows are equal share them.
-        truth: whether the values are booleans, to be given in percent.
+        names: of the quantity. Arms with equal names and equal rows get the same interval.
+        truth: True for booleans, which are given in percent.
         seed: of the study.
         resamples: of the bootstrap.
     """
@@ -83,14 +83,14 @@ def difference(
 ) -> dict[str, float]:
     """Return changed minus base with its 95 % interval and the p value of the paired test (keys `DIFFERENCE`).
 
-    Rows without a value in either arm are left out; NaN where none is left.
+    Rows without a value in one of the arms are left out; NaN if no row is left.
 
     Args:
         base: (n,) booleans (`truth`) or numbers, one per row.
         changed: the same rows in the other arm.
         groups: n group labels.
-        names: of the quantity, so that it draws from a stream of its own.
-        truth: whether the values are booleans; the difference is then in points, and the test that of accuracies.
+        names: of the quantity; each quantity draws from its own random stream.
+        truth: True for booleans: the difference is then in points, and the test is that of accuracies.
         seed: of the study.
         resamples: of the bootstrap and of the permutation test.
     """
@@ -119,16 +119,16 @@ def compare(
 ) -> dict[str, Any]:
     """Return both arms and their difference: the keys of `COMPARISON` but `p_holm`. Arguments as in `difference`.
 
-    All of it is over the rows that have a value in both arms, `n` of them.
+    All values are over the `n` rows that have a value in both arms.
     """
     settings: dict[str, Any] = {"truth": truth, "seed": seed, "resamples": resamples}
     if not truth:
         base, laser, groups = with_values(groups, scale(base, truth), scale(laser, truth))
-    found: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
+    comparison: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
     for arm, values in (("base", base), ("laser", laser)):
-        one = estimate(values, groups, names, **settings)
-        found |= {arm: one["value"], f"{arm}_low": one["low"], f"{arm}_high": one["high"]}
-    return found | difference(base, laser, groups, names, **settings)
+        interval = estimate(values, groups, names, **settings)
+        comparison |= {arm: interval["value"], f"{arm}_low": interval["low"], f"{arm}_high": interval["high"]}
+    return comparison | difference(base, laser, groups, names, **settings)
 
 
 def adjust(rows: Iterable[MutableMapping[str, Any]], source: str = "p_value", target: str = "p_holm") -> None:
@@ -174,9 +174,9 @@ def with_interval(row: Any, places: int, value: str, sign: bool = False, low: st
         row: mapping that holds the value under `value` and its bounds under `<value>_low` and `<value>_high`.
         places: decimals.
         value: name of the value.
-        sign: whether to write a plus sign.
-        low: name of the lower bound, where it is another.
-        high: name of the upper bound, where it is another.
+        sign: True to write a plus sign.
+        low: name of the lower bound, if it is a different one.
+        high: name of the upper bound, if it is a different one.
     """
     if not number(row[value], places):
         return ""

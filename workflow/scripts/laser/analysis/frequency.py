@@ -1,7 +1,7 @@
-"""How often each example's fact stands in the data that a model was trained on: counted, given, or stood in.
+"""How often each example's fact occurs in a model's training data: counted, given, or estimated by a stand-in.
 
-Three sources, the first that there is: the corpus of a model that the pipeline trained (exact counts), a file of counts
-that the user gives for a dataset, and the dataset's own column `frequency`, which is only a stand-in.
+There are three sources, of which the first available is used: the corpus of a model that the pipeline trained (exact
+counts), a file of counts that the user gives for a dataset, and the dataset's column `frequency`, a stand-in.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Frequency:
         source: `corpus` (counted in the model's own corpus), `documents` (the user's counts), `stand-in` (the
             dataset's column) or `unknown`.
         values: float64 by example id; ids without a known frequency are absent.
-        axis: what an axis says.
+        axis: label of the axis.
     """
 
     source: str
@@ -62,14 +62,14 @@ def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = No
         counts: the user's counts for the dataset (`read_counts`).
 
     Raises:
-        UserError: a counts file is not as it must be.
+        UserError: a counts file is invalid.
     """
     frame = read_columns(rows, ["id", "group", "frequency"])
     groups = frame.set_index("id")["group"]
     if facts is not None:
         told = read_columns(facts, ["fact", "clean"])
         known = _unique(told["fact"], told["clean"], facts, "fact")
-        # A fact that the corpus does not tell stands in it 0 times: its counts are complete.
+        # The corpus's counts are complete: a fact that they lack occurs 0 times.
         return Frequency(CORPUS, groups.map(known).fillna(0.0).astype("float64"), AXES[CORPUS])
     if counts is not None:
         return Frequency(DOCUMENTS, read_counts(counts, groups), AXES[DOCUMENTS])
@@ -85,7 +85,7 @@ def read_counts(path: Path, groups: pd.Series) -> pd.Series:
     """Read a user's counts, CSV or Parquet with the columns `id` or `group`, and `count`.
 
     Args:
-        path: the file; its ending says which format it has.
+        path: the file; its suffix gives the format.
         groups: group by example id, of the whole dataset.
 
     Returns:
@@ -93,9 +93,9 @@ def read_counts(path: Path, groups: pd.Series) -> pd.Series:
 
     Raises:
         UserError: the file cannot be read, lacks a column, names an example twice or none of the dataset, or holds a
-            count that is no number of at least 0.
+            count that is not a number of at least 0.
     """
-    with understood(path, "counts", "config/README.md says how such a file looks."):
+    with understood(path, "counts", "config/README.md describes the format."):
         return _read_counts(path, _table(path), groups)
 
 

@@ -18,7 +18,7 @@ from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber
 
 
 def search_space_notes(published: Published) -> list[str]:
-    """Return what Table 3 chooses and Table 5 does not list, and the other way round."""
+    """Return the ρ that Table 3 chooses but Table 5 does not list, and the reverse."""
     listed = {float(value) for value in published.table5.get("rho", "").split()}
     rhos = [choice["rho"] for choice in published.table3.values()]
     if not listed or not rhos:
@@ -37,8 +37,8 @@ def search_space_notes(published: Published) -> list[str]:
 def size_notes(published: Published) -> list[str]:
     """Return what the paper's numbers of rows say about its own Table 1."""
     tested = [
-        (model, dataset, one.value, published.table1[model, dataset, metric, "laser"].value)
-        for (model, dataset, metric, arm), one in published.table1.items()
+        (model, dataset, entry.value, published.table1[model, dataset, metric, "laser"].value)
+        for (model, dataset, metric, arm), entry in published.table1.items()
         if metric == "accuracy" and arm == "base" and dataset in published.table4
     ]
     if not tested:
@@ -53,7 +53,7 @@ def size_notes(published: Published) -> list[str]:
         f"Table 1 cannot be told from chance (two-proportion z test, p of at least {SIGNIFICANCE}; the paper has no "
         f"paired outcomes): {', '.join(unclear)}."
     ]
-    wrong = [name for name, one in published.table4.items() if one["validation"] + one["test"] != one["size"]]
+    wrong = [name for name, entry in published.table4.items() if entry["validation"] + entry["test"] != entry["size"]]
     if wrong:
         notes.append(f"Validation and test rows do not add up to the size in: {', '.join(wrong)}.")
     return notes
@@ -80,8 +80,8 @@ def table1_notes(published: Published, texts: Mapping[str, TextNumber], folder: 
             f"paper, {row['website_leaderboard']} on the authors' website."
         )
     gains = {
-        key[:3]: published.table1[*key[:3], "laser"].value - one.value
-        for key, one in published.table1.items()
+        key[:3]: published.table1[*key[:3], "laser"].value - printed.value
+        for key, printed in published.table1.items()
         if key[3] == "base"
     }
     cells = [key[:2] for key in gains if key[2] == "accuracy"]

@@ -1,8 +1,8 @@
 """How stable the choice of an intervention is: the same selection on bootstrap resamples of the validation groups.
 
-The gain of a chosen intervention on the rows that chose it is too good. Here every resample chooses on the groups that
-it drew (in bag) and is scored on the groups that it did not draw (out of bag), so that the gain has the act of choosing
-counted in. Only validation rows are used.
+The gain of a chosen intervention on the rows that chose it is too optimistic. Here every resample chooses on the
+groups that it drew (in bag) and is scored on the groups that it did not draw (out of bag), so the gain includes the
+effect of choosing. Only validation rows are used.
 """
 
 from __future__ import annotations
@@ -60,27 +60,29 @@ def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: 
     unedited = read_columns(base, columns)
     parts: dict[str, dict[tuple[str, int, float], NDArray]] = {}
     numbers = {}
-    for name, own in unedited.groupby("protocol"):
-        labels = groups.loc[own["id"]]
-        numbers[str(name)] = pd.Series(pd.factorize(labels)[0], index=own["id"].to_numpy())
+    for name, part in unedited.groupby("protocol"):
+        labels = groups.loc[part["id"]]
+        numbers[str(name)] = pd.Series(pd.factorize(labels)[0], index=part["id"].to_numpy())
         parts[str(name)] = {}
     for path in sweep:
         frame = read_columns(path, [*columns, "matrix", "layer", "rho"])
-        for place, own in frame.groupby(["protocol", "matrix", "layer", "rho"]):
-            protocol, matrix, layer, rho = cast(tuple[str, str, int, float], place)
-            parts[protocol][matrix, int(layer), float(rho)] = _sums(own, numbers[protocol], path)
-    found = {}
-    for name, own in unedited.groupby("protocol"):
+        for key, part in frame.groupby(["protocol", "matrix", "layer", "rho"]):
+            protocol, matrix, layer, rho = cast(tuple[str, str, int, float], key)
+            parts[protocol][matrix, int(layer), float(rho)] = _sums(part, numbers[protocol], path)
+    scores = {}
+    for name, part in unedited.groupby("protocol"):
         protocol = str(name)
-        index, by_place = numbers[protocol], parts[protocol]
-        if not by_place:
+        index, by_candidate = numbers[protocol], parts[protocol]
+        if not by_candidate:
             raise UserError(f"{base}: no sweep file holds rows of the protocol {protocol}. Give them, or run `sweep`.")
         # Ties go to the later layer, then the grid's order of matrices, then the smaller rho: selection's fixed order.
-        order = sorted(by_place, key=lambda one: (-one[1], list(matrices).index(one[0]), one[2]))
-        stacked = np.stack([*(by_place[one] for one in order), _sums(own, index, base)], axis=2)
+        order = sorted(
+            by_candidate, key=lambda candidate: (-candidate[1], list(matrices).index(candidate[0]), candidate[2])
+        )
+        stacked = np.stack([*(by_candidate[candidate] for candidate in order), _sums(part, index, base)], axis=2)
         sizes = np.bincount(index.to_numpy()).astype(np.float64)
-        found[protocol] = Scores(order, stacked[0], stacked[1], stacked[2], sizes)
-    return found
+        scores[protocol] = Scores(order, stacked[0], stacked[1], stacked[2], sizes)
+    return scores
 
 
 def _sums(frame: pd.DataFrame, numbers: pd.Series, path: Path) -> NDArray:
@@ -91,7 +93,7 @@ def _sums(frame: pd.DataFrame, numbers: pd.Series, path: Path) -> NDArray:
     losses = frame["loss"].to_numpy(dtype=np.float64)
     finite = np.isfinite(losses)
     weights = (frame["correct"].to_numpy(dtype=np.float64), np.where(finite, losses, 0.0), (~finite).astype(np.float64))
-    return np.stack([np.bincount(index, weights=one, minlength=int(numbers.max()) + 1) for one in weights])
+    return np.stack([np.bincount(index, weights=weight, minlength=int(numbers.max()) + 1) for weight in weights])
 
 
 def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray:
@@ -102,16 +104,16 @@ def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray
     Args:
         scores: of one cell.
         weights: (resamples, G), how often each group was drawn.
-        base_is_candidate: whether the base model is chosen unless an intervention beats it.
+        base_is_candidate: True to choose the base model unless an intervention beats it.
 
     Returns:
-        (resamples,) int64, the place in `scores.candidates`, or `BASE`.
+        (resamples,) int64, the index in `scores.candidates`, or `BASE`.
     """
     sizes = weights @ scores.sizes
     correct = weights @ scores.correct
     loss = np.round((weights @ scores.loss) / sizes[:, None], _LOSS_DECIMALS)
     loss[weights @ scores.overflow > 0] = np.inf
-    # A candidate that overflows comes after all that do not, whatever its accuracy.
+    # A candidate that overflows ranks below all that do not, whatever its accuracy.
     ranked = np.where(np.isfinite(loss), correct, correct - sizes[:, None] - 1)[:, :-1]
     best = ranked.max(axis=1, keepdims=True)
     tied = np.where(ranked == best, loss[:, :-1], np.nan)
@@ -150,5 +152,5 @@ def resample(
             inside = (drawn * of_chosen).sum(axis=1) / (drawn @ scores.sizes)
             outside = (out * of_chosen).sum(axis=1) / (out @ scores.sizes)
         parts.append((chosen, inside, outside))
-    choices, inside, outside = (np.concatenate(one) for one in zip(*parts, strict=True))
+    choices, inside, outside = (np.concatenate(blocks) for blocks in zip(*parts, strict=True))
     return choices, inside, outside

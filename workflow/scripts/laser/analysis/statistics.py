@@ -68,7 +68,7 @@ def bootstrap_interval(
         groups: n group labels, or None where every row stands alone.
         seed: for `numpy.random.default_rng`.
         resamples: number of resamples.
-        confidence: coverage aimed at.
+        confidence: nominal coverage.
 
     Returns:
         Lower and upper bound, in the unit of `values`. One group alone gives an interval of no width.
@@ -104,7 +104,7 @@ def mcnemar_p_value(base: ArrayLike, changed: ArrayLike) -> float:
     """Return the two-sided p value of the exact McNemar test.
 
     Args:
-        base: (n,) booleans, whether each row was right without the intervention.
+        base: (n,) booleans, True where the row was right without the intervention.
         changed: (n,) booleans, the same rows with it.
     """
     from statsmodels.stats.contingency_tables import mcnemar
@@ -126,8 +126,8 @@ def sign_flip_p_value(
 ) -> float:
     """Return the two-sided p value of the paired sign-flip permutation test on groups.
 
-    Without an effect, swapping the two arms of a whole group is as likely as not; the statistic is the summed
-    difference, so that it belongs to the mean over rows. All sign patterns are enumerated where at most
+    Without an effect, swapping the two arms of a whole group has probability 1/2. The statistic is the summed
+    difference, which corresponds to the mean over rows. All sign patterns are enumerated where at most
     13 groups differ; otherwise `resamples` are drawn and p = (1 + as extreme) / (1 + resamples).
 
     Args:
@@ -175,7 +175,7 @@ def accuracy_p_value(
     """Test a change of accuracy on the same rows.
 
     Exact McNemar where every row is its own group. Where groups hold several rows, McNemar would count dependent rows
-    as independent evidence; there the sign-flip test on groups takes its place (with one row per group the two agree).
+    as independent evidence; there the sign-flip test on groups is used (with one row per group the two agree).
     """
     if groups is None or len(set(groups)) == len(groups):
         return mcnemar_p_value(base, changed)
@@ -224,7 +224,7 @@ def constant_accuracies(answers: Sequence[str], with_options: bool) -> dict[str,
 
     Args:
         answers: the right answer of every row.
-        with_options: whether rows offer options; then every label is returned, otherwise the most frequent answer
+        with_options: True if rows offer options: every label is then returned, otherwise the most frequent answer
             alone (case and outer spaces ignored, as the judgement of open answers does).
 
     Returns:
@@ -232,6 +232,6 @@ def constant_accuracies(answers: Sequence[str], with_options: bool) -> dict[str,
     """
     if with_options:
         return {answer: 100 * share for answer, share in shares(answers).items()}
-    found = shares([answer.lower() for answer in answers])
-    best = next(iter(found))
-    return {best: 100 * found[best]}
+    frequencies = shares([answer.lower() for answer in answers])
+    best = next(iter(frequencies))
+    return {best: 100 * frequencies[best]}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH, LEGEND_LINE = 3.1, 2.5, 1.9, 0.175
 ALONE = 1.4
-"""How much wider a panel is that stands alone."""
+"""How much wider the panel of a figure with a single panel is."""
 TITLE_SIZE, CHARACTERS_PER_INCH = 10, 13
 MARKERS = "osD^vP<X>p"
 LINES = ("-", "--", ":", "-.")
@@ -98,7 +98,7 @@ def title(made: Figure, text: str) -> None:
     width = int((made.get_size_inches()[0] - LEGEND_WIDTH) * CHARACTERS_PER_INCH)
     lines = [""]
     for word in text.split(" "):
-        # Mathematics is counted by what is seen of it, not by its markup.
+        # Count the visible width of mathematics, not its markup.
         seen = len(re.sub(r"\$.*?\$", "xxx", f"{lines[-1]} {word}"))
         if lines[-1] and seen > width:
             lines.append(word)
@@ -143,12 +143,12 @@ def bars_of(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> Any:
     """Return (2, n) lengths below and above, for `Axes.errorbar`; rounding never makes them negative."""
     import numpy as np
 
-    middle, low, high = (np.asarray(one, dtype=np.float64) for one in (middle, low, high))
+    middle, low, high = (np.asarray(values, dtype=np.float64) for values in (middle, low, high))
     return np.maximum(np.stack([middle - low, high - middle]), 0.0)
 
 
 def notice(data: pandas.DataFrame, stem: Path | str, heading: str, message: str) -> None:
-    """Write, in place of a figure that has nothing to show, one that says why."""
+    """Write a figure that says why there is nothing to show."""
     with figure(1, 1, 0) as (made, (axis,)):
         made.set_size_inches(made.get_size_inches()[0], 0.6 * PANEL_HEIGHT)
         axis.set_axis_off()
@@ -172,7 +172,7 @@ def shades(count: int) -> list[tuple[float, float, float, float]]:
 
 
 def whole_numbers(axis: Axes, values: Sequence[int]) -> None:
-    """Put ticks of the x axis on whole numbers only, and a margin around a lone one."""
+    """Put ticks of the x axis on whole numbers only, and a margin around a single one."""
     from matplotlib.ticker import MaxNLocator
 
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -182,7 +182,7 @@ def whole_numbers(axis: Axes, values: Sequence[int]) -> None:
 
 
 def whole_layers(axis: Axes, layers: list[int]) -> None:
-    """Put ticks on whole layers only, and a margin around a lone one."""
+    """Put ticks on whole layers only, and a margin around a single one."""
     whole_numbers(axis, layers)
     axis.set_xlabel("layer ℓ, counted from 0")
 

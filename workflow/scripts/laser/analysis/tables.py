@@ -26,7 +26,7 @@ class View:
         title: heading and caption.
         columns: column heads.
         rows: cells as plain text, a list per row.
-        bold: (row, column) of the cells to stress.
+        bold: (row, column) of the cells in bold.
         notes: sentences below the table.
     """
 
@@ -94,9 +94,7 @@ def read_table(path: Path | str, texts: Sequence[str]) -> pandas.DataFrame:
         frame = pd.read_csv(path, dtype=dict.fromkeys(known, str), float_precision="round_trip", encoding="utf-8")
         return frame.assign(**{name: frame[name].fillna("") for name in known})
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a table ({error}). Delete it and run again to make it anew."
-        ) from error
+        raise UserError(f"{path}: cannot be read as a table ({error}). Delete it and run again.") from error
 
 
 def to_markdown(view: View) -> str:
@@ -111,14 +109,14 @@ def to_markdown(view: View) -> str:
 
 
 LATEX_ROWS = 50
-"""Rows of one LaTeX table: a float cannot break over pages, so that a longer one is continued in others."""
+"""Rows of one LaTeX table: a float cannot break over pages, so a longer table is continued in further floats."""
 
 
 def to_latex(view: View) -> str:
     """Return a view as LaTeX tables (packages booktabs and graphicx), every cell escaped.
 
-    A table is made as small as the line and three quarters of the page ask for; one of more than `LATEX_ROWS` rows is
-    set in several, of about as many rows each, after a comment that says so.
+    A table is shrunk to fit the line and three quarters of the page. A table of more than `LATEX_ROWS` rows is split
+    into several of about equal length; a comment marks the continuations.
     """
     body = []
     for i, row in enumerate(view.rows):
@@ -201,7 +199,7 @@ _LATEX_KNOWS = frozenset(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x180)))) - 
 
 
 def latex_escape(text: str) -> str:
-    """Escape a text for LaTeX; control characters become spaces, and what it cannot set is named: U+4EAC."""
+    """Escape a text for LaTeX; control characters become spaces, and unsupported characters their names: U+4EAC."""
     flat = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
     flat = "".join(map(_latex_character, flat))
     # A row that starts with a bracket would be read as the optional argument of the line break before it.

@@ -66,12 +66,12 @@ def verdict(
     Args:
         metric: `accuracy` (percent) or `loss` (nats).
         arm: `base` or `laser`.
-        published: the printed number of this arm; None where the paper has no such cell (the verdict is then empty,
-            except that `base chosen` is still said).
+        published: the printed number of this arm; None where the paper has no such cell (the verdict is then empty
+            or `base chosen`).
         published_base: the printed number of the base arm.
         published_n: the paper's number of test rows.
-        complete: whether our dataset was prepared whole.
-        base_chosen: whether selection kept the base model.
+        complete: True if our dataset was prepared whole.
+        base_chosen: True if selection kept the base model.
         low: lower bound of our 95 % interval.
         high: its upper bound.
         difference: our LASER minus base; NaN for the base arm.

@@ -36,7 +36,7 @@ def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
 def cells(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Return the part of every (model, dataset, protocol), with its name."""
     keys = ["model", "dataset", "protocol"]
-    return [(where(own.iloc[0]), own) for _, own in frame.groupby(keys, sort=False)]
+    return [(where(part.iloc[0]), part) for _, part in frame.groupby(keys, sort=False)]
 
 
 def where(row: Row) -> str:

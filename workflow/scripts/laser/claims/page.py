@@ -93,15 +93,15 @@ def findings(claim: Claim, study: StudyTables) -> list[Comparison] | None:
         ) from error
 
 
-def overall(found: Sequence[Comparison] | None) -> str:
+def overall(comparisons: Sequence[Comparison] | None) -> str:
     """Return a study's verdict on a claim (`OVERALL`)."""
-    if found is None:
+    if comparisons is None:
         return NOT_RUN
-    if not found:
+    if not comparisons:
         return NOT_JUDGED
-    counts = Counter(one.verdict for one in found)
+    counts = Counter(comparison.verdict for comparison in comparisons)
     for verdict in (SUPPORTED, CONTRADICTED):
-        if counts[verdict] > len(found) / 2:
+        if counts[verdict] > len(comparisons) / 2:
             return verdict
     return MIXED if counts[SUPPORTED] else NOT_SUPPORTED
 
@@ -115,12 +115,12 @@ def replication_page(
     """Return the page as Markdown.
 
     Args:
-        studies: those that were run, in the order in which they shall stand.
+        studies: those that were run, in the order of the page.
         absent: names of studies that were not run here.
         docs: folder of the page, from which its links start.
         published: folder of the paper's numbers.
     """
-    judged = {(claim.name, one.name): findings(claim, one) for claim in (*CLAIMS, *QUESTIONS) for one in studies}
+    judged = {(claim.name, study.name): findings(claim, study) for claim in (*CLAIMS, *QUESTIONS) for study in studies}
     parts = [_head(studies, absent), _summary("The paper's claims", CLAIMS, studies, absent, judged)]
     parts.append(_summary("Questions beyond the paper", QUESTIONS, studies, absent, judged))
     parts.append("## What the verdicts mean\n\n" + _verdicts())
@@ -155,8 +155,8 @@ def _head(studies: Sequence[StudyTables], absent: Sequence[str]) -> str:
         _table_row(["Study", "Models", "Datasets", "Protocols", "Test rows"]),
         _table_row(["---"] * 5),
     ]
-    for one in studies:
-        lines.append(_table_row([one.name, *_scope(one)]))
+    for study in studies:
+        lines.append(_table_row([study.name, *_scope(study)]))
     lines += [_table_row([f"{name} ({NOT_RUN})", "", "", "", ""]) for name in absent]
     return "\n".join(lines)
 
@@ -168,19 +168,19 @@ def _summary(
     absent: Sequence[str],
     judged: Mapping[tuple[str, str], list[Comparison] | None],
 ) -> str:
-    lines = [f"## {title}", "", _table_row(["Claim", *(one.name for one in studies), *absent])]
+    lines = [f"## {title}", "", _table_row(["Claim", *(study.name for study in studies), *absent])]
     lines.append(_table_row(["---"] * (1 + len(studies) + len(absent))))
     for claim in claims:
-        verdicts = [_short(judged[claim.name, one.name]) for one in studies]
+        verdicts = [_short(judged[claim.name, study.name]) for study in studies]
         lines.append(_table_row([f"[{claim.text}](#{claim.name})", *verdicts, *(NOT_RUN for _ in absent)]))
     return "\n".join(lines)
 
 
-def _short(found: Sequence[Comparison] | None) -> str:
-    verdict = overall(found)
-    if not found:
+def _short(comparisons: Sequence[Comparison] | None) -> str:
+    verdict = overall(comparisons)
+    if not comparisons:
         return verdict
-    return f"{verdict} ({sum(one.verdict == SUPPORTED for one in found)} of {len(found)})"
+    return f"{verdict} ({sum(comparison.verdict == SUPPORTED for comparison in comparisons)} of {len(comparisons)})"
 
 
 def _verdicts() -> str:
@@ -204,29 +204,31 @@ def _claim(
         f"*Where*: {claim.source}. *Evidence*: {', '.join(claim.evidence)}. *Rule*: {claim.rule}",
     ]
     missing = []
-    for one in studies:
-        found = judged[claim.name, one.name]
-        if found is None:
-            missing.append(one.name)
+    for study in studies:
+        comparisons = judged[claim.name, study.name]
+        if comparisons is None:
+            missing.append(study.name)
             continue
-        parts.append(_study(claim, one, found, docs))
+        parts.append(_study(claim, study, comparisons, docs))
     missing += absent
     if missing:
         parts.append(f"{NOT_RUN.capitalize()}: {', '.join(missing)}.")
     return "\n\n".join(parts)
 
 
-def _study(claim: Claim, study: StudyTables, found: Sequence[Comparison], docs: Path) -> str:
+def _study(claim: Claim, study: StudyTables, comparisons: Sequence[Comparison], docs: Path) -> str:
     links = ", ".join(_links(study.files[name], name, docs) for name in claim.evidence)
-    lines = [f"**{study.name}**: {_short(found)} ({links})"]
-    if not found:
+    lines = [f"**{study.name}**: {_short(comparisons)} ({links})"]
+    if not comparisons:
         return lines[0]
     lines += ["", _table_row(["Comparison", "Numbers", "Verdict"]), _table_row(["---"] * 3)]
-    lines += [_table_row([one.where, one.evidence, one.verdict]) for one in found[:SHOWN]]
-    if len(found) > SHOWN:
-        counts = Counter(one.verdict for one in found[SHOWN:])
+    lines += [
+        _table_row([comparison.where, comparison.evidence, comparison.verdict]) for comparison in comparisons[:SHOWN]
+    ]
+    if len(comparisons) > SHOWN:
+        counts = Counter(comparison.verdict for comparison in comparisons[SHOWN:])
         rest = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-        lines += ["", f"And {len(found) - SHOWN} more in the file: {rest}."]
+        lines += ["", f"And {len(comparisons) - SHOWN} more in the file: {rest}."]
     return "\n".join(lines)
 
 
@@ -253,11 +255,11 @@ def _files(studies: Sequence[StudyTables], docs: Path) -> str:
     needed = {name for claim in (*CLAIMS, *QUESTIONS) for name in claim.evidence}
     lines = ["## Files", "", "What was read, with the first 16 digits of each file's SHA-256.", ""]
     lines += [_table_row(["Study", "File", "SHA-256"]), _table_row(["---"] * 3)]
-    for one in studies:
-        for name in sorted(needed & set(one.files)):
-            for path in one.files[name]:
+    for study in studies:
+        for name in sorted(needed & set(study.files)):
+            for path in study.files[name]:
                 link = f"[{path.name}]({_relative(path, docs)})"
-                lines.append(_table_row([one.name, link, f"`{sha256_file(path)[:16]}`"]))
+                lines.append(_table_row([study.name, link, f"`{sha256_file(path)[:16]}`"]))
     return "\n".join(lines)
 
 

@@ -55,35 +55,35 @@ def numbers(made: Artefacts) -> list[Comparison]:
     """Judge each printed number that the study ran."""
     frame = made["verdicts"]
     words = {REPLICATED: SUPPORTED, DIFFERS: CONTRADICTED}
-    found = []
+    comparisons = []
     for row in records(frame[(frame["run_model"] != "") & (frame["verdict"] != NOT_RUN)]):
         places = 1 if row["metric"] == "accuracy" else 2
         ours = with_interval(row, places, "value", low="low", high="high")
         text = f"{row['metric']} of {row['arm']}: printed {number(row['published'], places)}, ours {ours}: "
         name = f"{row['run_model']} on {row['dataset']}, {row['protocol']}"
-        found.append(Comparison(name, text + row["verdict"], words.get(row["verdict"], UNDECIDED)))
-    return found
+        comparisons.append(Comparison(name, text + row["verdict"], words.get(row["verdict"], UNDECIDED)))
+    return comparisons
 
 
 def late_layers(made: Artefacts) -> list[Comparison]:
     """Judge where the chosen layers lie among those searched."""
-    found = []
+    comparisons = []
     for row in records(made["table3"]):
         middle = (row["first_layer"] + row["last_layer"]) / 2
         text = f"{choice(row)}; layers {integer(row['first_layer'])} to {integer(row['last_layer'])} searched"
         sign = 0.0 if not row["matrix"] else float(row["layer"] - middle)
-        found.append(Comparison(where(row), text, by_sign(sign)))
-    return found
+        comparisons.append(Comparison(where(row), text, by_sign(sign)))
+    return comparisons
 
 
 def severe(made: Artefacts) -> list[Comparison]:
     """Judge how much of the rank the chosen reductions keep."""
-    found = []
+    comparisons = []
     for row in records(made["table3"]):
         text = f"{choice(row)}, validation n = {integer(row['n'])}"
         verdict = (SUPPORTED if row["rho"] <= SEVERE else CONTRADICTED) if row["matrix"] else UNDECIDED
-        found.append(Comparison(where(row), text, verdict))
-    return found
+        comparisons.append(Comparison(where(row), text, verdict))
+    return comparisons
 
 
 def published_choice(made: Artefacts) -> list[Comparison]:
@@ -122,7 +122,7 @@ def top_ten(made: Artefacts) -> list[Comparison]:
 def composition(made: Artefacts) -> list[Comparison]:
     """Judge the composition against the best single intervention."""
     frame = made["compose"]
-    own = frame[(frame["arm"] == "composed") & (frame["metric"] == "accuracy")]
+    composed = frame[(frame["arm"] == "composed") & (frame["metric"] == "accuracy")]
     return [
         Comparison(
             where(row),
@@ -131,14 +131,14 @@ def composition(made: Artefacts) -> list[Comparison]:
             f"{p_value(row['over_laser_p_holm'])}, {integer(row['edits'])} edits, n = {integer(row['n'])}",
             by_test(row["over_laser"], row["over_laser_p_holm"]),
         )
-        for row in records(own)
+        for row in records(composed)
     ]
 
 
 def perplexity(made: Artefacts) -> list[Comparison]:
     """Judge the rise of the perplexity against the largest one that the paper prints."""
     bound = largest_published_ratio()
-    found = []
+    comparisons = []
     for row in records(made["perplexity"]):
         if row["arm"] == "base":
             continue
@@ -147,8 +147,8 @@ def perplexity(made: Artefacts) -> list[Comparison]:
             f"{with_interval(row, 2, 'perplexity')}, {with_interval(row, 3, 'ratio')} times base's (bound "
             f"{number(bound, 3)}), {integer(row['tokens'])} tokens"
         )
-        found.append(Comparison(where(row), text, by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])))
-    return found
+        comparisons.append(Comparison(where(row), text, by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])))
+    return comparisons
 
 
 def largest_published_ratio() -> float:
@@ -180,7 +180,7 @@ def selection(made: Artefacts) -> list[Comparison]:
 def seeds(made: Artefacts) -> list[Comparison]:
     """Judge whether printed numbers lie within the spread over seeds."""
     frame = made["seeds"]
-    found = []
+    comparisons = []
     for row in records(frame[frame["published_within_two_sd"].notna()]):
         places = 2 if row["metric"] == "accuracy" else 3
         text = (
@@ -189,32 +189,32 @@ def seeds(made: Artefacts) -> list[Comparison]:
         )
         # Read back from a CSV, a column of truth values with gaps holds texts.
         within = str(row["published_within_two_sd"]) == "True"
-        found.append(Comparison(where(row), text, SUPPORTED if within else CONTRADICTED))
-    return found
+        comparisons.append(Comparison(where(row), text, SUPPORTED if within else CONTRADICTED))
+    return comparisons
 
 
 def prompts(made: Artefacts) -> list[Comparison]:
     """Judge whether the gain holds under every variant of the prompt."""
-    found = []
-    for name, own in cells(made["prompts"]):
-        gains = own["difference"]
-        original, positive = own.iloc[0], int((gains > 0).sum())
+    comparisons = []
+    for name, cell in cells(made["prompts"]):
+        gains = cell["difference"]
+        original, positive = cell.iloc[0], int((gains > 0).sum())
         text = (
-            f"{choice(original)}: gain in {positive} of {len(own)} variants, {number(gains.min(), 1, True)} to "
+            f"{choice(original)}: gain in {positive} of {len(cell)} variants, {number(gains.min(), 1, True)} to "
             f"{number(gains.max(), 1, True)} points, n = {integer(original['n'])}"
         )
         verdict = UNDECIDED
-        if original["matrix"] and positive == len(own):
+        if original["matrix"] and positive == len(cell):
             verdict = SUPPORTED
-        elif original["matrix"] and original["difference"] > 0 and positive <= len(own) / 2:
+        elif original["matrix"] and original["difference"] > 0 and positive <= len(cell) / 2:
             verdict = CONTRADICTED
-        found.append(Comparison(name, text, verdict))
-    return found
+        comparisons.append(Comparison(name, text, verdict))
+    return comparisons
 
 
 def cheap_search(made: Artefacts) -> list[Comparison]:
     """Judge the cheap search's choice against the exhaustive one's."""
-    found = []
+    comparisons = []
     for row in records(made["search"]):
         cheap = intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rho"])
         text = (
@@ -224,24 +224,24 @@ def cheap_search(made: Artefacts) -> list[Comparison]:
         verdict = SUPPORTED if row["difference_low"] > -TOLERANCE else UNDECIDED
         if row["difference"] < 0 and row["p_value"] < SIGNIFICANCE:
             verdict = CONTRADICTED
-        found.append(Comparison(where(row), text, verdict))
-    return found
+        comparisons.append(Comparison(where(row), text, verdict))
+    return comparisons
 
 
 def saving(made: Artefacts) -> list[Comparison]:
     """Judge whether the factors are smaller than the matrix."""
-    found = []
+    comparisons = []
     for row in records(made["size"]):
         if not row["matrix"]:
-            found.append(Comparison(where(row), "base", UNDECIDED))
+            comparisons.append(Comparison(where(row), "base", UNDECIDED))
             continue
         text = (
             f"{choice(row)}: {number(row['saved_of_matrix'], 1)} % of the matrix saved, "
             f"{number(row['saved_of_model'], 2)} % of the model (kept rank {integer(row['kept_rank'])}, break-even "
             f"{number(row['break_even_rank'], 0)})"
         )
-        found.append(Comparison(where(row), text, by_sign(row["parameters_saved"])))
-    return found
+        comparisons.append(Comparison(where(row), text, by_sign(row["parameters_saved"])))
+    return comparisons
 
 
 def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Comparison:

@@ -1,4 +1,4 @@
-"""Where each number of the report can be followed to: its rows, the choice behind it, and the records of the jobs."""
+"""Links from each number of the report to its rows, the choice behind it, and the records of the jobs."""
 
 from __future__ import annotations
 
@@ -19,41 +19,44 @@ def cell_links(rows: Mapping[Names, Link], root: Path, folder: Path) -> dict[Nam
         root: the study's folder.
         folder: the report's.
     """
-    found = {}
-    for (model, dataset, protocol), link in rows.items():
+    links = {}
+    for (model, dataset, protocol), rows_link in rows.items():
         about = f"of {model} on {dataset}"
-        found[model, dataset, protocol] = [
-            link,
+        links[model, dataset, protocol] = [
+            rows_link,
             *link_outside(root / f"selection/{model}/{dataset}.json", folder, root, "Choice", f"Choice {about}"),
             *link_outside(
                 root / f"records/test_intervention/{model}/{dataset}.json", folder, root, "Record", f"Record {about}"
             ),
         ]
-    return found
+    return links
 
 
 def by_paper_names(cells: Mapping[Names, Sequence[Link]], published: Published) -> dict[Names, Sequence[Link]]:
-    """Return the links under the paper's names too, where one cell alone stands for the paper's."""
-    found: dict[Names, list[Sequence[Link]]] = {}
+    """Return the links under the paper's names as well, where exactly one cell corresponds to the paper's."""
+    by_names: dict[Names, list[Sequence[Link]]] = {}
     for (model, dataset, protocol), links in cells.items():
         names = (published.models.get(model, ""), published.datasets.get(dataset, ""), protocol)
-        found.setdefault(names, []).append(links)
-    return {**{names: one[0] for names, one in found.items() if len(one) == 1 and all(names)}, **cells}
+        by_names.setdefault(names, []).append(links)
+    return {
+        **{names: candidates[0] for names, candidates in by_names.items() if len(candidates) == 1 and all(names)},
+        **cells,
+    }
 
 
 def evidence(view: View, cells: Mapping[Names, Sequence[Link]]) -> list[Sequence[Link]]:
-    """Return the links of every line of a view that is about one model on one dataset; empty where none has any.
+    """Return the links of every line of a view that is about one model on one dataset; empty if no line has one.
 
-    The protocol is the line's own where the view has such a column, else the one that the view's name ends with.
+    The protocol is that of the line if the view has such a column, else the one at the end of the view's name.
     """
-    places = {"Dataset" if name == "Rooms" else name: place for place, name in enumerate(view.columns)}
-    if not {"Model", "Dataset"} <= set(places):
+    columns = {"Dataset" if name == "Rooms" else name: column for column, name in enumerate(view.columns)}
+    if not {"Model", "Dataset"} <= set(columns):
         return []
     lines = []
     for row in view.rows:
-        place = places.get("Protocol", places.get("Our protocol"))
-        own = view.name.rpartition("_")[2] if place is None else row[place]
-        lines.append(cells.get((row[places["Model"]], row[places["Dataset"]], own), ()))
+        column = columns.get("Protocol", columns.get("Our protocol"))
+        protocol = view.name.rpartition("_")[2] if column is None else row[column]
+        lines.append(cells.get((row[columns["Model"]], row[columns["Dataset"]], protocol), ()))
     return lines if any(lines) else []
 
 

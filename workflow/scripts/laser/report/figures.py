@@ -19,7 +19,7 @@ FILMS = {".gif": "image", ".webp": "image", ".png": "image", ".mp4": "video", ".
 
 
 def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
-    """Copy figures into the report; return them by artefact, in their order.
+    """Copy figures into the report; return them by artefact, in the given order.
 
     Args:
         folder: the report's.
@@ -29,7 +29,7 @@ def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[s
         UserError: a figure is missing, or the data behind it are damaged.
     """
     names = unique_slugs(figures)
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_artefact: dict[str, list[dict[str, Any]]] = {}
     for name, path in figures.items():
         artefact, *rest = name.split("/")
         links = copy_beside(path, folder, "figures", names[name], (".svg", ".pdf", ".csv"))
@@ -38,35 +38,35 @@ def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[s
             frame = read_table(data, declared()[artefact].texts) if data.is_file() else None
             title = _title(frame) or " ".join(rest)
             alt = _alternative(artefact, title, frame)
-        one = {"id": names[name], "title": title, "source": links[0]["href"], "alt": alt, "links": links}
-        found.setdefault(artefact, []).append(one)
-    return found
+        picture = {"id": names[name], "title": title, "source": links[0]["href"], "alt": alt, "links": links}
+        by_artefact.setdefault(artefact, []).append(picture)
+    return by_artefact
 
 
 def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Copy films, GIFs and photographs into the report; return them by artefact.
 
-    What one shows, for those who cannot see it, says the text beside it with the ending .txt, else the CSV beside it
-    with every move of both arms.
+    The description for those who cannot see a film comes from the .txt file beside it, else from the CSV beside it,
+    which holds every move of both arms.
 
     Args:
         folder: the report's.
         media: name such as `film/<model>/<dataset>` to its file, whose ending is one of `FILMS`.
 
     Raises:
-        UserError: neither says what a film shows, or its ending is not known.
+        UserError: a film has neither, or its file type is not supported.
     """
     names = unique_slugs(media)
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_artefact: dict[str, list[dict[str, Any]]] = {}
     for name, path in media.items():
         if path.suffix not in FILMS:
             raise UserError(f"{path}: the report shows {', '.join(FILMS)}, not '{path.suffix}'.")
         artefact = name.split("/")[0]
         title, alt = _told(path, declared()[artefact].texts)
         links = copy_beside(path, folder, "media", names[name], (path.suffix, ".csv"))
-        one: dict[str, Any] = {"title": title, "alt": alt, "kind": FILMS[path.suffix], "links": links}
-        found.setdefault(artefact, []).append(one | {"source": links[0]["href"]})
-    return found
+        film: dict[str, Any] = {"title": title, "alt": alt, "kind": FILMS[path.suffix], "links": links}
+        by_artefact.setdefault(artefact, []).append(film | {"source": links[0]["href"]})
+    return by_artefact
 
 
 def _told(path: Path, texts: Sequence[str]) -> tuple[str, str]:
@@ -80,7 +80,9 @@ def _told(path: Path, texts: Sequence[str]) -> tuple[str, str]:
             ends = frame.groupby("arm", sort=False).tail(1).to_dict("records")
             told = f"Base (left) and LASER (right), {title}: " + "; ".join(map(_ending, ends)) + "."
     if not told:
-        raise UserError(f"{text}: is missing or empty. Say there what {path.name} shows, for those who cannot see it.")
+        raise UserError(
+            f"{text}: is missing or empty. Describe there what {path.name} shows, for those who cannot see it."
+        )
     return title, told
 
 
@@ -90,7 +92,7 @@ def _ending(row: Mapping[Any, Any]) -> str:
 
 
 def _title(frame: pandas.DataFrame | None) -> str:
-    """Name what a figure shows by the first row of the data behind it; empty where there are none."""
+    """Return a figure's title, from the first row of its data; empty if there are none."""
     if frame is None or not len(frame):
         return ""
     row = frame.iloc[0].to_dict()

@@ -17,7 +17,7 @@ LONGEST = 120
 """Characters of a file name without its ending; file systems take 255 bytes."""
 
 Link = dict[str, str]
-"""`href`, `text`, and where the text alone says too little `label`."""
+"""`href`, `text`, and `label` where the text alone is not descriptive enough."""
 
 
 def slug(name: str) -> str:
@@ -26,21 +26,21 @@ def slug(name: str) -> str:
 
 
 def unique_slugs(names: Iterable[str]) -> dict[str, str]:
-    """Give every name a slug that no other has: where two would share one, or it is too long, a hash is added."""
+    """Give every name a unique slug: a hash is added if two names would share one, or if it is too long."""
     listed = list(dict.fromkeys(names))
     plain = {name: slug(name) for name in listed}
-    # Without regard to case, as some file systems are.
-    shared = [one.lower() for one in plain.values()]
+    # Case is ignored, because some file systems ignore it.
+    shared = [short.lower() for short in plain.values()]
     return {
-        name: one
-        if one and len(one) <= LONGEST and shared.count(one.lower()) == 1
-        else f"{one[:LONGEST]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
-        for name, one in plain.items()
+        name: short
+        if short and len(short) <= LONGEST and shared.count(short.lower()) == 1
+        else f"{short[:LONGEST]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+        for name, short in plain.items()
     }
 
 
 def copy_beside(path: Path, folder: Path, below: str, name: str, endings: Iterable[str]) -> list[Link]:
-    """Copy a file and those beside it with other endings; return links to them, the given file's own among them.
+    """Copy a file and those beside it with other endings; return links to all of them.
 
     Raises:
         UserError: the file itself does not exist.

@@ -1,7 +1,7 @@
-"""One offline folder that shows a study: index.html, and beside it the tables, figures and rows that it shows.
+"""An offline folder that presents a study: index.html, and beside it the tables, figures and rows that it shows.
 
-The page asks for nothing from any network, works from file://, and escapes every text: what a model generates is data.
-It is the same, byte for byte, for the same results; times and machines stand in run.html beside it.
+The page needs no network, works from file://, and escapes every text: what a model generates is data. Equal results
+give equal bytes; times and machines are in run.html beside it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
 PARTS = ("tables", "figures", "media", "rows", "questions")
-"""Folders beside the page, each written anew with it."""
+"""Folders beside the page, rewritten with it."""
 
 
 def write_report(
@@ -59,7 +59,7 @@ def write_report(
 
     Args:
         folder: where index.html, tables/, figures/, rows/ and questions/ go.
-        study: the resolved study: title, description, and all settings, shown as they are.
+        study: the resolved study: title, description, and all settings, shown unchanged.
         tables: artefact (`laser.config.artefacts.declared`) to its CSV; `table1` is needed for the
             summary. The .md and .tex beside a CSV are copied with it.
         figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
@@ -69,7 +69,7 @@ def write_report(
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
         media: name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
-        root: the study's folder, within which records and selections are linked; default the folder above.
+        root: the study's folder, within which records and selections are linked; by default the parent folder.
         captions: the folder of <artefact>.rst.
 
     Returns:
@@ -90,7 +90,7 @@ def write_report(
     with understood(tables[first] if first else folder):
         summaries = summarise(frames[first]) if first else []
     with understood(tables.get("verdicts", folder)):
-        protocols = [one.protocol for one in summaries]
+        protocols = [summary.protocol for summary in summaries]
         replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}
     drawn, filmed = pictures(folder, figures), films(folder, media or {})
     text = _render(
@@ -98,8 +98,8 @@ def write_report(
         study=study,
         summaries=summaries,
         replications=replicated,
-        verdicts=[one for one in shown if one["name"] == "verdicts"],
-        tables=[one for one in shown if one["name"] != "verdicts"],
+        verdicts=[table for table in shown if table["name"] == "verdicts"],
+        tables=[table for table in shown if table["name"] != "verdicts"],
         figures=[
             {
                 "id": slug(name),
@@ -127,7 +127,7 @@ def write_run_page(
     benchmarks: Mapping[str, Sequence[Path]] | None = None,
     runs: Sequence[Path] = (),
 ) -> Path:
-    """Write run.html: what of a run differs from the next one.
+    """Write run.html: what differs between runs.
 
     Args:
         folder: the report's.
@@ -208,7 +208,7 @@ def _artefact(name: str) -> Artefact:
     try:
         return declared()[name]
     except KeyError:
-        raise UserError(f"The report knows no artefact '{name}'. Allowed: {', '.join(declared())}.") from None
+        raise UserError(f"There is no artefact '{name}'. Allowed: {', '.join(declared())}.") from None
 
 
 def caption(folder: Path, artefact: str) -> list[str]:
@@ -243,10 +243,10 @@ def _plain(value: Any) -> str:
 
 def versions() -> list[tuple[str, str]]:
     """Return the versions of Python and of the packages that shape numbers, where installed."""
-    found = [("Python", platform.python_version())]
+    installed = [("Python", platform.python_version())]
     for package in PACKAGES:
         try:
-            found.append((package, importlib.metadata.version(package)))
+            installed.append((package, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

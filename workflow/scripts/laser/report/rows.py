@@ -23,7 +23,7 @@ Names = tuple[str, str, str]
 QUESTION_COLUMNS = ["id", "group", "prompt", "answer", "options", "split_published", "split_corrected"]
 
 _FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r]")
-"""Some spreadsheets leave out what cannot be seen, and read full-width signs like the plain ones (NFKC)."""
+"""Some spreadsheets skip invisible characters, and read full-width signs like the plain ones (NFKC)."""
 
 
 def write_rows(
@@ -32,7 +32,7 @@ def write_rows(
     """Write `rows/<model>-<dataset>-<protocol>.csv`, a row per test example with base and LASER side by side.
 
     Texts that a spreadsheet would take for a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files
-    have them as they are.
+    keep them unchanged.
 
     Args:
         folder: the report's.
@@ -68,7 +68,7 @@ def write_questions(folder: Path, rows: Sequence[Path]) -> dict[str, Link]:
     names, links = unique_slugs(datasets), {}
     for dataset, path in datasets.items():
         frame = read_parquet(path, QUESTION_COLUMNS)
-        frame["options"] = [" | ".join(map(str, one)) for one in frame["options"]]
+        frame["options"] = [" | ".join(map(str, options)) for options in frame["options"]]
         write_text(folder / "questions" / f"{names[dataset]}.csv", to_csv(for_spreadsheets(frame)))
         links[dataset] = {"href": quote(f"questions/{names[dataset]}.csv"), "text": f"Questions of {dataset}"}
     return links

@@ -1,4 +1,4 @@
-"""run.html: what differs from run to run. Times, memory, machines; the page itself holds none of it."""
+"""run.html: what differs from run to run. Times, memory, machines; index.html holds none of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
     """Sum Snakemake's benchmark files by rule: jobs, minutes in all, largest memory in MB.
 
     Raises:
-        UserError: a file is no benchmark in JSON lines.
+        UserError: a file is not a benchmark in JSON lines.
     """
     rules: dict[str, dict[str, Any]] = {}
     for rule, path in ((rule, path) for rule, paths in benchmarks.items() for path in paths):
@@ -31,16 +31,16 @@ def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
                 sums["memory"] = max(sums["memory"], _megabytes(line.get("max_rss")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise UserError(
-                f"{path}: is no Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
+                f"{path}: is not a Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
             ) from error
     return [
         {
             "rule": name,
-            "jobs": f"{one['jobs']:,}",
-            "minutes": f"{one['seconds'] / 60:,.1f}",
-            "memory": f"{one['memory']:,.0f}",
+            "jobs": f"{total['jobs']:,}",
+            "minutes": f"{total['seconds'] / 60:,.1f}",
+            "memory": f"{total['memory']:,.0f}",
         }
-        for name, one in sorted(rules.items())
+        for name, total in sorted(rules.items())
     ]
 
 
@@ -56,7 +56,7 @@ def machines(runs: Iterable[Path]) -> list[dict[str, str]]:
         runs: the study's runs/**/*.json.
 
     Raises:
-        UserError: a file is no record of a run.
+        UserError: a file is not a record of a run.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for path in runs:
@@ -71,7 +71,7 @@ def _machine(key: str, value: Any) -> str:
     if value is None or value == []:
         return "none"
     if key == "gpu" and isinstance(value, list):
-        return "; ".join(_listed(one) for one in value)
+        return "; ".join(_listed(device) for device in value)
     if key == "git" and isinstance(value, dict):
         return f"{str(value.get('commit'))[:12]}{', changed' if value.get('dirty') else ''}"
     return str(value)

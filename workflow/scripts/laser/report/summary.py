@@ -34,7 +34,7 @@ class Summary:
         headline: one sentence over all cells.
         findings: a sentence per model and dataset.
         cautions: what limits the numbers.
-        keys: the few figures to take away, as (what, how many).
+        keys: the main figures, as (what, how many).
     """
 
     protocol: str
@@ -75,7 +75,7 @@ class Replication:
     Attributes:
         protocol: `published` or `corrected`.
         sentence: the counts in words.
-        keys: the few figures to take away, as (what, how many).
+        keys: the main figures, as (what, how many).
     """
 
     protocol: str
@@ -87,28 +87,28 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
     """Count the verdicts on published numbers (`laser.artefacts.verdicts.verdict_table`), per protocol."""
     cell = ["model", "dataset", "metric", "arm"]
     printed = len(verdicts.drop_duplicates(cell))
-    found = {}
+    by_protocol = {}
     for protocol in protocols:
-        own = verdicts[(verdicts["protocol"] == protocol) & (verdicts["verdict"] != NOT_RUN)]
+        judged = verdicts[(verdicts["protocol"] == protocol) & (verdicts["verdict"] != NOT_RUN)]
         of = f"the {printed} numbers of the paper's Table 1"
-        if own.empty:
+        if judged.empty:
             text = (
                 f"This study ran none of {of} under the {protocol} protocol, so it cannot say whether they replicate."
             )
-            found[protocol] = Replication(protocol, text, [("Published numbers compared", f"0 of {printed}")])
+            by_protocol[protocol] = Replication(protocol, text, [("Published numbers compared", f"0 of {printed}")])
             continue
-        counts = own["verdict"].value_counts()
+        counts = judged["verdict"].value_counts()
         said = [
             f"{counts[name]} {texts[int(counts[name] > 1)]}" for name, texts in _IN_WORDS.items() if counts.get(name, 0)
         ]
-        several = "" if len(own) == len(own.drop_duplicates(cell)) else ", some by several models"
+        several = "" if len(judged) == len(judged.drop_duplicates(cell)) else ", some by several models"
         text = (
-            f"Of {of}, this study ran {len(own.drop_duplicates(cell))} under the {protocol} protocol{several}. "
-            f"Of {len(own)} comparison{'' if len(own) == 1 else 's'}, {_joined(said)}."
+            f"Of {of}, this study ran {len(judged.drop_duplicates(cell))} under the {protocol} protocol{several}. "
+            f"Of {len(judged)} comparison{'' if len(judged) == 1 else 's'}, {_joined(said)}."
         )
-        keys = [("Published numbers replicated", f"{counts.get(REPLICATED, 0)} of {len(own)}")]
-        found[protocol] = Replication(protocol, text, keys)
-    return found
+        keys = [("Published numbers replicated", f"{counts.get(REPLICATED, 0)} of {len(judged)}")]
+        by_protocol[protocol] = Replication(protocol, text, keys)
+    return by_protocol
 
 
 # Of one number, and of several.
@@ -175,15 +175,17 @@ def _compared(value: float) -> str:
 
 def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
     where = f"{base['model']} on {base['dataset']}"
-    found = []
+    cautions = []
     for name, row in (("base", base), ("LASER", laser)):
         if row["value"] <= row["constant"] + CONSTANT_MARGIN:
             top = next(iter(json.loads(row["prediction_shares"] or "{}").items()), None)
             often = f"; its most frequent prediction, '{top[0]}', makes up {number(100 * top[1], 0)} %" if top else ""
-            found.append(
+            cautions.append(
                 f"{where}: {name} scores {number(row['value'], 1)} %, no more than one constant answer "
                 f"({number(row['constant'], 1)} %){often}."
             )
     if base["answer_in_prompt"] >= LEAKAGE:
-        found.append(f"{where}: the answer already stands in {number(base['answer_in_prompt'], 1)} % of the prompts.")
-    return found
+        cautions.append(
+            f"{where}: the answer already stands in {number(base['answer_in_prompt'], 1)} % of the prompts."
+        )
+    return cautions

@@ -15,7 +15,7 @@ from laser.results.loading import cell_of
 
 SWEEP = ("protocol", "matrix", "layer", "rho")
 LANDSCAPE = ("protocol", "kind", "matrix", "layer", "rho")
-"""Labels of an intervention's rows; those of a sweep are all of one kind."""
+"""Labels of an intervention's rows. A sweep has interventions of one kind only."""
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 
@@ -43,9 +43,7 @@ def load_landscape(landscape: Sequence[Path], base: Path) -> tuple[pd.DataFrame,
     return _load(landscape, base, LANDSCAPE, "landscape")
 
 
-def _load(
-    paths: Sequence[Path], base: Path, labels: Sequence[str], rule: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _load(paths: Sequence[Path], base: Path, labels: Sequence[str], rule: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     model, dataset, _ = cell_of(base)
     unedited = read_columns(base, ["protocol", "id", *SCORES])
     scored: dict[str, set[str]] = {}
@@ -65,9 +63,7 @@ def _load(
         raise UserError(f"{base}: no {rule} file was given for {model} on {dataset}. Give them, or run `{rule}`.")
     swept = pd.concat(parts, ignore_index=True).astype({"layer": "int64", "rho": "float64"})
     if swept.duplicated(list(labels)).any():
-        raise UserError(
-            f"{base}: an intervention of {model} on {dataset} stands in two {rule} files. Give each once."
-        )
+        raise UserError(f"{base}: an intervention of {model} on {dataset} is in two {rule} files. Give each once.")
     swept = swept.sort_values(list(labels), ignore_index=True)
     reference = mean_scores(_base_rows(base, unedited, scored), ["protocol"]).drop(columns="rows")
     for averages in (reference, swept):
@@ -79,7 +75,7 @@ def _load(
 def _check_rows(
     path: Path, frame: pd.DataFrame, averages: pd.DataFrame, scored: dict[str, set[str]], base: Path
 ) -> None:
-    """Refuse a file whose interventions were scored on other rows than the rest; note the rows of a first one."""
+    """Refuse a file whose interventions were scored on other rows than the rest; record the rows of the first file."""
     for protocol, ids in frame.groupby("protocol")["id"]:
         rows = set(ids)
         counts = averages.loc[averages["protocol"] == protocol, ["n", "rows"]]
@@ -107,7 +103,7 @@ def _base_rows(base: Path, unedited: pd.DataFrame, scored: dict[str, set[str]]) 
 def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Average per-example rows over `keys`; `n` counts different examples, `rows` all rows (columns: `load_sweep`).
 
-    The loss is NaN where a row has none: a mean over the others could not be compared with that of another edit.
+    The loss is NaN if a row has none: a mean over the other rows would not be comparable with that of another edit.
     """
     tops = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
     losses = frame["loss"].where(np.isfinite(frame["loss"]), math.inf)

@@ -29,7 +29,7 @@ class PairedCell:
         chosen: matrix, layer, rho, kept_rank of the selected intervention; None where the base model was chosen, in
             which case the LASER columns repeat the base columns.
         dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
-        complete: whether the dataset was prepared whole; a dataset cut short is never compared with the paper.
+        complete: True if the dataset was prepared whole; a truncated dataset is never compared with the paper.
     """
 
     model: str
@@ -48,8 +48,8 @@ def values(cell: PairedCell, metric: str, arm: str) -> Any:
     return cell.rows[f"{arm}_{metric}"].to_numpy(dtype="float64")
 
 
-def same_intervention(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+def same_intervention(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> bool:
     """Return True if both are the same matrix, layer and ρ, or both stand for the base model (None)."""
-    if one is None or other is None:
-        return one is other
-    return all(one[key] == other[key] for key in ("matrix", "layer", "rho"))
+    if first is None or second is None:
+        return first is second
+    return all(first[key] == second[key] for key in ("matrix", "layer", "rho"))

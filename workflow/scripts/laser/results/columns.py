@@ -34,22 +34,20 @@ def read_columns(path: Path, columns: Sequence[str]) -> pandas.DataFrame:
 
 
 def typed(frame: pandas.DataFrame, path: Path | str, columns: Sequence[str]) -> pandas.DataFrame:
-    """Return the frame as it is if it has the columns, with their types; columns that are not known here pass.
+    """Return the frame unchanged if it has the columns, with their types; unknown columns are not checked.
 
     Raises:
-        UserError: a column is missing, stands twice or holds values of another type.
+        UserError: a column is missing, occurs twice or holds values of another type.
     """
     names = list(frame.columns)
     for name in columns:
         if name not in names:
-            raise UserError(f"{path}: lacks the column '{name}'. Delete it and run again to make it anew.")
+            raise UserError(f"{path}: lacks the column '{name}'. Delete it and run again.")
         if names.count(name) > 1:
-            raise UserError(f"{path}: has the column '{name}' twice. Delete it and run again to make it anew.")
+            raise UserError(f"{path}: has the column '{name}' twice. Delete it and run again.")
         wanted = _wanted(name, frame[name])
         if wanted:
-            raise UserError(
-                f"{path}: the column '{name}' does not hold {wanted}. Delete it and run again to make it anew."
-            )
+            raise UserError(f"{path}: the column '{name}' does not hold {wanted}. Delete it and run again.")
     return frame
 
 
@@ -76,7 +74,7 @@ def _whole_or_missing(column: pandas.Series) -> bool:
 
 
 def _all_texts(column: pandas.Series) -> bool:
-    # A column of texts is known by its type: to look at every value of a large sweep would take minutes.
+    # The type identifies a column of texts: checking every value of a large sweep would take minutes.
     if column.dtype == "str":
         return not column.isna().any()
     return all(isinstance(value, str) for value in column)
@@ -84,5 +82,7 @@ def _all_texts(column: pandas.Series) -> bool:
 
 def _texts(value: Any) -> bool:
     return (
-        hasattr(value, "__len__") and not isinstance(value, str | bytes) and all(isinstance(one, str) for one in value)
+        hasattr(value, "__len__")
+        and not isinstance(value, str | bytes)
+        and all(isinstance(item, str) for item in value)
     )

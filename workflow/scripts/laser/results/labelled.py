@@ -1,4 +1,4 @@
-"""Per-example result files with label columns of their own (choice, seed, variant, step), joined to prepared rows.
+"""Per-example result files with further label columns (choice, seed, variant, step), joined to prepared rows.
 
 What a file holds is learned from the spec that it carries, never from its path.
 """
@@ -46,11 +46,11 @@ class Labelled:
 
     @property
     def complete(self) -> bool:
-        """Whether the dataset was prepared whole."""
+        """True if the dataset was prepared whole."""
         return self.entry.get("limit") is None
 
     def arm(self, **labels: Any) -> pd.DataFrame:
-        """Return the rows with these labels, indexed by id; empty where there are none."""
+        """Return the rows with these labels, indexed by id; empty if there are none."""
         keep = pd.Series(True, index=self.frame.index)
         for name, value in labels.items():
             keep &= self.frame[name] == value
@@ -71,13 +71,13 @@ def load_labelled(
         labels: names of their label columns.
         rows: rows.parquet of the datasets.
         side: of the split, `test` or `validation`.
-        apart: labels whose values may have rows of their own; for given values of these, all others share their rows.
+        apart: labels whose values may have different rows; for given values of these, all other labels share the rows.
 
     Raises:
         UserError: rows of the other side of the split, or labels that were scored on different rows.
     """
     prepared = load_rows(rows)
-    found = []
+    results = []
     for path in paths:
         with understood(path):
             model, dataset, spec = cell_of(path)
@@ -87,14 +87,14 @@ def load_labelled(
             frame = read_columns(path, ["protocol", *labels, "id", *SCORES])
             for protocol in dict.fromkeys(frame["protocol"]):
                 groups = examples.loc[examples[f"split_{protocol}"] == side].set_index("id")["group"]
-                own = frame[frame["protocol"] == protocol].drop(columns="protocol")
-                _strangers(path, protocol, own, groups, side)
-                parts = [part for _, part in own.groupby(list(apart), sort=False)] if apart else [own]
+                scored = frame[frame["protocol"] == protocol].drop(columns="protocol")
+                _strangers(path, protocol, scored, groups, side)
+                parts = [part for _, part in scored.groupby(list(apart), sort=False)] if apart else [scored]
                 for part in parts:
                     _same_rows(path, protocol, part, list(labels))
-                own = own.assign(group=own["id"].map(groups)).reset_index(drop=True)
-                found.append(Labelled(model, dataset, protocol, spec, own, dict(entry)))
-    return found
+                scored = scored.assign(group=scored["id"].map(groups)).reset_index(drop=True)
+                results.append(Labelled(model, dataset, protocol, spec, scored, dict(entry)))
+    return results
 
 
 def _strangers(path: Path, protocol: str, frame: pd.DataFrame, groups: pd.Series, side: str) -> None:
@@ -102,7 +102,7 @@ def _strangers(path: Path, protocol: str, frame: pd.DataFrame, groups: pd.Series
     if strangers:
         raise UserError(
             f"{path}: protocol {protocol} holds {strangers} rows that are not {side} rows of the split. "
-            "Delete it and run again to make it anew."
+            "Delete it and run again."
         )
 
 
@@ -112,18 +112,18 @@ def _same_rows(path: Path, protocol: str, frame: pd.DataFrame, labels: list[str]
         if len(part) != len(wanted) or set(part["id"]) != wanted:
             raise UserError(
                 f"{path}: protocol {protocol}, {dict(zip(labels, name, strict=True))} was scored on other rows than "
-                "the rest of the file. Delete it and run again to make it anew."
+                "the rest of the file. Delete it and run again."
             )
 
 
-def by_cell(found: Iterable[Labelled]) -> dict[CellKey, Labelled]:
+def by_cell(results: Iterable[Labelled]) -> dict[CellKey, Labelled]:
     """Return the parts by (model, dataset, protocol)."""
-    return {one.key: one for one in found}
+    return {result.key: result for result in results}
 
 
-def choices_of(one: Labelled) -> dict[str, Mapping[str, Any] | None]:
+def choices_of(result: Labelled) -> dict[str, Mapping[str, Any] | None]:
     """Return the interventions that a file of choices was made at, by name of the choice; None is base."""
-    return dict(one.spec.get("choices", {}).get(one.protocol, {}))
+    return dict(result.spec.get("choices", {}).get(result.protocol, {}))
 
 
 def aligned(cell: PairedCell, other: pd.DataFrame, what: str) -> pd.DataFrame:
@@ -135,6 +135,6 @@ def aligned(cell: PairedCell, other: pd.DataFrame, what: str) -> pd.DataFrame:
     if set(other.index) != set(cell.rows["id"]):
         raise UserError(
             f"{what} of {cell.model} on {cell.dataset}, protocol {cell.protocol}, was scored on other rows than the "
-            "test file. Delete it and run again to make it anew."
+            "test file. Delete it and run again."
         )
     return other.loc[cell.rows["id"]]

@@ -34,44 +34,44 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
         Dataset name to (rows without their texts, the dataset's entry as in its spec).
     """
     columns = ["id", "group", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"]
-    found = {}
+    datasets = {}
     for path in paths:
         spec = spec_of(path)
         entry = spec.get("dataset", spec)
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again to prepare it anew.")
-        found[entry["name"]] = (read_columns(path, columns), entry)
-    return found
+            raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again.")
+        datasets[entry["name"]] = (read_columns(path, columns), entry)
+    return datasets
 
 
 def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Read selection files, in the given order."""
-    found = []
+    selections = []
     for path in paths:
         selection = read_json(path)
         missing = [
             key for key in ("model", "dataset", "protocols") if not isinstance(selection, dict) or key not in selection
         ]
         if missing:
-            raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to select anew.")
+            raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again.")
         with understood(path):
             _check_selection(selection)
-        found.append(selection)
-    return found
+        selections.append(selection)
+    return selections
 
 
 def _check_selection(selection: dict[str, Any]) -> None:
-    """Go through all that is used of a selection file; what is not as it should be raises, whatever it is."""
+    """Check every value that is used of a selection file; any kind of fault raises an exception."""
     if not (isinstance(selection["model"], str) and isinstance(selection["dataset"], str) and selection["protocols"]):
         raise ValueError("model and dataset are texts, and there is at least one protocol")
-    for one in selection["protocols"].values():
-        base = one["validation"]["base"]
-        places = [one["chosen"]] if one["chosen"] is not None else []
-        for place in [*places, *one["candidates"]]:
-            if not isinstance(place["matrix"], str) or not 0 <= place["rho"] <= 1 or place["layer"] < 0:
-                raise ValueError(f"an intervention is a matrix, a layer and a rho, not {place}")
-            _whole(place["layer"], place.get("kept_rank", 0))
-        for scores in (base, one["validation"].get("chosen") or base):
+    for selected in selection["protocols"].values():
+        base = selected["validation"]["base"]
+        edits = [selected["chosen"]] if selected["chosen"] is not None else []
+        for edit in [*edits, *selected["candidates"]]:
+            if not isinstance(edit["matrix"], str) or not 0 <= edit["rho"] <= 1 or edit["layer"] < 0:
+                raise ValueError(f"an intervention is a matrix, a layer and a rho, not {edit}")
+            _whole(edit["layer"], edit.get("kept_rank", 0))
+        for scores in (base, selected["validation"].get("chosen") or base):
             _whole(scores["n"])
             if not 0 <= scores["accuracy"] <= 100 or not isinstance(scores["loss"], float | int | None):
                 raise ValueError(f"scores are an accuracy in percent and a loss, not {scores}")
@@ -80,7 +80,7 @@ def _check_selection(selection: dict[str, Any]) -> None:
 def _whole(*values: Any) -> None:
     for value in values:
         if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**53:
-            raise ValueError(f"{str(value)[:60]} is no whole number")
+            raise ValueError(f"{str(value)[:60]} is not a whole number")
 
 
 def load_cells(
@@ -96,10 +96,10 @@ def load_cells(
 
     Raises:
         UserError: a selection or dataset is missing, the tested intervention is not the selected one, or the scored
-            rows are not exactly the test rows of the split (those that could not be scored set aside).
+            rows are not exactly the test rows of the split (except those that could not be scored).
     """
     prepared = load_rows(rows)
-    chosen = {(one["model"], one["dataset"]): one for one in load_selections(selections)}
+    chosen = {(selection["model"], selection["dataset"]): selection for selection in load_selections(selections)}
     cells = []
     for path in tests:
         with understood(path):
@@ -123,16 +123,22 @@ def _cells(
     examples, entry = prepared[dataset]
     left_out = set(spec.get("run", {}).get("left_out", {}))
     for protocol in spec.get("protocols", sorted(protocols)):
-        one = protocols[protocol]["chosen"]
+        intervention = protocols[protocol]["chosen"]
         cells.append(
             PairedCell(
                 model=model,
                 dataset=dataset,
                 protocol=protocol,
                 rows=_paired(
-                    path, frame[frame["protocol"] == protocol], examples, protocol, left_out, one is None, scores
+                    path,
+                    frame[frame["protocol"] == protocol],
+                    examples,
+                    protocol,
+                    left_out,
+                    intervention is None,
+                    scores,
                 ),
-                chosen=one,
+                chosen=intervention,
                 dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
                 complete=entry.get("limit") is None,
             )
@@ -163,29 +169,29 @@ def _paired(
     if joined.empty:
         raise UserError(f"{path}: protocol {protocol} has no test rows. Raise the dataset's `limit` and run again.")
     for arm in ARMS:
-        own = frame[frame["arm"] == arm]
-        if own.empty and arm == "laser" and base_chosen:
-            own = frame[frame["arm"] == "base"]
-        _same_ids(path, f"protocol {protocol}, arm {arm}", own["id"], joined["id"])
-        own = own.set_index("id").loc[joined["id"]]
+        scored = frame[frame["arm"] == arm]
+        if scored.empty and arm == "laser" and base_chosen:
+            scored = frame[frame["arm"] == "base"]
+        _same_ids(path, f"protocol {protocol}, arm {arm}", scored["id"], joined["id"])
+        scored = scored.set_index("id").loc[joined["id"]]
         for name in scores:
-            joined[f"{arm}_{name}"] = own[name].to_numpy()
+            joined[f"{arm}_{name}"] = scored[name].to_numpy()
         missing = ~np.isfinite(joined[f"{arm}_loss"])
         if (joined.loc[missing, f"{arm}_correct"] | joined.loc[missing, f"{arm}_answer_rank"].notna()).any():
             raise UserError(
                 f"{path}: protocol {protocol}, arm {arm}: a row without a loss is one on which the model overflowed; "
-                "it is wrong and has no rank. Delete the file and run again to make it anew."
+                "it is wrong and has no rank. Delete the file and run again."
             )
     return joined
 
 
-def _same_ids(path: Path, what: str, found: pd.Series, wanted: pd.Series) -> None:
-    repeated = int(found.duplicated().sum())
-    missing, extra = set(wanted) - set(found), set(found) - set(wanted)
+def _same_ids(path: Path, what: str, scored: pd.Series, wanted: pd.Series) -> None:
+    repeated = int(scored.duplicated().sum())
+    missing, extra = set(wanted) - set(scored), set(scored) - set(wanted)
     if repeated or missing or extra:
         raise UserError(
             f"{path}: {what} does not hold exactly the {len(wanted)} rows of the split: {len(missing)} missing, "
-            f"{len(extra)} that do not belong there, {repeated} twice. Delete it and run again to make it anew."
+            f"{len(extra)} that do not belong there, {repeated} twice. Delete it and run again."
         )
 
 
@@ -207,7 +213,7 @@ def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
         with understood(path):
             missing = [key for key in ("layer", "rho", "matrices", "spec") if key not in record]
             if missing:
-                raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
+                raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again.")
             _whole(record["layer"])
             if not 0 <= record["rho"] <= 1:
                 raise ValueError(f"rho is {record['rho']}")
@@ -247,5 +253,5 @@ def name_in(spec: dict[str, Any], key: str, path: Path) -> str:
     entry = spec.get(key)
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str):
-        raise UserError(f"{path}: its spec does not name a {key}. Delete it and run again to make it anew.")
+        raise UserError(f"{path}: its spec does not name a {key}. Delete it and run again.")
     return name

@@ -46,16 +46,16 @@ class StudyResults:
             spec: of the artefact.
             folder: the study's folder.
             cache: models and data that studies share.
-            inputs: the study's own copies of files of the cache (<results>/inputs), to be read in their place.
+            inputs: the study's copies of files of the cache (<results>/inputs), which are read instead of them.
 
         Raises:
-            UserError: the spec is not that of an artefact, or has a name that cannot be one of a file.
+            UserError: the spec is not that of an artefact, or has a name that cannot be a file name.
         """
         self.spec, self.folder, self._inputs = spec, Path(folder), Path(inputs) if inputs else None
         try:
             self.cells: list[CellName] = [(model, dataset) for model, dataset in spec["cells"]]
             self.protocols: list[str] = list(spec["protocols"])
-            self._reads = {kind: [(one, other) for one, other in cells] for kind, cells in spec["reads"].items()}
+            self._reads = {kind: [(first, second) for first, second in cells] for kind, cells in spec["reads"].items()}
             self._files = StudyFiles.from_spec(spec["files"], folder, inputs or cache)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"The spec is not that of a table or figure ({error!r}). Take it from the rule.") from error
@@ -78,9 +78,9 @@ class StudyResults:
     # Paths.
 
     def every_path(self) -> list[Path]:
-        """Return every file that the artefact reads, but for its tables of other artefacts."""
-        found = [Path(path) for kind, cells in self._reads.items() for path in self._files.paths(kind, cells)]
-        return [*found, *self.counts.values()]
+        """Return every file that the artefact reads, except the tables of other artefacts."""
+        files = [Path(path) for kind, cells in self._reads.items() for path in self._files.paths(kind, cells)]
+        return [*files, *self.counts.values()]
 
     def cells_of(self, kind: str) -> list[CellName]:
         """Return the (model, dataset) pairs for which the artefact reads a kind of file."""
@@ -141,8 +141,8 @@ class StudyResults:
     @cached_property
     def selections(self) -> dict[CellName, dict[str, Any]]:
         """What selection chose, and from which candidates, by (model, dataset)."""
-        found = load_selections(self.paths("selection"))
-        return {(selection["model"], selection["dataset"]): selection for selection in found}
+        selections = load_selections(self.paths("selection"))
+        return {(selection["model"], selection["dataset"]): selection for selection in selections}
 
     def selection_of(self, cell: CellName, protocol: str) -> dict[str, Any]:
         """Return what selection chose for a cell under a protocol (`chosen`, `candidates`, `validation`)."""
@@ -176,10 +176,10 @@ class StudyResults:
         return dict(zip(rows["id"], rows["text"], strict=True))
 
     def base(self, cell: CellName) -> Path:
-        """Return the unmodified model's validation rows of a cell, after a look at whose they are."""
+        """Return the path of the unmodified model's validation rows of a cell; refuse those of another cell."""
         path = self.path_of("base", cell)
         if (held := cell_of(path)[:2]) != cell:
-            raise UserError(f"{path}: holds {held[0]} on {held[1]}. Delete it and run again to make it anew.")
+            raise UserError(f"{path}: holds {held[0]} on {held[1]}. Delete it and run again.")
         return path
 
     def sweep(self, cell: CellName, layer: int | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -210,7 +210,7 @@ def read_document(path: Path, keys: Sequence[str]) -> Mapping[str, Any]:
     document = read_json(path)
     missing = [key for key in keys if key not in document]
     if missing:
-        raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again to make it anew.")
+        raise UserError(f"{path}: lacks the key '{missing[0]}'. Delete it and run again.")
     return document
 
 
@@ -222,4 +222,6 @@ def _names(files: StudyFiles) -> list[str]:
 def _by_plain_names(files: StudyFiles) -> StudyFiles:
     """Return the files as the study copies them: below the names of models and datasets, without keys."""
     models = tuple(replace(model, key=model.name) for model in files.models)
-    return replace(files, models=models, datasets=tuple(replace(one, key=one.name) for one in files.datasets))
+    return replace(
+        files, models=models, datasets=tuple(replace(dataset, key=dataset.name) for dataset in files.datasets)
+    )

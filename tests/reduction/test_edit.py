@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors, pruning_place, randomised_range
+from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors, pruning_index, randomised_range
 from laser.reduction.interventions import KINDS, Intervention
 from laser.reduction.svd import exact_svd, kept_rank
 
@@ -125,7 +125,7 @@ def test_pruning_threshold_stands_where_the_released_arithmetic_puts_it(size):
     """No grid rate of the released code falls on another entry in decimal than in its floating point."""
     for rate in (1, 2, 4, 6, 8, 9, 9.5, 9.9, 9.95):
         for count in (size * size, 4 * size * size, size * 11008):
-            assert pruning_place(round(1 - rate / 10, 9), count) == int(rate * 0.1 * count), (rate, count)
+            assert pruning_index(round(1 - rate / 10, 9), count) == int(rate * 0.1 * count), (rate, count)
 
 
 @pytest.mark.parametrize("kind", NEEDS_FACTORS)

@@ -67,11 +67,11 @@ def test_given_checks_are_used(weights, factors):
 
 
 def test_factors_of_another_matrix_are_refused(weights, factors):
-    with pytest.raises(UserError, match=r"matrix 'u_in' are not its own: at rho 0.5 .* Delete the folder of factors"):
+    with pytest.raises(UserError, match=r"'u_in' do not belong to it: at rho 0.5 .* Delete the folder of factors"):
         records({"u_in": weights["u_in"] + 0.1}, factors, 0.5)
     damaged = Factors(factors["u_in"].u, factors["u_in"].s, factors["u_in"].vt.clone())
     damaged.vt[0, 0] = math.nan
-    with pytest.raises(UserError, match="not its own"):
+    with pytest.raises(UserError, match="do not belong to it"):
         records(weights, factors | {"u_in": damaged}, 0.5)
 
 

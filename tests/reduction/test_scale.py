@@ -51,7 +51,7 @@ def test_wrong_factors_are_seen_at_every_scale(scale):
     factors = exact_svd(weight)
     other = matrix().flip(0) * scale
     assert check(factors, other)["residual"] > 0.1
-    with pytest.raises(UserError, match="not its own"):
+    with pytest.raises(UserError, match="do not belong to it"):
         records({"u_in": other}, {"u_in": factors}, 0.5)
 
 

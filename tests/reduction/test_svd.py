@@ -154,7 +154,7 @@ def test_a_driver_that_fails_or_misses_the_bounds_gives_way_to_the_next(monkeypa
         raise torch.linalg.LinAlgError("did not converge")
 
     monkeypatch.setattr(torch.linalg, "svd", never)
-    with pytest.raises(UserError, match=r"\(20, 12\) matrix does not converge or misses its bounds"):
+    with pytest.raises(UserError, match=r"\(20, 12\) matrix does not converge or exceeds its bounds"):
         exact_svd(weight)
 
 

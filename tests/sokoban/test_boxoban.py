@@ -45,7 +45,7 @@ def test_files_are_checked_against_their_digits(folder):
     digits = {name: sha256_file(folder / name) for name in ("b.txt", "sub/c.txt")}
     assert texts(read_levels(folder, digits)) == ROOMS
     assert texts(read_levels(folder / "b.txt", digits["b.txt"].upper())) == ROOMS[:2]
-    with pytest.raises(UserError, match=r"b\.txt: its sha256 is [0-9a-f]{64}, and 00 is asked for"):
+    with pytest.raises(UserError, match=r"b\.txt: its sha256 is [0-9a-f]{64}, but 00 is expected"):
         read_levels(folder / "b.txt", "00")
     with pytest.raises(UserError, match=r"no sha256 is given for sub/c\.txt"):
         read_levels(folder, {"b.txt": digits["b.txt"]})
@@ -58,8 +58,8 @@ def test_files_are_checked_against_their_digits(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no room"),
-        ("; 0\n\n; 1\n", "holds no room"),
+        ("", "contains no room"),
+        ("; 0\n\n; 1\n", "contains no room"),
         (f"; 0\n{ROOMS[0]}\n; 17\n#####\n#@$.#\n####", r"b\.txt, level 17, line 3 .* has 4 characters"),
         ("; 3\n#####\n#@$?#\n#####", r"level 3, line 2 .*'\?' is not known"),
     ],

@@ -63,5 +63,5 @@ def test_an_episode_may_end_before_its_room_is_solved_but_not_go_on_after():
     played = replay([CORRIDOR, CORRIDOR], ["rR", "rRR"])
     assert played.solved.tolist() == [False, True]
     assert played.rewards[0].tolist() == [-0.1, -0.1, 0]
-    with pytest.raises(ValueError, match="goes on after"):
+    with pytest.raises(ValueError, match="continues after"):
         replay([CORRIDOR, CORRIDOR], ["rRR", "rRRl"])

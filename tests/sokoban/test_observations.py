@@ -64,5 +64,5 @@ def test_many_cells_at_once_are_encoded_as_one_by_one(encoding, size):
 
 
 def test_an_encoding_that_is_not_known_is_refused():
-    with pytest.raises(ValueError, match="'planes' is none of"):
+    with pytest.raises(ValueError, match="'planes' is not one of"):
         feature_count("planes", 4, 5)

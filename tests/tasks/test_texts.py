@@ -144,7 +144,7 @@ def test_a_damaged_database_is_told(tmp_path, content):
         ),
         ({"sources": [{"kind": "local", "path": "/nowhere.jsonl"}]}, "text 'own': none of its 1 source"),
         ({"column": "words"}, "lacks the field 'words'"),
-        ({"column": "other"}, "row 0 of 'test' has no text in 'other' but '1'"),
+        ({"column": "other"}, "row 0 of 'test' has '1' in 'other', which is not a text"),
     ],
 )
 def test_wrong_entries(tmp_path, change, message):

@@ -1,4 +1,4 @@
-"""Reading answers from the last layer's hidden states: log-probabilities, ranks and best tokens, where wanted."""
+"""Reading answers from the last layer's hidden states: log-probabilities, ranks and most probable tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_TOKEN = -1
 
 @dataclass
 class Wanted:
-    """What is read at which of a batch's nodes.
+    """Which values are read at which nodes of a batch.
 
     Attributes:
         nodes: packed indices at which logits are wanted, ascending.
@@ -45,11 +45,11 @@ def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
     top_nodes: list[int] = []
     counts = []
     for index, row, path in batch.passes:
-        one = requests.passes[index]
-        query_nodes += [batch.packed(row, path[position]) for position, _ in one.queries]
-        query_tokens += [token for _, token in one.queries]
-        top_nodes += [batch.packed(row, path[position]) for position in one.top]
-        counts.append((len(one.queries), len(one.top)))
+        request = requests.passes[index]
+        query_nodes += [batch.packed(row, path[position]) for position, _ in request.queries]
+        query_tokens += [token for _, token in request.queries]
+        top_nodes += [batch.packed(row, path[position]) for position in request.top]
+        counts.append((len(request.queries), len(request.top)))
     paths = []
     for prompt in batch.prompts:
         stop = len(prompt.path) if with_drafts else prompt.length
@@ -84,7 +84,7 @@ class Read:
 
     @property
     def overflowed(self) -> bool:
-        """True if something that was read is not a number."""
+        """True if any value that was read is not a number."""
         numbers = np.isnan(self.values).any() or np.isnan(self.top_values).any()
         return bool(numbers or (self.best == NO_TOKEN).any())
 
@@ -122,9 +122,9 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
         chosen = np.flatnonzero((all_queries >= start) & (all_queries < stop))
         if len(chosen):
             rows = _to(np.searchsorted(touched, all_queries[chosen]), device)
-            found = logprobs[rows, _to(all_tokens[chosen], device)]
-            values.view(-1)[chosen] = found.cpu()
-            ranks.view(-1)[chosen] = 1 + _greater(logprobs, rows, found).cpu()
+            logprob = logprobs[rows, _to(all_tokens[chosen], device)]
+            values.view(-1)[chosen] = logprob.cpu()
+            ranks.view(-1)[chosen] = 1 + _greater(logprobs, rows, logprob).cpu()
         chosen = np.flatnonzero((all_tops >= start) & (all_tops < stop))
         if len(chosen):
             rows = _to(np.searchsorted(touched, all_tops[chosen]), device)
@@ -132,8 +132,8 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
             top_ids.view(-1, TOP)[chosen] = tokens.cpu()
             top_values.view(-1, TOP)[chosen] = best_values.cpu()
     per_node = (best.view(copies, -1), best_open.view(copies, -1))
-    arrays = [one.numpy() for one in (values, ranks, top_ids, top_values, *per_node)]
-    return [Read(*(one[copy] for one in arrays)) for copy in range(copies)]
+    arrays = [array.numpy() for array in (values, ranks, top_ids, top_values, *per_node)]
+    return [Read(*(array[copy] for array in arrays)) for copy in range(copies)]
 
 
 def _within(values: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -186,18 +186,18 @@ def without(logits: Tensor, ends: tuple[int, ...]) -> Tensor:
     return logits.index_fill(1, torch.tensor(ends, device=logits.device), float("-inf"))
 
 
-def pass_answers(batch: Batch, where: Wanted, found: Read) -> Iterator[tuple[int, PassAnswer]]:
+def pass_answers(batch: Batch, where: Wanted, read_values: Read) -> Iterator[tuple[int, PassAnswer]]:
     """Yield (index of the pass, its answer) for one edit."""
     queries = tops = 0
     for (index, _, _), (query_count, top_count) in zip(batch.passes, where.counts, strict=True):
-        own, best = slice(queries, queries + query_count), slice(tops, tops + top_count)
-        queries, tops = own.stop, best.stop
+        span, top_span = slice(queries, queries + query_count), slice(tops, tops + top_count)
+        queries, tops = span.stop, top_span.stop
         yield (
             index,
             PassAnswer(
-                logprobs=tuple(found.values[own].tolist()),
-                ranks=tuple(found.ranks[own].tolist()),
-                top_ids=tuple(map(tuple, found.top_ids[best].tolist())),
-                top_logprobs=tuple(map(tuple, found.top_values[best].tolist())),
+                logprobs=tuple(read_values.values[span].tolist()),
+                ranks=tuple(read_values.ranks[span].tolist()),
+                top_ids=tuple(map(tuple, read_values.top_ids[top_span].tolist())),
+                top_logprobs=tuple(map(tuple, read_values.top_values[top_span].tolist())),
             ),
         )

@@ -19,8 +19,8 @@ from laser.engine.blocks import Block, Rotary
 class Cache:
     """Keys and values of some layers: per layer two tensors (rows, slots, key_heads·size).
 
-    With `separate`, states that are not finite reach those who see them alone; it costs time, and changes nothing where
-    all states are finite.
+    With `separate`, states that are not finite reach only the queries that see them. This costs time and changes
+    nothing where all states are finite.
     """
 
     rows: int
@@ -29,14 +29,14 @@ class Cache:
     states: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def of(self, layer: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the layer's keys and values, made of zeros first: an empty slot must stay finite under the mask."""
+        """Return the layer's keys and values; new ones are zeros, so that empty slots are finite under the mask."""
         if layer not in self.states:
             shape = (self.rows, self.slots, like.shape[1])
             self.states[layer] = (like.new_zeros(shape), like.new_zeros(shape))
         return self.states[layer]
 
     def grow(self, slots: int) -> None:
-        """Make room for `slots` slots a row."""
+        """Make room for `slots` slots per row."""
         if slots <= self.slots:
             return
         for layer, pair in self.states.items():
@@ -47,12 +47,12 @@ class Cache:
 
 @dataclass
 class Layout:
-    """Where the tokens of one pass stand.
+    """The slots and positions of the tokens of one pass.
 
     Attributes:
         slots: (N,) int64, row·capacity + slot of every token; capacity is the cache's.
-        places: (N_q,) int64, row·width + place of every token that asks (has a query).
-        visible: (rows, width, used) bool: which slots the query at a place sees.
+        places: (N_q,) int64, row·width + column of every token that asks (has a query).
+        visible: (rows, width, used) bool: which slots the query in a column sees.
         asking: (N_q,) int64 indices of the tokens that ask, or None for all.
     """
 
@@ -88,7 +88,7 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
     rows, width, used = layout.visible.shape
     share = block.heads // block.key_heads
     size = query.shape[1] // block.heads
-    # Places without a query hold whatever was in memory; what they read is never looked at.
+    # Columns without a query hold uninitialised memory; their results are never used.
     padded = query.new_empty(rows * width, query.shape[1]).index_copy_(0, layout.places, query)
     folded = (
         padded.view(rows, width, block.key_heads, share, size)
@@ -96,7 +96,7 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
         .reshape(rows, block.key_heads, share * width, size)
     )
     keys, values = (
-        one[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for one in cache.of(layer, query)
+        states[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for states in cache.of(layer, query)
     )
     mask = layout.mask(share, query.dtype)
     kernel = separate_attention if cache.separate else functional.scaled_dot_product_attention

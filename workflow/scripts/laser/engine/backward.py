@@ -48,15 +48,15 @@ def gradients(
 ) -> tuple[float, dict[Place, Tensor]]:
     """Return the mean answer loss of the questions and its gradient for every place.
 
-    Each batch runs forward and backward once for all places. A weight's gradient is taken up in fp32 in the host's
-    memory as soon as the batch has it, and freed on the device. When the device runs out of memory the pass starts
-    anew with half the budget.
+    Each batch runs forward and backward once for all places. A weight's gradient is added up in fp32 in the host's
+    memory as soon as the batch has computed it, and freed on the device. If the device runs out of memory, the pass
+    starts again with half the budget.
 
     Args:
-        loaded: model and tokenizer; left as it was.
+        loaded: model and tokenizer; unchanged afterwards.
         questions: examples and requests.
         protocol: fixes the loss's divisor.
-        places: (layer, logical matrix), also such as the checkpoint keeps packed or transposed.
+        places: (layer, logical matrix); the checkpoint may store the matrix packed or transposed.
         token_budget: upper bound of batch size times padded length.
 
     Returns:
@@ -68,7 +68,7 @@ def gradients(
     owners = {place: _owner(loaded, place) for place in places}
     for scale in SCALES.get(loaded.dtype, (1.0,)):
         loss, sums = _accumulate(loaded, questions, protocol, list(owners.values()), token_budget, scale)
-        if all(bool(torch.isfinite(one).all()) for one in sums.values()):
+        if all(bool(torch.isfinite(gradient).all()) for gradient in sums.values()):
             located = {place: locate(loaded.config, *place, loaded.mapping) for place in places}
             return loss, {place: view_of(sums[id(owners[place])], located[place]) for place in places}
     raise UserError(
@@ -80,7 +80,9 @@ def gradients(
 def _owner(loaded: LoadedModel, place: Place) -> Parameter:
     """Return the parameter that holds a place's matrix."""
     storage = parameter_view(loaded.model, loaded.config, *place, loaded.mapping).untyped_storage().data_ptr()
-    return next(one for one in loaded.model.parameters() if one.untyped_storage().data_ptr() == storage)
+    return next(
+        parameter for parameter in loaded.model.parameters() if parameter.untyped_storage().data_ptr() == storage
+    )
 
 
 def _accumulate(
@@ -93,7 +95,7 @@ def _accumulate(
 ) -> tuple[float, dict[int, Tensor]]:
     """Run all batches; return the mean loss and the gradient per parameter, by its id."""
     while True:
-        sums = {id(one): torch.zeros(one.shape, dtype=torch.float32) for one in owners}
+        sums = {id(parameter): torch.zeros(parameter.shape, dtype=torch.float32) for parameter in owners}
         try:
             return _run(loaded, questions, protocol, owners, sums, token_budget, scale), sums
         except torch.OutOfMemoryError:
@@ -112,7 +114,7 @@ def _run(
     token_budget: int,
     scale: float,
 ) -> float:
-    asked = [answer_pass(questions, one) for one in questions.items]
+    asked = [answer_pass(questions, question) for question in questions.items]
     weights = [1 / (divisor(questions, len(queries), protocol) * len(asked)) for _, queries in asked]
 
     def take(parameter: Tensor) -> None:
@@ -120,12 +122,12 @@ def _run(
         sums[id(parameter)] += parameter.grad.float().cpu() / scale
         parameter.grad = None
 
-    distinct = {id(one): one for one in owners}.values()
-    handles = [one.requires_grad_(True).register_post_accumulate_grad_hook(take) for one in distinct]
+    distinct = {id(parameter): parameter for parameter in owners}.values()
+    handles = [parameter.requires_grad_(True).register_post_accumulate_grad_hook(take) for parameter in distinct]
     total = 0.0
     try:
         with torch.enable_grad():
-            for group in groups(loaded, [(len(one.ids), 0) for one, _ in asked], token_budget):
+            for group in groups(loaded, [(len(request.ids), 0) for request, _ in asked], token_budget):
                 forget_lengths(loaded.model)
                 ids, mask = pad([asked[index][0].ids for index in group], padding_token(loaded), loaded.device)
                 logits = loaded.model(input_ids=ids, attention_mask=mask).logits
@@ -134,10 +136,10 @@ def _run(
                 (loss * scale).backward()
                 total += float(loss.detach())
     finally:
-        for handle, one in zip(handles, distinct, strict=True):
+        for handle, parameter in zip(handles, distinct, strict=True):
             handle.remove()
-            one.grad = None
-            one.requires_grad_(False)
+            parameter.grad = None
+            parameter.requires_grad_(False)
     return total
 
 

@@ -25,7 +25,7 @@ LACK_OF_MEMORY = (
 
 @dataclass
 class Room:
-    """What is known of the memory: the smallest size of a group that did not fit. Any unit will do."""
+    """What is known about the memory: the smallest size of a group that did not fit, in any unit."""
 
     too_large: float = float("inf")
 
@@ -33,7 +33,7 @@ class Room:
 def batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     """Group indices so that each group's count times its longest sequence stays within the budget.
 
-    Longest first: a batch that does not fit the memory shows itself at once. A sequence longer than the budget
+    Longest first, so that a batch that does not fit into memory fails at once. A sequence longer than the budget
     forms a group of its own. Equal lengths keep their order, so that the grouping is deterministic.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))

@@ -1,7 +1,7 @@
 """One transformer block taken apart, for the architectures that the sweep engine knows.
 
 Every block is written from the checkpoint's own modules (their weights, norms and activations). Hidden states are
-packed: one row per token, (tokens, hidden), whatever sequence a token belongs to; `laser.engine.attention` knows that.
+packed: one row per token, (tokens, hidden), whatever its sequence; `laser.engine.attention` keeps sequences apart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Rotary = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Linear:
-    """A logical matrix as it stands in the model: weight (out, in), bias (out,) or None.
+    """A logical matrix of the model: weight (out, in), bias (out,) or None.
 
     `dtype` is that of the states, and of an edited weight: fp32 too where the weight itself is kept in fp16 for exact
     products on tensor cores (`laser.engine.products`).
@@ -84,7 +84,7 @@ class Block:
 
     @property
     def gated(self) -> bool:
-        """Tell whether the MLP has a gate."""
+        """True if the MLP has a gate."""
         return "u_gate" in self.linears
 
     def inner(self, states: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ def _rotate_halves(states: Tensor, rotary: Rotary) -> Tensor:
     cos, sin = (part[:, None, :] for part in rotary)
     size = cos.shape[-1]
     half = size // 2
-    # In place, without the customary concatenation of halves: on a CPU that costs more than the layer's norms.
+    # In place: the usual concatenation of halves costs more on a CPU than the layer's norms.
     turned = states[..., :size] * cos
     turned[..., :half].addcmul_(states[..., half:size], sin[..., :half], value=-1)
     turned[..., half:].addcmul_(states[..., :half], sin[..., half:])
@@ -363,8 +363,8 @@ STATIC_ROTARY = ("default", "linear", "llama3", "yarn")
 def network(model: Any) -> Network | None:
     """Return a model as the engine sees it, or None where it has no blocks of its own for it.
 
-    Refused: an unknown model_type, rotary positions whose frequencies depend on the sequence length, GPT-J without
-    rotary positions, decoders made from BERT, and models spread over several devices.
+    Not supported: an unknown model_type, rotary positions whose frequencies depend on the sequence length, GPT-J
+    without rotary positions, decoders made from BERT, and models spread over several devices.
     """
     config = model.config
     if config.model_type not in FAMILIES or type(model).__name__.endswith(("Classification", "QuestionAnswering")):
@@ -380,7 +380,10 @@ def network(model: Any) -> Network | None:
     if config.model_type == "gptj" and config.rotary_dim is None:
         return None
     split = {id(module.weight) for module in model.modules() if isinstance(module, products.SplitLinear)}
-    kinds = {(one.device, torch.float32 if id(one) in split else one.dtype) for one in model.parameters()}
+    kinds = {
+        (parameter.device, torch.float32 if id(parameter) in split else parameter.dtype)
+        for parameter in model.parameters()
+    }
     if len(kinds) != 1:
         return None
     return FAMILIES[config.model_type](model)

@@ -1,8 +1,8 @@
 """Greedy decoding of many (edit, prompt) pairs at once, one token a step.
 
-A pair's new token passes the layers below the edit as in the base model; what they give depends on the tokens alone,
-so pairs of one prompt that have continued alike share it. From the edit on, every pair has states of its own. New
-tokens take further slots in the rows of the prompts' trees, with a mask that lets each see its own line only.
+Below the edit, a pair's new token passes the layers of the base model. Their output depends on the tokens alone, so
+pairs of one prompt with the same new tokens share it. From the edit on, every pair has its own states. New tokens take
+further slots in the rows of the prompts' trees, with a mask under which each token sees only its own line.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ class _Step:
 
 
 def columns(batch: Batch) -> tuple[np.ndarray, int]:
-    """Return each prompt's place among the prompts of its row, and the largest number of prompts in a row."""
+    """Return each prompt's index among the prompts of its row, and the largest number of prompts in a row."""
     seen: dict[int, int] = {}
     places = []
-    for one in batch.prompts:
-        places.append(seen.get(one.row, 0))
-        seen[one.row] = places[-1] + 1
+    for prompt in batch.prompts:
+        places.append(seen.get(prompt.row, 0))
+        seen[prompt.row] = places[-1] + 1
     return np.array(places, dtype=np.int64), max(seen.values(), default=0)
 
 
 def capacity(batch: Batch) -> int:
-    """Return the slots a row needs for its tree and everything its prompts can decode."""
-    longest = max((one.new_tokens for one in batch.prompts), default=1)
+    """Return the slots that a row needs for its tree and for all tokens that its prompts can decode."""
+    longest = max((prompt.new_tokens for prompt in batch.prompts), default=1)
     return batch.width + columns(batch)[1] * max(0, longest - 1)
 
 
@@ -97,7 +97,7 @@ def continue_greedily(
     column_of, across = columns(batch)
     rows = len(batch.trees)
     device = batch.ids.device
-    row_of = np.array([one.row for one in batch.prompts], dtype=np.int64)
+    row_of = np.array([prompt.row for prompt in batch.prompts], dtype=np.int64)
     lower_seen = np.zeros((len(pairs), lower.slots), dtype=bool)
     upper_seen = np.zeros((len(edits) * rows, across, upper.slots), dtype=bool)
     for index, pair in enumerate(pairs):
@@ -108,38 +108,38 @@ def continue_greedily(
         upper_seen[pair.edit * rows + prompt.row, column_of[pair.prompt], known] = True
     used = np.full(rows, batch.width, dtype=np.int64)
     for step in range(10**9):
-        pending = [one for one in pairs if not finished(one.tokens, batch.prompts[one.prompt].new_tokens, ends)]
+        pending = [pair for pair in pairs if not finished(pair.tokens, batch.prompts[pair.prompt].new_tokens, ends)]
         if not pending:
             return
         now = _step(pending)
-        prompt_of = np.array([one.prompt for one in now.leaders], dtype=np.int64)
+        prompt_of = np.array([pair.prompt for pair in now.leaders], dtype=np.int64)
         node_rows = row_of[prompt_of]
         places = _places(node_rows)
         slots = used[node_rows] + places
         counts = np.bincount(node_rows, minlength=rows)
         used += counts
         lower.grow(int(used.max()))
-        lower_seen = _widened(lower_seen, lower.slots)[[one.line for one in now.leaders]]
+        lower_seen = _widened(lower_seen, lower.slots)[[pair.line for pair in now.leaders]]
         lower_seen[np.arange(len(slots)), slots] = True
         lower_layout = _layout(node_rows, places, slots, lower_seen, rows, lower.slots, int(used.max()), device)
         for pair, node in zip(pending, now.node_of, strict=True):
             pair.line = int(node)
         positions = torch.tensor(
-            [network.first_position + batch.prompts[one.prompt].length + len(one.tokens) - 1 for one in now.leaders],
+            [network.first_position + batch.prompts[pair.prompt].length + len(pair.tokens) - 1 for pair in now.leaders],
             device=device,
         )
-        hidden = network.embed(torch.tensor([one.tokens[-1] for one in now.leaders], device=device), positions)
+        hidden = network.embed(torch.tensor([pair.tokens[-1] for pair in now.leaders], device=device), positions)
         rotary = None if network.rotary is None else network.rotary(positions)
         for index in range(layer):
             hidden = through_layer(network.blocks[index], index, lower, lower_layout, hidden, rotary)
 
-        present = sorted({one.edit for one in pending})
+        present = sorted({pair.edit for pair in pending})
         acting = [edits[index] for index in present]
-        owners = np.array([one.edit for one in pending])
+        owners = np.array([pair.edit for pair in pending])
         own_rows = [torch.from_numpy(now.node_of[owners == index]).to(device) for index in present]
         stacked = torch.from_numpy(now.node_of).to(device)
-        pair_rows = owners * rows + row_of[[one.prompt for one in pending]]
-        pair_columns = column_of[[one.prompt for one in pending]]
+        pair_rows = owners * rows + row_of[[pair.prompt for pair in pending]]
+        pair_columns = column_of[[pair.prompt for pair in pending]]
         pair_slots = batch.width + step * across + pair_columns
         upper_seen[pair_rows, pair_columns, pair_slots] = True
         reached = batch.width + (step + 1) * across
@@ -163,7 +163,7 @@ def continue_greedily(
 
 
 def _step(pending: Sequence[Pair]) -> _Step:
-    """Find the distinct (prompt, tokens) among the pairs; a node's leader is its first pair."""
+    """Return the distinct (prompt, tokens) of the pairs; a node's leader is its first pair."""
     nodes: dict[tuple[int, tuple[int, ...]], int] = {}
     leaders: list[Pair] = []
     node_of = np.zeros(len(pending), dtype=np.int64)

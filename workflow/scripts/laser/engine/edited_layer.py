@@ -1,7 +1,7 @@
 """A layer under several edits at once: what the edits share is computed once, then their states are stacked.
 
-`rows` names, per edit, the shared states it goes on from: all of them while prompts are run, the tokens of its own
-continuation while decoding. Stacked states are ordered by edit, then by row.
+`rows` gives, per edit, the shared states that it continues from: all of them while prompts are run, the tokens of its
+own continuation while decoding. Stacked states are ordered by edit, then by row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MLP = ("u_in", "u_gate", "u_out")
 ATTENTION = ("q", "k", "v", "o")
 
 
-def _own(shared: Tensor, rows: Sequence[Tensor] | None, index: int) -> Tensor:
+def _rows_of(shared: Tensor, rows: Sequence[Tensor] | None, index: int) -> Tensor:
     return shared if rows is None else shared[rows[index]]
 
 
@@ -27,11 +27,11 @@ def _edited_outputs(
     states: Tensor, matrix: str, edits: Sequence[Change], rows: Sequence[Tensor] | None
 ) -> dict[int, Tensor]:
     """Return, for the edits of one matrix, its outputs by the edit's index."""
-    which = [index for index, one in enumerate(edits) if one.matrix == matrix]
+    which = [index for index, edit in enumerate(edits) if edit.matrix == matrix]
     if not which:
         return {}
-    own = None if rows is None else [rows[index] for index in which]
-    return dict(zip(which, outputs(states, [edits[index] for index in which], own), strict=True))
+    edit_rows = None if rows is None else [rows[index] for index in which]
+    return dict(zip(which, outputs(states, [edits[index] for index in which], edit_rows), strict=True))
 
 
 def edited_mlp(
@@ -41,9 +41,9 @@ def edited_mlp(
 
     Args:
         block: the layer.
-        residual: (N, H), what the layer's attention left, shared by the edits.
+        residual: (N, H), the residual stream after the layer's attention, shared by the edits.
         states: (N, H), the MLP's input, shared too.
-        edits: of this layer's MLP; or no change.
+        edits: of this layer's MLP, or edits that change nothing.
         rows: per edit the rows of the shared states; None for all.
 
     Returns:
@@ -51,7 +51,7 @@ def edited_mlp(
     """
     linears = block.linears
     first = "u_gate" if block.gated else "u_in"
-    touched = {one.matrix for one in edits}
+    touched = {edit.matrix for edit in edits}
     whole = touched & {None, "u_out"}
     acted = block.activation(linears[first](states)) if whole or touched - {first} else None
     beside = linears["u_in"](states) if block.gated and touched != {"u_in"} else None
@@ -63,22 +63,22 @@ def edited_mlp(
     last = {} if inner is None else _edited_outputs(inner, "u_out", edits, rows)
     pieces: list[Tensor] = []
     pending: list[Tensor] = []
-    for index, one in enumerate(edits):
+    for index, edit in enumerate(edits):
         if index in last:
             pieces += _flush(linears["u_out"], pending)
             pieces.append(last[index])
             continue
-        if one.matrix is None:
+        if edit.matrix is None:
             assert inner is not None
-            pending.append(_own(inner, rows, index))
-        elif one.matrix == first:
-            own = block.activation(made[first][index])
-            pending.append(own if beside is None else own.mul_(_own(beside, rows, index)))
+            pending.append(_rows_of(inner, rows, index))
+        elif edit.matrix == first:
+            gated = block.activation(made[first][index])
+            pending.append(gated if beside is None else gated.mul_(_rows_of(beside, rows, index)))
         else:
             assert acted is not None
-            pending.append(_own(acted, rows, index) * made["u_in"][index])
+            pending.append(_rows_of(acted, rows, index) * made["u_in"][index])
     pieces += _flush(linears["u_out"], pending)
-    residuals = stack([_own(residual, rows, index) for index in range(len(edits))])
+    residuals = stack([_rows_of(residual, rows, index) for index in range(len(edits))])
     return block.after(residuals, stack(pieces))
 
 
@@ -109,7 +109,7 @@ def edited_attention(
         layout: of the stacked tokens.
         hidden: (N, H) input of the layer, shared by the edits.
         rotary: of the stacked tokens.
-        edits: of this layer's attention; or no change.
+        edits: of this layer's attention, or edits that change nothing.
         rows: per edit the rows of the shared states; None for all.
 
     Returns:
@@ -121,19 +121,19 @@ def edited_attention(
     for matrix in "qkv":
         made = _edited_outputs(states, matrix, edits, rows)
         stacked[matrix] = stack(
-            [made[index] if index in made else _own(base[matrix], rows, index) for index in range(len(edits))]
+            [made[index] if index in made else _rows_of(base[matrix], rows, index) for index in range(len(edits))]
         )
     store(cache, layer, layout, block.turn(stacked["k"], rotary), stacked["v"])
     query = block.turn(layout.asked(stacked["q"]), asked_rotary(layout, rotary))
     read = attend(block, layer, cache, layout, query)
     output = block.linears["o"](read)
-    counts = [len(hidden)] * len(edits) if rows is None else [len(one) for one in rows]
+    counts = [len(hidden)] * len(edits) if rows is None else [len(edit_rows) for edit_rows in rows]
     owner = torch.repeat_interleave(torch.arange(len(edits)), torch.tensor(counts)).to(hidden.device)
     owner = layout.asked(owner)
-    for index, one in enumerate(edits):
-        if one.matrix == "o":
-            own = owner == index
-            output[own] = apply_one(read[own], one)
-    entry = stack([_own(hidden, rows, index) for index in range(len(edits))])
+    for index, edit in enumerate(edits):
+        if edit.matrix == "o":
+            edit_rows = owner == index
+            output[edit_rows] = apply_one(read[edit_rows], edit)
+    entry = stack([_rows_of(hidden, rows, index) for index in range(len(edits))])
     residual, states = block.between(layout.asked(entry), output)
     return block.after(residual, block.mlp(states))

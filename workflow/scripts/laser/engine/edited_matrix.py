@@ -21,7 +21,7 @@ from laser.reduction.interventions import Intervention
 from laser.reduction.svd import kept_rank
 
 FREE_SHARE = 0.25
-"""Of a GPU's memory, what edited weights leave to the batches."""
+"""The share of a GPU's memory that edited weights leave free for the batches."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Factored:
 
 @dataclass(frozen=True)
 class Change:
-    """What one edit makes of one matrix: components first to last of the factors, or a dense weight.
+    """One edit of one matrix: components first to last of the factors, or a dense weight.
 
     Attributes:
         matrix: logical name; None for an edit that changes nothing (the base model).
@@ -63,7 +63,7 @@ class Change:
 
 
 def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], store: FactorStore) -> list[Change]:
-    """Prepare the edits of one layer; each matrix's factors are read once and held only as far as some edit needs.
+    """Prepare the edits of one layer; each matrix's factors are read once, and only the components needed are held.
 
     Args:
         linears: the layer's logical matrices.
@@ -71,13 +71,13 @@ def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], st
         store: where factors are kept.
     """
     factors: dict[str, Factored] = {}
-    for matrix in dict.fromkeys(one.matrix for one in edits if one is not None and one.kind in NEEDS_FACTORS):
+    for matrix in dict.fromkeys(edit.matrix for edit in edits if edit is not None and edit.kind in NEEDS_FACTORS):
         weight = linears[matrix].weight
-        spans = [_span(one, weight) for one in edits if one is not None and one.matrix == matrix]
+        spans = [_span(edit, weight) for edit in edits if edit is not None and edit.matrix == matrix]
         start, stop = min(first for first, _ in spans), max(last for _, last in spans)
-        found = store.get(weight)
-        right = found.s[start:stop, None] * found.vt[start:stop]
-        factors[matrix] = Factored(found.u[:, start:stop].contiguous(), right, start)
+        whole = store.get(weight)
+        right = whole.s[start:stop, None] * whole.vt[start:stop]
+        factors[matrix] = Factored(whole.u[:, start:stop].contiguous(), right, start)
     made = []
     for edit in edits:
         if edit is None:
@@ -95,7 +95,7 @@ def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], st
 
 
 def _placed(dense: Tensor) -> Tensor:
-    """Return an edited weight where it is kept: on its device, as long as a share of the memory stays free."""
+    """Move an edited weight to the host if it would leave too small a share of the device's memory free."""
     if dense.is_cuda:
         free, total = torch.cuda.mem_get_info(dense.device)
         free += torch.cuda.memory_reserved(dense.device) - torch.cuda.memory_allocated(dense.device)
@@ -123,35 +123,35 @@ def outputs(states: Tensor, wanted: Sequence[Change], rows: Sequence[Tensor] | N
     Returns:
         Per edit (rows, m) in the dtype of `states`, bias included.
     """
-    held = next((one.factored for one in wanted if one.factored is not None), None)
+    held = next((edit.factored for edit in wanted if edit.factored is not None), None)
     inputs = None if held is None else held.inputs(states)
     results: list[Tensor] = [states] * len(wanted)
     total: Tensor | None = None
     reached = 0
     for index in sorted(range(len(wanted)), key=lambda index: (wanted[index].first, wanted[index].last, index)):
-        one = wanted[index]
-        own = states if rows is None else states[rows[index]]
-        if one.factored is None:
-            assert one.dense is not None
-            results[index] = functional.linear(own, one.dense.to(states.device), one.bias)
+        edit = wanted[index]
+        inputs_of_edit = states if rows is None else states[rows[index]]
+        if edit.factored is None:
+            assert edit.dense is not None
+            results[index] = functional.linear(inputs_of_edit, edit.dense.to(states.device), edit.bias)
             continue
         assert inputs is not None
-        if rows is None and one.first == 0:
-            part = functional.linear(inputs[:, reached : one.last], one.factored.left[:, reached : one.last])
+        if rows is None and edit.first == 0:
+            part = functional.linear(inputs[:, reached : edit.last], edit.factored.left[:, reached : edit.last])
             total = part if total is None else total + part
-            reached = one.last
+            reached = edit.last
             product = total
         else:
             kept = inputs if rows is None else inputs[rows[index]]
-            product = functional.linear(kept[:, one.first : one.last], one.factored.left[:, one.first : one.last])
+            product = functional.linear(kept[:, edit.first : edit.last], edit.factored.left[:, edit.first : edit.last])
         product = product.to(states.dtype)
-        results[index] = product if one.bias is None else product + one.bias
+        results[index] = product if edit.bias is None else product + edit.bias
     return results
 
 
-def apply_one(states: Tensor, one: Change) -> Tensor:
-    """Apply one edit to its own states (N, n): (N, m)."""
-    return outputs(states, [one])[0]
+def apply_one(states: Tensor, edit: Change) -> Tensor:
+    """Apply one edit to states (N, n); return (N, m)."""
+    return outputs(states, [edit])[0]
 
 
 def stack(parts: Sequence[Tensor]) -> Tensor:

@@ -79,11 +79,11 @@ class _Answered:
 
 
 def supported(loaded: LoadedModel, edit: Edit, longest: int = 0) -> bool:
-    """Tell whether the engine itself can evaluate an edit; what it cannot goes to the reference engine.
+    """Return True if this engine can evaluate an edit; other edits go to the reference engine.
 
     Args:
         loaded: the model.
-        edit: at most one intervention; on a matrix that the architecture keeps apart.
+        edit: at most one intervention, on a matrix that the architecture stores separately.
         longest: tokens of the longest sequence, new ones included: models with a sliding window are taken while
             no sequence is longer than the window.
     """
@@ -96,8 +96,12 @@ def _supported(loaded: LoadedModel, net: Network | None, edit: Edit, longest: in
         return False
     if not edit:
         return True
-    one = edit[0]
-    return len(edit) == 1 and 0 <= one.layer < len(net.blocks) and one.matrix in net.blocks[one.layer].linears
+    intervention = edit[0]
+    return (
+        len(edit) == 1
+        and 0 <= intervention.layer < len(net.blocks)
+        and intervention.matrix in net.blocks[intervention.layer].linears
+    )
 
 
 @torch.inference_mode()
@@ -111,28 +115,28 @@ def _evaluate(
     progress: Callable[[int], None],
     drafts: Sequence[tuple[int, ...]] | None,
 ) -> dict[int, Answers]:
-    """Evaluate supported edits, given by their place; group by group of (layer, half)."""
+    """Evaluate supported edits, given by their index; group by group of (layer, half)."""
     groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
-    for place, edit in edits.items():
+    for index, edit in edits.items():
         if edit:
-            groups[edit[0].layer, edit[0].matrix not in ATTENTION].append(place)
-    unchanged = [place for place, edit in edits.items() if not edit]
+            groups[edit[0].layer, edit[0].matrix not in ATTENTION].append(index)
+    unchanged = [index for index, edit in edits.items() if not edit]
     if unchanged:
-        # The base model costs one edit more in any group; alone it is a change of nothing at the last layer.
+        # The base model costs one more edit in any group; alone it is an edit that changes nothing, at the last layer.
         groups[next(iter(groups), (len(net.blocks) - 1, True))] += unchanged
-    found: dict[int, Answers] = {}
-    for (layer, in_mlp), places in groups.items():
+    answers_of: dict[int, Answers] = {}
+    for (layer, in_mlp), indices in groups.items():
         wanted_changes = changes(
-            dict(net.blocks[layer].linears), [edits[place][0] if edits[place] else None for place in places], store
+            dict(net.blocks[layer].linears), [edits[index][0] if edits[index] else None for index in indices], store
         )
         job = _Job(
             net, layer, in_mlp, wanted_changes, requests,
             list(drafts) if drafts is not None else [()] * len(requests.generations),
             end_tokens(loaded) if requests.generations else (), loaded.device, token_budget,
         )  # fmt: skip
-        for place, answers in zip(places, _run(job, progress), strict=True):
-            found[place] = answers
-    return found
+        for index, answers in zip(indices, _run(job, progress), strict=True):
+            answers_of[index] = answers
+    return answers_of
 
 
 def evaluate(
@@ -163,21 +167,22 @@ def evaluate(
         keep_freed_memory()
     net = network(loaded.model)
     longest = max(
-        [len(one.ids) for one in requests.passes] + [len(one.ids) + one.new_tokens for one in requests.generations],
+        [len(request.ids) for request in requests.passes]
+        + [len(request.ids) + request.new_tokens for request in requests.generations],
         default=0,
     )
-    own = {place: edit for place, edit in enumerate(edits) if _supported(loaded, net, edit, longest)}
-    found: dict[int, Answers] = {}
-    if own:
+    mine = {index: edit for index, edit in enumerate(edits) if _supported(loaded, net, edit, longest)}
+    answers_of: dict[int, Answers] = {}
+    if mine:
         assert net is not None
-        if drafts is None and requests.generations and loaded.device.type == "cuda" and len(own) > 2:
+        if drafts is None and requests.generations and loaded.device.type == "cuda" and len(mine) > 2:
             asked = Requests(generations=requests.generations)
             base = _evaluate(loaded, net, asked, {0: ()}, store, token_budget, lambda count: None, None)
             drafts = [tokens or () for tokens in base[0].generations]
-        found = _evaluate(loaded, net, requests, own, store, token_budget, progress, drafts)
-    for place, edit in enumerate(edits):
-        if place in found:
-            yield found.pop(place)
+        answers_of = _evaluate(loaded, net, requests, mine, store, token_budget, progress, drafts)
+    for index, edit in enumerate(edits):
+        if index in answers_of:
+            yield answers_of.pop(index)
         else:
             yield from naive.evaluate(loaded, requests, [edit], store, token_budget, progress)
 
@@ -203,11 +208,11 @@ def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
 
     for group in batches(sizes, budget):
         for _, (count, results) in run_halving(group, run, job.room, size):
-            for own, result in zip(answers, results, strict=True):
+            for answered, result in zip(answers, results, strict=True):
                 for index, answer in result.passes:
-                    own.passes[index] = answer
+                    answered.passes[index] = answer
                 for index, tokens in result.generations:
-                    own.generations[index] = tokens
+                    answered.generations[index] = tokens
             progress(count * len(job.changes))
     return answers
 
@@ -222,15 +227,15 @@ def _size(job: _Job, tree: Tree) -> int:
         return len(tree)
     generations = [job.requests.generations[member - len(job.requests.passes)]
                    for member in tree.paths if member >= len(job.requests.passes)]  # fmt: skip
-    longest = max((one.new_tokens for one in generations), default=1)
+    longest = max((request.new_tokens for request in generations), default=1)
     return len(tree) + len(generations) * max(0, longest - 1)
 
 
 def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
     """Run a batch under all edits of the job.
 
-    Where sequences share slots, one that overflows makes NaN of the others too: the edits under which that happens are
-    run once more, with an attention that keeps sequences apart.
+    Where sequences share slots, one that overflows turns the others into NaN too. Edits under which that happens are
+    run again with an attention that keeps sequences separate.
     """
     results = _run_edits(job, batch, range(len(job.changes)), separate=False)
     overflowed = [index for index, answered in results.items() if answered.overflowed]
@@ -328,15 +333,15 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_
         hidden = through_layer(net.blocks[layer], layer, upper, layout, hidden, rotary)
         if not batch.prompts:
             upper.states.pop(layer)
-    found = read(net, hidden, where, len(chunk), job.ends)
+    values = read(net, hidden, where, len(chunk), job.ends)
     pairs = [
-        Pair(copy, index, _opening(job, batch, where.path_rows[index], found[copy], index, with_drafts))
+        Pair(copy, index, _opening(job, batch, where.path_rows[index], values[copy], index, with_drafts))
         for copy in range(len(chunk))
         for index in range(len(batch.prompts))
     ]
     if with_drafts:
         _count_accepted(job, batch, chunk, pairs)
-    if any(not finished(one.tokens, batch.prompts[one.prompt].new_tokens, job.ends) for one in pairs):
+    if any(not finished(pair.tokens, batch.prompts[pair.prompt].new_tokens, job.ends) for pair in pairs):
         continue_greedily(net, job.layer, job.in_mlp, edits, batch, shared.lower, upper, pairs, job.ends)
     generations: dict[int, list[tuple[int, tuple[int, ...] | None]]] = defaultdict(list)
     for pair in pairs:
@@ -345,23 +350,23 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_
         generations[pair.edit].append((prompt.index, tokens))
     return [
         _Answered(
-            list(pass_answers(batch, where, found[copy])),
+            list(pass_answers(batch, where, values[copy])),
             generations[copy],
-            found[copy].overflowed or any(tokens is None for _, tokens in generations[copy]),
+            values[copy].overflowed or any(tokens is None for _, tokens in generations[copy]),
         )
         for copy in range(len(chunk))
     ]
 
 
-def _opening(job: _Job, batch: Batch, rows: np.ndarray, found: Read, index: int, with_drafts: bool) -> list[int]:
+def _opening(job: _Job, batch: Batch, rows: np.ndarray, values: Read, index: int, with_drafts: bool) -> list[int]:
     """Return the first new tokens: the draft as far as the edited model chooses it too, and the token after that."""
     prompt = batch.prompts[index]
     draft = prompt.draft if with_drafts else ()
     tokens: list[int] = []
-    for place, row in enumerate(rows):
-        token = int((found.best if place else found.best_open)[row])
+    for position, row in enumerate(rows):
+        token = int((values.best if position else values.best_open)[row])
         tokens.append(token)
-        if finished(tokens, prompt.new_tokens, job.ends) or place >= len(draft) or token != draft[place]:
+        if finished(tokens, prompt.new_tokens, job.ends) or position >= len(draft) or token != draft[position]:
             break
     return tokens
 
@@ -369,6 +374,6 @@ def _opening(job: _Job, batch: Batch, rows: np.ndarray, found: Read, index: int,
 def _count_accepted(job: _Job, batch: Batch, chunk: list[int], pairs: Sequence[Pair]) -> None:
     for pair in pairs:
         draft = batch.prompts[pair.prompt].draft
-        agreed = sum(1 for one, other in zip(pair.tokens, draft, strict=False) if one == other)
+        agreed = sum(1 for token, drafted in zip(pair.tokens, draft, strict=False) if token == drafted)
         accepted, offered = job.accepted.get(chunk[pair.edit], (0, 0))
         job.accepted[chunk[pair.edit]] = (accepted + agreed, offered + len(draft))

@@ -1,8 +1,8 @@
 """Keeping freed memory for the next batch on the CPU.
 
-By default glibc gives every large block back to the system when it is freed and clears its pages anew when it is taken
-again. With activations of some megabytes, taken and freed hundreds of times a second, that adds half to the run time
-(docs/engine.md).
+By default glibc returns every large block to the system when it is freed, and the system clears its pages when they are
+allocated again. With activations of some megabytes, allocated and freed hundreds of times a second, that adds half to
+the run time (docs/engine.md).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ LARGEST = 2**31 - 1
 
 @cache
 def keep_freed_memory() -> bool:
-    """Tell glibc's allocator to keep freed blocks in the process; return whether it did. Elsewhere nothing happens.
+    """Make glibc's allocator keep freed blocks in the process. Return True if it does; do nothing on other systems.
 
-    It changes where memory comes from, and no number.
+    This changes where memory comes from, not any number.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""Splitting the rows of a matrix into two fp16 parts in one pass, on CUDA, by Triton, which torch brings along.
+"""Splitting the rows of a matrix into two fp16 parts in one pass, on CUDA, with the Triton that torch installs.
 
 The same numbers as `laser.engine.products.plain_halves`, which needs ten passes.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from laser.engine.products import BIAS, LARGEST_EXPONENT, LOW, MANTISSA_BITS, SMALLEST_EXPONENT, Halves, plain_halves
 
 LONGEST_ROW = 32768
-"""Columns that one program holds in its registers."""
+"""The most columns that one program can hold in its registers."""
 
 
 @triton.jit

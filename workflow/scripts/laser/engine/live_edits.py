@@ -1,4 +1,4 @@
-"""Putting edited matrices into a live model, and the originals back."""
+"""Putting edited matrices into a loaded model, and restoring the originals."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from laser.reduction.interventions import Intervention
 
 @contextlib.contextmanager
 def edited(loaded: LoadedModel, interventions: Sequence[Intervention], store: FactorStore) -> Iterator[None]:
-    """Edit the live model's matrices for the duration of the block, then restore the exact original values.
+    """Edit the loaded model's matrices for the duration of the block, then restore the exact original values.
 
     Raises:
         UserError: the same matrix is to be edited twice, or the architecture has no such matrix.
     """
-    places = [(one.layer, one.matrix) for one in interventions]
-    if len(set(places)) < len(places):
-        raise UserError(f"an edit names the same matrix twice: {places}. Each matrix may be edited once.")
+    matrices = [(edit.layer, edit.matrix) for edit in interventions]
+    if len(set(matrices)) < len(matrices):
+        raise UserError(f"an edit names the same matrix twice: {matrices}. Each matrix may be edited once.")
     restore: list[Callable[[], object]] = []
     try:
-        for one in interventions:
-            whole = _whole(loaded, one)
+        for intervention in interventions:
+            whole = _whole(loaded, intervention)
             if whole is not None:
                 restore.append(partial(setattr, whole, "weight", whole.weight))
                 whole.weight = Parameter(whole.weight.float(), requires_grad=False)
-            view = parameter_view(loaded.model, loaded.config, one.layer, one.matrix, loaded.mapping)
+            view = parameter_view(loaded.model, loaded.config, intervention.layer, intervention.matrix, loaded.mapping)
             weight = view.float()
-            factors = store.get(weight) if one.kind in NEEDS_FACTORS else None
-            changed = edited_weight(weight, one, factors)
+            factors = store.get(weight) if intervention.kind in NEEDS_FACTORS else None
+            changed = edited_weight(weight, intervention, factors)
             if whole is None:
                 restore.append(partial(view.copy_, view.clone()))
             view.copy_(changed.to(view.dtype))
@@ -48,8 +48,8 @@ def edited(loaded: LoadedModel, interventions: Sequence[Intervention], store: Fa
             undo()
 
 
-def _whole(loaded: LoadedModel, one: Intervention) -> SplitLinear | None:
-    """Return the layer of an edit's matrix if its weight is kept in fp16: the edited weight needs fp32."""
-    parameter = locate(loaded.config, one.layer, one.matrix, loaded.mapping).parameter
+def _whole(loaded: LoadedModel, intervention: Intervention) -> SplitLinear | None:
+    """Return the linear module of an edit's matrix if its weight is in fp16; the edited weight needs fp32."""
+    parameter = locate(loaded.config, intervention.layer, intervention.matrix, loaded.mapping).parameter
     owner = loaded.model.get_submodule(live_name(loaded.model, parameter).rpartition(".")[0])
     return owner if isinstance(owner, SplitLinear) and owner.weight.dtype == torch.float16 else None

@@ -1,4 +1,4 @@
-"""The reference engine: edit the weights, run the whole model on padded batches. Slow and plain."""
+"""The reference engine: edit the weights, run the whole model on padded batches. Slow and simple."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def answer(
     """Answer all requests with the model as it is."""
     answers = Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations))
     passes, generations = requests.passes, requests.generations
-    for group in groups(loaded, [(len(one.ids), 0) for one in passes], token_budget):
+    for group in groups(loaded, [(len(request.ids), 0) for request in passes], token_budget):
         for part, results in run_halving(group, lambda part: _run_passes(loaded, [passes[i] for i in part])):
             for index, result in zip(part, results, strict=True):
                 answers.passes[index] = result
             progress(len(part))
-    for group in groups(loaded, [(len(one.ids), one.new_tokens) for one in generations], token_budget):
+    for group in groups(loaded, [(len(request.ids), request.new_tokens) for request in generations], token_budget):
         for part, texts in run_halving(group, lambda part: _generate(loaded, [generations[i] for i in part])):
             for index, text in zip(part, texts, strict=True):
                 answers.generations[index] = text
@@ -81,45 +81,45 @@ def groups(loaded: LoadedModel, lengths: Sequence[tuple[int, int]], token_budget
 
 
 def padding_token(loaded: LoadedModel) -> int:
-    """Return a token id to pad with; masked out everywhere, so any valid id serves."""
+    """Return a token id to pad with; padding is masked out everywhere, so any valid id will do."""
     return loaded.padding_token
 
 
 def pad(
     sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad sequences to one length; return (ids, mask), both (batch, length) int64, mask 1 where a token stands."""
+    """Pad sequences to one length; return (ids, mask), both (batch, length) int64; the mask is 1 at tokens."""
     width = max(map(len, sequences))
     ids = torch.full((len(sequences), width), token, dtype=torch.long)
     mask = torch.zeros((len(sequences), width), dtype=torch.long)
     for row, sequence in enumerate(sequences):
-        place = slice(width - len(sequence), width) if left else slice(0, len(sequence))
-        ids[row, place] = torch.tensor(sequence, dtype=torch.long)
-        mask[row, place] = 1
+        filled = slice(width - len(sequence), width) if left else slice(0, len(sequence))
+        ids[row, filled] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, filled] = 1
     return ids.to(device), mask.to(device)
 
 
 @torch.inference_mode()
 def _run_passes(loaded: LoadedModel, passes: Sequence[Pass]) -> list[PassAnswer]:
     forget_lengths(loaded.model)
-    ids, mask = pad([one.ids for one in passes], padding_token(loaded), loaded.device)
+    ids, mask = pad([request.ids for request in passes], padding_token(loaded), loaded.device)
     logits = loaded.model(input_ids=ids, attention_mask=mask).logits
-    return [read_answer(one, logits[row], range(len(one.ids))) for row, one in enumerate(passes)]
+    return [read_answer(request, logits[row], range(len(request.ids))) for row, request in enumerate(passes)]
 
 
-def read_answer(one: Pass, logits: torch.Tensor, positions: Sequence[int]) -> PassAnswer:
-    """Read a pass's answer from logits (len(positions), vocabulary) that stand at `positions` of its sequence.
+def read_answer(request: Pass, logits: torch.Tensor, positions: Sequence[int]) -> PassAnswer:
+    """Read a pass's answer from logits (len(positions), vocabulary) at `positions` of its sequence.
 
     Log-probabilities are taken in fp32 over the whole vocabulary.
     """
-    wanted = sorted({position for position, _ in one.queries} | set(one.top))
+    wanted = sorted({position for position, _ in request.queries} | set(request.top))
     row_of = {position: row for row, position in enumerate(positions)}
     logprobs = torch.log_softmax(logits[[row_of[position] for position in wanted]].float(), dim=-1)
-    place = {position: row for row, position in enumerate(wanted)}
-    rows = [place[position] for position, _ in one.queries]
-    values = logprobs[rows, [token for _, token in one.queries]]
+    row_of_wanted = {position: row for row, position in enumerate(wanted)}
+    rows = [row_of_wanted[position] for position, _ in request.queries]
+    values = logprobs[rows, [token for _, token in request.queries]]
     ranks = 1 + (logprobs[rows] > values[:, None]).sum(dim=-1)
-    best = best_tokens(logprobs[[place[position] for position in one.top]]) if one.top else None
+    best = best_tokens(logprobs[[row_of_wanted[position] for position in request.top]]) if request.top else None
     return PassAnswer(
         logprobs=tuple(values.tolist()),
         ranks=tuple(ranks.tolist()),
@@ -130,15 +130,15 @@ def read_answer(one: Pass, logits: torch.Tensor, positions: Sequence[int]) -> Pa
 
 @torch.inference_mode()
 def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tuple[int, ...] | None]:
-    """Generate greedily; of the checkpoint's own generation settings only the end tokens are read.
+    """Generate greedily; of the checkpoint's generation settings, only the end tokens are used.
 
     Returns:
         Per generation its new tokens, or None where at one of the steps the largest logit was not finite.
     """
     forget_lengths(loaded.model)
-    new_tokens = max(one.new_tokens for one in generations)
+    new_tokens = max(request.new_tokens for request in generations)
     token = padding_token(loaded)
-    ids, mask = pad([one.ids for one in generations], token, loaded.device, left=True)
+    ids, mask = pad([request.ids for request in generations], token, loaded.device, left=True)
     ends = end_tokens(loaded)
     settings = GenerationConfig(
         do_sample=False,
@@ -165,23 +165,23 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
 
 
 class _Finite(LogitsProcessor):
-    """Notes for every step of a generation in which rows the largest logit is finite; changes nothing."""
+    """Records at every step of a generation in which rows the largest logit is finite; changes no score."""
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Look at the logits (batch, vocabulary) of one step."""
+        """Record one step's logits (batch, vocabulary)."""
         self.steps.append(scores.amax(dim=-1).isfinite())
         return scores
 
 
 @contextlib.contextmanager
 def _without_own_settings(model: Any) -> Iterator[None]:
-    """Take away a model's generation settings for the duration of the block.
+    """Remove a model's generation settings for the duration of the block.
 
-    `generate` fills up whatever the given settings leave open from the model's own: penalties, forced and forbidden
-    tokens, texts at which it stops.
+    `generate` takes whatever the given settings leave open from the model's own: penalties, forced and forbidden
+    tokens, stop strings.
     """
     kept, model.generation_config = model.generation_config, GenerationConfig()
     try:
@@ -191,13 +191,13 @@ def _without_own_settings(model: Any) -> Iterator[None]:
 
 
 def end_tokens(loaded: LoadedModel) -> tuple[int, ...]:
-    """Return the ids that end a generation, as the checkpoint's generation settings name them."""
+    """Return the ids that end a generation, from the checkpoint's generation settings."""
     return loaded.end_tokens
 
 
 def cut(tokens: tuple[int, ...], ends: tuple[int, ...], new_tokens: int) -> tuple[int, ...]:
-    """Cut a generation after its first end token and at its own length."""
-    for place, token in enumerate(tokens[:new_tokens]):
+    """Cut a generation after its first end token and at its requested length."""
+    for index, token in enumerate(tokens[:new_tokens]):
         if token in ends:
-            return tokens[: place + 1]
+            return tokens[: index + 1]
     return tokens[:new_tokens]

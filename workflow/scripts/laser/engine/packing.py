@@ -1,4 +1,4 @@
-"""From requests to packed batches: prefix trees, the tokens' places, and the positions at which answers are read."""
+"""From requests to packed batches: prefix trees, the tokens' slots, and the positions at which answers are read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Prompt:
         path: nodes of its tree: the prompt's tokens, then the draft's.
         length: number of prompt tokens.
         new_tokens: how many are wanted at most.
-        draft: tokens that are guessed to follow (those after the last node included).
+        draft: the guessed next tokens, including those after the last node.
     """
 
     index: int
@@ -63,7 +63,7 @@ class Batch:
 
     @property
     def requests(self) -> int:
-        """How many requests the batch answers."""
+        """The number of requests that the batch answers."""
         return len(self.passes) + len(self.prompts)
 
     def packed(self, row: int, node: int) -> int:
@@ -72,9 +72,12 @@ class Batch:
 
 
 def sequences_of(requests: Requests, drafts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return every sequence that has to be run: passes, then prompts with all of a draft but its last token."""
-    prompts = [one.ids + draft[: one.new_tokens][:-1] for one, draft in zip(requests.generations, drafts, strict=True)]
-    return [one.ids for one in requests.passes] + prompts
+    """Return every sequence that has to be run: passes, then prompts, each with its draft except the last token."""
+    prompts = [
+        request.ids + draft[: request.new_tokens][:-1]
+        for request, draft in zip(requests.generations, drafts, strict=True)
+    ]
+    return [request.ids for request in requests.passes] + prompts
 
 
 def make_batch(
@@ -96,16 +99,16 @@ def make_batch(
             positions += _placed(network, tree.tokens)
             visible[row, : len(tree), : len(tree)] = True
         for member, path in sorted(tree.paths.items()):
-            own = path
+            nodes = path
             if member < len(requests.passes):
                 batch.passes.append((member, row, tuple(path)))
             else:
                 index = member - len(requests.passes)
-                one = requests.generations[index]
-                own = path[: len(one.ids)]
-                draft = tuple(drafts[index][: one.new_tokens])
-                batch.prompts.append(Prompt(index, row, tuple(path), len(one.ids), one.new_tokens, draft))
-            drafted[[offsets[row] + node for node in own]] = False
+                request = requests.generations[index]
+                nodes = path[: len(request.ids)]
+                draft = tuple(drafts[index][: request.new_tokens])
+                batch.prompts.append(Prompt(index, row, tuple(path), len(request.ids), request.new_tokens, draft))
+            drafted[[offsets[row] + node for node in nodes]] = False
     batch.ids = torch.tensor(ids, dtype=torch.long, device=device)
     batch.positions = torch.tensor(positions, dtype=torch.long, device=device)
     batch.visible = torch.from_numpy(visible).to(device)
@@ -114,7 +117,7 @@ def make_batch(
 
 
 def _placed(network: Network, tokens: Sequence[int]) -> list[int]:
-    """Return position ids of a masked model's sequence; a token that takes no place stands before the first."""
+    """Return position ids of a masked model's sequence; the token that takes no position gets its id as position id."""
     placed, reached = [], network.first_position
     for token in tokens:
         if token == network.unplaced:
@@ -149,17 +152,17 @@ def layout_of(batch: Batch, nodes: np.ndarray, asking: np.ndarray | None, copies
         places = tensor((shift + rows[nodes]) * batch.width + slots[nodes])
         visible = batch.visible.repeat(copies, 1, 1) if copies > 1 else batch.visible
         return Layout(filled, places, visible)
-    own = rows[asking]
-    rank = np.arange(len(own)) - np.searchsorted(own, own, side="left")
+    asking_rows = rows[asking]
+    rank = np.arange(len(asking_rows)) - np.searchsorted(asking_rows, asking_rows, side="left")
     width = int(rank.max()) + 1
     some = batch.visible.new_zeros(count, width, batch.width)
-    some[torch.from_numpy(own), torch.from_numpy(rank)] = batch.visible[
-        torch.from_numpy(own), torch.from_numpy(slots[asking])
+    some[torch.from_numpy(asking_rows), torch.from_numpy(rank)] = batch.visible[
+        torch.from_numpy(asking_rows), torch.from_numpy(slots[asking])
     ]
     within = np.searchsorted(nodes, asking)
     return Layout(
         filled,
-        tensor((shift + own) * width + rank),
+        tensor((shift + asking_rows) * width + rank),
         some.repeat(copies, 1, 1),
         tensor(np.arange(copies)[:, None] * len(nodes) + within),
     )

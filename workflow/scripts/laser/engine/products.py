@@ -1,7 +1,7 @@
 """Products of fp32 accuracy on tensor cores: fp32 operands as sums of two fp16 ones, sums in fp32.
 
 A row of states is scaled by a power of two (exact) so that its largest entry lies between 2¹⁴ and 2¹⁵, and written as
-high + low / 2¹¹ with both in fp16: 22 bits, and nothing that matters lost below. A weight whose entries are exact in
+high + low / 2¹¹ with both in fp16: 22 bits, and nothing significant is lost below. A weight whose entries are exact in
 fp16, as those of checkpoints that are distributed in fp16, is taken as it is: two fp16 products. Any other fp32 weight
 is written as a sum of two likewise: three products, the one of both small parts being below fp32's accuracy.
 
@@ -29,7 +29,7 @@ SMALLEST_EXPONENT = -101
 BIAS, MANTISSA_BITS = 127, 23
 """Of fp32: a positive number's bits above the mantissa are its exponent plus the bias."""
 TERMS = 1024
-"""Terms of a sum that a tensor core makes by itself."""
+"""Terms of a sum that is left to the tensor cores."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def halves(matrix: Tensor) -> Halves:
 
 
 def plain_halves(matrix: Tensor) -> Halves:
-    """Do the work of `halves` by torch's own operations."""
+    """Do the work of `halves` with torch's own operations."""
     largest = torch.linalg.vector_norm(matrix, float("inf"), dim=1, keepdim=True)
     exponent = largest.view(torch.int32).bitwise_right_shift(MANTISSA_BITS).clamp_(min=BIAS + SMALLEST_EXPONENT)
     scaled = matrix * _from_exponent(2 * BIAS + LARGEST_EXPONENT - exponent)
@@ -70,10 +70,10 @@ def fused_halves() -> Callable[[Tensor], Halves] | None:
 
         sample = torch.randn(5, 300, generator=torch.Generator().manual_seed(0)).to("cuda")
         sample *= torch.tensor([[1.0], [1e-30], [1e30], [0.0], [1e-5]], device="cuda")
-        expected, found = plain_halves(sample), halves_by_kernel(sample)
-    except Exception:  # whatever a compiler on an unknown machine may raise: the plain way is right everywhere
+        expected, fused = plain_halves(sample), halves_by_kernel(sample)
+    except Exception:  # a compiler on an unknown machine may raise anything, and `plain_halves` works everywhere
         return None
-    same = all(torch.equal(getattr(expected, name), getattr(found, name)) for name in ("high", "low", "scale"))
+    same = all(torch.equal(getattr(expected, name), getattr(fused, name)) for name in ("high", "low", "scale"))
     return halves_by_kernel if same else None
 
 
@@ -121,13 +121,13 @@ def _summed(left: Tensor, right: Tensor, total: Tensor) -> Tensor:
 
 @cache
 def fused_sum() -> bool:
-    """Return True if this build of torch adds an fp16 product to an fp32 matrix in one go."""
+    """Return True if this build of torch adds an fp16 product to an fp32 matrix in one operation."""
     try:
         ones = torch.ones(16, 16, dtype=torch.float16, device="cuda")
-        found = torch.addmm(torch.full((16, 16), 2.0**-20, device="cuda"), ones, ones.T, out_dtype=torch.float32)
+        product = torch.addmm(torch.full((16, 16), 2.0**-20, device="cuda"), ones, ones.T, out_dtype=torch.float32)
     except (RuntimeError, TypeError):
         return False
-    return bool((found == 16 + 2.0**-20).all())
+    return bool((product == 16 + 2.0**-20).all())
 
 
 def linear(states: Tensor | Halves, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -143,8 +143,8 @@ def linear(states: Tensor | Halves, weight: Tensor, bias: Tensor | None = None) 
 
 
 def prepared(states: Tensor, *weights: Tensor) -> Tensor | Halves:
-    """Return states (N, n) in the form in which all of the weights take them: split once, if that is how."""
-    split = states.dtype == torch.float32 and all(one.dtype == torch.float16 for one in weights)
+    """Return states (N, n) in the form that all of the weights take: split once if all of them are fp16."""
+    split = states.dtype == torch.float32 and all(weight.dtype == torch.float16 for weight in weights)
     return halves(states) if split else states
 
 
@@ -157,13 +157,13 @@ class SplitLinear(nn.Linear):
 
 
 def use_split_products(model: nn.Module) -> bool:
-    """Let an fp32 model multiply by `split_linear`, if the weights of all its linear layers are exact in fp16.
+    """Make an fp32 model multiply with `split_linear`, if the weights of all its linear layers are exact in fp16.
 
-    The model then needs half the memory for them. Returns True if it does.
+    The model then needs half the memory for them. Return True if it was changed.
     """
     linears = [module for module in model.modules() if type(module) is nn.Linear]
     weights = [module.weight for module in linears]
-    if not weights or any(one.dtype != torch.float32 or not exact_in_half(one) for one in weights):
+    if not weights or any(weight.dtype != torch.float32 or not exact_in_half(weight) for weight in weights):
         return False
     for module in linears:
         module.weight = nn.Parameter(module.weight.detach().half(), requires_grad=False)
@@ -172,5 +172,5 @@ def use_split_products(model: nn.Module) -> bool:
 
 
 def products_of(model: nn.Module, dtype: str) -> str:
-    """Return how a model's products are made, for the run's facts: its dtype, or fp32-split."""
+    """Return how a model's products are computed, for the run's facts: its dtype, or fp32-split."""
     return "fp32-split" if any(isinstance(module, SplitLinear) for module in model.modules()) else dtype

@@ -1,4 +1,4 @@
-"""Prefix trees of token sequences: sequences that begin alike share the tokens they begin with.
+"""Prefix trees of token sequences: sequences with a common prefix share its tokens.
 
 A causal model's state at a token depends on the tokens before it alone, so a shared prefix is computed once, with an
 attention mask that lets every token see its ancestors.
@@ -16,7 +16,7 @@ SHARE = 1 / 8
 
 @dataclass
 class Tree:
-    """A tree of tokens; parents stand before their children.
+    """A tree of tokens; parents come before their children.
 
     Attributes:
         tokens: token ids, one per node.
@@ -56,19 +56,19 @@ class Tree:
         return seen
 
 
-def common(one: Sequence[int], other: Sequence[int]) -> int:
+def common(first: Sequence[int], second: Sequence[int]) -> int:
     """Return the length of the common prefix of two sequences."""
-    for place, (left, right) in enumerate(zip(one, other, strict=False)):
+    for index, (left, right) in enumerate(zip(first, second, strict=False)):
         if left != right:
-            return place
-    return min(len(one), len(other))
+            return index
+    return min(len(first), len(second))
 
 
 def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: float = SHARE) -> list[Tree]:
     """Merge sequences into prefix trees.
 
     Sequences are sorted; a sequence joins the tree of its neighbour while the tree stays within `limit` nodes (or
-    within its longest sequence, if that is longer) and at least `share` of the sequence is there already: in a larger
+    within its longest sequence, if that is longer) and at least `share` of the sequence is already there: in a larger
     tree every token attends over more slots, which a short prefix would not pay for.
 
     Args:

@@ -1,4 +1,4 @@
-"""What each kind of intervention makes of a weight matrix."""
+"""The edited weight matrix for each kind of intervention."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ def edited_weight(weight: torch.Tensor, intervention: Intervention, factors: Fac
 
 
 def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> torch.Tensor:
-    """The released low-rank step: no oversampling, with the CPU's generator seeded directly before.
+    """Return the released low-rank step: no oversampling, with the CPU's generator seeded directly before.
 
-    The random test matrix comes from the CPU's generator on every device, so that results do not depend on the device
-    beyond rounding; on CUDA the products are made there, and on the CPU too where LAPACK's SVD does not converge.
+    The random test matrix comes from the CPU's generator on every device, so that results depend on the device only
+    by rounding. On CUDA `randomised_range` computes the product; on the CPU it does so if LAPACK's SVD does not
+    converge.
 
     Raises:
         UserError: the matrix holds NaN or infinity, or the product does.
@@ -68,14 +69,14 @@ def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> 
 
 
 def _released(matrix: torch.Tensor, kept: int, intervention: Intervention) -> torch.Tensor:
-    """Return what the released code makes of a matrix on the CPU."""
+    """Return the result of the released code on the CPU."""
     torch.manual_seed(intervention.seed)
     u, s, v = torch.svd_lowrank(matrix, q=kept, niter=intervention.niter)
     return (u * s) @ v.T
 
 
 def randomised_range(matrix: torch.Tensor, kept: int, niter: int) -> torch.Tensor:
-    """Return what `torch.svd_lowrank`'s factors multiply to, from the same random numbers, without its last SVD.
+    """Return the product of `torch.svd_lowrank`'s factors, from the same random numbers, without its last SVD.
 
     Its factors are those of QᵀW for an orthonormal basis Q of the range (Halko, Martinsson and Tropp 2011, algorithms
     4.4 and 5.1, as torch has them), so that their product is Q·QᵀW.
@@ -93,17 +94,17 @@ def randomised_range(matrix: torch.Tensor, kept: int, niter: int) -> torch.Tenso
     return product.T.contiguous() if transposed else product
 
 
-def pruning_place(rho: float, count: int) -> int:
-    """Return ⌊(1 − ρ)·count⌋: where the threshold stands among `count` sorted magnitudes, counted from 0."""
+def pruning_index(rho: float, count: int) -> int:
+    """Return ⌊(1 − ρ)·count⌋: the index of the threshold among `count` sorted magnitudes, counted from 0."""
     return math.floor((1 - Decimal(repr(float(rho)))) * count)
 
 
 def _prune(matrix: torch.Tensor, rho: float) -> torch.Tensor:
-    """The released pruning: all magnitudes up to the threshold become 0, itself too. ρ = 1 changes nothing."""
-    place = pruning_place(rho, matrix.numel())
+    """Return the released pruning: all magnitudes up to and including the threshold become 0. ρ = 1 changes nothing."""
+    threshold_index = pruning_index(rho, matrix.numel())
     if rho >= 1:
         return matrix.clone()
-    if place >= matrix.numel():
+    if threshold_index >= matrix.numel():
         return torch.zeros_like(matrix)
-    threshold = matrix.abs().flatten().kthvalue(place + 1).values
+    threshold = matrix.abs().flatten().kthvalue(threshold_index + 1).values
     return torch.where(matrix.abs() <= threshold, 0.0, matrix)

@@ -27,19 +27,19 @@ class FactorStore:
         self.folder = Path(folder)
 
     def path(self, weight: torch.Tensor) -> Path:
-        """Return where a matrix's factors stand, or would stand."""
+        """Return the path of a matrix's factors, which need not exist."""
         return self.folder / f"{content_key(weight)}.safetensors"
 
     def get(self, weight: torch.Tensor) -> Factors:
-        """Return the factors of a matrix (m, n), on its device; computed and kept if they are not there yet."""
+        """Return the factors of a matrix (m, n), on its device; compute and store them if they are not there yet."""
         path = self.path(weight)
-        found = self._read(path, weight)
-        if found is None:
-            found = exact_svd(weight)
-            tensors = {"u": found.u.cpu(), "s": found.s.cpu(), "vt": found.vt.cpu()}
+        factors = self._read(path, weight)
+        if factors is None:
+            factors = exact_svd(weight)
+            tensors = {"u": factors.u.cpu(), "s": factors.s.cpu(), "vt": factors.vt.cpu()}
             write_tensors(path, tensors, {"key": path.stem})
-        # In one memory layout, read or just computed: another one sums in another order.
-        return Factors(*(part.to(weight.device).contiguous() for part in (found.u, found.s, found.vt)))
+        # One memory layout, whether read or just computed: another layout would sum in another order.
+        return Factors(*(part.to(weight.device).contiguous() for part in (factors.u, factors.s, factors.vt)))
 
     def _read(self, path: Path, weight: torch.Tensor) -> Factors | None:
         if not path.is_file():
@@ -49,9 +49,12 @@ class FactorStore:
                 key = (handle.metadata() or {}).get("key")
                 tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118  (not a dict)
         except (OSError, SafetensorError):
-            return None  # cut off or not ours: made anew
+            return None  # truncated or another file: computed again
         (m, n), d = weight.shape, min(weight.shape)
         wanted = {name: (shape, torch.float32) for name, shape in (("u", (m, d)), ("s", (d,)), ("vt", (d, n)))}
-        if key != path.stem or {name: (tuple(one.shape), one.dtype) for name, one in tensors.items()} != wanted:
+        if (
+            key != path.stem
+            or {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()} != wanted
+        ):
             return None
         return Factors(tensors["u"], tensors["s"], tensors["vt"])

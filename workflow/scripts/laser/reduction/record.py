@@ -36,8 +36,8 @@ def records(
         weights: logical name to matrix (m, n).
         factors: logical name to its full thin SVD, on the same device.
         rho: ρ, in [0, 1].
-        checks: what `laser.reduction.svd.check` found per matrix; it does not depend on ρ, so a caller with several
-            rhos computes it once. Computed here if it is not given.
+        checks: the result of `laser.reduction.svd.check` per matrix; it does not depend on ρ, so a caller with several
+            values of ρ computes it once. Computed here if it is not given.
 
     Returns:
         `rho`, and `matrices`: logical name to `matrix_record`.
@@ -55,7 +55,7 @@ def records(
 
 
 def matrix_record(
-    name: str, weight: torch.Tensor, factors: Factors, rho: float, found: Mapping[str, float] | None = None
+    name: str, weight: torch.Tensor, factors: Factors, rho: float, checked: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
     """Return what is kept of one matrix (m, n) at one rho.
 
@@ -72,13 +72,13 @@ def matrix_record(
     rows, columns = weight.shape
     kept = kept_rank(rho, weight.shape)
     expected, measured = residuals(weight, factors, kept)
-    found = dict(found or check(factors, weight))
+    checked = dict(checked or check(factors, weight))
     bound = RESIDUAL_BOUND + ORTHOGONALITY_BOUND
     if not abs(expected - measured) <= bound:
         raise UserError(
-            f"the factors kept for the matrix '{name}' are not its own: at rho {rho} they leave a relative residual "
-            f"of {measured:.3g}, their spectrum says {expected:.3g} (allowed difference {bound:g}). "
-            "Delete the folder of factors in the cache and run again to make them anew."
+            f"the factors stored for the matrix '{name}' do not belong to it: at rho {rho} they leave a relative "
+            f"residual of {measured:.3g}, their spectrum gives {expected:.3g} (allowed difference {bound:g}). "
+            "Delete the folder of factors in the cache and run again to compute them again."
         )
     return {
         "shape": [rows, columns],
@@ -91,7 +91,7 @@ def matrix_record(
         "parameters_factored": kept * (rows + columns),
         "bytes_dense": BYTES_PER_VALUE * rows * columns,
         "bytes_factored": BYTES_PER_VALUE * kept * (rows + columns),
-        **found,
+        **checked,
     }
 
 

@@ -17,7 +17,7 @@ from laser.errors import UserError
 RESIDUAL_BOUND = 1e-5
 ORTHOGONALITY_BOUND = 1e-4
 SAFE_NORMS = (1e-15, 1e15)
-"""Of a matrix whose norm in fp32 lies between them no square was lost that matters."""
+"""If a matrix's norm in fp32 lies between these, no significant square was lost to underflow or overflow."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def exact_svd(weight: torch.Tensor) -> Factors:
     """
     matrix = weight.detach().to(torch.float32)
     check_finite(matrix)
-    found: dict[str, float] | None = None
+    checked: dict[str, float] | None = None
     for method in _methods(matrix.device):
         try:
             u, s, vt = method(matrix)
@@ -68,12 +68,12 @@ def exact_svd(weight: torch.Tensor) -> Factors:
         largest = u.abs().argmax(dim=0)
         signs = torch.where(u.gather(0, largest[None])[0] < 0, -1.0, 1.0)
         factors = Factors(*(part.to(matrix) for part in (u * signs, s, vt * signs[:, None])))
-        found = check(factors, matrix)
-        if within_bounds(found):
+        checked = check(factors, matrix)
+        if within_bounds(checked):
             return factors
     raise UserError(
-        f"the decomposition of a {tuple(matrix.shape)} matrix does not converge or misses its bounds (residual "
-        f"{RESIDUAL_BOUND:g}, orthogonality {ORTHOGONALITY_BOUND:g}): {found}. Its largest entry is "
+        f"the decomposition of a {tuple(matrix.shape)} matrix does not converge or exceeds its bounds (residual "
+        f"{RESIDUAL_BOUND:g}, orthogonality {ORTHOGONALITY_BOUND:g}): {checked}. Its largest entry is "
         f"{float(matrix.abs().max()):.3g}; fp32 has the digits for it between about 1e-34 and 1e36. "
         "Check the checkpoint's weights."
     )
@@ -161,11 +161,11 @@ def check(factors: Factors, weight: torch.Tensor) -> dict[str, float]:
     }
 
 
-def within_bounds(found: dict[str, float]) -> bool:
+def within_bounds(checked: dict[str, float]) -> bool:
     """Return True if a checked decomposition is accurate enough to be used."""
     return (
-        found["residual"] <= RESIDUAL_BOUND
-        and max(found["orthogonality_u"], found["orthogonality_v"]) <= ORTHOGONALITY_BOUND
+        checked["residual"] <= RESIDUAL_BOUND
+        and max(checked["orthogonality_u"], checked["orthogonality_v"]) <= ORTHOGONALITY_BOUND
     )
 
 

@@ -1,4 +1,4 @@
-"""Many rooms of one shape, stepped at once: the rules of Sokoban, and the only implementation of them here."""
+"""Many rooms of one shape, stepped at once: the package's only implementation of the rules of Sokoban."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class BatchedRooms:
             Rewards, (rooms,) float64; 0 where the episode was over.
 
         Raises:
-            ValueError: the shape is wrong, or a number is no action's.
+            ValueError: the shape is wrong, or a number is not an action.
         """
         actions = np.asarray(actions)
         if actions.shape != self.player.shape:
@@ -80,7 +80,7 @@ class BatchedRooms:
         change = self._offsets[actions]
         here = self._first + self.player
         ahead = here + change
-        # Beyond the rim there is nothing: then the cell ahead is wall, and what is read instead does not count.
+        # Beyond the rim there are no cells; the cell ahead is then a wall, so the clipped index has no effect.
         beyond = np.clip(ahead + change, 0, len(cells) - 1)
         box = (cells[ahead] & BOX) != 0
         clear = (cells[beyond] & (WALL | BOX)) == 0
@@ -114,5 +114,5 @@ class BatchedRooms:
         return room_of(self.cells[index], self.height, self.width)
 
     def observe(self, encoding: str, pixels_per_cell: int = 1) -> np.ndarray:
-        """Return what the players see, (rooms, features) float32; see `laser.sokoban.observations.encode`."""
+        """Return the observations, (rooms, features) float32; see `laser.sokoban.observations.encode`."""
         return encode(self.cells, encoding, self.height, self.width, pixels_per_cell)

@@ -23,16 +23,18 @@ def read_levels(
         limit: the first rooms only.
 
     Raises:
-        UserError: a file is missing, is not the one that was asked for, or holds what is no room.
+        UserError: a file is missing, has another sha256 than given, or contains something that is not a room.
     """
     root = Path(expanded(str(path), "the path of a pool of Boxoban levels"))
-    files = sorted(one for one in root.rglob("*.txt") if one.is_file()) if root.is_dir() else [root]
+    files = sorted(file for file in root.rglob("*.txt") if file.is_file()) if root.is_dir() else [root]
     if not files or not files[0].is_file():
-        raise UserError(f"{root}: no level file (*.txt) there. Give the path of one, or of a folder that has some.")
+        raise UserError(
+            f"{root}: no level file (*.txt) there. Give the path of a level file, or of a folder with level files."
+        )
     if isinstance(sha256, str):
         if root.is_dir():
             raise UserError(
-                f"{root}: one sha256 is given for a folder. Give one file, or a sha256 for every file by name."
+                f"{root}: one sha256 is given for a folder. Give the path of a file, or a sha256 for each file by name."
             )
         sha256 = {files[0].name: sha256}
     if sha256 is not None:
@@ -47,15 +49,17 @@ def read_levels(
 
 
 def _checked(root: Path, files: list[Path], sha256: Mapping[str, str]) -> list[Path]:
-    """Return the named files, each with the digits that were given for it."""
-    named = {one.relative_to(root).as_posix() if root.is_dir() else one.name: one for one in files}
+    """Return the named files, after checking each against its sha256."""
+    named = {file.relative_to(root).as_posix() if root.is_dir() else file.name: file for file in files}
     if unknown := sorted(set(sha256) - set(named)):
-        raise UserError(f"{root}: has no file {unknown[0]}, for which a sha256 is given. Fetch it or take it out.")
+        raise UserError(
+            f"{root}: has no file {unknown[0]}, for which a sha256 is given. Fetch the file or remove its sha256."
+        )
     if extra := sorted(set(named) - set(sha256)):
         raise UserError(f"{root}: no sha256 is given for {extra[0]}. Add it, or remove the file.")
     for name, file in named.items():
-        if (found := sha256_file(file)) != sha256[name].lower():
-            raise UserError(f"{file}: its sha256 is {found}, and {sha256[name]} is asked for. Fetch the file again.")
+        if (digest := sha256_file(file)) != sha256[name].lower():
+            raise UserError(f"{file}: its sha256 is {digest}, but {sha256[name]} is expected. Fetch the file again.")
     return list(named.values())
 
 
@@ -77,5 +81,5 @@ def _read_file(file: Path, limit: int | None) -> list[Room]:
             return rooms[:limit]
         name, rows = line[1:].strip(), []
     if not rooms:
-        raise UserError(f"{file}: holds no room. A level file has blocks of '; number' and the lines of a room.")
+        raise UserError(f"{file}: contains no room. A level file has blocks of '; number' and the lines of a room.")
     return rooms

@@ -1,4 +1,4 @@
-"""The rules as a gymnasium environment: one room at a time, through the same code as a batch of them."""
+"""The rules as a gymnasium environment: one room at a time, with the same code as a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expert episodes: rooms with the moves that solve them, and what a model is trained on, replayed from these."""
+"""Expert episodes: rooms with the moves that solve them, and the training data that is replayed from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from laser.sokoban.rules import action_numbers
 from laser.sokoban.solver import solve
 
 NO_ACTION = -1
-"""Fills the actions of an episode that is shorter than the longest."""
+"""Pads the actions of episodes that are shorter than the longest."""
 
 
 def label(rooms: Iterable[Room], max_nodes: int, evaluation_share: float) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def label(rooms: Iterable[Room], max_nodes: int, evaluation_share: float) -> lis
     """
     rows = []
     for room in rooms:
-        found = solve(room, max_nodes)
+        solution = solve(room, max_nodes)
         identity = room_hash(room)
         rows.append(
             {
@@ -42,11 +42,11 @@ def label(rooms: Iterable[Room], max_nodes: int, evaluation_share: float) -> lis
                 "height": room.height,
                 "width": room.width,
                 "boxes": len(room.boxes),
-                "solved": found is not None,
-                "actions": found.actions if found else "",
-                "moves": len(found.actions) if found else -1,
-                "pushes": found.pushes if found else -1,
-                "nodes": found.nodes if found else max_nodes,
+                "solved": solution is not None,
+                "actions": solution.actions if solution else "",
+                "moves": len(solution.actions) if solution else -1,
+                "pushes": solution.pushes if solution else -1,
+                "nodes": solution.nodes if solution else max_nodes,
             }
         )
     return rows
@@ -57,7 +57,7 @@ class Replay:
     """Episodes of several rooms side by side, padded to the longest (`steps`).
 
     Attributes:
-        cells: (rooms, steps, height * width) uint8: what was seen before each step, as the bits of
+        cells: (rooms, steps, height * width) uint8: the cells before each step, as the bits of
             `laser.sokoban.observations`, whose `encode` turns them into what a model reads.
         actions: (rooms, steps) int64, `NO_ACTION` after an episode's end.
         rewards: (rooms, steps) float64, 0 after it.
@@ -85,21 +85,21 @@ def replay(rooms: Sequence[Room], actions: Sequence[str]) -> Replay:
         actions: LURD, one string per room.
 
     Raises:
-        ValueError: an episode goes on after its room is solved, or rooms differ in shape.
+        ValueError: an episode continues after its room is solved, or rooms differ in shape.
     """
     numbers = [action_numbers(letters) for letters in actions]
-    lengths = np.array([len(one) for one in numbers], dtype=np.int64)
+    lengths = np.array([len(episode) for episode in numbers], dtype=np.int64)
     steps = int(lengths.max(initial=0))
     wanted = np.full((len(rooms), steps), NO_ACTION, dtype=np.int64)
-    for place, one in enumerate(numbers):
-        wanted[place, : len(one)] = one
+    for index, episode in enumerate(numbers):
+        wanted[index, : len(episode)] = episode
     batch = BatchedRooms(rooms, step_limit=steps)
     cells = np.empty((len(rooms), steps, batch.height * batch.width), dtype=np.uint8)
     rewards = np.zeros((len(rooms), steps), dtype=np.float64)
     running = wanted != NO_ACTION
     for step in range(steps):
         if (running[:, step] & batch.done).any():
-            raise ValueError("an episode goes on after its room is solved")
+            raise ValueError("an episode continues after its room is solved")
         batch.done |= ~running[:, step]
         cells[:, step] = batch.cells
         rewards[:, step] = batch.step(np.where(running[:, step], wanted[:, step], 0))

@@ -4,7 +4,7 @@ The procedure is gym-sokoban's, in the order of its steps and with its constants
 cells along a walk that changes its direction with probability 0.35; targets and the player get random cells; a
 depth-first search in reverse, with pulls for pushes, scores every position it meets by (number of changes of the pulled
 box) x (sum of the boxes' distances from their targets, in rows plus columns), and the best one is the room. A position
-in which a target is covered, by a box or the player, scores 0, and a room without a better one is dug anew.
+in which a target is covered, by a box or the player, scores 0, and if no position scores more, another room is dug.
 
 It differs in what a state of the search is: there every step of the player, here every pull, with all cells that the
 player can walk to as one state. The player ends on a random cell of those. That makes a bounded search (`STATES`) deep
@@ -23,10 +23,10 @@ from laser.sokoban.room import Room
 from laser.sokoban.rules import offsets
 
 STATES = 500
-"""Positions that the reverse search looks at."""
+"""Positions that the reverse search visits."""
 
 ATTEMPTS = 2000
-"""Rooms that are dug before one gives up."""
+"""Rooms that are dug before `generate_room` gives up."""
 
 WALK_PER_SIDE = 1.7
 TURNING = 0.35
@@ -41,7 +41,7 @@ _STAMPS = (
 
 
 def generate_room(height: int, width: int, boxes: int, seed: int, index: int, states: int = STATES) -> Room:
-    """Return room `index` of the series that the other arguments name; no other room of the series is made for it.
+    """Return room `index` of the series that the other arguments define, without making the others.
 
     Args:
         height: rows, the rim of wall included.
@@ -49,7 +49,7 @@ def generate_room(height: int, width: int, boxes: int, seed: int, index: int, st
         boxes: and as many targets.
         seed: of the series.
         index: from 0.
-        states: positions that the reverse search looks at: more of them make rooms with longer solutions.
+        states: positions that the reverse search visits; more of them give rooms with longer solutions.
 
     Raises:
         UserError: no room with so many boxes was found for this size.
@@ -61,11 +61,11 @@ def generate_room(height: int, width: int, boxes: int, seed: int, index: int, st
             free = list(cells_in(floor))
             if len(free) > 2 * boxes:
                 places = drawn.permutation(len(free))[: boxes + 1].tolist()
-                targets = [free[place] for place in places[:boxes]]
-                found = _play_backwards(floor, width, targets, free[places[boxes]], states, drawn)
-                if found is not None:
+                targets = [free[cell] for cell in places[:boxes]]
+                position = _play_backwards(floor, width, targets, free[places[boxes]], states, drawn)
+                if position is not None:
                     walls = frozenset(range(height * width)) - frozenset(free)
-                    return Room(height, width, walls, frozenset(targets), frozenset(found[0]), found[1])
+                    return Room(height, width, walls, frozenset(targets), frozenset(position[0]), position[1])
     raise UserError(
         f"no room of height {height} and width {width} with boxes {boxes} was found in {ATTEMPTS} attempts "
         f"(seed {seed}, index {index}): ask for a larger room or fewer boxes."
@@ -73,7 +73,7 @@ def generate_room(height: int, width: int, boxes: int, seed: int, index: int, st
 
 
 def _dig(height: int, width: int, drawn: np.random.Generator) -> int:
-    """Return the mask of the floor: the cells that a random walk's stamps cover, the rim never among them."""
+    """Return the mask of the floor: the cells that a random walk's stamps cover, except the rim."""
     steps = int(WALK_PER_SIDE * (height + width))
     turning = (drawn.random(steps) < TURNING).tolist()
     ways = drawn.integers(4, size=steps + 1).tolist()
@@ -97,9 +97,9 @@ def _dig(height: int, width: int, drawn: np.random.Generator) -> int:
 def _play_backwards(
     floor: int, width: int, targets: list[int], player: int, states: int, drawn: np.random.Generator
 ) -> tuple[tuple[int, ...], int] | None:
-    """Return the boxes and the player of the best position that pulls lead to, or None if none scores.
+    """Return the boxes and the player of the best position that pulls lead to, or None if no position scores.
 
-    The search goes deep first, through the pulls of a position in random order.
+    The search is depth-first and takes the pulls of a position in random order.
     """
     goals = mask_of(targets)
     best, best_score = None, 0
@@ -140,5 +140,5 @@ def _pulls(free: int, width: int, boxes: tuple[int, ...], reach: int) -> Iterato
                 yield number, standing, standing + change
 
 
-def _distance(cell: int, other: int, width: int) -> int:
-    return abs(cell // width - other // width) + abs(cell % width - other % width)
+def _distance(first: int, second: int, width: int) -> int:
+    return abs(first // width - second // width) + abs(first % width - second % width)

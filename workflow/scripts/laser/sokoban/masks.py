@@ -1,4 +1,4 @@
-"""Sets of cells as the bits of one integer: cell c is bit 1 << c. Walking floods a whole room in a few operations."""
+"""Sets of cells as the bits of an integer: cell c is bit 1 << c. A whole room is flooded in a few operations."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def distances(start: int, free: int, width: int) -> dict[int, int]:
         free: mask of the cells that can be walked on, as in `flood`.
         width: columns of the room.
     """
-    found = {start: 0}
+    steps_to = {start: 0}
     seen = frontier = 1 << start
     steps = 0
     while frontier:
@@ -60,5 +60,5 @@ def distances(start: int, free: int, width: int) -> dict[int, int]:
         frontier = (frontier << 1 | frontier >> 1 | frontier << width | frontier >> width) & free & ~seen
         seen |= frontier
         for cell in cells_in(frontier):
-            found[cell] = steps
-    return found
+            steps_to[cell] = steps
+    return steps_to

@@ -1,4 +1,4 @@
-"""What a player sees: cells as bits, and the two encodings of them that a model reads."""
+"""Observations of a room: cells as bits, and the two encodings of them that a model reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = {
     PLAYER: (160, 212, 56),
     PLAYER | TARGET: (219, 212, 56),
 }
-"""gym-sokoban's colours of its tiny pictures."""
+"""The colours of gym-sokoban's tiny pictures."""
 
 _PALETTE = np.zeros((16, 3), dtype=np.float32)
 for _bits, _colour in _COLOURS.items():
@@ -47,13 +47,13 @@ def room_of(cells: np.ndarray, height: int, width: int) -> Room:
 
 
 def feature_count(encoding: str, height: int, width: int, pixels_per_cell: int = 1) -> int:
-    """Return how many numbers an observation of a room of this shape has."""
+    """Return the number of values in an observation of a room of this shape."""
     _check(encoding)
     return height * width * (len(PLANES) if encoding == "grid" else 3 * pixels_per_cell**2)
 
 
 def encode(cells: np.ndarray, encoding: str, height: int, width: int, pixels_per_cell: int = 1) -> np.ndarray:
-    """Turn cells into what a model reads.
+    """Encode cells as a model reads them.
 
     Args:
         cells: bits, (..., height * width) uint8.
@@ -80,4 +80,4 @@ def encode(cells: np.ndarray, encoding: str, height: int, width: int, pixels_per
 
 def _check(encoding: str) -> None:
     if encoding not in ENCODINGS:
-        raise ValueError(f"encoding '{encoding}' is none of {ENCODINGS}")
+        raise ValueError(f"encoding '{encoding}' is not one of {ENCODINGS}")

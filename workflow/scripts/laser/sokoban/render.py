@@ -17,8 +17,8 @@ from laser.sokoban.room import Room
 TILE = 16
 _FINER = 4  # tiles are drawn so many times larger and averaged
 
-# Okabe and Ito's colours, which the colour-blind tell apart. In grey the order from dark to light is wall, player, box
-# on target, target, box, floor; and each has a shape of its own.
+# Okabe and Ito's colours, which colour-blind readers can tell apart. In grey the order from dark to light is wall,
+# player, box on target, target, box, floor; and each has its own shape.
 _WALL, _JOINT = (58, 58, 66), (92, 92, 102)
 _FLOOR, _TARGET = (246, 244, 238), (204, 121, 167)
 _BOX, _HOME, _EDGE = (230, 159, 0), (0, 158, 115), (40, 36, 30)
@@ -52,41 +52,41 @@ def _tiles(tile: int) -> np.ndarray:
     tiles = np.empty((16, side, side, 3), dtype=np.float64)
     tiles[:] = _FLOOR
     for bits in range(16):
-        one = tiles[bits]
+        image = tiles[bits]
         if bits & WALL:
-            one[:] = _WALL
+            image[:] = _WALL
             # Bricks: two courses, each with a joint below and one upright.
             joint = (y % 0.5 < 0.06) | ((abs(x + 0.25) < 0.03) & (y < 0)) | ((abs(x - 0.25) < 0.03) & (y >= 0))
-            one[joint] = _JOINT
+            image[joint] = _JOINT
             continue
         if bits & TARGET:
-            one[(away < 0.40) & (away > 0.28)] = _TARGET
-            one[away < 0.10] = _TARGET
+            image[(away < 0.40) & (away > 0.28)] = _TARGET
+            image[away < 0.10] = _TARGET
         if bits & BOX:
-            one[square < 0.42] = _EDGE
-            one[square < 0.35] = _HOME if bits & TARGET else _BOX
-            # A box astray is crossed out, one on its target carries the target's dot.
-            one[(square < 0.35) & ((away < 0.14) if bits & TARGET else (across < 0.07))] = (
+            image[square < 0.42] = _EDGE
+            image[square < 0.35] = _HOME if bits & TARGET else _BOX
+            # A box off target is crossed out; a box on a target shows the target's dot.
+            image[(square < 0.35) & ((away < 0.14) if bits & TARGET else (across < 0.07))] = (
                 _FACE if bits & TARGET else _EDGE
             )
         if bits & PLAYER:
-            one[away < (0.27 if bits & TARGET else 0.34)] = _PLAYER
+            image[away < (0.27 if bits & TARGET else 0.34)] = _PLAYER
             for eye in (-0.12, 0.12):
-                one[np.hypot(x - eye, y + 0.06) < 0.065] = _FACE
+                image[np.hypot(x - eye, y + 0.06) < 0.065] = _FACE
     return tiles.reshape(16, tile, _FINER, tile, _FINER, 3).mean(axis=(2, 4)).round().astype(np.uint8)
 
 
 def write_film(frames: Sequence[np.ndarray], path: Path | str, milliseconds: int = 150) -> None:
-    """Write an animated picture that begins again when it ends. Equal frames give equal bytes.
+    """Write an animated picture that repeats forever. Equal frames give equal bytes.
 
     Args:
-        frames: each (height, width, 3) uint8, all of one shape. To hold one longer, give it several times.
+        frames: each (height, width, 3) uint8, all of one shape. To show a frame longer, repeat it.
         path: ends with `.gif` or `.png` (an animated PNG).
         milliseconds: of every frame; GIF counts in tens of them.
 
     Raises:
-        UserError: the file name ends otherwise.
-        ValueError: there is no frame.
+        UserError: the file name has another ending.
+        ValueError: there are no frames.
     """
     path = Path(path)
     if path.suffix not in (".gif", ".png"):
@@ -95,7 +95,7 @@ def write_film(frames: Sequence[np.ndarray], path: Path | str, milliseconds: int
         raise ValueError("a film needs at least one frame")
     images = [Image.fromarray(frame) for frame in frames]
     if path.suffix == ".gif":
-        # One palette for all frames, else every frame would choose its own colours anew.
+        # One palette for all frames: otherwise each frame would choose its own colours.
         strip = Image.fromarray(np.concatenate([np.unique(frame.reshape(-1, 3), axis=0) for frame in frames])[None])
         palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
         images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]

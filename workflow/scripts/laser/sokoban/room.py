@@ -38,7 +38,7 @@ class Room:
 
     @property
     def solved(self) -> bool:
-        """Whether every box stands on a target."""
+        """True if every box stands on a target."""
         return self.boxes <= self.targets
 
 
@@ -47,7 +47,7 @@ def parse_room(text: str, where: str = "room") -> Room:
 
     Args:
         text: one line per row, all of one length; empty lines before and after are ignored.
-        where: what the message of an error begins with.
+        where: the beginning of an error message.
 
     Raises:
         UserError: names the line and what is wrong with it.
@@ -78,21 +78,21 @@ def parse_room(text: str, where: str = "room") -> Room:
 def _check_line(where: str, row: str, width: int, rim: bool) -> None:
     if len(row) != width:
         raise UserError(
-            f"{where}: has {len(row)} characters, and line 1 has {width}. All lines of a room are equally long: "
-            "fill short ones up with '#'."
+            f"{where}: has {len(row)} characters, and line 1 has {width}. All lines of a room have the same length: "
+            "pad short ones with '#'."
         )
     if unknown := set(row) - set("# .$*@+"):
-        raise UserError(f"{where}: '{min(unknown)}' is not known. Allowed are {_NAMES}.")
+        raise UserError(f"{where}: '{min(unknown)}' is not known. Allowed: {_NAMES}.")
     if row[0] != WALL or row[-1] != WALL or (rim and set(row) != {WALL}):
-        raise UserError(f"{where}: the rim of a room is wall ('#') all round.")
+        raise UserError(f"{where}: the rim of a room must be wall ('#') all round.")
 
 
 def _places(line: str, character: str) -> frozenset[int]:
-    return frozenset(cell for cell, one in enumerate(line) if one == character)
+    return frozenset(cell for cell, symbol in enumerate(line) if symbol == character)
 
 
 def room_text(room: Room) -> str:
-    """Return the text of a room: `parse_room` of it is the room again."""
+    """Return the text of a room; `parse_room` turns it back into the room."""
     cells = [FLOOR] * (room.height * room.width)
     for cell in room.walls:
         cells[cell] = WALL
@@ -106,21 +106,21 @@ def room_text(room: Room) -> str:
 
 
 def room_hash(room: Room) -> str:
-    """Return the sha256 (64 hex digits) that a room shares with its turned and mirrored forms, and with no other."""
+    """Return the sha256 (64 hex digits) that a room shares only with its turned and mirrored forms."""
     return hashlib.sha256(min(_symmetric_texts(room_text(room))).encode()).hexdigest()
 
 
 def _symmetric_texts(text: str) -> list[str]:
     rows = text.split("\n")
     forms = []
-    for one in (rows, ["".join(column) for column in zip(*rows, strict=True)]):
-        for upright in (one, one[::-1]):
+    for lines in (rows, ["".join(column) for column in zip(*rows, strict=True)]):
+        for upright in (lines, lines[::-1]):
             forms += ["\n".join(upright), "\n".join(row[::-1] for row in upright)]
     return forms
 
 
 def side_of(identity: str, evaluation_share: float) -> Side:
-    """Return which side a room is on. Its hash decides alone, so that no room is on both sides, whoever asks when.
+    """Return which side a room is on. It depends on the room's hash alone, so that no room is ever on both sides.
 
     Args:
         identity: `room_hash`; its first 16 digits are used, the others are free for further splits.

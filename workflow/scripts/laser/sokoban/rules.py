@@ -4,12 +4,12 @@ A step costs `REWARD_STEP`, whether the player moves or not. A step after which 
 it earns `REWARD_ON_TARGET`, one after which fewer do `REWARD_OFF_TARGET` (a push from one target to another changes
 nothing), and the step that solves the room `REWARD_SOLVED` on top. An episode ends when every box stands on a target or
 after `STEP_LIMIT` steps. Its return is the plain sum of the rewards, undiscounted: a room of two boxes that is solved
-in 20 steps returns 10 + 2 - 2 = 10. More boxes mean a larger return, so that 10 is not the most there can be.
+in 20 steps returns 10 + 2 - 2 = 10. More boxes give a larger return, so 10 is not the maximum.
 
 gym-sokoban has nine actions (nothing, four pushes, four moves). Its pushes move the player where there is no box, so
 that one needs no others: they are the four actions here, in its order. It also counts the boxes on targets as none when
-an episode begins, so that its first step earns a point where a box stands on a target from the start; here it does not,
-and the rooms that are made here have none that does.
+an episode begins, so that its first step earns a point if a box stands on a target from the start. Here it does not,
+and no generated room has a box on a target at the start.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REWARD_SOLVED = 10.0
 STEP_LIMIT = 120
 
 ACTIONS = ("up", "down", "left", "right")
-"""What the player can do, in the order of the action numbers."""
+"""The player's actions, in the order of the action numbers."""
 
 MOVES = "udlr"
 """The letters of the actions in Sokoban's notation (LURD): a move without a push."""
@@ -34,11 +34,11 @@ def action_numbers(letters: str) -> list[int]:
     """Return the action numbers of a LURD string, upper or lower case.
 
     Raises:
-        ValueError: a letter is none of `uUdDlLrR`.
+        ValueError: a letter is not one of `uUdDlLrR`.
     """
     return [MOVES.index(letter) for letter in letters.lower()]
 
 
 def offsets(width: int) -> tuple[int, int, int, int]:
-    """Return what each action adds to a cell's number (row * width + column)."""
+    """Return the number that each action adds to a cell's number (row * width + column)."""
     return (-width, width, -1, 1)

@@ -14,7 +14,7 @@ from laser.sokoban.solver_bounds import INFINITE, Bounds
 
 @dataclass(frozen=True)
 class Solution:
-    """What the solver found.
+    """A solution of a room.
 
     Attributes:
         actions: LURD: lower case for moves, upper case for pushes; as few letters as possible.
@@ -26,22 +26,23 @@ class Solution:
 
     @property
     def pushes(self) -> int:
-        """How many of the actions push a box; not always the fewest possible."""
+        """The number of actions that push a box; not always the fewest possible."""
         return sum(letter.isupper() for letter in self.actions)
 
 
 def solve(room: Room, max_nodes: int) -> Solution | None:
     """Solve a room in as few moves as possible; a push is a move too.
 
-    A position is the set of boxes and the cell of the player just after a push. From it lead all pushes that the player
-    can walk to; each costs the walk and one. A* takes positions from a queue, least sum of cost so far and estimated
-    rest first (`laser.sokoban.solver_bounds`). The estimate never exceeds the truth, and a position that is reached
-    again at less cost goes into the queue again: so the first solved position that is taken out has the fewest moves.
+    A position is the set of boxes and the cell of the player just after a push. Its successors are all pushes that the
+    player can walk to; each costs the walk and one move. A* takes the position with the least sum of cost so far and
+    estimated rest (`laser.sokoban.solver_bounds`) from a queue. The estimate never exceeds the true rest, and a
+    position that is reached again at less cost goes into the queue again, so the first solved position that is taken
+    out has the fewest moves.
 
     The same room gives the same actions everywhere: ties are broken by numbers.
 
     Returns:
-        None if `max_nodes` positions were expanded and no solution found, or if there is none.
+        The solution, or None if there is none or `max_nodes` positions were expanded without finding one.
     """
     bounds = Bounds(room)
     cells, live = bounds.cells, bounds.live
@@ -126,7 +127,7 @@ def _letters(key: int, parents: dict[int, int], floor: int, room: Room) -> str:
 
 
 def _walk(start: int, goal: int, free: int, width: int) -> str:
-    """Return a shortest walk; where there are several, up is preferred to down, left and right, in this order."""
+    """Return a shortest walk; among several, steps are preferred in the order up, down, left, right."""
     left = distances(goal, free, width)
     letters = ""
     while start != goal:

@@ -1,19 +1,19 @@
-"""What the solver knows of a room before it searches: lower bounds on the moves to come, and lost positions.
+"""Bounds for the solver, prepared before it searches: lower bounds on the remaining moves, and lost positions.
 
-Both bounds come from problems in which a box has the room to itself, the player walking around it; only other boxes are
-left out. So they never exceed the truth.
+Both bounds come from problems in which a box is alone in the room and the player walks around it. Only the other boxes
+are ignored, so the bounds never exceed the truth.
 
 * Pushes: the number of pushes that take a box from a cell to a target, least over the sides the player may begin at;
   then the cheapest way to give every box a target of its own. Every push is a move and moves one box.
 * One box: the moves that take the player to a box and this box to its nearest target, walks between the pushes
-  included; the largest over the boxes. With one box this is the truth.
+  included; the largest over the boxes. With one box this is exact.
 
 The estimate is the larger of the two. A position is lost, and is not searched, if
 
 * a box stands on a cell from which no target can be reached even with the room to itself (a corner, say),
 * the boxes cannot be given a target each, or
 * a box can never be pushed again (walls, boxes that cannot be pushed either, or cells of the first kind on both sides)
-  and not all boxes that hold each other so stand on targets.
+  and not all boxes of such a group stand on targets.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Side = tuple[int, int]
 
 
 class Bounds:
-    """Tables of one room, and answers about positions in it, each worked out once.
+    """Tables of one room, and cached results about positions in it.
 
     Attributes:
         floor: mask of the cells that are not wall.
@@ -40,7 +40,7 @@ class Bounds:
     """
 
     def __init__(self, room: Room) -> None:
-        """Prepare a room: some milliseconds for 10 x 10."""
+        """Prepare the tables of a room, which takes some milliseconds for 10 x 10."""
         self.width = room.width
         self.cells = room.height * room.width
         self.floor, self.targets = floor_mask(room), mask_of(room.targets)
@@ -51,7 +51,7 @@ class Bounds:
         self._pushes: dict[int, list[tuple[int, int]]] = {}
         for cell in cells_in(self.floor):
             sides = [(cell, way) for way in range(4)]
-            least = [min(one.get(side, INFINITE) for side in sides) for one in pushes]
+            least = [min(costs.get(side, INFINITE) for side in sides) for costs in pushes]
             if self.targets >> cell & 1:
                 least[sorted(room.targets).index(cell)] = 0
             self._pushes[cell] = [(1 << number, cost) for number, cost in enumerate(least) if cost < INFINITE]
@@ -65,15 +65,15 @@ class Bounds:
         Args:
             boxes: mask.
             player: cell.
-            pushed: the box that was pushed last; where nobody has pushed yet, any.
+            pushed: the box that was pushed last; any box before the first push.
         """
         known = self._known.get(boxes)
         if known is None:
             known = self._known[boxes] = self._judge(boxes, pushed)
         least, nearest = known
-        for one in nearest:
-            if one[player] > least:
-                least = one[player]
+        for moves in nearest:
+            if moves[player] > least:
+                least = moves[player]
         return least
 
     def _judge(self, boxes: int, pushed: int) -> tuple[int, list[list[int]]]:
@@ -95,7 +95,7 @@ class Bounds:
         return min(cheapest.values(), default=INFINITE)
 
     def _moves_of_one(self, cell: int) -> list[int]:
-        """Return, for every cell the player may be on, the moves that a box on `cell` needs with the room to itself."""
+        """Return, for every cell of the player, the moves that a box on `cell` needs if it is alone in the room."""
         if cell not in self._nearest:
             least = [INFINITE] * self.cells
             for way in range(4):
@@ -107,29 +107,29 @@ class Bounds:
         return self._nearest[cell]
 
     def _frozen(self, cell: int, boxes: int, held: int) -> int:
-        """Return the boxes, as a mask, that hold each other for good and `cell` among them; 0 if it can still move.
+        """Return the mask of the boxes that block each other for good, `cell` included; 0 if `cell` can still move.
 
         Args:
             cell: of a box.
             boxes: mask of all boxes.
-            held: mask of boxes that are taken to be fixed, since the question came from them.
+            held: mask of boxes that are assumed fixed, because the recursion came from them.
         """
         held |= 1 << cell
-        found = 1 << cell
+        frozen = 1 << cell
         for step in (1, self.width):
             before, after = 1 << (cell - step), 1 << (cell + step)
             if (before | after) & (~self.floor | held) or not (before | after) & (self.live | boxes):
                 continue
             for beside, where in ((before, cell - step), (after, cell + step)):
                 if boxes & beside and (others := self._frozen(where, boxes, held)):
-                    found |= others
+                    frozen |= others
                     break
             else:
                 return 0
-        return found
+        return frozen
 
     def _walks_beside_boxes(self) -> dict[Side, dict[int, int]]:
-        """Return the walks from every side of a box to every cell, around the box and no other."""
+        """Return the walks from every side of a box to every cell, around this box only."""
         walks = {}
         for cell in cells_in(self.floor):
             free = self.floor & ~(1 << cell)
@@ -144,7 +144,7 @@ class Bounds:
         Args:
             targets: cells.
             push: cost of a push.
-            walk: whether a step of the player around the box costs one; else nothing.
+            walk: whether a step of the player around the box costs 1 or 0.
         """
         costs = {(cell, way): 0 for cell in targets for way in range(4) if (cell, way) in self._walks}
         queue = [(0, side) for side in costs]
@@ -155,9 +155,9 @@ class Bounds:
             standing = cell - self._offsets[way]
             # Before a push in this direction the box was where the player is now.
             before = [((standing, way), cost + push)] if (standing, way) in self._walks else []
-            for other in range(4):
-                if (steps := self._walks.get((cell, other), {}).get(standing)) is not None:
-                    before.append(((cell, other), cost + steps * walk))
+            for turned in range(4):
+                if (steps := self._walks.get((cell, turned), {}).get(standing)) is not None:
+                    before.append(((cell, turned), cost + steps * walk))
             for side, total in before:
                 if total < costs.get(side, INFINITE):
                     costs[side] = total

@@ -1,4 +1,4 @@
-"""What each dataset asks and how it is scored: the table that evaluation reads, free of data and heavy imports."""
+"""What each dataset asks and how it is scored: the table that evaluation reads, without data or heavy imports."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Definition:
         options: the answers to choose from, in the released order; empty for open answers.
         new_tokens: length of greedy generation for open answers.
         open_scoring: for open answers, a model family (the config's model_type) to `next_token` (the answer must be
-            the most probable next token) or `generate` (it must stand in the generated text).
+            the most probable next token) or `generate` (the generated text must contain it).
         masked_style: how masked models are asked. `single`: one mask in the prompt; `open5`: five masks appended;
             `options`: all tokens of an option masked in "{prompt} {option}".
         ties: `wrong` (the right option must score strictly higher) or `first` (the first of equals is chosen).
         prompt_fixes: named departures from the released prompt, off unless options["prompt_fix"] lists them.
         make_masked_prompt: called by `masked_prompt`.
 
-    The rooms of `sokoban` are played and not asked about (`laser.policies.games`): its definition is a title.
+    The rooms of `sokoban` are played, not asked about (`laser.policies.games`), so its definition is only a title.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Definition:
         Args:
             example_text: `Example.text`.
             prompt: `Example.prompt`, the prompt for causal models.
-            tokenizer: the model's; its mask token stands once in the result where `masked_style` is `single`, and
-                nowhere otherwise.
+            tokenizer: the model's; the result contains its mask token once if `masked_style` is `single`, and not at
+                all otherwise.
         """
         return self.make_masked_prompt(example_text, prompt, tokenizer)
 
     def open_scoring_of(self, family: str) -> str:
-        """Return how open answers of a model family are scored; families that the table lacks generate."""
+        """Return how open answers of a model family are scored: `generate` if the family is not in the table."""
         return self.open_scoring.get(family, "generate")
 
 
@@ -110,8 +110,8 @@ def without_spaces_before_marks(text: str) -> str:
 
 
 DEFINITIONS: dict[str, Definition] = {
-    one.name: one
-    for one in (
+    entry.name: entry
+    for entry in (
         Definition(
             name="counterfact",
             title="CounterFact",

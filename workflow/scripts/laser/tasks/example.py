@@ -37,16 +37,16 @@ class Example:
 
 
 def check_example(example: Example, where: str) -> None:
-    """Refuse an example that could not be written and read again as it is: rows come from anywhere.
+    """Refuse an example that would not survive being written and read again; rows may come from any source.
 
     Raises:
-        UserError: a value is of another type, a text holds half a character, or a number is not finite; `where` opens
-            the message.
+        UserError: a value has the wrong type, a text holds a lone surrogate, or a number is not finite. The message
+            begins with `where`.
     """
     texts = {
         name: getattr(example, name) for name in ("id", "group", "text", "prompt", "answer", "subject", "relation")
     }
-    texts |= {f"options[{place}]": option for place, option in enumerate(example.options)}
+    texts |= {f"options[{index}]": option for index, option in enumerate(example.options)}
     for name, value in texts.items():
         if value is None and name in ("subject", "relation"):
             continue
@@ -56,8 +56,8 @@ def check_example(example: Example, where: str) -> None:
             value.encode("utf-8")
         except UnicodeEncodeError as error:
             raise UserError(
-                f"{where}: {name} holds half a character at place {error.start} (a lone surrogate)."
+                f"{where}: {name} holds half a character at index {error.start} (a lone surrogate)."
             ) from None
     frequency = example.frequency
     if frequency is not None and not (isinstance(frequency, float) and math.isfinite(frequency)):
-        raise UserError(f"{where}: frequency is {str(frequency)[:60]}, which is no finite number.")
+        raise UserError(f"{where}: frequency is {str(frequency)[:60]}, which is not a finite number.")

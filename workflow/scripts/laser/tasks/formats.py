@@ -12,7 +12,7 @@ Rows = list[dict[str, Any]]
 
 
 class SourceError(Exception):
-    """Why a source cannot be used. The next one is tried; if none is left, the reasons make up the user's message."""
+    """The reason why a source cannot be used. The next one is tried; if none is left, the user's message lists them."""
 
 
 def read_rows(path: Path, kind: str, columns: Sequence[str]) -> Rows:
@@ -95,7 +95,7 @@ def _has_all(path: Path, present: Any, columns: Sequence[str]) -> None:
 
 
 def array_items(path: Path, chunk: int = 1 << 20) -> Iterator[Any]:
-    """Yield the items of a file that is one JSON array, without holding the whole of it in memory.
+    """Yield the items of a file that is one JSON array, without reading all of it into memory.
 
     Raises:
         ValueError: the file is not a JSON array, or ends within it.
@@ -159,10 +159,12 @@ def _bigbench(path: Path) -> dict[str, Rows]:
         distinct.setdefault(json.dumps(example, sort_keys=True), example)
     examples = list(distinct.values())
     random.Random(42).shuffle(examples)
-    rows = [{"inputs": (opening + one["input"] + closing).strip(), "targets": _targets(one)} for one in examples]
+    rows = [
+        {"inputs": (opening + example["input"] + closing).strip(), "targets": _targets(example)} for example in examples
+    ]
     held_out = max(int(0.2 * len(rows)), 16)
     parts = {"train": rows[:-held_out], "validation": rows[-held_out:]}
-    return {name: [row | {"idx": place} for place, row in enumerate(part)] for name, part in parts.items()}
+    return {name: [row | {"idx": index} for index, row in enumerate(part)] for name, part in parts.items()}
 
 
 def _targets(example: dict[str, Any]) -> list[str]:

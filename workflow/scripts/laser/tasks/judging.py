@@ -1,4 +1,4 @@
-"""Whether a text holds the answer: the released rule and the corrected one.
+"""Judging whether a text contains the answer: the released rule and the corrected one.
 
 The released rule strips white space at both ends, lowers the case and compares code points. The corrected one compares
 texts in one normal form, and asks for word boundaries where the script has them.
@@ -29,8 +29,8 @@ def normalise(text: str) -> str:
 def canonical(text: str) -> str:
     """Return the normal form in which the corrected protocol compares texts.
 
-    NFKC, case folded, without characters that are not seen (joiners, variation selectors, soft hyphens), white space
-    stripped at both ends. NFKC rather than NFC: many tokenizers apply it to every text, so that an answer with
+    NFKC, case folded, without invisible characters (joiners, variation selectors, soft hyphens), white space stripped
+    at both ends. NFKC rather than NFC: many tokenizers apply it to every text, so that an answer with
     full-width digits, a ligature or a no-break space could never be generated as it is written.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
@@ -44,12 +44,12 @@ def same(text: str, answer: str, corrected: bool) -> bool:
 
 
 def contains(text: str, answer: str, word_boundaries: bool) -> bool:
-    """Return True if the answer stands in the text. An empty answer never does.
+    """Return True if the text contains the answer. An empty answer is never contained.
 
     Without `word_boundaries` this is the released rule. With them it is the corrected one: neither neighbour of the
     match may be a letter, digit or underscore, so that "no" is not found in "know" nor "12" in "2012", and a match may
-    not leave a letter's combining marks behind. No boundary is asked for beside a character of a script that puts no
-    spaces between words, but between two digits.
+    not split a letter from its combining marks. Beside a character of a script without spaces between words no
+    boundary is needed, except between two digits.
     """
     if not word_boundaries:
         wanted = normalise(answer)
@@ -75,7 +75,7 @@ def _stands_alone(text: str, start: int, stop: int) -> bool:
 
 
 def _joined(neighbour: str, edge: str) -> bool:
-    """Return True if a neighbour of a match goes on with the word that the match begins or ends with."""
+    """Return True if a neighbour of a match continues the word that the match begins or ends with."""
     if not (neighbour.isalnum() or neighbour == "_"):
         return False
     if neighbour.isdecimal() and edge.isdecimal():

@@ -1,4 +1,4 @@
-"""What an engine is asked, at the level of token ids. Engines know nothing of tasks, tasks nothing of engines."""
+"""Requests to an engine and its answers, as token ids. Engines do not know tasks, and tasks do not know engines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TOP = 10
 
 @dataclass(frozen=True)
 class Pass:
-    """One token sequence to run through the model, and what is wanted of it.
+    """One token sequence to run through the model, and the outputs that are wanted.
 
     Position p of a causal model's output predicts token p + 1; of a masked model's, token p. Both count from 0.
 
@@ -28,7 +28,7 @@ class Pass:
 class Generation:
     """Greedy continuation: at least one and at most `new_tokens` tokens, ending after an end-of-sequence token.
 
-    The end-of-sequence token is not allowed as the first new token (the released code sets `min_new_tokens=1`).
+    The first new token may not be an end-of-sequence token (the released code sets `min_new_tokens=1`).
     """
 
     ids: tuple[int, ...]
@@ -50,8 +50,8 @@ class PassAnswer:
     Attributes:
         logprobs: one per query, in order; nats. Not finite where the model overflowed at that position.
         ranks: one per query: 1 + the number of tokens strictly more probable at that position.
-        top_ids, top_logprobs: per wanted position, the `TOP` most probable tokens, best first. Where the best value is
-            not finite the tokens mean nothing.
+        top_ids, top_logprobs: per wanted position, the `TOP` most probable tokens, best first. If the best value is
+            not finite, the tokens are meaningless.
     """
 
     logprobs: tuple[float, ...]
@@ -66,8 +66,8 @@ class Answers:
 
     Attributes:
         passes: one per pass.
-        generations: the new token ids alone; None where at one of the steps the largest logit was not finite, so that
-            no token was the most probable one.
+        generations: only the new token ids; None if at any step the largest logit was not finite, so that no token was
+            the most probable one.
     """
 
     passes: list[PassAnswer] = field(default_factory=list)

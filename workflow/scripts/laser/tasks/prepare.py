@@ -1,4 +1,4 @@
-"""From a dataset entry to prepared rows and the card that says what is in them."""
+"""From a dataset entry to prepared rows and the card that describes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VALIDATION_SHARE = 0.2
 PROTOCOLS = ("published", "corrected")
 NAMED = 20
-"""How many bad rows and how many answers of an open dataset the card names."""
+"""How many bad rows, and how many answers of an open dataset, the card lists."""
 
 PAPER_SIZES = Path(__file__).resolve().parents[4] / "config" / "published" / "table4_dataset_sizes.csv"
 
@@ -32,7 +32,7 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
     """Build a dataset and write `rows.parquet` and, last, `card.json` into `folder`.
 
     Args:
-        entry: `name`, `builder`, `sources`, and optionally `options` and `limit` (keep the first so many examples).
+        entry: `name`, `builder`, `sources`, and optionally `options` and `limit` (number of first examples to keep).
         folder: where the two files go.
         spec: what goes into the Parquet metadata; default the entry.
 
@@ -78,10 +78,10 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
 
 
 def _write(folder: Path, frame: pandas.DataFrame, card: dict[str, Any]) -> None:
-    """Write both files under a lock: other runs on the same cache may write or read them at this moment.
+    """Write both files under a lock, because other runs may use the same cache at the same time.
 
-    Rows that are there already, byte for byte, are left alone. A card beside rows that it does not describe would be
-    worse than none: it goes before the rows change and comes back last.
+    Identical rows are not written again. The card is deleted before the rows change and written last, so that it
+    never describes other rows.
     """
     from filelock import FileLock
 
@@ -98,42 +98,42 @@ def _write(folder: Path, frame: pandas.DataFrame, card: dict[str, Any]) -> None:
 
 
 def without_bad_rows(examples: Sequence[Example]) -> tuple[list[Example], dict[str, Any]]:
-    """Leave out examples that cannot be asked or scored.
+    """Drop examples that cannot be asked or scored.
 
     Returns:
-        The good examples, and per fault the number of bad ones and the first ids.
+        The good examples, and for each fault the number of bad ones and their first ids.
     """
     bad: dict[str, list[str]] = {name: [] for name in ("empty prompt", "answer not among the options", "duplicate id")}
     bad["empty answer"] = []
     seen: set[str] = set()
     good = []
-    for one in examples:
-        if not one.prompt.strip():
-            bad["empty prompt"].append(one.id)
-        elif not one.answer.strip():
-            bad["empty answer"].append(one.id)
-        elif one.options and one.answer not in one.options:
-            bad["answer not among the options"].append(one.id)
-        elif one.id in seen:
-            bad["duplicate id"].append(one.id)
+    for example in examples:
+        if not example.prompt.strip():
+            bad["empty prompt"].append(example.id)
+        elif not example.answer.strip():
+            bad["empty answer"].append(example.id)
+        elif example.options and example.answer not in example.options:
+            bad["answer not among the options"].append(example.id)
+        elif example.id in seen:
+            bad["duplicate id"].append(example.id)
         else:
-            seen.add(one.id)
-            good.append(one)
+            seen.add(example.id)
+            good.append(example)
     return good, {name: {"count": len(ids), "first": ids[:NAMED]} for name, ids in bad.items()}
 
 
 def to_rows(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """Return examples as rows, with both splits and whether the answer stands in the prompt."""
-    published, corrected = split_published(len(examples)), split_corrected([one.group for one in examples])
+    """Return examples as rows, with both splits and whether the prompt contains the answer."""
+    published, corrected = split_published(len(examples)), split_corrected([example.group for example in examples])
     return [
-        asdict(one)
+        asdict(example)
         | {
-            "options": list(one.options),
-            "split_published": published[place],
-            "split_corrected": corrected[place],
-            "answer_in_prompt": contains(one.prompt, one.answer, word_boundaries=True),
+            "options": list(example.options),
+            "split_published": published[index],
+            "split_corrected": corrected[index],
+            "answer_in_prompt": contains(example.prompt, example.answer, word_boundaries=True),
         }
-        for place, one in enumerate(examples)
+        for index, example in enumerate(examples)
     ]
 
 
@@ -146,7 +146,7 @@ def split_published(count: int) -> list[str]:
 def split_corrected(groups: Sequence[str]) -> list[str]:
     """Return the split by groups: the first 20 % of them, in order of first appearance, are validation.
 
-    Of two to four groups one is: a dataset cut short for a trial still has both sides.
+    Of two to four groups, one is validation, so that a small trial dataset still has both sides.
     """
     order = list(dict.fromkeys(groups))
     share = max(int(VALIDATION_SHARE * len(order)), min(1, len(order) - 1))
@@ -199,7 +199,7 @@ def _beside_paper(described: Definition, size: int) -> dict[str, Any]:
 
 
 def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[str, Any]:
-    """Return the distribution of answers, and what always giving the commonest one would score on test rows."""
+    """Return the distribution of answers, and the test accuracy of always giving the commonest one."""
     test = {name: [row["answer"] for row in rows if row[f"split_{name}"] == "test"] for name in PROTOCOLS}
     return {
         "distinct": len({row["answer"] for row in rows}),
@@ -210,14 +210,14 @@ def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[s
 
 
 def _shares(answers: Sequence[str], options: Sequence[str]) -> dict[str, float]:
-    """Return the share of every option; of the commonest answers where answers are open."""
+    """Return the share of every option, or of the commonest answers where answers are open."""
     counts = Counter(answers)
-    names = options or [name for name, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:NAMED]]
+    names = options or [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:NAMED]]
     return {name: round(counts[name] / len(answers), 6) for name in names}
 
 
 def _constant(answers: Sequence[str]) -> dict[str, Any]:
-    answer, count = min(Counter(answers).items(), key=lambda one: (-one[1], one[0]))
+    answer, count = min(Counter(answers).items(), key=lambda item: (-item[1], item[0]))
     return {"answer": answer, "accuracy_percent": round(100 * count / len(answers), 4)}
 
 

@@ -1,4 +1,4 @@
-"""Turning examples into requests: which token sequences a (model, dataset) pair needs, for every kind of scoring."""
+"""Turning examples into requests: the token sequences that a (model, dataset) pair needs, for every scoring style."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Questions:
             `option_masks`.
         shared_pass: for options: True where one pass per example holds a query per option (every option is one
             token), False where each option has a pass of its own.
-        left_out: examples that cannot be scored, by id, with the reason: too long, or of a masked model with a mask
+        left_out: examples that cannot be scored, by id, with the reason: too long, or, for a masked model, with a mask
             token in their own text.
     """
 
@@ -70,7 +70,7 @@ class _Builder:
         self.limit = limit
 
     def too_long(self, passes: Sequence[Pass], new_tokens: int = 0) -> str | None:
-        longest = max(len(one.ids) for one in passes) + new_tokens
+        longest = max(len(scored.ids) for scored in passes) + new_tokens
         if self.limit is not None and longest > self.limit:
             return f"{longest} tokens, the model takes {self.limit}"
         return None
@@ -106,7 +106,7 @@ def ask(
         tokenizer: the model's.
         task: `causal` or `masked`.
         family: the checkpoint's model_type.
-        longest: tokens that the model takes, or None for no limit. Examples over it are left out and named.
+        longest: tokens that the model takes, or None for no limit. Longer examples are listed in `left_out`.
     """
     style = style_of(definition, task, family)
     builder = _Builder(longest)
@@ -145,7 +145,7 @@ def ask(
 
 
 def _option_ids(tokenizer: PreTrainedTokenizerBase, option: str) -> tuple[int, ...]:
-    """Return the ids of an option as it follows a prompt (with a space before it), independent of the prompt."""
+    """Return the ids of an option after a prompt (with a space before it), independent of the prompt."""
     ids, length = continuation(tokenizer, "is", option, special=False)
     return ids[-length:]
 
@@ -159,7 +159,7 @@ def _causal_passes(
         return [Pass(ids, tuple((last, token) for token in tokens), (last,))], (1,) * len(tokens)
     if questions.style == "options":
         made = [_continuation_pass(tokenizer, example.prompt, option) for option in example.options]
-        return [one for one, _ in made], tuple(length for _, length in made)
+        return [scored for scored, _ in made], tuple(length for _, length in made)
     if questions.style == "next_token":
         answer = encode(tokenizer, example.answer, special=False)
         if len(answer) == 1:
@@ -188,26 +188,28 @@ def _masked_passes(
 ) -> tuple[list[Pass], tuple[int, ...]]:
     if questions.style == "single_mask":
         candidates = [_mask_answer_ids(tokenizer, text) for text in (example.options or (example.answer,))]
-        if all(len(one) == 1 for one in candidates):
+        if all(len(candidate) == 1 for candidate in candidates):
             ids, positions = _mask_positions(tokenizer, prompt)
-            queries = tuple((positions[0], one[0]) for one in candidates)
+            queries = tuple((positions[0], candidate[0]) for candidate in candidates)
             return [Pass(ids, queries, (positions[0],))], (1,) * len(candidates)
-        return [_repeated_mask_pass(tokenizer, prompt, one) for one in candidates], tuple(map(len, candidates))
+        return [_repeated_mask_pass(tokenizer, prompt, candidate) for candidate in candidates], tuple(
+            map(len, candidates)
+        )
     if questions.style == "open_masks":
         ids, positions = _mask_positions(tokenizer, prompt + f" {tokenizer.mask_token}" * OPEN_MASKS)
         scored, length = _masked_answer_pass(tokenizer, prompt, example.answer)
         return [Pass(ids, (), positions[-OPEN_MASKS:]), scored], (length,)
     made = [_masked_answer_pass(tokenizer, prompt, option) for option in example.options]
-    return [one for one, _ in made], tuple(length for _, length in made)
+    return [scored for scored, _ in made], tuple(length for _, length in made)
 
 
 def _has_mask_of_its_own(example: Example, prompt: str, masks: int, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Return True if a text of an example holds the mask token, which would be taken for the place of the answer.
+    """Return True if a text of an example contains the mask token, which would be taken for the answer's position.
 
     Args:
-        example: whose answer and options are looked at as well.
+        example: its answer and options are checked as well.
         prompt: the masked prompt.
-        masks: how many mask tokens the prompt has where its text holds none.
+        masks: the number of mask tokens in the prompt if its text contains none.
         tokenizer: the model's.
     """
     if any(tokenizer.mask_token in answer for answer in (example.answer, *example.options)):
@@ -221,7 +223,7 @@ def _mask_positions(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[tupl
 
 
 def _repeated_mask_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: tuple[int, ...]) -> Pass:
-    """Give an answer of several tokens as many masks, in the place of the prompt's one mask."""
+    """Return a pass with one mask per token of the answer in place of the prompt's single mask."""
     ids, masks = _mask_positions(tokenizer, prompt)
     at = masks[0]
     repeated = ids[:at] + (tokenizer.mask_token_id,) * len(answer) + ids[at + 1 :]
@@ -230,7 +232,7 @@ def _repeated_mask_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer:
 
 
 def _masked_answer_pass(tokenizer: PreTrainedTokenizerBase, prompt: str, answer: str) -> tuple[Pass, int]:
-    """Mask all answer tokens of "{prompt} {answer}" at once, without the special tokens (the released rule)."""
+    """Return a pass with all answer tokens of "{prompt} {answer}" masked and no special tokens (the released rule)."""
     ids, length = continuation(tokenizer, prompt, answer, special=False)
     start = len(ids) - length
     masked = ids[:start] + (tokenizer.mask_token_id,) * length

@@ -1,7 +1,7 @@
 """From an engine's answers to per-example rows, under one protocol.
 
-The same answers serve both protocols: only the judgement differs (docs/protocols.md). A row on which the model
-overflowed counts, as a wrong answer: it has neither loss nor rank nor prediction.
+Both protocols use the same answers; only the judgement differs (docs/protocols.md). A row on which the model overflowed
+counts as a wrong answer and has no loss, rank or prediction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """How one example went.
+    """The score of one example.
 
     Attributes:
         id: the example's id.
@@ -34,8 +34,9 @@ class Score:
         prediction: predicted option, generated text, or most probable token; empty where the model overflowed.
         answer_rank: 1 + the number of tokens strictly more probable than the answer's first token; None where the
             model overflowed.
-        in_top5, in_top10: whether the answer is among the most probable tokens at its first position: as a string, and
-            under `corrected` an answer of one token as that token too. False where no such tokens were asked for.
+        in_top5, in_top10: whether the answer is among the most probable tokens at its first position, compared as
+            strings; under `corrected`, an answer of one token also by its token id. False if no such tokens were
+            asked for.
     """
 
     id: str
@@ -63,7 +64,7 @@ def score(
 
 
 def is_finite(question: Question, answers: Answers) -> bool:
-    """Return True if all that an example's row rests on is finite: log-probabilities, best tokens, generation."""
+    """Return True if everything that an example's row is computed from is finite."""
     for answered in (answers.passes[index] for index in question.passes):
         best = (values[0] for values in answered.top_logprobs)
         if not all(map(math.isfinite, (*answered.logprobs, *best))):
@@ -72,7 +73,7 @@ def is_finite(question: Question, answers: Answers) -> bool:
 
 
 def overflowed(name: str, answer_tokens: int) -> Score:
-    """Return the score of an example on which the model overflowed: wrong, and nothing else is known."""
+    """Return the score of an example on which the model overflowed: wrong, with nothing else known."""
     return Score(name, False, math.nan, math.nan, answer_tokens, "", None, False, False)
 
 
@@ -83,9 +84,9 @@ def _answer_length(question: Question) -> int:
 
 def rows(scores: Sequence[Score]) -> dict[str, list]:
     """Return scores, all of one class, as columns for a data frame."""
-    listed = [asdict(one) for one in scores]
+    listed = [asdict(item) for item in scores]
     kind = type(scores[0]) if scores else Score
-    return {key: [one[key] for one in listed] for key in kind.__dataclass_fields__}
+    return {key: [row[key] for row in listed] for key in kind.__dataclass_fields__}
 
 
 def option_scores(questions: Questions, question: Question, answers: Answers) -> list[float]:
@@ -93,7 +94,7 @@ def option_scores(questions: Questions, question: Question, answers: Answers) ->
     passes = [answers.passes[index] for index in question.passes]
     if len(passes) == 1 and len(question.lengths) > 1:
         return list(passes[0].logprobs)
-    return [sum(one.logprobs) for one in passes]
+    return [sum(answered.logprobs) for answered in passes]
 
 
 def _best_option(values: list[float], ties: str) -> int | None:
@@ -199,12 +200,12 @@ def _in_top(
     """Return True if the answer is among the `count` most probable tokens at its first position.
 
     Args:
-        count: how many tokens are looked at.
+        count: how many tokens to look at.
         answered: of the answer's pass.
         answer: its text.
         token: its id if it is one token, else None.
         tokenizer: the model's.
-        protocol: under `corrected` the answer's own token counts whatever its text is.
+        protocol: under `corrected`, the answer's token id counts, whatever its text is.
     """
     top = answered.top_ids[0][:count] if answered.top_ids else ()
     if protocol.word_boundaries and token in top:

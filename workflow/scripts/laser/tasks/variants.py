@@ -1,9 +1,9 @@
-"""Other wordings of each dataset's prompt: a small fixed set, to see how far a gain hangs on one prompt.
+"""Other wordings of each dataset's prompt: a small fixed set, to see how far a gain depends on the prompt.
 
-The wordings are ours, written before any was evaluated. `original` comes first and changes nothing. A variant gives
-the same question, answer and options; text and prompt change, and where masked models have a prompt of their own
-(biographies), that one too. Completions (CounterFact, facts about countries, WikidataQA) keep their sentence, because
-its end is where the answer stands.
+The wordings are ours, written before any was evaluated. `original` comes first and changes nothing. A variant keeps
+the question, the answer and the options; it changes the text, the prompt and, for biographies, the separate prompt of
+masked models. Completions (CounterFact, facts about countries, WikidataQA) keep their sentence, because the answer
+completes it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Variant:
     """One wording of a dataset's prompt.
 
     Attributes:
-        name: stands in results.
-        says: what is different, for readers.
+        name: the variant's name in results.
+        says: a description of the difference, for readers.
         wording: makes the prompt from `Example.text`; None leaves the example as it is.
         sentence: the prompt of masked models is made from `Example.text` (a sentence to complete, a task's own input):
-            it is worded anew as well.
+            it is reworded as well.
         masked: the prompt of masked models, where it is neither made from the prompt nor from a reworded text.
     """
 
@@ -41,16 +41,16 @@ class Variant:
     sentence: bool = False
     masked: MaskedPrompt | None = None
 
-    def example(self, one: Example) -> Example:
+    def example(self, example: Example) -> Example:
         """Return the example in this wording; id, group, answer and options are its own."""
         if self.wording is None:
-            return one
-        prompt = self.wording(one.text)
-        return replace(one, prompt=prompt, text=prompt if self.sentence else one.text)
+            return example
+        prompt = self.wording(example.text)
+        return replace(example, prompt=prompt, text=prompt if self.sentence else example.text)
 
-    def definition(self, own: Definition) -> Definition:
+    def definition(self, definition: Definition) -> Definition:
         """Return the dataset's definition with this wording's prompt for masked models."""
-        return own if self.masked is None else replace(own, make_masked_prompt=self.masked)
+        return definition if self.masked is None else replace(definition, make_masked_prompt=self.masked)
 
 
 ORIGINAL = Variant("original", "the released prompt")
@@ -68,7 +68,7 @@ def variants(builder: str) -> tuple[Variant, ...]:
 
 def reworded(variant: Variant, examples: Sequence[Example]) -> list[Example]:
     """Return examples in a variant's wording, in order."""
-    return [variant.example(one) for one in examples]
+    return [variant.example(example) for example in examples]
 
 
 def _stopped(text: str, stops: str = ".?", stop: str = ".") -> str:
@@ -113,11 +113,11 @@ def _ending(old: str, new: str) -> Wording:
 
 
 def _opening(first: str, new: str) -> Wording:
-    """Return a wording in which what stands before the first `first` is replaced by `new`."""
+    """Return a wording in which the text before the first `first` is replaced by `new`."""
 
     def wording(text: str) -> str:
-        _, found, rest = text.partition(first)
-        return f"{new}{found}{rest}" if found else f"{new}{text}"
+        _, separator, rest = text.partition(first)
+        return f"{new}{separator}{rest}" if separator else f"{new}{text}"
 
     return wording
 

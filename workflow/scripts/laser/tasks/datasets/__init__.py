@@ -1,4 +1,4 @@
-"""The paper's datasets and ours, one module each, all leading to the same prepared rows."""
+"""The paper's datasets and ours, one module each; all produce the same kind of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from laser.tasks.datasets import (
 from laser.tasks.example import Example, check_example
 
 _UNFILLED = re.compile(r"\{+\s*(subject|object|relation|entity|question|answer|claim|statement|prompt)\s*\}+")
-"""A place of a template that was never filled in, by the names that such places have; other braces may be text."""
+"""A placeholder of a template that was never filled in, by its usual names; other braces may be text."""
 
 Read = Callable[[str], list[dict[str, Any]]]
 """Gives a split's rows in the hub's field names and order."""
@@ -44,7 +44,7 @@ BUILDERS: dict[str, ModuleType] = {
     "web_of_lies": web_of_lies,
     "worldfacts": worldfacts,
 }
-"""Builder name to module. A module has `SPLITS` (which it reads), `COLUMNS` (which it needs) and `OPTIONS` (known)."""
+"""Builder name to module. A module has `SPLITS` (that it reads), `COLUMNS` (that it needs) and `OPTIONS` (known)."""
 
 
 def module(name: str) -> ModuleType:
@@ -86,12 +86,12 @@ def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Examp
             f"builder '{name}' cannot use the rows of its source ({what}). They need the fields of the hub's copy, "
             "with values of their types."
         ) from error
-    for one in examples:
-        where = f"builder '{name}', example '{str(one.id)[:80]}'"
-        check_example(one, where)
-        if place := _UNFILLED.search(one.prompt):
+    for example in examples:
+        where = f"builder '{name}', example '{str(example.id)[:80]}'"
+        check_example(example, where)
+        if unfilled := _UNFILLED.search(example.prompt):
             raise UserError(
-                f"{where}: the prompt is {shortened(one.prompt)}: nothing fills in '{place[0]}'. "
+                f"{where}: the prompt is {shortened(example.prompt)}: nothing fills in '{unfilled[0]}'. "
                 "Write the question out in the rows of the source."
             )
     return examples, dropped

@@ -31,7 +31,7 @@ def build(
         answers: label to answer; rows with another label are dropped.
         options: all answers, in the released order.
         question: what follows the text in the prompt, with its leading space.
-        dropped_as: under which name dropped rows are counted.
+        dropped_as: the name under which dropped rows are counted.
     """
     examples, dropped = [], {dropped_as: 0}
     for split in SPLITS:

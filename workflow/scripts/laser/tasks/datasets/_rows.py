@@ -1,4 +1,4 @@
-"""Reading fields of source rows, with one message when a row is not what it should be."""
+"""Reading fields of source rows, with one message if a row is malformed."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def field(row: Mapping[str, Any], key: str, where: str, kind: type | tuple[type,
             )
         value = value[part]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-        names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        names = " or ".join(allowed.__name__ for allowed in (kind if isinstance(kind, tuple) else (kind,)))
         raise UserError(f"{where}: the field '{key}' is {str(value)[:60]!r}, which is not of type {names}.")
     return value
 
 
 PLACE = re.compile(r"\{+\s*[A-Za-z_]*\s*\}+")
-"""A place that is to be filled in: {}, {subject}, {{ answer }}."""
+"""A placeholder: {}, {subject}, {{ answer }}."""
 
 
 def fill(template: str, subject: str, where: str, key: str) -> str:
-    """Return a template with the subject in the place of {}.
+    """Return a template with the subject in place of {}.
 
     Raises:
-        UserError: the template has no {}, or another place that nothing fills in.
+        UserError: the template lacks {}, or has another placeholder.
     """
     if "{}" not in template:
         raise UserError(
@@ -55,15 +55,15 @@ def fill(template: str, subject: str, where: str, key: str) -> str:
 
 
 def check_filled(prompt: Any, subject: str, where: str, key: str) -> None:
-    """Refuse a prompt in which a place is left to fill in; a subject may have braces of its own.
+    """Refuse a prompt that still has a placeholder; the subject itself may contain braces.
 
     Raises:
-        UserError: naming the place.
+        UserError: names the placeholder.
     """
-    place = PLACE.search(str(prompt).replace(subject, "") if subject else str(prompt))
-    if place:
+    unfilled = PLACE.search(str(prompt).replace(subject, "") if subject else str(prompt))
+    if unfilled:
         raise UserError(
-            f"{where}: the field '{key}' is {shortened(prompt)}: nothing fills in '{place[0]}'. "
+            f"{where}: the field '{key}' is {shortened(prompt)}: nothing fills in '{unfilled[0]}'. "
             "Write the prompt out; only the rewrite's prompt takes {}, for the subject."
         )
 

@@ -17,6 +17,6 @@ ANSWERS = {0: "male", 1: "female"}
 def build(
     options: Mapping[str, Any], read: Callable[[str], list[dict[str, Any]]]
 ) -> tuple[list[Example], dict[str, int]]:
-    """Build one example per biography, in file order; nothing is filtered but labels other than 0 and 1."""
+    """Build one example per biography, in file order; only labels other than 0 and 1 are dropped."""
     question = " Is the person in this text a male or female? The gender of this person is"
     return _bios.build(read, "gender", ANSWERS, DEFINITIONS["bios_gender"].options, question, "gender not known")

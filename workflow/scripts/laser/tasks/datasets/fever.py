@@ -46,11 +46,11 @@ def build(
                 raise UserError(f"{where}: the field 'label' is {label!r}. Allowed: {allowed}.")
             dropped["repeated claim"] += claim in labels
             labels.setdefault(claim, set()).add(LABELS[label])
-        for number, (claim, found) in enumerate(labels.items()):
-            if len(found) > 1:
+        for number, (claim, answers) in enumerate(labels.items()):
+            if len(answers) > 1:
                 dropped["claim with two labels"] += 1
                 continue
             prompt = with_stop(f"Consider the following claim: {claim.strip()}") + question
-            (answer,) = found
+            (answer,) = answers
             examples.append(Example(f"{split}-{number}", claim, claim, prompt, answer, definition.options))
     return examples, dropped

@@ -30,7 +30,7 @@ def build(
         read: gives rows with `question` and `answer`.
 
     Raises:
-        UserError: no tokenizer is named, or it cannot be had.
+        UserError: no tokenizer is named, or it cannot be loaded.
     """
     if "answer_tokenizer" not in options:
         raise UserError(

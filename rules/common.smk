@@ -28,8 +28,6 @@ except UserError as error:
 set_environment(
     SCRIPTS,
     PLAN.config.get("node_local", ""),
-    PLAN.results,
-    PLAN.config["cache"],
     workflow.is_main_process,
 )
 

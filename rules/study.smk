@@ -144,4 +144,4 @@ rule export:
 
 
 # A job leaves a record and a run beside its outputs.
-declare_records(workflow.rules)
+declare_records(workflow.rules, Path(PLAN.results), Path(PLAN.config["cache"]))

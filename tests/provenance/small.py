@@ -24,7 +24,7 @@ def job(folder, log, text, inputs=(), outputs=(), spec=None, fails=False):
             raise KeyError("a fault")
 
     arguments = ["--spec", json.dumps(spec or SPEC | {"seed": 1}), "--log", str(folder / "logs" / log)]
-    arguments += ["--rows", *map(str, inputs), "--output", *map(str, outputs)]
+    arguments += ["--results", str(folder), "--rows", *map(str, inputs), "--output", *map(str, outputs)]
     run_job(main, "", files=("output",), optional=("rows",), arguments=arguments)
 
 
@@ -33,8 +33,6 @@ def study(root, monkeypatch, text="rows"):
     root.mkdir(exist_ok=True)
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys, "argv", ["workflow/scripts/make_rows.py", "--spec", "…"])
-    for name in ("LASER_RESULTS", "LASER_CACHE"):
-        monkeypatch.delenv(name, raising=False)
     folder = type(root)("results/small")
     inputs = ("inputs/study.json", SNAKEFILE, "README.md", "inputs/workflow/workflow/scripts/make_rows.py")
     job(folder, "inputs/inputs.log", "copy", outputs=[folder / path for path in inputs])

@@ -59,9 +59,8 @@ def test_a_job_that_fails_leaves_no_record_not_even_an_old_one(tmp_path, monkeyp
 
 def test_paths_are_the_same_wherever_results_and_cache_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LASER_RESULTS", str(tmp_path / "elsewhere/logs/s"))
-    monkeypatch.setenv("LASER_CACHE", str(tmp_path / "far/cache"))
-    place = place_of(tmp_path / "elsewhere/logs/s/logs/sweep/logs/d.log", [])
+    folders = tmp_path / "elsewhere/logs/s", tmp_path / "far/cache"
+    place = place_of(tmp_path / "elsewhere/logs/s/logs/sweep/logs/d.log", [], *folders)
     assert place.rule == "sweep" and place.record == tmp_path / "elsewhere/logs/s/records/sweep/logs/d.json"
     assert place.name(tmp_path / "elsewhere/logs/s/sweep/x.parquet") == "results/s/sweep/x.parquet"
     assert place.name(tmp_path / "far/cache/models/a/card.json") == "cache/models/a/card.json"
@@ -79,7 +78,8 @@ def test_a_job_that_fills_the_cache_has_its_record_beside_the_card(tmp_path, mon
         if not card.exists():
             card.write_text("{}")
 
-    arguments = ["--spec", "{}", "--log", "results/s/logs/fetch/m-1.log", "--card", str(card)]
+    arguments = ["--spec", "{}", "--results", "results/s", "--log", "results/s/logs/fetch/m-1.log"]
+    arguments += ["--card", str(card)]
     run_job(main, "", files=("card",), arguments=arguments)
     record, run = read_json(card.with_name("record.json")), card.with_name("run.json").read_text()
     assert record["rule"] == "fetch" and record["outputs"][0]["path"] == "cache/models/m-1/card.json"
@@ -96,9 +96,12 @@ def test_records_in_a_checkpoints_folder_are_no_part_of_the_checkpoint(tmp_path)
     assert set(hashes(tmp_path)) == {"model.safetensors"}
 
 
-def test_a_script_that_is_run_by_hand_without_a_log_leaves_none(tmp_path, monkeypatch):
-    assert place_of(None, []) is None
-    assert place_of(tmp_path / "some.log", []) is None
+def test_a_script_that_is_run_by_hand_without_a_log_of_the_study_leaves_none(tmp_path):
+    folders = tmp_path / "results/s", tmp_path / "cache"
+    assert place_of(None, [], *folders) is None
+    assert place_of(tmp_path / "some.log", [], *folders) is None
+    assert place_of(tmp_path / "results/other/logs/sweep/d.log", [], *folders) is None
+    assert place_of(tmp_path / "results/s/logs/sweep/d.log", [], *folders) is not None
 
 
 def test_seeds_are_found_wherever_they_stand():

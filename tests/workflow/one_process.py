@@ -34,8 +34,6 @@ def build(folder: Path, study: Path) -> Path:
     ]
     environment = os.environ | {
         "LASER_SCRIPTS": str(ROOT / "workflow/scripts"),
-        "LASER_RESULTS": f"results/{study.stem}",
-        "LASER_CACHE": "cache",
         "PYTHONPATH": f"{ROOT / 'workflow/scripts'}:{ROOT}",
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",

@@ -9,7 +9,6 @@ from pathlib import Path
 from laser.errors import UserError
 from laser.io.claim import RUN, run_of_this_process
 from laser.io.machine import GPU_GIVEN, SLURM_JOB
-from laser.io.records import CACHE, RESULTS
 
 NODE_LOCAL = "LASER_NODE_LOCAL"
 NOT_FOR_JOBS = ("PYTHONWARNINGS", "PYTHONOPTIMIZE")
@@ -26,9 +25,7 @@ def check_paths(**folders: Path | str) -> None:
             )
 
 
-def set_environment(
-    scripts: Path, node_local: str = "", results: str = "", cache: str = "", main_process: bool = False
-) -> None:
+def set_environment(scripts: Path, node_local: str = "", main_process: bool = False) -> None:
     """Let the rules' commands find Python and the scripts.
 
     Jobs run in Snakemake's own environment even if it was not activated (a --software-deployment-method still goes
@@ -41,8 +38,6 @@ def set_environment(
             it shapes no result. Its variables are expanded on the node, where Snakemake reads this again; those named
             SLURM_… are gone in the innermost of the processes that Snakemake starts there, so that what an outer one
             has expanded is kept.
-        results: the study's folder, and
-        cache: config key of that name: records call files below them results/<study>/… and cache/….
         main_process: whether this is Snakemake's main process, and not one inside a job: jobs end with it.
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -51,8 +46,6 @@ def set_environment(
     expanded = os.path.expanduser(os.path.expandvars(node_local))
     if "$" not in expanded or "$" in os.environ.get(NODE_LOCAL, "$"):
         os.environ[NODE_LOCAL] = expanded
-    if results:
-        os.environ |= {RESULTS: results, CACHE: cache}
     for name in NOT_FOR_JOBS:
         os.environ.pop(name, None)
     if main_process:

@@ -23,11 +23,12 @@ from laser.engine.decode import Pair, capacity, continue_greedily, finished
 from laser.engine.edited_layer import ATTENTION, edited_attention, edited_mlp
 from laser.engine.edited_matrix import Change, changes
 from laser.engine.freed_memory import keep_freed_memory
-from laser.engine.naive import Edit, cut, end_tokens
+from laser.engine.naive import cut, end_tokens
 from laser.engine.packing import Batch, layout_of, make_batch, sequences_of
 from laser.engine.trees import Tree, prefix_trees, separate
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
+from laser.reduction.interventions import Edit
 from laser.tasks.passes import Answers, PassAnswer, Requests
 
 TREE_LIMIT = 64

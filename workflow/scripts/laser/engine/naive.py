@@ -15,10 +15,8 @@ from laser.engine.live_edits import edited
 from laser.models.batching import ONE_LENGTH, ONE_ROW, forget_lengths
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit
 from laser.tasks.passes import Answers, Generation, Pass, PassAnswer, Requests
-
-Edit = tuple[Intervention, ...]
 
 
 def evaluate(

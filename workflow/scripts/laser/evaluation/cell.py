@@ -25,14 +25,11 @@ from laser.policies.games import Games, games, score_games
 from laser.policies.inputs import sight_of
 from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.definitions import definition
 from laser.tasks.example import Example
 from laser.tasks.questions import Questions, ask
 from laser.tasks.scoring import Score, rows, score
-
-Edit = tuple[Intervention, ...]
-"""Interventions that stand in the model together; empty for the base model."""
 
 COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
 """Types of result columns that pandas would take wider; `steps` of policies alone."""

@@ -14,28 +14,24 @@ import pandas as pd
 
 from laser.config.specs import ChoicesSpec
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, Edit, answer_each, chosen_edit, job_cell, result_rows
+from laser.evaluation.cell import Cell, answer_each, chosen_edit, job_cell, result_rows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.gradients import choose
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.models.adapter import parameter_view
 from laser.provenance.job import Job
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit, Intervention
 from laser.reduction.svd import kept_rank
 
 COLUMNS = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
 
 
-def place_of(cell: Cell, one: Intervention) -> dict[str, Any]:
+def with_kept_rank(cell: Cell, intervention: Intervention) -> dict[str, Any]:
     """Return matrix, layer and rho of an intervention, with the number of singular values that it keeps."""
     loaded = cell.loaded
-    shape = parameter_view(loaded.model, loaded.config, one.layer, one.matrix, loaded.mapping).shape
-    return {
-        "matrix": one.matrix,
-        "layer": one.layer,
-        "rho": one.rho,
-        "kept_rank": kept_rank(one.rho, shape),
-    }
+    matrix, layer, rho = intervention.matrix, intervention.layer, intervention.rho
+    shape = parameter_view(loaded.model, loaded.config, layer, matrix, loaded.mapping).shape
+    return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": kept_rank(rho, shape)}
 
 
 def inspected_rows(sweep: Sequence[Path], ranking: Mapping[str, Any], keep: int) -> pd.DataFrame:
@@ -83,7 +79,7 @@ def evaluate_choices(job: Job) -> None:
     frames = [result_rows(cell, answered[edit], protocol, choice=name) for (protocol, name), edit in edits.items()]
     choices: dict[str, dict[str, Any]] = {protocol: {} for protocol in spec.protocols}
     for (protocol, name), edit in edits.items():
-        choices[protocol][name] = place_of(cell, edit[0]) if edit else None
+        choices[protocol][name] = with_kept_rank(cell, edit[0]) if edit else None
     facts = {"run": cell.run_facts, "choices": choices, "search": search}
     write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
 

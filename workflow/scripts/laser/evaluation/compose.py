@@ -14,7 +14,7 @@ from typing import Any
 from laser.config.specs import ComposeSpec
 from laser.engine.live_edits import edited
 from laser.evaluation.cell import Cell, answers_for, counter, intervention, job_cell, result_rows
-from laser.evaluation.choices import place_of
+from laser.evaluation.choices import with_kept_rank
 from laser.evaluation.part_of_cell import of_protocol
 from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
@@ -88,7 +88,7 @@ def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
     def evaluate(layer: int, matrix: str) -> list[Scores]:
         edits = [intervention(cell, protocol, matrix, layer, rho) for rho in spec.rhos]
         return [
-            {"rho": one.rho, "kept_rank": place_of(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
+            {"rho": one.rho, "kept_rank": with_kept_rank(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
             for one, answers in zip(edits, answers_for(cell, [(one,) for one in edits], count), strict=True)
         ]
 

@@ -15,11 +15,11 @@ import pandas as pd
 import torch
 
 from laser.config.specs import HigherOrderSpec
-from laser.evaluation.cell import Cell, Edit, answer_each, chosen_interventions, job_cell, no_rows, result_rows
+from laser.evaluation.cell import Cell, answer_each, chosen_interventions, job_cell, no_rows, result_rows
 from laser.io.files import read_parquet, write_parquet
 from laser.models.load import LoadedModel
 from laser.provenance.job import Job
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.tokens import continuation, encode
 
 TYPES = {"percent": "float64", "similarity": "float64"}

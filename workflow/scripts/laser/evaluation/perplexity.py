@@ -18,12 +18,12 @@ import pandas as pd
 from laser.cluster.local_copy import local_folder
 from laser.config.specs import EvaluationSpec, PerplexitySpec
 from laser.errors import UserError
-from laser.evaluation.cell import ENGINES, Edit, compute_facts, open_model, step_of
+from laser.evaluation.cell import ENGINES, compute_facts, open_model, step_of
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.models.load import LoadedModel
 from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.passes import Pass, Requests
 from laser.tasks.tokens import prompt_ids
 

@@ -9,7 +9,6 @@ import pandas as pd
 from laser.config.specs import PromptsSpec
 from laser.evaluation.cell import (
     Cell,
-    Edit,
     answer_each,
     chosen_edit,
     chosen_interventions,
@@ -19,6 +18,7 @@ from laser.evaluation.cell import (
 )
 from laser.io.files import write_parquet
 from laser.provenance.job import Job
+from laser.reduction.interventions import Edit
 from laser.tasks.definitions import definition
 from laser.tasks.questions import Questions, ask
 from laser.tasks.variants import Variant, reworded, variants

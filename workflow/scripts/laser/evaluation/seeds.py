@@ -13,7 +13,7 @@ import pandas as pd
 from laser.config.protocols import randomised_iterations
 from laser.config.specs import SeedsSpec
 from laser.evaluation.cell import answer_each, job_cell, result_rows
-from laser.evaluation.choices import place_of
+from laser.evaluation.choices import with_kept_rank
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
@@ -54,7 +54,7 @@ def evaluate_seeds(job: Job) -> None:
         one, source = place_to_draw(published, selection[protocol])
         places[protocol] = Intervention(one["matrix"], one["layer"], one["rho"], "randomised", niter=niter)
         step = {"kind": "randomised", "niter": niter, "source": source}
-        said[protocol] = place_of(cell, places[protocol]) | step
+        said[protocol] = with_kept_rank(cell, places[protocol]) | step
     edits = {
         (protocol, seed): (replace(places[protocol], seed=seed),) for protocol in spec.protocols for seed in spec.seeds
     }

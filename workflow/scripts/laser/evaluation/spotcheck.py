@@ -16,7 +16,6 @@ from laser.config.specs import EvaluationSpec, from_metadata
 from laser.errors import UserError
 from laser.evaluation.cell import (
     Cell,
-    Edit,
     answers_for,
     asked,
     chosen_edit,
@@ -28,7 +27,7 @@ from laser.evaluation.cell import (
 from laser.evaluation.landscape import landscape_intervention
 from laser.evaluation.prompts import questions_of
 from laser.io.files import read_json, read_parquet, read_spec, sha256_file
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.variants import variants
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}

@@ -23,8 +23,6 @@ from laser.errors import UserError
 from laser.io.files import read_json, sha256_file, write_json
 
 SCHEMA = 1
-RESULTS, CACHE = "LASER_RESULTS", "LASER_CACHE"
-"""Variables that the Snakefile sets: the study's folder, and the cache's."""
 CACHE_RECORD, CACHE_RUN = "record.json", "run.json"
 """A record and a run beside the card of a folder of the cache."""
 PACKAGES = (
@@ -87,21 +85,23 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
-def place_of(log: Path | None, outputs: Sequence[Path]) -> Place | None:
-    """Return where the record of the job with this log goes; None for a script that is run by hand, without a log.
+def place_of(log: Path | None, outputs: Sequence[Path], results: Path, cache: Path) -> Place | None:
+    """Return where the record of a job goes; None for a script run by hand, which has no log below <results>/logs.
 
-    It has the log's path below logs/. A job that fills a folder of the cache, which is known by the card that it
-    writes, has its record beside the card: the studies that share the folder share the record. So it is with a part of
-    such a folder, a job's share of the work, whose record bears its name.
+    The record has the log's path below logs/. A job that fills a folder of the cache, which is known by the card that
+    it writes, has its record beside the card: the studies that share the folder share the record. So it is with a part
+    of such a folder, a job's share of the work, whose record bears its name.
+
+    Args:
+        log: of the job.
+        outputs: what it makes.
+        results: the study's folder.
+        cache: the folder of models and data that studies share.
     """
-    if log is None:
-        return None
-    results = Path(os.environ[RESULTS]) if RESULTS in os.environ else _above_logs(log)
-    if results is None or not _absolute(log).is_relative_to(_absolute(results / "logs")):
+    if log is None or not _absolute(log).is_relative_to(_absolute(results / "logs")):
         return None
     inner = _absolute(log).relative_to(_absolute(results / "logs")).with_suffix("")
     rule = inner.parts[0]
-    cache = Path(os.environ.get(CACHE, "cache"))
     cached = [path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))]
     card = next((path for path in cached if path.name == "card.json"), None)
     if card is not None:
@@ -111,10 +111,6 @@ def place_of(log: Path | None, outputs: Sequence[Path]) -> Place | None:
         return Place(rule, results, cache, part.with_suffix(".record.json"), part.with_suffix(".run.json"))
     below = inner.with_name(inner.name + ".json")
     return Place(rule, results, cache, results / "records" / below, results / "runs" / below)
-
-
-def _above_logs(log: Path) -> Path | None:
-    return next((folder.parent for folder in log.parents if folder.name == "logs"), None)
 
 
 def write_record(

@@ -18,12 +18,10 @@ from laser.models.load import LoadedModel
 from laser.policies.games import Game, GameRequests, Played
 from laser.policies.inputs import Sight, action_logits, sight_of
 from laser.reduction.factors import FactorStore
-from laser.reduction.interventions import Intervention
+from laser.reduction.interventions import Edit
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.observations import BOX
 from laser.sokoban.rules import MOVES, PUSHES
-
-Edit = tuple[Intervention, ...]
 
 
 def evaluate(

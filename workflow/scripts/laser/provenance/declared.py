@@ -9,7 +9,7 @@ from typing import Any
 from laser.io.records import place_of
 
 
-def declare_records(rules: Iterable[Any]) -> None:
+def declare_records(rules: Iterable[Any], results: Path, cache: Path) -> None:
     """Add the record and the run of each rule's jobs to the rule's outputs; they have the path of its log.
 
     So they stand on the rule's command line where that names all outputs; the job knows them by their paths.
@@ -17,7 +17,9 @@ def declare_records(rules: Iterable[Any]) -> None:
     from snakemake.ioflags import update
 
     for rule in rules:
-        place = place_of(Path(rule.log[0]), [Path(path) for path in rule.output]) if rule.log else None
+        log = Path(rule.log[0]) if rule.log else None
+        outputs = [Path(path) for path in rule.output]
+        place = place_of(log, outputs, results, cache)
         if place is not None:
             # What other studies may be reading is not removed before the job.
             kept = update if place.shared else str

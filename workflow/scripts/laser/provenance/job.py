@@ -148,12 +148,12 @@ def _clock(seconds: float) -> str:
 def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: float) -> None:
     """Run `main` and write what made its outputs; a job that fails leaves no record."""
     named = [path for option in outputs for path in job.paths.get(option, [])]
-    before = place_of(log, named)
+    before = place_of(log, named, job.results, job.cache)
     if before is not None and not before.shared:
         before.record.unlink(missing_ok=True)
     main(job)
     made = [*named, *job.made]
-    place = place_of(log, made)
+    place = place_of(log, made, job.results, job.cache)
     if place is None:
         return
     apart = (*outputs, *FOLDERS)
@@ -198,7 +198,8 @@ def run_job(
         parser.add_argument(f"--{name}", nargs=many, type=Path, required=name in files, default=[])
     given = parser.parse_args(arguments)
     paths: dict[str, list[Path]] = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
-    place = place_of(given.log, [path for option in outputs for path in paths.get(option, [])])
+    written = [path for option in outputs for path in paths.get(option, [])]
+    place = place_of(given.log, written, given.results, given.cache)
     if place is not None:  # for Snakemake they are outputs as well, and stand among them on the command line
         paths = {key: [path for path in each if path not in (place.record, place.run)] for key, each in paths.items()}
     folders = Folders(given.results, given.cache)

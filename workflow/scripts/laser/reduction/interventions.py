@@ -31,3 +31,7 @@ class Intervention:
     kind: str = "svd"
     niter: int = 2
     seed: int = 0
+
+
+Edit = tuple[Intervention, ...]
+"""Interventions that stand in the model together; empty for the base model."""

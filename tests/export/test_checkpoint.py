@@ -196,7 +196,7 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path, other):
 
 def test_factored_folders_that_are_none(tmp_path):
     origin, store = checkpoint(tmp_path / "origin", "llama"), FactorStore(tmp_path / "factors")
-    with pytest.raises(UserError, match=r"holds no factors\.json"):
+    with pytest.raises(UserError, match=r"has no factors\.json"):
         load_factored(origin)
     export(origin, tmp_path / "out", Intervention("u_out", 1, 0.3), "factored", "fp32", store)
     path = tmp_path / "out" / "factored-model.safetensors"

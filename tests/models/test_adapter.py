@@ -193,7 +193,7 @@ def test_mapping_for_an_unknown_architecture(tmp_path):
     assert "fetch" not in str(caught.value)
     with pytest.raises(UserError, match=r"no parameter 'model.layers.1.mlp.up.weight'. Check the model's 'mapping'"):
         parameter_view(model, plain, 1, "u_in", wrong)
-    with pytest.raises(UserError, match="it is no matrix"):
+    with pytest.raises(UserError, match="it is not a matrix"):
         read_matrix(tmp_path, locate(plain, 1, "u_in", mapping | {"u_in": "mlp.c_fc.bias"}))
 
 

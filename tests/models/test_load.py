@@ -94,7 +94,7 @@ def test_weight_of_another_shape_is_refused_and_named(folder):
 def test_cut_off_file(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"no whole safetensors file .* fetch it again"):
+    with pytest.raises(UserError, match=r"not a complete safetensors file .* fetch it again"):
         load(folder, "fp32", "cpu")
 
 

@@ -118,11 +118,11 @@ def own_code(folder: Path) -> None:
     ("damage", "words"),
     [
         (without_weight, ["1 weights", "model.layers.1.mlp.up_proj.weight"]),
-        (cut_short, ["model.safetensors", "no whole safetensors file", "10,000"]),
+        (cut_short, ["model.safetensors", "not a complete safetensors file", "10,000"]),
         (only_bin, ["pytorch_model.bin", "only safetensors", "save_pretrained"]),
-        (own_code, ["transformers cannot read it", "without code of its own"]),
+        (own_code, ["transformers cannot read it", "needs no remote code"]),
         (lambda folder: (folder / "config.json").unlink(), ["no config.json"]),
-        (shutil.rmtree, ["source.path", "no folder"]),
+        (shutil.rmtree, ["source.path", "not a folder"]),
     ],
 )
 def test_an_unfit_folder_is_refused_in_one_message(
@@ -210,7 +210,7 @@ def test_a_wheel_gives_the_model_that_its_gguf_holds(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"sha256": "0" * 64}, ["source.sha256", "0" * 64, "thrown away"]),
+        ({"sha256": "0" * 64}, ["source.sha256", "0" * 64, "It was deleted"]),
         ({"member_sha256": "0" * 64}, ["source.member_sha256", "0" * 64]),
         ({"member": "tiny_weights/other.gguf"}, ["source.member", "tiny_weights/tiny.gguf"]),
         ({"member": "tiny_weights/model.bin"}, ["source.member", ".gguf"]),
@@ -246,7 +246,7 @@ def test_header_of_a_file_with_another_length(checkpoint: Path, tmp_path: Path) 
     assert set(read_header(checkpoint / "model.safetensors")) == set(load_file(checkpoint / "model.safetensors"))
     for name, wrong in {"short": content[:-1], "long": content + b"x", "text": b"not a tensor", "none": b""}.items():
         (tmp_path / name).write_bytes(wrong)
-        with pytest.raises(UserError, match="no whole safetensors file"):
+        with pytest.raises(UserError, match="not a complete safetensors file"):
             read_header(tmp_path / name)
 
 

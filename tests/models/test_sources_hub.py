@@ -217,7 +217,7 @@ def test_an_adapter_alone_and_one_beside_a_model(hub: Hub, checkpoint: Path, tmp
     }
     hub.add("someone/tiny", adapter, REVISION)
     refused = run(hub, tmp_path, {})
-    assert "adapter alone" in refused.error and nothing_left(tmp_path)
+    assert "only an adapter" in refused.error and nothing_left(tmp_path)
     files = {file.name: file.read_bytes() for file in checkpoint.iterdir()}
     hub.add("someone/tiny", files | adapter, REVISION)
     result = run(hub, tmp_path, {})

@@ -202,7 +202,7 @@ def test_tokenizer_from_vocabulary_files(tmp_path):
         ({}, ["no vocabulary"]),
         (
             {"tokenizer.json": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},
-            ["tokenizer.json", "pointer of Git LFS", "git lfs pull"],
+            ["tokenizer.json", "Git LFS pointer", "git lfs pull"],
         ),
         ({"tokenizer.json": b"{}"}, ["cannot be loaded"]),
         ({"tokenizer.json": b"not json"}, ["cannot be loaded"]),

@@ -154,7 +154,7 @@ def test_an_adapter_alone(origin, tmp_path):
     (origin / "model.safetensors").rename(origin / "adapter_model.safetensors")
     write_json(origin / "adapter_config.json", {"peft_type": "LORA"})
     message = refused(origin, tmp_path / "tiny")
-    assert "an adapter alone" in message and "merge_and_unload" in message
+    assert "only an adapter" in message and "merge_and_unload" in message
 
 
 def test_an_adapter_beside_a_model_is_mentioned_and_not_used(origin, tmp_path):
@@ -220,9 +220,9 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 )
 def test_damaged_headers(origin, tmp_path, header, data):
     write_header(origin / "model.safetensors", header, data)
-    with pytest.raises(UserError, match="no whole safetensors file"):
+    with pytest.raises(UserError, match="not a complete safetensors file"):
         read_header(origin / "model.safetensors")
-    assert "no whole safetensors file" in refused(origin, tmp_path / "tiny")
+    assert "not a complete safetensors file" in refused(origin, tmp_path / "tiny")
     with pytest.raises(UserError):
         load(origin, "fp32", "cpu")
 

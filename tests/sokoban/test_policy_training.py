@@ -184,7 +184,7 @@ def test_a_break_leaves_no_trace(episodes, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "policy_loss", plain)
     said: list[str] = []
     train_policy(spec(), episodes, tmp_path / "broken/model", said.append)
-    assert "going on after step 20" in said
+    assert "resuming after step 20" in said
     for name in ("model.safetensors", "training.csv", "config.json", "card.json"):
         assert (tmp_path / "whole/model" / name).read_bytes() == (tmp_path / "broken/model" / name).read_bytes(), name
 

@@ -117,7 +117,7 @@ def test_the_tokenizer_follows_from_the_texts_and_not_from_the_noise(tmp_path: P
     make_corpus(corpus_spec(noise={"level": 0, "frequent_share": 0.2}), tmp_path)
     clean = pd.read_parquet(tmp_path / "sentences.parquet")
     assert texts == clean["text"].tolist() and texts != sentences["text"].tolist()
-    with pytest.raises(UserError, match=r"source\.vocabulary is 9000, but this corpus gives \d+ tokens"):
+    with pytest.raises(UserError, match=r"source\.vocabulary is 9000, but this corpus yields only \d+ tokens"):
         train_tokenizer(texts, 9000, False, 64)
 
 
@@ -129,5 +129,5 @@ def test_text_survives_the_tokenizer_and_the_mask_takes_the_space_before_it(word
 
 
 def test_a_sentence_that_the_model_cannot_take_is_named(words, sentences, facts) -> None:
-    with pytest.raises(UserError, match=r"the sentence '.+' has \d+ tokens, and the model takes 6"):
+    with pytest.raises(UserError, match=r"the sentence '.+' has \d+ tokens, but the model takes 6"):
         read_sentences(sentences, facts, words[False], 6)

@@ -150,7 +150,7 @@ def test_a_training_that_was_stopped_ends_with_the_same_bytes(corpus: Path, tmp_
         assert kept == ([] if step == 0 else ["state.json", f"step{step:08d}.safetensors"])
     said: list[str] = []
     train(spec, corpus, tmp_path / "broken/model", said.append)
-    assert "going on after step 10" in said
+    assert "resuming after step 10" in said
     assert contents(tmp_path / "broken/model") == contents(tmp_path / "whole/model")
     assert not list((tmp_path / "broken").glob("*.training"))
 
@@ -200,7 +200,7 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(corpus: Path, tm
     step = json.loads(state.read_text())["step"]
     assert 50 <= step < 600 and not (broken / "models/model-key").exists()
     done = subprocess.run(command(broken), env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "going on after step" in done.stderr, done.stderr
+    assert done.returncode == 0 and "resuming after step" in done.stderr, done.stderr
     whole = subprocess.run(command(unbroken), env=environment, capture_output=True, text=True)
     assert whole.returncode == 0 and "going on" not in whole.stderr, whole.stderr
     assert contents(broken / "models/model-key") == contents(unbroken / "models/model-key")

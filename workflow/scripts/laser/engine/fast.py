@@ -63,7 +63,7 @@ class _Job:
 
 @dataclass
 class _Shared:
-    """What the edits of a batch share: lower keys and values, and the states they go on from (with their nodes)."""
+    """What the edits of a batch share: lower keys and values, the states that they continue from, and their nodes."""
 
     lower: Cache
     entry: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""The export job: the checkpoint of a cell's chosen intervention, with a model card that says what it is."""
+"""The export job: the checkpoint of a cell's chosen intervention, with a model card."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CARD = "README.md"
 def export_model(job: Job) -> None:
     """Export the intervention that the spec's `protocol` chose, in the spec's `form`.
 
-    The folder is replaced as a whole; export.json and, last, README.md are written into it.
+    The whole folder is replaced; export.json and, last, README.md are written into it.
 
     Raises:
-        UserError: base was chosen, so that there is nothing to export.
+        UserError: the base model was chosen, so there is nothing to export.
     """
     spec: ExportSpec = job.spec
     protocol = spec.protocol
@@ -37,8 +37,8 @@ def export_model(job: Job) -> None:
     if protocol not in selection["protocols"]:
         known = ", ".join(selection["protocols"])
         raise UserError(f"{chosen}: has no protocol '{protocol}'. It has: {known}.")
-    one = selection["protocols"][protocol]
-    if one["chosen"] is None:
+    outcome = selection["protocols"][protocol]
+    if outcome["chosen"] is None:
         raise UserError(
             f"{chosen}: under '{protocol}' the base model won on validation, so that there is no edited "
             "model to export."
@@ -50,17 +50,17 @@ def export_model(job: Job) -> None:
             f"{origin}: is a policy, and export writes language models only. Its weights are in that folder, and the "
             "chosen intervention in the study's selection/."
         )
-    place = one["chosen"]
+    chosen_edit = outcome["chosen"]
     settings = step_of(protocol, task, spec.seed)
-    edit = Intervention(place["matrix"], place["layer"], place["rho"], **settings)
+    edit = Intervention(chosen_edit["matrix"], chosen_edit["layer"], chosen_edit["rho"], **settings)
     model = spec.model
     store = FactorStore(job.folders.path("factors"))
     facts = export(origin, folder, edit, spec.form, model.dtype, store, model.mapping)
     record = {
         "base": base_facts(read_json(model_card), model.name),
         **{"study": spec.study, "dataset": spec.dataset.name, "protocol": protocol, "form": spec.form},
-        **{"task": task, "dtype": model.dtype, "intervention": place | settings},
-        "validation": one["validation"],
+        **{"task": task, "dtype": model.dtype, "intervention": chosen_edit | settings},
+        "validation": outcome["validation"],
         "test": test_scores(tested, protocol),
         "checkpoint": facts,
         "spec": job.plain,
@@ -78,10 +78,10 @@ def base_facts(card: dict[str, Any], name: str) -> dict[str, Any]:
 def test_scores(path: Path, protocol: str) -> dict[str, dict[str, Any]]:
     """Return accuracy (percent), loss (nats) and n of both arms of a test file under one protocol."""
     frame = read_parquet(path, ["protocol", "arm", "correct", "loss"])
-    own = frame[frame["protocol"] == protocol]
+    judged = frame[frame["protocol"] == protocol]
     scores = {}
     for arm in ("base", "laser"):
-        rows = own[own["arm"] == arm]
+        rows = judged[judged["arm"] == arm]
         loss = float(rows["loss"].mean())
         accuracy = 100 * float(rows["correct"].mean())
         scores[arm] = {"accuracy": accuracy, "loss": loss if math.isfinite(loss) else None, "n": len(rows)}
@@ -149,7 +149,7 @@ def card(record: dict[str, Any]) -> str:
 
 def _origin(base: dict[str, Any]) -> str:
     source = base["source"] or {}
-    where = source.get("repo") or source.get("package")  # a path says nothing elsewhere
+    where = source.get("repo") or source.get("package")  # a local path means nothing elsewhere
     named = f"`{base['name']}`"
     if not where:
         return named
@@ -172,9 +172,9 @@ def _saved(facts: dict[str, Any]) -> str:
 def _scores(rows: str, scores: dict[str, dict[str, Any]], edited: str) -> list[str]:
     lines = []
     for arm, name in (("base", "original"), (edited, "this one")):
-        one = scores[arm]
-        loss = "not finite" if one["loss"] is None else f"{one['loss']:.4f}"
-        lines.append(f"| {rows} | {name} | {one['accuracy']:.2f} | {loss} | {one['n']:,} |")
+        score = scores[arm]
+        loss = "not finite" if score["loss"] is None else f"{score['loss']:.4f}"
+        lines.append(f"| {rows} | {name} | {score['accuracy']:.2f} | {loss} | {score['n']:,} |")
     return lines
 
 

@@ -1,7 +1,7 @@
 """Writing an edited checkpoint: the chosen matrix replaced (`dense`), or kept as its two factors (`factored`).
 
-All other bytes of the weights are those of the original. The edit is computed as in the evaluation: from the matrix in
-the study's dtype, rounded to that dtype, then stored in the checkpoint's own.
+All other weights are the original's, byte for byte. The edit is computed as in the evaluation: from the matrix in the
+study's dtype, rounded to that dtype, then stored in the checkpoint's dtype.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def export(
     store: FactorStore,
     mapping: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write the edited checkpoint of `origin` into `folder`, which is replaced as a whole.
+    """Write the edited checkpoint of `origin` into `folder`, which is replaced entirely.
 
     Args:
         origin: folder of the original checkpoint.
@@ -48,12 +48,12 @@ def export(
         form: one of `FORMS`.
         dtype: what the study computes in: fp32, fp16 or bf16.
         store: where factors are kept.
-        mapping: where an unknown architecture keeps its matrices.
+        mapping: where an unknown architecture stores its matrices.
 
     Returns:
-        `parameter` (the weight's name), `shape`, `kept_rank`, `relative_difference` (Frobenius, of what is stored from
-        the matrix that was evaluated; 0 where the checkpoint's dtype holds it), `bytes_original`, `bytes` and
-        `bytes_saved` (of the weight files, counted on the disk), and `files` (name to sha256).
+        `parameter` (the weight's name), `shape`, `kept_rank`, `relative_difference` (Frobenius, of the stored matrix
+        from the evaluated one; 0 if the checkpoint's dtype represents it exactly), `bytes_original`, `bytes` and
+        `bytes_saved` (of the weight files on disk), and `files` (name to sha256).
 
     Raises:
         UserError: an unknown form, an intervention that has no factors, a packed matrix in the form `factored`, or a
@@ -64,27 +64,28 @@ def export(
     location = locate(read_json(origin / "config.json"), edit.layer, edit.matrix, mapping)
     if form == "factored" and location.part is not None:
         raise UserError(
-            f"the matrix '{edit.matrix}' is packed with others in '{location.parameter}', so that it cannot be kept as "
-            "factors alone. Export the form 'dense'."
+            f"the matrix '{edit.matrix}' is packed with others in '{location.parameter}', so that it cannot be stored "
+            "as factors. Export the form 'dense'."
         )
     path, name = find_weight(origin, location)
     stored = read_weight(path, name)
-    weight = view_of(stored, location).to(DTYPES[dtype]).float()  # strides as in a live model: last digits hang on them
+    # Strides as in a loaded model: the last digits depend on them.
+    weight = view_of(stored, location).to(DTYPES[dtype]).float()
     factors = store.get(weight) if edit.kind in NEEDS_FACTORS else None
     evaluated = edited_weight(weight, edit, factors).to(DTYPES[dtype])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
-    ) as place:
-        part = Path(place) / "model"
+    ) as scratch:
+        part = Path(scratch) / "model"
         part.mkdir()
-        for one in SIDE_FILES:
-            if one != INDEX and (origin / one).is_file():
-                shutil.copyfile(origin / one, part / one)
+        for file in SIDE_FILES:
+            if file != INDEX and (origin / file).is_file():
+                shutil.copyfile(origin / file, part / file)
         if form == "dense":
             difference = _dense(origin, part, path, name, location, evaluated)
         else:
-            # Those of the original serve every rho; a randomised step leaves a matrix that has to be factored itself.
+            # An SVD edit uses the original's factors at every rho; the result of a randomised step must be factored.
             whole = exact_svd(evaluated.float()) if factors is None else factors
             pair = low_rank_factors(whole, kept_rank(edit.rho, weight.shape))
             difference = _factored(origin, part, path, name, location, evaluated, pair)
@@ -103,20 +104,21 @@ def _check(edit: Intervention, form: str) -> None:
 
 
 def _replaceable(folder: Path) -> None:
-    """Refuse to replace a folder that holds anything else than an export has."""
+    """Refuse to replace a folder that holds anything other than an export."""
     ours = {*SIDE_FILES, RECORD, "README.md", "export.json", ".snakemake_timestamp"}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() or (path.name not in ours and path.suffix != ".safetensors"):
             raise UserError(
-                f"{folder}: would be replaced, but holds '{path.name}', which no export has. Give a folder of its own."
+                f"{folder}: would be replaced, but holds '{path.name}', which is no part of an export. "
+                "Give a separate folder."
             )
 
 
 def _dense(origin: Path, part: Path, path: Path, name: str, location: MatrixLocation, evaluated: torch.Tensor) -> float:
     """Copy all weight files, the edited one with the matrix replaced; return the relative rounding difference."""
-    for one in weight_files(origin):
-        if one != path.name:
-            shutil.copyfile(origin / one, part / one)
+    for file in weight_files(origin):
+        if file != path.name:
+            shutil.copyfile(origin / file, part / file)
     if (origin / INDEX).is_file():
         shutil.copyfile(origin / INDEX, part / INDEX)
     tensors = read_tensors(path)
@@ -136,12 +138,12 @@ def _factored(
     pair: tuple[torch.Tensor, torch.Tensor],
 ) -> float:
     """Copy all weight files under other names, the edited one with factors for the matrix; return the difference."""
-    for one in weight_files(origin):
-        if one != path.name:
-            shutil.copyfile(origin / one, part / f"{PREFIX}{one}")
+    for file in weight_files(origin):
+        if file != path.name:
+            shutil.copyfile(origin / file, part / f"{PREFIX}{file}")
     tensors = read_tensors(path)
-    own = tensors.pop(name)
-    left, right = (factor.to(own.dtype) for factor in pair)
+    original = tensors.pop(name)
+    left, right = (factor.to(original.dtype) for factor in pair)
     names = {"left": f"{name}.left", "right": f"{name}.right"}
     factors = {names["left"]: left, names["right"]: right}
     write_tensors(part / f"{PREFIX}{path.name}", tensors | factors, metadata_of(path))
@@ -167,7 +169,7 @@ def _difference(stored: torch.Tensor, evaluated: torch.Tensor) -> float:
 def _facts(
     origin: Path, part: Path, name: str, evaluated: torch.Tensor, edit: Intervention, difference: float
 ) -> dict[str, Any]:
-    before = sum((origin / one).stat().st_size for one in weight_files(origin))
+    before = sum((origin / file).stat().st_size for file in weight_files(origin))
     after = sum(path.stat().st_size for path in part.glob("*.safetensors"))
     return {
         "parameter": name,

@@ -1,7 +1,7 @@
-"""Checkpoints in which one matrix is kept as two factors: how they are loaded into a transformers model.
+"""Loading checkpoints in which one matrix is stored as two factors into a transformers model.
 
-`laser.export.checkpoint` writes them. Their weight files bear other names than transformers looks for, so that a plain
-`from_pretrained` refuses the folder instead of filling the missing matrix with random numbers.
+`laser.export.checkpoint` writes them. Their weight files have other names than those that transformers looks for, so
+that plain `from_pretrained` refuses the folder instead of filling the missing matrix with random numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PREFIX = "factored-"
 
 
 class FactoredLinear(torch.nn.Module):
-    """A linear layer y = left · (right · x) + bias, in the place of one with the dense weight left · right.
+    """A linear layer y = left · (right · x) + bias, in place of one with the dense weight left · right.
 
     Attributes:
         left: (out, k). right: (k, in). bias: (out,) or None.
@@ -36,7 +36,7 @@ class FactoredLinear(torch.nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The dense weight (out, in), made when it is asked for."""
+        """The dense weight (out, in), computed on access."""
         return self.left @ self.right
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -46,21 +46,21 @@ class FactoredLinear(torch.nn.Module):
 
 
 def load_factored(folder: Path | str, dtype: str | None = None) -> Any:
-    """Load a factored checkpoint into a transformers model whose edited matrix stays in two factors.
+    """Load a factored checkpoint into a transformers model whose edited matrix stays two factors.
 
     Args:
-        folder: what `laser.export.checkpoint` wrote in the form `factored`.
-        dtype: fp32, fp16 or bf16; None for the one that config.json names.
+        folder: written by `laser.export.checkpoint` in the form `factored`.
+        dtype: fp32, fp16 or bf16; None for the one in config.json.
 
     Returns:
         The model, on the CPU, in evaluation mode.
 
     Raises:
-        UserError: the folder holds no factored checkpoint, or a weight is missing.
+        UserError: the folder is not a factored checkpoint, or a weight is missing.
     """
     folder = Path(folder)
     if not (folder / RECORD).is_file():
-        raise UserError(f"{folder}: holds no {RECORD}, so it is no factored checkpoint. Load it with from_pretrained.")
+        raise UserError(f"{folder}: has no {RECORD}, so it is not a factored checkpoint. Use from_pretrained.")
     record, raw = read_json(folder / RECORD), read_json(folder / "config.json")
     state: dict[str, torch.Tensor] = {}
     for path in sorted(folder.glob(f"{PREFIX}*.safetensors")):
@@ -82,8 +82,8 @@ def load_factored(folder: Path | str, dtype: str | None = None) -> Any:
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     module = live_name(model, record["parameter"]).removesuffix(".weight")
-    own = model.get_submodule(module)
-    model.set_submodule(module, FactoredLinear(left.to(chosen), right.to(chosen), own.bias))
+    linear = model.get_submodule(module)
+    model.set_submodule(module, FactoredLinear(left.to(chosen), right.to(chosen), linear.bias))
     return model.eval().requires_grad_(False)
 
 

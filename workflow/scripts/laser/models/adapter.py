@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps its logical matrices, by architecture, without importing transformers.
+"""Where a checkpoint stores its logical matrices, by architecture, without importing transformers.
 
 Logical names: q, k, v, o, u_in, u_gate, u_out (the paper's W_q … U_out; its U_in for Llama is `u_gate`).
 """
@@ -47,7 +47,7 @@ def architecture(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = 
     `u_out` is one per expert: u_out_0, u_out_1, …; name[3] is the fourth expert of a weight that packs all of a layer.
 
     Raises:
-        UserError: an architecture that is not known and no mapping.
+        UserError: the architecture is not known and there is no mapping.
     """
     if mapping is not None:
         if "{layer}" not in str(mapping.get("layer")) or len(mapping) < 2:
@@ -80,7 +80,7 @@ def matrices(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = None
 
 
 def layer_count(config: Mapping[str, Any]) -> int:
-    """Return the number of layers that a config.json names."""
+    """Return the number of layers in a config.json."""
     for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
         if key in config:
             return int(config[key])
@@ -88,7 +88,7 @@ def layer_count(config: Mapping[str, Any]) -> int:
 
 
 def expert_count(config: Mapping[str, Any]) -> int:
-    """Return the number of experts of a layer that a config.json names."""
+    """Return the number of experts of a layer in a config.json."""
     for key in ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts"):
         if type(config.get(key)) is int:
             return int(config[key])
@@ -100,7 +100,7 @@ def expert_count(config: Mapping[str, Any]) -> int:
 def locate(
     config: Mapping[str, Any], layer: int, matrix: str, mapping: Mapping[str, Any] | None = None
 ) -> MatrixLocation:
-    """Return where layer `layer` (counted from 0) keeps a logical matrix.
+    """Return where layer `layer` (counted from 0) stores a logical matrix.
 
     Raises:
         UserError: the layer or the matrix does not exist, or the matrix is packed in a way that cannot be edited alone.
@@ -125,7 +125,7 @@ def locate(
 
 
 def read_matrix(folder: Path, location: MatrixLocation) -> torch.Tensor:
-    """Read one logical matrix (out, in) in fp32 from a folder's safetensors, and nothing else.
+    """Read only one logical matrix (out, in), in fp32, from a folder's safetensors.
 
     Raises:
         UserError: no file of the folder holds the weight, or the file is damaged.
@@ -193,7 +193,7 @@ def view_of(weight: torch.Tensor, location: MatrixLocation) -> torch.Tensor:
         )
     if weight.dim() != 2:
         raise UserError(
-            f"the weight '{location.parameter}' has the shape {tuple(weight.shape)}: it is no matrix. "
+            f"the weight '{location.parameter}' has the shape {tuple(weight.shape)}: it is not a matrix. "
             "Check the model's 'mapping'."
         )
     matrix = weight.T if location.transposed else weight
@@ -207,16 +207,16 @@ def view_of(weight: torch.Tensor, location: MatrixLocation) -> torch.Tensor:
 def parameter_view(
     model: Any, config: Mapping[str, Any], layer: int, matrix: str, mapping: Mapping[str, Any] | None = None
 ) -> torch.Tensor:
-    """Return a logical matrix (out, in) of a live model as a view: writing into it edits the model."""
+    """Return a logical matrix (out, in) of a loaded model as a view: writing into it edits the model."""
     location = locate(config, layer, matrix, mapping)
     location = _where_packed(model, location) or location
     return view_of(model.get_parameter(live_name(model, location.parameter)).data, location)
 
 
 def _where_packed(model: Any, location: MatrixLocation) -> MatrixLocation | None:
-    """Return where a loaded model keeps the matrix of an expert that the files keep apart, or None.
+    """Return where a loaded model stores the matrix of an expert that the files store separately, or None.
 
-    transformers packs the experts of a layer into one weight while it loads them, in a way that it names by
+    transformers packs the experts of a layer into one weight while loading; its conversion mapping says how for each
     architecture.
     """
     expert = _OF_AN_EXPERT.fullmatch(location.parameter)
@@ -251,7 +251,7 @@ def live_name(model: Any, parameter: str) -> str:
 
 
 def _find(wanted: str, names: Iterable[str]) -> str | None:
-    """Return the name that is `wanted`, or the one that differs from it by wrapper prefixes alone."""
+    """Return the name that is `wanted`, or the only one that differs from it just by wrapper prefixes."""
     names = list(names)
     if wanted in names:
         return wanted
@@ -271,7 +271,7 @@ def _bare(name: str) -> str:
 
 
 def _files_with(folder: Path, parameter: str) -> list[Path]:
-    """Return the files that may hold a weight: the one that the index names, else all."""
+    """Return the files that may hold a weight: the one in the index, or all if there is no index."""
     index = read_index(folder)
     if index is None:
         return sorted(folder.glob("*.safetensors"))

@@ -1,18 +1,18 @@
-"""Which requests a model may be given side by side, so that each is answered as if it were alone."""
+"""Which requests may share a batch, so that the model answers each as if it were alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 PADDED, ONE_LENGTH, ONE_ROW = "padded", "one length", "one row"
-"""Rows of any lengths with padding; rows of one length alone; one row at a time."""
+"""Rows of any lengths with padding; rows of equal length only; one row at a time."""
 
 LENGTH_DEPENDENT = ("dynamic", "longrope")
-"""Kinds of rotary positions whose frequencies depend on how long the sequences are that the model sees."""
+"""Kinds of rotary positions whose frequencies depend on the length of the sequences that the model sees."""
 
 
 def rotary_modules(model: Any) -> list[Any]:
-    """Return the modules whose rotary positions depend on the length of what the model sees."""
+    """Return the modules whose rotary positions depend on the sequence length."""
     return [module for module in model.modules() if _depends_on_length(getattr(module, "rope_type", None))]
 
 
@@ -22,7 +22,7 @@ def _depends_on_length(kind: Any) -> bool:
 
 
 def forget_lengths(model: Any) -> None:
-    """Put rotary positions back to their state before the first call: they keep that of the longest sequence so far."""
+    """Reset rotary positions to their state before the first call, since they adapt to the longest sequence so far."""
     for module in rotary_modules(model):
         prefixes = [f"{layer_type}_" for layer_type in module.rope_type] if isinstance(module.rope_type, dict) else [""]
         for prefix in prefixes:

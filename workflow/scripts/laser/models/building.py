@@ -1,4 +1,4 @@
-"""Building a model of transformers from a checkpoint's folder, whatever the folder holds."""
+"""Building a transformers model from a checkpoint's folder, with a message for every kind of bad content."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SIZES = (
 def model_config(folder: Path, task: str) -> Any:
     """Return the configuration of a checkpoint as transformers has it.
 
-    A padding token beyond the vocabulary is left out: nothing may stand at it in the embedding.
+    A padding token outside the vocabulary is dropped, because the embedding has no row for it.
 
     Raises:
-        UserError: transformers does not know the architecture, or it is none that can be studied.
+        UserError: transformers does not know the architecture, or it cannot be studied.
     """
     raw = read_config(folder)
     for name in SIZES:
@@ -46,8 +46,8 @@ def model_config(folder: Path, task: str) -> Any:
     if absent:
         raise UserError(
             f"{folder}: the architecture '{config.model_type}' has no {', '.join(absent)} in its configuration: it is "
-            "no transformer language model with layers of attention, but a state-space, multimodal or other model, "
-            "which is not studied here. Of a multimodal checkpoint use the language part, saved as a model of its own."
+            "not a transformer language model with attention layers but a state-space, multimodal or other model, "
+            "which is not studied here. Of a multimodal checkpoint, use the language part, saved as a separate model."
         )
     for name in needed:
         _check_size(folder, name, getattr(config, name))
@@ -80,9 +80,9 @@ def model_class(config: Any, task: str) -> Any:
 
 
 def attention(config: Any, task: str) -> str:
-    """Return the attention kernel: torch's own where the architecture has it, else the plain one.
+    """Return the attention kernel: `sdpa` (torch's own) if the architecture supports it, else `eager`.
 
-    Given explicitly, because config.json may name another one.
+    It is set explicitly, because config.json may set another one.
     """
     return "sdpa" if getattr(model_class(config, task), "_supports_sdpa", False) else "eager"
 
@@ -97,7 +97,7 @@ def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[A
         options: for `from_pretrained`, such as dtype or device_map.
 
     Returns:
-        The model, and what transformers says of the weights (missing_keys, unexpected_keys, mismatched_keys).
+        The model, and what transformers reports about the weights (missing_keys, unexpected_keys, mismatched_keys).
 
     Raises:
         UserError: transformers cannot build it, or weights are missing or have another shape.
@@ -112,7 +112,7 @@ def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[A
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            ignore_mismatched_sizes=True,  # told below, by name
+            ignore_mismatched_sizes=True,  # reported below, by name
             output_loading_info=True,
             **options,
         )
@@ -130,7 +130,7 @@ def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[A
 
 
 def unreadable(folder: Path, task: str, error: Exception) -> UserError:
-    """Return the message for an error of transformers while it reads a folder."""
+    """Return the message for an error that transformers raised while reading a folder."""
     line = " ".join((str(error).strip().splitlines() or ["no message"])[0].split())[:300]
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
         return UserError(
@@ -146,5 +146,5 @@ def unreadable(folder: Path, task: str, error: Exception) -> UserError:
     return UserError(
         f"{folder}: cannot be loaded: transformers cannot read it as a {task} {kind} ({type(error).__name__}: {line}). "
         "If its files are damaged, delete the folder and fetch it again; otherwise use a checkpoint whose architecture "
-        "transformers has itself, without code of its own."
+        "is part of transformers and needs no remote code."
     )

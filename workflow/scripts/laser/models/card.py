@@ -1,4 +1,4 @@
-"""What a checkpoint folder really holds: the facts of its card, read from its files and held against the entry."""
+"""The facts of a checkpoint's card, read from its files and compared with the model's entry."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ DECLARED = (
 def inspect(folder: Path) -> dict[str, Any]:
     """Return the facts of a checkpoint: architecture, task, shapes, parameters, stored dtype, and how it may be used.
 
-    The model is built without memory for its weights, which tells both the number of parameters and whether every
-    weight of the model is in the files with the right shape (a missing one would silently be random). What cannot be
-    read from files is probed on random weights (`laser.models.probe`).
+    The model is built without memory for its weights. This gives the number of parameters and shows whether the files
+    hold every weight with the right shape (a missing one would silently be random). Facts that the files do not give
+    are probed on random weights (`laser.models.probe`).
 
     Raises:
-        UserError: the folder is no checkpoint that can be studied, and why.
+        UserError: the folder is not a checkpoint that can be studied; says why.
     """
     raw = read_config(folder)
     headers = [read_header(folder / name) for name in weight_files(folder)]
@@ -100,18 +100,18 @@ def _unused(folder: Path, unexpected: set[str], stored: set[str]) -> list[str]:
     """
     for name in sorted(unexpected):
         parts = name.split(".")
-        for place, part in enumerate(parts):
-            first = ".".join([*parts[:place], "0", *parts[place + 1 :]])
+        for index, part in enumerate(parts):
+            first = ".".join([*parts[:index], "0", *parts[index + 1 :]])
             if part.isdigit() and part != "0" and first in stored - unexpected:
                 raise UserError(
-                    f"{folder}: holds '{name}', a layer that config.json does not name (num_hidden_layers), so that "
-                    "the model would be another one than the files are of. Config and weights do not belong together; "
+                    f"{folder}: holds '{name}', a layer beyond those in config.json (num_hidden_layers), so that the "
+                    "model would not be the one in the files. Config and weights do not belong together; "
                     "fetch both from one revision."
                 )
         if parts[-1] == "bias" and ".".join([*parts[:-1], "weight"]) in stored - unexpected:
             raise UserError(
-                f"{folder}: holds '{name}', but the model in config.json has no such bias, so that it would be left "
-                "out. Config and weights do not belong together; fetch both from one revision."
+                f"{folder}: holds '{name}', but the model in config.json has no such bias, so that it would be "
+                "dropped. Config and weights do not belong together; fetch both from one revision."
             )
     if not unexpected:
         return []
@@ -119,10 +119,10 @@ def _unused(folder: Path, unexpected: set[str], stored: set[str]) -> list[str]:
 
 
 def check_declared(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Hold what a model's entry declares against the checkpoint.
+    """Compare what a model's entry declares with the checkpoint.
 
     Raises:
-        UserError: naming the key, what is declared and what was found.
+        UserError: names the key, the declared and the actual value.
     """
     for key in DECLARED:
         if key in entry and key in facts and entry[key] != facts[key]:
@@ -133,11 +133,11 @@ def check_declared(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file of a checkpoint's folder, by name; its card and what made it are none of it."""
+    """Return the sha256 of every file of a checkpoint's folder, by name, except its card and records."""
     beside = ("card.json", CACHE_RECORD, CACHE_RUN)
 
     def is_whole(path: Path) -> bool:
-        # A record may just be being written: it has a hidden name until it is there.
+        # A record that is just being written has a hidden temporary name.
         return path.is_file() and path.name not in beside and not path.match(".*.json.*.tmp")
 
     return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if is_whole(path)}

@@ -1,6 +1,6 @@
-"""GGUF into safetensors, in a process of its own: python -m laser.models.convert --help.
+"""GGUF to safetensors, in a separate process: python -m laser.models.convert --help.
 
-The process gives its memory back, and keeps a library's progress bars off our output.
+The process frees its memory when it ends, and keeps a library's progress bars out of our output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def convert(source: Path, folder: Path) -> None:
         folder: gets model.safetensors, config.json and the tokenizer.
 
     Raises:
-        UserError: the file cannot be read, or holds what is not allowed.
+        UserError: the file cannot be read or converted.
     """
     search = os.pathsep.join(part for part in (str(PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")) if part)
     quiet = {"TQDM_DISABLE": "1", "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "PYTHONPATH": search}
@@ -43,7 +43,7 @@ def convert(source: Path, folder: Path) -> None:
 def gguf_to_safetensors(source: Path, folder: Path) -> None:
     """De-quantise a GGUF file to fp32 and write model.safetensors, config.json and the tokenizer into `folder`.
 
-    Tied weights are written once. The written config has no quantisation, so that a plain `from_pretrained` reads it.
+    Tied weights are written once. The written config has no quantisation, so that plain `from_pretrained` reads it.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -74,7 +74,7 @@ def _first_line(error: Exception) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one conversion; return the exit status. The last line on stderr says what was wrong."""
+    """Run one conversion; return the exit status. On failure the last line on stderr is the reason."""
     parser = argparse.ArgumentParser(prog="python -m laser.models.convert", description=__doc__)
     parser.add_argument("source", type=Path, help="the GGUF file")
     parser.add_argument("folder", type=Path, help="an existing folder for the checkpoint")

@@ -30,15 +30,15 @@ def fetch_hub(
 ) -> list[str]:
     """Put a checkpoint of the hub into `folder`; return notes for the card.
 
-    The files pass through the hub's local cache, from where they are linked, or copied across file systems. What the
-    cache holds is used without network.
+    The files are downloaded into the hub's local cache and linked from there, or copied across file systems. Files that
+    are already in the cache are used without network.
 
     Args:
         name: the model's name, for messages.
         source: repo, revision (a commit), optional sha256 (file name to hash).
         folder: an empty folder.
         side_files: names of the files that are wanted beside the weights.
-        downloads: where the hub's cache is, unless the environment names one or the library's own has the checkpoint.
+        downloads: where the hub's cache is, unless the environment sets one or the library's own has the checkpoint.
         report: takes lines about the progress.
 
     Raises:
@@ -63,7 +63,7 @@ def fetch_hub(
             )
         except MissingFileError as error:
             if "config.json" not in error.listed:
-                what = " It is an adapter alone; merge it into its base model." if adapter_note(error.listed) else ""
+                what = " It is only an adapter; merge it into its base model." if adapter_note(error.listed) else ""
                 raise UserError(f"model '{name}': {error}.{what} Check source.repo and source.revision.") from error
             others = [file for file in error.listed if file.endswith(OTHER_WEIGHTS)]
             raise UserError(
@@ -113,10 +113,9 @@ def _refused(name: str, error: HubError) -> UserError:
 
 
 def link(origin: Path, target: Path) -> None:
-    """Give a file of the cache a second name, or copy it where the file system differs or others could not read it.
+    """Hard-link a file of the cache, or copy it if the file system differs or others could not read it.
 
-    The two names are one file with one mode, and the file may be one that many repositories share: its mode is left
-    as it is.
+    A linked file keeps its mode, because the cache may share the file among many repositories.
     """
     blob = origin.resolve()
     mask = os.umask(0)
@@ -127,12 +126,12 @@ def link(origin: Path, target: Path) -> None:
             target.hardlink_to(blob)
             return
         except OSError:
-            pass  # another file system, or a file of somebody else
+            pass  # another file system, or another user's file
     shutil.copyfile(blob, target)
 
 
 def _checked(name: str, source: Mapping[str, Any]) -> tuple[str, str, dict[str, str]]:
-    """Return repo, revision and pinned hashes of a source that is fit to be asked for."""
+    """Return repo, revision and pinned hashes of a source after checking them."""
     repo, revision = source.get("repo"), source.get("revision")
     if not isinstance(repo, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
         raise UserError(
@@ -151,14 +150,15 @@ def _checked(name: str, source: Mapping[str, Any]) -> tuple[str, str, dict[str, 
         )
     pinned = source.get("sha256") or {}
     if not isinstance(pinned, dict) or not all(hub.SHA256.fullmatch(str(value)) for value in pinned.values()):
-        raise UserError(f"model '{name}': source.sha256 is no mapping of file names to 64 hex digits in lower case.")
+        raise UserError(f"model '{name}': source.sha256 is not a mapping of file names to 64 lower-case hex digits.")
     return repo, revision, dict(pinned)
 
 
 def _cache(repo: str, revision: str, downloads: Path) -> Path | None:
     """Return the folder of the hub's cache; None for the library's own.
 
-    A home folder is often too small for checkpoints, so the library's own is used only if it is named or has the files.
+    A home folder is often too small for checkpoints, so the library's own cache is used only if it is set or has the
+    files.
     """
     if hub.is_chosen() or hub.cached(repo, revision, "model") is not None:
         return None
@@ -168,7 +168,7 @@ def _cache(repo: str, revision: str, downloads: Path) -> Path | None:
 def _whole_in_cache(
     repo: str, revision: str, side_files: Sequence[str], cache: Path | None, report: Callable[[str], None]
 ) -> dict[str, Path] | None:
-    """Return the files of a commit if they are all in the cache: side files come first, so that weights show it."""
+    """Return the files of a commit if all are in the cache: side files are fetched first, so weights imply them."""
     snapshot = hub.cached(repo, revision, "model", cache)
     if snapshot is None or not (snapshot / "config.json").is_file():
         return None

@@ -1,4 +1,4 @@
-"""The three kinds of checkpoint, by what its config.json says: causal and masked language models, and policies."""
+"""The three kinds of checkpoint, by their config.json: causal and masked language models, and policies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def task_of(config: Mapping[str, Any]) -> str:
 
 
 def auto_class(task: str) -> Any:
-    """Return the class of transformers that loads checkpoints of a task."""
+    """Return the transformers class that loads checkpoints of a task."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, DecisionTransformerModel
 
     return {"causal": AutoModelForCausalLM, "masked": AutoModelForMaskedLM, POLICY: DecisionTransformerModel}[task]

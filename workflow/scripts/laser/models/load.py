@@ -34,7 +34,7 @@ class LoadedModel:
         dtype: fp32, fp16 or bf16.
         folder: where it came from.
         card: card.json of the folder, or an empty dict.
-        mapping: where an unknown architecture keeps its matrices (`laser.models.adapter.locate`), or None.
+        mapping: where an unknown architecture stores its matrices (`laser.models.adapter.locate`), or None.
     """
 
     model: Any
@@ -49,24 +49,24 @@ class LoadedModel:
 
     @property
     def max_positions(self) -> int | None:
-        """Return how many tokens the model takes, or None where its config does not say."""
+        """The number of tokens that the model takes, or None if its config does not say."""
         return self.card.get("longest") or max_positions(self.config)
 
     @property
     def batching(self) -> str:
-        """Return what may be evaluated side by side (`laser.models.batching`)."""
+        """Which requests may share a batch (`laser.models.batching`)."""
         return ONE_LENGTH if rotary_modules(self.model) else self.card.get("batching", PADDED)
 
     @property
     def vocabulary(self) -> int:
-        """Return the number of tokens that the model has an embedding for."""
+        """The number of tokens that the model has an embedding for."""
         return int(self.model.get_input_embeddings().num_embeddings)
 
     @property
     def end_tokens(self) -> tuple[int, ...]:
-        """Return the ids that end a generation, as the checkpoint names them; those that the model lacks are left out.
+        """The ids that end a generation, from the checkpoint, without those that the model lacks.
 
-        Configurations name ids of another vocabulary when only the tokenizer was changed (GPT-2's 50256).
+        A configuration may have ids of another vocabulary if only the tokenizer was changed (GPT-2's 50256).
         """
         named = self.model.generation_config.eos_token_id
         ids = named if isinstance(named, list | tuple) else [named]
@@ -74,7 +74,7 @@ class LoadedModel:
 
     @property
     def padding_token(self) -> int:
-        """Return a token id that the model has, to pad with; it is masked out everywhere, so any would serve."""
+        """A token id of the model to pad with; it is masked out everywhere, so any id will do."""
         for index in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
             if type(index) is int and 0 <= index < self.vocabulary:
                 return index
@@ -82,7 +82,7 @@ class LoadedModel:
 
 
 def set_threads(count: int) -> None:
-    """Fix the number of CPU threads: another number sums in another order and gives other last digits."""
+    """Set the number of CPU threads; another number sums in another order and changes the last digits."""
     torch.set_num_threads(count)
 
 
@@ -90,7 +90,7 @@ def resolve_device(name: str) -> torch.device:
     """Return the device that `auto`, `cpu` or `cuda` stands for, its precision pinned (`laser.models.precision`).
 
     Raises:
-        UserError: there is no usable GPU, and either cuda is asked for, or the job was given a GPU.
+        UserError: there is no usable GPU, but cuda is requested or the job was given a GPU.
     """
     if name == "cpu":
         return torch.device("cpu")
@@ -119,7 +119,7 @@ def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[
     The attention kernel is the architecture's default in transformers (`sdpa` where it has one, else `eager`).
 
     Raises:
-        UserError: the folder holds no checkpoint that can be studied, or it is damaged or incomplete.
+        UserError: the folder does not hold a checkpoint that can be studied, or it is damaged or incomplete.
     """
     config = read_config(folder)
     task = task_of(config)

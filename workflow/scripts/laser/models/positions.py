@@ -1,4 +1,4 @@
-"""How many tokens a model takes, by its config.json."""
+"""The number of tokens that a model takes, by its config.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNTED_FROM_PADDING = frozenset(
 
 
 def max_positions(config: Mapping[str, Any]) -> int | None:
-    """Return how many tokens a model takes, or None where its config.json does not say or sets no bound."""
+    """Return the number of tokens that a model takes, or None if its config.json does not say or sets no bound."""
     count = config.get("max_position_embeddings") or config.get("n_positions")
     if type(count) is not int:
         return None

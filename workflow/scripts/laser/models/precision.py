@@ -1,4 +1,4 @@
-"""What a GPU would otherwise decide by itself: the precision of products, and the attention kernels.
+"""Settings that a GPU build would otherwise choose: the precision of products, and the attention kernels.
 
 Containers switch TF32 on by an environment variable, which moves log-probabilities of a 7B model by hundredths of a
 nat; cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
@@ -21,9 +21,9 @@ ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 
 
 def configure_allocator() -> None:
-    """Keep freed memory in segments that can grow: batches of many sizes leave gaps in fixed ones.
+    """Use memory segments that can grow, because batches of many sizes leave gaps in fixed ones.
 
-    Read by torch at its first allocation on the device. An allocator that the user has configured stays so.
+    torch reads the setting at its first allocation on the device. A setting of the user is kept.
     """
     if "PYTORCH_ALLOC_CONF" not in os.environ:
         os.environ.setdefault(ALLOCATOR, "expandable_segments:True")
@@ -40,7 +40,7 @@ def pin_precision() -> None:
 
 
 def precision_facts(device: torch.device) -> dict[str, Any]:
-    """Return what `pin_precision` has set, as torch reports it; nothing for a CPU, which has none of it."""
+    """Return what `pin_precision` has set, as torch reports it; empty for a CPU, which has no such settings."""
     if device.type != "cuda":
         return {}
     matmul = torch.backends.cuda.matmul
@@ -60,7 +60,7 @@ def precision_facts(device: torch.device) -> dict[str, Any]:
 
 
 def gpu_given_by() -> str | None:
-    """Return the environment variable, with its value, that says that this job was given a GPU; None without one."""
+    """Return the environment variable, with its value, that shows that this job was given a GPU, or None."""
     for name in GIVEN_BY:
         value = os.environ.get(name, "").strip()
         if value not in NONE_GIVEN and not (name == "SLURM_GPUS_ON_NODE" and value == "0"):
@@ -69,7 +69,7 @@ def gpu_given_by() -> str | None:
 
 
 def seen() -> str:
-    """Return a sentence on torch's build and the driver."""
+    """Return a sentence about torch's build and the driver."""
     built = f"torch {torch.__version__} is built for " + (f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU")
     return f"{built}; {_driver()}."
 

@@ -1,7 +1,7 @@
-"""Probes of an architecture at fetch: who sees whom, what may be batched, how long a prompt may be.
+"""Probes of an architecture at fetch: which tokens see which, what may share a batch, how long a prompt may be.
 
-All three are properties of the architecture and its settings, not of the weights. So they are tried on a model with
-random weights, of as few layers as a memory bound allows, on a few tokens.
+All three are properties of the architecture and its settings, not of the weights, so they are tested on a few tokens
+with a model of random weights, which has fewer layers if the whole model is large.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ MOST_OF_A_COPY = 1_000_000_000
 """If two layers have more parameters than this, there is no probe: a login node may lack the memory."""
 
 VOCABULARY = 512
-"""Of a copy with fewer layers."""
+"""The vocabulary of a copy with fewer layers."""
 
 SHORT, LONG, NEW_TOKENS = 5, 8, 3
 TOLERANCE = 1e-4
-"""Of the largest logit: what is equal but for rounding is below it, what depends on something else far above."""
+"""Relative to the largest logit: rounding errors are below it, real differences far above."""
 
 LONGEST_TRIED = 4096
-"""Positions; longer ones are rotary in every architecture of transformers, or need no table."""
+"""Positions; in transformers' architectures, models that take more have no table of positions."""
 
 
 @dataclass(frozen=True)
 class Probed:
-    """What the probes showed.
+    """The results of the probes.
 
     Attributes:
-        batching: what may be evaluated side by side (`laser.models.batching`).
-        longest: how many tokens the model takes; None if its positions are no table.
+        batching: which requests may share a batch (`laser.models.batching`).
+        longest: the number of tokens that the model takes; None if its positions are not a table.
         notes: lines for the card.
     """
 
@@ -50,13 +50,13 @@ class Probed:
 
 
 def probe(config: Any, task: str, parameters: int, longest: int | None) -> Probed:
-    """Try how a model of a configuration behaves.
+    """Probe how a model of a configuration behaves.
 
     Args:
         config: as `laser.models.building.model_config` returns it.
         task: `causal`, `masked` or `policy`; a policy is not probed.
-        parameters: how many the whole model has.
-        longest: how many tokens it should take, as far as its configuration says.
+        parameters: the number of parameters of the whole model.
+        longest: the number of tokens that it takes according to its configuration, or None.
 
     Raises:
         UserError: a causal model sees later tokens, a masked one does not, or the model cannot be run.
@@ -100,7 +100,7 @@ def probe(config: Any, task: str, parameters: int, longest: int | None) -> Probe
 
 
 def _copy_parameters(config: Any, task: str) -> int:
-    """Return how many parameters the copy with fewest layers has, without making it."""
+    """Return the number of parameters of the copy with the fewest layers, without building it."""
     with torch.device("meta"):
         return int(_from_config(_fewer_layers(config, task), task).num_parameters())
 
@@ -127,7 +127,7 @@ def _fewer_layers(config: Any, task: str) -> Any:
 
 
 def _random_model(config: Any, task: str) -> Any:
-    """Return a model with random weights, large enough that what depends on a token shows."""
+    """Return a model with random weights, large enough that every dependence on a token is visible."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = _from_config(config, task)
@@ -138,11 +138,11 @@ def _random_model(config: Any, task: str) -> Any:
 
 
 def _tokens(model: Any, count: int, start: int = 0) -> list[int]:
-    """Return `count` token ids without the padding token, which some models give no position."""
+    """Return `count` token ids, never the padding token, to which some models give no position."""
     config = model.config
     special = {getattr(config, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "mask")}
     usable = [index for index in range(config.vocab_size) if index not in special] or [0]
-    return [usable[(start + 3 * place) % len(usable)] for place in range(count)]
+    return [usable[(start + 3 * index) % len(usable)] for index in range(count)]
 
 
 def _logits(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
@@ -152,7 +152,7 @@ def _logits(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
     ids = torch.tensor([row + [padding] * (width - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
     logits = model(input_ids=ids, attention_mask=mask).logits
-    return [logits[place, : len(row)].float() for place, row in enumerate(rows)]
+    return [logits[index, : len(row)].float() for index, row in enumerate(rows)]
 
 
 def _continued(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
@@ -178,7 +178,7 @@ def _continued(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
 
 
 class _without_settings:
-    """For the duration of the block the model has no generation settings of its own."""
+    """Context in which the model has no generation settings of its own."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.settings = model, model.generation_config
@@ -195,23 +195,23 @@ class _without_settings:
 def _same(given: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:
     bound = TOLERANCE * max(float(logits.abs().max()) for logits in expected)
     return all(
-        one.shape == other.shape and float((one - other).abs().max()) <= bound
-        for one, other in zip(given, expected, strict=True)
+        answer.shape == reference.shape and float((answer - reference).abs().max()) <= bound
+        for answer, reference in zip(given, expected, strict=True)
     )
 
 
 def _sees_later_tokens(model: Any) -> bool:
-    """Return True if earlier logits move with another last token, or without it."""
+    """Return True if earlier logits change when the last token is replaced or removed."""
     row = _tokens(model, LONG)
-    other = [*row[:-1], _tokens(model, 1, start=1)[0]]
-    (before,), (after,) = _logits(model, [row]), _logits(model, [other])
+    changed = [*row[:-1], _tokens(model, 1, start=1)[0]]
+    (before,), (after,) = _logits(model, [row]), _logits(model, [changed])
     if not _same([before[:-1]], [after[:-1]]):
         return True
     return not rotary_modules(model) and not _same(_logits(model, [row[:-1]]), [before[:-1]])
 
 
 def _batching(model: Any, task: str) -> str:
-    """Return the freest way to batch under which every row is answered as if it were alone."""
+    """Return the least restricted batching under which every row is answered as if it were alone."""
     if rotary_modules(model):
         return ONE_LENGTH
 
@@ -232,7 +232,7 @@ def _batching(model: Any, task: str) -> str:
 
 
 def _longest(model: Any, expected: int | None) -> int | None:
-    """Return how many tokens the model takes if its positions are a table that is not too long, else `expected`."""
+    """Return the number of tokens that the model takes if its positions are a short enough table, else `expected`."""
     tables = [
         module
         for name, module in model.named_modules()
@@ -247,5 +247,5 @@ def _longest(model: Any, expected: int | None) -> int | None:
         except (IndexError, RuntimeError):
             continue
     raise UserError(
-        f"it takes no prompt of {expected} tokens, as its config.json says, and none that is a little shorter"
+        f"it cannot take a prompt of {expected} tokens, as its config.json says, nor one that is a little shorter"
     )

@@ -1,7 +1,7 @@
-"""Fetching a checkpoint, from whatever kind of source, into one kind of folder: safetensors, config, tokenizer, card.
+"""Fetching a checkpoint from any kind of source into one kind of folder: safetensors, config, tokenizer, card.
 
-The folder is built beside its place under a lock and moved there whole; card.json comes last, so that a folder with a
-card is a whole one, and two processes that want the same checkpoint do not disturb each other.
+The folder is built under a lock beside its final path and then moved there. card.json is written last, so that a folder
+with a card is complete, and two processes that want the same checkpoint do not disturb each other.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SIDE_FILES = (
 def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any]:
     """Make the folder of a checkpoint and return its card.
 
-    A folder that is already whole (same source, same sha256 of every file) is kept.
+    A folder that is already complete (same source, same sha256 of every file) is kept.
 
     Args:
         entry: a model's entry: name, source, and what it declares (architecture, layers, hidden, …).
@@ -73,7 +73,7 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
 
 @dataclass(frozen=True)
 class Filled:
-    """What is known of a checkpoint whose files were just made.
+    """Facts about a checkpoint whose files were just made.
 
     Attributes:
         notes: lines for the card.
@@ -100,10 +100,10 @@ def make_folder(
         folder: where the checkpoint goes.
         fill: writes all files of the checkpoint into the empty folder that it is given.
         report: takes one line of text at a time about the progress.
-        keeps: called with the card of a folder that is whole and of the same source; False makes it anew.
+        keeps: called with the card of a complete folder of the same source; False means that it is made again.
 
     Raises:
-        UserError: the files are no checkpoint, or not the declared one; whatever `fill` raises.
+        UserError: the files are not a checkpoint, or not the declared one; also whatever `fill` raises.
     """
     from filelock import FileLock, Timeout
 
@@ -118,12 +118,12 @@ def make_folder(
     try:
         card = _whole(entry, folder, report)
         if card is None or not keeps(card):
-            for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed: we hold its lock
+            for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a killed process: we hold its lock
                 shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(
                 prefix=f".{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
-            ) as place:
-                card = _build(entry, fill, Path(place) / "model", folder, report)
+            ) as scratch:
+                card = _build(entry, fill, Path(scratch) / "model", folder, report)
         else:
             report("already here, and every file has the sha256 on its card")
         return card
@@ -132,13 +132,12 @@ def make_folder(
 
 
 def check(entry: Mapping[str, Any]) -> None:
-    """Tell before any job whether a model can be had: for a hub source whether token or network is missing.
+    """Check before any job whether a model can be fetched: for a hub source, whether a token or network is missing.
 
-    Asks the hub for one header and downloads nothing; other kinds of source are not asked. A model that the pipeline
-    trains (kind `trained`) needs nothing.
+    Requests one header from the hub and downloads nothing. Other kinds of source are not checked.
 
     Raises:
-        UserError: saying what is missing and how to give it.
+        UserError: says what is missing and how to provide it.
     """
     if entry["source"].get("kind") != "trained" and _kind(entry) == "hub":
         hub.check(entry["name"], entry["source"])
@@ -154,7 +153,7 @@ def _kind(entry: Mapping[str, Any]) -> str:
 
 
 def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the card of a folder that is whole and of the same source, else None."""
+    """Return the card of a folder that is complete and of the same source, else None."""
     path = folder / "card.json"
     if not path.is_file():
         path = _second_card(folder)
@@ -166,7 +165,7 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
     except (UserError, KeyError, TypeError):
         return None
     if not same:
-        report("the folder there is damaged or of another source; it is made anew")
+        report("the folder is damaged or from another source; it is made again")
         return None
     check_declared(entry, card)
     if path != folder / "card.json":
@@ -175,10 +174,10 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
 
 
 def _second_card(folder: Path) -> Path:
-    """Return where the card stands once more, beside the folder.
+    """Return the path of the card's copy beside the folder.
 
-    Snakemake deletes the card when a run that made it fails. Others may be reading the folder then: it must not be made
-    anew only because of that.
+    Snakemake deletes the card when a run that made it fails. The folder must not be made again only because of that,
+    since others may be reading it.
     """
     return folder.parent / f".{folder.name}.card.json"
 
@@ -198,7 +197,7 @@ def _build(
     check_declared(entry, facts)
     files = hashes(part)
     for name in files:
-        if (part / name).stat().st_nlink == 1:  # a linked file is the hub cache's too, and keeps its mode
+        if (part / name).stat().st_nlink == 1:  # a linked file belongs to the hub's cache too and keeps its mode
             (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
     notes = [*entry.get("notes", []), *filled.notes, *facts.pop("notes")]
     known = {"name": entry["name"], "source": entry["source"], "revision": filled.revision}
@@ -225,7 +224,7 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
     origin = Path(expanded(source["path"], f"model '{name}': source.path"))
     if not origin.is_dir():
         raise UserError(
-            f"model '{name}': source.path is '{origin}', which is no folder. Give the folder that holds config.json."
+            f"model '{name}': source.path is '{origin}', which is not a folder. Give the folder that holds config.json."
         )
     try:
         weights = weight_files(origin)
@@ -234,19 +233,19 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
         raise UserError(f"model '{name}': {error}{only_safetensors(others) if others else ''}") from error
     wanted = weights + [file for file in SIDE_FILES if (origin / file).is_file()]
     pinned = source.get("sha256") or {}
-    for one in [*pinned, *wanted]:
-        if one not in wanted:
+    for file in [*pinned, *wanted]:
+        if file not in wanted:
             raise UserError(
-                f"model '{name}': source.sha256 names '{one}', which {origin} does not have. "
+                f"model '{name}': source.sha256 names '{file}', which {origin} does not have. "
                 f"It has: {', '.join(wanted)}."
             )
     report(f"copying {len(wanted)} files from {origin}")
-    for one in wanted:
-        shutil.copyfile(origin / one, part / one)
-        if one in pinned and sha256_file(part / one) != pinned[one]:
+    for file in wanted:
+        shutil.copyfile(origin / file, part / file)
+        if file in pinned and sha256_file(part / file) != pinned[file]:
             raise UserError(
-                f"model '{name}': source.sha256 of {one} is {pinned[one]}, "
-                f"but {origin / one} has {sha256_file(part / one)}. "
+                f"model '{name}': source.sha256 of {file} is {pinned[file]}, "
+                f"but {origin / file} has {sha256_file(part / file)}. "
                 "It is not the pinned file."
             )
     return [f"copied from {origin}", *adapter_note(path.name for path in origin.iterdir())]

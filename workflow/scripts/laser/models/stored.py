@@ -1,6 +1,6 @@
-"""What the files of a checkpoint hold, read from their headers alone: config.json, the index, the safetensors headers.
+"""The contents of a checkpoint's files, read from config.json, the index and the safetensors headers only.
 
-Files come from strangers: whatever they hold, the answer is a value that was checked or a `UserError`.
+The files are untrusted: every function returns a checked value or raises a `UserError`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ CODES = ("qweight", "qzeros", "weight_packed", "absmax", "SCB", "W_q", "quant_ma
 """Last parts of tensor names that only quantised checkpoints have (GPTQ, AWQ, bitsandbytes, HQQ and others)."""
 
 SCALES = ("_scale", "_scale_inv", "_scales", "_scale_2", ".scale", ".scales", ".scale_inv", ".absmax", ".SCB")
-"""What follows the name of a weight, or of its layer, in the name of the scale beside it."""
+"""What the name of a scale appends to the name of its weight or layer."""
 
 LFS_POINTER = b"version https://git-lfs"
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
 
 
 def refuse_pointer(path: Path) -> None:
-    """Refuse a file that is a pointer of Git LFS in place of the file.
+    """Refuse a file that is a Git LFS pointer instead of the file itself.
 
     Raises:
-        UserError: it is one.
+        UserError: it is a pointer.
     """
     try:
         with path.open("rb") as handle:
@@ -49,16 +49,16 @@ def refuse_pointer(path: Path) -> None:
         return
     if start == LFS_POINTER:
         raise UserError(
-            f"{path}: is a pointer of Git LFS ({path.stat().st_size} bytes), not the file itself. "
+            f"{path}: is a Git LFS pointer ({path.stat().st_size} bytes), not the file itself. "
             "Run `git lfs pull` where it was cloned, or download the file from the hub."
         )
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the object that a checkpoint's JSON file holds.
+    """Return the object in a checkpoint's JSON file.
 
     Raises:
-        UserError: there is no such file, or it holds something else.
+        UserError: there is no such file, or it does not contain an object.
     """
     if not path.is_file():
         raise UserError(f"{path.parent}: holds no {path.name}.")
@@ -76,7 +76,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return config.json of a folder.
 
     Raises:
-        UserError: it is missing or damaged, or names no architecture.
+        UserError: it is missing, damaged or without an architecture.
     """
     config = read_object(folder / "config.json")
     if not isinstance(config.get("model_type"), str):
@@ -91,7 +91,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_index(folder: Path) -> dict[str, str] | None:
-    """Return tensor name to file name as a folder's index has it, or None without an index.
+    """Return a folder's index as tensor name to file name, or None without an index.
 
     Raises:
         UserError: the index is damaged.
@@ -111,8 +111,8 @@ def weight_files(folder: Path) -> list[str]:
     """Return the names of a folder's safetensors files: those of its index, or the single one.
 
     Raises:
-        UserError: there is none, the index names a file that is missing, there are parts without an index, or there
-            is an adapter alone.
+        UserError: there are none, the index names a missing file, there are parts without an index, or there is only
+            an adapter.
     """
     index = read_index(folder)
     if index is not None:
@@ -128,15 +128,15 @@ def weight_files(folder: Path) -> list[str]:
         adapters = [name for name in ADAPTERS if (folder / name).is_file()]
         if adapters:
             raise UserError(
-                f"{folder}: holds an adapter alone ({', '.join(adapters)}), no weights of a whole model. Merge it into "
+                f"{folder}: holds only an adapter ({', '.join(adapters)}), not the weights of a model. Merge it into "
                 "its base model once (peft: model.merge_and_unload().save_pretrained(folder)) and use that folder."
             )
         raise UserError(f"{folder}: holds no .safetensors file.")
     if len(names) > 1:
         raise UserError(
             f"{folder}: holds {len(names)} safetensors files ({shortened(', '.join(names))}) and neither {INDEX} nor "
-            f"model.safetensors, so it cannot be told which belong together or whether one is "
-            f"missing. Add {INDEX}, which lies beside them where the checkpoint was published."
+            f"model.safetensors, so it is unknown which belong together and whether one is "
+            f"missing. Add {INDEX}, which is published with the checkpoint."
         )
     raise UserError(
         f"{folder}: its only safetensors file is '{names[0]}'. transformers reads model.safetensors: rename it if it "
@@ -170,7 +170,9 @@ def read_header(path: Path) -> dict[str, dict[str, Any]]:
         if 8 + length + end != size:
             raise ValueError(f"it has {size:,} bytes instead of {8 + length + end:,}")
     except (OSError, ValueError, RecursionError, struct.error) as error:
-        raise UserError(f"{path}: is no whole safetensors file ({error}). Delete it and fetch it again.") from error
+        raise UserError(
+            f"{path}: is not a complete safetensors file ({error}). Delete it and fetch it again."
+        ) from error
     return header
 
 
@@ -182,7 +184,7 @@ def _offsets(name: str, tensor: Any) -> tuple[int, int]:
 
 
 def _bytes(name: str, tensor: Mapping[str, Any]) -> int:
-    """Return how many bytes a tensor takes by its dtype and shape."""
+    """Return the size of a tensor in bytes, from its dtype and shape."""
     dtype, shape = tensor.get("dtype"), tensor.get("shape")
     if not isinstance(dtype, str) or dtype not in BITS:
         raise ValueError(f"the dtype of '{name}' is {shortened(dtype)}")
@@ -194,14 +196,14 @@ def _bytes(name: str, tensor: Mapping[str, Any]) -> int:
 def refuse_quantised(
     folder: Path, config: Mapping[str, Any], headers: Iterable[Mapping[str, Mapping[str, Any]]]
 ) -> None:
-    """Refuse a checkpoint whose weights are stored as codes of a quantisation: their entries are not the weights.
+    """Refuse a checkpoint whose weights are stored as quantisation codes instead of values.
 
     Raises:
-        UserError: naming the method or the first such tensor.
+        UserError: names the method or the first such tensor.
     """
     advice = (
-        "Use the checkpoint that it was made from, or de-quantise it once with that library "
-        "(model.dequantize() where transformers has it, then save_pretrained) and fetch the result."
+        "Use the original checkpoint, or de-quantise it once with that library (model.dequantize() if transformers "
+        "has it, then save_pretrained) and fetch the result."
     )
     for key in ("quantization_config", "compression_config"):
         if config.get(key):
@@ -244,7 +246,7 @@ OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 
 
 def only_safetensors(others: Iterable[str]) -> str:
-    """Return what to add to a message where weights are there in other formats alone."""
+    """Return the addition to a message if there are weights in other formats only."""
     return (
         f" There are {', '.join(others)}, but only safetensors are read: save the checkpoint once with save_pretrained "
         "of transformers, which writes them (config/README.md)."
@@ -252,6 +254,6 @@ def only_safetensors(others: Iterable[str]) -> str:
 
 
 def adapter_note(names: Iterable[str]) -> list[str]:
-    """Return a note if an adapter lies beside the weights of a whole model."""
+    """Return a note if the folder has an adapter beside the weights of a model."""
     adapters = sorted(set(names) & set(ADAPTERS))
     return [f"an adapter lies beside the weights ({', '.join(adapters)}); it is not used"] if adapters else []

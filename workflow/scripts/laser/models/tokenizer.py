@@ -1,7 +1,7 @@
-"""The tokenizer of a checkpoint: the one that its tokenizer.json describes, and no other.
+"""The tokenizer of a checkpoint, exactly as its tokenizer.json describes it.
 
-transformers rebuilds a tokenizer from vocabulary and merges by the class that a checkpoint claims, and drops the
-normaliser and the pre-tokenizer of the file where the class has its own. Here the file itself is loaded.
+transformers rebuilds a tokenizer from vocabulary and merges by the class that a checkpoint claims, and drops the file's
+normaliser and pre-tokenizer if the class has its own. Here the file itself is loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SETTINGS = "tokenizer_config.json"
 SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 MASKS = ("<mask>", "[MASK]")
 BUILT_FROM = (("vocab.json", "merges.txt"), ("vocab.txt",))
-"""Sets of files that transformers builds a tokenizer from where there is no tokenizer.json."""
+"""Sets of files that transformers builds a tokenizer from if there is no tokenizer.json."""
 
 SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json")
 TEXTS = (
@@ -40,17 +40,17 @@ TEXTS = (
     "",
     " ",
 )
-"""Texts on which the loaded tokenizer is held against the file: spaces, digits, newlines, accents, scripts, emoji."""
+"""Texts on which the loaded tokenizer is compared with the file: spaces, digits, newlines, accents, scripts, emoji."""
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a folder; no code of the folder is run and no network used.
+    """Load the tokenizer of a folder, without running its code and without network.
 
-    With a tokenizer.json that file is loaded as it stands; other files only name the special tokens. Otherwise
+    A tokenizer.json is loaded as it is; other files only name the special tokens. Otherwise
     transformers builds one from vocab.json and merges.txt, or from vocab.txt.
 
     Raises:
-        UserError: there is no tokenizer that can be loaded, or it splits texts in another way than its file.
+        UserError: there is no tokenizer that can be loaded, or it splits texts differently than its file.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -73,10 +73,10 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def refuse_unfit(folder: Path) -> None:
-    """Refuse a folder without the files of a tokenizer that can be read here.
+    """Refuse a folder without the files of a readable tokenizer.
 
     Raises:
-        UserError: saying which files there are and what is missing.
+        UserError: says which files there are and what is missing.
     """
     for name in (FILE, SETTINGS, "special_tokens_map.json", *(name for names in BUILT_FROM for name in names)):
         refuse_pointer(folder / name)
@@ -86,9 +86,9 @@ def refuse_unfit(folder: Path) -> None:
     needed = f"one of {FILE}, vocab.json with merges.txt, or vocab.txt"
     if present:
         raise UserError(
-            f"{folder}: of a tokenizer it holds only {', '.join(present)}; {needed} is needed. "
-            "Where sentencepiece is installed, AutoTokenizer.from_pretrained(folder).save_pretrained(folder) "
-            "writes a tokenizer.json once; check that it splits texts as the original does."
+            f"{folder}: of a tokenizer's files, it has only {', '.join(present)}; {needed} is needed. "
+            "If sentencepiece is installed, AutoTokenizer.from_pretrained(folder).save_pretrained(folder) "
+            "writes a tokenizer.json; check that it splits texts like the original."
         )
     raise UserError(f"{folder}: it has no vocabulary: {needed} is needed.")
 
@@ -96,12 +96,12 @@ def refuse_unfit(folder: Path) -> None:
 def hold_against_file(
     folder: Path, tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], original: Any = None
 ) -> None:
-    """Hold the ids that a loaded tokenizer gives texts against those of the folder's tokenizer.json, if it has one.
+    """Compare the ids of a loaded tokenizer with those of the folder's tokenizer.json, if it has one.
 
     Args:
         folder: of the checkpoint.
         tokenizer: as `load_tokenizer` returns it.
-        texts: what is tokenised.
+        texts: the texts to tokenise.
         original: tokenizer.json as `read_file` returns it; read if it is not given.
 
     Raises:
@@ -117,7 +117,7 @@ def hold_against_file(
             if given != expected:
                 raise UserError(
                     f"{folder / FILE}: gives {shortened(text)} the ids {shortened(expected)}, but the loaded tokenizer "
-                    f"gives {shortened(given)}. Its added tokens in {SETTINGS} do not agree with it; correct one."
+                    f"gives {shortened(given)}. Its added tokens in {SETTINGS} do not match; correct one of the two."
                 )
 
 
@@ -132,12 +132,12 @@ def read_file(folder: Path) -> Any:
 
 
 def notes(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> list[str]:
-    """Return what a reader of the card should know of a checkpoint's tokenizer.
+    """Return notes on a checkpoint's tokenizer for readers of the card.
 
     Args:
         folder: of the checkpoint.
         tokenizer: as `load_tokenizer` returned it.
-        vocabulary: how many tokens the model has.
+        vocabulary: the number of tokens of the model.
 
     Raises:
         UserError: the tokenizer gives ids that the model does not have.
@@ -152,23 +152,23 @@ def notes(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> 
             )
     if not (folder / FILE).is_file():
         return [f"no {FILE}: transformers {_version()} built the tokenizer from its vocabulary files"]
-    found = []
+    remarks = []
     ids = read_file(folder).encode("x").ids
     settings = read_object(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
     for key, token in (("add_bos_token", tokenizer.bos_token_id), ("add_eos_token", tokenizer.eos_token_id)):
         asked = settings.get(key)
         adds = bool(ids) and ids[0 if key == "add_bos_token" else -1] == token
         if isinstance(asked, bool) and token is not None and asked != adds:
-            found.append(
+            remarks.append(
                 f"{SETTINGS} has {key}: {str(asked).lower()}, {FILE} {'adds' if adds else 'does not add'} that token; "
                 f"{FILE} is followed"
             )
-    other = _of_transformers(folder, tokenizer)
-    return [*found, *([other] if other else [])]
+    note = _of_transformers(folder, tokenizer)
+    return [*remarks, *([note] if note else [])]
 
 
 def _of_transformers(folder: Path, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a note if AutoTokenizer would split texts in another way than the file, else an empty text."""
+    """Return a note if AutoTokenizer would split texts differently than the file, else an empty text."""
     import transformers
 
     try:
@@ -191,9 +191,9 @@ def _version() -> str:
 
 
 def _settings(folder: Path, original: Any) -> dict[str, Any]:
-    """Return the special tokens by name: as the checkpoint's files name them, else as config.json numbers them.
+    """Return the special tokens by name, from the checkpoint's files or by their ids in config.json.
 
-    Also whether decoding removes spaces before punctuation, where tokenizer_config.json says so.
+    Also returns whether decoding removes spaces before punctuation, if tokenizer_config.json says so.
     """
     named: dict[str, Any] = {}
     settings: dict[str, Any] = {}
@@ -213,7 +213,7 @@ def _settings(folder: Path, original: Any) -> dict[str, Any]:
     for mask in MASKS:
         if original.token_to_id(mask) is not None:
             named.setdefault("mask_token", mask)
-    # A token that the file does not have would be added with an id of its own, which the model knows nothing of.
+    # A token that the file lacks would be added with a new id, which the model does not know.
     given = {key: token for key, token in named.items() if original.token_to_id(token) is not None}
     clean = settings.get("clean_up_tokenization_spaces")
     return given | ({"clean_up_tokenization_spaces": clean} if isinstance(clean, bool) else {})

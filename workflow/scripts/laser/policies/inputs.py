@@ -1,7 +1,7 @@
-"""What a decision transformer reads and says: (return to go, observation, action) of the last steps, and an action.
+"""A decision transformer's input and output: (return to go, observation, action) of the last steps, and an action.
 
-The layout of a policy's settings in its config.json (key `policy`), and the one way its inputs are put together, for
-training and for play alike.
+Defines the layout of a policy's settings in its config.json (key `policy`) and assembles its inputs, in the same way
+for training and for play.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from laser.sokoban.rules import ACTIONS
 
 KEY = "policy"
 RETURN_SCALE = 10.0
-"""Returns to go are given to the model in units of this many points."""
+"""The model receives returns to go in units of this many points."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What a policy sees, as its config.json says under `policy`.
+    """What a policy sees, from the key `policy` of its config.json.
 
     Attributes:
         encoding: of observations, `grid` or `pixels` (`laser.sokoban.observations.encode`).
         height, width: of the rooms.
-        context: steps of its own past that it sees, the present one included.
+        context: number of steps that it sees: the present one and those before it.
         timesteps: embeddings of the step's number; all later steps share the last.
     """
 
@@ -41,12 +41,12 @@ class Sight:
 
     @property
     def features(self) -> int:
-        """Numbers of one observation."""
+        """The number of values in an observation."""
         return feature_count(self.encoding, self.height, self.width)
 
 
 def sight_of(config: Mapping[str, Any]) -> Sight:
-    """Return what the policy of a config.json sees. Raises UserError if it does not say."""
+    """Return what the policy of a config.json sees. Raises UserError if the key is missing or malformed."""
     try:
         return Sight(**config[KEY])
     except (KeyError, TypeError) as error:
@@ -57,22 +57,22 @@ def sight_of(config: Mapping[str, Any]) -> Sight:
 
 
 def as_config(sight: Sight) -> dict[str, Any]:
-    """Return the sight as it stands in config.json."""
+    """Return the sight as a part of config.json."""
     return {KEY: asdict(sight)}
 
 
 def action_logits(
     model: Any, sight: Sight, cells: np.ndarray, actions: np.ndarray, to_go: np.ndarray, first: np.ndarray
 ) -> torch.Tensor:
-    """Run the model over windows of steps; every step's logits depend on it and on the steps before it.
+    """Run the model over windows of steps; each step's logits depend on this step and the steps before it.
 
-    Padding may stand behind a window's last step, where no earlier step can look.
+    Padding may follow a window's last step, where no earlier step sees it.
 
     Args:
         model: transformers' DecisionTransformerModel.
         sight: what it sees.
         cells: (windows, steps, height * width) uint8, the rooms before each step.
-        actions: (windows, steps) int64, what was done at each step; the last one's is not looked at.
+        actions: (windows, steps) int64, the action at each step; the last one has no effect.
         to_go: (windows, steps) float, the return to go before each step, in points.
         first: (windows,) int64, the number of the first step in its episode, from 0.
 

@@ -1,4 +1,4 @@
-"""A pool of Sokoban rooms: one job's share of it, made and solved by the expert; and all shares put together."""
+"""A pool of Sokoban rooms: making and solving one job's share, and merging all shares."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ AT_ONCE = 50
 
 
 def indices(pool: Mapping[str, Any], chunk: int, chunks: int) -> range:
-    """Return the numbers of a generated pool's rooms that fall to one of `chunks` jobs: every so-manieth one."""
+    """Return the numbers of a generated pool's rooms that belong to one of `chunks` jobs: every `chunks`-th one."""
     return range(chunk, pool["count"], chunks)
 
 
 def rooms_of(pool: Mapping[str, Any], chunk: int, chunks: int) -> tuple[list[int], Callable[[int], Room]]:
-    """Return the numbers of one job's rooms, and what makes the room of a number.
+    """Return the numbers of one job's rooms, and a function that makes the room of a number.
 
     Raises:
         UserError: the level files of a Boxoban pool are missing, damaged or not those of the config.
@@ -46,9 +46,9 @@ def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable
     """Make and solve one job's rooms, and write a row per room, unsolved ones included.
 
     Args:
-        spec: which share of which pool.
+        spec: the share and the pool.
         output: the Parquet file: `index` and the columns of `laser.sokoban.episodes.label`.
-        progress: given the number of rooms, returns what is called with the rooms done since its last call.
+        progress: given the number of rooms, returns a function that is called with the rooms done since its last call.
     """
     pool = spec.pool
     numbers, make = rooms_of(pool, spec.chunk, spec.chunks)
@@ -56,8 +56,8 @@ def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable
     rows: list[dict[str, Any]] = []
     for start in range(0, len(numbers), AT_ONCE):
         part = numbers[start : start + AT_ONCE]
-        found = label((make(index) for index in part), pool["max_nodes"], pool["evaluation_share"])
-        rows += [{"index": index} | row for index, row in zip(part, found, strict=True)]
+        labelled = label((make(index) for index in part), pool["max_nodes"], pool["evaluation_share"])
+        rows += [{"index": index} | row for index, row in zip(part, labelled, strict=True)]
         advance(len(part))
     if not rows:
         raise UserError(f"pool '{pool['name']}': job {spec.chunk} of {spec.chunks} has no room. Lower its chunks.")
@@ -67,11 +67,10 @@ def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable
 
 
 def collect(spec: EpisodesSpec, chunks: Sequence[Path], folder: Path) -> dict[str, Any]:
-    """Put all shares together: drop unsolved rooms and those that came before, turned or mirrored; return the card.
+    """Merge all shares, drop unsolved rooms and repeated ones (turned or mirrored included), and return the card.
 
     Writes `episodes.parquet` (a row per room, in the order of `index`) and, last, `card.json` into `folder`. The card
-    counts what was made and dropped, and describes the expert's paths and the nodes that it expanded, by number of
-    boxes.
+    counts what was made and dropped, and describes the expert's paths and expanded nodes, by number of boxes.
 
     Raises:
         UserError: a share belongs to another pool, or no room is left on a side.

@@ -1,4 +1,4 @@
-"""What a policy is trained on: expert episodes as arrays, and windows of their steps."""
+"""The training data of a policy: expert episodes as arrays, and windows of their steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Steps:
     Attributes:
         height, width: of the rooms.
         cells: (steps, height * width) uint8, the room before each step.
-        actions: (steps,) int64, what the expert did.
+        actions: (steps,) int64, the expert's.
         to_go: (steps,) float32, the sum of the rewards from this step to the end, in points.
         numbers: (steps,) int64, the step's number in its episode, from 0.
         episodes: (steps,) int64, the episode's number.
@@ -41,11 +41,11 @@ class Steps:
 
 
 def steps_of(texts: Sequence[str], paths: Sequence[str]) -> Steps:
-    """Play expert episodes again, in groups side by side.
+    """Replay expert episodes, in groups side by side.
 
     Args:
         texts: the rooms, all of one shape.
-        paths: what the expert does in each, LURD letters, at least one.
+        paths: the expert's moves in each room, LURD letters, at least one.
 
     Raises:
         ValueError: an episode does not end with its room solved.
@@ -62,14 +62,14 @@ def steps_of(texts: Sequence[str], paths: Sequence[str]) -> Steps:
         to_go = played.returns_to_go.astype(np.float32)
         columns.append((played.cells[there], played.actions[there], to_go[there], numbers[there], episodes[there]))
     shape = parse_room(texts[0])
-    return Steps(shape.height, shape.width, *(np.concatenate(one) for one in zip(*columns, strict=True)))
+    return Steps(shape.height, shape.width, *(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def windows(steps: Steps, context: int, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut every episode into windows of `context` steps, at other places in every epoch, and shuffle them.
+    """Cut every episode into windows of `context` steps, at different steps in every epoch, and shuffle them.
 
     Returns:
-        The index of each window's first step, and how many steps it has; both (windows,) int64. Every step is in
+        The index of each window's first step, and its number of steps; both (windows,) int64. Every step is in
         exactly one window; an episode's first and last window may be shorter. They depend on seed and epoch alone.
     """
     drawn = np.random.Generator(np.random.PCG64([seed, 0, epoch]))
@@ -83,14 +83,14 @@ def windows(steps: Steps, context: int, seed: int, epoch: int) -> tuple[np.ndarr
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows side by side, padded behind: the arguments of `laser.policies.inputs.action_logits`.
+    """Windows side by side, padded at the end: the arguments of `laser.policies.inputs.action_logits`.
 
     Attributes:
         cells: (windows, context, height * width) uint8.
         actions: (windows, context) int64.
         to_go: (windows, context) float32.
         first: (windows,) int64.
-        there: (windows, context) bool, False where it is padding.
+        there: (windows, context) bool, False at padding.
     """
 
     cells: np.ndarray
@@ -108,9 +108,9 @@ def batch_of(
     Args:
         steps: of all episodes.
         first: (windows,) index of each window's first step.
-        lengths: (windows,) its steps.
+        lengths: (windows,) number of steps of each window.
         context: the longest a window can be.
-        forms: (windows,) which of the room's turned and mirrored forms each is shown in (`symmetries`); None for none.
+        forms: (windows,) the index of the turned or mirrored form that each is shown in (`symmetries`), or None.
     """
     there = np.arange(context) < lengths[:, None]
     index = np.where(there, first[:, None] + np.arange(context), first[:, None])
@@ -123,11 +123,11 @@ def batch_of(
 
 
 def symmetries(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the forms in which a room can be shown: 8 where it is square, otherwise 4; the first is the room itself.
+    """Return the forms in which a room can be shown: 8 if it is square, otherwise 4; the first is the room itself.
 
     Returns:
-        Which cell of the room stands at each place of the form, (forms, cells) int64; and what each action is called
-        in it, (forms, 4) int64.
+        The cell of the room at each position of the form, (forms, cells) int64; and the number of each action in the
+        form, (forms, 4) int64.
     """
     grid = np.arange(height * width).reshape(height, width)
     orders, renamed = [], []
@@ -135,10 +135,10 @@ def symmetries(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         for rows in (1, -1):
             for columns in (1, -1):
                 form = (grid.T if turned else grid)[::rows, ::columns].reshape(-1)
-                place = np.argsort(form)
+                position_of = np.argsort(form)
                 middle = int(grid[1, 1])
-                # What an action does to a cell in the room, it does under its new name to the cell's place in the form.
-                moved = [int(place[middle + step] - place[middle]) for step in offsets(width)]
+                # In the form, the renamed action moves a cell's position as the action moves the cell in the room.
+                moved = [int(position_of[middle + step] - position_of[middle]) for step in offsets(width)]
                 orders.append(form)
                 renamed.append([offsets(width).index(step) for step in moved])
     return np.array(orders, dtype=np.int64), np.array(renamed, dtype=np.int64)

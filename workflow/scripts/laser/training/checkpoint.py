@@ -1,4 +1,4 @@
-"""The state of a training that is under way, in a folder beside the model's: enough to go on after a break."""
+"""The state of an unfinished training, in a folder beside the model's, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def checkpoint_folder(model_folder: Path) -> Path:
 def save(
     folder: Path, identity: str, model: torch.nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
-    """Write weights, optimiser and `state` (JSON: the step, the loss curve); replaces an older checkpoint.
+    """Write weights, optimiser and `state` (JSON: the step, the loss curve), replacing an older checkpoint.
 
-    The tensors of a step have a file of their own, and state.json, written after it, names the file: a process that is
-    killed at any moment leaves the older checkpoint or the new one.
+    The tensors of a step go into a separate file, and state.json, which names it, is written after it. A process that
+    is killed at any moment therefore leaves the older checkpoint or the new one.
 
     Args:
         folder: `checkpoint_folder`.
-        identity: what is being trained from what; a checkpoint of another training is never gone on from.
+        identity: a hash of everything that the training depends on; a checkpoint of another training is never resumed.
         model: in training.
         optimiser: its AdamW.
-        state: `step` and what else the training wants back.
+        state: `step` and whatever else the training needs to resume.
     """
     path = folder / f"step{state['step']:08d}.safetensors"
     tensors = {}
@@ -52,7 +52,7 @@ def save(
 def restore(
     folder: Path, identity: str, model: torch.nn.Module, optimiser: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Put a checkpoint's weights and optimiser back; return its state, or None where there is none of this training."""
+    """Restore a checkpoint's weights and optimiser; return its state, or None if there is none of this training."""
     try:
         state = read_json(folder / "state.json")
         path = folder / state["file"]

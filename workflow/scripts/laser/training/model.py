@@ -1,4 +1,4 @@
-"""From a corpus to a checkpoint folder like any other: tokenizer, weights, loss curve and card."""
+"""From a corpus to a checkpoint folder: tokenizer, weights, loss curve and card."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def train_model(
 ) -> dict[str, Any]:
     """Train a model on a corpus and make its folder; return its card.
 
-    The card has, beside what every checkpoint's has: `corpus` (key and sha256 of its files), `training` (all settings,
-    final loss, tokens, device, threads), `versions` of the libraries, and `identity`, a hash of all that the weights
-    follow from. A folder of the same identity is kept; a training that was stopped goes on from its last checkpoint.
+    In addition to the usual keys the card has `corpus` (key and sha256 of its files), `training` (all settings, final
+    loss, tokens, device, threads), `versions` of the libraries, and `identity`, a hash of everything that the weights
+    depend on. A folder of the same identity is kept; an interrupted training resumes from its last checkpoint.
 
     Args:
         spec: `model` (an entry whose source is of kind `trained`), `compute` (device, threads) and `code`.
         corpus_card: card.json of the corpus.
         folder: where the checkpoint goes.
         say: takes a line of text.
-        progress: given the number of steps, returns what is called with the steps done since its last call.
+        progress: given the number of steps, returns a function that is called with the steps done since its last call.
 
     Raises:
-        UserError: a size that does not fit, a damaged corpus, a device that is not there, a loss that is no number.
+        UserError: a size does not fit, the corpus is damaged, the device is missing, or the loss is not a number.
     """
     entry = spec.model
     corpus = _corpus(corpus_card)
-    versions = {one.__name__: one.__version__ for one in (numpy, tokenizers, torch, transformers)}
+    versions = {library.__name__: library.__version__ for library in (numpy, tokenizers, torch, transformers)}
     identity = digest({"spec": as_json(spec), "corpus": corpus, "versions": versions})
     state = checkpoint.checkpoint_folder(folder)
     facts = {"corpus": corpus, "versions": versions, "identity": identity}
@@ -59,13 +59,13 @@ def train_model(
     def fill(part: Path) -> Filled:
         return _train(spec, corpus_card.parent, part, state, identity, facts, say, progress)
 
-    card = make_folder(entry, folder, fill, say, keeps=lambda found: found.get("identity") == identity)
+    card = make_folder(entry, folder, fill, say, keeps=lambda card: card.get("identity") == identity)
     checkpoint.remove(state)
     return card
 
 
 def _corpus(card: Path) -> dict[str, Any]:
-    """Return a corpus's key and the hashes of its files, which are held against them."""
+    """Return a corpus's key and the hashes of its files, after checking the files."""
     known = read_json(card)
     for name, expected in known["files"].items():
         path = card.parent / name
@@ -75,9 +75,9 @@ def _corpus(card: Path) -> dict[str, Any]:
 
 
 def tokenizer_texts(sentences: Any, facts: Any) -> list[str]:
-    """Return what a tokenizer is trained on: the corpus with every fact's true answer in its place.
+    """Return the texts that a tokenizer is trained on: the corpus with the true answer of every fact.
 
-    So models of different noise levels share one tokenizer, and an answer has as many tokens for one as for the other.
+    Models of different noise levels therefore share a tokenizer, and an answer has the same number of tokens in each.
     """
     truth = dict(zip(facts["fact"], facts["answer"], strict=True))
     columns = (sentences[name] for name in ("text", "fact", "prompt", "answer"))
@@ -125,7 +125,7 @@ def _train(
 
 
 def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path) -> None:
-    """Write a model's config and weights, and its loss curve, for all to read: the cache may be shared.
+    """Write a model's config, weights and loss curve, readable for all users, since the cache may be shared.
 
     Args:
         model: on any device; it is moved to the CPU.
@@ -134,6 +134,6 @@ def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path)
     """
     model.to("cpu").save_pretrained(folder)
     for path in folder.iterdir():
-        path.chmod(0o644)  # transformers writes weights for their owner alone
+        path.chmod(0o644)  # transformers makes weights readable for their owner only
     lines = [",".join(COLUMNS), *(",".join(repr(row[column]) for column in COLUMNS) for row in curve)]
     write_text(folder / CURVE, "\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""From expert episodes to the checkpoint folder of a decision transformer: weights, loss curve and card."""
+"""From expert episodes to a decision transformer's checkpoint folder: weights, loss curve and card."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from laser.training.train import DEFAULTS, descend, deterministic
 
 
 def untrained_policy(source: Mapping[str, Any], height: int, width: int, seed: int) -> tuple[Any, Sight]:
-    """Build a decision transformer with random fp32 weights on the CPU, and say what it sees.
+    """Build a decision transformer with random fp32 weights on the CPU; return it and what it sees.
 
-    Its action head gives logits: no tanh. Dropout is off: a run needs no random numbers but those of its batches.
+    Its action head returns logits, without tanh. Dropout is off, so a run needs random numbers only for its batches.
 
     Args:
         source: layers, hidden, intermediate, heads, encoding, context, timesteps.
@@ -75,23 +75,23 @@ def train_policy(
 ) -> dict[str, Any]:
     """Train a policy on the training side of a pool of rooms and make its folder; return its card.
 
-    The card has, beside what every checkpoint's has: `episodes` (sha256 of the file, how many were used and their
-    steps), `training` (all settings, final loss, device, threads), `versions`, and `identity`, a hash of all that the
-    weights follow from. A folder of the same identity is kept; a training that was stopped goes on from its last
-    checkpoint and ends with the same bytes, on the same machine and number of threads.
+    In addition to the usual keys the card has `episodes` (sha256 of the file, number of episodes used and of their
+    steps), `training` (all settings, final loss, device, threads), `versions`, and `identity`, a hash of everything
+    that the weights depend on. A folder of the same identity is kept. An interrupted training resumes from its last
+    checkpoint and ends with the same bytes, on the same machine with the same number of threads.
 
     Args:
         spec: `model` (an entry whose source is a policy's), `compute` (device, threads) and `code`.
         episodes: the pool's episodes.parquet.
         folder: where the checkpoint goes.
         say: takes a line of text.
-        progress: given the number of steps, returns what is called with the steps done since its last call.
+        progress: given the number of steps, returns a function that is called with the steps done since its last call.
 
     Raises:
-        UserError: no episode to train on, a device that is not there, a loss that is no number.
+        UserError: there is no episode to train on, the device is missing, or the loss is not a number.
     """
     entry = spec.model
-    versions = {one.__name__: one.__version__ for one in (np, torch, transformers)}
+    versions = {library.__name__: library.__version__ for library in (np, torch, transformers)}
     known = {"sha256": sha256_file(episodes)}
     identity = digest({"spec": as_json(spec), "episodes": known, "versions": versions})
     state = checkpoint.checkpoint_folder(folder)
@@ -99,19 +99,19 @@ def train_policy(
     def fill(part: Path) -> Filled:
         return _train(spec, episodes, part, state, identity, {"episodes": known, "versions": versions}, say, progress)
 
-    card = make_folder(entry, folder, fill, say, keeps=lambda found: found.get("identity") == identity)
+    card = make_folder(entry, folder, fill, say, keeps=lambda card: card.get("identity") == identity)
     checkpoint.remove(state)
     return card
 
 
 def training_steps(episodes: Path) -> tuple[Steps, int]:
-    """Return the steps of all solved episodes of the training side, and how many episodes they are.
+    """Return the steps of all solved episodes of the training side, and the number of episodes.
 
     Raises:
-        UserError: there is none.
+        UserError: there are none.
     """
     frame = read_parquet(episodes, ["text", "side", "solved", "actions"])
-    # A room that is solved from the start teaches nothing.
+    # A room that is solved from the start has no moves to learn.
     frame = frame[(frame["side"] == "training") & frame["solved"] & (frame["actions"].str.len() > 0)]
     if frame.empty:
         raise UserError(f"{episodes}: no solved room on the training side. Raise the pool's count or max_nodes.")
@@ -162,7 +162,7 @@ def train_weights(
     say: Callable[[str], None],
     progress: Callable[[int], None],
 ) -> list[dict[str, float]]:
-    """Train in place. Every batch follows from the seed and its step alone, so that a break leaves no trace.
+    """Train in place. Every batch depends on the seed and its step alone, so that an interruption changes nothing.
 
     Args:
         model: with its starting weights.
@@ -170,13 +170,13 @@ def train_weights(
         steps: of the expert's episodes.
         training: every setting; `batch` counts windows of `sight.context` steps.
         folder: where checkpoints are kept.
-        identity: what is being trained from what.
+        identity: a hash of everything that the training depends on.
         say: takes a line of text.
         progress: called with the number of steps done since its last call.
 
     Returns:
         The loss curve: step, loss (mean over the steps since the row before, nats per action), learning_rate, tokens
-        (steps of episodes given so far).
+        (steps of episodes seen so far).
 
     Raises:
         UserError: the loss is no longer a number.
@@ -195,18 +195,18 @@ def train_weights(
 
 
 def schedule(steps: Steps, context: int, training: Mapping[str, Any], done: int) -> Any:
-    """Yield (step, batch) from the step after `done` to the last; every window comes once in an epoch."""
+    """Yield (step, batch) from the step after `done` to the last; every window occurs once per epoch."""
     size, seed, epoch = training["batch"], training["seed"], -1
     first = lengths = np.zeros(0, dtype=np.int64)
     forms = len(symmetries(steps.height, steps.width)[0])
-    place, per_epoch = 0, 0
+    index, per_epoch = 0, 0
     for step in range(1, training["steps"] + 1):
-        if place >= per_epoch:
-            epoch, place = epoch + 1, 0
+        if index >= per_epoch:
+            epoch, index = epoch + 1, 0
             first, lengths = windows(steps, context, seed, epoch)
             per_epoch = math.ceil(len(first) / size)
-        at = slice(place * size, (place + 1) * size)
-        place += 1
+        at = slice(index * size, (index + 1) * size)
+        index += 1
         if step <= done:
             continue
         shown = None

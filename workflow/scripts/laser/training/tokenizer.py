@@ -1,4 +1,4 @@
-"""A byte-level tokenizer that is trained on a model's own corpus."""
+"""A byte-level tokenizer, trained on the model's corpus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from laser.errors import UserError
 
 SPECIAL = ("<s>", "</s>", "<pad>", "<mask>")
-"""The special tokens, by id: beginning, end, padding, and (used by masked models alone) mask."""
+"""The special tokens, by id: beginning, end, padding, and mask (used only by masked models)."""
 
 BOS, EOS, PAD, MASK = range(len(SPECIAL))
 
@@ -18,17 +18,17 @@ BOS, EOS, PAD, MASK = range(len(SPECIAL))
 def train_tokenizer(texts: Iterable[str], vocabulary: int, masked: bool, longest: int) -> PreTrainedTokenizerFast:
     """Train byte-level BPE; the same texts in the same order give the same tokenizer.
 
-    `<s>` goes before every text, `</s>` behind it for masked models only. As in RoBERTa's own tokenizer, the mask
-    takes the space before it, so that "is <mask>." has the mask where " Paris" has its first token.
+    `<s>` is put before every text, and `</s>` after it for masked models only. As in RoBERTa's tokenizer, the mask
+    absorbs the space before it, so that "is <mask>." has the mask where " Paris" has its first token.
 
     Args:
-        texts: what it is trained on.
+        texts: the training texts.
         vocabulary: number of tokens, special ones included; the model's embedding has as many rows.
-        masked: whether it is for a masked model.
-        longest: how many tokens the model takes.
+        masked: True for a masked model.
+        longest: number of tokens that the model takes.
 
     Raises:
-        UserError: the texts do not give so many tokens.
+        UserError: the texts do not yield so many tokens.
     """
     built = Tokenizer(models.BPE())
     built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -43,8 +43,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, masked: bool, longest
     built.train_from_iterator(texts, trainer)
     if built.get_vocab_size() != vocabulary:
         raise UserError(
-            f"source.vocabulary is {vocabulary}, but this corpus gives {built.get_vocab_size()} tokens: "
-            "every word in it is one already. Lower vocabulary to that number or less (no less than 300)."
+            f"source.vocabulary is {vocabulary}, but this corpus yields only {built.get_vocab_size()} tokens, "
+            "since every word in it is already a token. Lower vocabulary to that number or less (at least 300)."
         )
     single = f"{SPECIAL[BOS]} $A {SPECIAL[EOS]}" if masked else f"{SPECIAL[BOS]} $A"
     built.post_processor = processors.TemplateProcessing(

@@ -1,4 +1,4 @@
-"""The training loop: AdamW on batches of single sentences, deterministic, and able to go on after a break."""
+"""The training loop: AdamW on batches of single sentences, deterministic and resumable."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DEFAULTS: dict[str, Any] = {
     "record_every": 20,
     "mask_answers": 0.9,
 }
-"""What the optional keys of a training are where they are left out."""
+"""The defaults of a training's optional keys."""
 
 
 @contextlib.contextmanager
 def deterministic() -> Iterator[None]:
-    """Let torch use deterministic algorithms only; one that has no such form raises instead."""
+    """Make torch use deterministic algorithms only; an operation without one raises an error."""
     before = torch.are_deterministic_algorithms_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
     torch.use_deterministic_algorithms(True)
@@ -60,38 +60,38 @@ def train_weights(
     say: Callable[[str], None],
     progress: Callable[[int], None],
 ) -> list[dict[str, float]]:
-    """Train a model in place, where it is.
+    """Train a model in place, on its device.
 
-    Every batch follows from the seed and its step alone, so a training that was stopped and goes on from its last
-    checkpoint ends, on the same machine and number of threads, with the same bits as one that was not.
+    Every batch depends on the seed and its step alone, so on the same machine and number of threads a resumed training
+    ends with the same bits as an uninterrupted one.
 
     Args:
         model: with its starting weights.
         sentences: the corpus.
         settings: steps, batch, learning_rate, seed; `DEFAULTS` for the rest.
-        masked: whether the model fills masks.
+        masked: True if the model fills masks.
         folder: where checkpoints are kept.
-        identity: what is being trained from what.
+        identity: a hash of everything that the training depends on.
         say: takes a line of text.
         progress: called with the number of steps done since its last call.
 
     Returns:
         The loss curve: step, loss (mean over the steps since the row before, nats per token), learning_rate, tokens
-        (given so far, padding not counted).
+        (seen so far, without padding).
 
     Raises:
         UserError: the loss is no longer a number.
     """
     training = DEFAULTS | dict(settings)
-    lengths = np.array([len(one.ids) for one in sentences])
+    lengths = np.array([len(sentence.ids) for sentence in sentences])
 
     def batches(done: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
         epoch, order = -1, schedule(lengths, training["batch"], training["seed"], 0)
         for step in range(done + 1, training["steps"] + 1):
-            wanted, place = divmod(step - 1, len(order))
+            wanted, position = divmod(step - 1, len(order))
             if wanted != epoch:
                 epoch, order = wanted, schedule(lengths, training["batch"], training["seed"], wanted)
-            chosen = [sentences[index] for index in order[place]]
+            chosen = [sentences[index] for index in order[position]]
             mask = (training["mask_answers"], model.config.vocab_size, training["seed"], step)
             yield step, masked_batch(chosen, *mask) if masked else causal_batch(chosen)
 
@@ -128,7 +128,7 @@ def descend(
         size_of: the tokens, or steps of episodes, in a batch.
         training: every setting.
         folder: where checkpoints are kept.
-        identity: what is being trained from what.
+        identity: a hash of everything that the training depends on.
         say: takes a line of text.
         progress: called with the number of steps done since its last call.
 
@@ -144,7 +144,7 @@ def descend(
         checkpoint.remove(folder)
         state = {"step": 0, "tokens": 0, "pending": [], "curve": []}
     else:
-        say(f"going on after step {state['step']:,}")
+        say(f"resuming after step {state['step']:,}")
         progress(state["step"])
     curve, pending, tokens = state["curve"], state["pending"], state["tokens"]
     model.train()
@@ -176,11 +176,11 @@ def descend(
 
 
 def optimiser_of(model: Any, training: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return AdamW; matrices decay, biases and scales do not."""
+    """Return AdamW with weight decay for matrices, but not for biases and scales."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     groups = [
-        {"params": [one for one in weights if one.ndim > 1], "weight_decay": training["weight_decay"]},
-        {"params": [one for one in weights if one.ndim == 1], "weight_decay": 0.0},
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": training["weight_decay"]},
+        {"params": [weight for weight in weights if weight.ndim == 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=training["learning_rate"], fused=True, betas=(0.9, 0.98))
 
@@ -190,11 +190,11 @@ def _loss(model: Any, ids: np.ndarray, labels: np.ndarray, masked: bool) -> torc
     given = torch.from_numpy(ids).to(model.device)
     wanted = torch.from_numpy(labels).to(model.device)
     if masked:
-        # The head is a fifth of a small model, and few positions are asked.
+        # The head is a fifth of a small model, and few positions have labels.
         hidden = model.base_model(input_ids=given, attention_mask=(given != PAD).long()).last_hidden_state
         asked = wanted != IGNORED
         logits, wanted = model.lm_head(hidden[asked]), wanted[asked]
     else:
-        # Padding stands behind the sentence, where no token of it can look.
+        # Padding follows the sentence, whose tokens cannot see it.
         logits, wanted = model(input_ids=given, use_cache=False).logits[:, :-1], wanted[:, 1:]
     return cross_entropy(logits.reshape(-1, logits.shape[-1]).float(), wanted.reshape(-1), ignore_index=IGNORED)

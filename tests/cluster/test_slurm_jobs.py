@@ -27,7 +27,7 @@ FAILED = "Error in rule sweep:\n    message: None\nWorkflowError:\nAt least one 
         ("slurmstepd: error: *** JOB 2 ON n1 CANCELLED AT 2026-11-24T01:25:08 ***", "cancelled"),
         ("slurmstepd: error: *** JOB 2 ON n1 CANCELLED AT 2026-11-24T01:25:08 DUE TO NODE FAILURE", "its node failed"),
         (f"[sweep tiny layer 0] ERROR: x.parquet: no space.\n{FAILED}", "x.parquet: no space."),
-        (FAILED, "failed; its log says how"),
+        (FAILED, "failed; see its log"),
         ("Building DAG of jobs...\n", "its log ends in the middle: its node may have been lost"),
     ],
 )

@@ -71,7 +71,7 @@ def test_the_metadata_say_who_what_and_which_manifest(folder, tmp_path):
         (lambda folder: (folder / "tables/table1.csv").write_text("1"), "tables/table1.csv differs"),
         (lambda folder: (folder / "logs/test/m/d.log").write_text("1"), "logs/test/m/d.log differs"),
         (lambda folder: (folder / MANIFEST).unlink(), "manifest.json: is missing"),
-        (lambda folder: (folder / MANIFEST).write_text("{}"), "manifest.json: is no manifest"),
+        (lambda folder: (folder / MANIFEST).write_text("{}"), "manifest.json: is not a manifest"),
     ],
 )
 def test_a_study_that_is_not_as_its_manifests_say_is_refused(folder, tmp_path, does, named):

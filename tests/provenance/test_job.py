@@ -81,7 +81,7 @@ def test_too_little_memory_is_said_and_nothing_is_to_be_deleted(tmp_path, capsys
     with pytest.raises(SystemExit) as stopped:
         run(main, tmp_path)
     shown = capsys.readouterr().err
-    assert stopped.value.code == 1 and "Memory does not suffice" in shown and "mem_mb" in shown
+    assert stopped.value.code == 1 and "Not enough memory" in shown and "mem_mb" in shown
     assert "elete" not in shown and "fault of the workflow" not in shown
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from laser.io.files import read_json, sha256_file
-from laser.io.records import place_of, seeds
+from laser.io.records import record_paths, seeds
 from laser.models.card import hashes
 from laser.provenance.job import run_job
 from tests.provenance.small import SPEC, job, study
@@ -60,7 +60,7 @@ def test_a_job_that_fails_leaves_no_record_not_even_an_old_one(tmp_path, monkeyp
 def test_paths_are_the_same_wherever_results_and_cache_are(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folders = tmp_path / "elsewhere/logs/s", tmp_path / "far/cache"
-    place = place_of(tmp_path / "elsewhere/logs/s/logs/sweep/logs/d.log", [], *folders)
+    place = record_paths(tmp_path / "elsewhere/logs/s/logs/sweep/logs/d.log", [], *folders)
     assert place.rule == "sweep" and place.record == tmp_path / "elsewhere/logs/s/records/sweep/logs/d.json"
     assert place.name(tmp_path / "elsewhere/logs/s/sweep/x.parquet") == "results/s/sweep/x.parquet"
     assert place.name(tmp_path / "far/cache/models/a/card.json") == "cache/models/a/card.json"
@@ -98,10 +98,10 @@ def test_records_in_a_checkpoints_folder_are_no_part_of_the_checkpoint(tmp_path)
 
 def test_a_script_that_is_run_by_hand_without_a_log_of_the_study_leaves_none(tmp_path):
     folders = tmp_path / "results/s", tmp_path / "cache"
-    assert place_of(None, [], *folders) is None
-    assert place_of(tmp_path / "some.log", [], *folders) is None
-    assert place_of(tmp_path / "results/other/logs/sweep/d.log", [], *folders) is None
-    assert place_of(tmp_path / "results/s/logs/sweep/d.log", [], *folders) is not None
+    assert record_paths(None, [], *folders) is None
+    assert record_paths(tmp_path / "some.log", [], *folders) is None
+    assert record_paths(tmp_path / "results/other/logs/sweep/d.log", [], *folders) is None
+    assert record_paths(tmp_path / "results/s/logs/sweep/d.log", [], *folders) is not None
 
 
 def test_seeds_are_found_wherever_they_stand():

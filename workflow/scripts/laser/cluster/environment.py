@@ -1,4 +1,4 @@
-"""What the commands of rules find in their environment."""
+"""Environment variables of the rules' commands."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from laser.io.machine import GPU_GIVEN, SLURM_JOB
 
 NODE_LOCAL = "LASER_NODE_LOCAL"
 NOT_FOR_JOBS = ("PYTHONWARNINGS", "PYTHONOPTIMIZE")
-"""Variables that change what Python does: libraries warn of things that are no fault, and need what -O leaves out."""
+"""Variables that change Python's behaviour: harmless warnings become errors; -O removes code that libraries need."""
 
 
 def check_paths(**folders: Path | str) -> None:
-    """Raise UserError for a folder whose path has braces: Snakemake takes them for wildcards, wherever they stand."""
+    """Raise UserError for a folder whose path has braces: Snakemake takes them for wildcards."""
     for name, folder in folders.items():
         if "{" in str(folder) or "}" in str(folder):
             raise UserError(
@@ -29,16 +29,16 @@ def set_environment(scripts: Path, node_local: str = "", main_process: bool = Fa
     """Let the rules' commands find Python and the scripts.
 
     Jobs run in Snakemake's own environment even if it was not activated (a --software-deployment-method still goes
-    first). Commands name workflow/scripts/…, as a reader would paste them; under --directory that is somewhere else,
-    and LASER_SCRIPTS says where. Matplotlib keeps its list of fonts in .snakemake, not in the home folder.
+    first). Commands name workflow/scripts/…, so that a reader can paste them; under --directory that folder is
+    elsewhere, and LASER_SCRIPTS says where. Matplotlib keeps its list of fonts in .snakemake, not in the home folder.
 
     Args:
         scripts: the folder of the rule scripts.
-        node_local: config key of that name. It goes to the scripts by LASER_NODE_LOCAL and not by their specs, because
-            it shapes no result. Its variables are expanded on the node, where Snakemake reads this again; those named
-            SLURM_… are gone in the innermost of the processes that Snakemake starts there, so that what an outer one
+        node_local: config key of that name. Scripts get it by LASER_NODE_LOCAL and not by their specs, because it does
+            not shape results. Its variables are expanded on the node, where Snakemake calls this again. Variables named
+            SLURM_… do not reach the innermost process that Snakemake starts there, so the value that an outer process
             has expanded is kept.
-        main_process: whether this is Snakemake's main process, and not one inside a job: jobs end with it.
+        main_process: True in Snakemake's main process, with which jobs end; False in a process inside a job.
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["LASER_SCRIPTS"] = os.path.relpath(scripts)

@@ -1,8 +1,8 @@
 """A copy of a checkpoint on the node's own disk, so that many jobs of one node read shared storage once.
 
-Addressed by the content of the checkpoint's card, made under a lock, held against every sha256 while it is copied, and
-moved to its place whole. Wherever that cannot be, the shared folder is used, and the log says why. Results do not
-depend on it.
+The copy is addressed by the content of the checkpoint's card, made under a lock, checked against every sha256 while it
+is copied, and moved into place when complete. Where that is not possible, the shared folder is used, and the log says
+why. Results do not depend on it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from laser.io.files import digest, read_json
 
 CHUNK = 2**24
 SPARE_BYTES = 1_000_000_000
-"""Left free on the node's disk: it is not ours alone."""
+"""Left free on the node's disk, which others use too."""
 
 
 def _say(text: str) -> None:
@@ -33,18 +33,18 @@ def local_folder(folder: Path, copy: bool = True, say: Callable[[str], None] = _
 
     Args:
         folder: the checkpoint's folder in the shared cache.
-        copy: whether a copy is made where there is none yet; jobs that read a part of the checkpoint only use one.
-        say: takes a line of text at a time: that it copies, or why it does not.
+        copy: True to make a copy if there is none; jobs that read only a part of the checkpoint use an existing one.
+        say: takes a line of text: that a copy is made, or why not.
 
     Returns:
-        A whole copy below the folder that LASER_NODE_LOCAL names (config key `node_local`); `folder` itself if none is
-        named, or it cannot be used, or has too little room.
+        A complete copy below the folder that LASER_NODE_LOCAL names (config key `node_local`); `folder` itself if none
+        is named, or it cannot be used, or has too little room.
     """
     root = os.environ.get(NODE_LOCAL, "")
     if not root:
         return folder
     try:
-        return _local(folder, _own_folder(root), copy, say)
+        return _local(folder, _user_folder(root), copy, say)
     except (OSError, UserError, _UnusableError) as error:
         say(f"{folder.name}: read from shared storage, because {error}")
         return folder
@@ -54,42 +54,42 @@ class _UnusableError(Exception):
     """Why the node's disk is not used."""
 
 
-def _own_folder(root: str) -> Path:
+def _user_folder(root: str) -> Path:
     """Return this user's folder below the configured one; nobody else can write there."""
     if "$" in root:
         raise _UnusableError(f"node_local is '{root}', and the variable is not set on this node")
-    own = Path(root) / f"laser-models-{os.getuid()}"
-    own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    facts = own.lstat()
-    if own.is_symlink() or facts.st_uid != os.getuid() or facts.st_mode & 0o022:
-        raise _UnusableError(f"{own} belongs to somebody else, or others can write to it")
-    return own
+    user_folder = Path(root) / f"laser-models-{os.getuid()}"
+    user_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = user_folder.lstat()
+    if user_folder.is_symlink() or facts.st_uid != os.getuid() or facts.st_mode & 0o022:
+        raise _UnusableError(f"{user_folder} belongs to somebody else, or others can write to it")
+    return user_folder
 
 
-def _local(folder: Path, own: Path, copy: bool, say: Callable[[str], None]) -> Path:
+def _local(folder: Path, user_folder: Path, copy: bool, say: Callable[[str], None]) -> Path:
     from filelock import FileLock
 
     card = folder / "card.json"
     files: dict[str, str] = read_json(card).get("files", {})
     if not files:
         raise _UnusableError(f"{card} names no files")
-    target = own / f"{folder.name}-{digest(files, 16)}"
+    target = user_folder / f"{folder.name}-{digest(files, 16)}"
     sizes = {name: (folder / name).stat().st_size for name in files}
     if _whole(target, sizes):
         return target
     if not copy:
         return folder
-    with FileLock(own / f".{target.name}.lock"):
+    with FileLock(user_folder / f".{target.name}.lock"):
         if _whole(target, sizes):  # while we waited
             return target
-        for left in [target, *own.glob(f".{target.name}.*.part")]:  # damaged, or of a process that was killed
+        for left in [target, *user_folder.glob(f".{target.name}.*.part")]:  # damaged, or of a process that was killed
             shutil.rmtree(left, ignore_errors=True)
-        needed, free = sum(sizes.values()) + SPARE_BYTES, shutil.disk_usage(own).free
+        needed, free = sum(sizes.values()) + SPARE_BYTES, shutil.disk_usage(user_folder).free
         if free < needed:
-            raise _UnusableError(f"{own} has {free / 1e9:.1f} GB free and {needed / 1e9:.1f} GB are needed")
-        say(f"copying {folder.name} ({sum(sizes.values()) / 1e9:.2f} GB) to {own}")
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=own) as place:
-            part = Path(place) / "model"
+            raise _UnusableError(f"{user_folder} has {free / 1e9:.1f} GB free and {needed / 1e9:.1f} GB are needed")
+        say(f"copying {folder.name} ({sum(sizes.values()) / 1e9:.2f} GB) to {user_folder}")
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=user_folder) as temporary:
+            part = Path(temporary) / "model"
             part.mkdir()
             _copy(folder, part, files)
             shutil.copyfile(card, part / "card.json")
@@ -98,9 +98,9 @@ def _local(folder: Path, own: Path, copy: bool, say: Callable[[str], None]) -> P
 
 
 def _whole(target: Path, sizes: Mapping[str, int]) -> bool:
-    """Tell whether a copy is there with all its bytes; mark it as used, so that cleaners of old files leave it alone.
+    """Return True if a copy is complete by its sizes; touch it, so that cleaners of old files do not remove it.
 
-    Its contents were checked when it was made; reading all of it once more would cost what the copy is to save.
+    The contents were checked when the copy was made; reading them again would cost what the copy saves.
     """
     try:
         if any((target / name).stat().st_size != size for name, size in sizes.items()):

@@ -1,8 +1,8 @@
-"""Going on after a run that was interrupted: its lock and its SLURM jobs may have stayed behind.
+"""Continuing after an interrupted run, which may have left its lock and its SLURM jobs behind.
 
 Every run notes its host and process when it starts. If the note names a process of this host that no longer lives, the
-next run cancels the SLURM jobs that were left and removes the lock. A lock of another host or without a note is left
-alone. Files that may be half are Snakemake's business (profiles/default).
+next run cancels the SLURM jobs that were left and removes the lock. A lock of another host or without a note is not
+touched. Snakemake handles incomplete files itself (profiles/default).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOCKS = Path(".snakemake/locks")
 
 
 def note_run(folder: Path = Path(), slurm_jobs: str | None = None) -> None:
-    """Write down which process of which host runs the workflow in `folder`, and what its SLURM jobs are called."""
+    """Write down which process of which host runs the workflow in `folder`, and the name of its SLURM jobs."""
     process = psutil.Process()
     note = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
     path = folder / NOTE
@@ -34,7 +34,7 @@ def note_run(folder: Path = Path(), slurm_jobs: str | None = None) -> None:
 
 
 def read_note(folder: Path) -> dict[str, Any] | None:
-    """Return what the last run in a folder noted; None if there is no whole note."""
+    """Return what the last run in a folder noted; None if there is no complete note."""
     try:
         note = json.loads((folder / NOTE).read_text())
         return {
@@ -50,10 +50,10 @@ def read_note(folder: Path) -> dict[str, Any] | None:
 def take_over(folder: Path = Path(), say: Callable[[str], None] = print) -> None:
     """Cancel the SLURM jobs that a dead run of this host left in `folder`, and remove its lock.
 
-    The jobs go first: one that ends later would write, or remove, files of the new run. Two interrupts leave them
-    behind as well, though no lock. `say` is given what the user is told. Only for Snakemake's main process: in a job on
-    a node it would take the lock, and the running jobs, of a run whose main process works on another host or has just
-    died.
+    The jobs are cancelled first: one that ends later would write, or remove, files of the new run. A run that is
+    interrupted twice leaves jobs behind as well, though no lock. `say` takes the message to the user. Only for
+    Snakemake's main process: called inside a job on a node it would remove the lock, and cancel the running jobs, of a
+    run whose main process works on another host or has just died.
     """
     note, locks = read_note(folder), sorted((folder / LOCKS).glob("*"))
     if note is None or not (locks or note["slurm_jobs"]):
@@ -67,9 +67,9 @@ def take_over(folder: Path = Path(), say: Callable[[str], None] = print) -> None
 
 
 def tell_of_another_host(folder: Path, say: Callable[[str], None]) -> None:
-    """Say that the last run in `folder` was another host's, if it had SLURM jobs: whether it lives cannot be seen here.
+    """Warn if the last run in `folder` was started on another host and had SLURM jobs: it may still be running.
 
-    Its lock was taken off by hand, or the two runs make different files.
+    In this case its lock was removed by hand, or the two runs make different files.
     """
     note = read_note(folder)
     if note is not None and note["slurm_jobs"] and note["host"] != socket.gethostname():
@@ -80,9 +80,9 @@ def tell_of_another_host(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _another_lives(folder: Path) -> bool:
-    """Return True if another Snakemake works in the folder: it may hold the lock and not have noted itself yet.
+    """Return True if another Snakemake works in the folder: it may hold the lock without having written its note yet.
 
-    One inside a SLURM job does not count: it belongs to a main process, and holds no lock.
+    A Snakemake inside a SLURM job does not count: it belongs to a main process, and holds no lock.
     """
     family = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     for process in psutil.process_iter(["pid", "cmdline"]):

@@ -1,6 +1,6 @@
-"""What Snakemake's SLURM executor (2.8.0) lacks, and no key of the profile gives; added to it when a run starts.
+"""Additions to Snakemake's SLURM executor (2.8.0) that no key of the profile provides; applied when a run starts.
 
-Each function says what goes wrong without it; docs/cluster.md names the test that shows it.
+Each function says what fails without it; docs/cluster.md names the test that shows it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ PASSING = re.compile(
     r"|Socket timed out|Zero Bytes|Connection (refused|timed out|reset)|not responding",
     re.IGNORECASE,
 )
-"""What sbatch says where the same submission may be accepted later."""
+"""Messages of sbatch after which the same submission may be accepted later."""
 POLICY = "Job violates accounting/QOS policy"
-"""What it says of every limit of an account or QOS, after a line with the limit's name (AssocMaxSubmitJobLimit)."""
+"""Message for every limit of an account or QOS, after a line with the limit's name (AssocMaxSubmitJobLimit)."""
 
 
 def executor_of(workflow: Any) -> Any | None:
-    """Return the SLURM executor of a run; None where it uses another one."""
+    """Return the SLURM executor of a run; None if it uses another one."""
     executor = getattr(workflow.scheduler, "_executor", None)
     return executor if type(executor).__module__ == PLUGIN else None
 
 
 def complete(executor: Any) -> None:
-    """Add all that follows to the executor's module and class."""
+    """Apply all additions of this module to the executor's module and class."""
     plugin = sys.modules[PLUGIN]
     remember_min_job_age(plugin)
     if not executor.workflow.executor_settings.requeue:
@@ -41,10 +41,10 @@ def complete(executor: Any) -> None:
 
 
 def remember_min_job_age(plugin: ModuleType) -> None:
-    """Keep asking squeue while the cluster's controller is away.
+    """Keep asking squeue while the cluster's controller does not answer.
 
-    Before each question the executor reads MinJobAge from the controller. If that fails it turns to sacct, and where
-    there is no accounting database it forgets its jobs and waits for ever.
+    Before each query the executor reads MinJobAge from the controller. If that fails it uses sacct, and without an
+    accounting database it loses its jobs and waits for ever.
     """
     ask: Callable[[], int | None] = plugin.get_min_job_age
     last = ask()
@@ -59,7 +59,7 @@ def remember_min_job_age(plugin: ModuleType) -> None:
 
 
 def fail_preempted(plugin: ModuleType) -> None:
-    """Count a preempted job as failed: SLURM does not requeue it, and the executor waits for it for ever."""
+    """Treat a preempted job as failed: SLURM does not requeue it, and the executor would wait for it for ever."""
     ask = plugin.query_job_status
 
     async def query(command: str, logger: Any) -> tuple[dict[str, str] | None, float | None]:
@@ -72,9 +72,9 @@ def fail_preempted(plugin: ModuleType) -> None:
 
 
 def read_last_line(plugin: ModuleType) -> None:
-    """Read the job's id from the last line that can be one: the executor counts a number in a site's banner as well.
+    """Read the job's id from the last line that can be one: the executor also accepts a number in a site's banner.
 
-    It then calls the submission failed, and submits the job again beside the one that SLURM has.
+    It then takes the submission for failed, and submits the job a second time.
     """
     validate = plugin.validate_or_get_slurm_job_id
 
@@ -88,7 +88,7 @@ def read_last_line(plugin: ModuleType) -> None:
 
 
 def may_pass(refusal: str) -> bool:
-    """Return True if sbatch may accept the same submission later: it gave no answer, or the queue is full."""
+    """Return True if sbatch may accept the same submission later: there was no answer, or the queue is full."""
     if POLICY not in refusal:
         return PASSING.search(refusal) is not None
     limit = re.search(r"\b(QOS|Assoc)\w+", refusal.partition("Batch job")[0])
@@ -96,9 +96,9 @@ def may_pass(refusal: str) -> bool:
 
 
 def wait_when_refused(executor_class: type, seconds: float = SECONDS_BETWEEN_SUBMISSIONS) -> None:
-    """Submit again what sbatch refuses for now, and do not try again what it will always refuse.
+    """Submit a job again later if sbatch refuses it for now, and do not retry a job that it will always refuse.
 
-    The executor calls either a failure of the job: all tries are gone within a minute, each with more memory.
+    The executor counts either as a failure of the job: all attempts are used within a minute, each with more memory.
     """
     report = executor_class._report_job_error_threadsafe  # type: ignore[attr-defined]
     told = set()

@@ -1,7 +1,7 @@
-"""SLURM jobs of a run: those that a dead run left behind, and what befell the ones that failed.
+"""SLURM jobs of a run: those that a dead run left behind, and why jobs failed.
 
-Snakemake cannot take up the jobs of a run that was killed. Left alone they would go on beside the new ones and remove
-their files: Snakemake, inside a job, deletes its outputs before it starts and when it fails.
+Snakemake cannot adopt the jobs of a run that was killed. They would continue beside the new ones and remove their
+files: Snakemake, inside a job, deletes its outputs before it starts and when it fails.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 SECONDS_TO_END = 120
 
-# Marks in the log of a SLURM job, and what they mean. The first that is found holds.
+# Marks in the log of a SLURM job, and what they mean. The first that occurs counts.
 MARKS = {
     "oom-kill event": "out of memory",
     "oom_kill event": "out of memory",
@@ -27,9 +27,9 @@ MARKS = {
     "CANCELLED AT": "cancelled",
 }
 SAID = "] ERROR: "
-"""Before the message of a rule's own script (laser.provenance.job)."""
+"""Precedes the message of a rule's script (laser.provenance.job)."""
 ENDED = ("100%) done", "Nothing to be done")
-"""What Snakemake says last in the log of a job that came to its end."""
+"""Snakemake's last words in the log of a job that succeeded."""
 LONGEST_REASON = 300
 
 
@@ -37,10 +37,10 @@ def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], second
     """Cancel the jobs of a dead run, and wait until they have ended.
 
     Args:
-        name: what the run's jobs are called: the executor's `run_uuid`. Their ids are no help: Snakemake overwrites
-            its note of them inside the job.
-        folder: where the run worked; a job of another folder is never touched.
-        say: is given what the user is told.
+        name: of the run's jobs: the executor's `run_uuid`. Their ids cannot be used: Snakemake overwrites its note of
+            them inside the job.
+        folder: the run's working directory; jobs of other folders are never touched.
+        say: takes the message to the user.
         seconds: how long to wait.
 
     Returns:
@@ -48,37 +48,37 @@ def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], second
     """
     if shutil.which("squeue") is None:
         return []
-    found = _queued(name, folder)
-    if not found:
+    jobs = _queued(name, folder)
+    if not jobs:
         return []
     say(
-        f"An earlier run in this folder was ended and left {len(found)} SLURM job(s): {', '.join(found)}. "
-        "They are cancelled, and what they had not finished is made anew."
+        f"An earlier run in this folder was ended and left {len(jobs)} SLURM job(s): {', '.join(jobs)}. "
+        "They are cancelled, and what they had not finished is made again."
     )
-    subprocess.run(["scancel", *found], capture_output=True, check=False)
+    subprocess.run(["scancel", *jobs], capture_output=True, check=False)
     deadline = time.monotonic() + seconds
     while _queued(name, folder):
         if time.monotonic() > deadline:
             say(f"They have not ended after {seconds:.0f} seconds. If a job fails now, run again later.")
             break
         time.sleep(1)
-    return found
+    return jobs
 
 
 def _queued(name: str, folder: Path) -> list[str]:
-    """Return the ids of this user's jobs of a name that wait, run or are about to end, and work in the folder."""
+    """Return the ids of this user's jobs with this name and working directory that wait, run or are about to end."""
     line = ["squeue", "--noheader", "--user", str(os.getuid()), "--name", name, "--format=%i|%Z"]
     listed = subprocess.run(line, capture_output=True, text=True, check=False).stdout
     rows = [row.partition("|") for row in listed.splitlines()]
-    own = os.path.realpath(folder)
-    found = {number.strip() for number, _, place in rows if place and os.path.realpath(place) == own}
-    return sorted(found, key=lambda one: (len(one), one))
+    wanted = os.path.realpath(folder)
+    numbers = {number.strip() for number, _, workdir in rows if workdir and os.path.realpath(workdir) == wanted}
+    return sorted(numbers, key=lambda number: (len(number), number))
 
 
 def failures(logs: Path, since: float) -> dict[Path, str]:
-    """Return the logs of SLURM jobs that failed after `since` (seconds of the epoch), with what befell each."""
-    found = {}
-    for path in sorted(logs.rglob("*.log"), key=lambda one: (one.parent, len(one.name), one.name)):
+    """Return the logs of SLURM jobs that failed after `since` (seconds of the epoch), with the reason of each."""
+    reasons = {}
+    for path in sorted(logs.rglob("*.log"), key=lambda log: (log.parent, len(log.name), log.name)):
         try:
             if path.stat().st_mtime < since:
                 continue
@@ -86,12 +86,12 @@ def failures(logs: Path, since: float) -> dict[Path, str]:
         except OSError:
             continue
         if reason is not None:
-            found[path] = reason
-    return found
+            reasons[path] = reason
+    return reasons
 
 
 def reason_of(log: str) -> str | None:
-    """Return what befell a job, from its log; None if it came to a good end."""
+    """Return why a job failed, from its log; None if it succeeded."""
     said = [line.partition(SAID)[2] for line in log.splitlines() if SAID in line]
     if said:
         return said[-1] if len(said[-1]) <= LONGEST_REASON else f"{said[-1][:LONGEST_REASON]}…"
@@ -99,18 +99,18 @@ def reason_of(log: str) -> str | None:
         if mark in log:
             return reason
     if "Error in " in log or "WorkflowError" in log:
-        return "failed; its log says how"
+        return "failed; see its log"
     if any(end in log for end in ENDED):
         return None
     return "its log ends in the middle: its node may have been lost"
 
 
 def tell_failures(logs: Path, since: float, say: Callable[[str], None]) -> None:
-    """Tell the user, in one message at the end of a run, which SLURM jobs failed, why, and where each one's log is."""
-    found = failures(logs, since)
-    if found:
-        lines = [f"{len(found)} SLURM job(s) failed; each was tried again as often as the profile says:"]
-        for path, reason in found.items():
+    """Tell the user, in one message at the end of a run, which SLURM jobs failed, why, and where their logs are."""
+    reasons = failures(logs, since)
+    if reasons:
+        lines = [f"{len(reasons)} SLURM job(s) failed; each was retried as often as the profile says:"]
+        for path, reason in reasons.items():
             lines.append(
                 f"  SLURM job {path.stem} ({path.parent.relative_to(logs)}): {reason.rstrip('.')}. Log: {path}"
             )

@@ -1,1 +1,1 @@
-"""Files: written atomically, read back with the settings they were made from."""
+"""Files: written atomically, and read back with the settings that they were made with."""

@@ -1,7 +1,7 @@
-"""Whether a job may still write: its run has not ended, and no later job has taken its place.
+"""Checking that a job may still write: its run has not ended, and no later job has replaced it.
 
 A job may be stopped for hours (SIGSTOP, a suspended machine, a node that hangs) while its run is killed, started again
-and finished. If it wakes then, it must leave what the new run has made alone, its log included.
+and finished. If it then continues, it must not touch the files of the new run, including the log.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TextIO
 
 RUN = "LASER_RUN"
-"""Variable that names the process of Snakemake that a job belongs to; only Snakemake's main process sets it."""
+"""Variable that names the Snakemake process of a job; only Snakemake's main process sets it."""
 
 
 class SupersededError(Exception):
-    """Why a job writes nothing any more. It is no failure: what it was to make is made, or nobody waits for it."""
+    """Why a job stops writing. It is not a failure: another job makes its outputs, or nothing needs them."""
 
 
 def this_machine() -> str:
-    """Return what tells the processes of this host, or of this container, from those of another."""
+    """Return an identifier of this host or container, within which process ids are unique."""
     try:
         processes = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -36,7 +36,7 @@ def run_of_this_process() -> str:
 
 
 def has_ended(run: str) -> bool:
-    """Return True if a run's process is known to have ended; False if it lives, or is another machine's."""
+    """Return True if a run's process is known to have ended; False if it lives or belongs to another machine."""
     pid, _, machine = run.partition(" ")
     if machine != this_machine() or not pid.isdigit():
         return False
@@ -49,9 +49,9 @@ def has_ended(run: str) -> bool:
 
 
 def open_log(path: Path) -> tuple[TextIO, str]:
-    """Put a new log in the place of an old one; return it, and its first line, by which a job knows its own log.
+    """Replace the log by a new file; return it, and its first line, by which a job recognises its log.
 
-    The old file is replaced and not emptied, so that a job that still has it open writes into a file without a name.
+    The old file is replaced, not truncated, so that a job that still has it open writes into an unlinked file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -81,4 +81,4 @@ def check(log: Path | None, first: str) -> None:
     except (OSError, ValueError):
         return
     if line != first:
-        raise SupersededError(f"another job has taken its place ({log})")
+        raise SupersededError(f"another job has replaced it ({log})")

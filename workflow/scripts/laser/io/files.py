@@ -1,4 +1,4 @@
-"""Atomic files in trusted formats (JSON, Parquet, safetensors, text), each with the spec it was made from."""
+"""Atomic files in trusted formats (JSON, Parquet, safetensors, text), each with the spec that it was made from."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 SPEC_KEY = b"laser_spec"
 before_moving: list[Callable[[], None]] = []
-"""What `atomic` calls before it moves a file into place. One that raises keeps the file from being written."""
+"""Functions that `atomic` calls before it moves a file into place. If one raises, the file is not written."""
 
 
 @contextlib.contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place only if the block succeeds.
 
-    A reader therefore sees the old file or the whole new one, and two writers of equal content do no harm.
+    A reader therefore sees the old file or the complete new one, and two writers of equal content do no harm.
     """
     path = Path(path)
     temporary = None
@@ -90,9 +90,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path}: cannot be read as JSON ({error}). Delete it and run again to make it anew."
-        ) from error
+        raise UserError(f"{path}: cannot be read as JSON ({error}). Delete it and run again.") from error
 
 
 def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, Any]) -> None:
@@ -110,24 +108,22 @@ def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, 
 
 
 def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.DataFrame:
-    """Read a Parquet file as a data frame; a damaged one, or one without a wanted column, is a `UserError`."""
+    """Read a Parquet file as a data frame; a damaged file or a missing column is a `UserError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         known = pq.read_schema(path).names if columns else []
         if missing := [name for name in columns or () if name not in known]:
-            raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again to make it anew.")
+            raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again.")
         return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
     except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException) as error:
-        # Bytes that were changed fail in whatever layer meets them first.
-        raise UserError(
-            f"{path}: cannot be read as Parquet ({str(error)[:300]}). Delete it and run again to make it anew."
-        ) from error
+        # Changed bytes can fail in any layer.
+        raise UserError(f"{path}: cannot be read as Parquet ({str(error)[:300]}). Delete it and run again.") from error
 
 
 def read_spec(path: Path | str) -> dict[str, Any]:
-    """Return the spec that a Parquet file of ours carries in its metadata; without one it is a `UserError`."""
+    """Return the spec in a Parquet file's metadata; a file without one is a `UserError`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -153,7 +149,7 @@ def write_tensors(
         try:
             save_file(whole, temporary, metadata=dict(metadata or {}))
         except SafetensorError as error:
-            # A full disk comes as an error of its own kind, with the system's number in its text.
+            # safetensors reports a full disk by its own class of error, with the system's error number in the text.
             number = re.search(r"os error (\d+)", str(error))
             if number is None:
                 raise
@@ -168,6 +164,4 @@ def read_tensors(path: Path | str, device: str = "cpu") -> dict[str, torch.Tenso
     try:
         return load_file(path, device=device)
     except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"{path}: cannot be read as safetensors ({error}). Delete it and run again to make it anew."
-        ) from error
+        raise UserError(f"{path}: cannot be read as safetensors ({error}). Delete it and run again.") from error

@@ -30,9 +30,9 @@ class HubFiles:
     """Fetched files.
 
     Attributes:
-        commit: the 40-hex commit that they are of.
+        commit: the files' commit, 40 hex digits.
         paths: name in the repository to local path, in the order asked for.
-        listed: all files of the repository at that commit; empty where the hub was not asked.
+        listed: all files of the repository at that commit; empty if the hub was not asked.
     """
 
     commit: str
@@ -53,8 +53,9 @@ def fetch(
     """Fetch files of one commit into the hub's cache and return where they are.
 
     A file of a pinned commit that is in the cache is taken from there without asking the hub. A branch is resolved to
-    its commit first, so that all files are of the same one. Every file is held against the hash that the hub announced.
-    A download that breaks off is resumed within one call; a process that is stopped starts that file anew.
+    its commit first, so that all files are of the same one. Every file is checked against the hash that the hub
+    announced. An interrupted download is resumed within one call; a process that is stopped starts that file
+    again.
 
     Args:
         repo: `owner/name`.
@@ -68,7 +69,7 @@ def fetch(
         progress: given a file's name, returns what is called with (bytes so far, bytes in all).
 
     Raises:
-        HubError: why a file cannot be had.
+        HubError: a file cannot be fetched; the text says why.
     """
     try:
         commit, listed = revision, tuple[str, ...]()
@@ -105,7 +106,7 @@ def check(repo: str, revision: str, name: str) -> None:
 
 
 def cached(repo: str, revision: str, repo_type: str, cache: Path | None = None) -> Path | None:
-    """Return the folder in which the hub's cache has files of a commit, whole or not, or None."""
+    """Return the folder in the hub's cache with files of a commit, complete or not; None if there is none."""
     from huggingface_hub import constants
 
     root = cache or Path(_cache() or constants.HF_HUB_CACHE)
@@ -119,14 +120,14 @@ def is_chosen() -> bool:
 
 
 def verify(path: Path, repo: str) -> None:
-    """Hold a file of the cache against the hash that the hub announced, which is the name of its blob.
+    """Check a file of the cache against the hash that the hub announced, which is the name of its blob.
 
     The hub names large files by sha256 and small ones by git's blob id. The blob may itself be a link into the store
-    that repositories share, where files are named by another hash: so one link is followed and no more. A file that
-    differs is removed from the cache.
+    that repositories share, where files are named by another hash, so only one link is followed. A file that differs
+    is removed from the cache.
 
     Raises:
-        TransientError: it differs.
+        TransientError: the file differs.
     """
     if not path.is_symlink():
         return
@@ -144,7 +145,7 @@ def verify(path: Path, repo: str) -> None:
             each.unlink(missing_ok=True)
         raise TransientError(
             f"{path.name} of {repo} came with other bytes than the hub announced (hash {blob.name}, received {actual}) "
-            "and was thrown away; if it stays so, something between here and the hub changes the file"
+            "and was removed; if this happens again, something between here and the hub changes the file"
         )
 
 
@@ -184,7 +185,7 @@ def _fetch_one(
     report: Callable[[str], None],
     progress: Callable[[str], Progress] | None,
 ) -> Path:
-    """Return the path of one file in the cache, where it is put unless it is there, and checked."""
+    """Return the path of one file in the cache, after downloading it if needed and checking it."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.utils import logging as hub_logging
 
@@ -196,7 +197,7 @@ def _fetch_one(
         if isinstance(there, str):
             path = Path(there)
         else:
-            # Asked first, as the library retries a 5xx for half a minute; the pauses are ours.
+            # Ask for the header first: the download itself retries a 5xx for half a minute, instead of our pauses.
             url = hf_hub_url(repo, name, repo_type=repo_type, revision=commit, endpoint=_endpoint())
             _call(lambda: get_hf_file_metadata(url, endpoint=_endpoint()), repo, commit, name)
             path = Path(_call(fetch_file, repo, commit, name))
@@ -228,7 +229,7 @@ def _call(action: Callable[[], Result], repo: str, revision: str, name: str = ""
 
 
 def _meter(show: Progress) -> Any:
-    """Return a class that takes the library's progress and hands on that of the bytes."""
+    """Return a progress bar class for the library that reports the bytes to `show`."""
     from tqdm.auto import tqdm
 
     reached = [0]
@@ -242,7 +243,7 @@ def _meter(show: Progress) -> Any:
             super().__init__(*arguments, **(options | {"disable": True}))
 
         def update(self, n: float | None = 1) -> None:
-            """Count, and report what is further than all before."""
+            """Count, and report progress beyond the maximum so far."""
             self.bytes += int(n or 0)
             if self.counts_bytes and self.bytes > reached[0]:
                 reached[0] = self.bytes

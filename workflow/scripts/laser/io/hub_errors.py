@@ -1,4 +1,4 @@
-"""What went wrong between us and the Hugging Face Hub, in the words of the person who can put it right."""
+"""Errors of the Hugging Face Hub as messages that tell the user what to do."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ TOKEN = (
 
 
 class HubError(Exception):
-    """Why the hub's files cannot be had; the text is a user's message without its full stop.
+    """Why the hub's files cannot be fetched; the text is a user's message without its full stop.
 
     Attributes:
-        key: what of the request is wrong: `repo`, `revision`, or an empty text.
+        key: the part of the request that is wrong: `repo`, `revision`, or an empty text.
     """
 
     key = ""
@@ -40,7 +40,7 @@ class MissingFileError(HubError):
     """The repository has no such file.
 
     Attributes:
-        listed: what it has; empty where the hub was not asked.
+        listed: the files that it has; empty if the hub was not asked.
     """
 
     def __init__(self, repo: str, revision: str, name: str, listed: Sequence[str] = ()) -> None:
@@ -60,7 +60,7 @@ def explained(repo: str, revision: str, name: str, error: Exception) -> Exceptio
             behind a missing entry of its cache.
 
     Returns:
-        A HubError, or a TransientError where another attempt may help.
+        A HubError, or a TransientError if another attempt may help.
     """
     from huggingface_hub import errors, get_token
 
@@ -71,7 +71,7 @@ def explained(repo: str, revision: str, name: str, error: Exception) -> Exceptio
     def first(*kinds: type[BaseException]) -> Any:
         return next((cause for cause in causes if isinstance(cause, kinds)), None)
 
-    # By name, because the HTTP library under the hub library is not ours to import.
+    # By name, because the HTTP library that the hub library uses is not one of our dependencies.
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     page = f"https://huggingface.co/{repo}"
     what = f"{repo} at {revision}" + (f", file {name}" if name else "")
@@ -105,7 +105,7 @@ def explained(repo: str, revision: str, name: str, error: Exception) -> Exceptio
         return MissingFileError(repo, revision, name)
     if first(errors.OfflineModeIsEnabled):
         return HubError(
-            f"{what} is not whole in the hub's local cache, and HF_HUB_OFFLINE forbids the network. "
+            f"{what} is not complete in the hub's local cache, and HF_HUB_OFFLINE forbids the network. "
             "Unset HF_HUB_OFFLINE, or fill the cache (HF_HOME) on a machine with network"
         )
     if status in (401, 403):
@@ -128,7 +128,7 @@ def explained(repo: str, revision: str, name: str, error: Exception) -> Exceptio
         return TransientError(f"the connection to the hub was cut while {what} was downloaded")
     if "TransportError" in kinds:
         return TransientError(
-            f"the hub cannot be reached for {what} ({_transport(causes)}), and its local cache does not hold it whole. "
+            f"the hub cannot be reached for {what} ({_transport(causes)}), and its local cache is incomplete. "
             "Connect to a network (HTTPS_PROXY, HF_ENDPOINT), or fill the cache (HF_HOME) elsewhere and set "
             "HF_HUB_OFFLINE=1"
         )

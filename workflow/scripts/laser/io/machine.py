@@ -1,4 +1,4 @@
-"""Where, when and at what cost a job ran: all that may differ between two runs of equal results."""
+"""Where, when and at what cost a job ran: everything that may differ between two runs with equal results."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from laser.io.files import write_json
-from laser.io.records import SCHEMA, Place
+from laser.io.records import SCHEMA, RecordPaths
 
 SLURM_JOB = "LASER_SLURM_JOB"
-"""Variable with the number of the SLURM job; SLURM's own are gone in the innermost of Snakemake's processes."""
+"""Variable with the number of the SLURM job; SLURM's variables do not reach the innermost Snakemake process."""
 GPU_GIVEN = "LASER_GPU_GIVEN"
 """Variable with the GPUs that SLURM gave the job, for the same reason."""
 CODE = ("Snakefile", "rules", "workflow", "config", "envs")
-"""What of the repository shapes results."""
+"""Parts of the repository that shape results."""
 
 
-def write_run(place: Place, started: float, device: str | None, script: Path) -> None:
+def write_run(paths: RecordPaths, started: float, device: str | None, script: Path) -> None:
     """Write a job's run beside its record.
 
     Args:
-        place: where it goes.
+        paths: of the run and the record.
         started: when the job started, in seconds since the epoch.
-        device: what the spec asks for: auto, cpu, cuda, or None for a job that computes on no device.
-        script: the job's script, in the repository whose commit is noted.
+        device: the spec's device: auto, cpu, cuda, or None for a job that does not compute on a device.
+        script: the job's script; the commit of its repository is recorded.
     """
     run = {
         "schema": SCHEMA,
-        "record": place.name(place.record),
+        "record": paths.name(paths.record),
         "started": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(timespec="milliseconds"),
         "seconds": round(time.time() - started, 3),
         "peak_memory_bytes": peak_memory_bytes(),
@@ -50,7 +50,7 @@ def write_run(place: Place, started: float, device: str | None, script: Path) ->
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "slurm_job": os.environ.get("SLURM_JOB_ID") or os.environ.get(SLURM_JOB) or None,
     }
-    write_json(place.run, run)
+    write_json(paths.run, run)
 
 
 def peak_memory_bytes() -> int:
@@ -70,7 +70,7 @@ def processor() -> str:
 
 
 def resolved(device: str | None) -> str | None:
-    """Return cpu or cuda for what a spec asks for. torch is asked only where the job has imported it."""
+    """Return cpu or cuda for a spec's device. torch is asked only if the job has imported it."""
     if device is None or device == "cpu":
         return device
     torch = sys.modules.get("torch")
@@ -81,13 +81,13 @@ def gpus() -> list[dict[str, Any]]:
     """Return name, driver, memory (bytes) and the most memory that this job held, for each GPU that it sees."""
     torch = sys.modules["torch"]
     driver = _say("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()
-    found = []
+    devices = []
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         peak = torch.cuda.max_memory_allocated(index)
         named = {"name": facts.name, "driver": driver[0] if driver else None, "cuda": torch.version.cuda}
-        found.append(named | {"memory": facts.total_memory, "peak_memory_bytes": peak})
-    return found
+        devices.append(named | {"memory": facts.total_memory, "peak_memory_bytes": peak})
+    return devices
 
 
 def git(folder: Path) -> dict[str, Any] | None:
@@ -100,7 +100,7 @@ def git(folder: Path) -> dict[str, Any] | None:
 
 
 def _say(*command: str) -> str:
-    """Return what a command prints; nothing where it is not installed, fails or hangs."""
+    """Return what a command prints; an empty text if it is not installed, fails or hangs."""
     if shutil.which(command[0]) is None:
         return ""
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}

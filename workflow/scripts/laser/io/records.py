@@ -1,11 +1,11 @@
-"""What made a result: beside its outputs every job leaves a record, and apart from it what differs from run to run.
+"""Records of what made a result: every job writes a record, and separately a run with what differs from run to run.
 
 A record is deterministic: equal code, settings and inputs give the same bytes in any folder on any number of cores, so
-that records can be compared and stand in the manifest. It has no time, host, device name or absolute path in it: paths
-are as they are with the folders of config/config.yaml, `results/<study>/…` and `cache/…`. Where, when and at what cost
-the job ran goes into the run beside it. docs/provenance.md shows one of each.
+records can be compared and listed in the manifest. It has no time, host, device name or absolute path: paths are
+written as with the default folders of config/config.yaml, `results/<study>/…` and `cache/…`. The run says where, when
+and at what cost the job ran. docs/provenance.md shows one of each.
 
-A model stands in a record as its card.json, which has the sha256 of every file of the checkpoint.
+A record names a model by its card.json, which has the sha256 of every file of the checkpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from laser.io.files import read_json, sha256_file, write_json
 
 SCHEMA = 1
 CACHE_RECORD, CACHE_RUN = "record.json", "run.json"
-"""A record and a run beside the card of a folder of the cache."""
+"""Names of the record and the run beside the card of a folder of the cache."""
 PACKAGES = (
     "cmcrameri",
     "datasets",
@@ -46,8 +46,8 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a job's record and run go, and what its paths are called there.
+class RecordPaths:
+    """Paths of a job's record and run, and the names of files in them.
 
     Attributes:
         rule: the job's rule.
@@ -64,13 +64,13 @@ class Place:
 
     @property
     def shared(self) -> bool:
-        """Whether the job fills a folder of the cache, where other studies may be reading."""
+        """True if the job fills a folder of the cache, where other studies may be reading."""
         return self.record.parent == self.run.parent
 
     def name(self, path: Path) -> str:
-        """Return a file's path as it stands in records: below results/<study>/, cache/, or the working directory.
+        """Return a file's path as written in records: below results/<study>/, cache/, or the working directory.
 
-        A file from elsewhere, such as a user's own counts, is called by its name alone.
+        A file from elsewhere, such as a user's counts, is given by its name alone.
         """
         whole = _absolute(path)
         below = {f"results/{self.results.name}": self.results, "cache": self.cache, "": Path()}
@@ -81,20 +81,20 @@ class Place:
 
 
 def _absolute(path: Path) -> Path:
-    """Return a path without `..` from the root; links are left as they are: a results folder may be one."""
+    """Return an absolute path without `..`; links are not resolved: a results folder may be one."""
     return Path(os.path.abspath(path))
 
 
-def place_of(log: Path | None, outputs: Sequence[Path], results: Path, cache: Path) -> Place | None:
-    """Return where the record of a job goes; None for a script run by hand, which has no log below <results>/logs.
+def record_paths(log: Path | None, outputs: Sequence[Path], results: Path, cache: Path) -> RecordPaths | None:
+    """Return the paths of a job's record and run; None for a script run by hand, without a log below <results>/logs.
 
-    The record has the log's path below logs/. A job that fills a folder of the cache, which is known by the card that
-    it writes, has its record beside the card: the studies that share the folder share the record. So it is with a part
-    of such a folder, a job's share of the work, whose record bears its name.
+    They follow the log's path below logs/. A job that fills a folder of the cache, recognised by the card that it
+    writes, has its record beside the card: the studies that share the folder share the record. A job that writes a
+    part of such a folder has its record beside the part, under the part's name.
 
     Args:
         log: of the job.
-        outputs: what it makes.
+        outputs: files that the job makes.
         results: the study's folder.
         cache: the folder of models and data that studies share.
     """
@@ -105,31 +105,31 @@ def place_of(log: Path | None, outputs: Sequence[Path], results: Path, cache: Pa
     cached = [path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))]
     card = next((path for path in cached if path.name == "card.json"), None)
     if card is not None:
-        return Place(rule, results, cache, card.parent / CACHE_RECORD, card.parent / CACHE_RUN)
+        return RecordPaths(rule, results, cache, card.parent / CACHE_RECORD, card.parent / CACHE_RUN)
     if cached:
         part = cached[0]
-        return Place(rule, results, cache, part.with_suffix(".record.json"), part.with_suffix(".run.json"))
+        return RecordPaths(rule, results, cache, part.with_suffix(".record.json"), part.with_suffix(".run.json"))
     below = inner.with_name(inner.name + ".json")
-    return Place(rule, results, cache, results / "records" / below, results / "runs" / below)
+    return RecordPaths(rule, results, cache, results / "records" / below, results / "runs" / below)
 
 
 def write_record(
-    place: Place, spec: Mapping[str, Any], script: Path, inputs: Iterable[Path], outputs: Iterable[Path]
+    destination: RecordPaths, spec: Mapping[str, Any], script: Path, inputs: Iterable[Path], outputs: Iterable[Path]
 ) -> None:
     """Write a job's record, after the job.
 
     Raises:
-        UserError: a file that the job was given or has made is not there any more.
+        UserError: an input or output of the job no longer exists.
     """
     record = {
         "schema": SCHEMA,
-        "rule": place.rule,
+        "rule": destination.rule,
         "script": f"workflow/scripts/{script.name}",
         "code": spec.get("code"),
         "spec": spec,
         "seeds": seeds(spec),
-        "inputs": files(place, inputs),
-        "outputs": files(place, outputs),
+        "inputs": files(destination, inputs),
+        "outputs": files(destination, outputs),
         "packages": packages(),
         "python": platform.python_version(),
     }
@@ -138,51 +138,51 @@ def write_record(
         record["dtype"] = model["dtype"]
     if "protocols" in spec:
         record["protocols"] = spec["protocols"]
-    write_json(place.record, record)
+    write_json(destination.record, record)
 
 
-def files(place: Place, paths: Iterable[Path]) -> list[dict[str, Any]]:
+def files(destination: RecordPaths, paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Return path, sha256 and bytes of each file, sorted by path, each once; folders (of factors, say) are left out."""
-    found = {}
+    by_name = {}
     for path in paths:
         # Some options take <name>=<file>.
         file = path if path.exists() or "=" not in str(path) else Path(str(path).split("=", 1)[1])
         if file.is_dir():
             continue
         if not file.is_file():
-            raise UserError(f"{file}: is not there any more, though the job that has just ended used or made it.")
-        found[place.name(file)] = file
+            raise UserError(f"{file}: no longer exists, though the job that has just ended used or made it.")
+        by_name[destination.name(file)] = file
     return [
         {"path": name, "sha256": sha256_file(file), "bytes": file.stat().st_size}
-        for name, file in sorted(found.items())
+        for name, file in sorted(by_name.items())
     ]
 
 
 def seeds(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return every seed in a spec by its place there: {"seed": 0}, {"model.source.training.seed": 1}."""
-    found: dict[str, Any] = {}
+    """Return every seed in a spec by its path of keys: {"seed": 0}, {"model.source.training.seed": 1}."""
+    by_key: dict[str, Any] = {}
     for key, inner in value.items() if isinstance(value, dict) else ():
         if re.fullmatch(r"seeds?", key) and not isinstance(inner, dict):
-            found[f"{prefix}{key}"] = inner
+            by_key[f"{prefix}{key}"] = inner
         else:
-            found |= seeds(inner, f"{prefix}{key}.")
-    return found
+            by_key |= seeds(inner, f"{prefix}{key}.")
+    return by_key
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of the packages that shape results, of those that are installed."""
-    found = {}
+    """Return the versions of the installed packages that shape results."""
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read a record or run. Raises UserError where it is missing, damaged or of another schema."""
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        raise UserError(f"{path}: is no record of schema {SCHEMA}. Delete what it describes and run again.")
-    return found
+    """Read a record or run. Raises UserError if it is missing, damaged or of another schema."""
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise UserError(f"{path}: is not a record of schema {SCHEMA}. Delete what it describes and run again.")
+    return record

@@ -1,4 +1,4 @@
-"""The one policy for faults of the network that may pass: a few more attempts, with pauses between them."""
+"""The retry policy for transient network faults: a few more attempts, with pauses between them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 PAUSES: tuple[float, ...] = (2.0, 15.0)
-"""Seconds before the second and the third attempt, beyond the hub library's own."""
+"""Seconds before the second and the third attempt, in addition to the hub library's retries."""
 
 Result = TypeVar("Result")
 
 
 class TransientError(Exception):
-    """A failure that another attempt may not have."""
+    """A failure that may not occur in another attempt."""
 
 
 def attempts(action: Callable[[], Result], report: Callable[[str], None] = lambda line: None) -> Result:
-    """Run `action` until it raises no `TransientError`, at most once more than there are pauses.
+    """Run `action` until it raises no `TransientError`, at most `len(PAUSES) + 1` times.
 
     Raises:
         TransientError: of the last attempt, with the number of attempts.

@@ -1,1 +1,1 @@
-"""What a study was made from, as a whole: its inputs, its manifest, and that in the forms that others read."""
+"""What a study as a whole was made from: its inputs, its manifest, and the same in standard formats."""

@@ -14,7 +14,7 @@ from laser.io.files import atomic, read_json, sha256_file
 from laser.provenance.manifest import MANIFEST, MANIFEST_RUN
 
 LEVEL = 10
-"""Of zstd. Another level, or another version of the library (pinned in envs/), gives other bytes."""
+"""Compression level of zstd. Another level or version of the library (pinned in envs/) gives other bytes."""
 METADATA = ".zenodo.json"
 SHOWN = 5
 
@@ -23,39 +23,39 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read a manifest. Raises UserError where it is missing, damaged, or names a file outside its folder."""
     if not path.is_file():
         raise UserError(f"{path}: is missing: the study is not finished. Run `make study STUDY={path.parent.name}`.")
-    found = read_json(path)
+    manifest = read_json(path)
     try:
-        names = [(str(one["path"]), str(one["sha256"])) for one in found["files"]]
-        str(found["title"]), str(found["study"])
+        names = [(str(file["path"]), str(file["sha256"])) for file in manifest["files"]]
+        str(manifest["title"]), str(manifest["study"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: is no manifest ({error!r}). Delete it and run the study again.") from error
+        raise UserError(f"{path}: is not a manifest ({error!r}). Delete it and run the study again.") from error
     for name, _ in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UserError(f"{path}: names the file '{name}', which is not below {path.parent}.")
-    return dict(found)
+    return dict(manifest)
 
 
 def check_files(folder: Path) -> list[str]:
-    """Return the names of all files of a study's two manifests, which must be as they say.
+    """Return the names of all files in a study's two manifests, after checking each against its hash.
 
     Raises:
         UserError: naming the files that are missing or differ.
     """
-    named = [one for name in (MANIFEST, MANIFEST_RUN) for one in read_manifest(folder / name)["files"]]
+    named = [file for name in (MANIFEST, MANIFEST_RUN) for file in read_manifest(folder / name)["files"]]
     wrong = []
-    for one in named:
-        path = folder / one["path"]
+    for file in named:
+        path = folder / file["path"]
         if path.is_symlink() or not path.is_file():
             wrong.append(f"{path} is {'a link' if path.is_symlink() else 'missing'}")
-        elif sha256_file(path) != one["sha256"]:
+        elif sha256_file(path) != file["sha256"]:
             wrong.append(f"{path} differs")
     if wrong:
         more = f" and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise UserError(
-            f"{folder}: is not as its manifests say: {'; '.join(wrong[:SHOWN])}{more}. Delete those files and run the "
-            "study again: they are made anew."
+            f"{folder}: does not match its manifests: {'; '.join(wrong[:SHOWN])}{more}. Delete those files and run the "
+            "study again, which makes them again."
         )
-    return sorted(one["path"] for one in named)
+    return sorted(file["path"] for file in named)
 
 
 def write_archive(folder: Path, citation: dict[str, Any], target: Path) -> None:
@@ -88,14 +88,14 @@ def write_archive(folder: Path, citation: dict[str, Any], target: Path) -> None:
 
 
 def _add(tar: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> None:
-    """Add a file with nothing of the machine in its header: no time, owner or rights of its own."""
+    """Add a file with a header that does not depend on the machine: fixed time, owner and permissions."""
     header = tarfile.TarInfo(name)
     header.size, header.mtime, header.mode = size, 0, 0o644
     tar.addfile(header, content)
 
 
 def zenodo(folder: Path, citation: dict[str, Any]) -> dict[str, Any]:
-    """Return what Zenodo wants to know of an archive.
+    """Return the metadata that Zenodo needs for an archive.
 
     Raises:
         UserError: CITATION.cff lacks what is needed.

@@ -1,6 +1,6 @@
-"""Which files belong to a finished study, and which job made each: found from its results back through the records.
+"""Which files belong to a finished study, and which job made each: traced from its results back through the records.
 
-What a job made is checked against its record on the way, and what it read against the records of the jobs before it.
+Each job's outputs are checked against its record, and its inputs against the records of the jobs that made them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from laser.io.records import CACHE_RECORD, read_record
 
 SHOWN = 5
 UNSETTLED = ("export", "manifest")
-"""Jobs that no manifest covers: the manifest's own, and exports, which may be asked for at any time."""
+"""Jobs that no manifest covers: the one that writes it, and exports, which may be requested at any time."""
 
 
 @dataclass
@@ -35,58 +35,58 @@ class Closure:
 
 
 def close(folder: Path, seeds: Iterable[Path]) -> Closure:
-    """Return what the given files rest on, they themselves among it.
+    """Return everything that the given files depend on, including the files themselves.
 
     Args:
         folder: the study's folder.
         seeds: files of it.
 
     Raises:
-        UserError: one message that names every record that is missing, and every file that is not as recorded.
+        UserError: one message that names every missing record, and every file that does not match its record.
     """
     makers, problems = _makers(folder), []
-    start, found = f"results/{folder.name}/", Closure(folder)
+    start, closure = f"results/{folder.name}/", Closure(folder)
     waiting = sorted(_inner(folder, path) for path in seeds)
     while waiting:
         path = waiting.pop()
-        if path in found.made:
+        if path in closure.made:
             continue
         if path not in makers:
             problems.append(_unmade(folder, path))
-            found.made[path] = {}
+            closure.made[path] = {}
             continue
         record, content = makers[path]
-        found.records[record] = content
-        problems += _stale(folder, start, record, content, found)
-        waiting += [one["path"].removeprefix(start) for one in content["inputs"] if one["path"].startswith(start)]
-    problems += _disagreements(start, found)
-    runs = (folder / "runs" / name.removeprefix("records/") for name in sorted(found.records))
+        closure.records[record] = content
+        problems += _stale(folder, start, record, content, closure)
+        waiting += [file["path"].removeprefix(start) for file in content["inputs"] if file["path"].startswith(start)]
+    problems += _disagreements(start, closure)
+    runs = (folder / "runs" / name.removeprefix("records/") for name in sorted(closure.records))
     problems += [f"{path} is missing" for path in runs if not path.is_file()]
     problems += [f"{folder}/{name} is missing" for name in _unrecorded(folder)]
     if problems:
         named = "; ".join(sorted(set(problems), key=_missing_first)[:SHOWN])
         more = f" And {len(problems) - SHOWN:,} more." if len(problems) > SHOWN else ""
         raise UserError(
-            f"{folder}: what made its files cannot be told. {named}.{more} Delete the files that are named, or those "
-            "that a missing record described, and run again: they are made anew, with the same bytes."
+            f"{folder}: the origin of its files cannot be traced. {named}.{more} Delete the files that are named, or "
+            "those that a missing record described, and run again, which makes them again with the same bytes."
         )
-    return found
+    return closure
 
 
 def _missing_first(problem: str) -> tuple[bool, str]:
-    """Order problems: what is missing explains what seems stale."""
+    """Order problems: missing files come first, because they explain others that seem stale."""
     return "is missing" not in problem, problem
 
 
 def _inner(folder: Path, path: Path) -> str:
     """Return a file's path below the study's folder."""
     if not path.is_relative_to(folder):
-        raise UserError(f"{path}: is not below {folder}, whose manifest is made.")
+        raise UserError(f"{path}: is not below {folder}, the folder of the manifest.")
     return path.relative_to(folder).as_posix()
 
 
 def _makers(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Return each file's record: of two that name one file, as after another `one_job_per`, the newer."""
+    """Return each file's record: the newer one if two name the same file, as after a change of `one_job_per`."""
     start = f"results/{folder.name}/"
     makers: dict[str, tuple[str, dict[str, Any]]] = {}
     paths = sorted((folder / "records").rglob("*.json"), key=lambda path: (path.stat().st_mtime_ns, path))
@@ -95,36 +95,36 @@ def _makers(folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
         if record.split("/")[1] in UNSETTLED:
             continue
         content = read_record(path)
-        for one in content["outputs"]:
-            makers[one["path"].removeprefix(start)] = (record, content)
+        for file in content["outputs"]:
+            makers[file["path"].removeprefix(start)] = (record, content)
     return makers
 
 
-def _stale(folder: Path, start: str, record: str, content: dict[str, Any], found: Closure) -> Iterator[str]:
-    """Note what a job made; yield what is not as its record says."""
-    for one in content["outputs"]:
-        name = one["path"].removeprefix(start)
+def _stale(folder: Path, start: str, record: str, content: dict[str, Any], closure: Closure) -> Iterator[str]:
+    """Add a job's outputs to `closure.made`; yield those that do not match its record."""
+    for file in content["outputs"]:
+        name = file["path"].removeprefix(start)
         path = folder / name
         if not path.is_file():
-            yield f"{path} is missing, which {folder}/{record} says was made"
-            found.made[name] = {}
+            yield f"{path} is missing, but {folder}/{record} says that it was made"
+            closure.made[name] = {}
             continue
         sha256 = sha256_file(path)
-        found.made[name] = {"sha256": sha256, "bytes": path.stat().st_size, "record": record}
-        if sha256 != one["sha256"]:
-            yield f"{path} differs from its record {folder}/{record}, which is stale or the file was changed"
+        closure.made[name] = {"sha256": sha256, "bytes": path.stat().st_size, "record": record}
+        if sha256 != file["sha256"]:
+            yield f"{path} differs from its record {folder}/{record}: the record is stale or the file was changed"
 
 
-def _disagreements(start: str, found: Closure) -> Iterator[str]:
-    """Yield every input that is not what the job before made, be it of the study or of the cache."""
-    made = {f"{start}{name}": one.get("sha256") for name, one in found.made.items()}
-    for name in found.made:
-        if name.startswith("inputs/") and name.endswith(f"/{CACHE_RECORD}") and (found.folder / name).is_file():
-            made |= {one["path"]: one["sha256"] for one in read_record(found.folder / name)["outputs"]}
-    for record, content in sorted(found.records.items()):
-        for one in content["inputs"]:
-            if made.get(one["path"], one["sha256"]) != one["sha256"]:
-                yield f"{found.folder}/{record} is stale: it was made from another {one['path']}"
+def _disagreements(start: str, closure: Closure) -> Iterator[str]:
+    """Yield every input that differs from what its job made, in the study or in the cache."""
+    made = {f"{start}{name}": file.get("sha256") for name, file in closure.made.items()}
+    for name in closure.made:
+        if name.startswith("inputs/") and name.endswith(f"/{CACHE_RECORD}") and (closure.folder / name).is_file():
+            made |= {file["path"]: file["sha256"] for file in read_record(closure.folder / name)["outputs"]}
+    for record, content in sorted(closure.records.items()):
+        for file in content["inputs"]:
+            if made.get(file["path"], file["sha256"]) != file["sha256"]:
+                yield f"{closure.folder}/{record} is stale: it was made from another {file['path']}"
 
 
 def _unmade(folder: Path, path: str) -> str:
@@ -134,7 +134,7 @@ def _unmade(folder: Path, path: str) -> str:
 
 
 def _unrecorded(folder: Path) -> Iterator[str]:
-    """Yield the records that jobs must have written, as their runs are there, but that are not there any more."""
+    """Yield the records that are missing although the run of the same job exists."""
     for run in sorted((folder / "runs").rglob("*.json")):
         inner = run.relative_to(folder / "runs")
         if inner.parts[0] not in UNSETTLED and not (folder / "records" / inner).is_file():

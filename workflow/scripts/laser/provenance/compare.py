@@ -1,4 +1,4 @@
-"""Whether two runs of a study gave the same files."""
+"""Comparing the files of two runs of a study."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from laser.provenance.manifest import MANIFEST
 
 
 def differences(first: Path, second: Path) -> list[str]:
-    """Return a line for every deterministic file that two study folders do not have alike; the files are hashed anew.
+    """Hash the deterministic files of two study folders, and return a line for every one that differs or is missing.
 
     Raises:
         UserError: a folder has no manifest.
     """
     hashes = []
     for folder in (first, second):
-        names = [one["path"] for one in read_manifest(folder / MANIFEST)["files"]]
+        names = [file["path"] for file in read_manifest(folder / MANIFEST)["files"]]
         hashes.append({name: sha256_file(folder / name) if (folder / name).is_file() else None for name in names})
     lines = []
     for name in sorted({*hashes[0], *hashes[1]}):

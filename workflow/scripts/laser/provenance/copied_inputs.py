@@ -1,4 +1,4 @@
-"""What a study keeps of the shared cache and of the repository, so that it can be checked without either."""
+"""Files of the shared cache and of the repository that a study copies, so that it can be checked without either."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from laser.config.plan import Plan
 from laser.io.files import sha256_file
 
 CACHED = ("card.json", "record.json", "run.json")
-"""Of every folder of the cache: what is in it, what made it, and when and where that ran."""
+"""Files of every folder of the cache: what is in it, what made it, and when and where that ran."""
 
 
 def copies(plan: Plan) -> dict[str, str]:
-    """Return the files that are copied: their place below <results>/inputs/, and where they are below <cache>/."""
-    found: dict[str, str] = {}
+    """Return the files that are copied: path below <results>/inputs/ to path below <cache>/."""
+    sources: dict[str, str] = {}
 
     def add(target: str, source: str, *names: str) -> None:
-        found.update({f"{target}/{name}": f"{source}/{name}" for name in (*CACHED, *names)})
+        sources.update({f"{target}/{name}": f"{source}/{name}" for name in (*CACHED, *names)})
 
     for name in plan.datasets:
         add(f"data/{name}", f"data/{plan.data_key(name)}", "rows.parquet")
@@ -33,17 +33,17 @@ def copies(plan: Plan) -> dict[str, str]:
         add(f"rooms/{key}", f"rooms/{key}")
     if "perplexity" in plan.study["artefacts"] and plan.study["perplexity"]["corpus"] != LABORATORY:
         add(f"texts/{plan.text_key()}", f"texts/{plan.text_key()}")
-    return found
+    return sources
 
 
 def all_copies(plan: Plan) -> list[str]:
-    """Return all files below <results>/inputs/, but for study.json."""
+    """Return all files below <results>/inputs/ except study.json."""
     published = [f"published/{name}" for name in published_copies(plan)]
     return [*copies(plan), *count_copies(plan), *published, *(f"workflow/{name}" for name in workflow_copies(plan))]
 
 
 def count_copies(plan: Plan) -> dict[str, str]:
-    """Return the files of training frequencies that the user gave: their place below <results>/inputs/, their path."""
+    """Return the user's files of training frequencies: path below <results>/inputs/ to the given path."""
     return {f"counts/{name}{Path(file).suffix}": file for name, file in plan.study["counts"].items()}
 
 
@@ -53,22 +53,22 @@ def published_copies(plan: Plan) -> list[str]:
 
 
 def workflow_copies(plan: Plan) -> dict[str, str]:
-    """Return the workflow's own files, each with its sha256, by path in the repository: rules, scripts, citation."""
+    """Return the sha256 of the workflow's rules, scripts and citation, by path in the repository."""
     root = plan.scripts.parents[1]
     files = [root / "Snakefile", root / "CITATION.cff", *(root / "rules").rglob("*.smk"), *plan.scripts.glob("*.py")]
     return {path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(files)}
 
 
 def lost(results: str) -> list[str]:
-    """Return the files of a study's manifests that are not there any more, sorted; none without a whole manifest.
+    """Return the files of a study's manifests that no longer exist, sorted; none without a complete manifest.
 
-    Snakemake knows of outputs, but not of records, runs and logs: this tells it that the manifest must be made again.
+    Snakemake tracks outputs, but not records, runs and logs: this tells it that the manifest must be made again.
     """
     named: set[str] = set()
     for name in ("manifest.json", "manifest-run.json"):
         try:
             manifest: Any = json.loads((Path(results) / name).read_text(encoding="utf-8"))
-            named.update(str(one["path"]) for one in manifest["files"])
+            named.update(str(file["path"]) for file in manifest["files"])
         except (OSError, ValueError, KeyError, TypeError):
             return []
     return sorted(name for name in named if not (Path(results) / name).is_file())

@@ -48,15 +48,15 @@ DONE = "http://schema.org/CompletedActionStatus"
 
 
 def crate(
-    found: Closure, ran: Sequence[Ran], files: Iterable[Mapping[str, Any]], title: str, citation: Mapping[str, Any]
+    closure: Closure, ran: Sequence[Ran], files: Iterable[Mapping[str, Any]], title: str, citation: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the RO-Crate metadata of a study.
 
     Args:
-        found: the study's files and records.
+        closure: the study's files and records.
         ran: its jobs (`laser.provenance.jobs.jobs`), at least one.
         files: path, sha256 and bytes of every file of the crate.
-        title: the study's.
+        title: of the study.
         citation: CITATION.cff, for authors and licence.
 
     Raises:
@@ -70,15 +70,17 @@ def crate(
     for path, file in sorted(listed.items()):
         made.add_file(dest_path=path, properties=_file(path, file))
     results = [path for path in sorted(listed) if path.split("/")[0] in ("tables", "figures", "report")]
-    _describe_study(made, found, ran, title, citation)
+    _describe_study(made, closure, ran, title, citation)
     _describe_workflow(made, ran, listed, results)
-    names = _names(found, set(listed))
+    names = _names(closure, set(listed))
     for job in ran:
         _describe_job(made, job, names)
-    _describe_run(made, found, ran, results)
+    _describe_run(made, closure, ran, results)
     metadata: dict[str, Any] = made.metadata.generate()
-    # The library adds entities in the order in which they come; jobs come in another order in every run.
-    metadata["@graph"] = sorted((_single(entity) for entity in metadata["@graph"]), key=lambda one: str(one["@id"]))
+    # The library keeps the order in which entities are added, and the order of jobs differs from run to run.
+    metadata["@graph"] = sorted(
+        (_single(entity) for entity in metadata["@graph"]), key=lambda entity: str(entity["@id"])
+    )
     return metadata
 
 
@@ -93,7 +95,7 @@ def _ref(name: str) -> dict[str, str]:
 
 
 def _single(entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Write lists of one value as that value, and leave out empty ones, as RO-Crate wants it."""
+    """Replace lists of one value by that value, and leave out empty lists, as RO-Crate recommends."""
     kept = {key: value for key, value in entity.items() if value != []}
     return {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in kept.items()}
 
@@ -107,7 +109,9 @@ def _file(path: str, file: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _describe_study(made: ROCrate, found: Closure, ran: Sequence[Ran], title: str, citation: Mapping[str, Any]) -> None:
+def _describe_study(
+    made: ROCrate, closure: Closure, ran: Sequence[Ran], title: str, citation: Mapping[str, Any]
+) -> None:
     """Fill the root: title, authors, licence, profiles, README."""
     try:
         authors, licence = list(citation["authors"]), str(citation["license"])
@@ -123,7 +127,7 @@ def _describe_study(made: ROCrate, found: Closure, ran: Sequence[Ran], title: st
     root = made.root_dataset
     root["name"] = title
     root["description"] = (
-        f"The study '{found.folder.name}' of a replication of LASER (arXiv 2312.13558): per-example results, tables, "
+        f"The study '{closure.folder.name}' of a replication of LASER (arXiv 2312.13558): per-example results, tables, "
         "figures, and what made each of them."
     )
     root["datePublished"] = max(job.ended for job in ran)
@@ -143,7 +147,7 @@ def _author(author: Mapping[str, Any], number: int) -> str:
 def _describe_workflow(
     made: ROCrate, ran: Sequence[Ran], listed: Mapping[str, Mapping[str, Any]], results: Sequence[str]
 ) -> None:
-    """Describe the workflow, its rules and scripts, and what goes in and comes out."""
+    """Describe the workflow, its rules and scripts, and its inputs and outputs."""
     tools = {_tool(job): job.record for job in ran}
     for tool, record in tools.items():
         name = str(record["script"])
@@ -184,7 +188,7 @@ def _describe_workflow(
 
 
 def _tool(job: Ran) -> str:
-    """Return the id of a job's tool: its rule's script, whose code depends on what the job is about."""
+    """Return the id of a job's tool: the rule's script, with the hash of the code that the job used."""
     return f"#tool/{quote(job.record['rule'])}/{quote(job.record['script'])}/{job.record['code']}"
 
 
@@ -209,14 +213,14 @@ def _add_parameter(made: ROCrate, name: str, description: str, examples: Sequenc
         made.dereference(quote(path))["exampleOfWork"] = _ref(f"#parameter/{name}")
 
 
-def _names(found: Closure, listed: set[str]) -> dict[tuple[str, str], str]:
-    """Return which file of the crate a file of a record is, by its path there and its sha256.
+def _names(closure: Closure, listed: set[str]) -> dict[tuple[str, str], str]:
+    """Return the crate's name of each file of a record, by its path in the record and its sha256.
 
-    Files of the cache are their copies in inputs/.
+    Files of the cache are represented by their copies in inputs/.
     """
-    start = f"results/{found.folder.name}/"
-    names = {(start + name, file["sha256"]): name for name, file in found.made.items() if name in listed}
-    for record in found.records.values():
+    start = f"results/{closure.folder.name}/"
+    names = {(start + name, file["sha256"]): name for name, file in closure.made.items() if name in listed}
+    for record in closure.records.values():
         if record["rule"] == "inputs":
             copied = {file["sha256"]: file["path"].removeprefix(start) for file in record["outputs"]}
             names |= {
@@ -228,7 +232,7 @@ def _names(found: Closure, listed: set[str]) -> dict[tuple[str, str], str]:
 
 
 def _describe_job(made: ROCrate, job: Ran, names: Mapping[tuple[str, str], str]) -> None:
-    """Describe one job, and the files that it read and that are not in the crate."""
+    """Describe one job, and the files that it read that are not in the crate."""
 
     def refer(file: Mapping[str, Any]) -> dict[str, str]:
         if (file["path"], file["sha256"]) in names:
@@ -268,7 +272,7 @@ def _describe_job(made: ROCrate, job: Ran, names: Mapping[tuple[str, str], str])
 OPERATOR = "#operator"
 
 
-def _describe_run(made: ROCrate, found: Closure, ran: Sequence[Ran], results: Sequence[str]) -> None:
+def _describe_run(made: ROCrate, closure: Closure, ran: Sequence[Ran], results: Sequence[str]) -> None:
     """Describe the run as a whole, and Snakemake's part in it."""
     start, end = min(job.started for job in ran), max(job.ended for job in ran)
     version = ran[-1].record["packages"].get("snakemake", "")
@@ -287,7 +291,7 @@ def _describe_run(made: ROCrate, found: Closure, ran: Sequence[Ran], results: Se
         made,
         "#run",
         "CreateAction",
-        name=f"Run of the study {found.folder.name}",
+        name=f"Run of the study {closure.folder.name}",
         description=f"{len(ran):,} jobs",
         agent=_ref(OPERATOR),
         instrument=_ref(SNAKEFILE),

@@ -1,4 +1,4 @@
-"""Records and runs as outputs of Snakemake's rules, so that one that is gone is made again with its job."""
+"""Records and runs as outputs of Snakemake's rules, so that a missing one is made again with its job."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from laser.io.records import place_of
+from laser.io.records import record_paths
 
 
 def declare_records(rules: Iterable[Any], results: Path, cache: Path) -> None:
-    """Add the record and the run of each rule's jobs to the rule's outputs; they have the path of its log.
+    """Add the record and the run of each rule's jobs to the rule's outputs; their paths follow from its log.
 
-    So they stand on the rule's command line where that names all outputs; the job knows them by their paths.
+    They therefore appear on command lines that name all outputs; the job recognises them by their paths.
     """
     from snakemake.ioflags import update
 
     for rule in rules:
         log = Path(rule.log[0]) if rule.log else None
         outputs = [Path(path) for path in rule.output]
-        place = place_of(log, outputs, results, cache)
-        if place is not None:
-            # What other studies may be reading is not removed before the job.
-            kept = update if place.shared else str
-            rule.set_output(record=kept(str(place.record)), run_record=kept(str(place.run)))
+        paths = record_paths(log, outputs, results, cache)
+        if paths is not None:
+            # Files that other studies may be reading are not removed before the job.
+            kept = update if paths.shared else str
+            rule.set_output(record=kept(str(paths.record)), run_record=kept(str(paths.run)))
 
 
 def records_of(rules: Iterable[Any], files: Iterable[str]) -> list[str]:
@@ -34,10 +34,10 @@ def records_of(rules: Iterable[Any], files: Iterable[str]) -> list[str]:
 
 
 def _records_of(rules: list[Any], file: str) -> Iterator[str]:
-    for place, rule in enumerate(rules):
+    for index, rule in enumerate(rules):
         match = next((match for output in rule.output if (match := output.match(file))), None)
         if match is not None:
-            rules.insert(0, rules.pop(place))  # files of one rule come one after the other
+            rules.insert(0, rules.pop(index))  # files of one rule come one after the other
             for pattern in (rule.output.record, rule.output.run_record):
                 yield str(pattern.apply_wildcards(match.groupdict()))
             return

@@ -1,4 +1,4 @@
-"""Copies into the study of what its results rest on and of what others made: cards, rows, counts, published numbers."""
+"""Copying a study's inputs into its folder: cards, rows, counts, published numbers, the workflow's own files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def copy_inputs(
     cache: Path,
     folder: Path,
 ) -> list[tuple[Path, Path]]:
-    """Fill a study's inputs/, and write its README.md; return the (source, target) pairs of all that was copied.
+    """Fill a study's inputs/, and write its README.md; return the (source, target) pairs of all copies.
 
     Args:
         study: the resolved study, for study.json, which is written last.
@@ -63,9 +63,9 @@ def copy_inputs(
     for source, target in pairs:
         if not source.is_file():
             raise UserError(
-                f"{source}: is missing, and without it nobody can tell what made {source.parent}. It was made by an "
+                f"{source}: is missing, so the origin of {source.parent} cannot be traced. It was made by an "
                 f"older version of this workflow, or the file was deleted: delete {source.parent / 'card.json'} and "
-                "run again. What is there is checked and kept."
+                "run again. The files that are there are checked and kept."
             )
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)

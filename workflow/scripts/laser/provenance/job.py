@@ -19,19 +19,19 @@ from laser.errors import UserError, lacks_memory
 from laser.io import claim
 from laser.io.files import DISK_ERRORS, before_moving
 from laser.io.machine import write_run
-from laser.io.records import place_of, write_record
+from laser.io.records import record_paths, write_record
 
 OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
-"""Options that name what a script writes, in every script that has one of them."""
+"""Options that name output files, in every script that has them."""
 FOLDERS = ("factors", "cache", "benchmarks")
-"""Options that name a folder, which may not be there yet; a record names files alone."""
+"""Options that name a folder, which may not exist yet; a record names files only."""
 SECONDS_BETWEEN_LINES = 5.0
 FREE_OR_ALLOW = (
     "Free space or permissions on that disk, then run again. In a cache that a group shares, every user needs "
     "`umask 002`, and the owner of a folder that was made without it `chmod -R g+w`."
 )
 MORE_MEMORY = (
-    "Memory does not suffice ({error}). Let fewer jobs run at once (--cores), lower the study's token_budget, use a "
+    "Not enough memory ({error}). Let fewer jobs run at once (--cores), lower the study's token_budget, use a "
     "machine with more memory, or ask the cluster for more: --set-resources <rule>:mem_mb=<megabytes>."
 )
 
@@ -45,8 +45,8 @@ class Job:
         spec: the rule's spec: a record of `laser.config.specs`, or plain JSON for a table or figure.
         plain: the spec as plain JSON.
         paths: the files given on the command line, by option name.
-        folders: below which the job finds its files by name.
-        used, made: files that the job reads or writes beside those given, for its record.
+        folders: the folders in which the job finds its files by name.
+        used, made: further files that the job reads or writes, for its record.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Job:
         return noted
 
     def metadata(self, **facts: Any) -> dict[str, Any]:
-        """Return what a result file carries: the spec, and what the run adds to it."""
+        """Return the metadata of a result file: the spec, and facts of the run."""
         return self.plain | facts
 
     def say(self, text: str) -> None:
@@ -113,14 +113,14 @@ class Job:
         line = f"[{self.name}{' ' + self.label if self.label else ''}] {text}"
         print(line, file=sys.stderr, flush=True)
         if self.log is not None:
-            # The log lies beside the results: where their disk is full, it must not hide the message that says so.
+            # The log is on the same disk as the results: if it is full, the error message must still be shown.
             with contextlib.suppress(OSError):
                 print(line, file=self.log, flush=True)
 
     def progress(self, total: int, unit: str) -> Callable[[int], None]:
         """Return a function to call with the number of units done since its last call.
 
-        Every few seconds it says how many are done, at what rate, and how long is left.
+        Every few seconds it reports the number done, the rate, and the time left.
         """
         start = last = time.monotonic()
         done = 0
@@ -146,23 +146,23 @@ def _clock(seconds: float) -> str:
 
 
 def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: float) -> None:
-    """Run `main` and write what made its outputs; a job that fails leaves no record."""
+    """Run `main` and write the job's record and run; a job that fails leaves no record."""
     named = [path for option in outputs for path in job.paths.get(option, [])]
-    before = place_of(log, named, job.results, job.cache)
+    before = record_paths(log, named, job.results, job.cache)
     if before is not None and not before.shared:
         before.record.unlink(missing_ok=True)
     main(job)
     made = [*named, *job.made]
-    place = place_of(log, made, job.results, job.cache)
+    place = record_paths(log, made, job.results, job.cache)
     if place is None:
         return
     apart = (*outputs, *FOLDERS)
     read = [path for option, paths in job.paths.items() if option not in apart for path in paths]
     script = Path(sys.argv[0])
-    write_record(place, job.plain, script, [*read, *job.used], made)
-    if place.shared and place.run.exists() and all(path.stat().st_mtime < started - 1 for path in made):
-        return  # the folder in the cache was good already: how it was made stands in its run
-    write_run(place, started, job.plain.get("compute", {}).get("device"), script)
+    write_record(destination, job.plain, script, [*read, *job.used], made)
+    if destination.shared and destination.run.exists() and all(path.stat().st_mtime < started - 1 for path in made):
+        return  # the folder in the cache was complete already, and its run says how it was made
+    write_run(destination, started, job.plain.get("compute", {}).get("device"), script)
 
 
 def run_job(
@@ -176,16 +176,16 @@ def run_job(
 ) -> None:
     """Parse the command line, run `main`, and turn a `UserError` into one message and exit status 1.
 
-    Where `main` succeeds, the job's record and run are written (`laser.io.records`).
+    If `main` succeeds, the job's record and run are written (`laser.io.records`).
 
     Args:
         main: the script's work.
         description: shown by --help.
         kind: class of the spec; None for plain JSON.
-        files: names of the options that take files, inputs and outputs alike, each one or more.
+        files: names of the options that take one or more files, inputs as well as outputs.
         optional: the same for options that may be left out.
-        arguments: the command line, for tests; default the process's own.
-        outputs: which of those options name what the script writes; all others name what it reads.
+        arguments: the command line, for tests; by default that of the process.
+        outputs: the options among them that name output files; all others name inputs.
     """
     started = time.time()
     parser = argparse.ArgumentParser(description=description)
@@ -199,9 +199,9 @@ def run_job(
     given = parser.parse_args(arguments)
     paths: dict[str, list[Path]] = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
     written = [path for option in outputs for path in paths.get(option, [])]
-    place = place_of(given.log, written, given.results, given.cache)
-    if place is not None:  # for Snakemake they are outputs as well, and stand among them on the command line
-        paths = {key: [path for path in each if path not in (place.record, place.run)] for key, each in paths.items()}
+    destination = record_paths(given.log, written, given.results, given.cache)
+    if destination is not None:  # for Snakemake they are outputs as well, and stand among them on the command line
+        paths = {key: [path for path in each if path not in (destination.record, destination.run)] for key, each in paths.items()}
     folders = Folders(given.results, given.cache)
     job = Job(Path(sys.argv[0]).stem, given.spec, given.spec, folders, paths)
     first = ""

@@ -1,4 +1,4 @@
-"""The jobs of a study with their records and runs, those that filled the shared cache among them."""
+"""The jobs of a study with their records and runs, including the jobs that filled the shared cache."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class Ran:
         return (start + datetime.timedelta(seconds=float(self.run["seconds"]))).isoformat(timespec="milliseconds")
 
 
-def jobs(found: Closure) -> list[Ran]:
+def jobs(closure: Closure) -> list[Ran]:
     """Return all jobs of a study in the order in which they started.
 
     Raises:
         UserError: a run is missing or damaged.
     """
     ran = [
-        Ran(name, record, read_record(found.folder / "runs" / Path(name).relative_to("records")))
-        for name, record in found.records.items()
+        Ran(name, record, read_record(closure.folder / "runs" / Path(name).relative_to("records")))
+        for name, record in closure.records.items()
     ]
-    for name in found.made:
-        path = found.folder / name
+    for name in closure.made:
+        path = closure.folder / name
         if name.startswith("inputs/") and path.name == CACHE_RECORD:
             ran.append(Ran(name, read_record(path), read_record(path.with_name(CACHE_RUN))))
-    return sorted(ran, key=lambda one: (one.started, one.name))
+    return sorted(ran, key=lambda job: (job.started, job.name))

@@ -1,4 +1,4 @@
-"""Every artefact that the study asks for is there as declared, and no other."""
+"""Every requested artefact has the files that it declares, and there are no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ STARTS = {"svg": b"<?xml", "pdf": b"%PDF-", "gif": b"GIF8"}
 
 
 def check_artefacts(check: Check, study: Study) -> None:
-    """Look for the declared files of every artefact, and at how pictures begin; no other lies beside them."""
+    """Check that the declared files of every artefact exist, how pictures begin, and that no other file is there."""
     declared = study.settings["artefact_files"]
     names = [entry["name"] for entry in declared]
     check.same("inputs/study.json", "artefact_files, and artefacts", names, study.settings["artefacts"])

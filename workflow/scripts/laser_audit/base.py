@@ -13,11 +13,11 @@ from laser_audit.rows import SCORES, Key, base_path, parts, test_path
 from laser_audit.selection import EXACT, base_average, selection_path
 
 RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
-"""By how much a log-probability may differ between two runs, nats per answer token, by precision."""
+"""Largest difference of a log-probability between two runs, nats per answer token, by precision."""
 
 
 def check_base(check: Check, study: Study) -> None:
-    """Hold the base rows of every comparison against each other, and LASER's against base where base was chosen."""
+    """Compare the base rows of every comparison with each other, and LASER's with base where base was chosen."""
     for model, dataset in study.cells():
         path = test_path(model, dataset)
         with check.guarded(path):
@@ -42,20 +42,20 @@ def check_base(check: Check, study: Study) -> None:
 
 
 def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:
-    """Base as selection compared it is base in the rows; this comparison there is under a single protocol too."""
+    """Compare base in the selection file with base in the rows; this works under a single protocol too."""
     path = selection_path(model, dataset)
     for protocol in study.protocols:
-        found = study.json(path)["protocols"][protocol]["validation"]["base"]
+        scores = study.json(path)["protocols"][protocol]["validation"]["base"]
         base = base_average(study, model, dataset, protocol)
-        check.same(path, f"protocols.{protocol}.validation.base.n", found["n"], base.n)
+        check.same(path, f"protocols.{protocol}.validation.base.n", scores["n"], base.n)
         for name, value in (("accuracy", base.accuracy), ("loss", base.loss)):
             check.count += 1
-            if not close(math.inf if found[name] is None else number_of(found[name]), value, EXACT):
-                check.fail(path, f"protocols.{protocol}.validation.base.{name}", found[name], value)
+            if not close(math.inf if scores[name] is None else number_of(scores[name]), value, EXACT):
+                check.fail(path, f"protocols.{protocol}.validation.base.{name}", scores[name], value)
 
 
 def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, dtype: str = "") -> None:
-    """Compare the scores of two parts row by row: exactly, or as two runs of a model in `dtype` may differ.
+    """Compare the scores of two parts row by row: exactly, or within the difference of two runs in `dtype`.
 
     Sums in another order change a log-probability a little, and below fp32 sometimes an answer.
     """
@@ -68,20 +68,20 @@ def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: p
         elif name == "answer_rank" and dtype:
             continue
         else:
-            # Neither has a rank where the model overflowed.
+            # A rank is missing where the model overflowed.
             same = ((found[name] == expected[name]) | (found[name].isna() & expected[name].isna())).to_numpy()
         check.count += len(found)
-        for place in np.flatnonzero(~same)[:3]:
-            of = f"{where}: {name} of {expected['id'].iloc[place]}"
-            check.fail(path, of, found[name].iloc[place], expected[name].iloc[place])
+        for row in np.flatnonzero(~same)[:3]:
+            of = f"{where}: {name} of {expected['id'].iloc[row]}"
+            check.fail(path, of, found[name].iloc[row], expected[name].iloc[row])
 
 
-def _shared(check: Check, path: str, found: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:
-    """Base rows that several protocols share have the same log-probability: the model ran once, judges differ."""
-    names = list(dict.fromkeys(key[0] for key in found))
-    before = _logprobs(found[(names[0], *ends)])
+def _shared(check: Check, path: str, by_key: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:
+    """Check that base rows shared by protocols have equal log-probabilities: the model ran once, only judges differ."""
+    names = list(dict.fromkeys(key[0] for key in by_key))
+    before = _logprobs(by_key[(names[0], *ends)])
     for protocol in names[1:]:
-        after = _logprobs(found[(protocol, *ends)])
+        after = _logprobs(by_key[(protocol, *ends)])
         for name in before.keys() & after.keys():
             check.same(path, f"logprob of {name}, base, {protocol}", after[name], before[name])
 

@@ -50,8 +50,8 @@ class Tested:
         return self.model, self.dataset, self.protocol
 
     @property
-    def place(self) -> dict[str, Any]:
-        """The intervention as a table has it: empty text and no numbers where base was chosen."""
+    def intervention(self) -> dict[str, Any]:
+        """The intervention as written in tables: empty text and no numbers where base was chosen."""
         chosen = self.chosen or {"matrix": "", "layer": None, "rho": None}
         return {key: chosen[key] for key in ("matrix", "layer", "rho")}
 
@@ -63,8 +63,8 @@ class Tested:
 @remembered
 def tested(study: Study, model: str, dataset: str, protocol: str) -> Tested:
     """Return a cell's test rows."""
-    found = parts(study, test_path(model, dataset))
-    arms = {arm: found[protocol, arm] for arm in ARMS}
+    by_key = parts(study, test_path(model, dataset))
+    arms = {arm: by_key[protocol, arm] for arm in ARMS}
     data = prepared(study, dataset)
     ids = arms["base"]["id"].tolist()
     if arms["laser"]["id"].tolist() != ids:
@@ -81,7 +81,7 @@ def all_tested(study: Study, protocols: Sequence[str]) -> list[Tested]:
 def with_values(
     base: Sequence[float], laser: Sequence[float], groups: Sequence[object]
 ) -> tuple[list[float], list[float], list[object]]:
-    """Return both arms and the groups without the rows on which either arm overflowed."""
+    """Return both arms and the groups, without the rows on which one of the arms overflowed."""
     kept = [row for row in zip(base, laser, groups, strict=True) if math.isfinite(row[0]) and math.isfinite(row[1])]
     return [row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept]
 
@@ -95,14 +95,14 @@ def compared(
     seed: int,
     resamples: int,
 ) -> dict[str, Any]:
-    """Return what tables of comparisons hold of two arms: both with intervals, their difference, and its test.
+    """Return the columns of tables of comparisons: both arms with intervals, their difference, and its test.
 
     Args:
-        base: values of base, one per row; 0 or 1 where `truth`.
+        base: values of base, one per row; 0 or 1 if `truth`.
         laser: the same rows in the other arm.
         groups: of the rows.
         names: of the quantity, for its streams of random numbers.
-        truth: whether the values are whether answers are right; the outcome is then in percent.
+        truth: True if the values say which answers are right; the result is then in percent.
         seed: of the study.
         resamples: of bootstrap and permutation test.
     """
@@ -110,24 +110,24 @@ def compared(
     base, laser, groups = with_values(base, laser, groups)
     if not groups:
         return dict.fromkeys(COMPARED, math.nan) | {"n": 0, "groups": 0}
-    first, second = [scale * one for one in base], [scale * one for one in laser]
+    first, second = [scale * value for value in base], [scale * value for value in laser]
     change = [after - before for before, after in zip(first, second, strict=True)]
-    found: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
+    comparison: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
     for arm, values in (("base", first), ("laser", second)):
         low, high = interval(values, groups, stream(seed, *names, "interval"), resamples)
-        found |= {arm: mean(values), f"{arm}_low": low, f"{arm}_high": high}
+        comparison |= {arm: mean(values), f"{arm}_low": low, f"{arm}_high": high}
     low, high = interval(change, groups, stream(seed, *names, "difference"), resamples)
     draws = stream(seed, *names, "test")
     if truth:
-        chance = paired([bool(one) for one in base], [bool(one) for one in laser], groups, draws, resamples)
+        chance = paired([bool(value) for value in base], [bool(value) for value in laser], groups, draws, resamples)
     else:
         chance = sign_flip(change, groups, draws, resamples)
-    return found | {"difference": mean(change), "difference_low": low, "difference_high": high, "p_value": chance}
+    return comparison | {"difference": mean(change), "difference_low": low, "difference_high": high, "p_value": chance}
 
 
 def adjusted(rows: Sequence[dict[str, Any]]) -> None:
     """Add Holm's adjusted p values in place, over all tests of one protocol."""
     for protocol in {row["protocol"] for row in rows}:
-        own = [row for row in rows if row["protocol"] == protocol and not math.isnan(row.get("p_value", math.nan))]
-        for row, value in zip(own, holm([row["p_value"] for row in own]), strict=True):
+        tests = [row for row in rows if row["protocol"] == protocol and not math.isnan(row.get("p_value", math.nan))]
+        for row, value in zip(tests, holm([row["p_value"] for row in tests]), strict=True):
             row["p_holm"] = value

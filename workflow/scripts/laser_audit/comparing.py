@@ -1,4 +1,4 @@
-"""Holding a table's CSV against rows that were computed anew."""
+"""Comparing a table's CSV with recomputed rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAWN = 1e-12
 """Relative difference up to which two numbers are the same: sums and matrix products may add in any order."""
 
 NOUGHT = 1e-13
-"""Absolute difference up to which they are: where two means of nats or points nearly cancel, only this much is sure."""
+"""Absolute difference up to which they are the same, for differences of means that nearly cancel."""
 
 
 def compare_table(
@@ -24,27 +24,27 @@ def compare_table(
     """Compare a CSV with computed rows, cell by cell.
 
     Args:
-        check: where findings go.
+        check: takes the findings.
         study: the study.
         path: of the CSV.
-        expected: rows in the order in which they must stand; None and NaN are empty cells.
+        expected: rows in the required order; None and NaN are empty cells.
         keys: columns that name a row in a finding.
         columns: every column that the table must have, in order.
     """
     header, rows = study.table(path)
     check.same(path, "columns", header, list(columns))
     check.same(path, "number of rows", len(rows), len(expected))
-    for place, (found, wanted) in enumerate(zip(rows, expected, strict=False), start=2):
+    for line, (row, wanted) in enumerate(zip(rows, expected, strict=False), start=2):
         name = " / ".join(str(wanted.get(key, "")) for key in keys)
         for column in columns:
-            if column in found and column in wanted:
+            if column in row and column in wanted:
                 check.count += 1
-                if not same_cell(found[column], wanted[column]):
-                    check.fail(path, f"line {place}, {name}, {column}", found[column], shown(wanted[column]))
+                if not same_cell(row[column], wanted[column]):
+                    check.fail(path, f"line {line}, {name}, {column}", row[column], shown(wanted[column]))
 
 
 def same_cell(text: str, value: Any) -> bool:
-    """Whether a CSV's cell holds a value."""
+    """Return True if a CSV's cell holds a value."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return text == ""
     if isinstance(value, bool):
@@ -60,7 +60,7 @@ def same_cell(text: str, value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Return a value as the CSV would spell it."""
+    """Return a value as written in the CSV."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "an empty cell"
     return str(value)

@@ -1,4 +1,4 @@
-"""The study's RO-Crate: that it names the same files, hashes and jobs as manifests, records and runs."""
+"""The study's RO-Crate: it must name the same files, hashes and jobs as manifests, records and runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def hashes(value: Any, name: str = "") -> Iterator[tuple[list[str], str]]:
         for inner in value:
             yield from hashes(inner, name)
     elif isinstance(value, dict):
-        texts = [name, *(one for one in value.values() if isinstance(one, str))]
+        texts = [name, *(text for text in value.values() if isinstance(text, str))]
         for key, inner in value.items():
             if "sha256" in key.lower() and isinstance(inner, str):
                 yield texts, inner
@@ -51,8 +51,8 @@ def check_authors(check: Check, study: Study) -> None:
     block = re.search(r"^authors:\n((?:[ -].*\n)*)", text, re.MULTILINE)
     names = []
     for entry in re.split(r"^ *- ", block[1] if block else "", flags=re.MULTILINE)[1:]:
-        found = dict(re.findall(r"([a-z-]*names?): *[\"']?([^\"',}\n]+)", entry))
-        names.append(found.get("name") or f"{found['given-names']} {found['family-names']}")
+        fields = dict(re.findall(r"([a-z-]*names?): *[\"']?([^\"',}\n]+)", entry))
+        names.append(fields.get("name") or f"{fields['given-names']} {fields['family-names']}")
     authors = root["author"] if isinstance(root["author"], list) else [root["author"]]
     check.same(CRATE, f"authors (and {CITATION})", [entities[author["@id"]]["name"] for author in authors], names)
     licence = re.search(r"^license: *[\"']?([\w.+-]+)", text, re.MULTILINE)
@@ -62,14 +62,14 @@ def check_authors(check: Check, study: Study) -> None:
 
 def check_hashes(check: Check, study: Study) -> None:
     """Compare every hash in the crate with the manifests and the records."""
-    known = {path: one["sha256"] for name in (MANIFEST, MANIFEST_RUN) for path, one in listed(study, name).items()}
+    known = {path: file["sha256"] for name in (MANIFEST, MANIFEST_RUN) for path, file in listed(study, name).items()}
     known |= {name: study.sha256(name) for name in (MANIFEST, MANIFEST_RUN)}
     elsewhere = {
-        one["sha256"] for record in records(study).values() for kind in ("inputs", "outputs") for one in record[kind]
+        file["sha256"] for record in records(study).values() for kind in ("inputs", "outputs") for file in record[kind]
     }
     for texts, sha256 in hashes(study.json(CRATE)):
         check.count += 1
-        named = next((one for text in texts if (one := _inner(study, text)) in known), None)
+        named = next((file for text in texts if (file := _inner(study, text)) in known), None)
         if not SHA256.fullmatch(sha256):
             check.fail(CRATE, f"sha256 of {texts[0]}", sha256, "64 hex digits")
         elif named is not None and known[named] != sha256:
@@ -97,7 +97,7 @@ def check_jobs(check: Check, study: Study) -> None:
 
 
 def _inner(study: Study, text: str) -> str:
-    """Return a name below the study's folder, without a namespace before it."""
+    """Return a name below the study's folder, without a leading namespace."""
     text = unquote(text).removeprefix("./")
     for part in (text, text.partition(":")[2]):
         if part.startswith(start(study)):

@@ -1,4 +1,4 @@
-"""What an audit reports: checks, how much each of them looked at, and what it found wrong."""
+"""What an audit reports: its checks, how much each of them compared, and its findings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 160
 
 
 class Unreadable(Exception):
-    """A file of the study that cannot be read as what it should be; it becomes a finding, never a traceback."""
+    """A file of the study that cannot be read in its format; it becomes a finding, never a traceback."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -23,18 +23,18 @@ class Unreadable(Exception):
 
 
 class NotAStudy(Exception):
-    """What was given cannot be audited; the message is for the person who gave it."""
+    """The input cannot be audited; the message is for the user."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One fault.
 
     Attributes:
         path: the file, relative to the study's folder.
         where: key, row or column in it; empty for the file as a whole.
-        found: the value that stands there.
-        expected: the value that should; empty where `found` says it all.
+        found: the value in the file.
+        expected: the value that should be there; empty if `found` says everything.
     """
 
     path: str
@@ -43,10 +43,10 @@ class Finding:
     expected: str
 
     def __str__(self) -> str:
-        place = ": ".join(part for part in (self.path, self.where) if part)
+        location = ": ".join(part for part in (self.path, self.where) if part)
         if not self.expected:
-            return f"{place}: {self.found}"
-        return f"{place}: found {self.found}, expected {self.expected}"
+            return f"{location}: {self.found}"
+        return f"{location}: found {self.found}, expected {self.expected}"
 
 
 @dataclass
@@ -56,10 +56,10 @@ class Check:
     Attributes:
         name: short, as in the pages.
         about: one sentence: what was compared with what.
-        unit: what `count` counts.
-        count: how many were looked at.
-        findings: what is wrong; none means that the check passed.
-        skipped: why nothing was looked at, where that is as it should be.
+        unit: of `count`.
+        count: number of comparisons.
+        findings: faults; the check passed if there are none.
+        skipped: why there was nothing to check, if that is legitimate.
     """
 
     name: str
@@ -71,11 +71,11 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was found."""
+        """True if there are no findings."""
         return not self.findings
 
     def fail(self, path: str, where: str, found: Any, expected: Any) -> None:
-        """Add a finding; values are shortened and freed of control characters."""
+        """Add a finding; values are shortened, and control characters removed."""
         self.findings.append(Finding(brief(path), brief(where), brief(found), brief(expected)))
 
     def same(self, path: str, where: str, found: Any, expected: Any) -> bool:
@@ -88,7 +88,7 @@ class Check:
 
     @contextmanager
     def guarded(self, path: str = "", where: str = "") -> Iterator[None]:
-        """Turn what goes wrong while a damaged file is looked at into a finding about `path`."""
+        """Turn errors from reading a damaged file into a finding about `path`."""
         try:
             yield
         except Unreadable as error:
@@ -122,9 +122,9 @@ class Examine(Protocol):
 def checked(
     name: str, about: str, unit: str, examine: Callable[[Check], None], without: Sequence[object] = ()
 ) -> Check:
-    """Run one check; an error that no part of it expected is a finding as well.
+    """Run one check; an unexpected error is a finding as well.
 
-    A check that looked at nothing has failed, unless what it could not look at is listed in `without`.
+    A check that compared nothing has failed, unless `without` lists what it could not compare.
     """
     check = Check(name, about, unit)
     with check.guarded("", "the check as a whole"):

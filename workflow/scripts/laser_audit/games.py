@@ -1,4 +1,4 @@
-"""Sokoban a second time: a room from its text, gym-sokoban's rules, and the name that turned and mirrored rooms share.
+"""Sokoban reimplemented: a room from its text, gym-sokoban's rules, and the name that rotated and mirrored rooms share.
 
 Cells are (row, column); boxes and targets are sets of them. Nothing here is shared with the code that made the rows.
 """
@@ -19,7 +19,7 @@ STEP, ON, OFF, SOLVED = -0.1, 1.0, -1.0, 10.0
 
 @dataclass(frozen=True)
 class Room:
-    """A room as its text has it.
+    """A room, read from its text.
 
     Attributes:
         height, width: number of rows and columns.
@@ -43,8 +43,8 @@ class Step:
         letter: the move in Sokoban's notation, a capital where a box was pushed.
         reward: its points.
         total: points up to and with it.
-        solved: whether every box stands on a target after it.
-        player: where the player stands after it.
+        solved: True if every box is on a target after it.
+        player: the player's cell after it.
     """
 
     letter: str
@@ -56,7 +56,7 @@ class Step:
 
 @lru_cache(maxsize=100_000)
 def read_room(text: str) -> Room:
-    """Read a room; ValueError where the text is none."""
+    """Read a room; ValueError if the text is not a room."""
     lines = text.split("\n")
     if len({len(line) for line in lines}) != 1 or len(lines) < 3 or len(lines[0]) < 3:
         raise ValueError("a room has at least 3 lines of at least 3 characters, all equally long")
@@ -84,7 +84,7 @@ class Outcome:
     Attributes:
         moves: those that were played, a capital where a box was pushed.
         total: points.
-        solved: whether every box stands on a target.
+        solved: True if every box is on a target.
     """
 
     moves: str
@@ -108,7 +108,7 @@ def play(text: str, moves: str) -> tuple[Step, ...]:
         moves: letters u, d, l, r; their case does not matter.
 
     Raises:
-        ValueError: a text that is no room, or a letter that is no move.
+        ValueError: the text is not a room, or a letter is not a move.
     """
     room = read_room(text)
     boxes, (row, column) = set(room.boxes), room.player
@@ -117,7 +117,7 @@ def play(text: str, moves: str) -> tuple[Step, ...]:
         if boxes <= room.targets:
             break
         if move.lower() not in WAYS:
-            raise ValueError(f"{move!r} is no move")
+            raise ValueError(f"{move!r} is not a move")
         down, right = WAYS[move.lower()]
         ahead, behind = (row + down, column + right), (row + 2 * down, column + 2 * right)
         reward, letter = STEP, move.lower()
@@ -137,7 +137,7 @@ def play(text: str, moves: str) -> tuple[Step, ...]:
 
 
 def shared_name(text: str) -> str:
-    """Return the sha256 (64 hex digits) of the least of a room's eight turned and mirrored texts."""
+    """Return the sha256 (64 hex digits) of the smallest of a room's eight rotated and mirrored texts."""
     lines = text.split("\n")
     forms = []
     for _ in range(4):
@@ -147,5 +147,5 @@ def shared_name(text: str) -> str:
 
 
 def kept_from_training(name: str, share: float) -> bool:
-    """Whether a room of this name is never trained on, where `share` of all rooms is not: 16 digits decide."""
+    """Return True if a room is among the `share` of rooms kept from training; its name's first 16 digits decide."""
     return int(name[:16], 16) < share * 2.0**64

@@ -1,6 +1,6 @@
-"""Lineage: that every job read all that its rule must have read, so that nothing was computed from less.
+"""Lineage: every job read all files that its rule requires, so nothing was computed from fewer.
 
-And that no job whose outcome is a choice, or data for one, read results on test rows.
+No job whose outcome is a choice, or data for one, read results on test rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from laser_audit.splits import data_path
 Cell = tuple[str, str]
 
 CHOOSING = ("reduce", "base", "sweep", "select_intervention", "landscape", "gradients", "compose_layers")
-"""Rules whose jobs see validation rows alone."""
+"""Rules whose jobs see only validation rows."""
 
 
 def _reductions(study: Study, model: str) -> list[str]:
@@ -71,14 +71,14 @@ def _of_artefact(study: Study, entry: dict[str, Any]) -> list[str]:
 
 
 def check_lineage(check: Check, study: Study) -> None:
-    """Look for every file that a job must have read among the inputs of its record."""
+    """Check that the inputs of every record include all files that the job must have read."""
     cells = {f"{model}/{dataset}": (model, dataset) for model, dataset in study.cells()}
     declared = {entry["name"]: entry for entry in study.settings["artefact_files"]}
     for path, record in records(study).items():
         with check.guarded(path):
             if not path.startswith("records/"):
                 continue
-            read = {inside(study, one["path"]) for one in record["inputs"]}
+            read = {inside(study, file["path"]) for file in record["inputs"]}
             parts = path.removesuffix(".json").split("/")
             name = "/".join(parts[2:4])
             if name in cells:
@@ -90,9 +90,9 @@ def check_lineage(check: Check, study: Study) -> None:
             else:
                 expected = []
             if parts[1] in CHOOSING:
-                seen = sorted(one for one in read if one and one.startswith("test/"))
+                seen = sorted(file for file in read if file and file.startswith("test/"))
                 check.same(path, "inputs of test rows' results", seen, [])
             check.count += len(expected)
-            for one in expected:
-                if one not in read:
-                    check.fail(path, "inputs", f"no {one}", "every file that such a job reads")
+            for file in expected:
+                if file not in read:
+                    check.fail(path, "inputs", f"no {file}", "every file that such a job reads")

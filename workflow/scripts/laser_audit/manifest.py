@@ -1,4 +1,4 @@
-"""The two manifests: that they are whole, and that the folder holds exactly what they say."""
+"""The two manifests: they must be well-formed, and the folder must hold exactly the files that they name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_COVERED = sorted(
         *(f"{one}/{job}/" for one in FOLDERS for job in ("export", "manifest")),
     )
 )
-"""What no manifest can or must cover: the manifests themselves, the job that writes them, exports, and audits."""
+"""Files that no manifest covers: the manifests themselves, the job that writes them, exports, and audits."""
 
 VOLATILE = ("report/run.html", "ro-crate-metadata.json")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -27,7 +27,7 @@ KEYS = {"path", "sha256", "bytes", "record"}
 
 
 def is_volatile(path: str) -> bool:
-    """Whether a file differs from run to run, and so stands in manifest-run.json."""
+    """Return True if a file differs from run to run, and so belongs in manifest-run.json."""
     inner = path.split("/")
     return (
         path in VOLATILE
@@ -37,21 +37,23 @@ def is_volatile(path: str) -> bool:
 
 
 def is_covered(path: str) -> bool:
-    """Whether a file must stand in a manifest."""
-    return not any(path.startswith(one) if one.endswith("/") else path == one for one in NOT_COVERED)
+    """Return True if a file must be in a manifest."""
+    return not any(
+        path.startswith(excluded) if excluded.endswith("/") else path == excluded for excluded in NOT_COVERED
+    )
 
 
 @remembered
 def listed(study: Study, name: str) -> dict[str, dict[str, Any]]:
-    """Return a manifest's files by path; entries that are none are left out (`check_manifests` names them)."""
-    found = study.json(name).get("files")
-    if not isinstance(found, list):
+    """Return a manifest's files by path; malformed entries are left out (`check_manifests` reports them)."""
+    files = study.json(name).get("files")
+    if not isinstance(files, list):
         raise Unreadable(name, "has no list 'files'")
-    return {one["path"]: one for one in found if isinstance(one, dict) and isinstance(one.get("path"), str)}
+    return {entry["path"]: entry for entry in files if isinstance(entry, dict) and isinstance(entry.get("path"), str)}
 
 
 def check_manifests(check: Check, study: Study) -> None:
-    """Look at the form of both manifests."""
+    """Check the form of both manifests."""
     for name in (MANIFEST, MANIFEST_RUN):
         with check.guarded(name):
             whole = study.json(name)
@@ -62,22 +64,22 @@ def check_manifests(check: Check, study: Study) -> None:
             check.same(name, "not_covered", whole["not_covered"], NOT_COVERED)
             extra = sorted(set(whole) - {"schema", "study", "title", "spec", "not_covered", "files"})
             check.same(name, "keys that do not belong there", extra, [])
-            paths = [one["path"] for one in whole["files"]]
+            paths = [entry["path"] for entry in whole["files"]]
             check.same(name, "order of files", paths == sorted(paths), True)
             check.same(name, "files named twice", len(paths) - len(set(paths)), 0)
-            for one in whole["files"]:
-                _entry(check, name, one)
+            for entry in whole["files"]:
+                _entry(check, name, entry)
     with check.guarded(MANIFEST_RUN):
         for path in sorted(set(listed(study, MANIFEST)) & set(listed(study, MANIFEST_RUN))):
             check.fail(path, "", "in both manifests", "in one")
 
 
-def _entry(check: Check, name: str, one: dict[str, Any]) -> None:
-    path = one["path"]
-    check.same(name, f"keys of {path}", sorted(one), sorted(KEYS))
-    if not (isinstance(one["sha256"], str) and SHA256.fullmatch(one["sha256"])):
-        check.fail(name, f"sha256 of {path}", one["sha256"], "64 hex digits")
-    size = one["bytes"]
+def _entry(check: Check, name: str, entry: dict[str, Any]) -> None:
+    path = entry["path"]
+    check.same(name, f"keys of {path}", sorted(entry), sorted(KEYS))
+    if not (isinstance(entry["sha256"], str) and SHA256.fullmatch(entry["sha256"])):
+        check.fail(name, f"sha256 of {path}", entry["sha256"], "64 hex digits")
+    size = entry["bytes"]
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         check.fail(name, f"bytes of {path}", size, "a whole number of at least 0")
     check.same(path, "volatile, and so in manifest-run.json", name == MANIFEST_RUN, is_volatile(path))
@@ -86,19 +88,19 @@ def _entry(check: Check, name: str, one: dict[str, Any]) -> None:
 
 
 def check_files(check: Check, study: Study) -> None:
-    """Hash every file that a manifest names, and look for files that none names."""
+    """Hash every file that a manifest names, and report files that none names."""
     named: dict[str, dict[str, Any]] = {}
     for name in (MANIFEST, MANIFEST_RUN):
         with check.guarded(name):
             named |= listed(study, name)
-    for path, one in sorted(named.items()):
+    for path, entry in sorted(named.items()):
         with check.guarded(path):
             check.count += 1
             size = study.bytes_of(path)
-            if size != one["bytes"]:
-                check.fail(path, "bytes", size, one["bytes"])
-            if study.sha256(path) != one["sha256"]:
-                check.fail(path, "sha256", study.sha256(path), one["sha256"])
+            if size != entry["bytes"]:
+                check.fail(path, "bytes", size, entry["bytes"])
+            if study.sha256(path) != entry["sha256"]:
+                check.fail(path, "sha256", study.sha256(path), entry["sha256"])
     for path, plain in study.files.items():
         if not plain:
             check.fail(path, "", "a symbolic link or special file", "a plain file")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DISTINCT = 1_000
-"""Up to so many distinct values, how often each occurs is drawn; above that, indices are."""
+"""Up to this many distinct values, the count of each is drawn; above that, indices are drawn."""
 
 BLOCK = 4_000_000
 ENUMERATED = 13
@@ -28,21 +28,21 @@ def stream(seed: int, *names: str) -> np.random.Generator:
 
 def by_group(values: Sequence[float], groups: Sequence[object]) -> tuple[NDArray, NDArray]:
     """Return sum and size of every group, in order of first appearance."""
-    places: dict[object, int] = {}
+    indices: dict[object, int] = {}
     sums: list[float] = []
     sizes: list[float] = []
     for value, group in zip(values, groups, strict=True):
-        place = places.setdefault(group, len(places))
-        if place == len(sums):
+        index = indices.setdefault(group, len(indices))
+        if index == len(sums):
             sums.append(0.0)
             sizes.append(0.0)
-        sums[place] += float(value)
-        sizes[place] += 1.0
+        sums[index] += float(value)
+        sizes[index] += 1.0
     return np.array(sums), np.array(sizes)
 
 
 def mean(values: ArrayLike) -> float:
-    """Return the mean, rounded once."""
+    """Return the mean of an exact sum."""
     listed = [float(value) for value in np.asarray(values, dtype=np.float64)]
     if any(not math.isfinite(value) for value in listed):
         return float(np.mean(listed))
@@ -71,12 +71,12 @@ def interval(
 
 def mcnemar(base: Sequence[bool], changed: Sequence[bool]) -> float:
     """Return the two-sided p value of the exact McNemar test, in whole numbers up to the last division."""
-    lost = sum(1 for one, other in zip(base, changed, strict=True) if one and not other)
-    won = sum(1 for one, other in zip(base, changed, strict=True) if other and not one)
+    lost = sum(1 for before, after in zip(base, changed, strict=True) if before and not after)
+    won = sum(1 for before, after in zip(base, changed, strict=True) if after and not before)
     total, fewer = lost + won, min(lost, won)
     term = tail = 1
-    for place in range(fewer):
-        term = term * (total - place) // (place + 1)
+    for index in range(fewer):
+        term = term * (total - index) // (index + 1)
         tail += term
     return min(1.0, 2 * tail / 2**total) if total < 1000 else min(1.0, _ratio(2 * tail, total))
 
@@ -119,7 +119,7 @@ def sign_flip(
 def paired(
     base: Sequence[bool], changed: Sequence[bool], groups: Sequence[object], draws: np.random.Generator, resamples: int
 ) -> float:
-    """Return the p value of a change of accuracy: McNemar's, or the groups' where one has several rows."""
+    """Return the p value of a change of accuracy: McNemar's, or the groups' test if a group has several rows."""
     if len(set(groups)) == len(groups):
         return mcnemar(base, changed)
     return sign_flip([float(b) - float(a) for a, b in zip(base, changed, strict=True)], groups, draws, resamples)
@@ -127,12 +127,12 @@ def paired(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p values in the given order."""
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted
 
 
@@ -153,7 +153,7 @@ def shares(texts: Iterable[str]) -> dict[str, float]:
 
 
 def constants(answers: Sequence[str], with_options: bool) -> list[float]:
-    """Return what constant answers score, percent: every label's where rows have options, else the commonest's."""
+    """Return the accuracies of constant answers, percent: every label if rows have options, else the commonest."""
     if with_options:
         return [100 * share for share in shares(answers).values()]
     return [100 * max(shares([answer.lower() for answer in answers]).values())]

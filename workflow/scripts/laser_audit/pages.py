@@ -91,7 +91,7 @@ def page(report: Report) -> str:
     parts.append(_table(("check", "what", "looked at", "outcome"), checks))
     for check in report.checks:
         if check.findings:
-            rows = [(one.path, one.where, one.found, one.expected) for one in check.findings]
+            rows = [(finding.path, finding.where, finding.found, finding.expected) for finding in check.findings]
             parts += [f"<h2>{html.escape(check.name)}</h2>", _table(("file", "where", "found", "expected"), rows)]
     parts += ["<h2>What was not recomputed</h2>", _table(("what", "why"), report.left)]
     return (

@@ -95,25 +95,25 @@ def check_paper(check: Check, study: Study) -> None:
 
 
 def half_unit(text: str) -> float:
-    """Return half a unit of the last printed place: how far rounding can have moved a number."""
+    """Return half a unit of the last printed digit, the largest rounding error."""
     return 0.5 * 10.0 ** -len(text.partition(".")[2])
 
 
 def verdict(
-    found: Paper, row: dict[str, Any], constants: list[float], complete: bool, base_chosen: bool, test_rows: int | None
+    paper: Paper, row: dict[str, Any], constants: list[float], complete: bool, base_chosen: bool, test_rows: int | None
 ) -> str:
     """Apply the rules of the verdicts (docs/auditing.md) to one row of Table 1.
 
     Args:
-        found: the paper's numbers.
+        paper: the paper's numbers.
         row: model, dataset, metric, arm, low, high, difference and p_holm.
         constants: what constant answers score on the test rows, percent.
-        complete: whether the dataset was prepared whole.
-        base_chosen: whether selection kept the base model.
+        complete: True if the dataset was prepared whole.
+        base_chosen: True if selection kept the base model.
         test_rows: the paper's number of test rows.
     """
     names, laser = (row["model"], row["dataset"], row["metric"]), row["arm"] == "laser"
-    text, base_text = found.text(*names, row["arm"]), found.text(*names, "base")
+    text, base_text = paper.text(*names, row["arm"]), paper.text(*names, "base")
     if text is not None and not complete:
         return "not run"
     if laser and base_chosen:
@@ -121,7 +121,7 @@ def verdict(
     if text is None:
         return ""
     value, accuracy = float(text), row["metric"] == "accuracy"
-    if accuracy and min(abs(value - one) for one in constants) <= MARGIN:
+    if accuracy and min(abs(value - constant) for constant in constants) <= MARGIN:
         return "equals a constant answer"
     compared = laser and base_text is not None
     if (

@@ -1,4 +1,4 @@
-"""Rows of policies: every game played anew from the room and the recorded moves, and no room on two sides."""
+"""Rows of policies: every game is replayed from the room and the recorded moves, and no room is on two sides."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NO_POLICY = "no model of the study is a policy"
 
 @remembered
 def policies(study: Study) -> dict[str, dict[str, Any]]:
-    """Return name and entry of every model of the study that plays."""
-    known = {text_of(one["name"]): one for one in study.settings["models"]}
-    return {name: one for name, one in known.items() if one.get("architecture") == POLICY}
+    """Return the entry of every model of the study that is a policy, by name."""
+    known = {text_of(entry["name"]): entry for entry in study.settings["models"]}
+    return {name: entry for name, entry in known.items() if entry.get("architecture") == POLICY}
 
 
 def check_games(check: Check, study: Study) -> None:
-    """Play every row of every policy anew, and the expert's answer to every room."""
+    """Replay every row of every policy, and the expert's answer to every room."""
     known = policies(study)
     if not known:
         check.skipped = NO_POLICY
@@ -86,7 +86,7 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
 
 
 def check_sides(check: Check, study: Study) -> None:
-    """Hold every room of a dataset against what any policy of the study was trained on: its name alone says."""
+    """Check that no policy of the study was trained on a room of a dataset; the room's name decides."""
     known = policies(study)
     if not known:
         check.skipped = NO_POLICY
@@ -96,25 +96,25 @@ def check_sides(check: Check, study: Study) -> None:
         with check.guarded(path):
             data, pool = prepared(study, entry["name"]), entry["options"]["pool"]
             pools = {f"pool {pool['name']}": pool}
-            pools |= {f"training of {name}": one["source"]["pool"] for name, one in known.items()}
+            pools |= {f"training of {name}": policy["source"]["pool"] for name, policy in known.items()}
             for name, row in data.rows.items():
                 shared = shared_name(row["text"])
                 check.same(path, f"id of {name} (sha256 of the room)", name, shared)
                 check.same(path, f"group of {name}", row["group"], shared)
-                for label, one in pools.items():
-                    kept = kept_from_training(shared, float(one["evaluation_share"]))
+                for label, sampled in pools.items():
+                    kept = kept_from_training(shared, float(sampled["evaluation_share"]))
                     check.same(path, f"{name}: on the evaluation side, {label}", kept, True)
             _pool(check, study, entry, data)
-    for name, one in known.items():
+    for name, policy in known.items():
         path = f"inputs/models/{name}/card.json"
         with check.guarded(path):
-            card, (_, rooms) = study.json(path), _rooms(study, one["source"]["pool"])
-            check.same(path, "source.pool (and inputs/study.json)", card["source"]["pool"], one["source"]["pool"])
+            card, (_, rooms) = study.json(path), _rooms(study, policy["source"]["pool"])
+            check.same(path, "source.pool (and inputs/study.json)", card["source"]["pool"], policy["source"]["pool"])
             check.same(path, "episodes.sha256", card["episodes"]["sha256"], rooms["files"]["episodes.parquet"])
 
 
 def _rooms(study: Study, pool: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return path and content of the card of a pool, found by what its spec says."""
+    """Return path and content of the card of a pool, found by its spec."""
     for path in study.matching("inputs/rooms/", "/card.json"):
         card = study.json(path)
         if card["spec"]["pool"] == pool:
@@ -123,7 +123,7 @@ def _rooms(study: Study, pool: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _pool(check: Check, study: Study, entry: dict[str, Any], data: Prepared) -> None:
-    """Hold a pool's card and record against the study, and its counts against the dataset's."""
+    """Compare a pool's card and record with the study, and its counts with the dataset's."""
     pool, card_path = entry["options"]["pool"], f"inputs/data/{entry['name']}/card.json"
     path, rooms = _rooms(study, pool)
     record = path.replace("card.json", "record.json")

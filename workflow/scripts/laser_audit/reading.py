@@ -1,4 +1,4 @@
-"""One strict reader for each format: whatever a file holds, the outcome is a right value or `Unreadable`."""
+"""A strict reader for each format: whatever a file holds, the result is a valid value or `Unreadable`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LARGEST_TEXT = 200_000_000
 
 
 class Study:
-    """The folder of a study, read once and remembered. Paths are relative to it, with forward slashes.
+    """The folder of a study; files are read once and remembered. Paths are relative to it, with forward slashes.
 
     Attributes:
         folder: the folder.
@@ -61,7 +61,7 @@ class Study:
 
     @cached_property
     def files(self) -> dict[str, bool]:
-        """Every path below the folder that is not a directory, and whether it is a plain file (no link, no device)."""
+        """Every path below the folder that is not a directory; True for plain files (no links, no devices)."""
         files, pending = {}, [self.folder]
         while pending:
             for location in pending.pop().iterdir():

@@ -1,4 +1,4 @@
-"""Records: that every result has exactly one, and that they agree with files, with each other and with the results."""
+"""Records: every result has exactly one, and they agree with the files, with each other and with the results."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ADDED = (
     *("run", "rho", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
     *("window", "stride", "documents", "device", "arms"),
 )
-"""Keys that results may add to their job's spec: what only the run itself could tell."""
+"""Keys that results may add to their job's spec: facts known only to the run itself."""
 
 CLOCKS = timedelta(minutes=10)
-"""By how much the clocks of machines may differ."""
+"""Largest difference between the clocks of machines."""
 
 RUN_KEYS = ("schema", "record", "started", "seconds", "peak_memory_bytes", "host", "platform", "git", "command")
 STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
@@ -30,7 +30,7 @@ STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
 
 @remembered
 def records(study: Study) -> dict[str, dict[str, Any]]:
-    """Return every record of the study by path, those of the cache's folders too."""
+    """Return every record of the study by path, including those of the cache's folders."""
     paths = [path for path in study.matching("records/", ".json") if path.split("/")[1] not in ("manifest", "export")]
     paths += study.matching("inputs/", "/record.json")
     return {path: study.json(path) for path in paths}
@@ -47,22 +47,22 @@ def job_of(path: str) -> str:
 
 
 def check_records(check: Check, study: Study) -> None:
-    """Hold records against the files that they say were read and made."""
+    """Compare records with the files that they name as inputs and outputs."""
     made: dict[str, list[str]] = {}
     known: dict[str, str] = {}
     with check.guarded(MANIFEST):
-        known = {path: text_of(one["sha256"]) for path, one in listed(study, MANIFEST).items()}
+        known = {path: text_of(file["sha256"]) for path, file in listed(study, MANIFEST).items()}
     for path, record in records(study).items():
         with check.guarded(path):
             _form(check, path, record)
-            for one in record["outputs"]:
-                made.setdefault(text_of(one["path"]), []).append(path)
+            for file in record["outputs"]:
+                made.setdefault(text_of(file["path"]), []).append(path)
     cached = _cached(study)
     for path, record in records(study).items():
         for kind in ("inputs", "outputs"):
             with check.guarded(path, kind):
-                for one in record[kind]:
-                    _file(check, study, path, kind, one, known, cached)
+                for file in record[kind]:
+                    _file(check, study, path, kind, file, known, cached)
     with check.guarded(MANIFEST):
         for path, entry in listed(study, MANIFEST).items():
             check.count += 1
@@ -78,16 +78,16 @@ def check_records(check: Check, study: Study) -> None:
 
 
 def _cached(study: Study) -> dict[str, str]:
-    """Return the sha256 of every file that a job of the cache made, by the path that records call it."""
-    found: dict[str, str] = {}
+    """Return the sha256 of every file that a job of the cache made, by its path in records."""
+    hashes: dict[str, str] = {}
     for path, record in records(study).items():
         if path.startswith("inputs/"):
-            found |= {one["path"]: one["sha256"] for one in record["outputs"]}
-    return found
+            hashes |= {file["path"]: file["sha256"] for file in record["outputs"]}
+    return hashes
 
 
 def _form(check: Check, path: str, record: dict[str, Any]) -> None:
-    """Look at one record by itself."""
+    """Check the form of one record."""
     check.same(path, "keys that are missing", sorted(KEYS - set(record)), [])
     check.same(path, "keys that do not belong there", sorted(set(record) - KEYS - OPTIONAL), [])
     check.same(path, "schema", record["schema"], 1)
@@ -107,21 +107,21 @@ def _form(check: Check, path: str, record: dict[str, Any]) -> None:
     if not re.fullmatch(r"workflow/scripts/[a-z0-9_]+\.py", text_of(record["script"])):
         check.fail(path, "script", record["script"], "a script of the workflow")
     for kind in ("inputs", "outputs"):
-        paths = [one["path"] for one in record[kind]]
+        paths = [file["path"] for file in record[kind]]
         check.same(path, f"{kind} sorted, each once", paths, sorted(set(paths)))
     if not record["outputs"]:
         check.fail(path, "outputs", "none", "what the job made")
 
 
 def seeds(value: Any, before: str = "") -> dict[str, Any]:
-    """Return every seed in a spec by its place there."""
-    found: dict[str, Any] = {}
+    """Return every seed in a spec by its path of keys."""
+    by_key: dict[str, Any] = {}
     for key, inner in value.items() if isinstance(value, dict) else ():
         if key in ("seed", "seeds") and not isinstance(inner, dict):
-            found[before + key] = inner
+            by_key[before + key] = inner
         else:
-            found |= seeds(inner, f"{before}{key}.")
-    return found
+            by_key |= seeds(inner, f"{before}{key}.")
+    return by_key
 
 
 def _file(
@@ -129,12 +129,12 @@ def _file(
     study: Study,
     path: str,
     kind: str,
-    one: dict[str, Any],
+    entry: dict[str, Any],
     known: dict[str, str],
     cached: dict[str, str],
 ) -> None:
-    """Hold one input or output of a record against the file, or its copy, or the record of the job that made it."""
-    name, sha256, size = text_of(one["path"]), text_of(one["sha256"]), one["bytes"]
+    """Compare one input or output of a record with the file, or its copy, or the record of the job that made it."""
+    name, sha256, size = text_of(entry["path"]), text_of(entry["sha256"]), entry["bytes"]
     where = f"{kind}, {name}"
     check.count += 1
     if name.startswith(start(study)):
@@ -206,34 +206,32 @@ def _embedded(check: Check, study: Study, path: str, spec: dict[str, Any], recor
     if path.startswith("inputs/") and record.startswith("records/"):
         return
     with check.guarded(path):
-        own = study.spec(path) if path.endswith(".parquet") else study.json(path).get("spec")
-        if own is None:
+        carried = study.spec(path) if path.endswith(".parquet") else study.json(path).get("spec")
+        if carried is None:
             return
-        for key in sorted(set(own) | set(spec)):
+        for key in sorted(set(carried) | set(spec)):
             if key in spec or key not in ADDED:
-                check.same(path, f"spec.{key} (and that of {record})", own.get(key), spec.get(key))
+                check.same(path, f"spec.{key} (and that of {record})", carried.get(key), spec.get(key))
 
 
 def check_jobs(check: Check, study: Study) -> None:
-    """Every record has its run, its log and its benchmark, and the other way round; and a run can be true."""
-    found = {
-        folder: {job_of(path): path for path in study.files if path.startswith(f"{folder}/")} for folder in FOLDERS
-    }
-    settled = [job for job in found["records"] if job.split("/")[0] not in ("export", "manifest")]
+    """Check that every record has its run, log and benchmark, and the reverse, and that runs are plausible."""
+    jobs = {folder: {job_of(path): path for path in study.files if path.startswith(f"{folder}/")} for folder in FOLDERS}
+    settled = [job for job in jobs["records"] if job.split("/")[0] not in ("export", "manifest")]
     for job in settled:
         for folder in FOLDERS[1:]:
             check.count += 1
-            if job not in found[folder]:
-                check.fail(found["records"][job], f"its file in {folder}/", "none", f"{folder}/{job}{ENDINGS[folder]}")
+            if job not in jobs[folder]:
+                check.fail(jobs["records"][job], f"its file in {folder}/", "none", f"{folder}/{job}{ENDINGS[folder]}")
     for folder in FOLDERS[1:]:
-        for job, path in found[folder].items():
+        for job, path in jobs[folder].items():
             check.count += 1
             if job not in settled and job.split("/")[0] not in (*CACHE_JOBS, "export", "manifest"):
                 check.fail(path, "its record", "none", f"records/{job}.json")
-    for path in [*found["runs"].values(), *study.matching("inputs/", "/run.json")]:
+    for path in [*jobs["runs"].values(), *study.matching("inputs/", "/run.json")]:
         if path.split("/")[1] not in ("export", "manifest"):
             with check.guarded(path):
-                _run(check, study, path, found["benchmarks"].get(job_of(path)))
+                _run(check, study, path, jobs["benchmarks"].get(job_of(path)))
 
 
 def start_of(run: dict[str, Any]) -> datetime:
@@ -244,7 +242,7 @@ def start_of(run: dict[str, Any]) -> datetime:
 def before_their_inputs(study: Study) -> list[str]:
     """Return the records of jobs that started before another job of the study had started to make their input.
 
-    It is so where an input was deleted and made again with the same bytes, and no fault then.
+    This happens if an input was deleted and made again with the same bytes, which is not a fault.
     """
     made: dict[str, datetime] = {}
     started: dict[str, datetime] = {}
@@ -256,7 +254,7 @@ def before_their_inputs(study: Study) -> list[str]:
     return [
         path
         for path, time in started.items()
-        if any(made.get(one["path"], time) > time + CLOCKS for one in records(study)[path]["inputs"])
+        if any(made.get(file["path"], time) > time + CLOCKS for file in records(study)[path]["inputs"])
     ]
 
 

@@ -1,7 +1,7 @@
 """Making a study again from its own rows, with the study's own code, and comparing bytes.
 
-What there is to make, from what and by which program is planned again from inputs/study.json by the checkout
-(`replay_inputs.plan_again`): nothing can be left out, and no command or path out of a folder that someone may have
+The checkout plans again from inputs/study.json what to make, from what, and by which program
+(`replay_inputs.plan_again`): nothing can be left out, and no command or path from a folder that someone may have
 tampered with is ever run.
 """
 
@@ -101,7 +101,7 @@ def _again(
     scripts: Path,
     folder: Path,
 ) -> None:
-    """Make one artefact into `folder` and compare what it writes."""
+    """Make one artefact in `folder` and compare its files."""
     study = report.study
     words = ["--spec", json.dumps(planned.artefacts[name]), "--results", str(study.folder.resolve())]
     words += ["--inputs", str(study.folder.resolve() / "inputs"), "--into", str(folder)]
@@ -118,7 +118,7 @@ def _again(
 
 
 def compare(check: Check, study: Study, path: str, again: Path, name: str) -> None:
-    """Compare a file of the study with what was made again."""
+    """Compare a file of the study with the one that was made again."""
     with check.guarded(path):
         check.count += 1
         if not again.is_file() or again.read_bytes() != study.locate(path).read_bytes():

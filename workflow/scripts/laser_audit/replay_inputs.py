@@ -1,7 +1,7 @@
-"""Making again what a study rests on: rows of datasets, facts of corpora, and which rows a model cannot be asked.
+"""Making a study's inputs again: rows of datasets, facts of corpora, and which rows a model cannot be asked.
 
-Each is a program of a few lines that calls the study's own code in a process of its own. Sources are taken where they
-are at hand, from an installed package or the cache; nothing is fetched from a hub.
+Each is a short program that calls the study's own code in a separate process. Sources are used if they are available
+in an installed package or the cache; nothing is fetched from a hub.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Planned:
         described: the declarations, as inputs/study.json has them.
         writes: name to the files of the artefact.
         codes: record to the fingerprints that the code of its job may have.
-        sources: where the checkout's catalogue has models from, by name.
+        sources: the models' sources in the checkout's catalogue, by name.
     """
 
     artefacts: dict[str, dict[str, Any]]
@@ -111,7 +111,7 @@ def run(program: str, *arguments: str, scripts: Path, given: str = "") -> tuple[
 
 
 def plan_again(study: Study, scripts: Path) -> Planned:
-    """Plan a study again from its settings. Raises Unreadable where the checkout cannot."""
+    """Plan a study again from its settings. Raises Unreadable if the checkout cannot."""
     jobs = {}
     for path, record in records(study).items():
         script = text_of(record["script"]).rpartition("/")[2].removesuffix(".py")
@@ -126,7 +126,7 @@ def plan_again(study: Study, scripts: Path) -> Planned:
 
 
 def check_code(check: Check, report: Report, planned: Planned) -> None:
-    """Hold the declarations and the code of every job against the checkout; jobs of other code are named."""
+    """Compare the declarations and the code of every job with the checkout; report jobs of other code."""
     study = report.study
     check.same("inputs/study.json", "artefact_files (declared)", study.settings["artefact_files"], planned.described)
     others: list[str] = []
@@ -150,7 +150,7 @@ def check_sources(report: Report, planned: Planned) -> None:
 def _names(study: Study, spec: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the model and the dataset that a job is about, if it is about one."""
     model, dataset = spec.get("model"), spec.get("dataset")
-    model, dataset = (one.get("name") if isinstance(one, dict) else one for one in (model, dataset))
+    model, dataset = (entry.get("name") if isinstance(entry, dict) else entry for entry in (model, dataset))
     return model if model in study.models else None, dataset if dataset in study.datasets else None
 
 
@@ -208,15 +208,15 @@ def _episodes(study: Study, pool: dict[str, Any], cache: Path) -> Path | None:
 
 def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Path) -> None:
     study = report.study
-    place = record.removesuffix("record.json")
+    target = record.removesuffix("record.json")
     spec = study.json(record)["spec"]
     wanted = [entry["source"]["corpus"] for entry in study.settings["models"] if "corpus" in entry["source"]]
     check.same(record, "spec.corpus is one of the study's", spec["corpus"] in wanted, True)
-    _, reason = run(CORPUS, json.dumps(spec), str(folder / place), scripts=scripts)
+    _, reason = run(CORPUS, json.dumps(spec), str(folder / target), scripts=scripts)
     if reason:
-        report.not_compared.append((place, reason))
+        report.not_compared.append((target, reason))
         return
-    facts = f"{place}facts.parquet"
+    facts = f"{target}facts.parquet"
     columns = study.columns(facts)
     again = Study(folder).frame(facts, columns)
     stored = study.frame(facts, columns)

@@ -1,4 +1,4 @@
-"""Writing the report again, from a mirror of the study, and comparing the page that does not differ by run."""
+"""Writing the report again from a mirror of the study, and comparing all files that do not differ by run."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ PAGE, VOLATILE = "report/index.html", "report/run.html"
 
 
 def captions(scripts: Path) -> str:
-    """Return the hash of captions and templates here: they are in the report's spec, and not in its code."""
+    """Return the hash of the checkout's captions and templates, which is part of the report's spec, not of its code."""
     folders = (scripts.parent / "report", scripts / "laser/report/templates")
     files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
     return digest({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}, 16)
 
 
 def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: Path, folder: Path) -> None:
-    """Write the report into `folder` and compare every file of it but the run's page.
+    """Write the report into `folder` and compare all its files except the run's page.
 
     Args:
-        check: where findings go.
+        check: takes the findings.
         study: the study.
-        record: of its report.
+        record: of the study's report.
         scripts: the folder of the repository's scripts.
         folder: a temporary one; a mirror of the study is made in it, as the report links to files beside itself.
     """
     mirror = folder / text_of(study.settings["name"]).replace("/", "-")
     mirror.mkdir(parents=True)
-    for one in study.folder.iterdir():
-        if one.name not in ("report", "audit") and not one.is_symlink():
-            (mirror / one.name).symlink_to(one.resolve())
+    for item in study.folder.iterdir():
+        if item.name not in ("report", "audit") and not item.is_symlink():
+            (mirror / item.name).symlink_to(item.resolve())
     cache, files = folder / "cache", record["spec"]["files"]
     for kind, entries in (("models", files["models"]), ("data", files["datasets"])):
         (cache / kind).mkdir(parents=True)
@@ -54,7 +54,7 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
     if done.returncode != 0:
         check.fail(RECORD, "made again", (done.stderr.strip().splitlines() or ["no message"])[-1], "exit status 0")
         return
-    # Without a page of its own for what differs by run, the report's has timings in it.
+    # If there is no separate page for what differs by run, the report's page has the timings.
     varying = VOLATILE if study.has(VOLATILE) else PAGE
     for path in study.files:
         if path.startswith("report/") and path != varying:

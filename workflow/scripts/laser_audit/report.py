@@ -1,4 +1,4 @@
-"""The report's folder: true copies of tables, figures and films, and pages that run no script but the report's own."""
+"""The report's folder: exact copies of tables, figures and films, and pages that run only the report's own script."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTIVE = ("iframe", "object", "embed", "form", "base", "link", "frame", "applet"
 
 
 def check_report(check: Check, study: Study) -> None:
-    """Compare every copy in report/ with its original, and look at the pages for what could run or load."""
+    """Compare every copy in report/ with its original, and check the pages for elements that could run or load."""
     originals = {}
     for path in [*study.matching("tables/", ""), *study.matching("figures/", "")]:
         folder, _, inner = path.partition("/")
@@ -57,12 +57,12 @@ def check_report(check: Check, study: Study) -> None:
 
 
 def _slug(name: str) -> str:
-    """Return a name as the report spells it in file names."""
+    """Return a name as written in the report's file names."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
 
 
 class _Page(HTMLParser):
-    """Collects of a page its scripts, its content security policies, and what else could run or load."""
+    """Collects the scripts of a page, its content security policies, and other elements that could run or load."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class _Page(HTMLParser):
 
     def hashes(self) -> list[str]:
         """Return the sha256 of each script as a policy writes it, sorted."""
-        return sorted(base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in self.scripts)
+        return sorted(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in self.scripts)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: (value or "").strip().lower() for name, value in attrs}

@@ -1,4 +1,4 @@
-"""Per-example result files: each holds exactly its rows, in order, and no row contradicts itself."""
+"""Per-example result files: each must hold exactly its rows, in order, and no row may contradict itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TYPES = {
 }
 SCORES = ("id", "correct", "loss", "logprob", "answer_tokens", "prediction", "answer_rank", "in_top5", "in_top10")
 PLAYED = ("return", "steps")
-"""Columns that rows of policies have beside the scores."""
+"""Further columns of rows of policies."""
 
 LABELS: dict[str, tuple[tuple[str, ...], str]] = {
     "test": (("arm",), "test"),
@@ -36,11 +36,11 @@ LABELS: dict[str, tuple[tuple[str, ...], str]] = {
 """Folder to the columns that tell repetitions of rows apart, and the side; the sweep's depend on the file."""
 
 BESIDE = {"higher_order": ("similarity",)}
-"""Folder to the columns that its files have beside the scores."""
+"""Folder to the further columns of its files."""
 
 SWEPT = ("matrix", "layer", "rho")
 SOME_ROWS = ("prompts", "higher_order")
-"""Folders whose files hold some of the test rows alone."""
+"""Folders whose files hold only some of the test rows."""
 
 Key = tuple[Any, ...]
 
@@ -53,7 +53,7 @@ class Average:
         matrix, layer, rho: the intervention; empty, -1 and 1 for base.
         n: rows.
         accuracy: percent.
-        loss: nats; infinite where a row has none.
+        loss: nats; infinite if a row has none.
     """
 
     matrix: str
@@ -66,14 +66,14 @@ class Average:
 
 @dataclass
 class Scored:
-    """A result file that was read and looked through.
+    """A result file that was read and checked.
 
     Attributes:
         path: the file.
-        spec: what it carries.
+        spec: of the file.
         averages: (protocol, labels…) to the averages of its rows, in the file's order.
-        problems: (where, found, expected) of what is wrong with which rows it holds.
-        contradictions: the same, of rows that contradict themselves.
+        problems: (where, found, expected) of faults in the set or the order of rows.
+        contradictions: the same for rows that contradict themselves.
         count: number of rows.
     """
 
@@ -112,7 +112,7 @@ def labels_of(path: str) -> tuple[tuple[str, ...], str]:
 
 @remembered
 def scored(study: Study, path: str) -> Scored:
-    """Read a result file and hold its rows against the prepared dataset that its spec names."""
+    """Read a result file and compare its rows with the prepared dataset that its spec names."""
     labels, side = labels_of(path)
     spec = study.spec(path)
     data = prepared(study, text_of(spec["dataset"]["name"]))
@@ -131,7 +131,7 @@ def scored(study: Study, path: str) -> Scored:
         result.averages[key] = _average(dict(zip(labels, key[1:], strict=True)), part)
         if ids != wanted:
             result.problems.append(_difference(where, ids, wanted, data, side))
-        # Under `published` the prompt is searched for the answer, and other prompts are not on file.
+        # Under `published` the answer is searched for in the prompt too, and reworded prompts are not stored.
         elif protocol == "corrected" or "variant" not in labels or key[1] == "original":
             result.contradictions += contradictions(study, spec, data, protocol, where, part)
     return result
@@ -146,13 +146,13 @@ def left_out_of(spec: dict[str, Any], labels: dict[str, Any]) -> dict[str, str]:
     return dict(named[labels["variant"]] if "variant" in labels else named)
 
 
-def _average(place: dict[str, Any], part: pd.DataFrame) -> Average:
+def _average(labels: dict[str, Any], part: pd.DataFrame) -> Average:
     losses = part["loss"].tolist()
     infinite = any(not math.isfinite(value) for value in losses)
     return Average(
-        str(place.get("matrix", "")),
-        int(place.get("layer", -1)),
-        float(place.get("rho", 1)),
+        str(labels.get("matrix", "")),
+        int(labels.get("layer", -1)),
+        float(labels.get("rho", 1)),
         len(losses),
         100 * sum(part["correct"].tolist()) / len(losses),
         math.inf if infinite else math.fsum(losses) / len(losses),
@@ -160,7 +160,7 @@ def _average(place: dict[str, Any], part: pd.DataFrame) -> Average:
 
 
 def _difference(where: str, ids: list[str], wanted: list[str], data: Prepared, side: str) -> tuple[str, Any, Any]:
-    """Say in one line how a list of ids differs from the one that belongs there."""
+    """Describe in one line how a list of ids differs from the expected one."""
     counted, belong = Counter(ids), set(wanted)
     for what, names in (
         ("twice", [name for name, count in counted.items() if count > 1]),
@@ -170,8 +170,8 @@ def _difference(where: str, ids: list[str], wanted: list[str], data: Prepared, s
     ):
         if names:
             return f"{where}: {len(names)} ids {what}", names[:3], f"the {len(wanted)} {side} rows"
-    place = next(place for place, pair in enumerate(zip(ids, wanted, strict=True)) if pair[0] != pair[1])
-    return f"{where}: order of rows, row {place}", ids[place], wanted[place]
+    index = next(index for index, pair in enumerate(zip(ids, wanted, strict=True)) if pair[0] != pair[1])
+    return f"{where}: order of rows, row {index}", ids[index], wanted[index]
 
 
 def base_path(model: str, dataset: str) -> str:
@@ -197,7 +197,7 @@ def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
 
 
 def result_files(study: Study) -> list[str]:
-    """Return every per-example file: those that each study has, and those of the evaluations beside."""
+    """Return every per-example file: those that each study has, and those of further evaluations."""
     paths: list[str] = []
     for model, dataset in study.cells():
         _, layers, rhos = grid(study, model)
@@ -208,7 +208,7 @@ def result_files(study: Study) -> list[str]:
 
 
 def check_rows(check: Check, study: Study) -> None:
-    """Hold the rows of every result file against its side of the split."""
+    """Compare the rows of every result file with its side of the split."""
     policies = {entry["name"] for entry in study.settings["models"] if "play" in entry}
     for path in result_files(study):
         with check.guarded(path):
@@ -225,7 +225,7 @@ def check_rows(check: Check, study: Study) -> None:
 
 
 def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...]) -> None:
-    """Hold the labels of a file against its spec: every part that it must have, and no other."""
+    """Compare the labels of a file with its spec: exactly the required parts."""
     protocols, spec = study.protocols, result.spec
     check.same(result.path, "spec.protocols", spec["protocols"], protocols)
     cell = text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])
@@ -245,7 +245,7 @@ def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...])
 
 
 def check_left_out(check: Check, study: Study) -> None:
-    """Hold against each other what all runs of a cell say of the same rows: asked, or left out for one reason.
+    """Compare which rows all runs of a cell left out, and why.
 
     Whether a row can be asked depends on model and dataset alone, so every run of a cell must say the same.
     """
@@ -266,7 +266,7 @@ def check_left_out(check: Check, study: Study) -> None:
 
 
 def check_scores(check: Check, study: Study) -> None:
-    """Look for rows that contradict themselves."""
+    """Report rows that contradict themselves."""
     for path in result_files(study):
         with check.guarded(path):
             result = scored(study, path)
@@ -279,7 +279,7 @@ def check_scores(check: Check, study: Study) -> None:
 
 
 def _repaired(check: Check, study: Study, path: str) -> None:
-    """Rows of the smallest components are those that base has wrong and LASER right."""
+    """Check that rows of the smallest components are those that base has wrong and LASER right."""
     spec = study.spec(path)
     arms = parts(study, test_path(text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])))
     for (protocol, percent), part in parts(study, path).items():

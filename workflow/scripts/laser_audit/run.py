@@ -65,14 +65,14 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
 """Name, what it looks at, what it counts, and the check itself."""
 
 RECOMPUTED = ("table1", "verdicts", "table2", "table3")
-"""Artefacts that are computed a second time; their checks bear their names."""
+"""Artefacts that are recomputed; their checks have their names."""
 
 CANNOT = (
     ("that answers and log-probabilities are the model's", "rows that were invented are found by `make spotcheck`"),
     ("that weights, tokenizers and raw data are the published ones", "compare the hashes in card.json"),
     ("when, where and by whom jobs were run", "nobody else has signed runs and logs"),
 )
-"""What no audit of files can show, and what can be done about it."""
+"""Facts that no audit of files can show, and what can be done about each."""
 
 CITED = re.compile(r"[0-9a-f]{64}")
 
@@ -83,10 +83,10 @@ class Report:
 
     Attributes:
         study: what was audited.
-        name: the study's, empty where the folder does not say.
+        name: of the study; empty if the folder does not say.
         checks: in order.
-        left: (what, why) of what the plain audit does not recompute.
-        not_compared: (what, why) of what a replay should have compared and could not.
+        left: (what, why) for everything that the plain audit does not recompute.
+        not_compared: (what, why) for everything that a replay should have compared and could not.
         notes: what a reader should know, whatever the outcome.
     """
 
@@ -104,7 +104,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether no check found anything."""
+        """True if no check has findings."""
         return all(check.passed for check in self.checks)
 
     @property
@@ -134,7 +134,7 @@ def audit(folder: Path, checkout: Path | None = None) -> Report:
 
 
 def _not_asked(study: Study, name: str, about: str, unit: str) -> Check | None:
-    """Return a check that looks at nothing, where the study does not ask for the artefact that it recomputes."""
+    """Return a skipped check if the study does not ask for the artefact that it recomputes; else None."""
     try:
         skipped = name in RECOMPUTED and not study.wants(name)
     except (Unreadable, KeyError, TypeError):
@@ -194,7 +194,7 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
 
 
 def _left_out(study: Study) -> list[tuple[str, str]]:
-    """Return the test rows that runs themselves name as left out: whether they had to be takes the tokenizer."""
+    """Return the test rows that runs left out; only the tokenizer shows if that was necessary."""
     named = []
     for path in study.matching("test/", ".parquet"):
         try:

@@ -1,4 +1,4 @@
-"""Rows that contradict themselves: a loss that is not its log-probability's, an answer that was judged wrongly."""
+"""Rows that contradict themselves: a loss that does not match its log-probability, an answer judged wrongly."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ULPS = 4e-16
 def contradictions(
     study: Study, spec: dict[str, Any], data: Prepared, protocol: str, where: str, part: pd.DataFrame
 ) -> Iterable[tuple[str, Any, Any]]:
-    """Return what is impossible in the rows of one part, whose ids are right."""
+    """Yield the contradictions in the rows of one part, whose ids are right."""
     ids = part["id"].tolist()
     loss, logprob = part["loss"].to_numpy(), part["logprob"].to_numpy()
     tokens = part["answer_tokens"].to_numpy().astype(np.float64)
@@ -46,19 +46,19 @@ def contradictions(
         ("in_top10", (part["in_top5"] & ~part["in_top10"]).to_numpy(), part["in_top10"].to_numpy(), "True: in_top5 is"),
     ]
     for name, wrong, values, expected in tests:
-        for place in np.flatnonzero(wrong)[:3]:
-            yield f"{where}: {name} of {ids[place]}", values[place].item(), expected
+        for row in np.flatnonzero(wrong)[:3]:
+            yield f"{where}: {name} of {ids[row]}", values[row].item(), expected
     yield from _judged(study, spec, data, protocol, where, part)
 
 
 def _judged(
     study: Study, spec: dict[str, Any], data: Prepared, protocol: str, where: str, part: pd.DataFrame
 ) -> Iterable[tuple[str, Any, Any]]:
-    """Judge each answer again where the file holds all that is needed for it."""
+    """Judge each answer again if the file has all that this needs."""
     model = text_of(spec["model"]["name"])
     task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
     if task not in ("causal", "masked"):
-        return  # a policy: its games are played anew in `laser_audit.policies`
+        return  # a policy: its games are replayed in `laser_audit.policies`
     builder, family = text_of(spec["dataset"]["builder"]), text_of(spec["model"]["architecture"])
     boundaries = protocol == "corrected"
     shown = 0
@@ -74,7 +74,7 @@ def _judged(
                 yield f"{where}: prediction of {name}", prediction, f"one of {options}"
             expected = prediction == answer
         elif generated and protocol == "published":
-            # The prompt is searched too. How its tokens spell it is not in the file, so two cases alone are certain.
+            # The prompt is searched too. Its decoded spelling is not in the file, so only two cases are certain.
             if holds(prediction, answer, False):
                 expected = True
             elif not holds(f"{row['prompt']}{prediction}", answer, False):
@@ -84,7 +84,7 @@ def _judged(
         elif tokens == 1:
             expected = form(prediction, boundaries) == form(answer, boundaries)
             if boundaries and not expected and rank == 1:
-                expected = None  # right if its token is the one that was taken: others may be as probable
+                expected = None  # right if its token was the one chosen: others may be equally probable
         elif rank != 1:
             expected = False
         if expected is not None and expected != correct:
@@ -95,19 +95,19 @@ def _judged(
 
 
 def form(text: str, corrected: bool) -> str:
-    """Return a text as it is compared: as released, or (corrected) as Unicode's caseless compatibility matching has it.
+    """Return a text in the form that is compared: as released, or (corrected) by Unicode's caseless compatibility.
 
-    Characters that are not seen are left out: format characters, variation selectors, the grapheme joiner.
+    Invisible characters are left out: format characters, variation selectors, the grapheme joiner.
     """
     if not corrected:
         return text.strip().lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
     seen = [
-        each
-        for each in folded
-        if unicodedata.category(each) != "Cf"
-        and each != "\u034f"
-        and "VARIATION SELECTOR" not in unicodedata.name(each, "")
+        character
+        for character in folded
+        if unicodedata.category(character) != "Cf"
+        and character != "\u034f"
+        and "VARIATION SELECTOR" not in unicodedata.name(character, "")
     ]
     return unicodedata.normalize("NFKC", "".join(seen)).strip()
 
@@ -116,30 +116,32 @@ SPACELESS = (
     *("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "KATAKANA", "HENTAIGANA ", "BOPOMOFO ", "NUSHU ", "TANGUT ", "YI ", "THAI "),
     *("LAO ", "KHMER ", "MYANMAR ", "TIBETAN ", "TAI ", "NEW TAI LUE ", "JAVANESE ", "BALINESE "),
 )
-"""How the Unicode names of characters begin in whose scripts words are not set apart by spaces."""
+"""Beginnings of the Unicode names of characters of scripts without spaces between words."""
 
 
 def holds(text: str, answer: str, boundaries: bool) -> bool:
-    """Return True if an answer stands in a text: as released, or (corrected) as whole words with their marks."""
+    """Return True if a text contains an answer: as released, or (corrected) as whole words with their marks."""
     wanted, searched = form(answer, boundaries), form(text, boundaries)
     if not wanted or not boundaries:
         return bool(wanted) and wanted in searched
-    places = [place for place in range(len(searched)) if searched.startswith(wanted, place)]
-    return any(_whole(searched[:place], wanted, searched[place + len(wanted) :]) for place in places)
+    indices = [index for index in range(len(searched)) if searched.startswith(wanted, index)]
+    return any(_whole(searched[:index], wanted, searched[index + len(wanted) :]) for index in indices)
 
 
 def _whole(before: str, match: str, after: str) -> bool:
-    """Return True if a match is bounded by what stands before and after it."""
-    if any(unicodedata.category(each)[0] == "M" for each in (match[0], *after[:1])):
+    """Return True if a match ends at word boundaries on both sides."""
+    if any(unicodedata.category(character)[0] == "M" for character in (match[0], *after[:1])):
         return False
-    letters = [[each for each in part if unicodedata.category(each)[0] != "M"] for part in (before, match)]
+    letters = [
+        [character for character in part if unicodedata.category(character)[0] != "M"] for part in (before, match)
+    ]
     return _apart(letters[0][-1:], [match[0]]) and _apart([*after[:1]], letters[1][-1:])
 
 
 def _apart(neighbour: list[str], edge: list[str]) -> bool:
-    """Return True if a neighbour (or none) does not continue the word at whose edge it stands."""
+    """Return True if a neighbour (or none) does not continue the word at this edge."""
     if not neighbour or not (neighbour[0].isalnum() or neighbour[0] == "_"):
         return True
     if neighbour[0].isdecimal() and edge[0].isdecimal():
         return False
-    return any(unicodedata.name(each, "").startswith(SPACELESS) for each in (*neighbour, *edge))
+    return any(unicodedata.name(character, "").startswith(SPACELESS) for character in (*neighbour, *edge))

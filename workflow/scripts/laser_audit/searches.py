@@ -1,4 +1,4 @@
-"""What evaluations beside the sweep rest on: every composition's search by its rule, and the place of random seeds."""
+"""Choices behind further evaluations: every composition's search by its rule, and the edit of the random seeds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from laser_audit.selection import base_average, by_protocol, kept_of, reduction_
 
 PLACE = ("matrix", "layer", "rho")
 TIED = {"fp32": 0.005, "fp16": 0.03, "bf16": 0.03}
-"""The share of rows that may be right in one run and wrong in another, by precision: those as good as tied."""
+"""Largest share of rows that may be right in one run and wrong in another (near ties), by precision."""
 
 Scores = dict[str, Any]
 
 
 def check_searches(check: Check, study: Study) -> None:
-    """Follow every composition's search by its rule, and hold the place of the seeds against choice and paper."""
+    """Follow every composition's search by its rule; compare the edit of the seeds with the choice and the paper."""
     searches = study.matching("compose/", ".json")
     seeds = study.matching("seeds/", ".parquet")
     if not searches and not seeds:
@@ -43,14 +43,14 @@ def check_searches(check: Check, study: Study) -> None:
 
 
 def _worth(scores: Scores) -> tuple[bool, float, float]:
-    """Return what the rule compares: a finite loss, then accuracy, then the lower loss."""
+    """Return the rule's key for comparisons: a finite loss, then accuracy, then the lower loss."""
     if scores["loss"] is None:
         return False, 0.0, 0.0
     return True, number_of(scores["accuracy"]), -number_of(scores["loss"])
 
 
 def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], search: dict[str, Any]) -> None:
-    """Follow one search: its places in their order, the best ρ of each, and whether it may be accepted."""
+    """Follow one search: its matrices in order, the best ρ of each, and whether it is accepted."""
     model, dataset, protocol = cell
     matrices, layers, _ = grid(study, model)
     matrices = study.settings["compose"].get("matrices", matrices)
@@ -58,25 +58,28 @@ def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], s
     _near(check, study, path, f"{where}.base", base, base_average(study, model, dataset, protocol))
     places = [(layer, matrix) for layer in sorted(layers, reverse=True) for matrix in matrices]
     check.same(path, f"{where}.steps: places", [(step["layer"], step["matrix"]) for step in search["steps"]], places)
-    alone = {(one.matrix, one.layer, one.rho): one for one in swept(study, model, dataset)[protocol]}
+    alone = {
+        (candidate.matrix, candidate.layer, candidate.rho): candidate
+        for candidate in swept(study, model, dataset)[protocol]
+    }
     rhos = sorted(float(rho) for rho in study.settings["compose"]["rhos"])
     best = _worth(base)
     accepted: list[Scores] = []
     for number, step in enumerate(search["steps"]):
         here, tried = f"{where}.steps[{number}]", step["candidates"]
-        check.same(path, f"{here}.candidates: rhos", sorted(number_of(one["rho"]) for one in tried), rhos)
-        # The shape stands in the record of any ρ, if the study decomposes the matrix at all.
+        check.same(path, f"{here}.candidates: rhos", sorted(number_of(candidate["rho"]) for candidate in tried), rhos)
+        # The record of any ρ has the shape, if the study decomposes the matrix at all.
         record = study.json(reduction_path(model, step["layer"], grid(study, model)[2][0]))["matrices"]
-        for one in tried:
-            check.same(path, f"{here}, rho {one['rho']:g}, n", one["n"], base["n"])
+        for candidate in tried:
+            check.same(path, f"{here}, rho {candidate['rho']:g}, n", candidate["n"], base["n"])
             if step["matrix"] in record:
-                kept = kept_of(number_of(one["rho"]), min(record[step["matrix"]]["shape"]))
-                check.same(path, f"{here}, rho {one['rho']:g}, kept_rank", one["kept_rank"], kept)
-            single = alone.get((step["matrix"], step["layer"], number_of(one["rho"])))
+                kept = kept_of(number_of(candidate["rho"]), min(record[step["matrix"]]["shape"]))
+                check.same(path, f"{here}, rho {candidate['rho']:g}, kept_rank", candidate["kept_rank"], kept)
+            single = alone.get((step["matrix"], step["layer"], number_of(candidate["rho"])))
             # Before anything is accepted, a candidate is the sweep's own single edit.
             if single is not None and not accepted:
-                _near(check, study, path, f"{here}, rho {one['rho']:g}, as in the sweep", one, single)
-        first = max(tried, key=lambda one: (_worth(one), -number_of(one["rho"])))
+                _near(check, study, path, f"{here}, rho {candidate['rho']:g}, as in the sweep", candidate, single)
+        first = max(tried, key=lambda candidate: (_worth(candidate), -number_of(candidate["rho"])))
         for key, value in first.items():
             check.same(path, f"{here}.{key}", step[key], value)
         check.same(path, f"{here}.accepted", step["accepted"], _worth(first) > best)
@@ -87,7 +90,7 @@ def _search(check: Check, study: Study, path: str, cell: tuple[str, str, str], s
 
 
 def _near(check: Check, study: Study, path: str, where: str, scores: Scores, average: Average) -> None:
-    """Compare scores on file with averages of the sweep's rows, which other batches may have given."""
+    """Compare stored scores with averages of the sweep's rows, which may come from other batches."""
     dtype = text_of(study.json(path)["spec"]["model"]["dtype"])
     check.same(path, f"{where}: n", scores["n"], average.n)
     check.count += 2
@@ -100,16 +103,16 @@ def _near(check: Check, study: Study, path: str, where: str, scores: Scores, ave
 
 
 def _seeds(check: Check, study: Study, path: str) -> None:
-    """Hold the intervention whose seeds were drawn against what the file says it is."""
+    """Compare the intervention whose seeds were drawn with its stated source."""
     _, model, file = path.split("/")
     dataset = file.removesuffix(".parquet")
-    for protocol, place in study.spec(path)["intervention"].items():
+    for protocol, edit in study.spec(path)["intervention"].items():
         selected = study.json(selection_path(model, dataset))["protocols"][protocol]
         sources = {"published choice": paper(study).choices.get(paper(study).cell(model, dataset))}
         sources["selected"] = selected["chosen"]
         if selected["chosen"] is None:
             sources["best candidate"] = selected["candidates"][0]
-        source = sources.get(place["source"])
+        source = sources.get(edit["source"])
         wanted = {key: source[key] for key in PLACE} if source else "a choice that there is"
-        where = f"spec.intervention.{protocol} ({place['source']})"
-        check.same(path, where, {key: place[key] for key in PLACE}, wanted)
+        where = f"spec.intervention.{protocol} ({edit['source']})"
+        check.same(path, where, {key: edit[key] for key in PLACE}, wanted)

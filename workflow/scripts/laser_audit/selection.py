@@ -1,4 +1,4 @@
-"""Selection: every candidate's validation scores from its rows, the stated rule applied anew, and the kept ranks."""
+"""Selection: every candidate's validation scores from its rows, the stated rule applied again, and the kept ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXACT = 4e-15
 """Relative difference up to which two means of the same numbers may differ by the order of summation."""
 
 MEASURED = 1.1e-4
-"""By how much a residual measured in fp32 may differ from that of the spectrum; the records' own bound is larger."""
+"""Largest difference of a residual measured in fp32 from that of the spectrum; the records' own bound is larger."""
 
 
 def base_average(study: Study, model: str, dataset: str, protocol: str) -> Average:
@@ -35,38 +35,40 @@ def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
 
 
 def selection_path(model: str, dataset: str) -> str:
-    """Return where a cell's selection is."""
+    """Return the path of a cell's selection."""
     return f"selection/{model}/{dataset}.json"
 
 
-def ordered(found: list[Average], matrices: list[str]) -> list[Average]:
+def ordered(averages: list[Average], matrices: list[str]) -> list[Average]:
     """Sort by the stated rule: accuracy, then lower loss, later layer, the grid's order of matrices, smaller ρ.
 
     An intervention under which a loss is not finite comes last.
     """
 
-    def key(one: Average) -> tuple[Any, ...]:
-        finite = math.isfinite(one.loss)
-        loss = one.loss if finite else 0.0
-        return (not finite, -one.accuracy, loss, -one.layer, matrices.index(one.matrix), one.rho)
+    def key(average: Average) -> tuple[Any, ...]:
+        finite = math.isfinite(average.loss)
+        loss = average.loss if finite else 0.0
+        return (not finite, -average.accuracy, loss, -average.layer, matrices.index(average.matrix), average.rho)
 
-    return sorted(found, key=key)
+    return sorted(averages, key=key)
 
 
 def choice(base: Average, best: Average, protocol: str) -> Average | None:
-    """Return what the rule takes: the best; under `corrected` base (None) unless the best wins, by accuracy or loss."""
+    """Return the rule's choice: the best; under `corrected` base (None) unless the best wins, by accuracy or loss."""
     better = best.accuracy > base.accuracy or (best.accuracy == base.accuracy and best.loss < base.loss)
     wins = better and math.isfinite(best.loss)
     return best if wins or protocol == "published" else None
 
 
 def by_protocol(check: Check, study: Study, path: str, model: str, dataset: str) -> dict[str, dict[str, Any]]:
-    """Return a file's part for each protocol of the study that it has; it must be of this cell and have all of them."""
-    found = study.json(path)
-    check.same(path, "model", found["model"], model)
-    check.same(path, "dataset", found["dataset"], dataset)
-    check.same(path, "protocols", sorted(found["protocols"]), sorted(study.protocols))
-    return {protocol: found["protocols"][protocol] for protocol in study.protocols if protocol in found["protocols"]}
+    """Return a file's part for each protocol of the study; it must be of this cell and have all of them."""
+    content = study.json(path)
+    check.same(path, "model", content["model"], model)
+    check.same(path, "dataset", content["dataset"], dataset)
+    check.same(path, "protocols", sorted(content["protocols"]), sorted(study.protocols))
+    return {
+        protocol: content["protocols"][protocol] for protocol in study.protocols if protocol in content["protocols"]
+    }
 
 
 def check_selection(check: Check, study: Study) -> None:
@@ -74,68 +76,72 @@ def check_selection(check: Check, study: Study) -> None:
     for model, dataset in study.cells():
         path = selection_path(model, dataset)
         with check.guarded(path):
-            for protocol, own in by_protocol(check, study, path, model, dataset).items():
-                _protocol(check, study, path, model, dataset, protocol, own)
+            for protocol, selected in by_protocol(check, study, path, model, dataset).items():
+                _protocol(check, study, path, model, dataset, protocol, selected)
                 tested = study.spec(test_path(model, dataset))["chosen"][protocol]
-                check.same(test_path(model, dataset), f"spec.chosen.{protocol}", tested, own["chosen"])
+                check.same(test_path(model, dataset), f"spec.chosen.{protocol}", tested, selected["chosen"])
 
 
-def _protocol(check: Check, study: Study, path: str, model: str, dataset: str, name: str, own: dict[str, Any]) -> None:
+def _protocol(
+    check: Check, study: Study, path: str, model: str, dataset: str, name: str, selected: dict[str, Any]
+) -> None:
     matrices = grid(study, model)[0]
     base, every = base_average(study, model, dataset, name), ordered(swept(study, model, dataset)[name], matrices)
     shown = f"protocols.{name}"
-    check.same(path, f"{shown}.candidates", len(own["candidates"]), len(every))
-    for place, (one, candidate) in enumerate(zip(every, own["candidates"], strict=False)):
-        where = f"{shown}.candidates[{place}]"
-        _place(check, study, path, where, candidate, model, one)
-        _scores(check, path, where, candidate, one)
+    check.same(path, f"{shown}.candidates", len(selected["candidates"]), len(every))
+    for index, (average, candidate) in enumerate(zip(every, selected["candidates"], strict=False)):
+        where = f"{shown}.candidates[{index}]"
+        _place(check, study, path, where, candidate, model, average)
+        _scores(check, path, where, candidate, average)
     taken = choice(base, every[0], name)
-    _scores(check, path, f"{shown}.validation.base", own["validation"]["base"], base)
-    _scores(check, path, f"{shown}.validation.chosen", own["validation"]["chosen"], taken or base)
-    if taken is None or own["chosen"] is None:
+    _scores(check, path, f"{shown}.validation.base", selected["validation"]["base"], base)
+    _scores(check, path, f"{shown}.validation.chosen", selected["validation"]["chosen"], taken or base)
+    if taken is None or selected["chosen"] is None:
         expected = "the base model (null)" if taken is None else place_name(taken)
-        if (taken is None) != (own["chosen"] is None):
-            check.fail(path, f"{shown}.chosen", own["chosen"], expected)
+        if (taken is None) != (selected["chosen"] is None):
+            check.fail(path, f"{shown}.chosen", selected["chosen"], expected)
         check.count += 1
     else:
-        _place(check, study, path, f"{shown}.chosen", own["chosen"], model, taken)
+        _place(check, study, path, f"{shown}.chosen", selected["chosen"], model, taken)
 
 
-def place_name(one: Average) -> str:
+def place_name(average: Average) -> str:
     """Return an intervention as in Table 3."""
-    return f"[{one.matrix}, {one.layer}, {one.rho:g}]"
+    return f"[{average.matrix}, {average.layer}, {average.rho:g}]"
 
 
-def _place(check: Check, study: Study, path: str, where: str, found: dict[str, Any], model: str, one: Average) -> None:
-    place = f"[{found['matrix']}, {found['layer']}, {found['rho']:g}]"
-    if check.same(path, where, place, place_name(one)):
-        record = study.json(reduction_path(model, one.layer, one.rho))["matrices"][one.matrix]
-        kept = kept_of(one.rho, min(record["shape"]))
-        check.same(path, f"{where}.kept_rank", found["kept_rank"], kept)
+def _place(
+    check: Check, study: Study, path: str, where: str, edit: dict[str, Any], model: str, average: Average
+) -> None:
+    shown = f"[{edit['matrix']}, {edit['layer']}, {edit['rho']:g}]"
+    if check.same(path, where, shown, place_name(average)):
+        record = study.json(reduction_path(model, average.layer, average.rho))["matrices"][average.matrix]
+        kept = kept_of(average.rho, min(record["shape"]))
+        check.same(path, f"{where}.kept_rank", edit["kept_rank"], kept)
 
 
-def _scores(check: Check, path: str, where: str, found: dict[str, Any], one: Average) -> None:
-    check.same(path, f"{where}.n", found["n"], one.n)
+def _scores(check: Check, path: str, where: str, scores: dict[str, Any], average: Average) -> None:
+    check.same(path, f"{where}.n", scores["n"], average.n)
     check.count += 2
-    if not close(number_of(found["accuracy"]), one.accuracy, EXACT):
-        check.fail(path, f"{where}.accuracy", found["accuracy"], one.accuracy)
-    loss = math.inf if found["loss"] is None else number_of(found["loss"])
-    if not close(loss, one.loss, EXACT):
-        check.fail(path, f"{where}.loss", found["loss"], one.loss)
+    if not close(number_of(scores["accuracy"]), average.accuracy, EXACT):
+        check.fail(path, f"{where}.accuracy", scores["accuracy"], average.accuracy)
+    loss = math.inf if scores["loss"] is None else number_of(scores["loss"])
+    if not close(loss, average.loss, EXACT):
+        check.fail(path, f"{where}.loss", scores["loss"], average.loss)
 
 
 def kept_of(rho: float, smaller: int) -> int:
-    """Return ⌊ρ·d⌋, computed in decimal: ρ is what its shortest spelling says, so 0.29·100 is 29."""
+    """Return ⌊ρ·d⌋, computed in decimal from the shortest spelling of ρ, so 0.29·100 is 29."""
     return math.floor(Decimal(repr(rho)) * smaller)
 
 
 def reduction_path(model: str, layer: int, rho: float) -> str:
-    """Return where the record of a reduction is."""
+    """Return the path of a reduction's record."""
     return f"reductions/{model}/layer{layer}/rho{rho:g}.json"
 
 
 def check_reductions(check: Check, study: Study) -> None:
-    """Hold the numbers of every reduction against each other and along ρ."""
+    """Compare the numbers of every reduction with each other and along ρ."""
     for model in study.models:
         matrices, layers, rhos = grid(study, model)
         for layer in layers:
@@ -147,23 +153,23 @@ def check_reductions(check: Check, study: Study) -> None:
                     check.same(path, "layer", record["layer"], layer)
                     check.same(path, "rho", float(number_of(record["rho"])), rho)
                     check.same(path, "matrices", sorted(record["matrices"]), sorted(matrices))
-                    for matrix, one in record["matrices"].items():
-                        _reduction(check, path, matrix, one, rho, before.get(matrix))
-                        before[matrix] = (path, one)
+                    for matrix, numbers in record["matrices"].items():
+                        _reduction(check, path, matrix, numbers, rho, before.get(matrix))
+                        before[matrix] = (path, numbers)
 
 
 def _reduction(
-    check: Check, path: str, name: str, one: dict[str, Any], rho: float, before: tuple[str, dict[str, Any]] | None
+    check: Check, path: str, name: str, numbers: dict[str, Any], rho: float, before: tuple[str, dict[str, Any]] | None
 ) -> None:
-    rows, columns = one["shape"]
+    rows, columns = numbers["shape"]
     kept = kept_of(rho, min(rows, columns))
-    check.same(path, f"{name}.kept_rank", one["kept_rank"], kept)
-    check.same(path, f"{name}.parameters", one["parameters"], rows * columns)
-    check.same(path, f"{name}.parameters_factored", one["parameters_factored"], kept * (rows + columns))
-    check.same(path, f"{name}.bytes_dense", one["bytes_dense"], 4 * rows * columns)
-    check.same(path, f"{name}.bytes_factored", one["bytes_factored"], 4 * kept * (rows + columns))
-    energy, residual = number_of(one["retained_energy"]), number_of(one["relative_residual"])
-    measured, effective = number_of(one["relative_residual_measured"]), number_of(one["effective_rank"])
+    check.same(path, f"{name}.kept_rank", numbers["kept_rank"], kept)
+    check.same(path, f"{name}.parameters", numbers["parameters"], rows * columns)
+    check.same(path, f"{name}.parameters_factored", numbers["parameters_factored"], kept * (rows + columns))
+    check.same(path, f"{name}.bytes_dense", numbers["bytes_dense"], 4 * rows * columns)
+    check.same(path, f"{name}.bytes_factored", numbers["bytes_factored"], 4 * kept * (rows + columns))
+    energy, residual = number_of(numbers["retained_energy"]), number_of(numbers["relative_residual"])
+    measured, effective = number_of(numbers["relative_residual_measured"]), number_of(numbers["effective_rank"])
     for where, right, shown, expected in (
         ("retained_energy", 0 <= energy <= 1 + 1e-12, energy, "0 to 1"),
         ("relative_residual", abs(residual**2 - (1 - energy)) <= 1e-9, residual, "√(1 − retained_energy)"),
@@ -176,12 +182,12 @@ def _reduction(
             check.fail(path, f"{name}.{where}", shown, expected)
     for key in ("residual", "orthogonality_u", "orthogonality_v"):
         check.count += 1
-        if not 0 <= number_of(one[key]) < 1e-3:
-            check.fail(path, f"{name}.{key}", one[key], "at least 0 and small")
+        if not 0 <= number_of(numbers[key]) < 1e-3:
+            check.fail(path, f"{name}.{key}", numbers[key], "at least 0 and small")
     if before is not None:
         other, smaller = before
         for key in ("shape", "effective_rank", "residual", "orthogonality_u", "orthogonality_v"):
-            check.same(path, f"{name}.{key} (whatever ρ, and so in {other})", one[key], smaller[key])
+            check.same(path, f"{name}.{key} (whatever ρ, and so in {other})", numbers[key], smaller[key])
         check.count += 1
         less = number_of(smaller["retained_energy"])
         if not energy >= less - 1e-12:

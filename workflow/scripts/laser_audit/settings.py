@@ -1,4 +1,4 @@
-"""Settings: every job ran with those of the study and with no others, and on the sources that the study names."""
+"""Settings: every job must have run with exactly those of the study, and on the sources that the study names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from laser_audit.rows import grid
 
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
 DECLARED = "artefact_files"
-"""What inputs/study.json says of artefacts beside the settings."""
+"""Key of inputs/study.json with the declarations of artefacts, which are not settings."""
 
 EVALUATION = {
     *("study", "model", "dataset", "format", "protocols", "engine", "token_budget", "seed"),
@@ -67,7 +67,7 @@ def check_settings(check: Check, study: Study) -> None:
 
 
 def _model(check: Check, path: str, spec: dict[str, Any], models: dict[str, Any]) -> None:
-    """Compare what a spec says of its model with the study."""
+    """Compare a spec's model with the study."""
     if not isinstance(spec.get("model"), dict) or "key" not in spec["model"]:
         return
     name = text_of(spec["model"]["name"])
@@ -79,7 +79,7 @@ def _model(check: Check, path: str, spec: dict[str, Any], models: dict[str, Any]
 
 
 def _evaluation(check: Check, study: Study, path: str, rule: str, spec: dict[str, Any]) -> None:
-    """Compare what is special to a rule with the study; a key that the rule has not is refused.
+    """Compare the keys that are special to a rule with the study; a key that the rule does not have is a finding.
 
     A number of rows, for instance, would hide rows of a sweep, and a search by gradients its candidates.
     """
@@ -113,7 +113,7 @@ def _reduce(check: Check, study: Study, path: str, spec: dict[str, Any]) -> None
 
 
 def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
-    """Return what an evaluation's spec must say beside what all of them do."""
+    """Return the required keys of an evaluation's spec beyond those that all have."""
     settings = study.settings
     matrices, layers, _ = grid(study, model)
     special: dict[str, Any] = {}

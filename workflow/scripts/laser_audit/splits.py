@@ -1,4 +1,4 @@
-"""Which rows belong where: the splits by their rule, and the rows that every result file must hold."""
+"""Sides of rows: the splits by their rule, and the rows that every result file must hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Prepared:
     Attributes:
         rows: id to its row, in the file's order.
         entry: the dataset's entry in the spec of its file.
-        limited: whether only the first rows were prepared.
+        limited: True if only the first rows were prepared.
     """
 
     rows: dict[str, dict[str, Any]]
@@ -39,13 +39,13 @@ class Prepared:
 
 
 def data_path(dataset: str) -> str:
-    """Return where the study keeps its copy of a dataset."""
+    """Return the path of the study's copy of a dataset."""
     return f"inputs/data/{dataset}/rows.parquet"
 
 
 @remembered
 def prepared(study: Study, dataset: str) -> Prepared:
-    """Return a dataset's rows; `Unreadable` where they cannot be read, ValueError where an id stands twice."""
+    """Return a dataset's rows; `Unreadable` if they cannot be read, ValueError if an id occurs twice."""
     path = data_path(dataset)
     frame = study.frame(path, PREPARED)
     rows: dict[str, dict[str, Any]] = {}
@@ -60,7 +60,7 @@ def prepared(study: Study, dataset: str) -> Prepared:
 
 
 def _plain(value: Any) -> Any:
-    """Return a cell as JSON has it: lists for arrays, None for what is missing."""
+    """Return a cell as in JSON: lists for arrays, None for missing values."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list):
@@ -74,18 +74,18 @@ def expected_sides(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     order = list(dict.fromkeys(row["group"] for row in rows))
     first = set(order[: max(int(0.2 * len(order)), min(1, len(order) - 1), 0)])
     return {
-        "published": ["validation" if place < cut else "test" for place in range(len(rows))],
+        "published": ["validation" if index < cut else "test" for index in range(len(rows))],
         "corrected": ["validation" if row["group"] in first else "test" for row in rows],
     }
 
 
 def check_splits(check: Check, study: Study) -> None:
-    """Recompute both splits of every dataset, and that no fact stands on both sides of the corrected one."""
+    """Recompute both splits of every dataset, and check that no fact is on both sides of the corrected one."""
     for dataset in study.datasets:
         path = data_path(dataset)
         with check.guarded(path):
-            found = prepared(study, dataset)
-            rows = list(found.rows.values())
+            data = prepared(study, dataset)
+            rows = list(data.rows.values())
             for protocol, sides in expected_sides(rows).items():
                 for row, side in zip(rows, sides, strict=True):
                     check.same(path, f"split_{protocol} of {row['id']}", row[f"split_{protocol}"], side)
@@ -95,25 +95,25 @@ def check_splits(check: Check, study: Study) -> None:
 
 
 def check_data(check: Check, study: Study) -> None:
-    """Hold each dataset's rows against its card and against the study."""
+    """Compare each dataset's rows with its card and with the study."""
     for dataset in study.datasets:
         path, card_path = data_path(dataset), f"inputs/data/{dataset}/card.json"
         with check.guarded(path):
-            found, card = prepared(study, dataset), study.json(card_path)
+            data, card = prepared(study, dataset), study.json(card_path)
             check.same(path, "columns", study.columns(path), list(PREPARED))
-            rows = list(found.rows.values())
-            entry = next(one for one in study.settings["datasets"] if one["name"] == dataset)
+            rows = list(data.rows.values())
+            entry = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
             whole = [{key: _whole(key, value) for key, value in row.items()} for row in rows]
             check.same(card_path, f"rows_sha256 (of {path})", card["rows_sha256"], digest(whole))
             check.same(card_path, "rows", card["rows"], len(rows))
             check.same(card_path, "groups", card["groups"], len({row["group"] for row in rows}))
             for protocol, sizes in card["splits"].items():
                 for side in SIDES:
-                    check.same(card_path, f"splits.{protocol}.{side}", sizes[side], len(found.side(protocol, side)))
-            check.same(path, "spec.dataset", found.entry, entry)
+                    check.same(card_path, f"splits.{protocol}.{side}", sizes[side], len(data.side(protocol, side)))
+            check.same(path, "spec.dataset", data.entry, entry)
             check.same(card_path, "spec", card["spec"], study.spec(path))
 
 
 def _whole(key: str, value: Any) -> Any:
-    """Return a cell as it was before pandas: a phrasing is a whole number."""
+    """Return a cell's value before pandas converted it: a phrasing is a whole number."""
     return int(value) if key == "phrasing" and value is not None else value

@@ -1,4 +1,4 @@
-"""Table 1 and the verdicts on the paper's numbers, computed anew from the test rows."""
+"""Table 1 and the verdicts on the paper's numbers, recomputed from the test rows."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ MOST = 8
 def expected_table1(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 1, in its order."""
     seed, resamples = study.sampling
-    dtypes = {one["name"]: one["dtype"] for one in study.settings["models"]}
-    found = paper(study)
+    dtypes = {entry["name"]: entry["dtype"] for entry in study.settings["models"]}
+    published = paper(study)
     rows: list[Row] = []
     constant: list[list[float]] = []
     for cell in all_tested(study, study.protocols):
-        own = [cell.data.rows[name] for name in cell.ids]
-        scores = constants([row["answer"] for row in own], any(row["options"] for row in own))
+        examples = [cell.data.rows[name] for name in cell.ids]
+        scores = constants([row["answer"] for row in examples], any(row["options"] for row in examples))
         for metric in ("accuracy", "loss"):
-            rows += _pair(cell, metric, seed, resamples, found, max(scores), dtypes[cell.model])
+            rows += _pair(cell, metric, seed, resamples, published, max(scores), dtypes[cell.model])
             constant += [scores, scores]
     adjusted([row for row in rows if row["arm"] == "laser"])
     limited = {cell.dataset: cell.data.limited for cell in all_tested(study, study.protocols[:1])}
     for row, scores in zip(rows, constant, strict=True):
-        sizes = found.sizes.get(found.cell(row["model"], row["dataset"])[1])
+        sizes = published.sizes.get(published.cell(row["model"], row["dataset"])[1])
         row["verdict"] = verdict(
-            found,
+            published,
             row,
             scores,
             not limited[row["dataset"]],
@@ -63,7 +63,9 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, constant: float, dtype: str) -> list[Row]:
+def _pair(
+    cell: Tested, metric: str, seed: int, resamples: int, published: Paper, constant: float, dtype: str
+) -> list[Row]:
     """Return both arms of one metric of a cell."""
     truth = metric == "accuracy"
     column = "correct" if truth else "loss"
@@ -73,7 +75,7 @@ def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, co
     change = compared(base, laser, cell.groups, named, truth, seed, resamples)
     rows = []
     for arm in ARMS:
-        printed = found.text(cell.model, cell.dataset, metric, arm)
+        printed = published.text(cell.model, cell.dataset, metric, arm)
         counted = list(shares(cell.arms[arm]["prediction"].tolist()).items())[:MOST]
         row: Row = dict.fromkeys(COLUMNS, math.nan) | {
             **{"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric, "arm": arm},
@@ -86,7 +88,7 @@ def _pair(cell: Tested, metric: str, seed: int, resamples: int, found: Paper, co
             "dtype": dtype,
         }
         if arm == "laser":
-            row |= {key: value for key, value in change.items() if key in COLUMNS and key != "n"} | cell.place
+            row |= {key: value for key, value in change.items() if key in COLUMNS and key != "n"} | cell.intervention
         rows.append(row)
     return rows
 
@@ -107,15 +109,16 @@ def check_verdicts(check: Check, study: Study) -> None:
 
 
 def _verdicts(study: Study) -> list[Row]:
-    found, ours = paper(study), expected_table1(study)
+    published, ours = paper(study), expected_table1(study)
     rows: list[Row] = []
-    for (model, dataset, metric, arm), text in found.printed.items():
+    for (model, dataset, metric, arm), text in published.printed.items():
         start: dict[str, Any] = {"model": model, "dataset": dataset, "metric": metric, "arm": arm}
         start["published"] = float(text)
         same = [
             row
             for row in ours
-            if (*found.cell(row["model"], row["dataset"]), row["metric"], row["arm"]) == (model, dataset, metric, arm)
+            if (*published.cell(row["model"], row["dataset"]), row["metric"], row["arm"])
+            == (model, dataset, metric, arm)
         ]
         for row in same:
             kept = {key: row[key] for key in ("protocol", "value", "low", "high", "verdict")}

@@ -1,4 +1,4 @@
-"""Table 2 computed anew: rooms solved, return and loss of a policy on test rooms."""
+"""Table 2, recomputed: rooms solved, return and loss of a policy on test rooms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from laser_audit.table1 import COLUMNS
 METRICS = {"accuracy": "correct", "return": "return", "loss": "loss"}
 PRINTED = {"Transformer": "base", "with LASER": "laser"}
 OWN_SIZE = ("decision-transformer-paper", "sokoban-paper")
-"""Model and dataset that have the size of the paper's; of others its numbers are shown, and not judged."""
+"""Model and dataset of the paper's size; for others its numbers are shown, but not judged."""
 
 
 @remembered
@@ -32,27 +32,27 @@ def values(study: Study, cell: Tested, arm: str, metric: str) -> list[float]:
     if metric != "return":
         return cell.values(arm, METRICS[metric])
     frame = study.frame(test_path(cell.model, cell.dataset), ["protocol", "arm", "return"])
-    own = frame[(frame["protocol"] == cell.protocol) & (frame["arm"] == arm)]
-    return [float(value) for value in own["return"].tolist()]
+    selected = frame[(frame["protocol"] == cell.protocol) & (frame["arm"] == arm)]
+    return [float(value) for value in selected["return"].tolist()]
 
 
 @remembered
 def expected_table2(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 2, in its order."""
-    dtypes = {one["name"]: one["dtype"] for one in study.settings["models"]}
+    dtypes = {entry["name"]: entry["dtype"] for entry in study.settings["models"]}
     rows: list[Row] = []
     complete: list[bool] = []
     for cell in all_tested(study, study.protocols):
-        own = (cell.model, cell.dataset) == OWN_SIZE and not cell.data.limited
+        comparable = (cell.model, cell.dataset) == OWN_SIZE and not cell.data.limited
         for metric in METRICS:
             rows += _pair(study, cell, metric, dtypes[cell.model])
-            complete += [own, own]
+            complete += [comparable, comparable]
     adjusted([row for row in rows if row["arm"] == "laser"])
     for row, whole in zip(rows, complete, strict=True):
         numbers = {("", "", *key): text for key, text in printed(study).items()}
         names = {("model", row["model"]): "", ("dataset", row["dataset"]): ""}
-        found = replace(paper(study), names=names, printed=numbers)
-        row["verdict"] = verdict(found, row, [math.inf], whole, row["arm"] == "laser" and row["matrix"] == "", None)
+        published = replace(paper(study), names=names, printed=numbers)
+        row["verdict"] = verdict(published, row, [math.inf], whole, row["arm"] == "laser" and row["matrix"] == "", None)
     return tuple(rows)
 
 
@@ -72,7 +72,7 @@ def _pair(study: Study, cell: Tested, metric: str, dtype: str) -> list[Row]:
         }
         if arm == "laser":
             kept = ("difference", "difference_low", "difference_high", "p_value")
-            row |= {key: change[key] for key in kept} | cell.place
+            row |= {key: change[key] for key in kept} | cell.intervention
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""Table 3 computed anew: the choices, and what they and the paper's score on test rows."""
+"""Table 3, recomputed: the choices, and the scores of these and of the paper's choices on test rows."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
     base = base_average(study, model, dataset, protocol)
     every = ordered(swept(study, model, dataset)[protocol], matrices)
     taken = choice(base, every[0], protocol)
-    found = paper(study)
-    theirs = found.choices.get(found.cell(model, dataset))
+    published = paper(study)
+    theirs = published.choices.get(published.cell(model, dataset))
     best: Average = taken or base
     row: Row = {"model": model, "dataset": dataset, "protocol": protocol}
     row |= {"matrix": taken.matrix if taken else "", "layer": taken.layer if taken else None}
@@ -58,38 +58,41 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
         "validation_loss_base": _or_none(base.loss),
         "candidates": len(every),
     }
-    row |= {"first_layer": min(one.layer for one in every), "last_layer": max(one.layer for one in every)}
+    row |= {
+        "first_layer": min(average.layer for average in every),
+        "last_layer": max(average.layer for average in every),
+    }
     for key in ("tau", "matrix", "layer", "rho", "kept_rank"):
         row[f"paper_{key}"] = theirs[key] if theirs else ("" if key in ("tau", "matrix") else None)
     row["same_as_paper"] = None
     if theirs:
-        place = (theirs["matrix"], theirs["layer"], theirs["rho"])
-        row["same_as_paper"] = taken is not None and (taken.matrix, taken.layer, taken.rho) == place
+        their_edit = (theirs["matrix"], theirs["layer"], theirs["rho"])
+        row["same_as_paper"] = taken is not None and (taken.matrix, taken.layer, taken.rho) == their_edit
     return row
 
 
 def _on_test(study: Study, model: str, dataset: str, protocol: str) -> Row:
-    """Return what the choice, and the paper's own, score on test rows."""
+    """Return the scores of the choice and of the paper's choice on test rows."""
     seed, resamples = study.sampling
     cell = tested(study, model, dataset, protocol)
     names = (*cell.name, "accuracy")
     base, laser = cell.values("base", "correct"), cell.values("laser", "correct")
-    own = compared(base, laser, cell.groups, names, True, seed, resamples)
+    comparison = compared(base, laser, cell.groups, names, True, seed, resamples)
     row: dict[str, Any] = dict.fromkeys(TESTED, math.nan)
-    row |= {"test_n": own["n"], "test_accuracy_base": own["base"], "test_accuracy": own["laser"]}
-    row |= {"test_accuracy_low": own["laser_low"], "test_accuracy_high": own["laser_high"]}
+    row |= {"test_n": comparison["n"], "test_accuracy_base": comparison["base"], "test_accuracy": comparison["laser"]}
+    row |= {"test_accuracy_low": comparison["laser_low"], "test_accuracy_high": comparison["laser_high"]}
     path = f"choices/{model}/{dataset}.parquet"
     theirs = parts(study, path).get((protocol, "published")) if study.has(path) else None
     if theirs is not None:
         scores = theirs.set_index("id")["correct"].to_dict()
         published = [float(scores[name]) for name in cell.ids]
-        one = compared(base, published, cell.groups, (*names, "paper's choice"), True, seed, resamples)
-        row |= {f"paper_test_accuracy{end}": one[f"laser{end}"] for end in ("", "_low", "_high")}
-        row |= {f"paper_gain{end}": one[f"difference{end}"] for end in ("", "_low", "_high")}
-        row["paper_gain_p"] = one["p_value"]
+        at_their_choice = compared(base, published, cell.groups, (*names, "paper's choice"), True, seed, resamples)
+        row |= {f"paper_test_accuracy{end}": at_their_choice[f"laser{end}"] for end in ("", "_low", "_high")}
+        row |= {f"paper_gain{end}": at_their_choice[f"difference{end}"] for end in ("", "_low", "_high")}
+        row["paper_gain_p"] = at_their_choice["p_value"]
     return row
 
 
 def _or_none(loss: float) -> float:
-    """Return a mean loss as a table has it: nothing where a row has none."""
+    """Return a mean loss as written in tables: NaN if a row has none."""
     return loss if math.isfinite(loss) else math.nan

@@ -42,11 +42,11 @@ class Work:
 
     def __add__(self, other: Work) -> Work:
         """Add field by field."""
-        return Work(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+        return Work(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def times(self, count: float) -> Work:
         """Return this work done `count` times."""
-        return Work(*(count * getattr(self, one.name) for one in fields(self)))
+        return Work(*(count * getattr(self, field.name) for field in fields(self)))
 
     @property
     def total(self) -> float:
@@ -56,17 +56,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Asked:
-    """What one side of a dataset asks of one model; all but `examples` are means per example.
+    """The requests of one side of a dataset to one model; all but `examples` are means per example.
 
     Attributes:
         examples: number of examples.
         pass_tokens: tokens of all sequences that are scored in one pass.
-        prompt_tokens: tokens of the prompts from which is generated.
-        nodes: tokens that stand after prefixes are merged (docs/engine.md, prefix trees).
+        prompt_tokens: tokens of the prompts that are continued by generation.
+        nodes: tokens that remain after prefixes are merged (docs/engine.md, prefix trees).
         read: positions at which the head is needed, before any token is decoded.
         passes, generations: how many.
         steps: tokens that are fed back while decoding (the last new token is not), all generations together.
-        source: where the numbers are from, for the reader.
+        source: of the numbers, for the reader.
     """
 
     examples: int
@@ -141,8 +141,8 @@ def shape_of(entry: dict[str, Any], widths: dict[str, int], stored: int | None =
     Args:
         entry: a model's entry in the study (config/models.yaml), or its card.json with the entry's dtype.
         widths: bytes per weight by dtype.
-        stored: bytes of its files where they are known; otherwise fp32 is assumed, the most there can be.
-        in_half: whether its files are known to be fp16, where their size is not known.
+        stored: bytes of its files if they are known; otherwise fp32 is assumed, the largest case.
+        in_half: True if its files are known to be fp16, for files of unknown size.
 
     Raises:
         UserError: the entry lacks a size.
@@ -174,14 +174,14 @@ def engine_work(
         asked: the dataset's side.
         layer: where all edits are.
         edits: None for the base model.
-        share: of the further edits, those whose continuation is no other's.
+        share: of the further edits that have a continuation of their own.
     """
-    attention = [one for one in edits if one is not None and one.matrix in ATTENTION]
-    mlp = [one for one in edits if one is None or one.matrix not in ATTENTION]
+    attention = [edit for edit in edits if edit is not None and edit.matrix in ATTENTION]
+    mlp = [edit for edit in edits if edit is None or edit.matrix not in ATTENTION]
     work = Work()
-    for some, in_mlp in ((attention, False), (mlp, True)):
-        if some:
-            work += _half(shape, asked, layer, some, in_mlp, 1 + share * (len(some) - 1)).times(asked.examples)
+    for part, in_mlp in ((attention, False), (mlp, True)):
+        if part:
+            work += _half(shape, asked, layer, part, in_mlp, 1 + share * (len(part) - 1)).times(asked.examples)
     return work + randomised_work(shape, edits)
 
 
@@ -198,44 +198,48 @@ def _half(
         work += Work(asked.nodes * keys + asking * queries + shared_steps * (keys + queries))
         work += _edited_mlp(shape, edits, asking, None) + _edited_mlp(shape, edits, shared_steps, asked.steps)
     else:
-        for shared, own, through in ((asked.nodes, None, asking), (shared_steps, asked.steps, asked.steps)):
+        for shared, per_edit, through in ((asked.nodes, None, asking), (shared_steps, asked.steps, asked.steps)):
             work += Work(shared * (keys + shape.product("q")) + count * through * (shape.product("o") + shape.mlp))
             for matrix in "qkv":
-                work += _edited(shape, edits, matrix, shared, own)
-            separate = [one for one in edits if one is not None and one.matrix == "o"]
-            for one in separate:
-                work += _edited(shape, [one], "o", through, None)
+                work += _edited(shape, edits, matrix, shared, per_edit)
+            separate = [edit for edit in edits if edit is not None and edit.matrix == "o"]
+            for edit in separate:
+                work += _edited(shape, [edit], "o", through, None)
     if above:
         work += Work(count * (asked.nodes * ((above - 1) * shape.block + keys) + asked.read * (queries + shape.mlp)))
         work += Work(count * asked.steps * above * shape.block)
     return work + Work(count * (asked.read + asked.steps) * shape.head)
 
 
-def _edited_mlp(shape: Shape, edits: Sequence[Intervention | None], shared: float, own: float | None) -> Work:
+def _edited_mlp(shape: Shape, edits: Sequence[Intervention | None], shared: float, per_edit: float | None) -> Work:
     """The MLP of an edited layer (`laser.engine.edited_layer`), `own` states per edit or all shared ones."""
     first = "u_gate" if shape.gated else "u_in"
-    touched = {None if one is None else one.matrix for one in edits}
+    touched = {None if edit is None else edit.matrix for edit in edits}
     work = Work()
     if touched - {first}:
         work += Work(shared * shape.product(first))
     if shape.gated and touched != {"u_in"}:
         work += Work(shared * shape.product("u_in"))
     for matrix in dict.fromkeys((first, "u_in", "u_out")):
-        work += _edited(shape, edits, matrix, shared, own)
-    unedited = sum(one is None or one.matrix != "u_out" for one in edits)
-    return work + Work(unedited * (shared if own is None else own) * shape.product("u_out"))
+        work += _edited(shape, edits, matrix, shared, per_edit)
+    unedited = sum(edit is None or edit.matrix != "u_out" for edit in edits)
+    return work + Work(unedited * (shared if per_edit is None else per_edit) * shape.product("u_out"))
 
 
-def _edited(shape: Shape, edits: Sequence[Intervention | None], matrix: str, shared: float, own: float | None) -> Work:
+def _edited(
+    shape: Shape, edits: Sequence[Intervention | None], matrix: str, shared: float, per_edit: float | None
+) -> Work:
     """The edited matrix itself (`laser.engine.edited_matrix.outputs`): truncations share their factors."""
     outputs, inputs = shape.matrix(matrix)
-    some = [one for one in edits if one is not None and one.matrix == matrix]
-    kept = [kept_rank(one.rho, (outputs, inputs)) for one in some if one.kind in FACTORED]
-    dense = len(some) - len(kept)
+    matching = [edit for edit in edits if edit is not None and edit.matrix == matrix]
+    kept = [kept_rank(edit.rho, (outputs, inputs)) for edit in matching if edit.kind in FACTORED]
+    dense = len(matching) - len(kept)
     single = product(shared, max(kept, default=0), inputs)
     # Prompts: rhos are nested, so the largest holds all. Decoding: every edit has states of its own.
-    single += product(shared, outputs, max(kept, default=0)) if own is None else product(own, outputs, sum(kept))
-    return Work(product(dense * (shared if own is None else own), outputs, inputs), single)
+    single += (
+        product(shared, outputs, max(kept, default=0)) if per_edit is None else product(per_edit, outputs, sum(kept))
+    )
+    return Work(product(dense * (shared if per_edit is None else per_edit), outputs, inputs), single)
 
 
 def plain_work(shape: Shape, asked: Asked, edits: int) -> Work:
@@ -262,7 +266,7 @@ def decomposition_work(outputs: int, inputs: int) -> float:
 
 def reduce_work(shape: Shape, matrices: Sequence[str]) -> Work:
     """Return the work of decomposing some matrices of one layer."""
-    return Work(decomposition=sum(decomposition_work(*shape.matrix(one)) for one in matrices))
+    return Work(decomposition=sum(decomposition_work(*shape.matrix(matrix)) for matrix in matrices))
 
 
 def factor_bytes(shape: Shape, matrix: str) -> int:
@@ -278,11 +282,11 @@ def randomised_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
     the product of the factors.
     """
     total = 0.0
-    for one in edits:
-        if one is not None and one.kind == "randomised":
-            outputs, inputs = shape.matrix(one.matrix)
-            kept = kept_rank(one.rho, (outputs, inputs))
-            reflections = (1 + 2 * one.niter) * 2.0 * (outputs + inputs) * kept**2
-            total += (3 + 2 * one.niter) * product(kept, outputs, inputs) + reflections
+    for edit in edits:
+        if edit is not None and edit.kind == "randomised":
+            outputs, inputs = shape.matrix(edit.matrix)
+            kept = kept_rank(edit.rho, (outputs, inputs))
+            reflections = (1 + 2 * edit.niter) * 2.0 * (outputs + inputs) * kept**2
+            total += (3 + 2 * edit.niter) * product(kept, outputs, inputs) + reflections
             total += 6.0 * min(outputs, inputs) * kept**2 + 20.0 * kept**3
     return Work(randomised=total)

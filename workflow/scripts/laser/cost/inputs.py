@@ -1,4 +1,4 @@
-"""What a study asks of each model: from the prepared rows and the tokenizer where they are there, else as stated."""
+"""Requests of a study to each model: from the prepared rows and the tokenizer if they exist, else as stated."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 SIDES = ("validation", "test")
 MOST_ROWS = 4000
-"""At most so many rows of a side are tokenized; their mean stands for all."""
+"""Most rows of a side that are tokenized; their mean is used for all."""
 
 
 def model_folder(plan: Plan, model: str) -> Path:
-    """Return the model's folder in the cache, whether it is there or not."""
+    """Return the path of the model's folder in the cache; it may not exist."""
     return Path(plan.config["cache"]) / "models" / plan.model_key(model)
 
 
@@ -58,7 +58,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
         facts: config/cost.yaml.
 
     Raises:
-        UserError: nothing is known of the dataset.
+        UserError: nothing is known about the dataset.
     """
     entry = plan.model(model)
     task, family = task_of(entry), entry["architecture"]
@@ -68,7 +68,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
         return stated(builder, task, family, _table4(plan, dataset, facts), facts)
     frame = read_parquet(rows)
     sides = {side: frame[_on_side(frame, plan.study["protocols"], side)] for side in SIDES}
-    counts = {side: len(some) for side, some in sides.items()}
+    counts = {side: len(rows) for side, rows in sides.items()}
     folder = model_folder(plan, model)
     if (folder / "card.json").is_file():
         tokenizer = _tokenizer(folder)
@@ -87,25 +87,25 @@ def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
     trees = prefix_trees(sequences, TREE_LIMIT) if causal else separate(sequences)
     nodes = read = 0
     for tree in trees:
-        places: set[int] = set()
+        positions: set[int] = set()
         for member, path in tree.paths.items():
             if member < len(requests.passes):
-                one = requests.passes[member]
-                places |= {path[position] for position in (*(at for at, _ in one.queries), *one.top)}
+                request = requests.passes[member]
+                positions |= {path[position] for position in (*(at for at, _ in request.queries), *request.top)}
             else:
-                places.add(path[-1])
+                positions.add(path[-1])
         nodes += len(tree)
-        read += len(places)
+        read += len(positions)
     passes, generations = requests.passes, requests.generations
     return Asked(
         examples=examples,
-        pass_tokens=sum(len(one.ids) for one in passes) / examples,
-        prompt_tokens=sum(len(one.ids) for one in generations) / examples,
+        pass_tokens=sum(len(request.ids) for request in passes) / examples,
+        prompt_tokens=sum(len(request.ids) for request in generations) / examples,
         nodes=nodes / examples,
         read=read / examples,
         passes=len(passes) / examples,
         generations=len(generations) / examples,
-        steps=sum(max(0, one.new_tokens - 1) for one in generations) / examples,
+        steps=sum(max(0, request.new_tokens - 1) for request in generations) / examples,
         source="rows and tokenizer",
     )
 
@@ -133,8 +133,8 @@ def _tokenized(builder: str, frame: pd.DataFrame, tokenizer: Any, task: str, fam
     from laser.tasks.questions import ask
 
     questions = ask(definition(builder), examples(frame[:MOST_ROWS]), tokenizer, task, family)
-    found = asked_from(questions.requests, len(questions.items), task == "causal")
-    return replace(found, examples=len(frame))
+    counted = asked_from(questions.requests, len(questions.items), task == "causal")
+    return replace(counted, examples=len(frame))
 
 
 def _table4(plan: Plan, dataset: str, facts: dict[str, Any]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""How much each job has to do, coarsely: for its run time and memory, not for the reader (docs/cost.md is exact)."""
+"""Coarse amounts of work of each job, for its run time and memory; docs/cost.md describes the exact model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from laser.paper.published import read_published
 
 ROWS = 20_000
 TOKENS = 100.0
-"""Rows of a dataset, and tokens of a row, where nothing is known of them."""
+"""Rows of a dataset, and tokens of a row, if they are unknown."""
 NEW_TOKENS = 15
 VALIDATION_SHARE = 0.25
 """A little more than a fifth: with both protocols a row is evaluated that either puts on the validation side."""
@@ -33,16 +33,16 @@ GPU_RANDOMISED = 0.2
 
 @dataclass(frozen=True)
 class Work:
-    """What a job does.
+    """The work of a job.
 
     Attributes:
         tokens: through the whole model, all evaluations together.
-        copies: how often the job holds the weights.
+        copies: number of copies of the weights that the job holds.
         dense: edited weights that are kept in the host's memory.
         decompositions: exact, of one matrix.
         randomised: decompositions on the CPU, in units of a product of the matrix with as many columns as its smaller
             side has.
-        evaluates: whether batches go through the model.
+        evaluates: True if batches go through the model.
     """
 
     tokens: float = 0.0
@@ -54,7 +54,7 @@ class Work:
 
 
 def work_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Work:
-    """Return what a job of one stage does.
+    """Return the work of a job of one stage.
 
     Args:
         plan: the study.
@@ -108,8 +108,8 @@ def _cost_facts(root: Path) -> dict[str, Any]:
 
 @cache
 def _sizes(folder: Path, dataset: str) -> int | None:
-    found = read_published(folder).sizes(dataset)
-    return found["size"] if found else None
+    sizes = read_published(folder).sizes(dataset)
+    return sizes["size"] if sizes else None
 
 
 def _matrices(plan: Plan, wildcards: Mapping[str, str]) -> int:
@@ -131,9 +131,9 @@ def _steps(plan: Plan, wildcards: Mapping[str, str]) -> tuple[int, int, int]:
     """Return the distinct low-rank steps of the study's protocols, how many are randomised, and their products."""
     task = task_of(plan.model(wildcards["model"]))
     kinds = [interventions_kind(name, task) for name in plan.study["protocols"]]
-    random = [one for one in kinds if one["kind"] == "randomised"]
-    products = sum(6 + 4 * one["niter"] for one in random)
-    return len({one["kind"] for one in kinds}), len(random), products
+    random = [kind for kind in kinds if kind["kind"] == "randomised"]
+    products = sum(6 + 4 * kind["niter"] for kind in random)
+    return len({kind["kind"] for kind in kinds}), len(random), products
 
 
 def _evaluation(plan: Plan, wildcards: Mapping[str, str], side: str, times: float, most: int | None = None) -> Work:
@@ -154,9 +154,9 @@ def _base(plan: Plan, wildcards: Mapping[str, str]) -> Work:
 def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     steps, random, products = _steps(plan, wildcards)
     edits = _matrices(plan, wildcards) * _rhos(plan, wildcards)
-    one = _evaluation(plan, wildcards, "validation", 1 + steps * edits * _above(plan, wildcards))
+    work = _evaluation(plan, wildcards, "validation", 1 + steps * edits * _above(plan, wildcards))
     # A third: the mean of ρ over the paper's grid, and a product with so many columns.
-    return replace(one, dense=random * edits, randomised=2.0 * products * edits / 3)
+    return replace(work, dense=random * edits, randomised=2.0 * products * edits / 3)
 
 
 def _test(plan: Plan, wildcards: Mapping[str, str]) -> Work:
@@ -167,17 +167,17 @@ def _landscape(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     run = plan.study["landscape"]
     matrices = len(run["grid"][wildcards["model"]]["matrices"])
     edits = matrices * len(run["rhos"]) * len(run["kinds"])
-    one = _evaluation(plan, wildcards, "validation", 1 + edits * _above(plan, wildcards), run.get("rows"))
+    work = _evaluation(plan, wildcards, "validation", 1 + edits * _above(plan, wildcards), run.get("rows"))
     pruned = edits // len(run["kinds"]) * sum(kind not in ("svd", "smallest") for kind in run["kinds"])
-    return replace(one, dense=pruned, decompositions=matrices)
+    return replace(work, dense=pruned, decompositions=matrices)
 
 
 def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     """A forward and a backward pass over a few examples, and the factors of all matrices of the grid."""
     examples = plan.study["gradient"]["examples"]
     matrices = _matrices(plan, wildcards) * len(plan.layers(wildcards["model"]))
-    one = _evaluation(plan, wildcards, "validation", 3, examples)
-    return replace(one, copies=2.0, decompositions=matrices)
+    work = _evaluation(plan, wildcards, "validation", 3, examples)
+    return replace(work, copies=2.0, decompositions=matrices)
 
 
 def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Work:
@@ -185,8 +185,8 @@ def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Work:
     run = plan.study["compose"]
     matrices = len(run.get("matrices", plan.study["grid"][wildcards["model"]]["matrices"]))
     layers = len(plan.layers(wildcards["model"]))
-    one = _evaluation(plan, wildcards, "validation", 1 + layers * matrices * len(run["rhos"]))
-    return replace(one, dense=2 * layers, decompositions=layers * matrices)
+    work = _evaluation(plan, wildcards, "validation", 1 + layers * matrices * len(run["rhos"]))
+    return replace(work, dense=2 * layers, decompositions=layers * matrices)
 
 
 def _compose_test(plan: Plan, wildcards: Mapping[str, str]) -> Work:

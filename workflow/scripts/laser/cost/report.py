@@ -21,16 +21,16 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
     lines = [f"# {title}", "", f"Device: {shown}.", "", *_row(head), *_row(["---"] * len(head))]
     lines += [line for cell in cells for line in _row(_cell(cell, device))]
     lines += ["", *_row(["model", "decompositions, PFLOP", "hours", "checkpoint GB", "factors GB"]), *_row(["---"] * 5)]
-    for one in models:
-        work = sum(job.work.total for job in one.jobs)
-        hours = sum(job_seconds(job, one.shape, device) for job in one.jobs) / 3600
-        sizes = [f"{one.shape.bytes / 1e9:.3g}", f"{one.factor_bytes / 1e9:.3g}"]
-        lines += _row([one.shape.name, f"{work / 1e15:.3g}", f"{hours:.3g}", *sizes])
+    for cost in models:
+        work = sum(job.work.total for job in cost.jobs)
+        hours = sum(job_seconds(job, cost.shape, device) for job in cost.jobs) / 3600
+        sizes = [f"{cost.shape.bytes / 1e9:.3g}", f"{cost.factor_bytes / 1e9:.3g}"]
+        lines += _row([cost.shape.name, f"{work / 1e15:.3g}", f"{hours:.3g}", *sizes])
     both: list[ModelCost | CellCost] = [*models, *cells]
-    jobs = [(job, one.shape) for one in both for job in one.jobs]
+    jobs = [(job, cost.shape) for cost in both for job in cost.jobs]
     hours = sum(job_seconds(job, shape, device) for job, shape in jobs) / 3600
     work = sum(job.work.total for job, _ in jobs) / 1e15
-    kept = sum(one.shape.bytes + one.factor_bytes for one in models) / 1e9
+    kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
     results = sum(cell.result_bytes for cell in cells) / 1e9
     lines += [
         "",
@@ -44,9 +44,9 @@ def check_text(compared: Sequence[Compared]) -> tuple[str, bool]:
     """Return the comparison as Markdown, and whether base, sweep and test together are within `TOLERANCE`."""
     head = ["stage", "jobs", "without benchmark", "predicted s", "measured s", "ratio", "processor s"]
     lines = ["", *_row(head), *_row(["---"] * len(head))]
-    lines += [line for one in compared for line in _row(_compared(one))]
-    some = [one for one in compared if one.stage in CHECKED]
-    predicted, wall = sum(one.predicted for one in some), sum(one.wall for one in some)
+    lines += [line for stage in compared for line in _row(_compared(stage))]
+    checked = [stage for stage in compared if stage.stage in CHECKED]
+    predicted, wall = sum(stage.predicted for stage in checked), sum(stage.wall for stage in checked)
     ratio = predicted / wall if wall else float("nan")
     within = abs(ratio - 1) <= TOLERANCE
     verdict = "within" if within else "NOT within"
@@ -54,10 +54,10 @@ def check_text(compared: Sequence[Compared]) -> tuple[str, bool]:
     return "\n".join(lines), within
 
 
-def _compared(one: Compared) -> list[str]:
-    ratio = f"{one.predicted / one.wall:.2f}" if one.wall else "-"
-    numbers = [f"{one.predicted:.1f}", f"{one.wall:.1f}", ratio, f"{one.processor:.1f}"]
-    return [one.stage, str(one.jobs), str(one.missing), *numbers]
+def _compared(stage: Compared) -> list[str]:
+    ratio = f"{stage.predicted / stage.wall:.2f}" if stage.wall else "-"
+    numbers = [f"{stage.predicted:.1f}", f"{stage.wall:.1f}", ratio, f"{stage.processor:.1f}"]
+    return [stage.stage, str(stage.jobs), str(stage.missing), *numbers]
 
 
 def _cell(cell: CellCost, device: Device) -> list[str]:

@@ -1,7 +1,7 @@
-"""What a job asks its cluster for: memory, GPU and run time, from the model's size and the work that it has to do.
+"""Resources that a job requests: memory, GPU and run time, from the model's size and the job's work.
 
-All of it is estimated, none of it shapes a result. docs/cluster.md says how a site names its GPUs, and how to overrule
-a number. Memory and run time grow with every further attempt.
+All numbers are estimates, and none shapes a result. docs/cluster.md says how a site names its GPUs, and how to override
+a number. Memory and run time grow with every attempt.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MEGABYTE = 1e6
 PROCESS_MB = 1500
 """Python, torch, transformers and the rows."""
 CUDA_HOST_MB = 2000
-"""More of the host's memory where CUDA's libraries are loaded."""
+"""Further memory of the host for CUDA's libraries."""
 CUDA_CONTEXT_MB = 1000
-"""What CUDA takes of a GPU's memory before the first tensor."""
+"""GPU memory that CUDA uses before the first tensor."""
 SLACK = 2.0
 """What a batch was found to take over what is counted below, on a CPU, where a batch is bounded by its tokens."""
 GPU_SLACK = 1.1
@@ -33,7 +33,7 @@ GPU_SLACK = 1.1
 USABLE = 0.95
 """Part of a GPU's memory that a job can have."""
 SMALLEST_PARAMETERS = 200_000_000
-"""Assumed where an entry says nothing of its size."""
+"""Assumed if an entry does not give its size."""
 GPU_TFLOPS = {"fp32": 19.5, "fp16": 312.0}
 """Peaks of the GPU that is assumed where the table of GPUs names none: an A100, as in docs/cost.md."""
 GPU_SHARE = 0.35
@@ -54,7 +54,7 @@ class Shape:
     Attributes:
         parameters, layers, hidden, intermediate, key_value: as in the model's entry, or guessed from what it has.
         width: bytes of a weight in the model's dtype.
-        causal: whether keys and values are kept for decoding.
+        causal: True if keys and values are kept for decoding.
     """
 
     parameters: int
@@ -82,10 +82,10 @@ class Shape:
 
 
 def shape_of(entry: dict[str, Any]) -> Shape:
-    """Return the shape of a model's entry; what it does not declare is guessed from what it does."""
+    """Return the shape of a model's entry; missing values are guessed from the others."""
     layers = entry["layers"]
-    own = entry["source"] if entry["source"]["kind"] == "trained" else {}
-    hidden = entry.get("hidden") or own.get("hidden")
+    trained = entry["source"] if entry["source"]["kind"] == "trained" else {}
+    hidden = entry.get("hidden") or trained.get("hidden")
     parameters = entry.get("parameters")
     if parameters is None:
         words = entry.get("vocabulary", 50_000)
@@ -97,7 +97,7 @@ def shape_of(entry: dict[str, Any]) -> Shape:
         parameters=parameters,
         layers=layers,
         hidden=hidden,
-        intermediate=entry.get("intermediate") or own.get("intermediate") or 4 * hidden,
+        intermediate=entry.get("intermediate") or trained.get("intermediate") or 4 * hidden,
         key_value=hidden * entry.get("key_value_heads", heads) // heads,
         width=BYTES[entry["dtype"]],
         causal=not is_masked(entry),
@@ -123,7 +123,7 @@ def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack:
 
 
 def memory_mb(shape: Shape, work: Work, token_budget: int, device: str, attempt: int = 1) -> int:
-    """Return the host's memory in MB that a job asks for."""
+    """Return the host memory in MB that a job requests."""
     held = work.copies * 1.1 * shape.weights_mb + work.dense * shape.matrix * shape.width / MEGABYTE
     held += 3 * shape.factors_mb
     if device == "cpu":
@@ -141,7 +141,7 @@ def gpu_memory_mb(shape: Shape, work: Work, token_budget: int, attempt: int = 1,
 
 
 def layers_above(plan: Plan, shape: Shape, wildcards: Mapping[str, str]) -> int | None:
-    """Return how many layers' keys and values a job keeps at once; None where that is not known.
+    """Return how many layers' keys and values a job keeps at once; None if unknown.
 
     Those from the edited layer on, where tokens are decoded; one at a time where none are.
     """
@@ -160,7 +160,7 @@ def gpu_floor_mb(shape: Shape, work: Work) -> int:
 def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what: str) -> dict[str, Any] | None:
     """Return the entry of the smallest GPU that has the wanted memory; None where the site's table is empty.
 
-    Where none has as much, the largest is asked for: the engine then works in smaller batches.
+    If none has as much, the largest is requested: the engine then works in smaller batches.
 
     Args:
         table: config key `gpus`.
@@ -173,10 +173,10 @@ def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what:
     """
     if not table:
         return None
-    ordered = sorted(table, key=lambda one: one["memory_gb"])
-    for one in ordered:
-        if one["memory_gb"] * 1000 * USABLE >= wanted_mb:
-            return one
+    ordered = sorted(table, key=lambda entry: entry["memory_gb"])
+    for entry in ordered:
+        if entry["memory_gb"] * 1000 * USABLE >= wanted_mb:
+            return entry
     if ordered[-1]["memory_gb"] * 1000 * USABLE >= floor_mb:
         return ordered[-1]
     raise UserError(
@@ -189,7 +189,7 @@ def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what:
 def run_minutes(
     shape: Shape, work: Work, device: str, threads: int, gpu: Mapping[str, Any] | None = None, attempt: int = 1
 ) -> int:
-    """Return the run time in minutes that a job asks for, rounded up to tens: twice what is expected of it.
+    """Return the run time in minutes that a job requests, rounded up to tens: twice the expected time.
 
     `longest_hours` of the GPU's entry is a bound: what its partition allows.
     """
@@ -216,7 +216,7 @@ def expected_seconds(
 def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
     """Return the priority of a job that reduces or sweeps a layer: the seconds until the layer is swept everywhere.
 
-    Long jobs that start last leave all other cores idle, so they start first; and what they wait for before them.
+    Long jobs that start last leave all other cores idle, so they start first, and their inputs before them.
     """
     model = wildcards["model"]
     shape = shape_of(plan.model(model))
@@ -240,7 +240,7 @@ def _speeds(shape: Shape, device: str, threads: int, gpu: Mapping[str, Any] | No
 
 @dataclass(frozen=True)
 class Request:
-    """What one job asks for. `gpu` is its entry in the table of GPUs, None without a GPU or a table."""
+    """The resources of one job. `gpu` is its entry in the table of GPUs, None without a GPU or a table."""
 
     mem_mb: int
     runtime: int
@@ -249,7 +249,7 @@ class Request:
 
 
 def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int = 1) -> Request:
-    """Return what a job of one stage asks for.
+    """Return the resources that a job of one stage requests.
 
     Args:
         plan: the study.
@@ -289,16 +289,19 @@ def resource_functions(plan: Plan, stage: str) -> dict[str, Any]:
         return lambda wildcards, attempt: read(asked(attempt, **dict(wildcards.items())))
 
     def of_gpu(key: str) -> Callable[..., Any]:
-        return named(lambda one: (one.gpu or {}).get(key))
+        return named(lambda asked_for: (asked_for.gpu or {}).get(key))
 
-    found: dict[str, Any] = {"mem_mb": named(lambda one: one.mem_mb), "runtime": named(lambda one: one.runtime)}
+    resources: dict[str, Any] = {
+        "mem_mb": named(lambda asked_for: asked_for.mem_mb),
+        "runtime": named(lambda asked_for: asked_for.runtime),
+    }
     if plan.config["device"] == "cpu":
-        return found | {"gpu": 0}
-    found |= {"gpu": 1, "gpu_memory_mb": named(lambda one: one.gpu_memory_mb)}
+        return resources | {"gpu": 0}
+    resources |= {"gpu": 1, "gpu_memory_mb": named(lambda asked_for: asked_for.gpu_memory_mb)}
     for key, name in {"gpu_model": "gpu_model", "constraint": "constraint", "partition": "slurm_partition"}.items():
         if any(key in entry for entry in plan.config.get("gpus", [])):
-            found[name] = of_gpu(key)
-    return found
+            resources[name] = of_gpu(key)
+    return resources
 
 
 def check_gpus(plan: Plan) -> None:
@@ -308,7 +311,7 @@ def check_gpus(plan: Plan) -> None:
         UserError: an entry lacks its partition where others have one, or a model of the study fits no GPU.
     """
     table = plan.config.get("gpus", [])
-    if any("partition" in one for one in table) and not all("partition" in one for one in table):
+    if any("partition" in entry for entry in table) and not all("partition" in entry for entry in table):
         raise UserError(
             "config key 'gpus': some entries have a partition and some do not. Give every entry one, or none and set "
             "slurm_partition in the profile."

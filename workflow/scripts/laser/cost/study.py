@@ -1,4 +1,4 @@
-"""The cost of a study, job by job: what each rule of the plan computes, and what it leaves on the disk."""
+"""The cost of a study, job by job: operations of each rule of the plan, and disk space of its results."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class CellCost:
 
     def stage(self, name: str) -> Work:
         """Return the work of one stage."""
-        return sum((one.work for one in self.jobs if one.stage == name), Work())
+        return sum((job.work for job in self.jobs if job.stage == name), Work())
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def model_cost(plan: Plan, model: str) -> ModelCost:
         for number, (name, _) in enumerate(_rho_jobs(plan)):
             work = reduce_work(shape, matrices) if number == 0 else Work()
             jobs.append(JobCost("reduce", model, "", work, Path("reduce", model, f"layer{layer}{name}.jsonl")))
-    return ModelCost(shape, jobs, len(plan.layers(model)) * sum(factor_bytes(shape, one) for one in matrices))
+    return ModelCost(shape, jobs, len(plan.layers(model)) * sum(factor_bytes(shape, matrix) for matrix in matrices))
 
 
 def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> CellCost:
@@ -160,7 +160,8 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     published = interventions_kind("published", "masked" if shape.masked else "causal")
     made = [Intervention(matrix, 0, rho, **published) for matrix in matrices for rho in rhos]
     released = sum(
-        (plain_work(shape, one, grid + 1) for one in sides.values()), randomised_work(shape, made).times(len(layers))
+        (plain_work(shape, side, grid + 1) for side in sides.values()),
+        randomised_work(shape, made).times(len(layers)),
     )
     protocols = len(plan.study["protocols"])
     rows = sides["validation"].examples * (grid + 1) * protocols + sides["test"].examples * 2 * protocols
@@ -173,7 +174,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
         jobs=jobs,
         plain=plain,
         released=released,
-        released_calls=sum(calls(one, grid + 1) for one in sides.values()),
+        released_calls=sum(calls(side, grid + 1) for side in sides.values()),
         result_bytes=rows * BYTES_PER_ROW,
     )
 

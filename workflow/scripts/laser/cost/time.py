@@ -1,4 +1,4 @@
-"""From operations to seconds: what a device does in a second, stated or measured, and what was measured in a run."""
+"""From operations to seconds: speed of a device, stated or measured, and comparison with the times of a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 
 @dataclass(frozen=True)
 class Device:
-    """What a device does in a second. Peaks in operations per second, bandwidth in bytes per second.
+    """Speed of a device. Peaks in operations per second, bandwidth in bytes per second.
 
     Attributes:
         name: for the reader.
@@ -72,17 +72,17 @@ def parse_device(text: str, efficiency: float) -> Device:
         efficiency: share of the peak.
     """
     name, _, facts = text.partition(":")
-    found = {unit: re.search(f"{NUMBER}( TFLOP/s)? {unit}", facts) for unit in ("fp16", "fp32")}
+    peaks = {unit: re.search(f"{NUMBER}( TFLOP/s)? {unit}", facts) for unit in ("fp16", "fp32")}
     bandwidth = re.search(f"{NUMBER} GB/s", facts)
-    if found["fp32"] is None or float(found["fp32"][1]) == 0:
+    if peaks["fp32"] is None or float(peaks["fp32"][1]) == 0:
         raise UserError(
             f"--device is '{text}': give its peaks as in 'A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s'. Only the "
             "fp32 peak must be there, and be more than 0."
         )
     if not 0 < efficiency <= 1:
         raise UserError(f"--efficiency is {efficiency}: give a share of the peak, above 0 and at most 1.")
-    single = float(found["fp32"][1]) * 1e12
-    half = float(found["fp16"][1]) * 1e12 if found["fp16"] and float(found["fp16"][1]) else single
+    single = float(peaks["fp32"][1]) * 1e12
+    half = float(peaks["fp16"][1]) * 1e12 if peaks["fp16"] and float(peaks["fp16"][1]) else single
     reach = float(bandwidth[1]) * 1e9 if bandwidth and float(bandwidth[1]) else None
     return Device(name.strip(), half, single, reach, efficiency, GPU_DECOMPOSITION, GPU_RANDOMISED * single)
 
@@ -90,7 +90,7 @@ def parse_device(text: str, efficiency: float) -> Device:
 def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Device:
     """Measure a large fp32 product on this CPU while `jobs` processes of `threads` threads run it at once.
 
-    Together, because jobs of a study run together: cores share caches, memory and their clock.
+    They run at once because jobs of a study do: cores share caches, memory and their clock.
     """
     code = f"from laser.cost.time import large_product; print(large_product({threads}, 2.0))"
     folder = str(Path(__file__).resolve().parents[2])
@@ -98,8 +98,8 @@ def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Devic
         subprocess.Popen([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True)
         for _ in range(jobs)
     ]
-    rates = [float(one.communicate()[0] or "nan") for one in started]
-    if any(one.returncode for one in started):
+    rates = [float(process.communicate()[0] or "nan") for process in started]
+    if any(process.returncode for process in started):
         raise UserError("--measure: the product could not be measured; the message above says why.")
     rate = sum(rates) / jobs
     name = f"this CPU, {jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each"
@@ -110,9 +110,9 @@ def large_product(threads: int | None = None, seconds: float | None = None) -> f
     """Return operations per second of a 2048-cubed fp32 product.
 
     Args:
-        threads: of torch; None leaves them as they are.
-        seconds: measure for so long and return the median rate per second that the processor gave to each thread, so
-            that other work on the same cores counts little; None returns the best of five by the clock on the wall.
+        threads: of torch; None leaves them unchanged.
+        seconds: measure for this long and return the median rate by processor time of each thread, so that other work
+            on the same cores counts little; None returns the best of five by wall-clock time.
     """
     import torch
 
@@ -151,7 +151,7 @@ class Compared:
 
 
 def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
-    """Hold predictions against Snakemake's benchmark files.
+    """Compare predictions with Snakemake's benchmark files.
 
     Args:
         predictions: (stage, benchmark file, predicted seconds) of every job.
@@ -161,14 +161,14 @@ def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
     """
     stages: dict[str, list[tuple[float, float, float] | None]] = {}
     for stage, path, seconds in predictions:
-        found = _benchmark(path)
-        stages.setdefault(stage, []).append(None if found is None else (seconds, *found))
+        benchmark = _benchmark(path)
+        stages.setdefault(stage, []).append(None if benchmark is None else (seconds, *benchmark))
     result = []
     for stage, jobs in stages.items():
-        done = [one for one in jobs if one is not None]
-        predicted, wall, processor = (sum(one[place] for one in done) for place in range(3))
+        done = [stage for stage in jobs if stage is not None]
+        predicted, wall, processor = (sum(stage[column] for stage in done) for column in range(3))
         result.append(Compared(stage, len(done), len(jobs) - len(done), predicted, wall, processor))
-    if not any(one.jobs for one in result):
+    if not any(stage.jobs for stage in result):
         raise UserError(
             "--check: no job of the study has a benchmark file there. Give results/<study> of a finished run."
         )
@@ -176,7 +176,7 @@ def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
 
 
 def _benchmark(path: Path) -> tuple[float, float] | None:
-    """Return (seconds, processor seconds) of the last run in a benchmark file, or None where there is no file."""
+    """Return (seconds, processor seconds) of the last run in a benchmark file, or None if there is no file."""
     if not path.is_file():
         return None
     try:
@@ -184,5 +184,5 @@ def _benchmark(path: Path) -> tuple[float, float] | None:
         return float(last["s"]), float(last["cpu_time"])
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(
-            f"{path}: is no benchmark file of Snakemake ({error!r}). Delete it and run the job again."
+            f"{path}: is not a benchmark file of Snakemake ({error!r}). Delete it and run the job again."
         ) from error

@@ -69,7 +69,7 @@ def check_hashes(check: Check, study: Study) -> None:
     }
     for texts, sha256 in hashes(study.json(CRATE)):
         check.count += 1
-        named = next((file for text in texts if (file := _inner(study, text)) in known), None)
+        named = next((inner for text in texts if (inner := _inner(study, text)) in known), None)
         if not SHA256.fullmatch(sha256):
             check.fail(CRATE, f"sha256 of {texts[0]}", sha256, "64 hex digits")
         elif named is not None and known[named] != sha256:

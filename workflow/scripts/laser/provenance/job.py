@@ -153,8 +153,8 @@ def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: 
         before.record.unlink(missing_ok=True)
     main(job)
     made = [*named, *job.made]
-    place = record_paths(log, made, job.results, job.cache)
-    if place is None:
+    destination = record_paths(log, made, job.results, job.cache)
+    if destination is None:
         return
     apart = (*outputs, *FOLDERS)
     read = [path for option, paths in job.paths.items() if option not in apart for path in paths]
@@ -200,8 +200,11 @@ def run_job(
     paths: dict[str, list[Path]] = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
     written = [path for option in outputs for path in paths.get(option, [])]
     destination = record_paths(given.log, written, given.results, given.cache)
-    if destination is not None:  # for Snakemake they are outputs as well, and stand among them on the command line
-        paths = {key: [path for path in each if path not in (destination.record, destination.run)] for key, each in paths.items()}
+    if destination is not None:  # Snakemake counts the record and the run among the rule's outputs
+        paths = {
+            key: [path for path in each if path not in (destination.record, destination.run)]
+            for key, each in paths.items()
+        }
     folders = Folders(given.results, given.cache)
     job = Job(Path(sys.argv[0]).stem, given.spec, given.spec, folders, paths)
     first = ""

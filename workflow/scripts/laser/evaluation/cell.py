@@ -206,11 +206,11 @@ def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
 
 def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.DataFrame:
     """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
-    kept = [one for one in _scores(cell, answers, protocol) if one.id in cell.sides[protocol]]
+    kept = [scored for scored in _scores(cell, answers, protocol) if scored.id in cell.sides[protocol]]
     frame = pd.DataFrame(rows(kept)).rename(columns={"total": "return"})
     frame = frame.astype(_types(frame))
-    for place, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
-        frame.insert(place, name, value)
+    for position, (name, value) in enumerate({"protocol": protocol, **labels}.items()):
+        frame.insert(position, name, value)
     return frame
 
 
@@ -281,9 +281,9 @@ def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rho: float)
 
 def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
     """Return the chosen intervention per protocol from a selection file; None where base won."""
-    return {name: one["chosen"] for name, one in read_json(selection)["protocols"].items()}
+    return {name: part["chosen"] for name, part in read_json(selection)["protocols"].items()}
 
 
-def chosen_edit(cell: Cell, protocol: str, one: Mapping[str, Any] | None) -> Edit:
+def chosen_edit(cell: Cell, protocol: str, chosen: Mapping[str, Any] | None) -> Edit:
     """Return the edit of a chosen (matrix, layer, rho) under a protocol; the empty one where base was chosen."""
-    return () if one is None else (intervention(cell, protocol, one["matrix"], one["layer"], one["rho"]),)
+    return () if chosen is None else (intervention(cell, protocol, chosen["matrix"], chosen["layer"], chosen["rho"]),)

@@ -91,5 +91,7 @@ def _search(job: Job) -> dict[str, dict[str, Any]]:
         return {}
     ranking, keep = read_json(job.input("gradients", **spec.cell)), spec.cheap_search.keep
     sweep = job.inputs("sweep", **spec.cell, layer=spec.cheap_search.layers, rho=spec.cheap_search.rhos)
-    found = choose(ranking, inspected_rows(sweep, ranking, keep), keep)
-    return {name: {key: one[key] for key in one if key != "candidates"} for name, one in found.items()}
+    by_protocol = choose(ranking, inspected_rows(sweep, ranking, keep), keep)
+    return {
+        name: {key: outcome[key] for key in outcome if key != "candidates"} for name, outcome in by_protocol.items()
+    }

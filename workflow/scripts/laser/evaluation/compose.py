@@ -54,12 +54,12 @@ def search(
     steps = []
     for layer, matrix in places:
         tried = evaluate(layer, matrix)
-        found = max(tried, key=lambda one: (worth(one), -one["rho"]))
-        accepted = worth(found) > best
+        winner = max(tried, key=lambda candidate: (worth(candidate), -candidate["rho"]))
+        accepted = worth(winner) > best
         if accepted:
-            accept(layer, matrix, found["rho"])
-            best = worth(found)
-        steps.append({"layer": layer, "matrix": matrix, **found, "accepted": accepted, "candidates": tried})
+            accept(layer, matrix, winner["rho"])
+            best = worth(winner)
+        steps.append({"layer": layer, "matrix": matrix, **winner, "accepted": accepted, "candidates": tried})
     return steps
 
 
@@ -125,6 +125,6 @@ def prefixes(cell: Cell, edits: Sequence[Intervention], count: Callable[[int], N
     """
     yield from answers_for(cell, [()], count)
     with contextlib.ExitStack() as in_place:
-        for one in edits:
-            yield from answers_for(cell, [(one,)], count)
-            in_place.enter_context(edited(cell.loaded, [one], cell.store))
+        for edit in edits:
+            yield from answers_for(cell, [(edit,)], count)
+            in_place.enter_context(edited(cell.loaded, [edit], cell.store))

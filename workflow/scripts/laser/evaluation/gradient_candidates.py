@@ -14,6 +14,6 @@ def surviving(ranking: Mapping[str, Any], keep: int) -> dict[str, set[tuple[int,
         keep: how many places.
     """
     return {
-        protocol: {(one["layer"], one["matrix"]) for one in found["places"][:keep]}
-        for protocol, found in ranking["protocols"].items()
+        protocol: {(place["layer"], place["matrix"]) for place in ranked["places"][:keep]}
+        for protocol, ranked in ranking["protocols"].items()
     }

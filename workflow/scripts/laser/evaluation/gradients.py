@@ -65,11 +65,11 @@ def rank_places(
     """
     places = []
     for (layer, matrix), changes in predicted.items():
-        best = min(changes, key=lambda one: (one["change"], one["rho"]))
+        best = min(changes, key=lambda change: (change["change"], change["rho"]))
         place = {"matrix": matrix, "layer": layer, "score": best["change"], "rho": best["rho"]}
         places.append(place | {"predicted": list(changes)})
-    places.sort(key=lambda one: (one["score"], -one["layer"], matrices.index(one["matrix"])))
-    return [one | {"order": order} for order, one in enumerate(places, start=1)]
+    places.sort(key=lambda place: (place["score"], -place["layer"], matrices.index(place["matrix"])))
+    return [place | {"order": order} for order, place in enumerate(places, start=1)]
 
 
 def rank_cell(job: Job) -> dict[str, Any]:
@@ -87,13 +87,13 @@ def rank_cell(job: Job) -> dict[str, Any]:
     places = [(layer, matrix) for layer in grid.layers for matrix in grid.matrices]
     made = {}
     for protocol in spec.protocols:
-        own = of_protocol(cell, protocol)
-        if isinstance(own.questions, Games):
+        part = of_protocol(cell, protocol)
+        if isinstance(part.questions, Games):
             raise UserError("gradients are taken for language models only. Leave `search` out of the study.")
-        loss, found = gradients(own.loaded, own.questions, PROTOCOLS[protocol], places, spec.token_budget)
-        job.say(f"{protocol}: {len(places)} gradients on {len(own.questions.items)} examples, mean loss {loss:.4f}")
+        loss, by_place = gradients(part.loaded, part.questions, PROTOCOLS[protocol], places, spec.token_budget)
+        job.say(f"{protocol}: {len(places)} gradients on {len(part.questions.items)} examples, mean loss {loss:.4f}")
         predicted = {
-            place: predicted_changes(gradient, _factors(cell, place), spec.rhos) for place, gradient in found.items()
+            place: predicted_changes(gradient, _factors(cell, place), spec.rhos) for place, gradient in by_place.items()
         }
         made[protocol] = {
             "examples": _rows(result_rows(cell, base, protocol)),
@@ -122,7 +122,7 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[str, dict[str, Any]]:
-    """Return what the cheap search chooses: among the first `keep` places, at every rho, on its own examples alone.
+    """Return the choice of the cheap search: among the first `keep` places, at every rho, on its own examples alone.
 
     The rule is that of selection (`laser.evaluation.select.RULE`), so that under `corrected` base may win.
 
@@ -141,15 +141,15 @@ def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[s
     """
     places = surviving(ranking, keep)
     result = {}
-    for protocol, found in ranking["protocols"].items():
-        base = pd.DataFrame(found["examples"]).assign(protocol=protocol)
-        own = swept[swept["protocol"] == protocol]
-        at_place = pd.MultiIndex.from_frame(own[["layer", "matrix"]]).isin(list(places[protocol]))
-        inspected = own[own["id"].isin(set(base["id"])) & at_place]
+    for protocol, ranked in ranking["protocols"].items():
+        base = pd.DataFrame(ranked["examples"]).assign(protocol=protocol)
+        rows = swept[swept["protocol"] == protocol]
+        at_place = pd.MultiIndex.from_frame(rows[["layer", "matrix"]]).isin(list(places[protocol]))
+        inspected = rows[rows["id"].isin(set(base["id"])) & at_place]
         kept = {
-            (one["matrix"], one["layer"], float(each["rho"])): each["kept_rank"]
-            for one in found["places"]
-            for each in one["predicted"]
+            (place["matrix"], place["layer"], float(prediction["rho"])): prediction["kept_rank"]
+            for place in ranked["places"]
+            for prediction in place["predicted"]
         }
         wanted = {key for key in kept if (key[1], key[0]) in places[protocol]}
         have = set(zip(inspected["matrix"], inspected["layer"], inspected["rho"].astype(float), strict=True))
@@ -164,6 +164,6 @@ def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[s
             "evaluations": len(wanted),
             "exhaustive_evaluations": len(kept),
             "examples": len(base),
-            "validation_examples": found["validation_examples"],
+            "validation_examples": ranked["validation_examples"],
         }
     return result

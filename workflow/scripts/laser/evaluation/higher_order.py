@@ -58,9 +58,9 @@ def repaired(test: pd.DataFrame, protocol: str) -> list[str]:
         test: the rows of a test file: `protocol`, `arm` (base | laser), `id`, `correct`.
         protocol: whose rows.
     """
-    own = test[test["protocol"] == protocol]
-    right = {arm: set(own.loc[(own["arm"] == arm) & own["correct"], "id"]) for arm in ("base", "laser")}
-    return [name for name in own.loc[own["arm"] == "base", "id"] if name in right["laser"] - right["base"]]
+    rows = test[test["protocol"] == protocol]
+    right = {arm: set(rows.loc[(rows["arm"] == arm) & rows["correct"], "id"]) for arm in ("base", "laser")}
+    return [name for name in rows.loc[rows["arm"] == "base", "id"] if name in right["laser"] - right["base"]]
 
 
 def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], job: Job) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], j
         if ids
     }
     answered = answer_each(job, cell, edits.values())
-    truth = {one.example.id: one.example.answer for one in cell.questions.items}
+    truth = {question.example.id: question.example.answer for question in cell.questions.items}
     alike = similarity(cell.loaded)
     frames = []
     for (protocol, percent), edit in edits.items():
@@ -83,8 +83,8 @@ def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], j
     return pd.concat(frames, ignore_index=True).astype(TYPES)
 
 
-def _smallest(place: dict[str, Any], percent: float) -> Edit:
-    return (Intervention(place["matrix"], place["layer"], round(percent / WHOLE, 9), "smallest"),)
+def _smallest(chosen: dict[str, Any], percent: float) -> Edit:
+    return (Intervention(chosen["matrix"], chosen["layer"], round(percent / WHOLE, 9), "smallest"),)
 
 
 def empty_rows() -> pd.DataFrame:
@@ -101,8 +101,8 @@ def agreement(frame: pd.DataFrame, test: pd.DataFrame) -> dict[str, dict[str, in
     base = test.loc[test["arm"] == "base", ["protocol", "id", "prediction"]]
     both = whole.merge(base, on=["protocol", "id"], suffixes=("", "_base"))
     return {
-        str(name): {"rows": len(own), "as_base": int((own["prediction"] == own["prediction_base"]).sum())}
-        for name, own in both.groupby("protocol")
+        str(name): {"rows": len(rows), "as_base": int((rows["prediction"] == rows["prediction_base"]).sum())}
+        for name, rows in both.groupby("protocol")
     }
 
 
@@ -125,10 +125,10 @@ def similarity(loaded: LoadedModel) -> Callable[[str, str], float]:
 
     def alike(prediction: str, answer: str) -> float:
         right = tokens(answer)
-        found = tokens(prediction)[: len(right)]
-        if not found:
+        predicted = tokens(prediction)[: len(right)]
+        if not predicted:
             return math.nan
-        return float(torch.nn.functional.cosine_similarity(mean(found), mean(right), dim=0))
+        return float(torch.nn.functional.cosine_similarity(mean(predicted), mean(right), dim=0))
 
     return alike
 

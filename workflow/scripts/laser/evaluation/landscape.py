@@ -60,10 +60,10 @@ def evaluate_landscape(job: Job) -> None:
     count = counter(job, cell, sum(map(len, distinct.values())))
     frames = []
     for kind, edits in wanted.items():
-        found = answers_for(cell, [(one,) for one in distinct[kind]], count)
-        answered = dict(zip(distinct[kind], found, strict=True))
+        answers = answers_for(cell, [(edit,) for edit in distinct[kind]], count)
+        answered = dict(zip(distinct[kind], answers, strict=True))
         frames += [
-            result_rows(cell, answered[one], protocol, kind=kind, matrix=matrix, layer=spec.layer, rho=rho)
-            for (protocol, matrix, rho), one in edits.items()
+            result_rows(cell, answered[edit], protocol, kind=kind, matrix=matrix, layer=spec.layer, rho=rho)
+            for (protocol, matrix, rho), edit in edits.items()
         ]
     write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(run=cell.run_facts))

@@ -44,14 +44,14 @@ def only(questions: Questions, ids: Collection[str]) -> Questions:
     items: list[Question] = []
     kept_passes: list[Pass] = []
     kept_generations: list[Generation] = []
-    for one in questions.items:
-        if one.example.id not in ids:
+    for question in questions.items:
+        if question.example.id not in ids:
             continue
         start = len(kept_passes)
-        kept_passes += [passes[index] for index in one.passes]
+        kept_passes += [passes[index] for index in question.passes]
         generation = None
-        if one.generation is not None:
+        if question.generation is not None:
             generation = len(kept_generations)
-            kept_generations.append(generations[one.generation])
-        items.append(replace(one, passes=tuple(range(start, len(kept_passes))), generation=generation))
+            kept_generations.append(generations[question.generation])
+        items.append(replace(question, passes=tuple(range(start, len(kept_passes))), generation=generation))
     return replace(questions, items=items, requests=Requests(tuple(kept_passes), tuple(kept_generations)))

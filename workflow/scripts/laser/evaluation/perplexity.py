@@ -50,7 +50,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Arm:
-    """What is done to the model.
+    """An edit of the model, or base.
 
     Attributes:
         place: matrix, layer, rho, kept rank and settings of the low-rank step; None for base.
@@ -62,7 +62,7 @@ class Arm:
 
 
 def supports(task: str) -> bool:
-    """Tell whether models of a task (causal | masked) have a perplexity: only causal ones give a text a probability."""
+    """Return True if models of a task (causal | masked) have a perplexity; only causal ones score whole texts."""
     return task == "causal"
 
 
@@ -91,14 +91,14 @@ def evaluate_perplexity(job: Job) -> None:
         )
     size, stride = sizes(loaded.max_positions)
     texts = read_parquet(text, ["text"])["text"].tolist()
-    found = windows(loaded, texts, size, stride)
-    if not found:
+    read = windows(loaded, texts, size, stride)
+    if not read:
         raise UserError(f"{text}: holds no text of at least two tokens, so that nothing can be scored.")
     arms = choose_arms(spec, loaded.task, job.input("selection", **spec.cell))
-    frame = score(loaded, found, arms, spec, FactorStore(job.folders.path("factors")), job)
+    frame = score(loaded, read, arms, spec, FactorStore(job.folders.path("factors")), job)
     facts = {
         **{"window": size, "stride": stride, "documents": len(texts), **compute_facts(loaded)},
-        "arms": {protocol: {name: arm.place for name, arm in own.items()} for protocol, own in arms.items()},
+        "arms": {protocol: {name: arm.place for name, arm in by_name.items()} for protocol, by_name in arms.items()},
     }
     write_parquet(output, frame, job.metadata(**facts))
 
@@ -158,32 +158,33 @@ def choose_arms(spec: EvaluationSpec, task: str, selection: Path) -> dict[str, d
 
 def score(
     loaded: LoadedModel,
-    found: Sequence[Window],
+    windows: Sequence[Window],
     arms: dict[str, dict[str, Arm]],
     spec: EvaluationSpec,
     store: FactorStore,
     job: Job,
 ) -> pd.DataFrame:
     """Return the rows of the file; arms and protocols with equal edits share one run over the text."""
-    requests = Requests(tuple(map(_pass, found)))
-    edits = [arm.edit for own in arms.values() for arm in own.values() if arm.edit is not None]
+    requests = Requests(tuple(map(_pass, windows)))
+    edits = [arm.edit for by_name in arms.values() for arm in by_name.values() if arm.edit is not None]
     distinct = list(dict.fromkeys(edits))
-    advance = job.progress(len(distinct) * len(found), "windows × interventions")
+    advance = job.progress(len(distinct) * len(windows), "windows × interventions")
     engine: Callable[..., Any] = ENGINES[spec.engine]
     answers = engine(loaded, requests, distinct, store, token_budget=spec.token_budget, progress=advance)
     losses = {
-        edit: [-sum(one.logprobs) for one in answer.passes] for edit, answer in zip(distinct, answers, strict=True)
+        edit: [-sum(scored.logprobs) for scored in answer.passes]
+        for edit, answer in zip(distinct, answers, strict=True)
     }
     frames = [
         pd.DataFrame(
             {
-                **{"protocol": protocol, "arm": name, "document": [one.document for one in found]},
-                **{"window": range(len(found)), "tokens": [len(one.ids) - one.first for one in found]},
+                **{"protocol": protocol, "arm": name, "document": [window.document for window in windows]},
+                **{"window": range(len(windows)), "tokens": [len(window.ids) - window.first for window in windows]},
                 "nll": losses[arm.edit],
             }
         )
-        for protocol, own in arms.items()
-        for name, arm in own.items()
+        for protocol, by_name in arms.items()
+        for name, arm in by_name.items()
         if arm.edit is not None
     ]
     frame = pd.concat(frames, ignore_index=True)

@@ -36,18 +36,18 @@ def evaluate_prompts(job: Job) -> None:
     output, count = job.output("prompts", **spec.cell), spec.rows
     cell = job_cell(job, "test", everything if count is None else lambda frame: first_groups(frame, count))
     chosen = chosen_interventions(job.input("selection", **spec.cell))
-    edits = {name: chosen_edit(cell, name, one) for name, one in chosen.items()}
+    edits = {name: chosen_edit(cell, name, choice) for name, choice in chosen.items()}
     wordings = variants(spec.dataset.builder)
     frames, left_out = [], {}
     for variant in wordings:
         job.say(f"wording '{variant.name}': {variant.says}")
-        own = replace(cell, questions=questions_of(cell, variant))
-        left_out[variant.name] = own.questions.left_out
-        frames.append(evaluate_variant(own, variant.name, edits, job))
+        worded = replace(cell, questions=questions_of(cell, variant))
+        left_out[variant.name] = worded.questions.left_out
+        frames.append(evaluate_variant(worded, variant.name, edits, job))
     facts = {
         "run": cell.run_facts | {"left_out": left_out},
         "chosen": chosen,
-        "variants": {one.name: one.says for one in wordings},
+        "variants": {variant.name: variant.says for variant in wordings},
     }
     write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
 

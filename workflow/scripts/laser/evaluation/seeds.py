@@ -51,14 +51,14 @@ def evaluate_seeds(job: Job) -> None:
     published = None if spec.published_choice is None else asdict(spec.published_choice)
     places, said = {}, {}
     for protocol in spec.protocols:
-        one, source = place_to_draw(published, selection[protocol])
-        places[protocol] = Intervention(one["matrix"], one["layer"], one["rho"], "randomised", niter=niter)
+        edit, source = place_to_draw(published, selection[protocol])
+        places[protocol] = Intervention(edit["matrix"], edit["layer"], edit["rho"], "randomised", niter=niter)
         step = {"kind": "randomised", "niter": niter, "source": source}
         said[protocol] = with_kept_rank(cell, places[protocol]) | step
     edits = {
         (protocol, seed): (replace(places[protocol], seed=seed),) for protocol in spec.protocols for seed in spec.seeds
     }
     answered = answer_each(job, cell, edits.values())
-    frames = [result_rows(cell, answered[one], protocol, seed=seed) for (protocol, seed), one in edits.items()]
+    frames = [result_rows(cell, answered[edit], protocol, seed=seed) for (protocol, seed), edit in edits.items()]
     facts = {"run": cell.run_facts, "intervention": said, "niter": niter}
     write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))

@@ -3,8 +3,8 @@
 Rule (arXiv 2312.13558 E.1 and the released search): highest validation accuracy, ties to the lower validation
 log-loss, further ties to the first in a fixed order: later layers first, matrices in the grid's order, smaller ρ first.
 A mean loss is null where the model overflows on a row (which counts as wrong). Such an intervention comes last.
-Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss; one
-that overflows never is.
+Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss; an
+intervention that overflows is never chosen.
 """
 
 from __future__ import annotations
@@ -58,22 +58,26 @@ def select(
     table = candidates(swept)
     for protocol in sorted(base["protocol"].unique()):
         rows = base[base["protocol"] == protocol]
-        own = table[table["protocol"] == protocol]
+        averages = table[table["protocol"] == protocol]
         reference = {
             "accuracy": 100 * float(rows["correct"].mean()),
             "loss": float(_losses(rows).mean()),
             "n": len(rows),
         }
-        if not (own["n"] == reference["n"]).all():
+        if not (averages["n"] == reference["n"]).all():
             raise UserError(
                 f"protocol {protocol}: an intervention was scored on another number of validation rows than base "
                 f"({reference['n']}). Delete the sweep files of this cell and run again."
             )
         ordered = sorted(
-            own.to_dict("records"),
-            key=lambda one: (
-                *(not math.isfinite(one["loss"]), -one["accuracy"], one["loss"] if math.isfinite(one["loss"]) else 0),
-                *(-one["layer"], matrices.index(one["matrix"]), one["rho"]),
+            averages.to_dict("records"),
+            key=lambda candidate: (
+                *(
+                    not math.isfinite(candidate["loss"]),
+                    -candidate["accuracy"],
+                    candidate["loss"] if math.isfinite(candidate["loss"]) else 0,
+                ),
+                *(-candidate["layer"], matrices.index(candidate["matrix"]), candidate["rho"]),
             ),
         )
         best = ordered[0]
@@ -83,16 +87,20 @@ def select(
         result[protocol] = {
             "chosen": None if taken is None else _identity(taken, kept),
             "validation": {"base": _scores(reference), "chosen": _scores(taken or reference)},
-            "candidates": [_identity(one, kept) | _scores(one) for one in ordered],
+            "candidates": [_identity(candidate, kept) | _scores(candidate) for candidate in ordered],
         }
     return result
 
 
-def _identity(one: dict[str, Any], kept: dict[tuple[str, int, float], int]) -> dict[str, Any]:
-    matrix, layer, rho = str(one["matrix"]), int(one["layer"]), float(one["rho"])
+def _identity(candidate: dict[str, Any], kept: dict[tuple[str, int, float], int]) -> dict[str, Any]:
+    matrix, layer, rho = str(candidate["matrix"]), int(candidate["layer"]), float(candidate["rho"])
     return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": kept[matrix, layer, rho]}
 
 
-def _scores(one: dict[str, Any]) -> dict[str, Any]:
-    loss = float(one["loss"])
-    return {"accuracy": float(one["accuracy"]), "loss": loss if math.isfinite(loss) else None, "n": int(one["n"])}
+def _scores(averages: dict[str, Any]) -> dict[str, Any]:
+    loss = float(averages["loss"])
+    return {
+        "accuracy": float(averages["accuracy"]),
+        "loss": loss if math.isfinite(loss) else None,
+        "n": int(averages["n"]),
+    }

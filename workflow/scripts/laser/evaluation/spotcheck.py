@@ -119,12 +119,12 @@ def _every_row(folder: Path) -> list[RowPlace]:
 
 def _disagreeing(files: set[Path]) -> set[RowPlace]:
     """Return the rows of test files on which one arm is right and the other wrong."""
-    found: set[RowPlace] = set()
+    rows: set[RowPlace] = set()
     for path in files:
         frame = read_parquet(path, ["protocol", "id", "correct"])
         outcomes = frame.groupby(["protocol", "id"], sort=False)["correct"].transform("nunique")
-        found |= {(path, int(place)) for place in outcomes.to_numpy().nonzero()[0] if outcomes.iloc[place] > 1}
-    return found
+        rows |= {(path, int(number)) for number in outcomes.to_numpy().nonzero()[0] if outcomes.iloc[number] > 1}
+    return rows
 
 
 def _pick(kind: str, path: Path, place: int) -> Pick:

@@ -62,6 +62,6 @@ def _evaluate(job: Job, cell: Cell, inspected: dict[str, Sequence[str]]) -> dict
     }
     answered = answer_each(job, cell, wanted.values())
     frames: dict[float, list[pd.DataFrame]] = {rho: [] for rho in spec.rhos}
-    for (protocol, matrix, rho), one in wanted.items():
-        frames[rho].append(result_rows(cell, answered[one], protocol, matrix=matrix, layer=spec.layer, rho=rho))
+    for (protocol, matrix, rho), edit in wanted.items():
+        frames[rho].append(result_rows(cell, answered[edit], protocol, matrix=matrix, layer=spec.layer, rho=rho))
     return frames

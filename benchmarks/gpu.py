@@ -31,7 +31,8 @@ from typing import Any
 import torch
 import transformers
 
-from laser.cost import estimate
+from laser.cost import operations
+from laser.cost.shapes import shape_of
 from laser.engine import fast, naive
 from laser.engine.products import fused_halves, fused_sum, split_linear, use_split_products
 from laser.models.load import DTYPES, LoadedModel
@@ -450,10 +451,10 @@ def layer_job(
     rows = len(asked.passes)
     kinds = [len({answer.generations[index] for answer in answers}) for index in range(len(asked.generations))]
     distinct = sum(kinds) / len(kinds) if kinds else 1.0
-    share = (distinct - 1) / (len(edits) - 1) if kinds else estimate.DISTINCT_SHARE
+    share = (distinct - 1) / (len(edits) - 1) if kinds else operations.DISTINCT_SHARE
     entry = entries(run.toy)[name] | {"dtype": loaded.dtype}
-    shape = estimate.shape_of(entry, {"fp32": 4, "fp16": 2, "bf16": 2})
-    work = estimate.engine_work(
+    shape = shape_of(entry)
+    work = operations.engine_work(
         shape, asked_from(asked, rows, True), edits[0][0].layer, [one[0] for one in edits], share
     )
     found = {
@@ -478,9 +479,9 @@ def layer_job(
 
 def estimated_gb(entry: dict[str, Any], budget: int, above: int) -> float:
     """Return what the cluster's requests count beside the weights, before their slack."""
-    from laser.cost.requests import shape_of, working_mb
+    from laser.cost.requests import working_mb
 
-    return working_mb(shape_of(entry | {"source": {"kind": "hub"}}), budget, above, slack=1.0) / 1000
+    return working_mb(shape_of(entry), budget, above, slack=1.0) / 1000
 
 
 def kernels(run: Run, loaded: LoadedModel, asked: Requests, edits: Any, store: Any, budget: int) -> dict[str, Any]:
@@ -618,7 +619,7 @@ def hours(run: Run, found: dict[str, Any]) -> None:
     for name, entry in entries(False).items():
         if name not in run.kept:
             continue
-        shape = estimate.shape_of(entry, {"fp32": 4, "fp16": 2, "bf16": 2})
+        shape = shape_of(entry)
         matrices = ("u_gate" if shape.gated else "u_in", "u_out")
         total = 0.0
         for dataset, builder in DATASETS.items():
@@ -627,7 +628,7 @@ def hours(run: Run, found: dict[str, Any]) -> None:
             asked = stated(builder, "causal", entry["architecture"], counts, facts)["validation"]
             for layer in range(shape.layers):
                 edits = [one[0] for one in layer_edits(matrices, layer, ("svd", "randomised"))]
-                work = estimate.engine_work(shape, asked, layer, edits)
+                work = operations.engine_work(shape, asked, layer, edits)
                 total += work.native + work.single
         found[name] = {"PFLOP": total / 1e15, "TFLOP_s": run.kept[name]}
         if not run.toy:

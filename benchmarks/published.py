@@ -14,8 +14,7 @@ from transformers import GenerationConfig
 
 from laser.models.adapter import parameter_view
 from laser.models.load import LoadedModel
-from laser.reduction.interventions import Intervention
-from laser.reduction.svd import kept_rank
+from laser.reduction.interventions import Intervention, kept_rank
 from laser.tasks.passes import Generation, Pass
 
 MASKED_BATCH = 256

@@ -27,7 +27,8 @@ def measure(shape: tuple[int, int], threads: int, device: str, queue: Queue[dict
     """Put the measurements of one shape into `queue`; run in a process of its own."""
     import torch
 
-    from laser.reduction.svd import check, exact_svd, kept_rank
+    from laser.reduction.interventions import kept_rank
+    from laser.reduction.svd import check, exact_svd
 
     torch.set_num_threads(threads)
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)

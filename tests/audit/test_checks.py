@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laser.reduction.svd import kept_rank
+from laser.reduction.interventions import kept_rank
 from laser.tasks.judging import contains
 from laser.tasks.prepare import split_corrected, split_published
 from laser_audit.comparing import same_cell

@@ -12,22 +12,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from laser.config.evaluations import is_masked
-from laser.config.plan import BYTES, Plan
+from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
-from laser.cost.estimate import (
-    Work,
-    decomposition_work,
-    engine_work,
-    factor_bytes,
-    plain_work,
-    randomised_work,
-    shape_of,
-)
-from laser.cost.inputs import asked, asked_from, model_shape, read_facts
-from laser.cost.operations import GPU_RANDOMISED
+from laser.cost.facts import read_facts
+from laser.cost.inputs import asked, asked_from, model_shape
+from laser.cost.operations import Work, decomposition_work, engine_work, plain_work, randomised_work
 from laser.cost.report import check_text
+from laser.cost.shapes import shape_of
 from laser.cost.study import cell_cost, job_seconds, model_cost
-from laser.cost.time import SPLIT_SHARE, Compared, compare, parse_device
+from laser.cost.time import GPU_RANDOMISED, SPLIT_SHARE, Compared, compare, parse_device
 from laser.engine import fast, naive
 from laser.errors import UserError
 from laser.io.files import write_json, write_parquet
@@ -51,7 +44,7 @@ def shape(family):
         key_value_heads=keys, vocabulary=VOCABULARY, parameters=1, dtype="fp32",
         task="masked" if family == "roberta" else "causal",
     )  # fmt: skip
-    return shape_of(entry, BYTES)
+    return shape_of(entry)
 
 
 def counted(work):
@@ -145,7 +138,7 @@ def test_factor_bytes_are_those_of_the_file(tmp_path):
     store = FactorStore(tmp_path)
     store.get(torch.randn(80, 48))
     (file,) = tmp_path.glob("*.safetensors")
-    assert 0 <= file.stat().st_size - factor_bytes(shape("llama"), "u_in") < 400
+    assert 0 <= file.stat().st_size - shape("llama").factor_bytes("u_in") < 400
 
 
 def test_decomposition_does_not_depend_on_the_side():
@@ -233,7 +226,7 @@ def test_card_of_a_fetched_model_is_preferred(tmp_path):
 
 def test_unknown_sizes_are_named(tmp_path):
     with pytest.raises(UserError, match=r"'mine'.*lacks 'hidden'"):
-        shape_of({"name": "mine", "layers": 2, "architecture": "llama", "dtype": "fp32"}, BYTES)
+        shape_of({"name": "mine", "layers": 2, "architecture": "llama", "dtype": "fp32"})
     plan = plan_of("quickstart", tmp_path)
     with pytest.raises(UserError, match=r"worldfacts.*config/cost\.yaml"):
         asked(plan, "smollm2-135m", "worldfacts", {"datasets": {}})
@@ -248,7 +241,7 @@ def test_a_model_is_masked_by_its_task_or_without_one_by_its_architecture(archit
     entry = read_yaml(ROOT / "config/models.yaml")["gpt-j-6b"] | {"name": "m", "architecture": architecture}
     entry.pop("task", None)
     entry |= {"task": task} if task else {}
-    assert shape_of(entry, BYTES).masked is masked is is_masked(entry)
+    assert shape_of(entry).masked is masked is is_masked(entry)
 
 
 def test_naive_engine_costs_more(tmp_path):
@@ -329,9 +322,9 @@ def test_an_fp32_model_whose_files_are_fp16_is_split(tmp_path):
     }  # fmt: skip
     assert shapes["llama2-7b"].bytes == 2 * shapes["llama2-7b"].parameters
     entry = plan.model("llama2-7b")
-    assert shape_of(entry, BYTES, stored=2 * entry["parameters"]).split
-    assert not shape_of(entry, BYTES, stored=4 * entry["parameters"]).split
-    assert not shape_of(entry | {"dtype": "fp16"}, BYTES, stored=2 * entry["parameters"]).split
+    assert shape_of(entry, stored=2 * entry["parameters"]).split
+    assert not shape_of(entry, stored=4 * entry["parameters"]).split
+    assert not shape_of(entry | {"dtype": "fp16"}, stored=2 * entry["parameters"]).split
 
 
 def test_what_is_asked_of_a_model_without_a_task_follows_from_its_architecture(tmp_path):

@@ -11,8 +11,9 @@ from snakemake_executor_plugin_slurm.utils import set_gres_string
 
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
-from laser.cost.operations import STAGES, work_of
-from laser.cost.requests import check_gpus, choose_gpu, request, resource_functions, shape_of, urgency, working_mb
+from laser.cost.demand import STAGES, demand_of
+from laser.cost.requests import check_gpus, choose_gpu, request, resource_functions, urgency, working_mb
+from laser.cost.shapes import guessed_shape
 from laser.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ def job(model, dataset="counterfact", layer=0, **more):
 @pytest.mark.parametrize("stage", ["base", "sweep", "test_intervention"])
 def test_a_job_asks_for_more_than_the_weights_on_gpu_and_host(model, stage):
     study = plan()
-    weights = shape_of(study.model(model)).weights_mb
+    weights = guessed_shape(study.model(model)).weight_bytes / 1e6
     asked = request(study, stage, job(model))
     assert weights + 1000 < asked.gpu_memory_mb < 4 * weights + 5000
     assert weights + 1500 < asked.mem_mb < 3 * weights + 4000
@@ -80,13 +81,13 @@ def test_a_faster_gpu_and_a_partitions_bound_shorten_the_time():
 
 def test_a_limit_shortens_the_work():
     study = plan()
-    whole = work_of(study, "base", job("gpt-j-6b")).tokens
+    whole = demand_of(study, "base", job("gpt-j-6b")).work.native
     study.dataset("counterfact")["limit"] = 100
-    assert 0 < work_of(study, "base", job("gpt-j-6b")).tokens < whole / 100
+    assert 0 < demand_of(study, "base", job("gpt-j-6b")).work.native < whole / 100
 
 
 def test_the_token_budget_sets_what_is_needed_beside_the_weights():
-    shape = shape_of(plan().model("gpt-j-6b"))
+    shape = guessed_shape(plan().model("gpt-j-6b"))
     assert working_mb(shape, 16384) > 4 * working_mb(shape, 2048) - 4 * 1000
 
 
@@ -98,8 +99,8 @@ def test_an_entry_without_sizes_is_guessed_from_what_it_has():
         "architecture": "llama",
         "layers": 24,
     }
-    assert shape_of(bare).parameters == 200_000_000
-    sized = shape_of(bare | {"hidden": 4096})
+    assert guessed_shape(bare).parameters == 200_000_000
+    sized = guessed_shape(bare | {"hidden": 4096})
     assert 4e9 < sized.parameters < 6e9 and sized.intermediate == 4 * 4096
 
 
@@ -240,7 +241,7 @@ def test_gpu_memory_is_that_of_the_layers_above_and_of_edited_weights():
 
 def test_counted_memory_against_an_h100s():
     """Full batches, docs/gpu.md: GB above the weights."""
-    shapes = {model: shape_of(plan().model(model)) for model in ("gpt-j-6b", "llama2-7b")}
+    shapes = {model: guessed_shape(plan().model(model)) for model in ("gpt-j-6b", "llama2-7b")}
     assert working_mb(shapes["gpt-j-6b"], 16384, above=1, slack=1) == pytest.approx(3457, rel=0.15)
     assert working_mb(shapes["llama2-7b"], 16384, above=17, slack=1) == pytest.approx(12437, rel=0.15)
 

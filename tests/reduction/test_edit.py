@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors, pruning_index, randomised_range
-from laser.reduction.interventions import KINDS, Intervention
-from laser.reduction.svd import exact_svd, kept_rank
+from laser.reduction.interventions import KINDS, Intervention, kept_rank
+from laser.reduction.svd import exact_svd
 
 SHAPES = [(24, 16), (16, 24), (20, 20)]
 

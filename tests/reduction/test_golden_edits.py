@@ -9,8 +9,8 @@ import torch
 from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
 from laser.reduction.edit import edited_weight
-from laser.reduction.interventions import Intervention
-from laser.reduction.svd import exact_svd, kept_rank
+from laser.reduction.interventions import Intervention, kept_rank
+from laser.reduction.svd import exact_svd
 from tests.golden import SHARED, matrices
 
 EDITS = SHARED / "golden" / "edits.csv"

@@ -14,7 +14,7 @@ import _package  # noqa: F401
 
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
-from laser.cost.inputs import read_facts
+from laser.cost.facts import read_facts
 from laser.cost.report import check_text, study_text
 from laser.cost.study import cell_cost, job_seconds, model_cost
 from laser.cost.time import compare, measured_device, parse_device

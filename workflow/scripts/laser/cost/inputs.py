@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.config.evaluations import task_of
-from laser.config.plan import BYTES, Plan
-from laser.config.yaml_files import read_yaml
-from laser.cost.estimate import Asked, Shape, shape_of
+from laser.config.plan import Plan
+from laser.cost.facts import read_facts
+from laser.cost.operations import Asked
+from laser.cost.shapes import Shape, shape_of
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.paper.published import read_published
@@ -41,9 +42,9 @@ def model_shape(plan: Plan, model: str) -> Shape:
     entry, folder = plan.model(model), model_folder(plan, model)
     if not (folder / "card.json").is_file():
         known = read_facts(plan.scripts.parents[1]).get("stored_in_half", [])
-        return shape_of(entry, BYTES, in_half=model in known)
+        return shape_of(entry, in_half=model in known)
     stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return shape_of(read_json(folder / "card.json") | {"name": model, "dtype": entry["dtype"]}, BYTES, stored)
+    return shape_of(read_json(folder / "card.json") | {"name": model, "dtype": entry["dtype"]}, stored)
 
 
 def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[str, Asked]:
@@ -108,11 +109,6 @@ def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
         steps=sum(max(0, request.new_tokens - 1) for request in generations) / examples,
         source="rows and tokenizer",
     )
-
-
-def read_facts(root: Path) -> dict[str, Any]:
-    """Return config/cost.yaml."""
-    return read_yaml(root / "config/cost.yaml")
 
 
 def _on_side(frame: pd.DataFrame, protocols: list[str], side: str) -> pd.Series:

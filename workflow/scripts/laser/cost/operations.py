@@ -1,239 +1,208 @@
-"""Coarse amounts of work of each job, for its run time and memory; docs/cost.md describes the exact model."""
+"""Floating-point operations of every job of a study, by formula: docs/cost.md explains each.
+
+An operation count is that of `torch.utils.flop_counter` on a CPU: 2·N·m·n for the product of (N, n) with an (m, n)
+weight, and nothing for attention scores, norms and activations. Nothing here runs a model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
-from laser.config.evaluations import is_masked, task_of
-from laser.config.plan import Plan
-from laser.config.pools import is_policy
-from laser.config.protocols import interventions_kind
-from laser.config.yaml_files import read_yaml
-from laser.paper.published import read_published
+from laser.cost.shapes import ATTENTION, Shape, product
+from laser.reduction.interventions import Intervention, kept_rank
 
-ROWS = 20_000
-TOKENS = 100.0
-"""Rows of a dataset, and tokens of a row, if they are unknown."""
-NEW_TOKENS = 15
-VALIDATION_SHARE = 0.25
-"""A little more than a fifth: with both protocols a row is evaluated that either puts on the validation side."""
-VARIANTS = 8
-"""Prompts beside the original, at most."""
-WINDOWS = 4000 * 512
-"""Tokens of a text for perplexity, at most."""
-GPU_DECOMPOSITION = 0.13
-"""Share of a GPU's fp32 peak that an exact decomposition reaches, checks included: measured on an H100, docs/gpu.md."""
-GPU_RANDOMISED = 0.2
-"""The same of a randomised one."""
+FACTORED = ("svd", "smallest")
+DISTINCT_SHARE = 0.3
+"""Part of the further edits of a layer whose continuation differs from all others so far (docs/engine.md: about 6
+distinct continuations under 18 edits)."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """The work of a job.
+    """Floating-point operations, by where and in what precision they run.
 
     Attributes:
-        tokens: through the whole model, all evaluations together.
-        copies: number of copies of the weights that the job holds.
-        dense: edited weights that are kept in the host's memory.
-        decompositions: exact, of one matrix.
-        randomised: decompositions on the CPU, in units of a product of the matrix with as many columns as its smaller
-            side has.
-        evaluates: True if batches go through the model.
+        native: products in the model's dtype.
+        single: products in fp32, whatever the model's dtype is (the factors of truncations).
+        decomposition: exact singular value decompositions, fp32.
+        randomised: the released code's randomised decompositions.
     """
 
-    tokens: float = 0.0
-    copies: float = 1.0
-    dense: int = 0
-    decompositions: int = 0
+    native: float = 0.0
+    single: float = 0.0
+    decomposition: float = 0.0
     randomised: float = 0.0
-    evaluates: bool = True
+
+    def __add__(self, other: Work) -> Work:
+        """Add field by field."""
+        return Work(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+    def times(self, count: float) -> Work:
+        """Return this work done `count` times."""
+        return Work(*(count * getattr(self, field.name) for field in fields(self)))
+
+    @property
+    def total(self) -> float:
+        """All operations."""
+        return self.native + self.single + self.decomposition + self.randomised
 
 
-def work_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Work:
-    """Return the work of a job of one stage.
+@dataclass(frozen=True)
+class Asked:
+    """The requests of one side of a dataset to one model; all but `examples` are means per example.
+
+    Attributes:
+        examples: number of examples.
+        pass_tokens: tokens of all sequences that are scored in one pass.
+        prompt_tokens: tokens of the prompts that are continued by generation.
+        nodes: tokens that remain after prefixes are merged (docs/engine.md, prefix trees).
+        read: positions at which the head is needed, before any token is decoded.
+        passes, generations: how many.
+        steps: tokens that are fed back while decoding (the last new token is not), all generations together.
+        source: of the numbers, for the reader.
+    """
+
+    examples: int
+    pass_tokens: float
+    prompt_tokens: float
+    nodes: float
+    read: float
+    passes: float
+    generations: float
+    steps: float
+    source: str = ""
+
+
+def engine_work(
+    shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None], share: float = DISTINCT_SHARE
+) -> Work:
+    """Return the work of the sweep engine on one layer (`laser.engine.fast`).
 
     Args:
-        plan: the study.
-        stage: a rule's name, one of `STAGES`.
-        wildcards: model, and as far as the stage has them dataset, layer, rho.
+        shape: the model.
+        asked: the dataset's side.
+        layer: where all edits are.
+        edits: None for the base model.
+        share: of the further edits that have a continuation of their own.
     """
-    return STAGES[stage](plan, wildcards)
+    attention = [edit for edit in edits if edit is not None and edit.matrix in ATTENTION]
+    mlp = [edit for edit in edits if edit is None or edit.matrix not in ATTENTION]
+    work = Work()
+    for part, in_mlp in ((attention, False), (mlp, True)):
+        if part:
+            work += _half(shape, asked, layer, part, in_mlp, 1 + share * (len(part) - 1)).times(asked.examples)
+    return work + randomised_work(shape, edits)
 
 
-def row_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None = None) -> float:
-    """Return the tokens of one side of a dataset: rows times the mean of config/cost.yaml, new tokens included.
+def _half(
+    shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None], in_mlp: bool, distinct: float
+) -> Work:
+    """One example's part: layers below once, the edited layer, layers above and head for every edit."""
+    count, above, last = len(edits), shape.layers - 1 - layer, layer == shape.layers - 1
+    shared_steps = asked.steps * distinct
+    asking = asked.read if last else asked.nodes
+    work = Work((asked.nodes + shared_steps) * layer * shape.block)
+    keys, queries = shape.product("k", "v"), shape.product("q", "o")
+    if in_mlp:
+        work += Work(asked.nodes * keys + asking * queries + shared_steps * (keys + queries))
+        work += _edited_mlp(shape, edits, asking, None) + _edited_mlp(shape, edits, shared_steps, asked.steps)
+    else:
+        for shared, per_edit, through in ((asked.nodes, None, asking), (shared_steps, asked.steps, asked.steps)):
+            work += Work(shared * (keys + shape.product("q")) + count * through * (shape.product("o") + shape.mlp))
+            for matrix in "qkv":
+                work += _edited(shape, edits, matrix, shared, per_edit)
+            separate = [edit for edit in edits if edit is not None and edit.matrix == "o"]
+            for edit in separate:
+                work += _edited(shape, [edit], "o", through, None)
+    if above:
+        work += Work(count * (asked.nodes * ((above - 1) * shape.block + keys) + asked.read * (queries + shape.mlp)))
+        work += Work(count * asked.steps * above * shape.block)
+    return work + Work(count * (asked.read + asked.steps) * shape.head)
 
-    Rows are those of the paper's Table 4 or of config/cost.yaml, cut at the dataset's limit and at `most`.
+
+def _edited_mlp(shape: Shape, edits: Sequence[Intervention | None], shared: float, per_edit: float | None) -> Work:
+    """The MLP of an edited layer (`laser.engine.edited_layer`), `own` states per edit or all shared ones."""
+    first = "u_gate" if shape.gated else "u_in"
+    touched = {None if edit is None else edit.matrix for edit in edits}
+    work = Work()
+    if touched - {first}:
+        work += Work(shared * shape.product(first))
+    if shape.gated and touched != {"u_in"}:
+        work += Work(shared * shape.product("u_in"))
+    for matrix in dict.fromkeys((first, "u_in", "u_out")):
+        work += _edited(shape, edits, matrix, shared, per_edit)
+    unedited = sum(edit is None or edit.matrix != "u_out" for edit in edits)
+    return work + Work(unedited * (shared if per_edit is None else per_edit) * shape.product("u_out"))
+
+
+def _edited(
+    shape: Shape, edits: Sequence[Intervention | None], matrix: str, shared: float, per_edit: float | None
+) -> Work:
+    """The edited matrix itself (`laser.engine.edited_matrix.outputs`): truncations share their factors."""
+    outputs, inputs = shape.matrix(matrix)
+    matching = [edit for edit in edits if edit is not None and edit.matrix == matrix]
+    kept = [kept_rank(edit.rho, (outputs, inputs)) for edit in matching if edit.kind in FACTORED]
+    dense = len(matching) - len(kept)
+    single = product(shared, max(kept, default=0), inputs)
+    # Prompts: rhos are nested, so the largest holds all. Decoding: every edit has states of its own.
+    single += (
+        product(shared, outputs, max(kept, default=0)) if per_edit is None else product(per_edit, outputs, sum(kept))
+    )
+    return Work(product(dense * (shared if per_edit is None else per_edit), outputs, inputs), single)
+
+
+def plain_work(shape: Shape, asked: Asked, edits: int) -> Work:
+    """Return the work of running the whole model for every edit (`laser.engine.naive`), padding left out."""
+    tokens = asked.pass_tokens + asked.prompt_tokens + asked.steps
+    heads = asked.pass_tokens + asked.generations + asked.steps
+    return tokens_work(shape, tokens, heads).times(edits * asked.examples)
+
+
+def tokens_work(shape: Shape, tokens: float, heads: float) -> Work:
+    """Return the work of tokens through all layers, and of some positions through the head."""
+    return Work(tokens * shape.layers * shape.block + heads * shape.head)
+
+
+def evaluation_work(engine: str, shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None]) -> Work:
+    """Return the work of evaluating edits of one layer with an engine (fast | naive); None is the base model."""
+    if engine == "naive":
+        return plain_work(shape, asked, len(edits)) + randomised_work(shape, edits)
+    return engine_work(shape, asked, layer, edits)
+
+
+def calls(asked: Asked, edits: int) -> float:
+    """Return how often the released procedure, which runs one sequence at a time, calls the model."""
+    return edits * asked.examples * (asked.passes + asked.generations + asked.steps)
+
+
+def decomposition_work(outputs: int, inputs: int) -> float:
+    """Return 6mn² + 20n³ (m ≥ n) for a thin decomposition with both sides, and 2mn² for checking the residual.
+
+    The constants are those of the R-SVD with u, s and v (Golub and Van Loan, Matrix Computations, 4th edition,
+    figure 8.6.1); divide and conquer needs fewer where small singular values deflate.
     """
-    if is_policy(plan.model(model)):
-        return _game_tokens(plan, model, dataset, side, most)
-    entry = plan.dataset(dataset)
-    root = plan.scripts.parents[1]
-    known = _cost_facts(root)["datasets"].get(entry["builder"], {})
-    rows = entry["limit"] or _sizes(root / "config/published", dataset) or known.get("rows") or ROWS
-    rows *= VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
-    mean = known.get("masked" if is_masked(plan.model(model)) else "causal")
-    tokens = TOKENS
-    if mean is not None:
-        tokens = mean["nodes"] if plan.study["engine"] == "fast" else mean["pass_tokens"] + mean["prompt_tokens"]
-        tokens += NEW_TOKENS if mean["prompt_tokens"] else 0
-    return min(rows, most or rows) * tokens
+    m, n = max(outputs, inputs), min(outputs, inputs)
+    return 8.0 * m * n**2 + 20.0 * n**3
 
 
-def _game_tokens(plan: Plan, model: str, dataset: str, side: str, most: int | None) -> float:
-    """Return the tokens of a side's games: three for every step in sight, at every step until the limit."""
-    entry, policy = plan.dataset(dataset), plan.model(model)
-    pool = entry["options"]["pool"]
-    rows = entry["limit"] or pool.get("count", ROWS) * pool["evaluation_share"]
-    rows *= VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
-    return min(rows, most or rows) * 3.0 * policy["source"]["context"] * policy["play"]["step_limit"]
+def reduce_work(shape: Shape, matrices: Sequence[str]) -> Work:
+    """Return the work of decomposing some matrices of one layer."""
+    return Work(decomposition=sum(decomposition_work(*shape.matrix(matrix)) for matrix in matrices))
 
 
-def decodes(plan: Plan, model: str, dataset: str) -> bool:
-    """Return True if new tokens are generated, so that keys and values are kept."""
-    if is_masked(plan.model(model)) or is_policy(plan.model(model)):
-        return False
-    known = _cost_facts(plan.scripts.parents[1])["datasets"].get(plan.dataset(dataset)["builder"])
-    return known is None or known["causal"]["prompt_tokens"] > 0
+def randomised_work(shape: Shape, edits: Sequence[Intervention | None]) -> Work:
+    """Return the work of the randomised decompositions among some edits (torch.svd_lowrank).
 
-
-@cache
-def _cost_facts(root: Path) -> dict[str, Any]:
-    return read_yaml(root / "config/cost.yaml")
-
-
-@cache
-def _sizes(folder: Path, dataset: str) -> int | None:
-    sizes = read_published(folder).sizes(dataset)
-    return sizes["size"] if sizes else None
-
-
-def _matrices(plan: Plan, wildcards: Mapping[str, str]) -> int:
-    return len(plan.study["grid"][wildcards["model"]]["matrices"])
-
-
-def _rhos(plan: Plan, wildcards: Mapping[str, str]) -> int:
-    return 1 if "rho" in wildcards else len(plan.rhos)
-
-
-def _above(plan: Plan, wildcards: Mapping[str, str]) -> float:
-    """Return the share of the model that lies above the edited layer: what every edit runs for itself."""
-    if plan.study["engine"] == "naive" or is_policy(plan.model(wildcards["model"])):
-        return 1.0
-    return 1.0 - int(wildcards["layer"]) / plan.model(wildcards["model"])["layers"]
-
-
-def _steps(plan: Plan, wildcards: Mapping[str, str]) -> tuple[int, int, int]:
-    """Return the distinct low-rank steps of the study's protocols, how many are randomised, and their products."""
-    task = task_of(plan.model(wildcards["model"]))
-    kinds = [interventions_kind(name, task) for name in plan.study["protocols"]]
-    random = [kind for kind in kinds if kind["kind"] == "randomised"]
-    products = sum(6 + 4 * kind["niter"] for kind in random)
-    return len({kind["kind"] for kind in kinds}), len(random), products
-
-
-def _evaluation(plan: Plan, wildcards: Mapping[str, str], side: str, times: float, most: int | None = None) -> Work:
-    """Evaluate one side `times` times; a few edits, each of which may be a randomised one."""
-    _, random, products = _steps(plan, wildcards)
-    tokens = times * row_tokens(plan, wildcards["model"], wildcards["dataset"], side, most)
-    return Work(tokens=tokens, dense=random, randomised=2.0 * products, decompositions=2)
-
-
-def _reduce(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    return Work(copies=0.0, decompositions=_matrices(plan, wildcards), evaluates=False)
-
-
-def _base(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    return _evaluation(plan, wildcards, "validation", 1)
-
-
-def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    steps, random, products = _steps(plan, wildcards)
-    edits = _matrices(plan, wildcards) * _rhos(plan, wildcards)
-    work = _evaluation(plan, wildcards, "validation", 1 + steps * edits * _above(plan, wildcards))
-    # A third: the mean of ρ over the paper's grid, and a product with so many columns.
-    return replace(work, dense=random * edits, randomised=2.0 * products * edits / 3)
-
-
-def _test(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    return _evaluation(plan, wildcards, "test", 1 + len(plan.study["protocols"]))
-
-
-def _landscape(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    run = plan.study["landscape"]
-    matrices = len(run["grid"][wildcards["model"]]["matrices"])
-    edits = matrices * len(run["rhos"]) * len(run["kinds"])
-    work = _evaluation(plan, wildcards, "validation", 1 + edits * _above(plan, wildcards), run.get("rows"))
-    pruned = edits // len(run["kinds"]) * sum(kind not in ("svd", "smallest") for kind in run["kinds"])
-    return replace(work, dense=pruned, decompositions=matrices)
-
-
-def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    """A forward and a backward pass over a few examples, and the factors of all matrices of the grid."""
-    examples = plan.study["gradient"]["examples"]
-    matrices = _matrices(plan, wildcards) * len(plan.layers(wildcards["model"]))
-    work = _evaluation(plan, wildcards, "validation", 3, examples)
-    return replace(work, copies=2.0, decompositions=matrices)
-
-
-def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    """Every candidate on top of those accepted so far: the whole model each time."""
-    run = plan.study["compose"]
-    matrices = len(run.get("matrices", plan.study["grid"][wildcards["model"]]["matrices"]))
-    layers = len(plan.layers(wildcards["model"]))
-    work = _evaluation(plan, wildcards, "validation", 1 + layers * matrices * len(run["rhos"]))
-    return replace(work, dense=2 * layers, decompositions=layers * matrices)
-
-
-def _compose_test(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    layers = len(plan.layers(wildcards["model"]))
-    return replace(_evaluation(plan, wildcards, "test", 1 + layers), dense=2 * layers, decompositions=2 * layers)
-
-
-def _choices(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    return _evaluation(plan, wildcards, "test", 3)
-
-
-def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    count = plan.study["seeds"]["count"]
-    return replace(_evaluation(plan, wildcards, "test", 1 + count), dense=count, randomised=100.0 * count)
-
-
-def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    return _evaluation(plan, wildcards, "test", 2 * (1 + VARIANTS), plan.study["prompts"].get("rows"))
-
-
-def _higher_order(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    """Only rows that LASER puts right are asked again; at most half of all are counted on."""
-    return _evaluation(plan, wildcards, "test", 0.5 * len(plan.study["higher_order"]["percents"]))
-
-
-def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    return Work(tokens=3.0 * len(plan.study["protocols"]) * WINDOWS, dense=2, decompositions=2, randomised=100.0)
-
-
-def _export(plan: Plan, wildcards: Mapping[str, str]) -> Work:
-    """The weights are copied or read once; nothing is evaluated."""
-    return Work(decompositions=1, evaluates=False)
-
-
-STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Work]] = {
-    "reduce": _reduce,
-    "base": _base,
-    "sweep": _sweep,
-    "test_intervention": _test,
-    "landscape": _landscape,
-    "gradients": _gradients,
-    "compose_layers": _compose,
-    "compose_test": _compose_test,
-    "evaluate_choices": _choices,
-    "evaluate_seeds": _seeds,
-    "evaluate_prompts": _prompts,
-    "evaluate_higher_order": _higher_order,
-    "evaluate_perplexity": _perplexity,
-    "export": _export,
-}
+    With q kept components: 2 + 2·niter products with W, a QR after each but the last, a small exact decomposition, and
+    the product of the factors.
+    """
+    total = 0.0
+    for edit in edits:
+        if edit is not None and edit.kind == "randomised":
+            outputs, inputs = shape.matrix(edit.matrix)
+            kept = kept_rank(edit.rho, (outputs, inputs))
+            reflections = (1 + 2 * edit.niter) * 2.0 * (outputs + inputs) * kept**2
+            total += (3 + 2 * edit.niter) * product(kept, outputs, inputs) + reflections
+            total += 6.0 * min(outputs, inputs) * kept**2 + 20.0 * kept**3
+    return Work(randomised=total)

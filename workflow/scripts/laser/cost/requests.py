@@ -12,10 +12,11 @@ from functools import cache
 from math import ceil
 from typing import Any
 
-from laser.config.evaluations import is_masked
-from laser.config.plan import BYTES, Plan
+from laser.config.plan import Plan
 from laser.config.pools import shape
-from laser.cost.operations import GPU_DECOMPOSITION, GPU_RANDOMISED, Work, decodes, work_of
+from laser.cost.demand import Demand, decodes, demand_of
+from laser.cost.shapes import LARGEST, Shape, guessed_shape
+from laser.cost.time import Device, gpu_device
 from laser.errors import UserError
 
 MEGABYTE = 1e6
@@ -32,8 +33,6 @@ GPU_SLACK = 1.1
 0.99 of what is counted (docs/gpu.md); the rest is for gaps between blocks."""
 USABLE = 0.95
 """Part of a GPU's memory that a job can have."""
-SMALLEST_PARAMETERS = 200_000_000
-"""Assumed if an entry does not give its size."""
 GPU_TFLOPS = {"fp32": 19.5, "fp16": 312.0}
 """Peaks of the GPU that is assumed where the table of GPUs names none: an A100, as in docs/cost.md."""
 GPU_SHARE = 0.35
@@ -47,61 +46,19 @@ SAFETY = 2.0
 SHORTEST_MINUTES = 30
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What a job's memory depends on.
-
-    Attributes:
-        parameters, layers, hidden, intermediate, key_value: as in the model's entry, or guessed from what it has.
-        width: bytes of a weight in the model's dtype.
-        causal: True if keys and values are kept for decoding.
-    """
-
-    parameters: int
-    layers: int
-    hidden: int
-    intermediate: int
-    key_value: int
-    width: int
-    causal: bool
-
-    @property
-    def weights_mb(self) -> float:
-        """The weights in the model's dtype."""
-        return self.parameters * self.width / MEGABYTE
-
-    @property
-    def matrix(self) -> int:
-        """Entries of the largest matrix that is decomposed."""
-        return self.hidden * self.intermediate
-
-    @property
-    def factors_mb(self) -> float:
-        """The fp32 factors of the largest matrix."""
-        return 4 * self.hidden * (self.hidden + self.intermediate + 1) / MEGABYTE
+def _weights_mb(shape: Shape) -> float:
+    return shape.weight_bytes / MEGABYTE
 
 
-def shape_of(entry: dict[str, Any]) -> Shape:
-    """Return the shape of a model's entry; missing values are guessed from the others."""
-    layers = entry["layers"]
-    trained = entry["source"] if entry["source"]["kind"] == "trained" else {}
-    hidden = entry.get("hidden") or trained.get("hidden")
-    parameters = entry.get("parameters")
-    if parameters is None:
-        words = entry.get("vocabulary", 50_000)
-        parameters = SMALLEST_PARAMETERS if hidden is None else 12 * layers * hidden**2 + 2 * words * hidden
-    if hidden is None:
-        hidden = int((parameters / (12 * layers)) ** 0.5) + 1
-    heads = entry.get("heads") or 1
-    return Shape(
-        parameters=parameters,
-        layers=layers,
-        hidden=hidden,
-        intermediate=entry.get("intermediate") or trained.get("intermediate") or 4 * hidden,
-        key_value=hidden * entry.get("key_value_heads", heads) // heads,
-        width=BYTES[entry["dtype"]],
-        causal=not is_masked(entry),
-    )
+def _matrix_mb(shape: Shape) -> float:
+    """Return the size of the largest matrix that is edited."""
+    outputs, inputs = shape.matrix(LARGEST)
+    return outputs * inputs * shape.width / MEGABYTE
+
+
+def _factors_mb(shape: Shape) -> float:
+    """Return the size of its fp32 factors."""
+    return shape.factor_bytes(LARGEST) / MEGABYTE
 
 
 def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack: float = SLACK) -> float:
@@ -117,27 +74,27 @@ def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack:
         slack: what this is multiplied by.
     """
     states = (6 * shape.hidden + 3 * shape.intermediate) * shape.width
-    layers = (shape.layers if shape.causal else 0) if above is None else above
-    kept = 2 * layers * shape.key_value * shape.width
-    return slack * (token_budget * (states + kept) / MEGABYTE + 2 * shape.factors_mb + 128)
+    layers = (0 if shape.masked else shape.layers) if above is None else above
+    kept = layers * shape.key_value_bytes
+    return slack * (token_budget * (states + kept) / MEGABYTE + 2 * _factors_mb(shape) + 128)
 
 
-def memory_mb(shape: Shape, work: Work, token_budget: int, device: str, attempt: int = 1) -> int:
+def memory_mb(shape: Shape, demand: Demand, token_budget: int, device: str, attempt: int = 1) -> int:
     """Return the host memory in MB that a job requests."""
-    held = work.copies * 1.1 * shape.weights_mb + work.dense * shape.matrix * shape.width / MEGABYTE
-    held += 3 * shape.factors_mb
+    held = demand.copies * 1.1 * _weights_mb(shape) + demand.dense * _matrix_mb(shape)
+    held += 3 * _factors_mb(shape)
     if device == "cpu":
-        held += working_mb(shape, token_budget) if work.evaluates else 0
+        held += working_mb(shape, token_budget) if demand.evaluates else 0
     else:
         held += CUDA_HOST_MB
     return attempt * ceil(PROCESS_MB + held)
 
 
-def gpu_memory_mb(shape: Shape, work: Work, token_budget: int, attempt: int = 1, above: int | None = None) -> int:
+def gpu_memory_mb(shape: Shape, demand: Demand, token_budget: int, attempt: int = 1, above: int | None = None) -> int:
     """Return the GPU memory in MB that a job should have; what it works with, not its weights, grows by attempt."""
-    working = working_mb(shape, token_budget, above, GPU_SLACK) if work.evaluates else 6 * shape.factors_mb
-    dense = work.dense * shape.matrix * shape.width / MEGABYTE
-    return ceil(CUDA_CONTEXT_MB + work.copies * shape.weights_mb + dense + attempt * working)
+    working = working_mb(shape, token_budget, above, GPU_SLACK) if demand.evaluates else 6 * _factors_mb(shape)
+    dense = demand.dense * _matrix_mb(shape)
+    return ceil(CUDA_CONTEXT_MB + demand.copies * _weights_mb(shape) + dense + attempt * working)
 
 
 def layers_above(plan: Plan, shape: Shape, wildcards: Mapping[str, str]) -> int | None:
@@ -152,9 +109,9 @@ def layers_above(plan: Plan, shape: Shape, wildcards: Mapping[str, str]) -> int 
     return shape.layers - int(wildcards.get("layer", 0))
 
 
-def gpu_floor_mb(shape: Shape, work: Work) -> int:
+def gpu_floor_mb(shape: Shape, demand: Demand) -> int:
     """Return the GPU memory in MB without which a job cannot run, however small its batches are."""
-    return ceil(CUDA_CONTEXT_MB + work.copies * shape.weights_mb + 4 * shape.factors_mb)
+    return ceil(CUDA_CONTEXT_MB + demand.copies * _weights_mb(shape) + 4 * _factors_mb(shape))
 
 
 def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what: str) -> dict[str, Any] | None:
@@ -187,30 +144,24 @@ def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what:
 
 
 def run_minutes(
-    shape: Shape, work: Work, device: str, threads: int, gpu: Mapping[str, Any] | None = None, attempt: int = 1
+    shape: Shape, demand: Demand, device: str, threads: int, gpu: Mapping[str, Any] | None = None, attempt: int = 1
 ) -> int:
     """Return the run time in minutes that a job requests, rounded up to tens: twice the expected time.
 
     `longest_hours` of the GPU's entry is a bound: what its partition allows.
     """
-    seconds = START_SECONDS + expected_seconds(shape, work, device, threads, gpu)
+    seconds = START_SECONDS + expected_seconds(shape, demand, device, threads, gpu)
     minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
     bound = (gpu or {}).get("longest_hours")
     return min(minutes, int(bound * 60)) if bound else minutes
 
 
 def expected_seconds(
-    shape: Shape, work: Work, device: str, threads: int, gpu: Mapping[str, Any] | None = None
+    shape: Shape, demand: Demand, device: str, threads: int, gpu: Mapping[str, Any] | None = None
 ) -> float:
     """Return the time in seconds that a job is expected to take, without its start."""
-    single, native = _speeds(shape, device, threads, gpu)
-    host = CPU_FLOPS * threads
-    seconds = work.copies * shape.parameters * 4 / READ_BYTES
-    seconds += work.tokens * 2.0 * shape.parameters / native
-    decomposition = 8.0 * shape.matrix * shape.hidden + 20.0 * shape.hidden**3
-    peak = 0.0 if device == "cpu" else single / GPU_SHARE
-    seconds += work.decompositions * decomposition / max(host, peak * GPU_DECOMPOSITION)
-    return seconds + work.randomised * shape.matrix * shape.hidden / max(host, peak * GPU_RANDOMISED)
+    read = demand.copies * shape.bytes / READ_BYTES
+    return read + _speed(device, threads, gpu).seconds(demand.work, shape.width)
 
 
 def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
@@ -219,10 +170,10 @@ def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
     Long jobs that start last leave all other cores idle, so they start first, and their inputs before them.
     """
     model = wildcards["model"]
-    shape = shape_of(plan.model(model))
+    shape = guessed_shape(plan.model(model))
 
     def seconds(of: str, names: Mapping[str, str]) -> float:
-        return expected_seconds(shape, work_of(plan, of, names), plan.config["device"], plan.config["threads"])
+        return expected_seconds(shape, demand_of(plan, of, names), plan.config["device"], plan.config["threads"])
 
     if stage != "reduce":
         return seconds(stage, wildcards)
@@ -230,12 +181,13 @@ def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
     return seconds("reduce", wildcards) + max(sweeps)
 
 
-def _speeds(shape: Shape, device: str, threads: int, gpu: Mapping[str, Any] | None) -> tuple[float, float]:
-    """Return operations per second in fp32 and in the model's dtype."""
+def _speed(device: str, threads: int, gpu: Mapping[str, Any] | None) -> Device:
+    """Return what the job's device does in a second, as far as the site has said."""
     if device == "cpu":
-        return CPU_FLOPS * threads, CPU_FLOPS * threads
-    peaks = {name: (gpu or {}).get(f"{name}_tflops", GPU_TFLOPS[name]) * 1e12 * GPU_SHARE for name in GPU_TFLOPS}
-    return peaks["fp32"], peaks["fp16" if shape.width == 2 else "fp32"]
+        peak = CPU_FLOPS * threads
+        return Device("CPU", peak, peak, None, efficiency=1.0, decomposition=1.0, randomised=peak)
+    peaks = {name: (gpu or {}).get(f"{name}_tflops", GPU_TFLOPS[name]) * 1e12 for name in GPU_TFLOPS}
+    return gpu_device("GPU", peaks["fp16"], peaks["fp32"], None, GPU_SHARE)
 
 
 @dataclass(frozen=True)
@@ -253,7 +205,7 @@ def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int =
 
     Args:
         plan: the study.
-        stage: a rule's name (`laser.cost.operations.STAGES`).
+        stage: a rule's name (`laser.cost.demand.STAGES`).
         wildcards: model, and as far as the stage has them dataset, layer, rho.
         attempt: counted from 1.
 
@@ -261,15 +213,15 @@ def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int =
         UserError: no GPU of the site can hold the model.
     """
     model = wildcards["model"]
-    shape, work = shape_of(plan.model(model)), work_of(plan, stage, wildcards)
+    shape, demand = guessed_shape(plan.model(model)), demand_of(plan, stage, wildcards)
     device, budget = plan.config["device"], plan.study["token_budget"]
-    memory = memory_mb(shape, work, budget, device, attempt)
+    memory = memory_mb(shape, demand, budget, device, attempt)
     chosen, on_gpu = None, 0
     if device != "cpu":
-        on_gpu = gpu_memory_mb(shape, work, budget, attempt, layers_above(plan, shape, wildcards))
+        on_gpu = gpu_memory_mb(shape, demand, budget, attempt, layers_above(plan, shape, wildcards))
         what = f"the rule '{stage}' on the model '{model}'"
-        chosen = choose_gpu(plan.config.get("gpus", []), on_gpu, gpu_floor_mb(shape, work), what)
-    minutes = run_minutes(shape, work, device, plan.config["threads"], chosen, attempt)
+        chosen = choose_gpu(plan.config.get("gpus", []), on_gpu, gpu_floor_mb(shape, demand), what)
+    minutes = run_minutes(shape, demand, device, plan.config["threads"], chosen, attempt)
     return Request(memory, minutes, on_gpu, chosen)
 
 
@@ -329,4 +281,4 @@ def training_memory_mb(plan: Plan, model: str) -> int:
 
 def fetch_memory_mb(entry: dict[str, Any]) -> int:
     """Return the memory in MB for fetching a checkpoint: conversions hold it once as it was and once as it will be."""
-    return ceil(PROCESS_MB + 2.6 * shape_of(entry).weights_mb)
+    return ceil(PROCESS_MB + 2.6 * _weights_mb(guessed_shape(entry)))

@@ -10,18 +10,10 @@ from typing import Any
 from laser.config.paths import rho_name
 from laser.config.plan import Plan
 from laser.config.protocols import interventions_kind
-from laser.cost.estimate import (
-    Asked,
-    Shape,
-    Work,
-    calls,
-    engine_work,
-    factor_bytes,
-    plain_work,
-    randomised_work,
-    reduce_work,
-)
+from laser.cost.edits import layer_edits, low_rank_steps
 from laser.cost.inputs import asked, model_shape
+from laser.cost.operations import Asked, Work, calls, evaluation_work, plain_work, randomised_work, reduce_work
+from laser.cost.shapes import Shape
 from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
 from laser.reduction.interventions import Intervention
 
@@ -97,16 +89,6 @@ def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
     )
 
 
-def low_rank_steps(plan: Plan, task: str) -> list[dict[str, Any]]:
-    """Return the distinct low-rank steps of the study's protocols on a causal or masked model."""
-    steps: list[dict[str, Any]] = []
-    for protocol in plan.study["protocols"]:
-        step = interventions_kind(protocol, task)
-        if step not in steps:
-            steps.append(step)
-    return steps
-
-
 def model_cost(plan: Plan, model: str) -> ModelCost:
     """Return the cost of decomposing a model's matrices; every job after a layer's first finds its factors."""
     shape = model_shape(plan, model)
@@ -116,7 +98,7 @@ def model_cost(plan: Plan, model: str) -> ModelCost:
         for number, (name, _) in enumerate(_rho_jobs(plan)):
             work = reduce_work(shape, matrices) if number == 0 else Work()
             jobs.append(JobCost("reduce", model, "", work, Path("reduce", model, f"layer{layer}{name}.jsonl")))
-    return ModelCost(shape, jobs, len(plan.layers(model)) * sum(factor_bytes(shape, matrix) for matrix in matrices))
+    return ModelCost(shape, jobs, len(plan.layers(model)) * sum(shape.factor_bytes(matrix) for matrix in matrices))
 
 
 def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> CellCost:
@@ -130,17 +112,14 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     layers, matrices, rhos = plan.layers(model), plan.study["grid"][model]["matrices"], plan.rhos
     last = shape.layers - 1
     folder = Path(model, dataset)
-    naive = plan.study["engine"] == "naive"
 
     def work(side: str, layer: int, edits: Sequence[Intervention | None]) -> Work:
-        if naive:
-            return plain_work(shape, sides[side], len(edits)) + randomised_work(shape, edits)
-        return engine_work(shape, sides[side], layer, edits)
+        return evaluation_work(plan.study["engine"], shape, sides[side], layer, edits)
 
     jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.jsonl"))]
     for layer in layers:
         for name, some in _rho_jobs(plan):
-            edits = [Intervention(matrix, layer, rho, **step) for step in steps for matrix in matrices for rho in some]
+            edits = layer_edits(plan, model, layer, some)
             path = Path("sweep", folder, f"layer{layer}{name}.jsonl")
             jobs.append(JobCost("sweep", model, dataset, work("validation", layer, edits), path))
     tested = Work()

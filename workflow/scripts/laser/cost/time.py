@@ -12,14 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from laser.cost.estimate import Work
-from laser.cost.operations import GPU_DECOMPOSITION, GPU_RANDOMISED
+from laser.cost.operations import Work
 from laser.errors import UserError
 
 GEMM_SHARE = 0.71
 """The engine's operations per second over those of one large product, one thread: benchmarks.sweep, docs/cost.md."""
 CPU_DECOMPOSITION = 0.75
 """The same for LAPACK's decomposition of 1536 x 576, by `decomposition_work`: measured, docs/cost.md."""
+GPU_DECOMPOSITION = 0.13
+"""Share of a GPU's fp32 peak that an exact decomposition reaches, checks included: measured on an H100, docs/gpu.md."""
+GPU_RANDOMISED = 0.2
+"""The same of a randomised one."""
 SPLIT_SHARE = 0.064
 """Of a GPU's fp16 peak, what the engine's split products of an fp32 model reach: Llama 2 7B's shape on an H100, layer
 15, decoding, a token budget of 16,384: measured, docs/gpu.md."""
@@ -64,6 +67,11 @@ class Device:
         )
 
 
+def gpu_device(name: str, half: float, single: float, bandwidth: float | None, efficiency: float) -> Device:
+    """Return a GPU with the measured shares of its fp32 peak for decompositions."""
+    return Device(name, half, single, bandwidth, efficiency, GPU_DECOMPOSITION, GPU_RANDOMISED * single)
+
+
 def parse_device(text: str, efficiency: float) -> Device:
     """Read a device such as "A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s".
 
@@ -84,7 +92,7 @@ def parse_device(text: str, efficiency: float) -> Device:
     single = float(peaks["fp32"][1]) * 1e12
     half = float(peaks["fp16"][1]) * 1e12 if peaks["fp16"] and float(peaks["fp16"][1]) else single
     reach = float(bandwidth[1]) * 1e9 if bandwidth and float(bandwidth[1]) else None
-    return Device(name.strip(), half, single, reach, efficiency, GPU_DECOMPOSITION, GPU_RANDOMISED * single)
+    return gpu_device(name.strip(), half, single, reach, efficiency)
 
 
 def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Device:

@@ -17,8 +17,7 @@ from torch.nn import functional
 from laser.engine.blocks import Linear
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight
 from laser.reduction.factors import FactorStore
-from laser.reduction.interventions import Intervention
-from laser.reduction.svd import kept_rank
+from laser.reduction.interventions import Intervention, kept_rank
 
 FREE_SHARE = 0.25
 """The share of a GPU's memory that edited weights leave free for the batches."""

@@ -20,8 +20,7 @@ from laser.evaluation.gradients import choose
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.models.adapter import parameter_view
 from laser.provenance.job import Job
-from laser.reduction.interventions import Edit, Intervention
-from laser.reduction.svd import kept_rank
+from laser.reduction.interventions import Edit, Intervention, kept_rank
 
 COLUMNS = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
 

@@ -25,7 +25,8 @@ from laser.evaluation.select import select
 from laser.models.adapter import parameter_view
 from laser.policies.games import Games
 from laser.provenance.job import Job
-from laser.reduction.svd import Factors, kept_rank
+from laser.reduction.interventions import kept_rank
+from laser.reduction.svd import Factors
 
 RULE = (
     "g_i = u_i' G v_i for the gradient G of the mean answer loss; predicted change of the loss (nats) when all "

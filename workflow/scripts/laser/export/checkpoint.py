@@ -23,8 +23,8 @@ from laser.models.sources import SIDE_FILES
 from laser.models.stored import weight_files
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors
 from laser.reduction.factors import FactorStore
-from laser.reduction.interventions import Intervention
-from laser.reduction.svd import exact_svd, kept_rank
+from laser.reduction.interventions import Intervention, kept_rank
+from laser.reduction.svd import exact_svd
 
 FORMS = ("dense", "factored")
 INDEX = "model.safetensors.index.json"

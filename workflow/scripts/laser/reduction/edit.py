@@ -8,8 +8,8 @@ from decimal import Decimal
 import torch
 
 from laser.errors import UserError
-from laser.reduction.interventions import Intervention
-from laser.reduction.svd import Factors, check_finite, kept_rank
+from laser.reduction.interventions import Intervention, kept_rank
+from laser.reduction.svd import Factors, check_finite
 
 NEEDS_FACTORS = ("svd", "smallest")
 

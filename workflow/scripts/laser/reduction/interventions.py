@@ -5,7 +5,12 @@ Source: arXiv 2312.13558 section 4; the released code's editors (pruning, zero, 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+
+from laser.errors import UserError
 
 KINDS = ("svd", "randomised", "pruning", "zero", "smallest")
 MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
@@ -35,3 +40,14 @@ class Intervention:
 
 Edit = tuple[Intervention, ...]
 """Interventions that stand in the model together; empty for the base model."""
+
+
+def kept_rank(rho: float, shape: Sequence[int]) -> int:
+    """Return ⌊ρ·min(m, n)⌋, computed in decimal so that 0.29·100 is 29 (paper section 4).
+
+    Raises:
+        UserError: ρ is not in [0, 1].
+    """
+    if not 0 <= rho <= 1:
+        raise UserError(f"the rho {rho} is not a fraction of the maximum rank: give a number from 0 to 1.")
+    return math.floor(Decimal(repr(float(rho))) * min(shape))

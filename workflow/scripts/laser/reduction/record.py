@@ -10,6 +10,7 @@ import torch
 
 from laser.errors import UserError
 from laser.reduction.edit import low_rank_factors
+from laser.reduction.interventions import kept_rank
 from laser.reduction.svd import (
     ORTHOGONALITY_BOUND,
     RESIDUAL_BOUND,
@@ -17,7 +18,6 @@ from laser.reduction.svd import (
     check,
     effective_rank,
     frobenius,
-    kept_rank,
     retained_energy,
 )
 

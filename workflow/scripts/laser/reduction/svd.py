@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 
 import torch
 from torch import Tensor
@@ -33,17 +32,6 @@ class Factors:
     u: torch.Tensor
     s: torch.Tensor
     vt: torch.Tensor
-
-
-def kept_rank(rho: float, shape: Sequence[int]) -> int:
-    """Return ⌊ρ·min(m, n)⌋, computed in decimal so that 0.29·100 is 29 (paper section 4).
-
-    Raises:
-        UserError: ρ is not in [0, 1].
-    """
-    if not 0 <= rho <= 1:
-        raise UserError(f"the rho {rho} is not a fraction of the maximum rank: give a number from 0 to 1.")
-    return math.floor(Decimal(repr(float(rho))) * min(shape))
 
 
 def exact_svd(weight: torch.Tensor) -> Factors:

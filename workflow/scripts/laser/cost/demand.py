@@ -1,0 +1,269 @@
+"""What each job computes and holds, for its run time and memory: the formulae of `operations` with coarse inputs.
+
+Nothing is read but the config: rows and tokens are stated or guessed, so that jobs can be planned before anything is
+prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+from laser.config.evaluations import is_masked
+from laser.config.plan import Plan
+from laser.config.pools import is_policy
+from laser.cost.edits import layer_edits
+from laser.cost.facts import read_facts
+from laser.cost.operations import (
+    FACTORED,
+    Asked,
+    Work,
+    decomposition_work,
+    evaluation_work,
+    randomised_work,
+    reduce_work,
+    tokens_work,
+)
+from laser.cost.shapes import LARGEST, Shape, guessed_shape
+from laser.paper.published import read_published
+from laser.reduction.interventions import Intervention
+
+ROWS = 20_000
+TOKENS = 100.0
+"""Rows of a dataset, and tokens of a row, if they are unknown."""
+NEW_TOKENS = 15
+"""Tokens that are generated, at most."""
+VALIDATION_SHARE = 0.25
+"""A little more than a fifth: with both protocols a row is evaluated that either puts on the validation side."""
+VARIANTS = 8
+"""Prompts beside the original, at most."""
+MOST_ITERATIONS = 20
+"""Power iterations of the released code's randomised decompositions, at most: those of masked models."""
+WINDOWS = 4000 * 512
+"""Tokens of a text for perplexity, at most."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a job computes and holds.
+
+    Attributes:
+        work: operations.
+        copies: number of copies of the weights that the job holds.
+        dense: edited weights that are kept in the host's memory.
+        evaluates: True if batches go through the model.
+    """
+
+    work: Work
+    copies: float = 1.0
+    dense: int = 0
+    evaluates: bool = True
+
+
+def demand_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Demand:
+    """Return what a job of one stage computes and holds.
+
+    Args:
+        plan: the study.
+        stage: a rule's name, one of `STAGES`.
+        wildcards: model, and as far as the stage has them dataset, layer, rho.
+    """
+    return STAGES[stage](plan, wildcards)
+
+
+def rows_asked(plan: Plan, model: str, dataset: str, side: str, most: int | None = None) -> Asked:
+    """Return what one side of a dataset asks of a model: the means of config/cost.yaml.
+
+    Rows are those of the paper's Table 4 or of config/cost.yaml, cut at the dataset's limit and at `most`. Of a policy,
+    they are its games: three tokens for every step in sight, at every step until the limit.
+    """
+    entry, model_entry = plan.dataset(dataset), plan.model(model)
+    share = VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
+    if is_policy(model_entry):
+        pool, steps = entry["options"]["pool"], model_entry["play"]["step_limit"]
+        games = entry["limit"] or pool.get("count", ROWS) * pool["evaluation_share"]
+        return _in_one_pass(min(games * share, most or games), 3.0 * model_entry["source"]["context"] * steps, steps)
+    root = plan.scripts.parents[1]
+    known = read_facts(root)["datasets"].get(entry["builder"], {})
+    rows = entry["limit"] or _sizes(root / "config/published", dataset) or known.get("rows") or ROWS
+    rows = min(rows * share, most or rows)
+    mean = known.get("masked" if is_masked(model_entry) else "causal")
+    if mean is None:
+        return _in_one_pass(rows, TOKENS, 1.0)
+    generates = mean["prompt_tokens"] > 0
+    return Asked(
+        examples=ceil(rows),
+        pass_tokens=mean["pass_tokens"],
+        prompt_tokens=mean["prompt_tokens"],
+        nodes=mean["nodes"],
+        read=mean["read"],
+        passes=mean["passes"],
+        generations=float(generates),
+        steps=NEW_TOKENS - 1.0 if generates else 0.0,
+    )
+
+
+def _in_one_pass(rows: float, tokens: float, read: float) -> Asked:
+    """Return rows that are scored in one pass of so many tokens each."""
+    return Asked(ceil(rows), tokens, prompt_tokens=0.0, nodes=tokens, read=read, passes=1.0, generations=0.0, steps=0.0)
+
+
+def decodes(plan: Plan, model: str, dataset: str) -> bool:
+    """Return True if new tokens are generated, so that keys and values are kept."""
+    if is_masked(plan.model(model)) or is_policy(plan.model(model)):
+        return False
+    known = read_facts(plan.scripts.parents[1])["datasets"].get(plan.dataset(dataset)["builder"])
+    return known is None or known["causal"]["prompt_tokens"] > 0
+
+
+@cache
+def _sizes(folder: Path, dataset: str) -> int | None:
+    sizes = read_published(folder).sizes(dataset)
+    return sizes["size"] if sizes else None
+
+
+def _matrices(plan: Plan, wildcards: Mapping[str, str]) -> list[str]:
+    matrices: list[str] = plan.study["grid"][wildcards["model"]]["matrices"]
+    return matrices
+
+
+def _shape(plan: Plan, wildcards: Mapping[str, str]) -> Shape:
+    return guessed_shape(plan.model(wildcards["model"]))
+
+
+def _engine(plan: Plan, wildcards: Mapping[str, str]) -> str:
+    """Return the engine that evaluates a model; a policy runs whole for every edit, as by the naive one."""
+    return "naive" if is_policy(plan.model(wildcards["model"])) else str(plan.study["engine"])
+
+
+def _whole_matrix(plan: Plan, wildcards: Mapping[str, str]) -> list[Intervention]:
+    """Return the randomised steps of the protocols at the largest matrix and ρ, where a choice is not known yet."""
+    edits = layer_edits(plan, wildcards["model"], 0, [1.0])
+    return list(dict.fromkeys(replace(edit, matrix=LARGEST) for edit in edits if edit.kind == "randomised"))
+
+
+def _decompositions(shape: Shape, count: int) -> Work:
+    """Return the work of decomposing the largest matrix `count` times."""
+    return Work(decomposition=decomposition_work(*shape.matrix(LARGEST))).times(count)
+
+
+def _evaluation(plan: Plan, wildcards: Mapping[str, str], side: str, times: float, most: int | None = None) -> Demand:
+    """Run one side through the whole model `times` times; a few edits, each of which may be a randomised one."""
+    shape, randomised = _shape(plan, wildcards), _whole_matrix(plan, wildcards)
+    asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], side, most)
+    work = evaluation_work(_engine(plan, wildcards), shape, asked, shape.layers - 1, [None]).times(times)
+    return Demand(work + randomised_work(shape, randomised) + _decompositions(shape, 2), dense=len(randomised))
+
+
+def _layer(plan: Plan, wildcards: Mapping[str, str], edits: Sequence[Intervention], most: int | None = None) -> Demand:
+    """Evaluate the validation side under base and under edits of one layer, by the study's engine."""
+    shape, model = _shape(plan, wildcards), wildcards["model"]
+    asked = rows_asked(plan, model, wildcards["dataset"], "validation", most)
+    work = evaluation_work(_engine(plan, wildcards), shape, asked, int(wildcards["layer"]), [None, *edits])
+    return Demand(work + _decompositions(shape, 2), dense=sum(edit.kind not in FACTORED for edit in edits))
+
+
+def _reduce(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    work = reduce_work(_shape(plan, wildcards), _matrices(plan, wildcards))
+    return Demand(work, copies=0.0, evaluates=False)
+
+
+def _base(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    return _evaluation(plan, wildcards, "validation", 1)
+
+
+def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    rhos = [float(wildcards["rho"])] if "rho" in wildcards else plan.rhos
+    return _layer(plan, wildcards, layer_edits(plan, wildcards["model"], int(wildcards["layer"]), rhos))
+
+
+def _test(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    return _evaluation(plan, wildcards, "test", 1 + len(plan.study["protocols"]))
+
+
+def _landscape(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    run, layer = plan.study["landscape"], int(wildcards["layer"])
+    matrices = run["grid"][wildcards["model"]]["matrices"]
+    edits = [
+        Intervention(matrix, layer, rho, kind) for kind in run["kinds"] for matrix in matrices for rho in run["rhos"]
+    ]
+    return _layer(plan, wildcards, edits, run.get("rows"))
+
+
+def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """A forward and a backward pass over a few examples, and the factors of all matrices of the grid."""
+    demand = _evaluation(plan, wildcards, "validation", 3, plan.study["gradient"]["examples"])
+    reduced = reduce_work(_shape(plan, wildcards), _matrices(plan, wildcards))
+    return replace(demand, work=demand.work + reduced.times(len(plan.layers(wildcards["model"]))), copies=2.0)
+
+
+def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """Every candidate on top of those accepted so far: the whole model each time."""
+    run = plan.study["compose"]
+    matrices = run.get("matrices", _matrices(plan, wildcards))
+    layers = len(plan.layers(wildcards["model"]))
+    demand = _evaluation(plan, wildcards, "validation", 1 + layers * len(matrices) * len(run["rhos"]))
+    reduced = reduce_work(_shape(plan, wildcards), matrices).times(layers)
+    return replace(demand, work=demand.work + reduced, dense=2 * layers)
+
+
+def _compose_test(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    layers = len(plan.layers(wildcards["model"]))
+    demand = _evaluation(plan, wildcards, "test", 1 + layers)
+    reduced = _decompositions(_shape(plan, wildcards), 2 * layers)
+    return replace(demand, work=demand.work + reduced, dense=2 * layers)
+
+
+def _choices(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    return _evaluation(plan, wildcards, "test", 3)
+
+
+def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """A randomised decomposition per seed, at most of the whole matrix and with the most power iterations."""
+    count = plan.study["seeds"]["count"]
+    demand = _evaluation(plan, wildcards, "test", 1 + count)
+    drawn = Intervention(LARGEST, 0, 1.0, "randomised", niter=MOST_ITERATIONS)
+    work = randomised_work(_shape(plan, wildcards), [drawn]).times(count)
+    return replace(demand, work=demand.work + work, dense=count)
+
+
+def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    return _evaluation(plan, wildcards, "test", 2 * (1 + VARIANTS), plan.study["prompts"].get("rows"))
+
+
+def _higher_order(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """Only rows that LASER puts right are asked again; at most half of all are counted on."""
+    return _evaluation(plan, wildcards, "test", 0.5 * len(plan.study["higher_order"]["percents"]))
+
+
+def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    shape, tokens = _shape(plan, wildcards), 3.0 * len(plan.study["protocols"]) * WINDOWS
+    drawn = Intervention(LARGEST, 0, 1.0, "randomised", niter=MOST_ITERATIONS)
+    work = tokens_work(shape, tokens, tokens) + randomised_work(shape, [drawn]) + _decompositions(shape, 2)
+    return Demand(work, dense=2)
+
+
+def _export(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """The weights are copied or read once; nothing is evaluated."""
+    return Demand(_decompositions(_shape(plan, wildcards), 1), evaluates=False)
+
+
+STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
+    "reduce": _reduce,
+    "base": _base,
+    "sweep": _sweep,
+    "test_intervention": _test,
+    "landscape": _landscape,
+    "gradients": _gradients,
+    "compose_layers": _compose,
+    "compose_test": _compose_test,
+    "evaluate_choices": _choices,
+    "evaluate_seeds": _seeds,
+    "evaluate_prompts": _prompts,
+    "evaluate_higher_order": _higher_order,
+    "evaluate_perplexity": _perplexity,
+    "export": _export,
+}

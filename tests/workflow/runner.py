@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-MADE = (".git", ".venv", ".snakemake", "cache", "results", "logs")
+MADE = (".git", ".venv", ".snakemake", "build", "cache", "results", "logs")
 """What work with the repository leaves at its root."""
 
 

@@ -204,7 +204,7 @@ def _sentences(
     """
     streams = {name: generator(settings["seed"], first_stream + index) for index, name in enumerate(STREAMS)}
     # Draws are by index, so sort the words: their order in the study file must not matter.
-    generic_words = sorted(settings["generic"].items(), key=lambda item: (-item[1], item[0]))
+    generic_words = sorted(settings["generic"].items())
     words, weights = [word for word, _ in generic_words], np.array([weight for _, weight in generic_words], dtype=float)
     replaced = streams["replaced"].random(len(which)) < facts.noise[which]
     generic = streams["generic"].choice(len(words), size=len(which), p=weights / weights.sum())

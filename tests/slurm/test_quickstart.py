@@ -29,7 +29,7 @@ def test_quickstart(both):
     reference.succeed()
     jobs = on_cluster.jobs()
     assert {job["state"] for job in jobs} == {"COMPLETED"}
-    rules = Counter(re.match(r"rule_([a-z0-9]+)_", job["comment"]).group(1) for job in jobs)
+    rules = Counter(re.match(r"rule_([a-z0-9_]+)_wildcards_", job["comment"]).group(1) for job in jobs)
     # Tables and the like never go through the queue.
     assert rules == {"train": 1, "reduce": 4, "base": 2, "sweep": 4, "test_intervention": 2}
     for job in jobs:

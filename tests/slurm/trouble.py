@@ -5,7 +5,7 @@ A plan is a file <name>.json in the folder that the environment variable TROUBLE
 
     script, log    the command that it is for: the script's name, and a part of its --log path
     attempts       how many first attempts are met (default 1)
-    half           write half files to the command's outputs first, as a dying job leaves them
+    half           write half files to a sweep's outputs first, as a dying job leaves them
     action         sleep: until killed; hold: until <name>.go is there; allocate: half as much again as the first
                    attempt's memory limit, at every attempt, then go on
 
@@ -76,13 +76,13 @@ def limit() -> int:
 
 
 def leave_half_files(arguments: list[str]) -> None:
-    """Write half a file to each output, and one of those that atomic writing has while it writes."""
-    start = arguments.index("--output") + 1
-    for text in arguments[start:]:
-        if text.startswith("--"):
-            break
-        output = Path(text)
-        output.parent.mkdir(parents=True, exist_ok=True)
+    """Write half a file to each output of a sweep, and one of those that atomic writing has while it writes."""
+    spec = json.loads(arguments[arguments.index("--spec") + 1])
+    results = Path(arguments[arguments.index("--results") + 1])
+    folder = results / "sweep" / spec["model"]["name"] / spec["dataset"]["name"] / f"layer{spec['layer']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for rho in spec["rhos"]:
+        output = folder / f"rho{rho:g}.parquet"
         output.write_bytes(b"PAR1" + bytes(100))
         output.with_name(f".{output.name}.dead.tmp").write_bytes(b"PAR1")
 

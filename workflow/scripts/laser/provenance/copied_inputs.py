@@ -60,9 +60,10 @@ def workflow_copies(plan: Plan) -> dict[str, str]:
 
 
 def lost(results: str) -> list[str]:
-    """Return the files of a study's manifests that no longer exist, sorted; none without a complete manifest.
+    """Return the logs of a study's manifests that no longer exist, sorted; none without a complete manifest.
 
-    Snakemake tracks outputs, but not records, runs and logs: this tells it that the manifest must be made again.
+    Snakemake tracks outputs, records and runs among them, but not logs: this tells it that the manifest must be made
+    again.
     """
     named: set[str] = set()
     for name in ("manifest.json", "manifest-run.json"):
@@ -71,4 +72,4 @@ def lost(results: str) -> list[str]:
             named.update(str(file["path"]) for file in manifest["files"])
         except (OSError, ValueError, KeyError, TypeError):
             return []
-    return sorted(name for name in named if not (Path(results) / name).is_file())
+    return sorted(name for name in named if name.startswith("logs/") and not (Path(results) / name).is_file())

@@ -22,7 +22,7 @@ def small(tmp_path):
 
 def opened(small, **options):
     files = (small.model / "card.json", small.rows, small.folder / "factors")
-    return open_cell(small.spec, *files, "validation", **options)
+    return open_cell(small.evaluation, *files, "validation", **options)
 
 
 def test_split_products_where_they_are_faster_and_the_same_answers(small, monkeypatch):
@@ -32,7 +32,7 @@ def test_split_products_where_they_are_faster_and_the_same_answers(small, monkey
     split = opened(small)
     assert (split.run_facts["products"], split.run_facts["dtype"]) == ("fp32-split", "fp32")
     edits = [(), (Intervention("u_out", 1, 0.3),), (Intervention("u_gate", 0, 0.1, "randomised"),)]
-    job = Job("test", small.spec, {})
+    job = Job("test", small.evaluation, {})
     assert_agree(answer_each(job, plain, edits).values(), answer_each(job, split, edits).values())
 
 

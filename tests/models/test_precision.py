@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from laser.errors import UserError
+from laser.io.machine import GIVEN_BY
 from laser.models import precision
 from laser.models.load import resolve_device
-from laser.models.precision import ALLOCATOR, GIVEN_BY, gpu_given_by, pin_precision, precision_facts
+from laser.models.precision import ALLOCATOR, gpu_given_by, pin_precision, precision_facts
 
 
 @pytest.fixture(autouse=True)

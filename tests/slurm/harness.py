@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from laser.io.machine import GIVEN_BY
 from tests.slurm import bed as cluster
 from tests.slurm.settings import Settings
 from tests.workflow.runner import contents
@@ -35,7 +36,10 @@ def troubled_environment(folder: Path) -> Path:
     (folder / "pyvenv.cfg").write_text(f"home = {real.parent}\ninclude-system-site-packages = false\n")
     (site / "outer.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     (bin_ / "python3").symlink_to(real)
-    (bin_ / "python").write_text(f'#!/bin/sh\nexec {bin_}/python3 {Path(__file__).with_name("trouble.py")} "$@"\n')
+    # The cluster's GPUs are made up: a job that knows of one would stop at not seeing it.
+    unset = f"unset {' '.join(GIVEN_BY)}"
+    trouble = Path(__file__).with_name("trouble.py")
+    (bin_ / "python").write_text(f'#!/bin/sh\n{unset}\nexec {bin_}/python3 {trouble} "$@"\n')
     (bin_ / "python").chmod(0o755)
     return bin_
 

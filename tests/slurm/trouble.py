@@ -23,16 +23,6 @@ import time
 from pathlib import Path
 
 LONGEST = 900
-GPU_GIVEN = (
-    "LASER_GPU_GIVEN",
-    "CUDA_VISIBLE_DEVICES",
-    "SLURM_JOB_GPUS",
-    "SLURM_STEP_GPUS",
-    "SLURM_GPUS_ON_NODE",
-    "SLURM_GPUS",
-    "GPU_DEVICE_ORDINAL",
-)
-"""What tells a job that it was given a GPU. The cluster's GPUs are made up: jobs would stop at not seeing them."""
 
 
 def main(arguments: list[str]) -> None:
@@ -41,8 +31,6 @@ def main(arguments: list[str]) -> None:
         plan = json.loads(path.read_text())
         if "script" in plan and applies(plan, arguments):
             meet(path, plan, arguments)
-    for name in GPU_GIVEN:
-        os.environ.pop(name, None)
     os.execv(sys.executable, [sys.executable, *arguments])
 
 

@@ -22,6 +22,8 @@ SLURM_JOB = "LASER_SLURM_JOB"
 """Variable with the number of the SLURM job; SLURM's variables do not reach the innermost Snakemake process."""
 GPU_GIVEN = "LASER_GPU_GIVEN"
 """Variable with the GPUs that SLURM gave the job, for the same reason."""
+GIVEN_BY = (GPU_GIVEN, "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
+"""Variables that show which GPUs a job was given."""
 CODE = ("Snakefile", "rules", "workflow", "config", "envs")
 """Parts of the repository that shape results."""
 

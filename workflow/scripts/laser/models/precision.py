@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from laser.io.machine import GPU_GIVEN
+from laser.io.machine import GIVEN_BY
 
-GIVEN_BY = (GPU_GIVEN, "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
 NONE_GIVEN = ("", "-1", "NoDevFiles", "none", "void")
 ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 

@@ -81,7 +81,7 @@ def study_job(name, **settings):
             key: value(wildcards) if callable(value) else value
             for key, value in settings.items()
         }
-        return PLAN.artefact_spec(name, files=PLAN.files.spec(), **given)
+        return PLAN.study_spec(name, files=PLAN.files.spec(), **given)
 
     return command(name, spec)
 

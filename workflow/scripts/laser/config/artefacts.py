@@ -23,7 +23,7 @@ from laser.config.fingerprint import code_fingerprint
 from laser.config.paths import PATTERNS, Folders, StudyFiles, names_in
 from laser.config.pools import POLICY, is_policy
 from laser.errors import UserError, nearest
-from laser.io.files import canonical_json, digest, sha256_file
+from laser.io.files import canonical_json, digest
 
 if TYPE_CHECKING:
     from laser.config.plan import Plan
@@ -230,7 +230,7 @@ def artefact_spec(plan: Plan, artefact: Artefact) -> str:
         "study": plan.study["name"],
         "protocols": plan.study["protocols"],
         "cells": [list(cell) for cell in artefact.cells(plan)],
-        "published": _published(plan),
+        "published": plan.published(),
         "code": artefact_code(artefact.name, plan.scripts),
     }
     read = artefact.cells_by_kind(plan)
@@ -258,12 +258,6 @@ def _files_of(files: StudyFiles, read: Mapping[str, Sequence[CellName]]) -> Stud
     )
     datasets = tuple(dataset for dataset in files.datasets if dataset.name in {name for _, name in cells})
     return replace(files, models=models, datasets=datasets, rhos=files.rhos if "rho" in names else ())
-
-
-def _published(plan: Plan) -> str:
-    """Return a hash of the paper's numbers, which stand beside ours."""
-    folder = plan.scripts.parents[1] / "config/published"
-    return digest({path.name: sha256_file(path) for path in sorted(folder.glob("*.csv"))}, 16)
 
 
 def check_artefacts(study: Mapping[str, Any], path: Path) -> None:

@@ -216,14 +216,14 @@ class Plan:
         unused = unused_modules(task, builder, self.scripts)
         return code_fingerprint(self.scripts / f"{script}.py", unused=unused, scripts=self.scripts)
 
-    def artefact_spec(self, script: str, **settings: Any) -> str:
-        """Return the spec for a table, a figure or the report, all made by `script`."""
+    def study_spec(self, script: str, **settings: Any) -> str:
+        """Return the spec of a job about the whole study: its inputs, report or manifest."""
         common = {
             "study": self.study["name"],
             "models": self.models,
             "datasets": self.datasets,
             "protocols": self.study["protocols"],
-            "published": self._published(),
+            "published": self.published(),
         }
         return canonical_json(common | settings | {"code": self.code(script)})
 
@@ -233,7 +233,7 @@ class Plan:
         files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
         return digest({path.name: sha256_file(path) for path in files}, 16)
 
-    def _published(self) -> str:
+    def published(self) -> str:
         """Return a hash of the paper's numbers, which tables and verdicts stand beside ours."""
         folder = self.scripts.parents[1] / "config/published"
         return digest({path.name: sha256_file(path) for path in sorted(folder.glob("*.csv"))}, 16)

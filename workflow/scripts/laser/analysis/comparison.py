@@ -17,7 +17,7 @@ from laser.analysis.statistics import (
     seed_sequence,
     sign_flip_p_value,
 )
-from laser.analysis.tables import number
+from laser.analysis.tables import integer, number, p_value
 
 ESTIMATE = ("value", "low", "high")
 DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
@@ -190,3 +190,9 @@ NOTES = (
     "p: paired test of LASER against base, adjusted by Holm's method over the table's tests of one protocol.",
 )
 """Notes below every table of comparisons."""
+
+
+def comparison_cells(row: Any) -> list[str]:
+    """Write a comparison in percent: base, LASER, their difference in points, p after Holm's correction, and n."""
+    shares = [with_interval(row, 1, "base"), with_interval(row, 1, "laser")]
+    return [*shares, with_interval(row, 1, "difference", sign=True), p_value(row["p_holm"]), integer(row["n"])]

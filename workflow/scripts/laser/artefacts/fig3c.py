@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,7 @@ from laser.analysis.frequency import DOCUMENTS, Frequency, frequency_in
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES, group_sums, seed_sequence
 from laser.analysis.style import bars_of, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
-from laser.artefacts.fig3b import NOTHING
-from laser.config.artefacts import Artefact, drawn_cells
+from laser.artefacts import fig3b
 from laser.paper.published import FOLDER, read_published
 from laser.results.cells import PairedCell
 
@@ -27,16 +27,11 @@ if TYPE_CHECKING:
     from laser.config.artefacts import Picture
     from laser.results.study import StudyResults
 
-ARTEFACT = Artefact(
+ARTEFACT = replace(
+    fig3b.ARTEFACT,
     name="fig3c",
-    kind="figure",
     title="Figure 3c",
     about="answers put right, by how often their facts were met",
-    reads=("test", "selection", "rows", "facts", "counts"),
-    cells=drawn_cells,
-    pictures="{model}/{dataset}-{protocol}",
-    texts=("model", "dataset", "protocol"),
-    not_for_policies="rooms have no training frequency",
 )
 
 
@@ -163,7 +158,7 @@ def fig3c(
     data = fig3c_data(cell, frequency, seed, resamples)
     what = f"{cell.model} on {cell.dataset}: answers changed by LASER, test rows, {cell.protocol} protocol"
     if data.empty:
-        notice(data, stem, what, NOTHING)
+        notice(data, stem, what, fig3b.NOTHING)
         return data
     with figure(1, 1, 4) as (made, (axis,)):
         places = np.arange(len(data), dtype=np.float64)

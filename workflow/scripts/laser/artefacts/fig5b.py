@@ -14,6 +14,7 @@ from laser.analysis.style import band, figure, legend, notice, save, title
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.io.files import read_spec
+from laser.results.cells import intervention_labels
 from laser.results.columns import read_columns
 from laser.results.loading import load_rows
 
@@ -89,11 +90,11 @@ def fig5b_data(
         A frame with the columns `COLUMNS`; empty where LASER repairs nothing under that protocol.
     """
     own = frame[frame["protocol"] == protocol]
-    place = (spec.get("chosen") or {}).get(protocol) or {"matrix": "", "layer": None, "rho": math.nan}
+    chosen = intervention_labels((spec.get("chosen") or {}).get(protocol))
     names = {"model": spec["model"]["name"], "dataset": spec["dataset"]["name"], "protocol": protocol}
     found = []
     for percent, part in own.groupby("percent", sort=True):
-        line: dict[str, Any] = names | {key: place[key] for key in ("matrix", "layer", "rho")}
+        line: dict[str, Any] = names | chosen
         line |= {"percent": percent, "n": len(part), "groups": part["group"].nunique()}
         answered = part[part["similarity"].notna()]
         line["with_similarity"] = len(answered)

@@ -14,7 +14,7 @@ import pandas as pd
 from laser.analysis.tables import View, intervention, number
 from laser.artefacts.fig5b import load_higher_order
 from laser.config.artefacts import Artefact, evaluated_cells
-from laser.results.cells import PairedCell
+from laser.results.cells import PairedCell, intervention_labels
 
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
@@ -87,7 +87,7 @@ def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> 
     count = min(ROWS, len(firsts))
     picked = firsts.iloc[[place * len(firsts) // count for place in range(count)]]
     names: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
-    names |= {key: cell.chosen[key] for key in ("matrix", "layer", "rho")}
+    names |= intervention_labels(cell.chosen)
     names |= {"percent": percent, "repaired": len(repaired)}
     found = []
     for row in picked.to_dict("records"):

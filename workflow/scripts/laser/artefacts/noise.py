@@ -18,7 +18,7 @@ from laser.analysis.statistics import CONFIDENCE, RESAMPLES
 from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, band, bars_of, figure, legend, save, shades, title
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
-from laser.results.cells import PairedCell
+from laser.results.cells import PairedCell, intervention_labels
 
 if TYPE_CHECKING:
     from laser.config.artefacts import Picture
@@ -107,12 +107,11 @@ def _model(cell: PairedCell, known: Mapping[str, Any], seed: int, resamples: int
     base, laser = (cell.rows[f"{arm}_correct"] for arm in ("base", "laser"))
     names = (cell.model, cell.dataset, cell.protocol, "noise")
     change = difference(base, laser, list(cell.rows["group"]), names, truth=True, seed=seed, resamples=resamples)
-    chosen = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
     line: dict[str, Any] = {"dataset": cell.dataset, "protocol": cell.protocol, "row": "model"}
     line |= {"trained_model": cell.model, "seeds": 1, "n": len(cell.rows)} | {key: known[key] for key in FACTS}
     line |= {"base_accuracy": 100 * float(base.mean()), "laser_accuracy": 100 * float(laser.mean())}
     line |= {"gain": change["difference"], "gain_low": change["difference_low"], "gain_high": change["difference_high"]}
-    return line | {key: chosen[key] for key in ("matrix", "layer", "rho")}
+    return line | intervention_labels(cell.chosen)
 
 
 def _half_width(gains: pd.Series) -> float:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells
 from laser.analysis.statistics import RESAMPLES
-from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.analysis.tables import View, intervention, number
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
 from laser.paper.text_numbers import DATASET, MODEL, ROBUSTNESS, TextNumber, read_text_numbers
-from laser.results.cells import PairedCell
+from laser.results.cells import PairedCell, intervention_labels
 
 if TYPE_CHECKING:
     from laser.config.plan import Plan
@@ -139,9 +139,8 @@ def _phrasings(
 
 
 def _named(cell: PairedCell, measure: str) -> dict[str, Any]:
-    chosen = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
     names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "measure": measure}
-    return names | {key: chosen[key] for key in ("matrix", "layer", "rho")} | {"incomplete_facts": None}
+    return names | intervention_labels(cell.chosen) | {"incomplete_facts": None}
 
 
 def views(frame: pd.DataFrame) -> list[View]:
@@ -155,11 +154,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 row["dataset"],
                 row["model"],
                 row["measure"],
-                with_interval(row, 1, "base"),
-                with_interval(row, 1, "laser"),
-                with_interval(row, 1, "difference", sign=True),
-                p_value(row["p_holm"]),
-                integer(row["n"]),
+                *comparison_cells(row),
                 intervention(row["matrix"], row["layer"], row["rho"]),
                 number(row["published_difference"], 1, sign=True),
             ]

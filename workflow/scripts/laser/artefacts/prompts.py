@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells
 from laser.analysis.statistics import RESAMPLES, constant_accuracies
-from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.analysis.tables import View, integer, intervention, number
 from laser.analysis.verdicts import SIGNIFICANCE, verdict
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.paper.published import Published, read_published
-from laser.results.cells import ARMS, PairedCell
+from laser.results.cells import ARMS, PairedCell, intervention_labels
 from laser.results.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -109,11 +109,10 @@ def _cell_rows(
         before, after = (frame["correct"].to_numpy(dtype=bool) for frame in (base, laser))
         names = (*one.key, "prompt", variant)
         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-        place = cell.chosen or {"matrix": "", "layer": None, "rho": math.nan}
         line = dict(zip(COLUMNS[:4], (*one.key, variant), strict=True))
         line |= compare(before, after, list(base["group"]), names, **settings)
         line["wording"] = str(one.spec.get("variants", {}).get(variant, ""))
-        lines.append(line | {key: place[key] for key in ("matrix", "layer", "rho")})
+        lines.append(line | intervention_labels(cell.chosen))
     gains = np.array([line["difference"] for line in lines])
     same = int((np.sign(gains) == np.sign(gains[variants.index(ORIGINAL)])).sum())
     common: dict[str, Any] = {"variants": len(lines), "same_sign": same, "gain_mean": float(gains.mean())}
@@ -166,11 +165,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 row["dataset"],
                 row["model"],
                 row["variant"],
-                with_interval(row, 1, "base"),
-                with_interval(row, 1, "laser"),
-                with_interval(row, 1, "difference", sign=True),
-                p_value(row["p_holm"]),
-                integer(row["n"]),
+                *comparison_cells(row),
                 row["outcome"],
                 number(row["published_base"], 1),
                 number(row["published_laser"], 1),

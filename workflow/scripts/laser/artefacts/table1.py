@@ -13,7 +13,7 @@ from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, verdict
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
-from laser.results.cells import ARMS, METRICS, PairedCell
+from laser.results.cells import ARMS, METRICS, PairedCell, intervention_labels
 
 if TYPE_CHECKING:
     import pandas
@@ -118,27 +118,28 @@ def _rows(
     rows = []
     for arm in ARMS:
         printed = published.cell(cell.model, cell.dataset, metric, arm)
-        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | {
-            "model": cell.model,
-            "dataset": cell.dataset,
-            "metric": metric,
-            "arm": arm,
-            "value": compared[arm],
-            "low": compared[f"{arm}_low"],
-            "high": compared[f"{arm}_high"],
-            "n": compared["n"],
-            "constant": max(constants.values()) if truth else math.nan,
-            "matrix": "",
-            "layer": None,
-            "protocol": cell.protocol,
-            "prediction_shares": _prediction_shares(cell, arm) if truth else "",
-            "answer_in_prompt": 100 * float(open_answers["answer_in_prompt"].mean()),
-            "published": printed.value if printed else math.nan,
-            "dtype": cell.dtype,
-        }
+        row: dict[str, Any] = (
+            dict.fromkeys(COLUMNS, math.nan)
+            | intervention_labels(cell.chosen if arm == "laser" else None)
+            | {
+                "model": cell.model,
+                "dataset": cell.dataset,
+                "metric": metric,
+                "arm": arm,
+                "value": compared[arm],
+                "low": compared[f"{arm}_low"],
+                "high": compared[f"{arm}_high"],
+                "n": compared["n"],
+                "constant": max(constants.values()) if truth else math.nan,
+                "protocol": cell.protocol,
+                "prediction_shares": _prediction_shares(cell, arm) if truth else "",
+                "answer_in_prompt": 100 * float(open_answers["answer_in_prompt"].mean()),
+                "published": printed.value if printed else math.nan,
+                "dtype": cell.dtype,
+            }
+        )
         if arm == "laser":
             row |= {key: compared[key] for key in DIFFERENCE}
-            row |= {key: cell.chosen[key] for key in ("matrix", "layer", "rho")} if cell.chosen else {}
         rows.append(row)
     return rows
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells, with_interval
 from laser.analysis.statistics import RESAMPLES
-from laser.analysis.tables import View, integer, intervention, p_value
+from laser.analysis.tables import View, integer, intervention
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
-from laser.results.cells import PairedCell
+from laser.results.cells import PairedCell, intervention_labels
 from laser.results.columns import read_columns
 
 if TYPE_CHECKING:
@@ -67,13 +67,12 @@ def topk_test(cells: Sequence[PairedCell], seed: int = 0, resamples: int = RESAM
     """
     rows = []
     for cell in cells:
-        chosen = cell.chosen or {"matrix": "", "layer": None, "rho": float("nan")}
         for k in TOP:
             for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
                 base, laser = (_hits(cell.rows, k, measure, f"{arm}_") for arm in ("base", "laser"))
                 names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
                 one: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
-                one |= {key: chosen[key] for key in ("matrix", "layer", "rho")}
+                one |= intervention_labels(cell.chosen)
                 groups = list(cell.rows["group"])
                 rows.append(one | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples))
     return rows
@@ -156,11 +155,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 row["model"],
                 str(row["k"]),
                 row["measure"],
-                with_interval(row, 1, "base"),
-                with_interval(row, 1, "laser"),
-                with_interval(row, 1, "difference", sign=True),
-                p_value(row["p_holm"]),
-                integer(row["n"]),
+                *comparison_cells(row),
                 intervention(row["matrix"], row["layer"], row["rho"]),
             ]
             for row in test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ METRICS = ("accuracy", "loss")
 POLICY_METRICS = ("accuracy", "return", "loss")
 """Of policies: rooms solved, the return of the episode, and the loss of the expert's moves."""
 ARMS = ("base", "laser")
+NO_INTERVENTION: Mapping[str, Any] = {"matrix": "", "layer": None, "rho": math.nan}
+"""What a table says in place of an intervention where the base model was chosen."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class PairedCell:
     complete: bool = True
 
 
+def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return matrix, layer and rho of an intervention as a table's columns; empty values for the base model (None)."""
+    return {key: (chosen or NO_INTERVENTION)[key] for key in NO_INTERVENTION}
+
+
 def values(cell: PairedCell, metric: str, arm: str) -> Any:
     """Return (n,) float64: percent per row (0 or 100) for accuracy, nats for loss, points for return."""
     if metric == "accuracy":
@@ -52,4 +60,4 @@ def same_intervention(first: Mapping[str, Any] | None, second: Mapping[str, Any]
     """Return True if both are the same matrix, layer and ρ, or both stand for the base model (None)."""
     if first is None or second is None:
         return first is second
-    return all(first[key] == second[key] for key in ("matrix", "layer", "rho"))
+    return all(first[key] == second[key] for key in NO_INTERVENTION)

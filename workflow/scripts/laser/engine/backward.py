@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from laser.config.protocols import Protocol
-from laser.engine.naive import groups, pad, padding_token
+from laser.engine.naive import groups
 from laser.errors import UserError
 from laser.models.adapter import locate, parameter_view, view_of
-from laser.models.batching import forget_lengths
+from laser.models.batching import forget_lengths, pad
 from laser.models.load import LoadedModel
 from laser.tasks.passes import Pass
 from laser.tasks.questions import Question, Questions
@@ -129,7 +129,7 @@ def _run(
         with torch.enable_grad():
             for group in groups(loaded, [(len(request.ids), 0) for request, _ in asked], token_budget):
                 forget_lengths(loaded.model)
-                ids, mask = pad([asked[index][0].ids for index in group], padding_token(loaded), loaded.device)
+                ids, mask = pad([asked[index][0].ids for index in group], loaded.padding_token, loaded.device)
                 logits = loaded.model(input_ids=ids, attention_mask=mask).logits
                 loss = sum(-weights[index] * _logprob(logits[row], asked[index][1]) for row, index in enumerate(group))
                 assert isinstance(loss, Tensor)

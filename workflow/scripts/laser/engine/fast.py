@@ -23,7 +23,7 @@ from laser.engine.decode import Pair, capacity, continue_greedily, finished
 from laser.engine.edited_layer import ATTENTION, edited_attention, edited_mlp
 from laser.engine.edited_matrix import Change, changes
 from laser.engine.freed_memory import keep_freed_memory
-from laser.engine.naive import cut, end_tokens
+from laser.engine.naive import cut
 from laser.engine.packing import Batch, layout_of, make_batch, sequences_of
 from laser.engine.trees import Tree, prefix_trees, separate
 from laser.models.load import LoadedModel
@@ -133,7 +133,7 @@ def _evaluate(
         job = _Job(
             net, layer, in_mlp, wanted_changes, requests,
             list(drafts) if drafts is not None else [()] * len(requests.generations),
-            end_tokens(loaded) if requests.generations else (), loaded.device, token_budget,
+            loaded.end_tokens if requests.generations else (), loaded.device, token_budget,
         )  # fmt: skip
         for index, answers in zip(indices, _run(job, progress), strict=True):
             answers_of[index] = answers

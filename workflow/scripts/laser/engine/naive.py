@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
@@ -12,7 +10,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from laser.engine.answers import best_tokens
 from laser.engine.batches import batches, run_halving
 from laser.engine.live_edits import edited
-from laser.models.batching import ONE_LENGTH, ONE_ROW, forget_lengths
+from laser.models.batching import ONE_LENGTH, ONE_ROW, forget_lengths, pad, without_own_settings
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Edit
@@ -78,29 +76,10 @@ def groups(loaded: LoadedModel, lengths: Sequence[tuple[int, int]], token_budget
             yield group
 
 
-def padding_token(loaded: LoadedModel) -> int:
-    """Return a token id to pad with; padding is masked out everywhere, so any valid id will do."""
-    return loaded.padding_token
-
-
-def pad(
-    sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad sequences to one length; return (ids, mask), both (batch, length) int64; the mask is 1 at tokens."""
-    width = max(map(len, sequences))
-    ids = torch.full((len(sequences), width), token, dtype=torch.long)
-    mask = torch.zeros((len(sequences), width), dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        filled = slice(width - len(sequence), width) if left else slice(0, len(sequence))
-        ids[row, filled] = torch.tensor(sequence, dtype=torch.long)
-        mask[row, filled] = 1
-    return ids.to(device), mask.to(device)
-
-
 @torch.inference_mode()
 def _run_passes(loaded: LoadedModel, passes: Sequence[Pass]) -> list[PassAnswer]:
     forget_lengths(loaded.model)
-    ids, mask = pad([request.ids for request in passes], padding_token(loaded), loaded.device)
+    ids, mask = pad([request.ids for request in passes], loaded.padding_token, loaded.device)
     logits = loaded.model(input_ids=ids, attention_mask=mask).logits
     return [read_answer(request, logits[row], range(len(request.ids))) for row, request in enumerate(passes)]
 
@@ -135,9 +114,9 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
     """
     forget_lengths(loaded.model)
     new_tokens = max(request.new_tokens for request in generations)
-    token = padding_token(loaded)
+    token = loaded.padding_token
     ids, mask = pad([request.ids for request in generations], token, loaded.device, left=True)
-    ends = end_tokens(loaded)
+    ends = loaded.end_tokens
     settings = GenerationConfig(
         do_sample=False,
         num_beams=1,
@@ -147,7 +126,7 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
         pad_token_id=token,
     )
     watched = _Finite()
-    with _without_own_settings(loaded.model):
+    with without_own_settings(loaded.model):
         output = loaded.model.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -172,25 +151,6 @@ class _Finite(LogitsProcessor):
         """Record one step's logits (batch, vocabulary)."""
         self.steps.append(scores.amax(dim=-1).isfinite())
         return scores
-
-
-@contextlib.contextmanager
-def _without_own_settings(model: Any) -> Iterator[None]:
-    """Remove a model's generation settings for the duration of the block.
-
-    `generate` takes whatever the given settings leave open from the model's own: penalties, forced and forbidden
-    tokens, stop strings.
-    """
-    kept, model.generation_config = model.generation_config, GenerationConfig()
-    try:
-        yield
-    finally:
-        model.generation_config = kept
-
-
-def end_tokens(loaded: LoadedModel) -> tuple[int, ...]:
-    """Return the ids that end a generation, from the checkpoint's generation settings."""
-    return loaded.end_tokens
 
 
 def cut(tokens: tuple[int, ...], ends: tuple[int, ...], new_tokens: int) -> tuple[int, ...]:

@@ -1,8 +1,12 @@
-"""Which requests may share a batch, so that the model answers each as if it were alone."""
+"""Which requests may share a batch, so that the model answers each as if it were alone, and how a batch is run."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import torch
 
 PADDED, ONE_LENGTH, ONE_ROW = "padded", "one length", "one row"
 """Rows of any lengths with padding; rows of equal length only; one row at a time."""
@@ -35,3 +39,33 @@ def forget_lengths(model: Any) -> None:
                 setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
         if hasattr(module, "max_seq_len_cached"):
             module.max_seq_len_cached = module.original_max_seq_len
+
+
+def pad(
+    sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pad sequences to one length; return (ids, mask), both (batch, length) int64; the mask is 1 at tokens."""
+    width = max(map(len, sequences))
+    ids = torch.full((len(sequences), width), token, dtype=torch.long)
+    mask = torch.zeros((len(sequences), width), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        filled = slice(width - len(sequence), width) if left else slice(0, len(sequence))
+        ids[row, filled] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, filled] = 1
+    return ids.to(device), mask.to(device)
+
+
+@contextlib.contextmanager
+def without_own_settings(model: Any) -> Iterator[None]:
+    """Remove a model's generation settings for the duration of the block.
+
+    `generate` takes whatever the given settings leave open from the model's own: penalties, forced and forbidden
+    tokens, stop strings.
+    """
+    from transformers import GenerationConfig
+
+    kept, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = kept

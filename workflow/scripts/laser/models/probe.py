@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from laser.errors import UserError
-from laser.models.batching import ONE_LENGTH, ONE_ROW, PADDED, rotary_modules
+from laser.models.batching import ONE_LENGTH, ONE_ROW, PADDED, pad, rotary_modules, without_own_settings
 from laser.models.building import attention
 from laser.models.kinds import POLICY, auto_class
 
@@ -145,12 +145,14 @@ def _tokens(model: Any, count: int, start: int = 0) -> list[int]:
     return [usable[(start + 3 * index) % len(usable)] for index in range(count)]
 
 
+def _padding(model: Any) -> int:
+    index = getattr(model.config, "pad_token_id", None)
+    return index if type(index) is int else 0
+
+
 def _logits(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
     """Return the logits of each row, padded on the right as the reference engine does."""
-    width = max(map(len, rows))
-    padding = model.config.pad_token_id if type(getattr(model.config, "pad_token_id", None)) is int else 0
-    ids = torch.tensor([row + [padding] * (width - len(row)) for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    ids, mask = pad([tuple(row) for row in rows], _padding(model), model.device)
     logits = model(input_ids=ids, attention_mask=mask).logits
     return [logits[index, : len(row)].float() for index, row in enumerate(rows)]
 
@@ -159,14 +161,12 @@ def _continued(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
     """Return the logits of greedy new tokens of each row, padded on the left as the reference engine does."""
     from transformers import GenerationConfig
 
-    width = max(map(len, rows))
-    padding = model.config.pad_token_id if type(getattr(model.config, "pad_token_id", None)) is int else 0
-    ids = torch.tensor([[padding] * (width - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    padding = _padding(model)
+    ids, mask = pad([tuple(row) for row in rows], padding, model.device, left=True)
     settings = GenerationConfig(
         do_sample=False, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, pad_token_id=padding, eos_token_id=None
     )
-    with _without_settings(model):
+    with without_own_settings(model):
         output = model.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -175,21 +175,6 @@ def _continued(model: Any, rows: list[list[int]]) -> list[torch.Tensor]:
             output_logits=True,
         )
     return list(torch.stack(output.logits, dim=1).float())
-
-
-class _without_settings:
-    """Context in which the model has no generation settings of its own."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.settings = model, model.generation_config
-
-    def __enter__(self) -> None:
-        from transformers import GenerationConfig
-
-        self.model.generation_config = GenerationConfig()
-
-    def __exit__(self, *_: object) -> None:
-        self.model.generation_config = self.settings
 
 
 def _same(given: list[torch.Tensor], expected: list[torch.Tensor]) -> bool:

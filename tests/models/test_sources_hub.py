@@ -173,7 +173,7 @@ def test_a_file_that_is_always_cut_is_never_taken_for_whole(hub: Hub, checkpoint
     result = run(hub, tmp_path, {})
     assert "cut" in result.error and nothing_left(tmp_path)
     offline = run(hub, tmp_path, {}, HF_HUB_OFFLINE="1")
-    assert "not whole" in offline.error and nothing_left(tmp_path)
+    assert "not complete" in offline.error and nothing_left(tmp_path)
     del repository.faults["model.safetensors"]
     assert run(hub, tmp_path, {}).card["layers"] == 2
 

@@ -50,17 +50,13 @@ def test_no_record_tells_where_it_was_made(twice):
             assert str(folder) not in path.read_text()
 
 
-def test_a_deleted_record_is_noticed_and_named_and_made_again(twice):
+def test_a_deleted_record_is_noticed_and_made_again(twice):
     (folder, _), study = twice
     assert planned(folder, study, "all") == {}
-    results = folder / "results/tiny"
-    record = results / "records/test/tiny-llama/worldfacts.json"
+    record = folder / "results/tiny/records/test_intervention/tiny-llama/worldfacts.json"
     before = record.read_bytes()
     record.unlink()
-    done = run(folder, study, "all")
-    assert done.returncode != 0
-    assert "records/test/tiny-llama/worldfacts.json is missing" in done.stdout + done.stderr
-    (results / "test/tiny-llama/worldfacts.parquet").unlink()
+    assert planned(folder, study, "all")["test_intervention"] == 1
     done = run(folder, study, "all")
     assert done.returncode == 0, done.stdout + done.stderr
     assert record.read_bytes() == before
@@ -68,10 +64,10 @@ def test_a_deleted_record_is_noticed_and_named_and_made_again(twice):
 
 def test_every_rule_has_the_log_by_which_its_record_is_called():
     text = "".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
-    blocks = re.split(r"^rule (\w+):$", text, flags=re.M)[1:]
+    blocks = re.split(r"^ *rule ?(\w*):$", text, flags=re.M)[1:]
+    assert len(blocks) >= 30
     for rule, block in zip(blocks[::2], blocks[1::2], strict=True):
         (log,) = re.findall(r'log:\s+f?"<logs>/([^"]+)\.log"', block)
         (benchmark,) = re.findall(r'benchmark:\s+f?"<benchmarks>/([^"]+)\.jsonl"', block)
-        parts = log.split("/")
         assert benchmark == log
-        assert (parts[1] if parts[0] in ("tables", "figures") else parts[0]) == rule
+        assert log.split("/")[0] == rule or (not rule and log.startswith("{"))  # a rule of a loop has its name from it

@@ -29,7 +29,7 @@ study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Using workflow specific profile|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
 	@$(RUN) python workflow/scripts/tools/show.py results/$(basename $(notdir $(STUDY)))
 
-replication: $(STAMP)  ## docs/replication.md anew, from every study under results/
+replication: $(STAMP)  ## docs/replication.md and its evidence anew, from every study under results/
 	@$(RUN) python workflow/scripts/tools/replication.py
 
 audit: $(STAMP)  ## check a finished study, hashes and numbers: make audit STUDY=quickstart

@@ -1,7 +1,9 @@
-"""Write docs/replication.md: every claim of the paper, judged on the studies that were run.
+"""Write docs/replication.md, which of the paper's claims hold in the studies that were run, and their evidence.
 
 python workflow/scripts/tools/replication.py
 python workflow/scripts/tools/replication.py --studies quickstart laboratory --output docs/replication.md
+
+The pages of evidence, one per study, stand in a folder beside the page: docs/replication/<study>.md.
 """
 
 import argparse
@@ -10,15 +12,15 @@ from pathlib import Path
 
 import _package  # noqa: F401
 
-from laser.claims.page import read_study, replication_page
+from laser.claims.judged import judge, read_study
+from laser.claims.page import write_pages
 from laser.errors import UserError
-from laser.io.files import write_text
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def main() -> None:
-    """Parse the command line and write the page."""
+    """Parse the command line and write the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder with a folder per study")
     parser.add_argument("--studies", nargs="+", help="names of studies; default: all that have tables")
@@ -27,9 +29,9 @@ def main() -> None:
     made = sorted(path.parent.name for path in given.results.glob("*/tables") if any(path.glob("*.csv")))
     names = given.studies or made
     known = sorted(path.stem for path in (ROOT / "config/studies").glob("*.yaml"))
-    studies = [read_study(given.results / name) for name in names]
+    studies = [judge(read_study(given.results / name)) for name in names]
     absent = [name for name in known if name not in names]
-    write_text(given.output, replication_page(studies, absent, given.output.resolve().parent))
+    write_pages(studies, absent, given.output)
 
 
 if __name__ == "__main__":

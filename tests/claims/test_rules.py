@@ -1,0 +1,253 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from laser.claims import figure_rules as claim_pictures
+from laser.claims import table_rules as claim_rules
+from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
+from laser.claims.judged import (
+    MIXED,
+    NOT_JUDGED,
+    NOT_RUN,
+    NOT_SUPPORTED,
+    overall,
+)
+from tests.claims.made_up import CELL, gain, landscape, table1
+
+
+def verdicts(found):
+    return [one.verdict for one in found]
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "p_value", "expected"),
+    [
+        ("accuracy", 3.0, 0.01, SUPPORTED),
+        ("accuracy", -3.0, 0.01, CONTRADICTED),
+        ("accuracy", 3.0, 0.05, UNDECIDED),
+        ("loss", -0.3, 0.01, SUPPORTED),
+        ("loss", 0.3, 0.01, CONTRADICTED),
+        ("loss", -0.3, 0.2, UNDECIDED),
+    ],
+)
+def test_gains_need_the_sign_and_the_test(metric, difference, p_value, expected):
+    judge = claim_rules.accuracy if metric == "accuracy" else claim_rules.loss
+    (found,) = judge({"table1": table1(difference, p_value, metric)})
+    assert found.verdict == expected
+    assert "n = 50" in found.evidence and "20.0" in found.evidence and found.where == "m on d, corrected"
+
+
+def test_a_policy_is_judged_by_rooms_solved_and_by_return():
+    frame = pd.concat([table1(3.0, 0.01), table1(-0.4, 0.01, "return"), table1(-0.1, 0.01, "loss")])
+    found = claim_rules.policy({"table2": frame})
+    assert verdicts(found) == [SUPPORTED, CONTRADICTED]
+    assert "points" in found[0].evidence and "−0.40" in found[1].evidence
+
+
+def test_printed_numbers_count_only_where_the_study_ran_them():
+    row = {"model": "GPT-J", "dataset": "FEVER", "metric": "accuracy", "arm": "laser", "published": 56.2}
+    row |= {"protocol": "published", "value": 56.0, "low": 55.0, "high": 57.0}
+    words = {"replicated": SUPPORTED, "differs": CONTRADICTED, "equals a constant answer": UNDECIDED, "not run": None}
+    for word, expected in words.items():
+        frame = pd.DataFrame([row | {"verdict": word, "run_model": "gpt-j-6b"}])
+        assert verdicts(claim_rules.numbers({"verdicts": frame})) == ([expected] if expected else [])
+    frame = pd.DataFrame([row | {"verdict": "not run", "run_model": ""}])
+    assert claim_rules.numbers({"verdicts": frame}) == []
+
+
+@pytest.mark.parametrize(
+    ("layer", "rho", "matrix", "place", "amount"),
+    [
+        (9, 0.01, "u_in", SUPPORTED, SUPPORTED),
+        (1, 0.4, "u_in", CONTRADICTED, CONTRADICTED),
+        (5, 0.1, "u_in", UNDECIDED, SUPPORTED),
+        (None, np.nan, "", UNDECIDED, UNDECIDED),
+    ],
+)
+def test_chosen_places_are_judged_within_what_was_searched(layer, rho, matrix, place, amount):
+    row = CELL | {"layer": layer, "rho": rho, "matrix": matrix, "first_layer": 0, "last_layer": 10, "n": 9}
+    made = {"table3": pd.DataFrame([row]).astype({"layer": "Int64"})}
+    assert verdicts(claim_rules.late_layers(made)) == [place]
+    assert verdicts(claim_rules.severe(made)) == [amount]
+    assert claim_rules.published_choice(made) == []
+
+
+def test_the_printed_choice_is_judged_where_it_was_scored():
+    row = CELL | {"paper_matrix": "u_out", "paper_layer": 2, "paper_rho": 0.2, "test_n": 40}
+    rows = [
+        row | {"paper_gain": gain, "paper_gain_low": gain, "paper_gain_high": gain, "paper_gain_p": p}
+        for gain, p in ((2.0, 0.01), (-2.0, 0.01), (2.0, 0.3), (np.nan, np.nan))
+    ]
+    found = claim_rules.published_choice({"table3": pd.DataFrame(rows)})
+    assert verdicts(found) == [SUPPORTED, CONTRADICTED, UNDECIDED]
+    assert "[u_out, 2, 0.2]" in found[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([3.0, 1.0, 0.1, -0.2], SUPPORTED),
+        ([-0.2, 0.1, 1.0, 3.0], CONTRADICTED),
+        ([3.0, 1.0, 0.1, 0.05], UNDECIDED),
+        # A loss that overflowed is left out: what remains is highest at the middle of layers 0 to 2.
+        ([0.0, 3.0, 0.1, np.inf], UNDECIDED),
+    ],
+)
+def test_where_reduction_hurts_and_helps(losses, expected):
+    assert verdicts(claim_pictures.early_layers({"fig2": landscape(losses)})) == [expected]
+
+
+def test_attention_is_compared_with_the_mlp_only_where_both_were_measured():
+    mlp = landscape([3.0, -0.5])
+    assert claim_pictures.attention({"fig2": mlp}) == []
+    for value, expected in ((0.1, SUPPORTED), (4.0, CONTRADICTED)):
+        frame = pd.concat([mlp, landscape([value, -value], "q")])
+        assert verdicts(claim_pictures.attention({"fig2": frame})) == [expected]
+    frame = pd.concat([mlp, landscape([1.0, 0.0], "u_out"), landscape([2.0, 0.0], "q")])
+    assert verdicts(claim_pictures.attention({"fig2": frame})) == [UNDECIDED]
+
+
+def test_robustness_and_top_ten_take_the_right_rows():
+    rows = [
+        gain(5.0, 0.01, measure="facts right in all phrasings"),
+        gain(-5.0, 0.01, measure="rows in phrasings held out"),
+    ]
+    made = {"paraphrase": pd.DataFrame(rows)}
+    assert verdicts(claim_rules.paraphrase(made)) == [SUPPORTED]
+    assert verdicts(claim_rules.held_out(made)) == [CONTRADICTED]
+    first, whole = "first token of the answer", "whole answer as one token"
+    rows = [
+        gain(5.0, 0.01, split="test", k=10, measure=first),
+        gain(-5.0, 0.01, split="test", k=5, measure=first),
+        gain(-5.0, 0.01, split="test", k=10, measure=whole),
+        gain(-5.0, 0.01, split="validation", k=10, measure=first),
+    ]
+    assert verdicts(claim_rules.top_ten({"topk": pd.DataFrame(rows)})) == [SUPPORTED]
+
+
+@pytest.mark.parametrize(
+    ("rare", "common", "expected"),
+    [
+        ((0.5, 0.4, 0.6), (0.2, 0.1, 0.3), SUPPORTED),
+        ((0.2, 0.1, 0.3), (0.5, 0.4, 0.6), CONTRADICTED),
+        ((0.5, 0.2, 0.8), (0.4, 0.1, 0.7), UNDECIDED),
+        ((np.nan, np.nan, np.nan), (0.4, 0.1, 0.7), UNDECIDED),
+    ],
+)
+def test_rare_facts_need_intervals_apart(rare, common, expected):
+    rows = []
+    for lowest, ratio in ((100, common), (1, rare)):
+        row = CELL | {"bin": f"from {lowest}", "lowest": lowest, "frequency_from": "documents", "n": 20}
+        row |= {"corrected": 3, "right_before": 9}
+        rows.append(
+            row | dict(zip(("corrected_ratio", "corrected_ratio_low", "corrected_ratio_high"), ratio, strict=True))
+        )
+    assert verdicts(claim_pictures.rare_facts({"fig3c": pd.DataFrame(rows)})) == [expected]
+    assert claim_pictures.rare_facts({"fig3c": pd.DataFrame(rows[:1])}) == []
+
+
+def test_higher_order_components_are_judged_at_the_smallest_share():
+    rows = [
+        CELL | {"percent": percent, "accuracy": value, "accuracy_low": value - 5, "accuracy_high": value + 5, "n": 8}
+        for percent, value in ((100, 90.0), (10, 20.0))
+    ]
+    assert verdicts(claim_pictures.higher_order({"fig5b": pd.DataFrame(rows)})) == [SUPPORTED]
+    assert verdicts(claim_pictures.higher_order({"fig5b": pd.DataFrame(rows[:1])})) == [CONTRADICTED]
+    rows[1] |= {"accuracy_high": 60.0}
+    assert verdicts(claim_pictures.higher_order({"fig5b": pd.DataFrame(rows)})) == [UNDECIDED]
+
+
+def test_composition_is_judged_against_the_best_single_intervention():
+    row = CELL | {"metric": "accuracy", "arm": "composed", "value": 30.0, "low": 28.0, "high": 32.0, "edits": 2, "n": 9}
+    row |= {"over_laser": 3.0, "over_laser_low": 1.0, "over_laser_high": 5.0, "over_laser_p_holm": 0.01}
+    frame = pd.DataFrame([row, row | {"arm": "laser"}, row | {"metric": "loss"}])
+    assert verdicts(claim_rules.composition({"compose": frame})) == [SUPPORTED]
+
+
+def test_the_bound_of_the_perplexity_is_the_papers_own():
+    bound = claim_rules.largest_published_ratio()
+    assert bound == pytest.approx(5.05 / 4.75)
+    row = CELL | {"arm": "input", "text": "t", "perplexity": 9.0, "perplexity_low": 8.0, "perplexity_high": 9.5}
+    row |= {"tokens": 1000, "ratio": 1.0}
+    rows = [
+        row | {"ratio_low": low, "ratio_high": high}
+        for low, high in ((1.0, bound - 0.01), (bound + 0.01, 2.0), (1.0, 2.0))
+    ]
+    rows.append(row | {"arm": "base", "ratio_low": np.nan, "ratio_high": np.nan})
+    found = claim_rules.perplexity({"perplexity": pd.DataFrame(rows)})
+    assert verdicts(found) == [SUPPORTED, CONTRADICTED, UNDECIDED]
+
+
+def test_effective_ranks_of_early_and_late_layers_are_compared():
+    rows = [{"model": "m", "matrix": "u_in", "layer": layer, "effective_rank": 50.0 - layer} for layer in range(5)]
+    frame = pd.DataFrame([*rows, {"model": "m", "matrix": "q", "layer": 0, "effective_rank": 1.0}])
+    assert verdicts(claim_pictures.effective_rank({"fig7": frame})) == [SUPPORTED]
+    assert verdicts(claim_pictures.effective_rank({"fig7": frame.assign(layer=4 - frame["layer"])})) == [CONTRADICTED]
+
+
+def test_pruning_is_compared_layer_by_layer():
+    losses = [3.0, 1.0, 0.5, -0.2, -0.4]
+    for other, expected in ((losses, SUPPORTED), (losses[::-1], CONTRADICTED), (losses[:3], UNDECIDED)):
+        made = {"fig2": landscape(losses), "fig10": landscape(other, kind="pruning")}
+        assert verdicts(claim_pictures.pruning(made)) == [expected]
+    made["fig10"] = landscape(losses, kind="smallest")
+    assert claim_pictures.pruning(made) == []
+
+
+def test_questions_beyond_the_paper():
+    row = CELL | {"selected": True, "gain": 5.0, "share": 60.0, "resamples": 10, "n": 9, "gain_out_of_bag": 2.0}
+    rows = [
+        row | {"gain_out_of_bag_low": low, "gain_out_of_bag_high": high} for low, high in ((1, 3), (-3, -1), (-1, 3))
+    ]
+    frame = pd.DataFrame([*rows, rows[0] | {"selected": False}])
+    assert verdicts(claim_rules.selection({"stability": frame})) == [SUPPORTED, CONTRADICTED, UNDECIDED]
+    row = CELL | {"metric": "accuracy", "published": 5.0, "mean": 5.0, "sd": 1.0, "seeds": 3, "n": 9}
+    frame = pd.DataFrame([row | {"published_within_two_sd": value} for value in (True, False, None)])
+    assert verdicts(claim_rules.seeds({"seeds": frame})) == [SUPPORTED, CONTRADICTED]
+    for gains, expected in (([3, 2, 1], SUPPORTED), ([3, -2, -1], CONTRADICTED), ([3, 2, -1], UNDECIDED)):
+        frame = pd.DataFrame([CELL | {"difference": float(value), "n": 9} for value in gains])
+        assert verdicts(claim_rules.prompts({"prompts": frame})) == [expected]
+        assert verdicts(claim_rules.prompts({"prompts": frame.assign(matrix="")})) == [UNDECIDED]
+    row = CELL | {"gradient_matrix": "", "gradient_layer": None, "gradient_rho": np.nan, "saving": 9.0, "n": 9}
+    row |= {"difference": -0.5, "difference_high": 1.0}
+    rows = [row | {"difference_low": low, "p_value": p} for low, p in ((-0.9, 0.5), (-3.0, 0.01), (-3.0, 0.5))]
+    assert verdicts(claim_rules.cheap_search({"search": pd.DataFrame(rows)})) == [SUPPORTED, CONTRADICTED, UNDECIDED]
+    row = CELL | {"saved_of_matrix": 1.0, "saved_of_model": 1.0, "kept_rank": 3, "break_even_rank": 9.0}
+    rows = [
+        row | {"parameters_saved": 10},
+        row | {"parameters_saved": -10},
+        row | {"matrix": "", "parameters_saved": None},
+    ]
+    assert verdicts(claim_rules.saving({"size": pd.DataFrame(rows)})) == [SUPPORTED, CONTRADICTED, UNDECIDED]
+
+
+def test_noise_needs_three_levels_and_a_significant_trend():
+    rows = [
+        {"dataset": "d", "protocol": "p", "row": "model", "family": "gptj", "layers": 4, "noise": noise, "gain": value}
+        for noise, value in zip(np.repeat([0, 0.25, 0.5, 0.75], 3), range(12), strict=True)
+    ]
+    frame = pd.DataFrame([*rows, rows[0] | {"row": "mean"}])
+    (found,) = claim_pictures.noise({"noise": frame})
+    assert found.verdict == SUPPORTED and "12 models, 4 noise levels" in found.evidence
+    assert verdicts(claim_pictures.noise({"noise": frame.assign(gain=-frame["gain"])})) == [CONTRADICTED]
+    assert claim_pictures.noise({"noise": frame[frame["noise"] < 0.5]}) == []
+
+
+def judged(*words):
+    return [Comparison("w", "e", word) for word in words]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (None, NOT_RUN),
+        ([], NOT_JUDGED),
+        (judged(SUPPORTED, SUPPORTED, CONTRADICTED), SUPPORTED),
+        (judged(SUPPORTED, CONTRADICTED), MIXED),
+        (judged(CONTRADICTED, CONTRADICTED, SUPPORTED), CONTRADICTED),
+        (judged(UNDECIDED, UNDECIDED, SUPPORTED), MIXED),
+        (judged(UNDECIDED, CONTRADICTED), NOT_SUPPORTED),
+    ],
+)
+def test_a_studys_verdict_follows_from_its_comparisons(found, expected):
+    assert overall(found) == expected

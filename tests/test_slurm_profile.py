@@ -174,4 +174,5 @@ def test_the_default_profile_beside_it_has_one_key():
     files = [path.relative_to(ROOT / "profiles").as_posix() for path in (ROOT / "profiles").rglob("*.yaml")]
     assert files == ["default/profile.yaml"]
     assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text()) == {"rerun-incomplete": True}
-    assert [path.name for path in PROFILE.parent.glob("*.yaml")] == ["profile.yaml"]
+    # A config.yaml there would be read as a second profile; study.yaml is the profile's configuration of the workflow.
+    assert sorted(path.name for path in PROFILE.parent.glob("*.yaml")) == ["profile.yaml", "study.yaml"]

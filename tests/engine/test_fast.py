@@ -5,7 +5,7 @@ import torch
 import transformers
 
 from laser.engine import fast, naive
-from laser.engine.blocks import network
+from laser.engine.families import network
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Answers, Generation, Pass, Requests

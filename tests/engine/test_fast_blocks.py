@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from laser.engine.attention import Cache, Layout, through_layer
-from laser.engine.blocks import network
 from laser.engine.edited_matrix import changes, outputs
+from laser.engine.families import network
 from laser.engine.packing import layout_of, make_batch
 from laser.engine.trees import prefix_trees, separate
 from laser.reduction.factors import FactorStore

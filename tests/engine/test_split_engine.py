@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from laser.engine import fast, naive
-from laser.engine.blocks import network
+from laser.engine.families import network
 from laser.engine.live_edits import edited
 from laser.engine.products import products_of, use_split_products
 from laser.models.adapter import parameter_view

@@ -50,6 +50,7 @@ UNUSED_BY_TASK = {
             "engine.answers",
             "engine.attention",
             "engine.blocks",
+            "engine.families",
             "engine.decode",
             "engine.edited_layer",
             "engine.edited_matrix",

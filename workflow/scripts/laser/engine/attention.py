@@ -141,8 +141,8 @@ def through_attention(
         query, key, value = block.project(states)
     else:
         query, key, value = _project_some(block, states, layout)
-    query = block.turn(query, asked_rotary(layout, rotary))
-    store(cache, layer, layout, block.turn(key, rotary), value)
+    query = block.turn("q", query, asked_rotary(layout, rotary))
+    store(cache, layer, layout, block.turn("k", key, rotary), value)
     output = block.linears["o"](attend(block, layer, cache, layout, query))
     return block.between(layout.asked(hidden), output)
 

@@ -123,8 +123,8 @@ def edited_attention(
         stacked[matrix] = stack(
             [made[index] if index in made else _rows_of(base[matrix], rows, index) for index in range(len(edits))]
         )
-    store(cache, layer, layout, block.turn(stacked["k"], rotary), stacked["v"])
-    query = block.turn(layout.asked(stacked["q"]), asked_rotary(layout, rotary))
+    store(cache, layer, layout, block.turn("k", stacked["k"], rotary), stacked["v"])
+    query = block.turn("q", layout.asked(stacked["q"]), asked_rotary(layout, rotary))
     read = attend(block, layer, cache, layout, query)
     output = block.linears["o"](read)
     counts = [len(hidden)] * len(edits) if rows is None else [len(edit_rows) for edit_rows in rows]

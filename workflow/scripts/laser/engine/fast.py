@@ -18,10 +18,11 @@ from laser.engine import naive
 from laser.engine.answers import NO_TOKEN, Read, pass_answers, read, wanted
 from laser.engine.attention import Cache, through_attention, through_layer
 from laser.engine.batches import Room, batches, run_halving
-from laser.engine.blocks import Network, network, window
+from laser.engine.blocks import Network
 from laser.engine.decode import Pair, capacity, continue_greedily, finished
 from laser.engine.edited_layer import ATTENTION, edited_attention, edited_mlp
 from laser.engine.edited_matrix import Change, changes
+from laser.engine.families import network, window
 from laser.engine.freed_memory import keep_freed_memory
 from laser.engine.naive import cut
 from laser.engine.packing import Batch, layout_of, make_batch, sequences_of

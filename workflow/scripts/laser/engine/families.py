@@ -1,0 +1,298 @@
+"""The families of architectures that the sweep engine has blocks for.
+
+Every block is written from the checkpoint's own modules (their weights, norms and activations). Where a family keeps
+its layers and matrices is declared once, in `laser.config.architectures`; a family adds here how they belong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from laser.config.architectures import ARCHITECTURES
+from laser.engine import products
+from laser.engine.blocks import Block, Linear, Network, Rotary
+
+
+def _layers(model: Any) -> Iterator[tuple[Any, dict[str, Linear]]]:
+    """Yield every layer's module and its logical matrices."""
+    layout = ARCHITECTURES[model.config.model_type]
+    for layer in model.get_submodule(layout.layer.removesuffix(".{layer}.")):
+        linears = {}
+        for matrix, weight in layout.matrices.items():
+            module = layer.get_submodule(weight.removesuffix(".weight"))
+            linears[matrix] = _linear(module, matrix in layout.transposed, layout.packed.get(matrix, (0, 1)))
+        yield layer, linears
+
+
+def _linear(module: Any, transposed: bool, part: tuple[int, int]) -> Linear:
+    """Return a module's matrix (out, in), or one of the equal parts (index, count) that it packs."""
+    index, count = part
+    weight = module.weight.T if transposed else module.weight
+    bias = None if module.bias is None else module.bias.chunk(count)[index]
+    return Linear(weight.chunk(count)[index], bias, isinstance(module, products.SplitLinear))
+
+
+def _rotate_halves(states: Tensor, rotary: Rotary) -> Tensor:
+    """Rotate the first components of every head, its halves against each other (Llama, GPT-NeoX)."""
+    cos, sin = (part[:, None, :] for part in rotary)
+    size = cos.shape[-1]
+    half = size // 2
+    # In place: the usual concatenation of halves costs more on a CPU than the layer's norms.
+    turned = states[..., :size] * cos
+    turned[..., :half].addcmul_(states[..., half:size], sin[..., :half], value=-1)
+    turned[..., half:].addcmul_(states[..., :half], sin[..., half:])
+    return turned if size == states.shape[-1] else torch.cat((turned, states[..., size:]), dim=-1)
+
+
+def _rotate_pairs(states: Tensor, rotary: Rotary) -> Tensor:
+    """Rotate the first components of every head, neighbours against each other (GPT-J)."""
+    cos, sin = (part[:, None, :].repeat_interleave(2, dim=-1) for part in rotary)
+    size = cos.shape[-1]
+    turned = states[..., :size]
+    swapped = torch.stack((-turned[..., 1::2], turned[..., ::2]), dim=-1).flatten(-2)
+    result = turned * cos + swapped * sin
+    return result if size == states.shape[-1] else torch.cat((result, states[..., size:]), dim=-1)
+
+
+def _before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Sequential pre-norm blocks: the MLP sees the normed sum."""
+
+    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        residual = hidden + attention
+        return residual, norm(residual)
+
+    return between
+
+
+def _beside_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Parallel blocks: the MLP sees the block's input, not the attention's output."""
+
+    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden + attention, norm(hidden)
+
+    return between
+
+
+def _normed_before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Sequential post-norm blocks: the MLP sees the normed sum, which is the residual too."""
+
+    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        residual = norm(hidden + attention)
+        return residual, residual
+
+    return between
+
+
+def _normed_sum(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """Post-norm blocks: the sum of residual and MLP output is normed."""
+    return lambda residual, output: norm(residual + output)
+
+
+def _rms_norm(module: Any) -> Callable[[Tensor], Tensor]:
+    """Return an RMSNorm module's function; in fp32 with one pass for the mean square and one for the product."""
+    if module.weight.dtype != torch.float32:
+        return module
+
+    def norm(states: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        scale = length.square_().div_(states.shape[-1]).add_(module.variance_epsilon).rsqrt_()
+        return (states * scale).mul_(module.weight)
+
+    return norm
+
+
+def _add(residual: Tensor, output: Tensor) -> Tensor:
+    return residual + output
+
+
+def _rotary_module(module: Any, like: Tensor) -> Callable[[Tensor], Rotary]:
+    def rotary(positions: Tensor) -> Rotary:
+        cos, sin = module(like, positions[None])
+        return cos[0], sin[0]
+
+    return rotary
+
+
+def _llama(model: Any) -> Network:
+    """Llama, Mistral, Qwen2: sequential, RMSNorm, grouped-query attention, rotary positions, gated MLP."""
+    blocks = [
+        Block(
+            linears, model.config.num_attention_heads, model.config.num_key_value_heads, layer.self_attn.scaling,
+            _rms_norm(layer.input_layernorm), _before_mlp(_rms_norm(layer.post_attention_layernorm)),
+            layer.mlp.act_fn, _add, _rotate_halves,
+        )
+        for layer, linears in _layers(model)
+    ]  # fmt: skip
+    return _llama_network(model, blocks)
+
+
+def _llama_network(model: Any, blocks: Sequence[Block]) -> Network:
+    """Return the network of blocks between the embeddings, the final norm and the head of Llama's kind."""
+    body, norm = model.model, _rms_norm(model.model.norm)
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.embed_tokens(ids),
+        head=lambda hidden: model.lm_head(norm(hidden)),
+        vocabulary=model.config.vocab_size,
+        rotary=_rotary_module(body.rotary_emb, body.embed_tokens.weight),
+    )
+
+
+def _gptj(model: Any) -> Network:
+    """GPT-J: attention and MLP side by side, rotary positions on the first components of a head."""
+    body = model.transformer
+    heads = model.config.num_attention_heads
+    blocks = [
+        Block(
+            linears, heads, heads, layer.attn.head_dim**-0.5, layer.ln_1, _beside_mlp(layer.ln_1), layer.mlp.act, _add,
+            _rotate_pairs,
+        )
+        for layer, linears in _layers(model)
+    ]  # fmt: skip
+    table = body.h[0].attn.embed_positions
+
+    def rotary(positions: Tensor) -> Rotary:
+        sin, cos = table.to(positions.device)[positions].to(body.wte.weight.dtype).chunk(2, dim=-1)
+        return cos, sin
+
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.wte(ids),
+        head=lambda hidden: model.lm_head(body.ln_f(hidden)),
+        vocabulary=model.config.vocab_size,
+        rotary=rotary,
+    )
+
+
+def _gpt2(model: Any) -> Network:
+    """GPT-2: sequential, LayerNorm, learned positions, weights stored (in, out) with q, k, v packed."""
+    body = model.transformer
+    heads = model.config.num_attention_heads
+    blocks = [
+        Block(linears, heads, heads, layer.attn.scaling, layer.ln_1, _before_mlp(layer.ln_2), layer.mlp.act, _add)
+        for layer, linears in _layers(model)
+    ]
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.wte(ids) + body.wpe(positions),
+        head=lambda hidden: model.lm_head(body.ln_f(hidden)),
+        vocabulary=model.config.vocab_size,
+    )
+
+
+def _gpt_neox(model: Any) -> Network:
+    """GPT-NeoX and Pythia: q, k, v interleaved head by head in one weight, so they are not edited here."""
+    body = model.gpt_neox
+    heads = model.config.num_attention_heads
+    blocks = []
+    for layer, linears in _layers(model):
+        attention = layer.attention
+
+        def qkv(states: Tensor, packed: Any = attention.query_key_value, heads: int = heads) -> tuple[Tensor, ...]:
+            by_head = packed(states).view(len(states), heads, 3, -1)
+            return tuple(by_head[:, :, part].flatten(1) for part in range(3))
+
+        meet = _beside_mlp if layer.use_parallel_residual else _before_mlp
+        blocks.append(
+            Block(
+                linears, heads, heads, attention.scaling, layer.input_layernorm, meet(layer.post_attention_layernorm),
+                layer.mlp.act, _add, _rotate_halves, qkv,  # type: ignore[arg-type]
+            )
+        )  # fmt: skip
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.embed_in(ids),
+        head=lambda hidden: model.get_output_embeddings()(body.final_layer_norm(hidden)),
+        vocabulary=model.config.vocab_size,
+        rotary=_rotary_module(body.rotary_emb, body.embed_in.weight),
+    )
+
+
+def _bert(model: Any) -> Network:
+    """BERT and RoBERTa with a masked-language-model head: bidirectional, norms after each half, learned positions."""
+    roberta = hasattr(model, "roberta")
+    body = model.roberta if roberta else model.bert
+    heads = model.config.num_attention_heads
+    blocks = [
+        Block(
+            linears, heads, heads, layer.attention.self.scaling, torch.nn.Identity(),
+            _normed_before_mlp(layer.attention.output.LayerNorm), layer.intermediate.intermediate_act_fn,
+            _normed_sum(layer.output.LayerNorm),
+        )
+        for layer, linears in _layers(model)
+    ]  # fmt: skip
+    padding = model.config.pad_token_id
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.embeddings(input_ids=ids[None], position_ids=positions[None])[0],
+        head=model.lm_head if roberta else model.cls,
+        vocabulary=model.config.vocab_size,
+        causal=False,
+        first_position=padding + 1 if roberta else 0,
+        unplaced=padding if roberta else None,
+    )
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the engine knows of a model_type.
+
+    Attributes:
+        build: a model to its blocks.
+        causal: False for masked models.
+        refuses: config to True where the family's blocks do not serve it.
+    """
+
+    build: Callable[[Any], Network]
+    causal: bool = True
+    refuses: Callable[[Any], bool] = lambda config: False
+
+
+_ENCODER = Family(_bert, causal=False, refuses=lambda config: config.is_decoder)
+
+FAMILIES = {
+    "llama": Family(_llama),
+    "mistral": Family(_llama),
+    "qwen2": Family(_llama),
+    "gptj": Family(_gptj, refuses=lambda config: config.rotary_dim is None),
+    "gpt2": Family(_gpt2, refuses=lambda config: config.add_cross_attention),
+    "gpt_neox": Family(_gpt_neox),
+    "bert": _ENCODER,
+    "roberta": _ENCODER,
+}
+
+STATIC_ROTARY = ("default", "linear", "llama3", "yarn")
+
+
+def network(model: Any) -> Network | None:
+    """Return a model as the engine sees it, or None where it has no blocks of its own for it.
+
+    Not supported: an unknown model_type or a variant that its family refuses, rotary positions whose frequencies depend
+    on the sequence length, and models spread over several devices.
+    """
+    config = model.config
+    family = FAMILIES.get(config.model_type)
+    name = type(model).__name__
+    if family is None or name.endswith(("Classification", "QuestionAnswering")) or family.refuses(config):
+        return None
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type", "default") not in STATIC_ROTARY:
+        return None
+    if family.causal == name.endswith("MaskedLM"):
+        return None
+    split = {id(module.weight) for module in model.modules() if isinstance(module, products.SplitLinear)}
+    kinds = {
+        (parameter.device, torch.float32 if id(parameter) in split else parameter.dtype)
+        for parameter in model.parameters()
+    }
+    return family.build(model) if len(kinds) == 1 else None
+
+
+def window(model: Any) -> int | None:
+    """Return how far back the model's attention reaches in tokens, or None where it reaches to the start."""
+    return getattr(model.config, "sliding_window", None)

@@ -112,7 +112,7 @@ def rows(count: int) -> str:
     return f"n\u00a0=\u00a0{count:,}"
 
 
-def place(matrix: str, layer: int) -> str:
+def matrix_of_layer(matrix: str, layer: int) -> str:
     """Write a matrix of a layer for a title, on one line."""
     return f"{MATRIX_LABELS.get(matrix, matrix)}\u00a0of\u00a0layer\u00a0{layer}"
 

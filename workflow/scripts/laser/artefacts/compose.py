@@ -62,7 +62,7 @@ COLUMNS = (
 def compose_table(
     cells: Sequence[PairedCell],
     composed: Sequence[Labelled],
-    found: Sequence[Mapping[str, Any]],
+    searches: Sequence[Mapping[str, Any]],
     published: Published | None = None,
     texts: Mapping[str, TextNumber] | None = None,
     seed: int = 0,
@@ -73,7 +73,7 @@ def compose_table(
     Args:
         cells: test results (`laser.results.loading.load_cells`).
         composed: test rows of every step of the composition (label `step`, 0 is base).
-        found: the searches (compose/<model>/<dataset>.json).
+        searches: the searches (compose/<model>/<dataset>.json).
         published: the paper's names and numbers, or None.
         texts: the numbers of the paper's text, or None.
         seed: of the study.
@@ -86,13 +86,13 @@ def compose_table(
         UserError: test rows of a composition without its search or its cell, or of another composition.
     """
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
-    searched = {(one["model"], one["dataset"]): one["protocols"] for one in found}
+    searched = {(search["model"], search["dataset"]): search["protocols"] for search in searches}
     rows: list[dict[str, Any]] = []
-    for key, one in by_cell(composed).items():
+    for key, composition in by_cell(composed).items():
         if key not in tested or key[:2] not in searched:
             raise UserError(f"compose: {key[0]} on {key[1]} has no test or search file. Give it, or run its rule.")
         search = searched[key[:2]][key[2]]
-        if one.spec.get("chosen", {}).get(key[2]) != search["chosen"] or one.frame["step"].max() != len(
+        if composition.spec.get("chosen", {}).get(key[2]) != search["chosen"] or composition.frame["step"].max() != len(
             search["chosen"]
         ):
             raise UserError(
@@ -100,7 +100,7 @@ def compose_table(
                 "file's. Delete them and run again."
             )
         for metric in METRICS:
-            rows += _rows(tested[key], one, search, metric, seed, resamples)
+            rows += _rows(tested[key], composition, search, metric, seed, resamples)
     adjust(rows)
     adjust(rows, "over_laser_p", "over_laser_p_holm")
     for row in rows:
@@ -109,9 +109,9 @@ def compose_table(
 
 
 def _rows(
-    cell: PairedCell, one: Labelled, search: Mapping[str, Any], metric: str, seed: int, resamples: int
+    cell: PairedCell, composition: Labelled, search: Mapping[str, Any], metric: str, seed: int, resamples: int
 ) -> list[dict[str, Any]]:
-    last = aligned(cell, one.arm(step=int(one.frame["step"].max())), "The composition")
+    last = aligned(cell, composition.arm(step=int(composition.frame["step"].max())), "The composition")
     truth = metric == "accuracy"
     column = last["correct" if truth else "loss"]
     arms = {arm: values(cell, metric, arm) / (100 if truth else 1) for arm in ("base", "laser")}
@@ -159,9 +159,9 @@ def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str,
 def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol, and the accepted edits."""
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines, edits = [], []
-        for (dataset, model, metric), part in own.groupby(["dataset", "model", "metric"], sort=False):
+        for (dataset, model, metric), part in protocol_rows.groupby(["dataset", "model", "metric"], sort=False):
             arms = {row["arm"]: row for row in part.to_dict("records")}
             composed, places = arms["composed"], 1 if metric == "accuracy" else 2
             names = [str(dataset), str(model)]
@@ -182,7 +182,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 edits.append([*names, " ".join(listed) or "none"])
         columns = ["Dataset", "Model", "Metric", "Base", "Best single", "Composed", "Composed − single"]
         columns += ["p (Holm)", "n", "Edits", "Paper: composed"]
-        if not own["published"][own["arm"] == "composed"].notna().any():
+        if not protocol_rows["published"][protocol_rows["arm"] == "composed"].notna().any():
             columns, lines = columns[:-1], [line[:-1] for line in lines]
         notes = [
             "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",

@@ -94,24 +94,24 @@ def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, ki
         UserError: there is nothing of that kind under that protocol.
     """
     swept = swept if "kind" in swept.columns else swept.assign(kind="svd")
-    own = swept[(swept["protocol"] == protocol) & (swept["kind"] == kind)]
+    of_kind = swept[(swept["protocol"] == protocol) & (swept["kind"] == kind)]
     reference = base[base["protocol"] == protocol]
-    if own.empty or reference.empty:
+    if of_kind.empty or reference.empty:
         known = ", ".join(sorted(set(swept["protocol"])))
         kinds = ", ".join(sorted(set(swept["kind"])))
         raise UserError(
             f"fig2: the sweep holds no rows of kind '{kind}' under the protocol '{protocol}'. "
             f"It holds: {known}; kinds: {kinds}."
         )
-    data = own[["model", "dataset", "protocol", "kind", "matrix", "layer", "rho"]].copy()
+    data = of_kind[["model", "dataset", "protocol", "kind", "matrix", "layer", "rho"]].copy()
     data["removed_percent"] = (100 * (1 - data["rho"])).round(9)
-    data["n"] = own["n"]
-    data["loss"] = own["loss"]
+    data["n"] = of_kind["n"]
+    data["loss"] = of_kind["loss"]
     data["base_loss"] = float(reference["loss"].iloc[0])
     data["difference"] = data["loss"] - data["base_loss"]
-    data["accuracy"] = own["accuracy"]
+    data["accuracy"] = of_kind["accuracy"]
     data["base_accuracy"] = float(reference["accuracy"].iloc[0])
-    order = {name: place for place, name in enumerate(MATRIX_LABELS)}
+    order = {name: position for position, name in enumerate(MATRIX_LABELS)}
     keys = data["matrix"].map(lambda name: order.get(name, len(order)))
     return data.assign(key=keys).sort_values(["key", "rho", "layer"], ignore_index=True).drop(columns="key")
 

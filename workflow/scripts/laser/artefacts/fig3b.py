@@ -74,23 +74,23 @@ def fig3b_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
     rows = cell.rows.assign(frequency=cell.rows["id"].map(frequency.values))
     known = rows[rows["frequency"].notna()]
     columns = {"top10": "in_top10", "accuracy": "correct"}
-    found = []
+    lines = []
     for at_most in _thresholds(known["frequency"]):
-        own = known[known["frequency"] <= at_most]
-        groups = list(own["group"])
+        included = known[known["frequency"] <= at_most]
+        groups = list(included["group"])
         line: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
-        line |= {"frequency_from": frequency.source, "at_most": at_most, "n": len(own), "groups": len(set(groups))}
+        line |= {"frequency_from": frequency.source, "at_most": at_most, "n": len(included), "groups": len(set(groups))}
         line["without_frequency"] = len(rows) - len(known)
         for measure, column in columns.items():
             # Both arms draw the same resamples, so that equal rows have equal intervals.
             stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "fig3b", measure)
             for arm in ARMS:
-                values = 100 * own[f"{arm}_{column}"].to_numpy(dtype="float64")
+                values = 100 * included[f"{arm}_{column}"].to_numpy(dtype="float64")
                 low, high = bootstrap_interval(values, groups, seed=stream, resamples=resamples)
                 name = f"{arm}_{measure}"
                 line |= {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
-        found.append(line)
-    return pd.DataFrame(found, columns=list(COLUMNS))
+        lines.append(line)
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def _thresholds(frequencies: pd.Series) -> list[float]:

@@ -77,30 +77,30 @@ def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
     known = rows[rows["frequency"].notna()]
     bins = PAPERS_BINS if frequency.source == DOCUMENTS else thirds(known)
     published = _published(cell, frequency)
-    found = []
+    lines = []
     for label, low, high in bins:
-        own = known[(known["frequency"] >= low) & (known["frequency"] < high)]
-        if own.empty:
+        in_bin = known[(known["frequency"] >= low) & (known["frequency"] < high)]
+        if in_bin.empty:
             continue
-        base, laser = (own[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
+        base, laser = (in_bin[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
         line: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
         line |= {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "bin": label}
         line |= {
             "frequency_from": frequency.source,
-            "lowest": own["frequency"].min(),
-            "highest": own["frequency"].max(),
+            "lowest": in_bin["frequency"].min(),
+            "highest": in_bin["frequency"].max(),
         }
-        line |= {"n": len(own), "groups": own["group"].nunique(), "right_before": int(base.sum())}
+        line |= {"n": len(in_bin), "groups": in_bin["group"].nunique(), "right_before": int(base.sum())}
         line |= {"base_accuracy": 100 * float(base.mean()), "laser_accuracy": 100 * float(laser.mean())}
         for ratio, hits in zip(RATIOS, (~base & laser, base & ~laser), strict=True):
             line[ratio] = int(hits.sum())
             stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "fig3c", label)
-            ends = ratio_interval(hits, base, list(own["group"]), stream, resamples)
+            ends = ratio_interval(hits, base, list(in_bin["group"]), stream, resamples)
             value = hits.sum() / base.sum() if base.any() else math.nan
             line |= dict(zip([f"{ratio}_ratio{end}" for end in ("", "_low", "_high")], (value, *ends), strict=True))
         line |= {"without_frequency": len(rows) - len(known), "published_ratio": published.get(label, math.nan)}
-        found.append(line)
-    return pd.DataFrame(found, columns=list(COLUMNS))
+        lines.append(line)
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def thirds(known: pd.DataFrame) -> list[tuple[str, float, float]]:
@@ -113,13 +113,13 @@ def thirds(known: pd.DataFrame) -> list[tuple[str, float, float]]:
     each = known.drop_duplicates("group")["frequency"]
     cuts = sorted(set(each.quantile([1 / 3, 2 / 3], interpolation="lower")))
     edges = [-math.inf, *(float(np.nextafter(cut, math.inf)) for cut in cuts), math.inf]
-    found = []
+    bins = []
     for low, high in pairwise(edges):
-        own = each[(each >= low) & (each < high)]
-        if not own.empty:
-            ends = dict.fromkeys(brief(float(f"{end:.3g}")) for end in (own.min(), own.max()))
-            found.append(("–".join(ends), low, high))
-    return found
+        in_bin = each[(each >= low) & (each < high)]
+        if not in_bin.empty:
+            ends = dict.fromkeys(brief(float(f"{end:.3g}")) for end in (in_bin.min(), in_bin.max()))
+            bins.append(("–".join(ends), low, high))
+    return bins
 
 
 def ratio_interval(
@@ -173,9 +173,9 @@ def fig3c(
             axis.errorbar(at, values, errors, fmt="none", ecolor="black", elinewidth=1, capsize=2)
         if data["published_ratio"].notna().any():
             axis.plot(places - WIDTH / 2, data["published_ratio"], "k*", markersize=8, label="in the paper")
-        for place, row in zip(places, data.to_dict("records"), strict=True):
+        for position, row in zip(places, data.to_dict("records"), strict=True):
             if not row["right_before"]:
-                axis.text(place, 0, "none right before", ha="center", va="bottom", fontsize=8)
+                axis.text(position, 0, "none right before", ha="center", va="bottom", fontsize=8)
         labels = [f"{row['bin']}\n{style.rows(row['n'])}" for row in data.to_dict("records")]
         axis.set_xticks(places, labels)
         axis.set_ylim(bottom=0)

@@ -68,25 +68,25 @@ def fig4_data(search: Mapping[str, Any], composed: Labelled, seed: int = 0, resa
         raise UserError(
             f"fig4: the search of {composed.model} on {composed.dataset} has no {composed.protocol} protocol."
         )
-    found = search["protocols"][composed.protocol]
-    accepted = [step for step in found["steps"] if step["accepted"]]
+    searched = search["protocols"][composed.protocol]
+    accepted = [step for step in searched["steps"] if step["accepted"]]
     if (
         composed.frame["step"].max() != len(accepted)
-        or composed.spec.get("chosen", {}).get(composed.protocol, found["chosen"]) != found["chosen"]
+        or composed.spec.get("chosen", {}).get(composed.protocol, searched["chosen"]) != searched["chosen"]
     ):
         raise UserError(
             f"fig4: the test rows of {composed.model} on {composed.dataset}, {composed.protocol}, are of another "
             "composition than the search file's. Delete them and run again."
         )
     names = {"model": composed.model, "dataset": composed.dataset, "protocol": composed.protocol}
-    base = {"layer": None, "matrix": "", "rho": math.nan, "accepted": True, "accuracy": found["base"]["accuracy"]}
+    base = {"layer": None, "matrix": "", "rho": math.nan, "accepted": True, "accuracy": searched["base"]["accuracy"]}
     best, edits, rows = -math.inf, 0, []
-    for number, step in enumerate([base, *found["steps"]]):
+    for number, step in enumerate([base, *searched["steps"]]):
         # Accepted steps are never worse than the best so far, so that the last one is the best so far.
         best = step["accuracy"] if step["accepted"] else best
         row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | names | {"step": number}
         row |= {key: step[key] for key in ("layer", "matrix", "rho", "accepted")}
-        row |= {"validation_accuracy": step["accuracy"], "validation_best": best, "validation_n": found["base"]["n"]}
+        row |= {"validation_accuracy": step["accuracy"], "validation_best": best, "validation_n": searched["base"]["n"]}
         if step["accepted"]:
             edits += number > 0
             row |= _test(composed, edits, seed, resamples)
@@ -96,12 +96,12 @@ def fig4_data(search: Mapping[str, Any], composed: Labelled, seed: int = 0, resa
 
 
 def _test(composed: Labelled, edits: int, seed: int, resamples: int) -> dict[str, float]:
-    own = composed.arm(step=edits)
-    values = 100 * own["correct"].to_numpy(dtype="float64")
+    scored = composed.arm(step=edits)
+    values = 100 * scored["correct"].to_numpy(dtype="float64")
     # Every step draws the same resamples, so that steps that change nothing have equal intervals.
     stream = seed_sequence(seed, *composed.key, "fig4")
-    low, high = bootstrap_interval(values, list(own["group"]), seed=stream, resamples=resamples)
-    return {"test_accuracy": float(values.mean()), "test_low": low, "test_high": high, "test_n": len(own)}
+    low, high = bootstrap_interval(values, list(scored["group"]), seed=stream, resamples=resamples)
+    return {"test_accuracy": float(values.mean()), "test_low": low, "test_high": high, "test_n": len(scored)}
 
 
 def fig4(

@@ -67,9 +67,9 @@ def load_higher_order(path: Path, rows: Path) -> tuple[pd.DataFrame, dict[str, A
     ((_, (examples, _)),) = load_rows([rows]).items()
     frame = read_columns(path, ["protocol", "percent", "id", "correct", "prediction", "similarity"])
     groups = examples.set_index("id")["group"]
-    for protocol, own in frame.groupby("protocol"):
+    for protocol, protocol_rows in frame.groupby("protocol"):
         test = set(examples.loc[examples[f"split_{protocol}"] == "test", "id"])
-        if not set(own["id"]) <= test:
+        if not set(protocol_rows["id"]) <= test:
             raise UserError(f"{path}: protocol {protocol} holds rows that are no test rows. Delete it and run again.")
     return frame.assign(group=frame["id"].map(groups)), read_spec(path)
 
@@ -89,11 +89,11 @@ def fig5b_data(
     Returns:
         A frame with the columns `COLUMNS`; empty where LASER repairs nothing under that protocol.
     """
-    own = frame[frame["protocol"] == protocol]
+    protocol_rows = frame[frame["protocol"] == protocol]
     chosen = intervention_labels((spec.get("chosen") or {}).get(protocol))
     names = {"model": spec["model"]["name"], "dataset": spec["dataset"]["name"], "protocol": protocol}
-    found = []
-    for percent, part in own.groupby("percent", sort=True):
+    lines = []
+    for percent, part in protocol_rows.groupby("percent", sort=True):
         line: dict[str, Any] = names | chosen
         line |= {"percent": percent, "n": len(part), "groups": part["group"].nunique()}
         answered = part[part["similarity"].notna()]
@@ -102,8 +102,8 @@ def fig5b_data(
         for measure, rows in (("similarity", answered), ("accuracy", part)):
             stream = seed_sequence(seed, *names.values(), "fig5b", measure)
             line |= _estimate(measure, values[measure], list(rows["group"]), stream, resamples)
-        found.append(line)
-    return pd.DataFrame(found, columns=list(COLUMNS))
+        lines.append(line)
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def _estimate(name: str, values: pd.Series, groups: list[str], seed: list[int], resamples: int) -> dict[str, float]:
@@ -150,8 +150,8 @@ def fig5b(
             axis.set_xlabel("smallest singular values kept, %")
             axis.set_ylabel(label)
             axis.set_xlim(0, 102)
-        place = style.place(data["matrix"].iloc[0], data["layer"].iloc[0])
-        title(made, f"{what}, {place}, {style.rows(data['n'].iloc[0])}")
+        edited = style.matrix_of_layer(data["matrix"].iloc[0], data["layer"].iloc[0])
+        title(made, f"{what}, {edited}, {style.rows(data['n'].iloc[0])}")
         legend(made)
         save(made, data, stem)
     return data

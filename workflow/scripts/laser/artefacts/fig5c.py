@@ -63,7 +63,7 @@ that does not exceed what LASER removes, 100·(1 − ρ), or the smallest evalua
 def shown_percent(percents: Sequence[float], rho: float) -> float:
     """Return the evaluated percentage of smallest components that stands for what LASER removes."""
     removed = 100 * (1 - rho) + 1e-6
-    return max((one for one in percents if one <= removed), default=min(percents))
+    return max((percent for percent in percents if percent <= removed), default=min(percents))
 
 
 def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> list[dict[str, Any]]:
@@ -77,26 +77,26 @@ def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> 
     Returns:
         A row per example with the keys `COLUMNS`; none where LASER repairs nothing.
     """
-    own = smallest[smallest["protocol"] == cell.protocol]
-    if own.empty or cell.chosen is None:
+    protocol_rows = smallest[smallest["protocol"] == cell.protocol]
+    if protocol_rows.empty or cell.chosen is None:
         return []
-    percent = shown_percent(sorted(set(own["percent"])), cell.chosen["rho"])
-    answers = own[own["percent"] == percent].set_index("id")
+    percent = shown_percent(sorted(set(protocol_rows["percent"])), cell.chosen["rho"])
+    answers = protocol_rows[protocol_rows["percent"] == percent].set_index("id")
     repaired = cell.rows[cell.rows["id"].isin(answers.index)]
     firsts = repaired.drop_duplicates("group")
     count = min(ROWS, len(firsts))
-    picked = firsts.iloc[[place * len(firsts) // count for place in range(count)]]
+    picked = firsts.iloc[[index * len(firsts) // count for index in range(count)]]
     names: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
     names |= intervention_labels(cell.chosen)
     names |= {"percent": percent, "repaired": len(repaired)}
-    found = []
+    lines = []
     for row in picked.to_dict("records"):
-        one = answers.loc[row["id"]]
+        answer = answers.loc[row["id"]]
         line = names | {key: row[key] for key in ("id", "group", *ANSWERS[:3])}
-        line |= {"prompt": prompts[row["id"]], "smallest_prediction": one["prediction"]}
-        line |= {"smallest_correct": bool(one["correct"]), "similarity": float(one["similarity"])}
-        found.append({key: line[key] for key in COLUMNS})
-    return found
+        line |= {"prompt": prompts[row["id"]], "smallest_prediction": answer["prediction"]}
+        line |= {"smallest_correct": bool(answer["correct"]), "similarity": float(answer["similarity"])}
+        lines.append({key: line[key] for key in COLUMNS})
+    return lines
 
 
 def fig5c_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -108,16 +108,16 @@ def views(frame: pd.DataFrame) -> list[View]:
     """Return a view per cell and protocol, long texts cut; one that says so where no answer is repaired anywhere."""
     columns = ["Prompt", "True answer", "Base", "LASER", "Smallest components alone", "Similarity"]
     views = []
-    for (model, dataset, protocol), own in frame.groupby(["model", "dataset", "protocol"], sort=False):
-        first = own.iloc[0]
+    for (model, dataset, protocol), cell_rows in frame.groupby(["model", "dataset", "protocol"], sort=False):
+        first = cell_rows.iloc[0]
         kept = f"{first['percent']:g} % of the smallest singular values"
-        place = intervention(first["matrix"], first["layer"], first["rho"])
+        edit = intervention(first["matrix"], first["layer"], first["rho"])
         lines = [
             [brief(row["prompt"], end=True), *(brief(row[key]) for key in ANSWERS), number(row["similarity"], 2)]
-            for row in own.to_dict("records")
+            for row in cell_rows.to_dict("records")
         ]
         notes = [
-            f"LASER: {place}; smallest components alone: {kept} of the same matrix.",
+            f"LASER: {edit}; smallest components alone: {kept} of the same matrix.",
             f"{RULE} Of {first['repaired']} repaired rows.",
             "Similarity: cosine of the model's input embeddings of the last answer and the true one.",
         ]

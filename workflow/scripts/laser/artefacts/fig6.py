@@ -127,11 +127,11 @@ def _draw(axis: Any, data: pandas.DataFrame) -> None:
         "target": data[data["what"].isin(["target", "box on a target"])],
         "box": data[data["what"].isin(["box", "box on a target"])],
     }
-    for order, (name, own) in enumerate(layers.items()):
+    for order, (name, cells) in enumerate(layers.items()):
         if name == "wall":
-            _squares(axis, own)
+            _squares(axis, cells)
             continue
-        axis.scatter(own["column"], own["row"], label=name, zorder=4 + order, **styles[name])
+        axis.scatter(cells["column"], cells["row"], label=name, zorder=4 + order, **styles[name])
     player = data[data["player"]]
     axis.scatter(player["column"], player["row"], marker="o", s=150, color="#005493", label="player", zorder=7)
 
@@ -139,8 +139,8 @@ def _draw(axis: Any, data: pandas.DataFrame) -> None:
 def _squares(axis: Any, cells: pandas.DataFrame) -> None:
     from matplotlib.patches import Rectangle
 
-    for place, (column, row) in enumerate(zip(cells["column"], cells["row"], strict=True)):
-        label = "wall" if place == 0 else None
+    for number, (column, row) in enumerate(zip(cells["column"], cells["row"], strict=True)):
+        label = "wall" if number == 0 else None
         shape = Rectangle(
             (column - 0.5, row - 0.5), 1, 1, facecolor="0.3", edgecolor="0.45", linewidth=0.6, label=label
         )

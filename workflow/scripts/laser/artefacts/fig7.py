@@ -48,7 +48,7 @@ def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
         raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` anew.")
     columns = ["model", "matrix", "layer", "effective_rank"]
     data = reductions[columns].drop_duplicates(["matrix", "layer"])
-    order = {name: place for place, name in enumerate(MATRIX_LABELS)}
+    order = {name: position for position, name in enumerate(MATRIX_LABELS)}
     keys = data["matrix"].map(lambda name: order.get(name, len(order)))
     return data.assign(key=keys).sort_values(["key", "layer"], ignore_index=True).drop(columns="key")
 
@@ -67,9 +67,9 @@ def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
     matrices = list(dict.fromkeys(data["matrix"]))
     with figure(1, 1, len(matrices)) as (made, (axis,)):
         for number, matrix in enumerate(matrices):
-            own = data[data["matrix"] == matrix]
+            of_matrix = data[data["matrix"] == matrix]
             label = MATRIX_LABELS.get(matrix, matrix)
-            axis.plot(own["layer"], own["effective_rank"], label=label, **style.line(number, len(matrices)))
+            axis.plot(of_matrix["layer"], of_matrix["effective_rank"], label=label, **style.line(number, len(matrices)))
         axis.set_ylabel("effective rank, components")
         axis.set_ylim(0, 1.05 * float(data["effective_rank"].max()))
         whole_layers(axis, sorted(set(data["layer"])))

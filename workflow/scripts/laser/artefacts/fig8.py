@@ -34,10 +34,10 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
     """Draw one picture from a study's files."""
     cell = (picture.model, picture.dataset)
     selection = study.selection_of(cell, picture.protocol)
-    place = selection["chosen"] or selection["candidates"][0]
-    swept, base = study.sweep(cell, place["layer"])
-    chosen = place["rho"] if selection["chosen"] else None
-    fig8(swept, base, picture.protocol, place["matrix"], place["layer"], stem, chosen)
+    shown = selection["chosen"] or selection["candidates"][0]
+    swept, base = study.sweep(cell, shown["layer"])
+    chosen = shown["rho"] if selection["chosen"] else None
+    fig8(swept, base, picture.protocol, shown["matrix"], shown["layer"], stem, chosen)
 
 
 TOP = (1, 5, 10)
@@ -117,7 +117,7 @@ def fig8(
         axis.set_ylabel("answer's first token in top k, %")
         first = data.iloc[0]
         kept = "" if chosen is not None else " (best candidate; base was kept)"
-        what = f"{first['model']} on {first['dataset']}: {style.place(matrix, layer)}{kept}, validation rows"
+        what = f"{first['model']} on {first['dataset']}: {style.matrix_of_layer(matrix, layer)}{kept}, validation rows"
         title(made, f"{what}, {protocol} protocol, {style.rows(first['n'])}")
         legend(made)
         save(made, data, stem)

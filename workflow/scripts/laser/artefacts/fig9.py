@@ -69,21 +69,21 @@ def fig9_data(
     """
     parts = []
     for swept, base in cells:
-        own = swept[swept["protocol"] == protocol]
+        protocol_rows = swept[swept["protocol"] == protocol]
         reference = base[base["protocol"] == protocol]
-        if own.empty or reference.empty:
+        if protocol_rows.empty or reference.empty:
             known = ", ".join(sorted(set(swept["protocol"])))
             raise UserError(f"fig9: a sweep holds no rows of the protocol '{protocol}'. It holds: {known}.")
-        finite = own["loss"].where(own["loss"].map(math.isfinite), math.inf)
-        ordered = own.assign(loss=finite).sort_values(
+        finite = protocol_rows["loss"].where(protocol_rows["loss"].map(math.isfinite), math.inf)
+        ordered = protocol_rows.assign(loss=finite).sort_values(
             ["accuracy", "loss", "rho", "matrix"], ascending=[False, True, True, True], kind="stable"
         )
         best = ordered.drop_duplicates("layer").sort_values("layer")
         best["base_accuracy"] = float(reference["accuracy"].iloc[0])
         best["base_loss"] = float(reference["loss"].iloc[0])
         best["benefit"] = best["accuracy"] - best["base_accuracy"]
-        place = chosen.get((best["model"].iloc[0], best["dataset"].iloc[0]))
-        best["chosen"] = best["layer"] == (place["layer"] if place else None)
+        selected = chosen.get((best["model"].iloc[0], best["dataset"].iloc[0]))
+        best["chosen"] = best["layer"] == (selected["layer"] if selected else None)
         parts.append(best[list(COLUMNS)])
     return pd.concat(parts, ignore_index=True)
 
@@ -110,9 +110,10 @@ def fig9(
     with figure(1, 1, len(datasets) + 2) as (made, (axis,)):
         axis.axhline(0, color="black", linestyle="--", linewidth=1, label="base", zorder=1)
         for number, dataset in enumerate(datasets):
-            own = data[data["dataset"] == dataset]
+            of_dataset = data[data["dataset"] == dataset]
             look = style.line(number, len(datasets))
-            axis.plot(own["layer"], own["benefit"], label=f"{dataset}, {style.rows(own['n'].iloc[0])}", **look)
+            label = f"{dataset}, {style.rows(of_dataset['n'].iloc[0])}"
+            axis.plot(of_dataset["layer"], of_dataset["benefit"], label=label, **look)
         taken = data[data["chosen"]]
         if not taken.empty:
             ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.1}

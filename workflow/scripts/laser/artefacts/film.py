@@ -60,23 +60,23 @@ RULE = (
 
 
 def chosen_row(cell: PairedCell) -> int:
-    """Return the place in `cell.rows` of the room that `RULE` chooses."""
+    """Return the position in `cell.rows` of the room that `RULE` chooses."""
     apart = cell.rows["base_correct"] != cell.rows["laser_correct"]
     differ = cell.rows["base_prediction"] != cell.rows["laser_prediction"]
-    for found in (apart.to_numpy(), differ.to_numpy()):
-        if found.any():
-            return int(np.argmax(found))
+    for differing in (apart.to_numpy(), differ.to_numpy()):
+        if differing.any():
+            return int(np.argmax(differing))
     return 0
 
 
-def film_data(cell: PairedCell, text: str, place: int) -> pandas.DataFrame:
+def film_data(cell: PairedCell, text: str, position: int) -> pandas.DataFrame:
     """Return a row per arm and step: model, dataset, protocol, room, arm, step (from 1), move, reward, return, solved.
 
     They are played again from the room and the recorded moves.
     """
     import pandas as pd
 
-    row = cell.rows.iloc[place]
+    row = cell.rows.iloc[position]
     lines: list[dict[str, Any]] = []
     for arm in ARMS:
         rooms = BatchedRooms([parse_room(text)], step_limit=max(STEP_LIMIT, len(row[f"{arm}_prediction"])))
@@ -99,10 +99,10 @@ def film(cell: PairedCell, texts: Mapping[str, str], path: Path | str) -> pandas
         texts: id of a room to its text.
         path: ends with .gif.
     """
-    place = chosen_row(cell)
-    row = cell.rows.iloc[place]
+    position = chosen_row(cell)
+    row = cell.rows.iloc[position]
     text = texts[row["id"]]
-    data = film_data(cell, text, place)
+    data = film_data(cell, text, position)
     arms = [_frames(text, row[f"{arm}_prediction"]) for arm in ARMS]
     length = min(LONGEST, max(map(len, arms))) + HELD
     gap = np.full((arms[0][0].shape[0], GAP, 3), 255, dtype=np.uint8)

@@ -91,12 +91,13 @@ def noise_data(
         raise UserError("noise: no test file is of a model that the pipeline trained. Give those, or leave it out.")
     models = pd.DataFrame(rows)
     means = []
-    for (family, level, layers), own in models.groupby(["family", "noise", "layers"], sort=True):
-        half = _half_width(own["gain"])
-        mean = float(own["gain"].mean())
+    for (family, level, layers), of_setting in models.groupby(["family", "noise", "layers"], sort=True):
+        half = _half_width(of_setting["gain"])
+        mean = float(of_setting["gain"].mean())
         line = {"dataset": cells[0].dataset, "protocol": cells[0].protocol, "row": "mean", "family": family}
-        line |= {"noise": level, "layers": layers, "seeds": len(own), "n": int(own["n"].max()), "gain": mean}
-        line |= {f"{arm}_accuracy": float(own[f"{arm}_accuracy"].mean()) for arm in ("base", "laser")}
+        line |= {"noise": level, "layers": layers, "seeds": len(of_setting), "gain": mean}
+        line["n"] = int(of_setting["n"].max())
+        line |= {f"{arm}_accuracy": float(of_setting[f"{arm}_accuracy"].mean()) for arm in ("base", "laser")}
         means.append(line | {"gain_low": mean - half, "gain_high": mean + half})
     frame = pd.DataFrame([*rows, *means], columns=list(COLUMNS))
     texts = {name: frame[name].fillna("") for name in ("trained_model", "matrix")}
@@ -154,7 +155,7 @@ def noise(
         What `noise_data` returns; models that belong to no line are not drawn.
     """
     data = noise_data(cells, facts, seed, resamples)
-    lines = {axis: found for axis in AXES if (found := series(data, axis))}
+    lines = {axis: names for axis in AXES if (names := series(data, axis))}
     if not lines:
         lines = {"noise": list(dict.fromkeys(zip(data["family"], data["layers"], strict=True)))}
     matrices = [name for name in MATRIX_LABELS if name in set(data["matrix"])]
@@ -165,16 +166,16 @@ def noise(
             drawn = drawn.assign(place=_places(drawn, axis))
             left.axhline(0, color="black", linestyle="--", linewidth=1, label="base", zorder=1)
             for number, name in enumerate(names):
-                own = drawn[(drawn["family"] == name[0]) & (drawn[OTHER[axis]] == name[1])]
-                _gain(left, own, axis, name, number, len(names))
-                _rank(right, own[own["row"] == "model"], matrices, shades(len(names))[number])
+                of_line = drawn[(drawn["family"] == name[0]) & (drawn[OTHER[axis]] == name[1])]
+                _gain(left, of_line, axis, name, number, len(names))
+                _rank(right, of_line[of_line["row"] == "model"], matrices, shades(len(names))[number])
             left.set_ylabel("gain in test accuracy, points")
             right.set_ylabel("chosen ρ (base kept: 1)")
             right.set_yscale("log")
             right.set_ylim(top=1.4)
             right.yaxis.set_major_formatter("{x:g}")
             for panel in (left, right):
-                _ticks(panel, sorted({float(one) for one in drawn[axis]}))
+                _ticks(panel, sorted({float(value) for value in drawn[axis]}))
                 panel.set_xlabel(AXES[axis])
         first = data.iloc[0]
         title(made, f"Trained models on {first['dataset']}: LASER by noise and depth, {first['protocol']} protocol")
@@ -184,7 +185,7 @@ def noise(
 
 
 def _belongs(data: pd.DataFrame, axis: str, names: Sequence[tuple[str, Any]]) -> list[bool]:
-    return [one in names for one in zip(data["family"], data[OTHER[axis]], strict=True)]
+    return [name in names for name in zip(data["family"], data[OTHER[axis]], strict=True)]
 
 
 def _ticks(panel: Any, values: Sequence[float]) -> None:
@@ -202,8 +203,8 @@ def _places(drawn: pd.DataFrame, axis: str) -> pd.Series:
     return values + 0.022 * span * aside.reindex(drawn.index, fill_value=0.0)
 
 
-def _gain(panel: Any, own: pd.DataFrame, axis: str, name: tuple[str, Any], number: int, count: int) -> None:
-    models, means = own[own["row"] == "model"], own[own["row"] == "mean"].sort_values(axis)
+def _gain(panel: Any, of_line: pd.DataFrame, axis: str, name: tuple[str, Any], number: int, count: int) -> None:
+    models, means = of_line[of_line["row"] == "model"], of_line[of_line["row"] == "mean"].sort_values(axis)
     colour = shades(count)[number]
     ends = bars_of(models["gain"], models["gain_low"], models["gain_high"])
     panel.errorbar(

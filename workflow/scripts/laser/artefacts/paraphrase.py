@@ -110,32 +110,32 @@ def _facts(cell: PairedCell, facts: pd.DataFrame, seed: int, resamples: int) -> 
     sizes = facts.groupby("group", sort=False).size()
     scored = cell.rows[cell.rows["id"].isin(facts["id"])].groupby("group", sort=False)
     whole = scored.size() == sizes.reindex(scored.size().index)
-    found = []
+    lines = []
     for measure, rule in ((ALL, "all"), (ANY, "any")):
         arms = [scored[f"{arm}_correct"].agg(rule)[whole].astype(bool) for arm in ("base", "laser")]
         if not whole.any():
             continue
         names = (cell.model, cell.dataset, cell.protocol, measure)
         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-        one = compare(arms[0].to_numpy(), arms[1].to_numpy(), list(arms[0].index), names, **settings)
-        found.append(_named(cell, measure) | one | {"incomplete_facts": int((~whole).sum())})
-    return found
+        compared = compare(arms[0].to_numpy(), arms[1].to_numpy(), list(arms[0].index), names, **settings)
+        lines.append(_named(cell, measure) | compared | {"incomplete_facts": int((~whole).sum())})
+    return lines
 
 
 def _phrasings(
     cell: PairedCell, facts: pd.DataFrame, known: set[int], seed: int, resamples: int
 ) -> list[dict[str, Any]]:
     asked = cell.rows["id"].map(facts.set_index("id")["phrasing"])
-    found = []
+    lines = []
     for measure, keep in ((TRAINED, asked.isin(known)), (HELD_OUT, asked.notna() & ~asked.isin(known))):
-        own = cell.rows[keep]
-        if own.empty:
+        asked_rows = cell.rows[keep]
+        if asked_rows.empty:
             continue
         names = (cell.model, cell.dataset, cell.protocol, measure)
-        base, laser = (own[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
-        one = compare(base, laser, list(own["group"]), names, truth=True, seed=seed, resamples=resamples)
-        found.append(_named(cell, measure) | one)
-    return found
+        base, laser = (asked_rows[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
+        compared = compare(base, laser, list(asked_rows["group"]), names, truth=True, seed=seed, resamples=resamples)
+        lines.append(_named(cell, measure) | compared)
+    return lines
 
 
 def _named(cell: PairedCell, measure: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def views(frame: pd.DataFrame) -> list[View]:
     columns = ["Dataset", "Model", "Measure", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]
     columns += ["Intervention", "Paper: gain, points"]
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = [
             [
                 row["dataset"],
@@ -158,11 +158,11 @@ def views(frame: pd.DataFrame) -> list[View]:
                 intervention(row["matrix"], row["layer"], row["rho"]),
                 number(row["published_difference"], 1, sign=True),
             ]
-            for row in own.to_dict("records")
+            for row in protocol_rows.to_dict("records")
         ]
-        shown = columns if own["published_difference"].notna().any() else columns[:-1]
+        shown = columns if protocol_rows["published_difference"].notna().any() else columns[:-1]
         notes = [*NOTES, "n counts facts or rows, as the measure says."]
-        left_out = int(own.loc[own["measure"] == ALL, "incomplete_facts"].sum())
+        left_out = int(protocol_rows.loc[protocol_rows["measure"] == ALL, "incomplete_facts"].sum())
         if left_out:
             notes.append(f"{left_out} facts with phrasings on both sides of the split are left out of shares of facts.")
         title = f"Robustness to paraphrase on held-out rows, {protocol} protocol"

@@ -80,9 +80,9 @@ def perplexity_table(
     for path in paths:
         model, dataset, spec = cell_of(path)
         frame = read_columns(path, ["protocol", "arm", "window", "tokens", "nll"])
-        for protocol, own in frame.groupby("protocol", sort=False):
+        for protocol, protocol_rows in frame.groupby("protocol", sort=False):
             names = {"model": model, "dataset": dataset, "protocol": str(protocol), "text": str(spec.get("text", ""))}
-            rows += _rows(path, names, own, _chosen(spec, str(protocol)), seed, resamples)
+            rows += _rows(path, names, protocol_rows, _chosen(spec, str(protocol)), seed, resamples)
     adjust(rows)
     for row in rows:
         row["published"] = _published(row, published or Published(), texts or {})
@@ -126,8 +126,8 @@ def _rows(
             change = losses[:, at] - losses[:, reference]
             if np.isfinite(change).all():
                 row["p_value"] = sign_flip_p_value(change, None, seed=stream, resamples=resamples)
-            place = chosen.get(arm) or {}
-            row |= {key: place[key] for key in ("matrix", "layer", "rho") if key in place}
+            edit = chosen.get(arm) or {}
+            row |= {key: edit[key] for key in ("matrix", "layer", "rho") if key in edit}
         rows.append(row)
     return rows
 
@@ -141,8 +141,8 @@ def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str,
     names = published.models.get(row["model"]), published.datasets.get(row["dataset"])
     if names != (MODEL, DATASET) or not row["text"].startswith(PILE):
         return math.nan
-    one = texts.get(PERPLEXITY_OUTPUT if row["arm"] == "output" else PERPLEXITY_INPUT)
-    printed = None if one is None else (one.base if row["arm"] == "base" else one.value)
+    quoted = texts.get(PERPLEXITY_OUTPUT if row["arm"] == "output" else PERPLEXITY_INPUT)
+    printed = None if quoted is None else (quoted.base if row["arm"] == "base" else quoted.value)
     return printed.value if printed else math.nan
 
 
@@ -151,7 +151,7 @@ def views(frame: pd.DataFrame) -> list[View]:
     columns = ["Dataset of the choice", "Model", "Text", "Arm", "Perplexity", "Over base's", "p (Holm)", "Tokens"]
     columns += ["Windows", "Intervention", "Paper"]
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = [
             [
                 row["dataset"],
@@ -166,11 +166,11 @@ def views(frame: pd.DataFrame) -> list[View]:
                 intervention(row["matrix"], row["layer"], row["rho"]) if row["arm"] != "base" else "",
                 number(row["published"], 1),
             ]
-            for row in own.to_dict("records")
+            for row in protocol_rows.to_dict("records")
         ]
-        if own["published"].isna().all():
+        if protocol_rows["published"].isna().all():
             lines = [line[:-1] for line in lines]
-        shown = columns if own["published"].notna().any() else columns[:-1]
+        shown = columns if protocol_rows["published"].notna().any() else columns[:-1]
         notes = [
             "input, output: the best candidate among the matrices that read from, or write to, the residual stream.",
             "Brackets: 95 % percentile bootstrap interval over windows of text, paired between arms.",

@@ -80,10 +80,10 @@ def prompts_table(
     published = published or Published()
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
     rows: list[dict[str, Any]] = []
-    for one in asked:
-        if one.key not in tested:
-            raise UserError(f"prompts: no test file was given for {one.model} on {one.dataset}. Give it.")
-        rows += _cell_rows(one, tested[one.key], published, seed, resamples)
+    for labelled in asked:
+        if labelled.key not in tested:
+            raise UserError(f"prompts: no test file was given for {labelled.model} on {labelled.dataset}. Give it.")
+        rows += _cell_rows(labelled, tested[labelled.key], published, seed, resamples)
     adjust(rows)
     for row in rows:
         row["outcome"] = _outcome(row)
@@ -94,36 +94,36 @@ def prompts_table(
 
 
 def _cell_rows(
-    one: Labelled, cell: PairedCell, published: Published, seed: int, resamples: int
+    labelled: Labelled, cell: PairedCell, published: Published, seed: int, resamples: int
 ) -> list[dict[str, Any]]:
-    variants, known = list(dict.fromkeys(one.frame["variant"])), cell.rows.set_index("id")
-    if ORIGINAL not in variants or not one.frame["id"].isin(known.index).all():
+    variants, known = list(dict.fromkeys(labelled.frame["variant"])), cell.rows.set_index("id")
+    if ORIGINAL not in variants or not labelled.frame["id"].isin(known.index).all():
         raise UserError(
-            f"prompts: {one.model} on {one.dataset}, {one.protocol}, lacks the original prompt, or holds rows that "
-            "the test file does not. Delete it and run again to make it anew."
+            f"prompts: {labelled.model} on {labelled.dataset}, {labelled.protocol}, lacks the original prompt, or "
+            "holds rows that the test file does not. Delete it and run again."
         )
     lines = []
     for variant in variants:
-        base, laser = (one.arm(variant=variant, arm=arm) for arm in ARMS)
+        base, laser = (labelled.arm(variant=variant, arm=arm) for arm in ARMS)
         laser = base if laser.empty and cell.chosen is None else laser.reindex(base.index)
         before, after = (frame["correct"].to_numpy(dtype=bool) for frame in (base, laser))
-        names = (*one.key, "prompt", variant)
+        names = (*labelled.key, "prompt", variant)
         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-        line = dict(zip(COLUMNS[:4], (*one.key, variant), strict=True))
+        line = dict(zip(COLUMNS[:4], (*labelled.key, variant), strict=True))
         line |= compare(before, after, list(base["group"]), names, **settings)
-        line["wording"] = str(one.spec.get("variants", {}).get(variant, ""))
+        line["wording"] = str(labelled.spec.get("variants", {}).get(variant, ""))
         lines.append(line | intervention_labels(cell.chosen))
     gains = np.array([line["difference"] for line in lines])
     same = int((np.sign(gains) == np.sign(gains[variants.index(ORIGINAL)])).sum())
     common: dict[str, Any] = {"variants": len(lines), "same_sign": same, "gain_mean": float(gains.mean())}
     common |= {"gain_min": float(gains.min()), "gain_max": float(gains.max())}
     for arm in ARMS:
-        printed = published.cell(one.model, one.dataset, "accuracy", arm)
+        printed = published.cell(labelled.model, labelled.dataset, "accuracy", arm)
         common[f"published_{arm}"] = printed.value if printed else math.nan
-    scored = known.loc[one.arm(variant=ORIGINAL, arm="base").index]
+    scored = known.loc[labelled.arm(variant=ORIGINAL, arm="base").index]
     constants = constant_accuracies(list(scored["answer"]), bool(scored["has_options"].any()))
     # The first rows alone are no sample of the rows behind the published number.
-    whole = one.complete and len(scored) == len(known)
+    whole = labelled.complete and len(scored) == len(known)
     common["judge"] = partial(_verdict, published=published, complete=whole, constants=constants.values())
     return [line | common for line in lines]
 
@@ -157,7 +157,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
 def views(frame: pd.DataFrame) -> list[View]:
     """Return per protocol one view of all variants and one of how often the sign of the gain holds."""
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         columns = ["Dataset", "Model", "Prompt", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]
         columns += ["Accuracy", "Paper: base", "Paper: LASER", "Verdict"]
         lines = [
@@ -171,9 +171,9 @@ def views(frame: pd.DataFrame) -> list[View]:
                 number(row["published_laser"], 1),
                 row["verdict"],
             ]
-            for row in own.to_dict("records")
+            for row in protocol_rows.to_dict("records")
         ]
-        if own["published_laser"].isna().all():
+        if protocol_rows["published_laser"].isna().all():
             columns, lines = columns[:-3], [line[:-3] for line in lines]
         title = f"Variants of the prompt, held-out rows, {protocol} protocol"
         views.append(View(f"prompts_{protocol}", title, columns, lines, notes=list(NOTES)))
@@ -185,7 +185,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 f"{integer(row['same_sign'])} of {integer(row['variants'])}",
                 *(number(row[key], 1, sign=True) for key in ("gain_mean", "gain_min", "gain_max")),
             ]
-            for row in own.drop_duplicates(["model", "dataset"]).to_dict("records")
+            for row in protocol_rows.drop_duplicates(["model", "dataset"]).to_dict("records")
         ]
         columns = ["Dataset", "Model", "Intervention", "Gain of the original's sign", "Mean gain", "Least", "Most"]
         title = f"How the gain moves with the prompt, points, {protocol} protocol"

@@ -86,17 +86,17 @@ def search_table(
         UserError: a cell with gradients lacks its test rows, its selection or its choice.
     """
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
-    chosen = {(one["model"], one["dataset"]): one["protocols"] for one in selections}
+    chosen = {(selection["model"], selection["dataset"]): selection["protocols"] for selection in selections}
     given = by_cell(choices)
     rows = []
-    for one in gradients:
-        spec = one["spec"]
+    for ranking in gradients:
+        spec = ranking["spec"]
         model, dataset = spec["model"]["name"], spec["dataset"]["name"]
-        for protocol, found in one["protocols"].items():
+        for protocol, ranked in ranking["protocols"].items():
             key = (model, dataset, protocol)
             if key not in tested or key[:2] not in chosen or key not in given or not given[key].spec.get("search"):
                 raise UserError(f"search: {model} on {dataset} lacks its test, selection or choices file. Give it.")
-            rows.append(_row(tested[key], chosen[key[:2]][protocol], found, given[key], seed, resamples))
+            rows.append(_row(tested[key], chosen[key[:2]][protocol], ranked, given[key], seed, resamples))
     whole = ("layer", "gradient_layer", "place_order", "places", "n", "candidates", "evaluations")
     types = dict.fromkeys((*whole, "gradient_evaluations", "backward_examples"), "Int64")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -106,7 +106,7 @@ def search_table(
 def _row(
     cell: PairedCell,
     selected: Mapping[str, Any],
-    found: Mapping[str, Any],
+    ranked: Mapping[str, Any],
     given: Labelled,
     seed: int,
     resamples: int,
@@ -123,11 +123,11 @@ def _row(
     row |= dict(zip(("model", "dataset", "protocol"), names, strict=False)) | {"n": full["n"]}
     row |= _places(best, "") | _places(cheap, "gradient_")
     row["same"] = same_intervention(best, cheap)
-    order = [(place["matrix"], place["layer"]) for place in found["places"]]
+    order = [(place["matrix"], place["layer"]) for place in ranked["places"]]
     row["places"] = len(order)
     row["place_order"] = None if best is None else 1 + order.index((best["matrix"], best["layer"]))
-    for name, one in (("exhaustive", full), ("gradient", quick)):
-        row |= {f"{name}{end}": one[f"laser{end}"] for end in ("", "_low", "_high")}
+    for name, compared in (("exhaustive", full), ("gradient", quick)):
+        row |= {f"{name}{end}": compared[f"laser{end}"] for end in ("", "_low", "_high")}
     row |= {f"base{end}": full[f"base{end}"] for end in ("", "_low", "_high")}
     row |= {"exhaustive_gain": full["difference"], "gradient_gain": quick["difference"]}
     row |= {f"gradient_gain_{end}": quick[f"difference_{end}"] for end in ("low", "high")}
@@ -138,10 +138,10 @@ def _row(
     return row | _cost(given.spec["search"][cell.protocol], len(selected["candidates"]))
 
 
-def _places(place: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
-    if place is None:
+def _places(choice: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
+    if choice is None:
         return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rho": math.nan}
-    return {f"{prefix}{key}": place[key] for key in PLACE}
+    return {f"{prefix}{key}": choice[key] for key in PLACE}
 
 
 def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def views(frame: pd.DataFrame) -> list[View]:
     columns += ["Gradient, %", "Gradient − exhaustive, points", "p", "n", "Gain kept, %", "Row evaluations"]
     columns += ["with gradients", "Fewer by"]
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = [
             [
                 row["dataset"],
@@ -182,7 +182,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 integer(row["gradient_evaluations"]),
                 f"{number(row['saving'], 1)}×",
             ]
-            for row in own.to_dict("records")
+            for row in protocol_rows.to_dict("records")
         ]
         notes = [
             "Accuracies on held-out rows; brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
@@ -190,7 +190,7 @@ def views(frame: pd.DataFrame) -> list[View]:
             f"Row evaluations: validation rows times interventions, base included. Fewer by: with {BACKWARD} more per "
             "example for the backward pass.",
         ]
-        if not own["whole_grid"].all():
+        if not protocol_rows["whole_grid"].all():
             notes.append(
                 "Where the study itself searched by gradients, `exhaustive` is the choice among what survived."
             )

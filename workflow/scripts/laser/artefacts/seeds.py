@@ -80,19 +80,21 @@ def seeds_table(
     published = published or Published()
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
     rows = []
-    for one in drawn:
-        place = one.spec.get("intervention", {}).get(one.protocol)
-        if place is None:
-            raise UserError(f"seeds: {one.model} on {one.dataset} does not say its intervention. Delete it and rerun.")
-        paper = published.choice(one.model, one.dataset)
-        same = paper is not None and one.complete and same_intervention(place, paper)
+    for draws in drawn:
+        edit = draws.spec.get("intervention", {}).get(draws.protocol)
+        if edit is None:
+            raise UserError(
+                f"seeds: {draws.model} on {draws.dataset} does not say its intervention. Delete it and rerun."
+            )
+        paper = published.choice(draws.model, draws.dataset)
+        same = paper is not None and draws.complete and same_intervention(edit, paper)
         for metric in METRICS:
             column = "correct" if metric == "accuracy" else "loss"
-            table = one.frame.pivot(index="id", columns="seed", values=column).astype("float64").dropna()
+            table = draws.frame.pivot(index="id", columns="seed", values=column).astype("float64").dropna()
             means = table.mean().to_numpy() * (100 if metric == "accuracy" else 1)
             row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-            row |= dict(zip(("model", "dataset", "protocol"), one.key, strict=True)) | {"metric": metric}
-            row |= {key: place[key] for key in ("matrix", "layer", "rho")}
+            row |= dict(zip(("model", "dataset", "protocol"), draws.key, strict=True)) | {"metric": metric}
+            row |= {key: edit[key] for key in ("matrix", "layer", "rho")}
             row |= {
                 "seeds": len(means),
                 "mean": float(means.mean()),
@@ -100,12 +102,12 @@ def seeds_table(
                 "max": float(means.max()),
             }
             row["sd"] = float(means.std(ddof=1)) if len(means) > 1 else math.nan
-            groups = list(one.frame.drop_duplicates("id").set_index("id").loc[table.index, "group"])
-            names, truth = (*one.key, metric, "seeds"), metric == "accuracy"
+            groups = list(draws.frame.drop_duplicates("id").set_index("id").loc[table.index, "group"])
+            names, truth = (*draws.key, metric, "seeds"), metric == "accuracy"
             over = estimate(table.mean(axis=1), groups, names, truth=truth, seed=seed, resamples=resamples)
             row |= {"low": over["low"], "high": over["high"], "n": len(groups)}
-            row |= _beside(tested.get(one.key), place, metric)
-            printed = published.cell(one.model, one.dataset, metric, "laser")
+            row |= _beside(tested.get(draws.key), edit, metric)
+            printed = published.cell(draws.model, draws.dataset, metric, "laser")
             row["published"] = printed.value if printed else math.nan
             row["published_choice"] = None if paper is None else same
             row |= _within(row, printed if same else None)
@@ -115,14 +117,14 @@ def seeds_table(
     return frame.astype(dict.fromkeys(("layer", "seeds", "n"), "Int64") | dict.fromkeys(truths, "boolean"))
 
 
-def _beside(cell: PairedCell | None, place: Mapping[str, Any], metric: str) -> dict[str, float]:
+def _beside(cell: PairedCell | None, edit: Mapping[str, Any], metric: str) -> dict[str, float]:
     """Return base and the exact step's value at the same place, where test rows have them under this protocol."""
-    found = {"exact": math.nan, "base": math.nan}
+    columns = {"exact": math.nan, "base": math.nan}
     if cell is not None:
-        found["base"] = float(values(cell, metric, "base").mean())
-        if same_intervention(cell.chosen, place) and PROTOCOLS[cell.protocol].low_rank == EXACT:
-            found["exact"] = float(values(cell, metric, "laser").mean())
-    return found
+        columns["base"] = float(values(cell, metric, "base").mean())
+        if same_intervention(cell.chosen, edit) and PROTOCOLS[cell.protocol].low_rank == EXACT:
+            columns["exact"] = float(values(cell, metric, "laser").mean())
+    return columns
 
 
 def _within(row: Mapping[str, Any], printed: Printed | None) -> dict[str, Any]:
@@ -145,9 +147,9 @@ def views(frame: pd.DataFrame) -> list[View]:
     columns += ["Exact SVD", "Base", "n", "Paper", "Within the range", "Within mean ± 2 SD"]
     said = {True: "yes", False: "no"}
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = []
-        for row in own.to_dict("records"):
+        for row in protocol_rows.to_dict("records"):
             places = 2 if row["metric"] == "accuracy" else 3
             lines.append(
                 [
@@ -164,7 +166,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                     said.get(row["published_within_two_sd"], ""),
                 ]
             )
-        shown = columns if own["published"].notna().any() else columns[:-3]
+        shown = columns if protocol_rows["published"].notna().any() else columns[:-3]
         lines = [line[: len(shown)] for line in lines]
         notes = [
             "The randomised SVD of the released code, one draw per seed; SD: standard deviation over seeds.",

@@ -49,15 +49,15 @@ def read_cards(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
     Raises:
         UserError: a card lacks its name, its number of parameters or its dtype.
     """
-    found = {}
+    cards = {}
     for path in paths:
         card = read_json(path)
         name = card.get("name") or card.get("spec", {}).get("model", {}).get("name")
         missing = [key for key in ("parameters", "dtype_stored") if key not in card]
         if missing or not name:
             raise UserError(f"{path}: lacks the key '{(missing or ['name'])[0]}'. Delete the folder and fetch anew.")
-        found[name] = card
-    return found
+        cards[name] = card
+    return cards
 
 
 def size(
@@ -80,16 +80,16 @@ def size(
     for path in records:
         record = read_json(path)
         model = record["spec"]["model"]["name"]
-        for matrix, one in record["matrices"].items():
-            known[model, matrix, int(record["layer"]), float(record["rho"])] = one
+        for matrix, sizes in record["matrices"].items():
+            known[model, matrix, int(record["layer"]), float(record["rho"])] = sizes
     rows = []
     for selection in selections:
         model = selection["model"]
         if model not in cards:
             raise UserError(f"size: no card was given for the model {model}. Have: {', '.join(cards) or 'none'}.")
-        for protocol, one in selection["protocols"].items():
+        for protocol, selected in selection["protocols"].items():
             names = {"model": model, "dataset": selection["dataset"], "protocol": protocol}
-            rows.append(names | _row(one["chosen"], known, cards[model], model))
+            rows.append(names | _row(selected["chosen"], known, cards[model], model))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     whole = [name for name in COLUMNS if name.startswith(("parameters", "bytes", "model_")) or name in _COUNTS]
     return frame.astype(dict.fromkeys(whole, "Int64") | {"saved": "boolean"})
@@ -108,16 +108,16 @@ def _row(
     common = {"model_parameters": parameters, "dtype": card["dtype_stored"], "model_bytes": parameters * width}
     if chosen is None:
         return common | {"matrix": "", "rho": math.nan}
-    place = (model, str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rho"]))
-    if place not in known:
-        raise UserError(f"size: no reduction record was given for {place}. Give it, or run `reduce`.")
-    record = known[place]
+    key = (model, str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rho"]))
+    if key not in known:
+        raise UserError(f"size: no reduction record was given for {key}. Give it, or run `reduce`.")
+    record = known[key]
     height, breadth = record["shape"]
     dense, factored = int(record["parameters"]), int(record["parameters_factored"])
     return common | {
-        "matrix": place[1],
-        "layer": place[2],
-        "rho": place[3],
+        "matrix": key[1],
+        "layer": key[2],
+        "rho": key[3],
         "kept_rank": record["kept_rank"],
         "rows": height,
         "columns": breadth,
@@ -139,7 +139,7 @@ def views(frame: pd.DataFrame) -> list[View]:
     columns = ["Dataset", "Model", "Intervention", "Shape", "Kept rank", "Break-even rank", "Parameters"]
     columns += ["As factors", "Saved", "of the matrix, %", "of the model, %", "Saved, MB", "Stored as"]
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = [
             [
                 row["dataset"],
@@ -156,7 +156,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 number(_megabytes(row["bytes_saved"]), 2),
                 row["dtype"],
             ]
-            for row in own.to_dict("records")
+            for row in protocol_rows.to_dict("records")
         ]
         notes = [
             "As factors: k(m + n) parameters in place of mn. They are fewer only where the kept rank k is below the "

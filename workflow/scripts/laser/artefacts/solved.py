@@ -62,16 +62,16 @@ def solved_data(cell: PairedCell, texts: Mapping[str, str], seed: int, resamples
 
     names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
     values = {
-        "boxes": np.array([len(parse_room(texts[one]).boxes) for one in cell.rows["id"]]),
+        "boxes": np.array([len(parse_room(texts[room]).boxes) for room in cell.rows["id"]]),
         "path": cell.rows["answer"].str.len().to_numpy(),
     }
     lines: list[dict[str, Any]] = []
-    for by, found in values.items():
-        for least, most in _groups(by, found):
-            own = cell.rows[(found >= least) & (found <= most)]
+    for by, measured in values.items():
+        for least, most in _groups(by, measured):
+            in_group = cell.rows[(measured >= least) & (measured <= most)]
             key = (*names.values(), "solved", by, str(least))
             both = compare(
-                *(own["base_correct"], own["laser_correct"], list(own["group"]), key),
+                *(in_group["base_correct"], in_group["laser_correct"], list(in_group["group"]), key),
                 truth=True,
                 seed=seed,
                 resamples=resamples,
@@ -84,9 +84,9 @@ def solved_data(cell: PairedCell, texts: Mapping[str, str], seed: int, resamples
 def _groups(by: str, values: np.ndarray) -> list[tuple[int, int]]:
     """Return inclusive bounds: every number of boxes, or quantiles of the path lengths, without empty groups."""
     if by == "boxes":
-        return [(int(one), int(one)) for one in np.unique(values)]
+        return [(int(count), int(count)) for count in np.unique(values)]
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1), method="lower"))
-    bounds = [(int(low) + (place > 0), int(high)) for place, (low, high) in enumerate(pairwise(edges))]
+    bounds = [(int(low) + (index > 0), int(high)) for index, (low, high) in enumerate(pairwise(edges))]
     return bounds or [(int(edges[0]), int(edges[0]))]
 
 

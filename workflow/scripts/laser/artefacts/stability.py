@@ -111,7 +111,9 @@ def _lines(
     bounds = np.quantile(known, [tail, 1 - tail]) if known.size else (math.nan, math.nan)
     total = float(scores.sizes.sum())
     gain = 0.0 if again == BASE else 100 * float((scores.correct[:, again] - scores.correct[:, -1]).sum()) / total
-    same = [(places[one][:2] if one != BASE else None) == (selected[:2] if selected else None) for one in choices]
+    same = [
+        (places[choice][:2] if choice != BASE else None) == (selected[:2] if selected else None) for choice in choices
+    ]
     common = {
         "n": int(total),
         "groups": len(scores.sizes),
@@ -125,35 +127,35 @@ def _lines(
         "same_place": 100 * float(np.mean(same)),
     }
     values, counts = np.unique(np.append(choices, again), return_counts=True)
-    shares = {int(one): count - (one == again) for one, count in zip(values, counts, strict=True)}
-    found = []
-    for one in sorted(shares, key=lambda at: (-shares[at], at)):
-        matrix, layer, rho = places.get(one, ("", None, math.nan))
-        place: dict[str, Any] = {"matrix": matrix, "layer": layer, "rho": rho}
-        share = 100 * float(shares[one]) / resamples
-        found.append(names | place | {"share": share, "selected": one == again} | common)
-    return found
+    shares = {int(choice): count - (choice == again) for choice, count in zip(values, counts, strict=True)}
+    lines = []
+    for choice in sorted(shares, key=lambda at: (-shares[at], at)):
+        matrix, layer, rho = places.get(choice, ("", None, math.nan))
+        edit: dict[str, Any] = {"matrix": matrix, "layer": layer, "rho": rho}
+        share = 100 * float(shares[choice]) / resamples
+        lines.append(names | edit | {"share": share, "selected": choice == again} | common)
+    return lines
 
 
 def _place(chosen: Mapping[str, Any] | None) -> tuple[str, int, float] | None:
     return None if chosen is None else (str(chosen["matrix"]), int(chosen["layer"]), float(chosen["rho"]))
 
 
-def _tied(scores: Scores, found: int, selected: tuple[str, int, float] | None) -> bool:
+def _tied(scores: Scores, choice: int, selected: tuple[str, int, float] | None) -> bool:
     """Whether two choices score alike: losses that differ in their last bits alone may be ordered either way."""
     if selected is not None and selected not in scores.candidates:
         return False
     other = BASE if selected is None else scores.candidates.index(selected)
-    same_accuracy = scores.correct[:, found].sum() == scores.correct[:, other].sum()
-    return bool(same_accuracy and np.isclose(scores.loss[:, found].sum(), scores.loss[:, other].sum(), rtol=1e-8))
+    same_accuracy = scores.correct[:, choice].sum() == scores.correct[:, other].sum()
+    return bool(same_accuracy and np.isclose(scores.loss[:, choice].sum(), scores.loss[:, other].sum(), rtol=1e-8))
 
 
 def views(frame: pd.DataFrame) -> list[View]:
     """Return per protocol one view of the gains and one of the most frequent choices."""
     views = []
-    for protocol, own in frame.groupby("protocol", sort=False):
+    for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         gains, choices = [], []
-        for (model, dataset), cell in own.groupby(["model", "dataset"], sort=False):
+        for (model, dataset), cell in protocol_rows.groupby(["model", "dataset"], sort=False):
             first = cell[cell["selected"]].iloc[0]
             names = [str(dataset), str(model)]
             gains.append(
@@ -172,12 +174,13 @@ def views(frame: pd.DataFrame) -> list[View]:
                 ]
             )
             for row in cell.head(SHOWN).to_dict("records"):
-                place = intervention(row["matrix"], row["layer"], row["rho"])
-                choices.append([*names, place, number(row["share"], 1), "yes" if row["selected"] else ""])
+                edit = intervention(row["matrix"], row["layer"], row["rho"])
+                choices.append([*names, edit, number(row["share"], 1), "yes" if row["selected"] else ""])
         columns = ["Dataset", "Model", "Selected [τ, ℓ, ρ]", "Chosen again, %", "Same matrix and layer, %"]
         columns += ["Different choices", "Gain, points", "In bag", "Out of bag", "n", "Groups", "Candidates"]
         notes = [
-            f"Each of {integer(own['resamples'].iloc[0])} resamples of the validation groups repeats the selection.",
+            f"Each of {integer(protocol_rows['resamples'].iloc[0])} resamples of the validation groups repeats the "
+            "selection.",
             "Gain: accuracy above base on the rows that chose. Out of bag: the mean gain on the groups that a resample "
             "did not draw, so that the choice has not seen them; brackets hold 95 % of the resamples.",
         ]

@@ -80,13 +80,13 @@ def table1(
     rows: list[dict[str, Any]] = []
     constants: list[dict[str, float]] = []
     for cell in cells:
-        found = constant_accuracies(list(cell.rows["answer"]), bool(cell.rows["has_options"].any()))
+        by_constant = constant_accuracies(list(cell.rows["answer"]), bool(cell.rows["has_options"].any()))
         for metric in metrics:
-            rows += _rows(cell, metric, found, published, seed, resamples)
-            constants += [found] * len(ARMS)
+            rows += _rows(cell, metric, by_constant, published, seed, resamples)
+            constants += [by_constant] * len(ARMS)
     adjust(rows)
     complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
-    for row, found in zip(rows, constants, strict=True):
+    for row, by_constant in zip(rows, constants, strict=True):
         sizes = published.sizes(row["dataset"])
         row["verdict"] = verdict(
             metric=row["metric"],
@@ -100,7 +100,7 @@ def table1(
             high=row["high"],
             difference=row["difference"],
             p_holm=row["p_holm"],
-            constants=found.values(),
+            constants=by_constant.values(),
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"layer": "Int64"})
@@ -146,8 +146,8 @@ def _rows(
 
 def _prediction_shares(cell: PairedCell, arm: str) -> str:
     """Return the most frequent predictions and their shares (0 to 1) as JSON, most frequent first."""
-    found = shares(list(cell.rows[f"{arm}_prediction"]))
-    return json.dumps(dict(list(found.items())[:TOP_PREDICTIONS]), ensure_ascii=False)
+    by_prediction = shares(list(cell.rows[f"{arm}_prediction"]))
+    return json.dumps(dict(list(by_prediction.items())[:TOP_PREDICTIONS]), ensure_ascii=False)
 
 
 def views(frame: pandas.DataFrame) -> list[View]:
@@ -185,9 +185,11 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 laser["verdict"],
             ]
         )
-    empty = [place for place, name in enumerate(columns) if place >= SHOWN and not any(line[place] for line in lines)]
-    columns = [name for place, name in enumerate(columns) if place not in empty]
-    lines = [[text for place, text in enumerate(line) if place not in empty] for line in lines]
+    empty = [
+        column for column, name in enumerate(columns) if column >= SHOWN and not any(line[column] for line in lines)
+    ]
+    columns = [name for column, name in enumerate(columns) if column not in empty]
+    lines = [[text for column, text in enumerate(line) if column not in empty] for line in lines]
     return View(
         name=f"table1_{protocol}",
         title=f"Table 1. Base and LASER on held-out rows, {protocol} protocol",
@@ -206,8 +208,8 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
 def _overflows(frame: pandas.DataFrame) -> list[str]:
     """Return a note that names the cells in which rows have no loss; none where there are no such cells."""
     named = []
-    for (dataset, model), own in frame.groupby(["dataset", "model"], sort=False):
-        sizes, dtype = own.groupby("metric")["n"].first(), own["dtype"].iloc[0]
+    for (dataset, model), cell_rows in frame.groupby(["dataset", "model"], sort=False):
+        sizes, dtype = cell_rows.groupby("metric")["n"].first(), cell_rows["dtype"].iloc[0]
         missing = int(sizes["accuracy"] - sizes["loss"])
         if missing:
             named.append(f"{model} on {dataset}: {missing} of {int(sizes['accuracy'])} ({dtype})")

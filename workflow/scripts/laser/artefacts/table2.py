@@ -65,7 +65,7 @@ def table2(
     lines = []
     for row in frame.to_dict("records"):
         printed = published.get((row["metric"], row["arm"]))
-        own = (row["model"], row["dataset"]) == PAPER_POLICY
+        of_paper = (row["model"], row["dataset"]) == PAPER_POLICY
         row |= {"constant": math.nan, "answer_in_prompt": math.nan, "prediction_shares": ""}
         row["published"] = printed.value if printed else math.nan
         row["verdict"] = verdict(
@@ -74,7 +74,7 @@ def table2(
             published=printed,
             published_base=published.get((row["metric"], "base")),
             published_n=None,
-            complete=own and complete[row["model"], row["dataset"], row["protocol"]],
+            complete=of_paper and complete[row["model"], row["dataset"], row["protocol"]],
             base_chosen=row["arm"] == "laser" and row["matrix"] == "",
             low=row["low"],
             high=row["high"],

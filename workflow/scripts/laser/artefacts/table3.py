@@ -63,9 +63,9 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
     rows = []
     for selection in selections:
         paper = published.choice(selection["model"], selection["dataset"])
-        for protocol, one in selection["protocols"].items():
-            chosen = one["chosen"]
-            validation = one["validation"]
+        for protocol, selected in selection["protocols"].items():
+            chosen = selected["chosen"]
+            validation = selected["validation"]
             best = validation.get("chosen") or validation["base"]
             row: dict[str, Any] = {"model": selection["model"], "dataset": selection["dataset"], "protocol": protocol}
             row |= {
@@ -78,9 +78,9 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
                 "validation_accuracy_base": validation["base"]["accuracy"],
                 "validation_loss_base": validation["base"]["loss"],
                 "n": validation["base"]["n"],
-                "candidates": len(one["candidates"]),
-                "first_layer": min((each["layer"] for each in one["candidates"]), default=None),
-                "last_layer": max((each["layer"] for each in one["candidates"]), default=None),
+                "candidates": len(selected["candidates"]),
+                "first_layer": min((each["layer"] for each in selected["candidates"]), default=None),
+                "last_layer": max((each["layer"] for each in selected["candidates"]), default=None),
                 "paper_tau": paper["tau"] if paper else "",
                 "paper_matrix": paper["matrix"] if paper else "",
                 "paper_layer": paper["layer"] if paper else None,
@@ -125,7 +125,7 @@ def with_test_scores(
     Raises:
         UserError: a choice was scored on other rows than the test file.
     """
-    found, tested = by_cell(choices), {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    chosen, tested = by_cell(choices), {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
     lines = []
     for row in frame.to_dict("records"):
         key = (row["model"], row["dataset"], row["protocol"])
@@ -135,16 +135,16 @@ def with_test_scores(
             groups, base = list(cell.rows["group"]), cell.rows["base_correct"]
             settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
             # Named as in Table 1, so that equal rows have equal intervals there and here.
-            own = compare(base, cell.rows["laser_correct"], groups, (*key, "accuracy"), **settings)
-            line |= {"test_n": own["n"], "test_accuracy_base": own["base"], "test_accuracy": own["laser"]}
-            line |= {f"test_accuracy_{side}": own[f"laser_{side}"] for side in ("low", "high")}
-            theirs = found[key].arm(choice="published") if key in found else pd.DataFrame()
+            ours = compare(base, cell.rows["laser_correct"], groups, (*key, "accuracy"), **settings)
+            line |= {"test_n": ours["n"], "test_accuracy_base": ours["base"], "test_accuracy": ours["laser"]}
+            line |= {f"test_accuracy_{side}": ours[f"laser_{side}"] for side in ("low", "high")}
+            theirs = chosen[key].arm(choice="published") if key in chosen else pd.DataFrame()
             if not theirs.empty:
                 scored = aligned(cell, theirs, "The paper's choice")["correct"].to_numpy(dtype=bool)
-                one = compare(base, scored, groups, (*key, "accuracy", "paper's choice"), **settings)
-                line |= {f"paper_test_accuracy{end}": one[f"laser{end}"] for end in ("", "_low", "_high")}
-                line |= {f"paper_gain{end}": one[f"difference{end}"] for end in ("", "_low", "_high")}
-                line["paper_gain_p"] = one["p_value"]
+                at_papers = compare(base, scored, groups, (*key, "accuracy", "paper's choice"), **settings)
+                line |= {f"paper_test_accuracy{end}": at_papers[f"laser{end}"] for end in ("", "_low", "_high")}
+                line |= {f"paper_gain{end}": at_papers[f"difference{end}"] for end in ("", "_low", "_high")}
+                line["paper_gain_p"] = at_papers["p_value"]
         lines.append(line)
     added = pd.DataFrame(lines, columns=list(TEST_COLUMNS), index=frame.index).astype({"test_n": "Int64"})
     return pd.concat([frame, added], axis=1)
@@ -182,11 +182,11 @@ def views(frame: pd.DataFrame) -> list[View]:
         if (frame["paper_matrix"] != frame["paper_tau"].str.lower()).any():
             notes.append("The paper's U_in is the gate projection u_gate in Llama2.")
         title = f"Table 3. Interventions chosen on validation rows, {protocol} protocol"
-        shown = [place for place in range(len(columns)) if place < FIXED or any(row[place] for row in rows)]
+        shown = [column for column in range(len(columns)) if column < FIXED or any(row[column] for row in rows)]
         if len(shown) > FIXED:
             notes.append("Brackets: 95 % percentile bootstrap interval. Test rows played no part in any choice.")
-        rows = [[row[place] for place in shown] for row in rows]
-        views.append(View(f"table3_{protocol}", title, [columns[place] for place in shown], rows, notes=notes))
+        rows = [[row[column] for column in shown] for row in rows]
+        views.append(View(f"table3_{protocol}", title, [columns[column] for column in shown], rows, notes=notes))
     return views
 
 

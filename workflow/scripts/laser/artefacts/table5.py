@@ -61,9 +61,9 @@ def table5(
             "layer": [str(layer) for layer in space["layers"]],
             "rho": [f"{rho:g}" for rho in space.get("rhos", rhos)],
         }
-        for key, found in lists.items():
+        for key, listed in lists.items():
             paper = published.table5.get(key, "")
-            line = {"model": model, "hyperparameter": key, "values": " ".join(found), "count": len(found)}
+            line = {"model": model, "hyperparameter": key, "values": " ".join(listed), "count": len(listed)}
             rows.append(line | {"paper": paper})
     return pd.DataFrame(rows, columns=["model", "hyperparameter", "values", "count", "paper"])
 

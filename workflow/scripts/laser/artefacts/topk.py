@@ -71,10 +71,10 @@ def topk_test(cells: Sequence[PairedCell], seed: int = 0, resamples: int = RESAM
             for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
                 base, laser = (_hits(cell.rows, k, measure, f"{arm}_") for arm in ("base", "laser"))
                 names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
-                one: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
-                one |= intervention_labels(cell.chosen)
+                line: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
+                line |= intervention_labels(cell.chosen)
                 groups = list(cell.rows["group"])
-                rows.append(one | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples))
+                rows.append(line | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples))
     return rows
 
 
@@ -101,7 +101,7 @@ def topk_validation(
     Raises:
         UserError: an intervention was scored on other rows than base.
     """
-    found: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
     for protocol, chosen in places.items():
         keep = (swept["protocol"] == protocol) & (swept["matrix"] == chosen["matrix"])
@@ -116,14 +116,14 @@ def topk_validation(
                     "Delete its files and run again."
                 )
             edited = edited.loc[plain.index]
-            place = {"matrix": chosen["matrix"], "layer": int(chosen["layer"]), "rho": float(rho)}
+            edit = {"matrix": chosen["matrix"], "layer": int(chosen["layer"]), "rho": float(rho)}
             for k in TOP:
                 for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
                     names = (*cell, protocol, "validation", str(k), measure)
                     before, after = (_hits(frame, k, measure) for frame in (plain, edited))
-                    line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | place
-                    found.append(line | compare(before, after, labels, (*names, f"{rho:g}"), **settings))
-    return found
+                    line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | edit
+                    lines.append(line | compare(before, after, labels, (*names, f"{rho:g}"), **settings))
+    return lines
 
 
 def _hits(frame: pd.DataFrame, k: int, measure: str, prefix: str = "") -> Any:
@@ -138,7 +138,7 @@ def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> 
     The curve along ρ is a description, so its rows keep their unadjusted p values.
     """
     adjust(test)
-    frame = pd.DataFrame([*test, *({**one, "p_holm": float("nan")} for one in validation)], columns=list(COLUMNS))
+    frame = pd.DataFrame([*test, *({**row, "p_holm": float("nan")} for row in validation)], columns=list(COLUMNS))
     return frame.astype({"layer": "Int64", "n": "Int64", "groups": "Int64"})
 
 
@@ -146,8 +146,8 @@ def views(frame: pd.DataFrame) -> list[View]:
     """Return per protocol one view of the test rows and one of the curve along ρ."""
     views = []
     for protocol in dict.fromkeys(frame["protocol"]):
-        own = frame[frame["protocol"] == protocol]
-        test = own[own["split"] == "test"].to_dict("records")
+        protocol_rows = frame[frame["protocol"] == protocol]
+        test = protocol_rows[protocol_rows["split"] == "test"].to_dict("records")
         columns = ["Dataset", "Model", "k", "Looked for", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)"]
         lines = [
             [
@@ -162,7 +162,7 @@ def views(frame: pd.DataFrame) -> list[View]:
         ]
         title = f"Top-k accuracy on held-out rows, {protocol} protocol"
         views.append(View(f"topk_{protocol}", title, [*columns, "n", "Intervention"], lines, notes=list(NOTES)))
-        curve = own[(own["split"] == "validation") & (own["measure"] == FIRST)]
+        curve = protocol_rows[(protocol_rows["split"] == "validation") & (protocol_rows["measure"] == FIRST)]
         if not curve.empty:
             views.append(_curve(curve, protocol))
     return views
@@ -173,11 +173,11 @@ def _curve(curve: pd.DataFrame, protocol: str) -> View:
     lines = []
     for (model, dataset), cell in curve.groupby(["model", "dataset"], sort=False):
         first = cell.iloc[0]
-        place = [str(dataset), str(model), str(first["matrix"]), integer(first["layer"]), integer(first["n"])]
+        start = [str(dataset), str(model), str(first["matrix"]), integer(first["layer"]), integer(first["n"])]
         plain = cell.drop_duplicates("k").to_dict("records")
-        lines.append([*place, "base", *(with_interval(row, 1, "base") for row in plain)])
+        lines.append([*start, "base", *(with_interval(row, 1, "base") for row in plain)])
         for rho, part in cell.groupby("rho", sort=False):
-            lines.append([*place, f"{rho:g}", *(with_interval(row, 1, "laser") for row in part.to_dict("records"))])
+            lines.append([*start, f"{rho:g}", *(with_interval(row, 1, "laser") for row in part.to_dict("records"))])
     notes = ["First token of the answer among the k most probable tokens, at the chosen matrix and layer.", NOTES[0]]
     title = f"Top-k accuracy along ρ on validation rows, {protocol} protocol"
     return View(f"topk_curve_{protocol}", title, columns, lines, notes=notes)

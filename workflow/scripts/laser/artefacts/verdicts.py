@@ -61,10 +61,10 @@ def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataF
     lines = []
     for key, printed in published.table1.items():
         start = [*key, printed.value]
-        found = ours.get(key, [])
-        for row in found:
+        reproduced = ours.get(key, [])
+        for row in reproduced:
             lines.append([*start, row["protocol"], row["model"], row["value"], row["low"], row["high"], row["verdict"]])
-        if not found:
+        if not reproduced:
             lines.append([*start, "", "", math.nan, math.nan, math.nan, NOT_RUN])
     return pd.DataFrame(lines, columns=[*columns, "verdict"])
 

@@ -42,7 +42,7 @@ def made(study, name, folder):
     return [path.read_bytes() for path in make(study.folder, spec, folder)]
 
 
-NAMES = ("paraphrase", "topk", "table3", "compose", "perplexity", "seeds", "prompts", "search", "size")
+NAMES = ("paraphrase", "topk", "generic", "table3", "compose", "perplexity", "seeds", "prompts", "search", "size")
 
 
 @pytest.mark.parametrize("name", NAMES)

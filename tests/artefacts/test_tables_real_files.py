@@ -65,7 +65,19 @@ def table(folder, into, name):
 
 
 TABLES = (
-    *("paraphrase", "topk", "table3", "stability", "compose", "seeds", "prompts", "search", "size", "perplexity"),
+    *(
+        "paraphrase",
+        "topk",
+        "table3",
+        "stability",
+        "compose",
+        "seeds",
+        "prompts",
+        "search",
+        "size",
+        "perplexity",
+        "generic",
+    ),
 )
 
 

@@ -37,7 +37,7 @@ def test_figure_2_has_six_panels_with_known_matrices():
 def test_the_facts_are_those_that_were_read_from_the_paper():
     for path in sorted(FOLDER.glob("*.csv")):
         original = SHARED / "paper" / path.name
-        if path.name not in ("names.csv", "matrices.csv"):
+        if path.name not in ("names.csv", "matrices.csv", "reproduction_settings.csv"):
             assert path.read_bytes() == original.read_bytes(), path.name
 
 

@@ -72,16 +72,17 @@ def read_published(folder: Path | str = FOLDER) -> Published:
 
 
 def _read(folder: Path) -> Published:
-    names = _rows(folder / "names.csv", ("kind", "name", "published"))
+    names = read_rows(folder / "names.csv", ("kind", "name", "published"))
     matrices = {
-        (row["model"], row["tau"]): row["matrix"] for row in _rows(folder / "matrices.csv", ("model", "tau", "matrix"))
+        (row["model"], row["tau"]): row["matrix"]
+        for row in read_rows(folder / "matrices.csv", ("model", "tau", "matrix"))
     }
     table1 = {}
-    for row in _rows(folder / "table1.csv", ("model", "dataset", "metric", "base", "laser")):
+    for row in read_rows(folder / "table1.csv", ("model", "dataset", "metric", "base", "laser")):
         for arm in ("base", "laser"):
             table1[row["model"], row["dataset"], row["metric"], arm] = printed(row[arm])
     table3 = {}
-    for row in _rows(folder / "table3_best_hparams.csv", ("model", "dataset", "tau", "layer", "rho", KEPT)):
+    for row in read_rows(folder / "table3_best_hparams.csv", ("model", "dataset", "tau", "layer", "rho", KEPT)):
         table3[row["model"], row["dataset"]] = {
             "tau": row["tau"],
             "matrix": matrices.get((row["model"], row["tau"]), row["tau"]),
@@ -95,11 +96,11 @@ def _read(folder: Path) -> Published:
             "validation": int(row["val_20pct"]),
             "test": int(row["test_80pct"]),
         }
-        for row in _rows(folder / "table4_dataset_sizes.csv", ("dataset", "size", "val_20pct", "test_80pct"))
+        for row in read_rows(folder / "table4_dataset_sizes.csv", ("dataset", "size", "val_20pct", "test_80pct"))
     }
     table5 = {
         row["hyperparameter"]: row["search_space"]
-        for row in _rows(folder / "table5_search_space.csv", ("hyperparameter", "search_space"))
+        for row in read_rows(folder / "table5_search_space.csv", ("hyperparameter", "search_space"))
     }
     return Published(
         models={row["name"]: row["published"] for row in names if row["kind"] == "model"},
@@ -127,7 +128,7 @@ def read_table2(folder: Path | str = FOLDER) -> dict[tuple[str, str], Printed]:
     try:
         return {
             (metric, arms[row["model"]]): printed(row[column])
-            for row in _rows(path, ("model", *columns.values()))
+            for row in read_rows(path, ("model", *columns.values()))
             for metric, column in columns.items()
         }
     except (KeyError, ValueError) as error:
@@ -142,12 +143,12 @@ def read_fig2_range(folder: Path | str = FOLDER) -> dict[str, list[tuple[int, fl
     folder = Path(folder)
     matrices = {
         row["tau"]: row["matrix"]
-        for row in _rows(folder / "matrices.csv", ("model", "tau", "matrix"))
+        for row in read_rows(folder / "matrices.csv", ("model", "tau", "matrix"))
         if row["model"] == "GPT-J"
     }
     found: dict[str, list[tuple[int, float, float]]] = {}
     columns = ("matrix", "layer", "loss_min_over_curves", "loss_max_over_curves")
-    for row in _rows(folder / "fig2_digitised.csv", columns):
+    for row in read_rows(folder / "fig2_digitised.csv", columns):
         entry = (int(row["layer"]), float(row[columns[2]]), float(row[columns[3]]))
         found.setdefault(matrices.get(row["matrix"], row["matrix"]), []).append(entry)
     return found
@@ -168,7 +169,12 @@ def printed(text: str) -> Printed:
     return Printed(float(text), 0.5 * 10.0**-decimals)
 
 
-def _rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
+def read_rows(path: Path, needed: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return the rows of one of the folder's files.
+
+    Raises:
+        UserError: the file cannot be read, or lacks one of the columns that are needed.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             reader = csv.DictReader(handle)

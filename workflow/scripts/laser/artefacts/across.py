@@ -1,0 +1,143 @@
+"""Gains in accuracy across models and datasets: this study's, the paper's, and those that others report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from laser.analysis.comparison import with_interval
+from laser.analysis.tables import View, integer, intervention, number, p_value, read_table
+from laser.artefacts import table1
+from laser.config.artefacts import Artefact
+from laser.paper.published import Published, read_published
+from laser.paper.reproductions import PLACES, Reproduction, read_reproductions
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="across",
+    kind="table",
+    title="Gains across models and datasets",
+    about="gains in accuracy of this study, of the paper and of others, side by side",
+    after=("table1",),
+    texts=("dataset", "model", "protocol", "whose", "setting", "source"),
+    resampled=False,
+    not_for_policies="the paper's Sokoban numbers stand in table2",
+)
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Put the gains of the study's Table 1 beside the paper's and those of others."""
+    frame = read_table(study.table("table1"), table1.ARTEFACT.texts)
+    return across(frame, read_published(), read_reproductions())
+
+
+OURS, PAPER, OTHERS = "this study", "the paper", "others"
+PAPER_SOURCE = "arXiv 2312.13558, Tables 1 and 3"
+COLUMNS = (
+    *("dataset", "model", "protocol", "whose", "setting", "source", "n"),
+    *("base", "laser", "gain", "gain_low", "gain_high", "p_holm"),
+)
+"""Columns of the CSV: accuracies in percent, gains in points. `gain_low` and `gain_high` bound the 95 % interval of our
+own gains, `p_holm` is Table 1's; the paper and others print neither. `protocol` is empty for their numbers. Datasets
+bear our names, where we have them, and the models of the paper and of others the paper's names."""
+
+
+def across(frame: pd.DataFrame, published: Published, reproductions: Sequence[Reproduction]) -> pd.DataFrame:
+    """Return the gains, dataset by dataset: ours, then the paper's, then those that others report.
+
+    Args:
+        frame: the long form of Table 1 (`laser.artefacts.table1.table1`).
+        published: the paper's numbers.
+        reproductions: the numbers of others.
+
+    Returns:
+        A frame with the columns `COLUMNS`: the study's datasets first, then the rest of the paper's.
+    """
+    names = {paper: ours for ours, paper in published.datasets.items()}
+    lines = [*_ours(frame), *_paper(published, names), *(_others(one, names) for one in reproductions)]
+    made = pd.DataFrame(lines, columns=list(COLUMNS)).astype({"n": "Int64"})
+    order = {name: place for place, name in enumerate(dict.fromkeys(made["dataset"]))}
+    return made.sort_values("dataset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+
+
+def _ours(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    accuracy = frame[frame["metric"] == "accuracy"]
+    cell = ["dataset", "model", "protocol"]
+    base = accuracy[accuracy["arm"] == "base"].set_index(cell)["value"]
+    return [
+        {name: row[name] for name in (*cell, "n", "p_holm")}
+        | {"whose": OURS, "setting": intervention(row["matrix"], row["layer"], row["rho"]), "source": ""}
+        | {"base": base.loc[tuple(row[name] for name in cell)], "laser": row["value"], "gain": row["difference"]}
+        | {"gain_low": row["difference_low"], "gain_high": row["difference_high"]}
+        for row in accuracy[accuracy["arm"] == "laser"].to_dict("records")
+    ]
+
+
+def _paper(published: Published, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    lines = []
+    for (model, dataset, metric, arm), laser in published.table1.items():
+        if (metric, arm) != ("accuracy", "laser"):
+            continue
+        base = published.table1[model, dataset, metric, "base"].value
+        gain = round(laser.value - base, PLACES)
+        choice, sizes = published.table3.get((model, dataset)), published.table4.get(dataset)
+        line = _line(model, names.get(dataset, dataset), PAPER, PAPER_SOURCE, base, laser.value, gain)
+        line["setting"] = intervention(choice["tau"], choice["layer"], choice["rho"]) if choice else ""
+        lines.append(line | {"n": sizes["test"] if sizes else None})
+    return lines
+
+
+def _others(one: Reproduction, names: Mapping[str, str]) -> dict[str, Any]:
+    dataset = names.get(one.dataset, one.dataset)
+    line = _line(one.model, dataset, OTHERS, one.source, one.base, one.laser, one.gain)
+    return line | {"setting": one.setting, "n": None}
+
+
+def _line(model: str, dataset: str, whose: str, source: str, base: float, laser: float, gain: float) -> dict[str, Any]:
+    line: dict[str, Any] = {"dataset": dataset, "model": model, "protocol": "", "whose": whose, "source": source}
+    line |= dict.fromkeys(("gain_low", "gain_high", "p_holm"), math.nan)
+    return line | {"base": base, "laser": laser, "gain": gain}
+
+
+NOTES = (
+    "Brackets: 95 % percentile bootstrap interval over groups of dependent rows; the paper and others print none.",
+    "p: paired test of Table 1, adjusted by Holm's method.",
+    "Numbers of other models on other rows are context: they are not compared with ours, and no test is made of them.",
+    "The paper and others: as printed. What the follow-up work repeats from the paper is left out.",
+)
+
+
+def views(frame: pd.DataFrame) -> list[View]:
+    """Return a view per protocol: its gains beside all of the paper's and of others."""
+    columns = ["Dataset", "Whose", "Model", "Base, %", "LASER, %", "Gain, points", "p (Holm)", "n", "Setting", "Source"]
+    protocols = [name for name in dict.fromkeys(frame["protocol"]) if name]
+    return [
+        View(
+            f"across_{protocol}",
+            f"Gains in accuracy across models and datasets, {protocol} protocol",
+            columns,
+            [_cells(row) for row in frame[frame["protocol"].isin([protocol, ""])].to_dict("records")],
+            notes=list(NOTES),
+        )
+        for protocol in protocols
+    ]
+
+
+def _cells(row: Mapping[Any, Any]) -> list[str]:
+    return [
+        row["dataset"],
+        row["whose"],
+        row["model"],
+        number(row["base"], 1),
+        number(row["laser"], 1),
+        with_interval(row, 1, "gain", sign=True),
+        p_value(row["p_holm"]),
+        integer(row["n"]),
+        row["setting"],
+        row["source"],
+    ]

@@ -1,0 +1,137 @@
+"""The gains of the table `across` as a forest plot: ours with intervals, beside the paper's and others'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from laser.analysis.style import bars_of, figure, legend, save, shades, title
+from laser.analysis.tables import intervention, number, read_table
+from laser.artefacts import across
+from laser.artefacts.across import OTHERS, OURS, PAPER
+from laser.config.artefacts import Artefact
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="forest",
+    kind="figure",
+    title="Gains across models and datasets",
+    about="gains in accuracy of this study with intervals, beside the paper's and others'",
+    after=("across",),
+    pictures="{protocol}",
+    texts=("dataset", "model", "protocol", "whose", "setting", "source", "row"),
+    resampled=False,
+    not_for_policies=across.ARTEFACT.not_for_policies,
+)
+
+ROW_HEIGHT = 0.2
+LOOKS: dict[str, dict[str, Any]] = {
+    OURS: {"marker": "o", "markersize": 4.5},
+    PAPER: {"marker": "D", "markersize": 5, "markerfacecolor": "white"},
+    OTHERS: {"marker": "x", "markersize": 5, "markeredgewidth": 1.4},
+}
+LABELS = {OURS: "this study, 95 % interval", PAPER: "printed in the paper", OTHERS: "reported by others"}
+ALL_OF_THE_PAPER = "the paper's three models, all datasets"
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    forest(read_table(study.table("across"), across.ARTEFACT.texts), picture.protocol, stem)
+
+
+def forest_data(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Return the gains that one picture shows, with the label of their row; a dataset's rows stand together.
+
+    The paper's numbers and those of others are shown for the study's datasets. Where the study has none of the paper's
+    datasets, all that the paper prints stands in one row, so that the size of its gains can be seen.
+
+    Args:
+        frame: the table `across` (`laser.artefacts.across.across`).
+        protocol: `published` or `corrected`.
+
+    Returns:
+        The columns of `across` and `row`, in the order of drawing.
+    """
+    ours = frame[(frame["whose"] == OURS) & (frame["protocol"] == protocol)]
+    shown = list(dict.fromkeys(ours["dataset"]))
+    context = frame[(frame["whose"] != OURS) & frame["dataset"].isin(shown)]
+    data = pd.concat([ours, context]).assign(row=lambda drawn: drawn["model"])
+    if context.empty:
+        printed = frame[frame["whose"] == PAPER].assign(row=ALL_OF_THE_PAPER)
+        return pd.concat([data, printed], ignore_index=True)
+    order = {name: place for place, name in enumerate(shown)}
+    return data.sort_values("dataset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+
+
+def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame:
+    """Draw the gains of one protocol.
+
+    Args:
+        frame: the table `across`.
+        protocol: `published` or `corrected`.
+        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+
+    Returns:
+        What `forest_data` returns, as drawn.
+    """
+    data = forest_data(frame, protocol)
+    rows = _rows(data)
+    with figure(1, 1, len(LOOKS)) as (made, (axis,)):
+        made.set_size_inches(made.get_size_inches()[0] + 1.6, max(2.2, ROW_HEIGHT * len(rows) + 1.2))
+        axis.axvline(0, color="0.4", linewidth=1, zorder=1)
+        for height, row in enumerate(rows):
+            drawn = (
+                data[(data["dataset"] == row[0]) & (data["row"] == row[1])] if row[0] else data[data["row"] == row[1]]
+            )
+            _draw(axis, drawn, height)
+        _beside(axis, -0.55, "base → LASER, %")
+        axis.set_yticks(range(len(rows)), [row[1] or row[0] for row in rows])
+        for label, row in zip(axis.get_yticklabels(), rows, strict=True):
+            label.set_fontweight("normal" if row[1] else "bold")
+        axis.set_ylim(len(rows) - 0.4, -0.9)
+        axis.tick_params(axis="y", length=0)
+        axis.grid(visible=False, axis="y")
+        axis.set_xlabel("gain in accuracy, points (LASER − base)")
+        title(made, f"Gains in accuracy on held-out rows, {protocol} protocol")
+        legend(made)
+        save(made, data, stem)
+    return data
+
+
+def _rows(data: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (dataset, label) of the rows from above; a dataset's heading has no label, a row of many no dataset."""
+    rows: list[tuple[str, str]] = []
+    for dataset, part in data[data["row"] != ALL_OF_THE_PAPER].groupby("dataset", sort=False):
+        rows += [(str(dataset), ""), *((str(dataset), label) for label in dict.fromkeys(part["row"]))]
+    return [*rows, *([("", ALL_OF_THE_PAPER)] if ALL_OF_THE_PAPER in set(data["row"]) else [])]
+
+
+def _draw(axis: Axes, drawn: pd.DataFrame, height: int) -> None:
+    # The palest shade is left out: a thin cross of it would hardly be seen.
+    colours = dict(zip(LOOKS, reversed(shades(len(LOOKS) + 1)), strict=False))
+    for whose, part in drawn.groupby("whose", sort=False):
+        look: dict[str, Any] = {"color": colours[str(whose)], "linestyle": "none", **LOOKS[str(whose)]}
+        heights = [height] * len(part)
+        if whose == OURS:
+            ends = bars_of(part["gain"], part["gain_low"], part["gain_high"])
+            axis.errorbar(part["gain"], heights, xerr=ends, ecolor=look["color"], elinewidth=1.4, fmt="none")
+            _beside(axis, height, _accuracies(part.iloc[0]))
+        axis.plot(part["gain"], heights, label=LABELS[str(whose)], **look)
+
+
+def _accuracies(row: pd.Series) -> str:
+    kept = row["setting"] == intervention("", None, None)
+    return f"{number(row['base'], 1)}, base kept" if kept else f"{number(row['base'], 1)} → {number(row['laser'], 1)}"
+
+
+def _beside(axis: Axes, height: float, text: str) -> None:
+    """Write a text to the right of a row."""
+    look: dict[str, Any] = {"va": "center", "fontsize": 8, "color": "0.35", "annotation_clip": False}
+    axis.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), **look)

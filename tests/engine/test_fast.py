@@ -11,9 +11,13 @@ from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Answers, Generation, Pass, Requests
 from tests.engine.tiny_models import (
     CAUSAL,
+    CONFIGS,
+    FULL,
+    GEMMA,
     LAYERS,
     LLAMA,
     MASKED,
+    WINDOW,
     assert_agree,
     made,
     masked_requests,
@@ -142,13 +146,50 @@ def test_packed_matrices_are_left_to_others(store):
     assert fast.supported(loaded, (Intervention("o", 1, 0.5),))
 
 
-def test_sliding_windows(store):
-    config = transformers.MistralConfig(**LLAMA, sliding_window=6)
-    loaded = made(config)
-    edit = (Intervention("u_in", 1, 0.5),)
-    assert fast.supported(loaded, edit, longest=6)
-    assert not fast.supported(loaded, edit, longest=7)
-    assert_agree(*both(loaded, requests(count=5), [edit], store))
+@pytest.mark.parametrize("family", ["mistral_window", "qwen2_windows", "gemma3_text"])
+@pytest.mark.parametrize("budget", [1, 2048])
+def test_sliding_windows(family, budget, store):
+    """Windows shorter than most requests, and continuations that leave the prompt's first tokens behind."""
+    loaded = tiny(family)
+    asked = requests(5)
+    assert sum(len(request.ids) > WINDOW for request in asked.passes) > len(asked.passes) / 2
+    edits = [edit for layer in range(LAYERS) for edit in edits_of(loaded, layer, (0.3,))]
+    assert all(fast.supported(loaded, edit) for edit in edits)
+    assert_agree(*both(loaded, asked, [(), *edits], store, token_budget=budget))
+
+
+@pytest.mark.parametrize("family", ["mistral_window", "gemma3_text"])
+def test_a_window_hides_what_is_before_it(family, store):
+    """The same answers with a window as long as the requests would mean that the window is not looked at."""
+    config = CONFIGS[family]()
+    config.sliding_window = 64
+    narrow, wide = (next(fast.evaluate(loaded, requests(5), [()], store)) for loaded in (tiny(family), made(config)))
+    assert narrow.passes != wide.passes
+
+
+def test_drafts_through_a_window(store):
+    loaded = tiny("gemma3_text")
+    asked = requests(6)
+    edits = [(), *edits_of(loaded, 1, (0.5, 0.9))]
+    expected = list(naive.evaluate(loaded, asked, edits, store))
+    drafts = expected[0].generations
+    assert_agree(expected, fast.evaluate(loaded, asked, edits, store, drafts=drafts))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"final_logit_softcapping": 5.0},
+        {"attn_logit_softcapping": 5.0},
+        {"use_bidirectional_attention": True},
+        {
+            "rope_parameters": GEMMA["rope_parameters"]
+            | {FULL: {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}
+        },
+    ],
+)
+def test_gemmas_that_the_blocks_do_not_follow_go_to_the_reference_engine(change):
+    assert not fast.supported(made(transformers.Gemma3TextConfig(**GEMMA | change)), ())
 
 
 ROPES = {

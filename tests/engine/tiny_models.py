@@ -47,11 +47,31 @@ NEOX = COMMON | dict(
     initializer_range=0.25,
 )
 
+WINDOW = 5
+"""Tokens of a sliding window: most of the requests are longer."""
+SLIDING, FULL = "sliding_attention", "full_attention"
+GEMMA = LLAMA | dict(
+    head_dim=12,
+    num_attention_heads=4,
+    query_pre_attn_scalar=7,
+    layer_types=[SLIDING, FULL, SLIDING],
+    sliding_window=WINDOW,
+    rope_parameters={
+        SLIDING: {"rope_type": "default", "rope_theta": 100.0},
+        FULL: {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0},
+    },
+)
+
 CONFIGS = {
     "llama": lambda: transformers.LlamaConfig(**LLAMA),
     "llama_bias": lambda: transformers.LlamaConfig(**LLAMA, attention_bias=True, mlp_bias=True),
     "mistral": lambda: transformers.MistralConfig(**LLAMA, sliding_window=None),
+    "mistral_window": lambda: transformers.MistralConfig(**LLAMA, sliding_window=WINDOW),
     "qwen2": lambda: transformers.Qwen2Config(**LLAMA),
+    "qwen2_windows": lambda: transformers.Qwen2Config(
+        **LLAMA, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1
+    ),
+    "gemma3_text": lambda: transformers.Gemma3TextConfig(**GEMMA),
     "gptj": lambda: transformers.GPTJConfig(**GPT2, rotary_dim=8),
     "gpt2": lambda: transformers.GPT2Config(**GPT2),
     "gpt_neox": lambda: transformers.GPTNeoXConfig(**NEOX),

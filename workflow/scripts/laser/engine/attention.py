@@ -60,17 +60,28 @@ class Layout:
     places: Tensor
     visible: Tensor
     asking: Tensor | None = None
-    _folded: dict[int, Tensor] = field(default_factory=dict)
+    _folded: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
 
-    def mask(self, share: int, dtype: torch.dtype) -> Tensor:
+    def mask(self, share: int, dtype: torch.dtype, reach: int | None = None) -> Tensor:
         """Return what is added to the scores, for `share` query heads folded into the queries.
 
-        Shape (rows, 1, share·width, used): 0 where a slot is seen, minus infinity elsewhere. Made once per layout.
+        With `reach`, only the last so many tokens are seen. Shape (rows, 1, share·width, used): 0 where a slot is seen,
+        minus infinity elsewhere. Made once per layout.
         """
-        if share not in self._folded:
-            unseen = self.visible.new_zeros(self.visible.shape, dtype=dtype).masked_fill_(~self.visible, float("-inf"))
-            self._folded[share] = unseen[:, None].repeat(1, 1, share, 1)
-        return self._folded[share]
+        if (share, reach) not in self._folded:
+            visible = self.visible if reach is None else self._last(reach)
+            unseen = visible.new_zeros(visible.shape, dtype=dtype).masked_fill_(~visible, float("-inf"))
+            self._folded[share, reach] = unseen[:, None].repeat(1, 1, share, 1)
+        return self._folded[share, reach]
+
+    def _last(self, reach: int) -> Tensor:
+        """Return which slots are seen through a sliding window.
+
+        The slots that a query sees hold its sequence in order, whatever other sequences hold between them: parents come
+        before their children, and decoded tokens take later slots.
+        """
+        from_here = self.visible.flip(-1).cumsum(-1).flip(-1)
+        return self.visible & (from_here <= reach)
 
     def asked(self, states: Tensor) -> Tensor:
         """Return the rows of `states` (N, …) whose tokens ask."""
@@ -98,7 +109,7 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
     keys, values = (
         states[:, :used].unflatten(2, (block.key_heads, size)).transpose(1, 2) for states in cache.of(layer, query)
     )
-    mask = layout.mask(share, query.dtype)
+    mask = layout.mask(share, query.dtype, block.reach)
     kernel = separate_attention if cache.separate else functional.scaled_dot_product_attention
     read = kernel(folded, keys, values, mask, scale=block.scale)
     unfolded = read.view(rows, block.key_heads, share, width, size).permute(0, 3, 1, 2, 4)

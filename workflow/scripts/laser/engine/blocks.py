@@ -54,6 +54,7 @@ class Block:
         between: (hidden, attention output) to (residual, input of the MLP).
         activation: of the MLP; with a u_gate it acts on the gate.
         after: (residual, MLP output) to the next hidden states.
+        reach: how many tokens a query sees, its own included (a sliding window); None for all before it.
     """
 
     linears: Mapping[str, Linear]
@@ -67,6 +68,7 @@ class Block:
     rotate: Callable[[Tensor, Rotary], Tensor] | None = None
     qkv: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] | None = None
     norms: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    reach: int | None = None
 
     def project(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return q (N, heads·size), k and v (N, key_heads·size) before their norms and rotation."""
@@ -115,7 +117,7 @@ class Network:
 
     Attributes:
         embed: (ids (N,), positions (N,)) to hidden states (N, H).
-        rotary: positions (N,) to (cos, sin), or None.
+        rotary: positions (N,) to (cos, sin), or None; where layers differ, those of all kinds side by side.
         head: hidden states after the last layer (N, H) to logits (N, vocabulary), final norm included.
         causal: False for masked models, whose tokens see each other.
         first_position: the position id of a sequence's first token.

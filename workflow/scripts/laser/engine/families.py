@@ -6,8 +6,9 @@ its layers and matrices is declared once, in `laser.config.architectures`; a fam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -97,13 +98,13 @@ def _rms_norm(module: Any) -> Callable[[Tensor], Tensor]:
     """Return an RMSNorm module's function; in fp32 with one pass for the mean square and one for the product."""
     if module.weight.dtype != torch.float32:
         return module
+    return partial(_rms_normed, module.weight, module.variance_epsilon)
 
-    def norm(states: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-        scale = length.square_().div_(states.shape[-1]).add_(module.variance_epsilon).rsqrt_()
-        return (states * scale).mul_(module.weight)
 
-    return norm
+def _rms_normed(weight: Tensor, epsilon: float, states: Tensor) -> Tensor:
+    length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+    scale = length.square_().div_(states.shape[-1]).add_(epsilon).rsqrt_()
+    return (states * scale).mul_(weight)
 
 
 def _add(residual: Tensor, output: Tensor) -> Tensor:
@@ -118,15 +119,24 @@ def _rotary_module(module: Any, like: Tensor) -> Callable[[Tensor], Rotary]:
     return rotary
 
 
+def _reach(config: Any, layer: int) -> int | None:
+    """Return the sliding window of a layer in tokens, or None where it sees all tokens before it."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and kinds[layer] != "sliding_attention":
+        return None
+    reach: int | None = getattr(config, "sliding_window", None)
+    return reach
+
+
 def _llama(model: Any) -> Network:
     """Llama, Mistral, Qwen2: sequential, RMSNorm, grouped-query attention, rotary positions, gated MLP."""
     blocks = [
         Block(
             linears, model.config.num_attention_heads, model.config.num_key_value_heads, layer.self_attn.scaling,
             _rms_norm(layer.input_layernorm), _before_mlp(_rms_norm(layer.post_attention_layernorm)),
-            layer.mlp.act_fn, _add, _rotate_halves,
+            layer.mlp.act_fn, _add, _rotate_halves, reach=_reach(model.config, index),
         )
-        for layer, linears in _layers(model)
+        for index, (layer, linears) in enumerate(_layers(model))
     ]  # fmt: skip
     return _llama_network(model, blocks)
 
@@ -141,6 +151,74 @@ def _llama_network(model: Any, blocks: Sequence[Block]) -> Network:
         vocabulary=model.config.vocab_size,
         rotary=_rotary_module(body.rotary_emb, body.embed_tokens.weight),
     )
+
+
+def _gemma_norm(module: Any) -> Callable[[Tensor], Tensor]:
+    """Return the function of Gemma's RMSNorm module, whose factor is 1 + weight."""
+    return module if module.weight.dtype != torch.float32 else partial(_rms_normed, 1 + module.weight, module.eps)
+
+
+def _gemma_head_norm(module: Any) -> Callable[[Tensor], Tensor]:
+    """Return the norm of every head of packed queries or keys (N, heads·size)."""
+    norm, size = _gemma_norm(module), len(module.weight)
+    return lambda states: norm(states.view(len(states), -1, size)).view(len(states), -1)
+
+
+def _gemma3(model: Any) -> Network:
+    """Gemma 3: norms before and after each half, normed queries and keys, layers with and without a sliding window.
+
+    Each kind of layer has rotary positions of its own: the network's hold those of all kinds side by side, and a block
+    takes its part.
+    """
+    body, config = model.model, model.config
+    norm, size, kinds = _gemma_norm(body.norm), config.head_dim, sorted(set(config.layer_types))
+    blocks = []
+    for index, (layer, linears) in enumerate(_layers(model)):
+        attention, start = layer.self_attn, size * kinds.index(config.layer_types[index])
+        norms = [
+            _gemma_norm(module)
+            for module in (
+                layer.post_attention_layernorm, layer.pre_feedforward_layernorm, layer.post_feedforward_layernorm,
+            )
+        ]  # fmt: skip
+
+        def between(hidden: Tensor, output: Tensor, norms: Any = norms) -> tuple[Tensor, Tensor]:
+            residual = hidden + norms[0](output)
+            return residual, norms[1](residual)
+
+        def after(residual: Tensor, output: Tensor, norms: Any = norms) -> Tensor:
+            return residual + norms[2](output)
+
+        def rotate(states: Tensor, rotary: Rotary, part: slice = slice(start, start + size)) -> Tensor:
+            return _rotate_halves(states, (rotary[0][:, part], rotary[1][:, part]))
+
+        blocks.append(
+            Block(
+                linears, config.num_attention_heads, config.num_key_value_heads, attention.scaling,
+                _gemma_norm(layer.input_layernorm), between, layer.mlp.act_fn, after, rotate,
+                norms={"q": _gemma_head_norm(attention.q_norm), "k": _gemma_head_norm(attention.k_norm)},
+                reach=_reach(config, index),
+            )
+        )  # fmt: skip
+
+    def rotary(positions: Tensor) -> Rotary:
+        pairs = [body.rotary_emb(body.embed_tokens.weight, positions[None], kind) for kind in kinds]
+        cos, sin = (torch.cat(parts, dim=-1)[0] for parts in zip(*pairs, strict=True))
+        return cos, sin
+
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.embed_tokens(ids),
+        head=lambda hidden: model.lm_head(norm(hidden)),
+        vocabulary=config.vocab_size,
+        rotary=rotary,
+    )
+
+
+def _refuses_gemma3(config: Any) -> bool:
+    """Return True if logits are capped, or tokens see those that follow."""
+    settings = ("attn_logit_softcapping", "final_logit_softcapping", "use_bidirectional_attention")
+    return any(getattr(config, name, None) for name in settings)
 
 
 def _gptj(model: Any) -> Network:
@@ -259,6 +337,7 @@ FAMILIES = {
     "llama": Family(_llama),
     "mistral": Family(_llama),
     "qwen2": Family(_llama),
+    "gemma3_text": Family(_gemma3, refuses=_refuses_gemma3),
     "gptj": Family(_gptj, refuses=lambda config: config.rotary_dim is None),
     "gpt2": Family(_gpt2, refuses=lambda config: config.add_cross_attention),
     "gpt_neox": Family(_gpt_neox),
@@ -280,8 +359,7 @@ def network(model: Any) -> Network | None:
     name = type(model).__name__
     if family is None or name.endswith(("Classification", "QuestionAnswering")) or family.refuses(config):
         return None
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type", "default") not in STATIC_ROTARY:
+    if not _static_rotary(getattr(config, "rope_parameters", None) or {}):
         return None
     if family.causal == name.endswith("MaskedLM"):
         return None
@@ -293,6 +371,7 @@ def network(model: Any) -> Network | None:
     return family.build(model) if len(kinds) == 1 else None
 
 
-def window(model: Any) -> int | None:
-    """Return how far back the model's attention reaches in tokens, or None where it reaches to the start."""
-    return getattr(model.config, "sliding_window", None)
+def _static_rotary(parameters: Mapping[str, Any]) -> bool:
+    """Return True if no frequency depends on the sequence length; some models have parameters by kind of layer."""
+    by_kind: list[Mapping[str, Any]] = [values for values in parameters.values() if isinstance(values, dict)]
+    return all(values.get("rope_type", "default") in STATIC_ROTARY for values in by_kind or [parameters])

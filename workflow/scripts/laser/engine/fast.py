@@ -22,7 +22,7 @@ from laser.engine.blocks import Network
 from laser.engine.decode import Pair, capacity, continue_greedily, finished
 from laser.engine.edited_layer import ATTENTION, edited_attention, edited_mlp
 from laser.engine.edited_matrix import Change, changes
-from laser.engine.families import network, window
+from laser.engine.families import network
 from laser.engine.freed_memory import keep_freed_memory
 from laser.engine.naive import cut
 from laser.engine.packing import Batch, layout_of, make_batch, sequences_of
@@ -80,21 +80,18 @@ class _Answered:
     overflowed: bool
 
 
-def supported(loaded: LoadedModel, edit: Edit, longest: int = 0) -> bool:
+def supported(loaded: LoadedModel, edit: Edit) -> bool:
     """Return True if this engine can evaluate an edit; other edits go to the reference engine.
 
     Args:
         loaded: the model.
         edit: at most one intervention, on a matrix that the architecture stores separately.
-        longest: tokens of the longest sequence, new ones included: models with a sliding window are taken while
-            no sequence is longer than the window.
     """
-    return _supported(loaded, network(loaded.model), edit, longest)
+    return _supported(loaded, network(loaded.model), edit)
 
 
-def _supported(loaded: LoadedModel, net: Network | None, edit: Edit, longest: int) -> bool:
-    reach = window(loaded.model)
-    if net is None or loaded.mapping is not None or (reach is not None and longest > reach):
+def _supported(loaded: LoadedModel, net: Network | None, edit: Edit) -> bool:
+    if net is None or loaded.mapping is not None:
         return False
     if not edit:
         return True
@@ -168,12 +165,7 @@ def evaluate(
     if loaded.device.type == "cpu":
         keep_freed_memory()
     net = network(loaded.model)
-    longest = max(
-        [len(request.ids) for request in requests.passes]
-        + [len(request.ids) + request.new_tokens for request in requests.generations],
-        default=0,
-    )
-    mine = {index: edit for index, edit in enumerate(edits) if _supported(loaded, net, edit, longest)}
+    mine = {index: edit for index, edit in enumerate(edits) if _supported(loaded, net, edit)}
     answers_of: dict[int, Answers] = {}
     if mine:
         assert net is not None

@@ -77,7 +77,7 @@ def loaded(study, composed):
 def test_figure_4_follows_the_search_and_scores_test_rows_where_an_edit_was_accepted(study, tmp_path):
     search, composed = composition(study)
     one = loaded(study, composed)
-    data = fig4_data(read_json(search), one, resamples=100)
+    data = fig4_data(read_json(search), one)
     assert list(data["edits"]) == [0, 0, 1, 1, 2]
     assert list(data["validation_best"]) == [40, 40, 45, 45, 50]
     assert list(data["validation_accuracy"]) == [40, 37, 45, 42, 50]
@@ -92,7 +92,7 @@ def test_figure_4_follows_the_search_and_scores_test_rows_where_an_edit_was_acce
 def test_figure_4_fits_its_page_whatever_is_accepted(study, tmp_path, monkeypatch, accepted):
     search, composed = composition(study, accepted)
     seen = watch(monkeypatch, fig4_module)
-    data = fig4(read_json(search), loaded(study, composed), tmp_path / "x", resamples=20)
+    data = fig4(read_json(search), loaded(study, composed), tmp_path / "x")
     assert data["edits"].iloc[-1] == sum(accepted) and seen["clashes"] == []
 
 

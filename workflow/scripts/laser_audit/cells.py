@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from laser_audit.numbers import holm, interval, mean, paired, sign_flip, stream
+from laser_audit.numbers import change_interval, holm, interval, mean, paired, share_interval, sign_flip, stream
 from laser_audit.reading import Study, remembered
 from laser_audit.rows import parts, test_path
 from laser_audit.selection import selection_path
@@ -114,13 +114,17 @@ def compared(
     change = [after - before for before, after in zip(first, second, strict=True)]
     comparison: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
     for arm, values in (("base", first), ("laser", second)):
-        low, high = interval(values, groups, stream(seed, *names, "interval"), resamples)
+        if truth:
+            low, high = (100 * bound for bound in share_interval([value / 100 for value in values], groups))
+        else:
+            low, high = interval(values, groups, stream(seed, *names, "interval"), resamples)
         comparison |= {arm: mean(values), f"{arm}_low": low, f"{arm}_high": high}
-    low, high = interval(change, groups, stream(seed, *names, "difference"), resamples)
     draws = stream(seed, *names, "test")
     if truth:
+        low, high = (100 * bound for bound in change_interval([value / 100 for value in change], groups))
         chance = paired([bool(value) for value in base], [bool(value) for value in laser], groups, draws, resamples)
     else:
+        low, high = interval(change, groups, stream(seed, *names, "difference"), resamples)
         chance = sign_flip(change, groups, draws, resamples)
     return comparison | {"difference": mean(change), "difference_low": low, "difference_high": high, "p_value": chance}
 

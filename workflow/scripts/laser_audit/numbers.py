@@ -69,6 +69,88 @@ def interval(
     return float(low), float(high)
 
 
+def share_interval(values: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
+    """Return the 95 % interval of a share: Clopper and Pearson's at the effective number of rows."""
+    sums, sizes = by_group(values, groups)
+    count, rows, total = len(sizes), math.fsum(sizes), math.fsum(sums)
+    if count < 2:
+        return 0.0, 1.0
+    share, dependent = total / rows, math.fsum(size * size for size in sizes) / rows
+    binomial = share * (1 - share) * rows
+    measured = dependent
+    if binomial > 0:
+        between = math.fsum((sums[index] - share * sizes[index]) ** 2 for index in range(count))
+        measured = count / (count - 1) * between / binomial
+    rarer = min(total, rows - total) / dependent
+    effect = max(1.0, (rarer * measured + dependent) / (rarer + 1))
+    effective = rows / effect * (student_quantile(TAIL, rows - 1) / student_quantile(TAIL, count - 1)) ** 2
+    hits = share * effective
+    low = beta_quantile(TAIL, hits, effective - hits + 1) if share > 0 else 0.0
+    high = 1 - beta_quantile(TAIL, effective - hits, hits + 1) if share < 1 else 1.0
+    return low, high
+
+
+def change_interval(changes: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
+    """Return the 95 % interval of a mean paired change (values from -1 to 1), with one group added to either side."""
+    sums, sizes = by_group(changes, groups)
+    count, rows = len(sizes), math.fsum(sizes)
+    size = math.fsum(size * size for size in sizes) / rows
+    sums, sizes = np.append(sums, [size, -size]), np.append(sizes, [size, size])
+    mean_change = math.fsum(sums) / math.fsum(sizes)
+    between = math.fsum((sums - mean_change * sizes) ** 2)
+    error = math.sqrt(between * (count + 2) / (count + 1)) / math.fsum(sizes)
+    half = -student_quantile(TAIL, count + 1) * error
+    return max(mean_change - half, -1.0), min(mean_change + half, 1.0)
+
+
+def student_quantile(probability: float, degrees: float) -> float:
+    """Return the quantile of Student's t distribution for a probability below one half."""
+    share = beta_quantile(2 * probability, degrees / 2, 0.5)
+    return -math.sqrt(degrees * (1 - share) / share)
+
+
+def beta_quantile(probability: float, first: float, second: float) -> float:
+    """Return the quantile of the beta distribution, by halving."""
+    low, high = 0.0, 1.0
+    while low < (middle := (low + high) / 2) < high:
+        if beta_share(middle, first, second) < probability:
+            low = middle
+        else:
+            high = middle
+    return middle
+
+
+def beta_share(value: float, first: float, second: float) -> float:
+    """Return the regularised incomplete beta function, by its continued fraction (Lentz's method)."""
+    if value > (first + 1) / (first + second + 2):
+        return 1 - beta_share(1 - value, second, first)
+    whole = first + second
+    # Logarithm of value^first (1 - value)^second / B(first, second), by Stirling: no large terms cancel.
+    front = first * math.log(value * whole / first) + second * math.log1p((first - value * whole) / second)
+    front += (math.log(first) + math.log(second) - math.log(whole) - math.log(2 * math.pi)) / 2
+    front += _stirling(whole) - _stirling(first) - _stirling(second)
+    upper, lower = 1.0, 1 / (1 - whole * value / (first + 1))
+    fraction, step, factor = lower, 0, 0.0
+    while abs(factor - 1) > 3e-16 and step < 10_000:
+        step += 1
+        even = step * (second - step) * value / ((first - 1 + 2 * step) * (first + 2 * step))
+        odd = -(first + step) * (whole + step) * value / ((first + 2 * step) * (first + 1 + 2 * step))
+        factor = 1.0
+        for term in (even, odd):
+            upper, lower = 1 + term / upper, 1 / (1 + term * lower)
+            factor *= upper * lower
+        fraction *= factor
+    return math.exp(front) * fraction / first
+
+
+def _stirling(value: float) -> float:
+    """Return what Stirling's formula lacks of the logarithm of the gamma function."""
+    if value < 15:
+        return math.lgamma(value) - ((value - 0.5) * math.log(value) - value + math.log(2 * math.pi) / 2)
+    square = value * value
+    return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / square) / square) / square) / square) / value
+
+
 def mcnemar(base: Sequence[bool], changed: Sequence[bool]) -> float:
     """Return the two-sided p value of the exact McNemar test, in whole numbers up to the last division."""
     lost = sum(1 for before, after in zip(base, changed, strict=True) if before and not after)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from laser.analysis.intervals import change_interval, share_interval
 from laser.analysis.statistics import (
     RESAMPLES,
     accuracy_p_value,
@@ -56,6 +57,8 @@ def estimate(
 ) -> dict[str, float]:
     """Return mean and 95 % interval of one arm, as `value`, `low`, `high`, over the rows that have a value.
 
+    Shares have an interval in closed form (`laser.analysis.intervals`), other means a percentile bootstrap.
+
     Args:
         values: (n,) booleans (`truth`) or numbers, one per row.
         groups: n group labels; whole groups are resampled.
@@ -67,7 +70,11 @@ def estimate(
     measured, groups = with_values(groups, scale(values, truth))
     if not len(measured):
         return dict.fromkeys(ESTIMATE, math.nan)
-    low, high = bootstrap_interval(measured, groups, seed=seed_sequence(seed, *names, "interval"), resamples=resamples)
+    if truth:
+        low, high = (100 * bound for bound in share_interval(measured / 100, groups))
+    else:
+        stream = seed_sequence(seed, *names, "interval")
+        low, high = bootstrap_interval(measured, groups, seed=stream, resamples=resamples)
     return {"value": float(measured.mean()), "low": low, "high": high}
 
 
@@ -97,13 +104,14 @@ def difference(
     change, kept = with_values(groups, scale(changed, truth) - scale(base, truth))
     if not len(change):
         return dict.fromkeys(DIFFERENCE, math.nan)
-    stream = seed_sequence(seed, *names, "difference")
-    low, high = bootstrap_interval(change, kept, seed=stream, resamples=resamples)
     stream = seed_sequence(seed, *names, "test")
     if truth:
+        low, high = (100 * bound for bound in change_interval(change / 100, kept))
         p_value = accuracy_p_value(base, changed, groups, seed=stream, resamples=resamples)
     else:
         p_value = sign_flip_p_value(change, kept, seed=stream, resamples=resamples)
+        stream = seed_sequence(seed, *names, "difference")
+        low, high = bootstrap_interval(change, kept, seed=stream, resamples=resamples)
     return dict(zip(DIFFERENCE, (float(change.mean()), low, high, p_value), strict=True))
 
 
@@ -186,7 +194,7 @@ def with_interval(row: Any, places: int, value: str, sign: bool = False, low: st
 
 
 NOTES = (
-    "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+    "Brackets: 95 % interval over groups of dependent rows (docs/statistics.md).",
     "p: paired test of LASER against base, adjusted by Holm's method over the table's tests of one protocol.",
 )
 """Notes below every table of comparisons."""

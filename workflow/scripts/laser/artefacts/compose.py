@@ -185,7 +185,7 @@ def views(frame: pd.DataFrame) -> list[View]:
         if not protocol_rows["published"][protocol_rows["arm"] == "composed"].notna().any():
             columns, lines = columns[:-1], [line[:-1] for line in lines]
         notes = [
-            "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+            "Brackets: 95 % interval over groups of dependent rows (docs/statistics.md).",
             "p: paired test of the composition against the best single intervention, adjusted by Holm's method.",
             "Every choice was made on validation rows; the composition is scored once on test rows.",
         ]

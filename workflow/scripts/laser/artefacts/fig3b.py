@@ -10,7 +10,7 @@ import pandas as pd
 
 from laser.analysis import style
 from laser.analysis.frequency import DOCUMENTS, STAND_IN, Frequency, frequency_in
-from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
+from laser.analysis.intervals import share_interval
 from laser.analysis.style import LINES, MARKERS, band, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
 from laser.config.artefacts import Artefact, drawn_cells
@@ -31,13 +31,14 @@ ARTEFACT = Artefact(
     pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol"),
     not_for_policies="rooms have no training frequency",
+    resampled=False,
 )
 
 
 def make(study: StudyResults, picture: Picture, stem: Path) -> None:
     """Draw one picture from a study's files."""
     cell = study.compared_of(picture.model, picture.dataset, picture.protocol)
-    fig3b(cell, frequency_in(study, picture.model, picture.dataset), stem, study.seed, study.resamples)
+    fig3b(cell, frequency_in(study, picture.model, picture.dataset), stem)
 
 
 POINTS, SPAN = 40, 50
@@ -49,7 +50,7 @@ COLUMNS = (
     *("model", "dataset", "protocol", "frequency_from", "at_most", "n", "groups", "without_frequency"),
     *(f"{arm}_{measure}{end}" for measure in MEASURES for arm in ARMS for end in ("", "_low", "_high")),
 )
-"""Columns of the CSV. Shares in percent with 95 % bootstrap intervals over groups; `without_frequency` counts the test
+"""Columns of the CSV. Shares in percent with 95 % intervals over groups; `without_frequency` counts the test
 rows that are left out because their frequency is not known."""
 
 NOTHING = (
@@ -58,14 +59,12 @@ NOTHING = (
 )
 
 
-def fig3b_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def fig3b_data(cell: PairedCell, frequency: Frequency) -> pd.DataFrame:
     """Return the cumulative curves of one cell: a row per threshold.
 
     Args:
         cell: test results (`laser.results.loading.load_cells`).
         frequency: of the dataset's examples (`laser.analysis.frequency.frequency_of`).
-        seed: of the study.
-        resamples: of the bootstrap.
 
     Returns:
         A frame with the columns `COLUMNS`; empty where no frequency is known. Thresholds are the distinct
@@ -82,13 +81,11 @@ def fig3b_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
         line |= {"frequency_from": frequency.source, "at_most": at_most, "n": len(included), "groups": len(set(groups))}
         line["without_frequency"] = len(rows) - len(known)
         for measure, column in columns.items():
-            # Both arms draw the same resamples, so that equal rows have equal intervals.
-            stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "fig3b", measure)
             for arm in ARMS:
-                values = 100 * included[f"{arm}_{column}"].to_numpy(dtype="float64")
-                low, high = bootstrap_interval(values, groups, seed=stream, resamples=resamples)
+                values = included[f"{arm}_{column}"].to_numpy(dtype="float64")
+                low, high = share_interval(values, groups)
                 name = f"{arm}_{measure}"
-                line |= {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
+                line |= {name: 100 * float(values.mean()), f"{name}_low": 100 * low, f"{name}_high": 100 * high}
         lines.append(line)
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -101,9 +98,7 @@ def _thresholds(frequencies: pd.Series) -> list[float]:
     return sorted({*quantiles, distinct[-1]})
 
 
-def fig3b(
-    cell: PairedCell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
-) -> pd.DataFrame:
+def fig3b(cell: PairedCell, frequency: Frequency, stem: Path | str) -> pd.DataFrame:
     """Draw Figure 3b for one cell: a panel per measure, base and LASER with their intervals.
 
     Where the cell is the paper's own (GPT-J on CounterFact) and documents are counted, its curves as read off its
@@ -113,13 +108,11 @@ def fig3b(
         cell: see `fig3b_data`.
         frequency: see `fig3b_data`.
         stem: path without ending; writes <stem>.svg, .pdf and .csv.
-        seed: of the study.
-        resamples: of the bootstrap.
 
     Returns:
         What `fig3b_data` returns, as drawn.
     """
-    data = fig3b_data(cell, frequency, seed, resamples)
+    data = fig3b_data(cell, frequency)
     what = f"{cell.model} on {cell.dataset}: test rows up to a training frequency, {cell.protocol} protocol"
     if data.empty:
         notice(data, stem, what, NOTHING)

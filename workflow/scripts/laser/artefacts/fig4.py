@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from laser.analysis import style
-from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
+from laser.analysis.intervals import share_interval
 from laser.analysis.style import LINES, MARKERS, MATRIX_LABELS, bars_of, figure, legend, save, shades, title
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
@@ -30,6 +30,7 @@ ARTEFACT = Artefact(
     needs="compose",
     pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
+    resampled=False,
 )
 
 
@@ -37,7 +38,7 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
     """Draw one picture from a study's files."""
     searched = study.documents("composition", "model", "dataset", "protocols")[picture.model, picture.dataset]
     composed = by_cell(study.labelled("composed", ("step",)))[picture.model, picture.dataset, picture.protocol]
-    fig4(searched, composed, stem, study.seed, study.resamples)
+    fig4(searched, composed, stem)
 
 
 COLUMNS = (
@@ -49,14 +50,12 @@ COLUMNS = (
 best so far, `edits` how many are accepted by then; the test columns stand where an edit was accepted. Percent."""
 
 
-def fig4_data(search: Mapping[str, Any], composed: Labelled, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+def fig4_data(search: Mapping[str, Any], composed: Labelled) -> pd.DataFrame:
     """Return the course of one composition.
 
     Args:
         search: compose/<model>/<dataset>.json.
         composed: its test rows with the label `step` (`laser.results.labelled.load_labelled`).
-        seed: of the study.
-        resamples: of the bootstrap.
 
     Returns:
         A frame with the columns `COLUMNS`.
@@ -89,37 +88,32 @@ def fig4_data(search: Mapping[str, Any], composed: Labelled, seed: int = 0, resa
         row |= {"validation_accuracy": step["accuracy"], "validation_best": best, "validation_n": searched["base"]["n"]}
         if step["accepted"]:
             edits += number > 0
-            row |= _test(composed, edits, seed, resamples)
+            row |= _test(composed, edits)
         rows.append(row | {"edits": edits})
     whole = {"layer": "Int64", "edits": "int64", "validation_n": "int64", "test_n": "Int64"}
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(whole)
 
 
-def _test(composed: Labelled, edits: int, seed: int, resamples: int) -> dict[str, float]:
+def _test(composed: Labelled, edits: int) -> dict[str, float]:
     scored = composed.arm(step=edits)
-    values = 100 * scored["correct"].to_numpy(dtype="float64")
-    # Every step draws the same resamples, so that steps that change nothing have equal intervals.
-    stream = seed_sequence(seed, *composed.key, "fig4")
-    low, high = bootstrap_interval(values, list(scored["group"]), seed=stream, resamples=resamples)
-    return {"test_accuracy": float(values.mean()), "test_low": low, "test_high": high, "test_n": len(scored)}
+    values = scored["correct"].to_numpy(dtype="float64")
+    low, high = share_interval(values, list(scored["group"]))
+    shown = {"test_accuracy": float(values.mean()), "test_low": low, "test_high": high}
+    return {name: 100 * value for name, value in shown.items()} | {"test_n": len(scored)}
 
 
-def fig4(
-    search: Mapping[str, Any], composed: Labelled, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
-) -> pd.DataFrame:
+def fig4(search: Mapping[str, Any], composed: Labelled, stem: Path | str) -> pd.DataFrame:
     """Draw Figure 4 for one cell and protocol: accuracy by accepted edits, and by the place that the search reached.
 
     Args:
         search: see `fig4_data`.
         composed: see `fig4_data`.
         stem: path without ending; writes <stem>.svg, .pdf and .csv.
-        seed: of the study.
-        resamples: of the bootstrap.
 
     Returns:
         What `fig4_data` returns, as drawn.
     """
-    data = fig4_data(search, composed, seed, resamples)
+    data = fig4_data(search, composed)
     kept = data[data["accepted"]]
     colours = shades(2)
     with figure(2, 1, 4) as (made, (by_edit, by_place)):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis import style
-from laser.analysis.statistics import RESAMPLES, bootstrap_interval, seed_sequence
+from laser.analysis.comparison import estimate
+from laser.analysis.statistics import RESAMPLES
 from laser.analysis.style import band, figure, legend, notice, save, title
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
@@ -51,7 +51,7 @@ COLUMNS = (
     *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
 )
 """Columns of the CSV: `percent` of the matrix's smallest singular values is kept; similarity is a cosine (−1 to 1) over
-the `with_similarity` rows that have an answer, accuracy is in percent; 95 % bootstrap intervals over groups."""
+the `with_similarity` rows that have an answer, accuracy is in percent; 95 % intervals over groups."""
 
 
 def load_higher_order(path: Path, rows: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -96,21 +96,19 @@ def fig5b_data(
     for percent, part in protocol_rows.groupby("percent", sort=True):
         line: dict[str, Any] = names | chosen
         line |= {"percent": percent, "n": len(part), "groups": part["group"].nunique()}
-        answered = part[part["similarity"].notna()]
-        line["with_similarity"] = len(answered)
-        values = {"similarity": answered["similarity"].astype("float64"), "accuracy": 100.0 * part["correct"]}
-        for measure, rows in (("similarity", answered), ("accuracy", part)):
-            stream = seed_sequence(seed, *names.values(), "fig5b", measure)
-            line |= _estimate(measure, values[measure], list(rows["group"]), stream, resamples)
+        line["with_similarity"] = int(part["similarity"].notna().sum())
+        for measure, column in (("similarity", "similarity"), ("accuracy", "correct")):
+            interval = estimate(
+                part[column].to_numpy(dtype="float64"),
+                list(part["group"]),
+                (*names.values(), "fig5b", measure),
+                truth=measure == "accuracy",
+                seed=seed,
+                resamples=resamples,
+            )
+            line |= {measure: interval["value"], f"{measure}_low": interval["low"], f"{measure}_high": interval["high"]}
         lines.append(line)
     return pd.DataFrame(lines, columns=list(COLUMNS))
-
-
-def _estimate(name: str, values: pd.Series, groups: list[str], seed: list[int], resamples: int) -> dict[str, float]:
-    if values.empty:
-        return {f"{name}{end}": math.nan for end in ("", "_low", "_high")}
-    low, high = bootstrap_interval(values, groups, seed=seed, resamples=resamples)
-    return {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
 def fig5b(

@@ -64,7 +64,7 @@ COLUMNS = (
     *("dataset", "protocol", "row", "trained_model", *FACTS, "seeds", "n"),
     *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rho"),
 )
-"""Columns of the CSV. `row` is `model`: one trained model, its gain in points with the 95 % bootstrap interval over
+"""Columns of the CSV. `row` is `model`: one trained model, its gain in points with the 95 % interval over
 groups of test rows, and what was chosen (matrix empty where selection kept base, whose gain is 0); or `mean`: the mean
 over the seeds of one family, noise level and depth, with the 95 % t interval over seeds (empty for a lone seed)."""
 

@@ -185,7 +185,7 @@ def views(frame: pd.DataFrame) -> list[View]:
             for row in protocol_rows.to_dict("records")
         ]
         notes = [
-            "Accuracies on held-out rows; brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+            "Accuracies on held-out rows; brackets: 95 % interval over groups of dependent rows (docs/statistics.md).",
             "p: paired test of the two choices on the same rows, not adjusted.",
             f"Row evaluations: validation rows times interventions, base included. Fewer by: with {BACKWARD} more per "
             "example for the backward pass.",

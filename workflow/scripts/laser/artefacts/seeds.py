@@ -50,7 +50,7 @@ COLUMNS = (
     "published_within_two_sd",
 )
 """Columns of the CSV. Accuracy in percent, loss in nats per answer token. `sd` is the sample standard deviation over
-seeds; `low` and `high` bound the 95 % bootstrap interval, over groups of rows, of the mean over seeds; `exact` is the
+seeds; `low` and `high` bound the 95 % interval, over groups of rows, of the mean over seeds; `exact` is the
 exact truncated SVD at the same place where a test file has it; `base` the unmodified model where one has it."""
 
 
@@ -170,7 +170,7 @@ def views(frame: pd.DataFrame) -> list[View]:
         lines = [line[: len(shown)] for line in lines]
         notes = [
             "The randomised SVD of the released code, one draw per seed; SD: standard deviation over seeds.",
-            "Brackets: 95 % percentile bootstrap interval of the mean over seeds, over groups of dependent rows.",
+            "Brackets: 95 % interval of the mean over seeds, over groups of dependent rows.",
         ]
         if len(shown) == len(columns):
             notes.append("The paper's number is compared where the intervention is the paper's own choice.")

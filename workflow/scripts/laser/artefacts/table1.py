@@ -60,7 +60,7 @@ def table1(
 ) -> pandas.DataFrame:
     """Compute Table 1 in long form: a row per model, dataset, protocol, metric and arm.
 
-    Intervals are percentile bootstraps over groups; the p value is McNemar's exact test for accuracy (the group-wise
+    Intervals are those of `laser.analysis.comparison`; the p value is McNemar's exact test for accuracy (the group-wise
     sign-flip test where groups hold several rows) and the sign-flip test for loss. Holm's correction runs over all p
     values of one protocol. Where selection kept the base model, LASER equals base: difference 0, p value 1.
 
@@ -197,7 +197,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
         rows=lines,
         bold=bold,
         notes=[
-            "Brackets: 95 % percentile bootstrap interval over groups of dependent rows.",
+            "Brackets: 95 % interval over groups of dependent rows (docs/statistics.md).",
             "Bold: the better arm, where the Holm-adjusted paired p value is below 0.05.",
             "Constant answer: the best accuracy that one fixed answer reaches on the same rows.",
             *_overflows(frame),

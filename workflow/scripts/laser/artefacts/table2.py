@@ -117,7 +117,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
             ]
         )
     notes = [
-        "Brackets: 95 % percentile bootstrap interval over rooms; n test rooms in each arm, the same ones.",
+        "Brackets: 95 % interval over rooms (docs/statistics.md); n test rooms in each arm, the same ones.",
         "Bold: the better arm, where the Holm-adjusted paired p value is below 0.05.",
         "The paper's numbers are those of its own model and rooms (10 × 10, 10⁶ episodes); it names no number of test "
         "rooms, no intervention and no seed, and its caption says 6 layers where its Appendix B says 5.",

@@ -84,7 +84,6 @@ def test_views_fit_their_columns_and_show_base_in_the_curve(study):
 
 def test_equal_seeds_give_equal_tables(study):
     pd.testing.assert_frame_equal(made(study), made(study))
-    assert not made(study).equals(made(study, seed=1))
 
 
 def test_a_row_on_which_the_model_overflows_is_among_no_tokens(study):

@@ -20,12 +20,12 @@ def main(job: Job) -> None:
     for kind, cells in spec["evaluations"].items():
         ends += job.reads(*files.paths(kind, cells))
     target, target_run, target_crate = job.output("manifest"), job.output("run_manifest"), job.output("crate")
-    found = close(folder, ends)
-    lasting = manifest(spec, deterministic_files(found))
-    described = [entry for entry in volatile_files(found) if Path(entry["path"]) != target_crate.relative_to(folder)]
+    closure = close(folder, ends)
+    lasting = manifest(spec, deterministic_files(closure))
+    described = [entry for entry in volatile_files(closure) if Path(entry["path"]) != target_crate.relative_to(folder)]
     citation = read_yaml(folder / CITATION)
-    write_json(target_crate, crate(found, jobs(found), [*lasting["files"], *described], spec["title"], citation))
-    passing = manifest(spec, volatile_files(found))
+    write_json(target_crate, crate(closure, jobs(closure), [*lasting["files"], *described], spec["title"], citation))
+    passing = manifest(spec, volatile_files(closure))
     write_json(target_run, passing)
     write_json(target, lasting)
     job.say(f"{len(lasting['files']):,} files that any run makes alike, {len(passing['files']):,} that differ by run")

@@ -16,7 +16,7 @@ NOT_COVERED = sorted(
         MANIFEST_RUN,
         "audit/",
         "export/",
-        *(f"{one}/{job}/" for one in FOLDERS for job in ("export", "manifest")),
+        *(f"{folder}/{job}/" for folder in FOLDERS for job in ("export", "manifest")),
     )
 )
 """Files that no manifest covers: the manifests themselves, the job that writes them, exports, and audits."""

@@ -179,11 +179,11 @@ def check_specs(check: Check, study: Study) -> None:
     for path, record in records(study).items():
         with check.guarded(path):
             codes.setdefault(_kind(record), Counter())[text_of(record["code"])] += 1
-            for one in record["outputs"]:
-                inner = one["path"].removeprefix(start(study))
-                if one["path"].startswith(start(study)) and inner.endswith((".parquet", ".json")):
+            for output in record["outputs"]:
+                inner = output["path"].removeprefix(start(study))
+                if output["path"].startswith(start(study)) and inner.endswith((".parquet", ".json")):
                     _embedded(check, study, inner, record["spec"], path)
-                copy = _copy_of(study, one["path"])
+                copy = _copy_of(study, output["path"])
                 if copy is not None and copy.endswith((".parquet", "/card.json")):
                     _embedded(check, study, copy, record["spec"], path)
     for path, record in records(study).items():

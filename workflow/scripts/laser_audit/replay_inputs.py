@@ -238,7 +238,7 @@ def check_left_out_again(check: Check, report: Report, model: str, dataset: str,
     for name, sha256 in card["files"].items():
         if not name.endswith(".safetensors") and Study(folder).sha256(name) != sha256:
             raise Unreadable(f"inputs/models/{model}/card.json", f"has another hash of {name} than {folder / name}")
-    builder = next(one["builder"] for one in study.settings["datasets"] if one["name"] == dataset)
+    builder = next(entry["builder"] for entry in study.settings["datasets"] if entry["name"] == dataset)
     rows = str(study.locate(data_path(dataset)))
     printed, reason = run(LEFT_OUT, str(folder), rows, builder, scripts=scripts)
     if reason:

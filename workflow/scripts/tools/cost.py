@@ -50,9 +50,9 @@ def main() -> None:
     if given.check is None:
         return
     predictions = [
-        (job.stage, given.check / "benchmarks" / job.benchmark, job_seconds(job, one.shape, device))
-        for one in (*models, *cells)
-        for job in one.jobs
+        (job.stage, given.check / "benchmarks" / job.benchmark, job_seconds(job, cost.shape, device))
+        for cost in (*models, *cells)
+        for job in cost.jobs
     ]
     text, within = check_text(compare(predictions))
     print(text)

@@ -115,8 +115,8 @@ class Artefact:
 
     def cells_by_kind(self, plan: Plan) -> dict[str, list[CellName]]:
         """Return the kinds of files that it reads, each with the cells for which it does."""
-        own = dict.fromkeys(self.reads, self.cells) | dict(self.also_reads)
-        return {kind: list(cells(plan)) for kind, cells in own.items() if kind != "counts"}
+        kinds = dict.fromkeys(self.reads, self.cells) | dict(self.also_reads)
+        return {kind: list(cells(plan)) for kind, cells in kinds.items() if kind != "counts"}
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,8 @@ def declared() -> dict[str, Artefact]:
     package = importlib.import_module(PACKAGE)
     names = sorted(path.stem for path in Path(package.__path__[0]).glob("*.py") if not path.stem.startswith("_"))
     modules = [importlib.import_module(f"{PACKAGE}.{name}") for name in names]
-    found = [module.ARTEFACT for module in modules if hasattr(module, "ARTEFACT")]
-    return {artefact.name: artefact for artefact in sorted(found, key=_order)}
+    artefacts = [module.ARTEFACT for module in modules if hasattr(module, "ARTEFACT")]
+    return {artefact.name: artefact for artefact in sorted(artefacts, key=_order)}
 
 
 def _order(artefact: Artefact) -> tuple[Any, ...]:
@@ -300,5 +300,5 @@ def hash_of_declarations(plan: Plan) -> str:
 
 def copied(kind: str) -> str:
     """Return the pattern of a kind of file below the study's folder; of the cache's files that of their copies."""
-    own = PATTERNS[kind].removeprefix("<results>/").replace("<cache>/", "inputs/")
-    return own.replace("{model_key}", "{model}").replace("{data_key}", "{dataset}")
+    relative = PATTERNS[kind].removeprefix("<results>/").replace("<cache>/", "inputs/")
+    return relative.replace("{model_key}", "{model}").replace("{data_key}", "{dataset}")

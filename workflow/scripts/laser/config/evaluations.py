@@ -121,8 +121,8 @@ def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> N
     }
     study["perplexity"]["cells"] = [cell for cell in study["perplexity"]["cells"] if cell[0] in able]
     if not study["perplexity"]["cells"]:
-        own = "that the pipeline trains " if corpus == LABORATORY else ""
-        raise UserError(f"{path}: perplexity needs at least one causal model {own}among its models; there is none.")
+        trained = "that the pipeline trains " if corpus == LABORATORY else ""
+        raise UserError(f"{path}: perplexity needs at least one causal model {trained}among its models; there is none.")
 
 
 def _landscape(study: dict[str, Any], path: Path) -> None:

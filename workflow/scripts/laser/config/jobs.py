@@ -211,8 +211,10 @@ def _higher_order(plan: Plan, wildcards: Wildcards, code: str) -> specs.HigherOr
 
 
 def _perplexity(plan: Plan, wildcards: Wildcards, code: str) -> specs.PerplexitySpec:
-    own = plan.study["perplexity"]["corpus"] == LABORATORY
-    text: dict[str, Any] = {"corpus_key": plan.corpus_key(wildcards["model"])} if own else {"text_key": plan.text_key()}
+    trained = plan.study["perplexity"]["corpus"] == LABORATORY
+    text: dict[str, Any] = (
+        {"corpus_key": plan.corpus_key(wildcards["model"])} if trained else {"text_key": plan.text_key()}
+    )
     return specs.PerplexitySpec(**_cell(plan, wildcards, code), **text)
 
 

@@ -117,10 +117,10 @@ def evaluation_rows() -> list[str]:
     rows = []
     for name, model in EVALUATIONS.items():
         rows.append(f"| `{name}` | | {' '.join(str(model.__doc__).split())} |")
-        own = [
+        settings = [
             row for row in key_rows(model, f"{name}.") if row.split("`")[1].partition(".")[2] not in Cells.model_fields
         ]
-        rows += own
+        rows += settings
     return rows
 
 

@@ -243,4 +243,4 @@ def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
     for entry in entries:
         if entry["name"] == name:
             return entry
-    raise UserError(f"'{name}' is not in the study. It has: {', '.join(one['name'] for one in entries)}.")
+    raise UserError(f"'{name}' is not in the study. It has: {', '.join(entry['name'] for entry in entries)}.")

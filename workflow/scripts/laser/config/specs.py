@@ -316,10 +316,10 @@ def as_json(value: Any) -> Any:
 
 def check_format(metadata: Any, where: str) -> None:
     """Refuse the metadata of a result file of another format."""
-    found = metadata.get("format", 1) if isinstance(metadata, Mapping) else None
-    if found != FORMAT:
+    number = metadata.get("format", 1) if isinstance(metadata, Mapping) else None
+    if number != FORMAT:
         raise UserError(
-            f"{where}: is of format {found}, and this version of the workflow reads format {FORMAT}. Run the study "
+            f"{where}: is of format {number}, and this version of the workflow reads format {FORMAT}. Run the study "
             "again to make it anew, or use the version that made it."
         )
 

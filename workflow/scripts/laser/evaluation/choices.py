@@ -36,13 +36,15 @@ def with_kept_rank(cell: Cell, intervention: Intervention) -> dict[str, Any]:
 def inspected_rows(sweep: Sequence[Path], ranking: Mapping[str, Any], keep: int) -> pd.DataFrame:
     """Return the sweep's rows that the cheap search looks at; of each file no others are held."""
     places = surviving(ranking, keep)
-    wanted = {protocol: {one["id"] for one in found["examples"]} for protocol, found in ranking["protocols"].items()}
+    wanted = {
+        protocol: {example["id"] for example in ranked["examples"]} for protocol, ranked in ranking["protocols"].items()
+    }
     frames = []
     for path in sweep:
         frame = read_parquet(path, COLUMNS)
-        for protocol, own in frame.groupby("protocol", sort=False):
-            at_place = pd.MultiIndex.from_frame(own[["layer", "matrix"]]).isin(list(places[str(protocol)]))
-            frames.append(own[at_place & own["id"].isin(wanted[str(protocol)])])
+        for protocol, protocol_rows in frame.groupby("protocol", sort=False):
+            at_place = pd.MultiIndex.from_frame(protocol_rows[["layer", "matrix"]]).isin(list(places[str(protocol)]))
+            frames.append(protocol_rows[at_place & protocol_rows["id"].isin(wanted[str(protocol)])])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COLUMNS)
 
 
@@ -72,8 +74,8 @@ def evaluate_choices(job: Job) -> None:
     for protocol in spec.protocols:
         given: dict[str, Any] = {"published": asdict(published)} if published is not None else {}
         given |= {"gradient": search[protocol]["chosen"]} if search else {}
-        for name, one in given.items():
-            edits[protocol, name] = chosen_edit(cell, protocol, one)
+        for name, choice in given.items():
+            edits[protocol, name] = chosen_edit(cell, protocol, choice)
     answered = answer_each(job, cell, edits.values())
     frames = [result_rows(cell, answered[edit], protocol, choice=name) for (protocol, name), edit in edits.items()]
     choices: dict[str, dict[str, Any]] = {protocol: {} for protocol in spec.protocols}

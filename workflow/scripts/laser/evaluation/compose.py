@@ -88,8 +88,8 @@ def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
     def evaluate(layer: int, matrix: str) -> list[Scores]:
         edits = [intervention(cell, protocol, matrix, layer, rho) for rho in spec.rhos]
         return [
-            {"rho": one.rho, "kept_rank": with_kept_rank(cell, one)["kept_rank"], **_scores(cell, answers, protocol)}
-            for one, answers in zip(edits, answers_for(cell, [(one,) for one in edits], count), strict=True)
+            {"rho": edit.rho, "kept_rank": with_kept_rank(cell, edit)["kept_rank"], **_scores(cell, answers, protocol)}
+            for edit, answers in zip(edits, answers_for(cell, [(edit,) for edit in edits], count), strict=True)
         ]
 
     with contextlib.ExitStack() as in_place:
@@ -103,7 +103,7 @@ def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
                 edited(cell.loaded, [intervention(cell, protocol, matrix, layer, rho)], cell.store)
             ),
         )
-    chosen = [{key: one[key] for key in ("matrix", "layer", "rho", "kept_rank")} for one in steps if one["accepted"]]
+    chosen = [{key: step[key] for key in ("matrix", "layer", "rho", "kept_rank")} for step in steps if step["accepted"]]
     job.say(f"{protocol}: {len(chosen)} of {len(places)} places edited")
     return {"base": base, "steps": steps, "chosen": chosen}
 

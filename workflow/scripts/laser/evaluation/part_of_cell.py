@@ -21,7 +21,9 @@ def first_rows(cell: Cell, count: int | None) -> Cell:
     if count is None:
         return cell
     sides = {
-        protocol: {one.example.id for one in [item for item in cell.questions.items if item.example.id in ids][:count]}
+        protocol: {
+            item.example.id for item in [item for item in cell.questions.items if item.example.id in ids][:count]
+        }
         for protocol, ids in cell.sides.items()
     }
     return replace(cell, questions=part_of(cell.questions, set().union(*sides.values())), sides=sides)

@@ -53,11 +53,11 @@ class Arm:
     """An edit of the model, or base.
 
     Attributes:
-        place: matrix, layer, rho, kept rank and settings of the low-rank step; None for base.
+        parameters: matrix, layer, rho, kept rank and settings of the low-rank step; None for base.
         edit: the same for an engine; None where the selection has no candidate, so that nothing is evaluated.
     """
 
-    place: dict[str, Any] | None
+    parameters: dict[str, Any] | None
     edit: Edit | None
 
 
@@ -98,7 +98,9 @@ def evaluate_perplexity(job: Job) -> None:
     frame = score(loaded, read, arms, spec, FactorStore(job.folders.path("factors")), job)
     facts = {
         **{"window": size, "stride": stride, "documents": len(texts), **compute_facts(loaded)},
-        "arms": {protocol: {name: arm.place for name, arm in by_name.items()} for protocol, by_name in arms.items()},
+        "arms": {
+            protocol: {name: arm.parameters for name, arm in by_name.items()} for protocol, by_name in arms.items()
+        },
     }
     write_parquet(output, frame, job.metadata(**facts))
 
@@ -145,14 +147,16 @@ def choose_arms(spec: EvaluationSpec, task: str, selection: Path) -> dict[str, d
     for protocol in spec.protocols:
         arms[protocol] = {"base": Arm(None, ())}
         for name, matrices in ARMS.items():
-            best = next((one for one in protocols[protocol]["candidates"] if one["matrix"] in matrices), None)
+            best = next(
+                (candidate for candidate in protocols[protocol]["candidates"] if candidate["matrix"] in matrices), None
+            )
             if best is None:
                 arms[protocol][name] = Arm(None, None)
                 continue
             settings = step_of(protocol, task, spec.seed)
-            place = {key: best[key] for key in ("matrix", "layer", "rho", "kept_rank")} | settings
+            parameters = {key: best[key] for key in ("matrix", "layer", "rho", "kept_rank")} | settings
             edit = Intervention(best["matrix"], best["layer"], best["rho"], **settings)
-            arms[protocol][name] = Arm(place, (edit,))
+            arms[protocol][name] = Arm(parameters, (edit,))
     return arms
 
 
@@ -193,5 +197,5 @@ def score(
 
 def _pass(window: Window) -> Pass:
     """Ask for each scored token's log-probability, which stands at the position before it; the last id asks nothing."""
-    queries = tuple((place - 1, window.ids[place]) for place in range(window.first, len(window.ids)))
+    queries = tuple((position - 1, window.ids[position]) for position in range(window.first, len(window.ids)))
     return Pass(window.ids[:-1], queries)

@@ -61,7 +61,7 @@ def questions_of(cell: Cell, variant: Variant) -> Questions:
     """Return the cell's questions in a variant's wording; the examples that could be asked as released."""
     loaded = cell.loaded
     asked = variant.definition(definition(cell.spec.dataset.builder))
-    examples = reworded(variant, [one.example for one in cell.questions.items])
+    examples = reworded(variant, [item.example for item in cell.questions.items])
     return ask(asked, examples, loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions)
 
 
@@ -72,6 +72,6 @@ def evaluate_variant(cell: Cell, name: str, edits: dict[str, Edit], job: Job) ->
         result_rows(cell, answered[edit], protocol, variant=name, arm=arm)
         for protocol in cell.spec.protocols
         for arm, edit in (("base", ()), ("laser", edits[protocol]))
-        if any(one.example.id in cell.sides[protocol] for one in cell.questions.items)
+        if any(item.example.id in cell.sides[protocol] for item in cell.questions.items)
     ]
     return pd.concat(frames, ignore_index=True)

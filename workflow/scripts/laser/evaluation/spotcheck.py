@@ -45,7 +45,7 @@ OTHERS = ("sweep", "landscape", "choices", "seeds", "compose", "prompts", "highe
 
 ORIGINAL = "original"
 Say = Callable[[str], None]
-RowPlace = tuple[Path, int]
+NumberedRow = tuple[Path, int]
 """A file, and the number of a row in it."""
 
 
@@ -56,14 +56,14 @@ class Pick:
     Attributes:
         folder: the kind of file: `test`, `sweep` ...
         path: the file.
-        place: the number of the row in it.
+        number: the number of the row in it.
         row: its values, labels first.
         spec: what the file carries.
     """
 
     folder: str
     path: Path
-    place: int
+    number: int
     row: dict[str, Any]
     spec: dict[str, Any]
 
@@ -100,26 +100,26 @@ def draw(folder: Path, count: int, seed: int) -> list[Pick]:
         numbers.shuffle(places)
     wanted = count - count // 2
     disagreeing = _disagreeing({path for path, _ in queues[TESTED]})
-    preferred = [place for place in queues[TESTED] if place in disagreeing][: wanted // 2]
+    preferred = [row for row in queues[TESTED] if row in disagreeing][: wanted // 2]
     # What was not preferred is drawn from all rows that are left, whether the arms disagree on them or not.
-    others = [place for place in queues.pop(TESTED) if place not in preferred]
-    drawn = [(TESTED, place) for place in [*preferred, *others[: wanted - len(preferred)]]]
+    others = [row for row in queues.pop(TESTED) if row not in preferred]
+    drawn = [(TESTED, row) for row in [*preferred, *others[: wanted - len(preferred)]]]
     while len(drawn) < count and any(queues.values()):
         in_turn = [(kind, places.pop()) for kind, places in queues.items() if places]
         drawn += in_turn[: count - len(drawn)]
-    return [_pick(kind, *place) for kind, place in sorted(drawn)]
+    return [_pick(kind, *row) for kind, row in sorted(drawn)]
 
 
-def _every_row(folder: Path) -> list[RowPlace]:
+def _every_row(folder: Path) -> list[NumberedRow]:
     import pyarrow.parquet as pq
 
     files = sorted(folder.rglob("*.parquet"))
-    return [(path, place) for path in files for place in range(pq.read_metadata(path).num_rows)]
+    return [(path, number) for path in files for number in range(pq.read_metadata(path).num_rows)]
 
 
-def _disagreeing(files: set[Path]) -> set[RowPlace]:
+def _disagreeing(files: set[Path]) -> set[NumberedRow]:
     """Return the rows of test files on which one arm is right and the other wrong."""
-    rows: set[RowPlace] = set()
+    rows: set[NumberedRow] = set()
     for path in files:
         frame = read_parquet(path, ["protocol", "id", "correct"])
         outcomes = frame.groupby(["protocol", "id"], sort=False)["correct"].transform("nunique")
@@ -127,9 +127,9 @@ def _disagreeing(files: set[Path]) -> set[RowPlace]:
     return rows
 
 
-def _pick(kind: str, path: Path, place: int) -> Pick:
-    row = {str(key): value for key, value in read_parquet(path).iloc[place].items()}
-    return Pick(kind, path, place, row, read_spec(path))
+def _pick(kind: str, path: Path, number: int) -> Pick:
+    row = {str(key): value for key, value in read_parquet(path).iloc[number].items()}
+    return Pick(kind, path, number, row, read_spec(path))
 
 
 def check_models(study: Path, picks: Sequence[Pick], cache: Path, say: Say) -> dict[str, Path]:
@@ -187,7 +187,7 @@ def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say
                 differences.append(f"{path.relative_to(study)}: {reason}")
                 say(f"DIFFERS {path.relative_to(study)}: {reason}")
             for pick, again in _again(cell, group):
-                name = f"{pick.path.relative_to(study)} row {pick.place} ({pick.row['id']}, {pick.labels})"
+                name = f"{pick.path.relative_to(study)} row {pick.number} ({pick.row['id']}, {pick.labels})"
                 wrong = compare(pick.row, again, pick.spec["model"]["dtype"])
                 differences += [f"{name}: {each}" for each in wrong]
                 say(f"{'DIFFERS' if wrong else 'same   '} {name}")
@@ -232,7 +232,7 @@ def _edit_of(cell: Cell, pick: Pick) -> Edit:
         return (Intervention(at["matrix"], at["layer"], at["rho"], "randomised", at["niter"], int(row["seed"])),)
     if pick.folder == "compose":
         sites = spec["chosen"][protocol][: int(row["step"])]
-        return tuple(intervention(cell, protocol, one["matrix"], one["layer"], one["rho"]) for one in sites)
+        return tuple(intervention(cell, protocol, edit["matrix"], edit["layer"], edit["rho"]) for edit in sites)
     if pick.folder == "higher_order":
         at = spec["chosen"][protocol]
         return (Intervention(at["matrix"], at["layer"], round(row["percent"] / 100, 9), "smallest"),)
@@ -254,7 +254,7 @@ def _again(cell: Cell, picks: Sequence[Pick]) -> Iterator[tuple[Pick, dict[str, 
             rows = result_rows(cell, answers, pick.row["protocol"]).set_index("id", drop=False)
             if pick.row["id"] not in rows.index:
                 raise UserError(
-                    f"{pick.path}: row {pick.place} is not on the {pick.side} side of its split, or left out."
+                    f"{pick.path}: row {pick.number} is not on the {pick.side} side of its split, or left out."
                 )
             yield pick, rows.loc[pick.row["id"]].to_dict()
 

@@ -146,12 +146,12 @@ def read_fig2_range(folder: Path | str = FOLDER) -> dict[str, list[tuple[int, fl
         for row in read_rows(folder / "matrices.csv", ("model", "tau", "matrix"))
         if row["model"] == "GPT-J"
     }
-    found: dict[str, list[tuple[int, float, float]]] = {}
+    ranges: dict[str, list[tuple[int, float, float]]] = {}
     columns = ("matrix", "layer", "loss_min_over_curves", "loss_max_over_curves")
     for row in read_rows(folder / "fig2_digitised.csv", columns):
         entry = (int(row["layer"]), float(row[columns[2]]), float(row[columns[3]]))
-        found.setdefault(matrices.get(row["matrix"], row["matrix"]), []).append(entry)
-    return found
+        ranges.setdefault(matrices.get(row["matrix"], row["matrix"]), []).append(entry)
+    return ranges
 
 
 def fig2_range_of(

@@ -44,16 +44,16 @@ def read_text_numbers(folder: Path | str = FOLDER) -> dict[str, TextNumber]:
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
-        found = {
+        numbers = {
             row["quantity"]: TextNumber(_printed(row["base"]), _printed(row["laser_or_value"]), row["where_in_paper"])
             for row in rows
         }
     except (OSError, KeyError) as error:
         raise UserError(f"{path}: cannot be read ({error}). Restore it from the repository.") from error
     for name in (ROBUSTNESS, TOP1, PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, COMPOSED):
-        if name not in found:
+        if name not in numbers:
             raise UserError(f"{path}: lacks the quantity '{name}'. Restore the file from the repository.")
-    return found
+    return numbers
 
 
 def _printed(text: str) -> Printed | None:

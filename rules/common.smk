@@ -35,7 +35,7 @@ set_environment(
 FILES = PATTERNS
 PATHS = PLAN.files.folders
 RHOS = [rho_name(rho) for rho in PLAN.rhos]
-# Before every job that has a priority of its own: what makes models and data, on which all others wait.
+# Before every job with another priority: what makes models and data, on which all others wait.
 FIRST = 10**9
 EACH_RHO = PLAN.study["one_job_per"] == "rho"
 LAYER = "layer{layer}-rho{rho}" if EACH_RHO else "layer{layer}"

@@ -121,7 +121,7 @@ def test_one_message_says_what_is_wrong(name):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\na: 2\n", "stands twice"),
+        ("a: 1\na: 2\n", "occurs twice"),
         ("a: [1\n", "not valid YAML"),
         ("a: !!python/object/apply:os.system [ls]\n", "not valid YAML"),
         ("\xff", "UTF-8"),

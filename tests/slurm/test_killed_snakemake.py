@@ -46,7 +46,7 @@ def test_killed_and_started_again(on_cluster, made):
     place.slurm("scancel", late)
 
     shown = place.start().succeed()
-    assert f"An earlier run in this folder was ended and left 2 SLURM job(s): {', '.join(left)}." in shown
+    assert f"An earlier run in this folder was stopped and left 2 SLURM job(s): {', '.join(left)}." in shown
     states = {job["id"]: job["state"] for job in place.jobs()}
     assert [states[one] for one in left] == ["CANCELLED", "CANCELLED"]
     assert whole.stat().st_mtime_ns == before  # what was finished is not made again

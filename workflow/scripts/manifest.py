@@ -33,8 +33,8 @@ def main(job: Job) -> None:
     if extra:
         shown = ", ".join(extra[:5]) + (", …" if len(extra) > 5 else "")
         job.say(
-            f"{folder} holds {len(extra):,} file(s) that its jobs do not make as it is now ({shown}): of earlier "
-            "settings, or by another hand. They stand in no manifest and go into no archive. Delete or move them."
+            f"{folder} holds {len(extra):,} file(s) that its jobs no longer make ({shown}): of earlier settings, "
+            "or added by hand. No manifest and no archive includes them. Delete or move them."
         )
 
 

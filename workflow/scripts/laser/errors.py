@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """Something the user can put right: shown as one message, without a traceback.
+    """An error that the user can correct: shown as one message, without a traceback.
 
     The message names the file, the key, the value, what is allowed and what to do.
     """
@@ -46,12 +46,14 @@ def lacks_memory(error: BaseException | None) -> bool:
     return False
 
 
-ANEW = "Delete it and run again to make it anew; if that does not help, it is a fault of the workflow."
+RERUN = "Delete it and run again; if that does not help, it is a fault of the workflow."
 
 
 @contextlib.contextmanager
-def understood(path: Path | str, wanted: str = "what this workflow writes there", advice: str = ANEW) -> Iterator[None]:
-    """Around the reading of a file: what it holds that is not what it should hold is a `UserError`.
+def understood(
+    path: Path | str, wanted: str = "what this workflow writes there", advice: str = RERUN
+) -> Iterator[None]:
+    """Turn errors from reading a file with unexpected content into a `UserError` that names the file.
 
     A file of ours has passed the code that wrote it; one that was edited, cut or made by something else can be wrong in
     more ways than could be listed, and none of them is a fault of the workflow.

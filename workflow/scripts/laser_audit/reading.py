@@ -215,7 +215,7 @@ def _parquet_spec(study: Study, path: str) -> dict[str, Any]:
     if SPEC_KEY not in metadata:
         raise Unreadable(path, "carries no spec in its metadata")
     if fields or set(metadata) - PARQUET_KEYS:
-        raise Unreadable(path, f"has metadata of its own: {sorted(set(metadata) - PARQUET_KEYS)}, columns {fields}")
+        raise Unreadable(path, f"has further metadata: {sorted(set(metadata) - PARQUET_KEYS)}, columns {fields}")
     try:
         text = metadata[SPEC_KEY].decode()
     except UnicodeDecodeError as error:
@@ -228,7 +228,7 @@ FIELD_KEYS = {b"PARQUET:field_id"}
 
 
 def parse_object(path: str, text: str) -> dict[str, Any]:
-    """Return a JSON object. NaN, infinities, a key that stands twice and everything else are `Unreadable`."""
+    """Return a JSON object. NaN, infinities, repeated keys and everything else are `Unreadable`."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -241,7 +241,7 @@ def parse_object(path: str, text: str) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     held = dict(pairs)
     if len(held) != len(pairs):
-        raise ValueError("a key stands in it twice")
+        raise ValueError("it has a key twice")
     return held
 
 

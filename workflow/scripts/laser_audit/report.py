@@ -34,7 +34,7 @@ def check_report(check: Check, study: Study) -> None:
                 if original is not None and study.sha256(path) != study.sha256(original):
                     check.fail(path, "", "other bytes", f"those of {original}")
                 elif study.sha256(path) not in hashes:  # long names are cut, and get a hash
-                    check.fail(path, "", "a file of its own", "a copy of a table or figure")
+                    check.fail(path, "", "another file", "a copy of a table or figure")
     check.same(PAGE, "there", study.has(PAGE), True)
     if study.has(RUN_PAGE):
         text = html.unescape(study.text(RUN_PAGE))

@@ -40,7 +40,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         "inputs",
         lineage.check_lineage,
     ),
-    ("jobs", "Every record has its run, log and benchmark, in an order that can be.", "facts", records.check_jobs),
+    ("jobs", "Every record has its run, log and benchmark, in a possible order.", "facts", records.check_jobs),
     ("specs", "The spec inside each result is that of its record; one script, one code.", "facts", records.check_specs),
     ("settings", "Every job ran with the study's settings, models and datasets.", "facts", settings.check_settings),
     ("descriptions", "The RO-Crate names the same files, hashes and jobs.", "hashes", described.check_described),
@@ -160,7 +160,7 @@ def out_of_order(study: Study) -> list[str]:
         return []
     return [
         f"{len(early)} jobs started before their input was made, as {early[0]} says: "
-        "so it is where an input was deleted and made again with the same bytes."
+        "this happens where an input was deleted and made again with the same bytes."
     ]
 
 
@@ -189,7 +189,7 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
     if measured:
         left.append((f"numbers in {', '.join(measured)}", "Rows, hashes, records and settings were checked."))
     if study.matching("export/", ""):
-        left.append(("export/", "No manifest covers exported checkpoints; each has hashes of its own."))
+        left.append(("export/", "No manifest covers exported checkpoints; each has its own hashes."))
     return [*left, *_left_out(study)]
 
 

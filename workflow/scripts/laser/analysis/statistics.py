@@ -31,7 +31,7 @@ def group_sums(values: ArrayLike, groups: Sequence[object] | None = None) -> tup
 
     Args:
         values: (n,) numbers.
-        groups: n group labels, or None where every row stands alone.
+        groups: n group labels, or None where every row is independent.
 
     Returns:
         Sums (G,) float64 and group sizes (G,) float64, groups in order of first appearance.
@@ -65,7 +65,7 @@ def bootstrap_interval(
 
     Args:
         values: (n,) numbers, one per row.
-        groups: n group labels, or None where every row stands alone.
+        groups: n group labels, or None where every row is independent.
         seed: for `numpy.random.default_rng`.
         resamples: number of resamples.
         confidence: nominal coverage.
@@ -132,7 +132,7 @@ def sign_flip_p_value(
 
     Args:
         differences: (n,) changed minus base, one per row.
-        groups: n group labels, or None where every row stands alone.
+        groups: n group labels, or None where every row is independent.
         seed: for `numpy.random.default_rng`.
         resamples: number of sign patterns drawn.
     """

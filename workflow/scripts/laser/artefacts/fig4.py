@@ -47,7 +47,7 @@ COLUMNS = (
 )
 """Columns of the CSV, a row per place in the order in which the search went, and one (step 0) for the base model.
 `validation_accuracy` is that of the best rho tried there on top of the edits accepted before, `validation_best` the
-best so far, `edits` how many are accepted by then; the test columns stand where an edit was accepted. Percent."""
+best so far, `edits` how many are accepted by then; the test columns are filled where an edit was accepted. Percent."""
 
 
 def fig4_data(search: Mapping[str, Any], composed: Labelled) -> pd.DataFrame:

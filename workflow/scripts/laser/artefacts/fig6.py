@@ -53,7 +53,7 @@ def chosen_room(rows: pandas.DataFrame) -> pandas.Series:
 def fig6_data(dataset: str, row: pandas.Series) -> pandas.DataFrame:
     """Return a row per cell: dataset, room (its id), row, column, what, player (bool) and step.
 
-    `step` is when the expert's player first stands there, from 0; empty where never.
+    `step` is when the expert's player is first there, from 0; empty where never.
     """
     import pandas as pd
 

@@ -45,7 +45,7 @@ def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
         UserError: records of several models, or without effective ranks.
     """
     if "effective_rank" not in reductions.columns or reductions["model"].nunique() != 1:
-        raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` anew.")
+        raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` again.")
     columns = ["model", "matrix", "layer", "effective_rank"]
     data = reductions[columns].drop_duplicates(["matrix", "layer"])
     order = {name: position for position, name in enumerate(MATRIX_LABELS)}

@@ -87,7 +87,7 @@ def fig8(
 ) -> pandas.DataFrame:
     """Draw how often the answer's first token is among the k most probable, against the reduction.
 
-    The axis is logarithmic in ρ, so that the strong reductions, where something happens, do not stand on one spot.
+    The axis is logarithmic in ρ, so that the strong reductions, where something happens, are told apart.
 
     Args:
         swept: see `fig8_data`.

@@ -66,7 +66,7 @@ def perplexity_table(
     Args:
         paths: perplexity/<model>/<dataset>.parquet.
         published: the paper's names, or None.
-        texts: the numbers of the paper's text, or None; they stand beside ours on the Pile alone.
+        texts: the numbers of the paper's text, or None; they are shown beside ours on the Pile alone.
         seed: of the study.
         resamples: of bootstrap and permutation test.
 
@@ -100,7 +100,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     arms = [arm for arm in ARMS if (frame["arm"] == arm).any()]
     if frame.duplicated(["arm", "window"]).any() or "base" not in arms:
-        raise UserError(f"{path}: a window stands there twice, or base is missing. Delete it and run again.")
+        raise UserError(f"{path}: holds a window twice, or lacks base. Delete it and run again.")
     table = frame.pivot(index="window", columns="arm", values="nll")[arms].sort_index()
     tokens = frame.pivot(index="window", columns="arm", values="tokens")[arms].sort_index()
     if not tokens.eq(tokens["base"], axis=0).all().all():

@@ -55,7 +55,7 @@ COLUMNS = (
     *("candidates", "whole_grid", "evaluations", "gradient_evaluations", "backward_examples", "saving"),
 )
 """Columns of the CSV. Accuracies on test rows in percent, gains in points over base, `difference` gradient minus
-exhaustive. `place_order` is where the exhaustive search's matrix and layer stands in the gradient's order. `gain_kept`
+exhaustive. `place_order` is where the exhaustive search's matrix and layer comes in the gradient's order. `gain_kept`
 is the cheap gain in percent of the exhaustive one, where the latter is positive. Evaluations are forward passes of one
 validation row under one intervention; `saving` is how many times fewer the cheap search needs, its backward passes
 counted in."""

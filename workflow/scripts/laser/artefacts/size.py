@@ -55,7 +55,7 @@ def read_cards(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
         name = card.get("name") or card.get("spec", {}).get("model", {}).get("name")
         missing = [key for key in ("parameters", "dtype_stored") if key not in card]
         if missing or not name:
-            raise UserError(f"{path}: lacks the key '{(missing or ['name'])[0]}'. Delete the folder and fetch anew.")
+            raise UserError(f"{path}: lacks the key '{(missing or ['name'])[0]}'. Fetch the model again.")
         cards[name] = card
     return cards
 

@@ -43,12 +43,12 @@ COLUMNS = (
 )
 """The columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer
 token, differences LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
-answers (a prompt with options names the answer by design). The kept rank stands in Table 3."""
+answers (a prompt with options names the answer by design). The kept rank is in Table 3."""
 
 TOP_PREDICTIONS = 8
 
 SHOWN = 10
-"""Columns of the view that always stand; those on the paper follow, and are left out where the paper has no cell."""
+"""Columns of the view that are always shown; those on the paper follow where the paper has the cell."""
 
 
 def table1(
@@ -65,7 +65,7 @@ def table1(
     values of one protocol. Where selection kept the base model, LASER equals base: difference 0, p value 1.
 
     Args:
-        cells: per-example results, in the order in which they shall stand.
+        cells: per-example results, in the order in which they are shown.
         published: the paper's numbers, or None.
         seed: of the study; every quantity draws from its own stream.
         resamples: of the bootstrap and the permutation test.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def _published_cells(plan: Plan) -> list[tuple[str, str]]:
-    """Return the cells for which the paper's Table 3 has a choice of its own."""
+    """Return the cells for which the paper's Table 3 has a choice."""
     return [cell for cell in plan.cells() if plan.published_choice(*cell)]
 
 
@@ -44,7 +44,7 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 FIXED = 12
-"""Columns of the view that always stand; those on test rows follow where they were evaluated."""
+"""Columns of the view that are always shown; those on test rows follow where they were evaluated."""
 
 
 def table3(selections: Sequence[Mapping[str, Any]], published: Published | None = None) -> pd.DataFrame:

@@ -47,7 +47,7 @@ def table5(
 
     Args:
         grid: model to matrices and layers (and, where they differ by model, rhos).
-        rhos: values of ρ for models whose grid has none of its own.
+        rhos: values of ρ for models whose grid has none.
         published: the paper's search space, or None.
 
     Returns:

@@ -25,7 +25,7 @@ ARTEFACT = Artefact(
     texts=("model", "dataset", "metric", "arm", "protocol", "run_model", "verdict"),
     wordy=True,
     resampled=False,
-    not_for_policies="the paper's Sokoban numbers stand in table2",
+    not_for_policies="the paper's Sokoban numbers are in table2",
 )
 
 

@@ -52,7 +52,7 @@ def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], second
     if not jobs:
         return []
     say(
-        f"An earlier run in this folder was ended and left {len(jobs)} SLURM job(s): {', '.join(jobs)}. "
+        f"An earlier run in this folder was stopped and left {len(jobs)} SLURM job(s): {', '.join(jobs)}. "
         "They are cancelled, and what they had not finished is made again."
     )
     subprocess.run(["scancel", *jobs], capture_output=True, check=False)

@@ -5,7 +5,7 @@ has `views`. The modules are found, not listed: a new one, with its caption `wor
 a new target and a new name that a study may ask for (docs/adding-an-artefact.md).
 
 The declarations are read while the Snakefile is parsed. Their modules import no matplotlib, scipy or torch at module
-level; pandas and numpy may stand there, because Snakemake has imported both by then.
+level; pandas and numpy may be imported there, because Snakemake has imported both by then.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Artefact:
         reads: kinds of files that it reads (`laser.config.paths.PATTERNS`), for all of its cells; `counts` stands for
             the study's own files of training frequencies.
         cells: the (model, dataset) pairs that it is about.
-        also_reads: further kinds of files, each for cells of its own.
+        also_reads: further kinds of files, each for other cells.
         after: artefacts whose CSV it reads, tables all.
         pictures: of a figure or film, the path of each picture below the artefact's folder, with the wildcards model,
             dataset and protocol: there is a picture for each of their values.
@@ -244,7 +244,7 @@ def artefact_spec(plan: Plan, artefact: Artefact) -> str:
 
 
 def _files_of(files: StudyFiles, read: Mapping[str, Sequence[CellName]]) -> StudyFiles:
-    """Return the part of a study's files that is read: without what does not stand in their paths."""
+    """Return the part of a study's files that is read: without what is not part of their paths."""
     cells = [cell for cells in read.values() for cell in cells]
     names = {name for kind in read for name in names_in(kind)}
     models = tuple(

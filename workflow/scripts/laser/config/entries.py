@@ -57,7 +57,7 @@ class LocalModel(Settings):
 
 
 class Zipf(Settings):
-    """How often facts are told: the fact at place p of a random order stands in most/p^exponent sentences."""
+    """How often facts are told: the fact at position p of a random order is stated in most/p^exponent sentences."""
 
     exponent: Annotated[float, Field(gt=0, le=5)]
     least: Positive = Field(description="Never in fewer sentences than these.")
@@ -103,7 +103,7 @@ class Training(Settings):
 
 
 class TrainedModel(Settings):
-    """A language model that the pipeline trains on a corpus of its own making."""
+    """A language model that the pipeline trains on a corpus that it makes."""
 
     kind: Literal["trained"]
     family: Literal["gptj", "llama", "roberta"]
@@ -128,7 +128,7 @@ class TrainedPolicy(Settings):
     heads: Positive
     pool: Name = Field(description="A name in rooms.yaml, or under `pools` in the study.")
     encoding: Annotated[Literal["grid", "pixels"], Hint("What a policy sees: planes of kinds of cells, or colours.")]
-    context: Annotated[Positive, Hint("Steps of its own past that a policy sees, the present one included.")]
+    context: Annotated[Positive, Hint("Steps of its past that a policy sees, the present one included.")]
     timesteps: Annotated[Positive, Hint("Embeddings of the step's number; later steps share the last.")]
     training: Training
 
@@ -141,7 +141,7 @@ ModelSource = Annotated[Any, ToldBy("kind", hub=HubModel, wheel=WheelModel, loca
 
 
 class Vary(Settings):
-    """Values of which every combination makes a model of its own."""
+    """Values of which every combination makes a separate model."""
 
     noise: Annotated[list[Share], *Distinct] = ABSENT
     layers: Annotated[list[Layers], *Distinct] = ABSENT

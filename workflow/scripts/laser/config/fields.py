@@ -106,7 +106,7 @@ class OneOf:
 class ToldBy:
     """Annotation of a mapping whose model is told by the value of one of its keys.
 
-    The value stands in parentheses in pydantic's path to a fault, where `laser.config.validation` leaves it out.
+    The value is in parentheses in pydantic's path to a fault, where `laser.config.validation` leaves it out.
     """
 
     def __init__(self, key: str, **models: Any) -> None:
@@ -129,7 +129,7 @@ class ToldBy:
 
 def _no_item_twice(items: list[Any]) -> list[Any]:
     if len(set(items)) < len(items):
-        raise PydanticCustomError("item_twice", "an item stands twice")
+        raise PydanticCustomError("item_twice", "an item occurs twice")
     return items
 
 

@@ -1,4 +1,4 @@
-"""A hash of what the code behind a job means, so that exactly the results that an edit can change are made anew.
+"""A hash of what the code behind a job means, so that exactly the results that an edit can change are made again.
 
 Snakemake does not see edits in imported modules; this hash goes into every rule's spec. It covers a root (a script or a
 module) and all modules of the package that it imports, directly or through others, inside functions too. Of each
@@ -26,7 +26,7 @@ SCRIPTS = Path(__file__).resolve().parents[2]
 
 NO_RESULT = {
     "laser.cluster": "where a job runs; a copy of a checkpoint on a node's disk has the same bytes, by its sha256",
-    "laser.config.paths": "where a study's files stand; Snakemake itself sees another path",
+    "laser.config.paths": "where a study's files are; Snakemake itself sees another path",
     "laser.engine.freed_memory": "a setting of the memory allocator",
     "laser.errors": "the wording of messages; a job that ends in one leaves no result",
     "laser.config.specs": "how a spec is written and read; what it says is compared itself",
@@ -136,7 +136,7 @@ def _dataset_modules(scripts: Path) -> list[str]:
 
 
 def _file_and_name(scripts: Path, imported: str) -> tuple[Path, str]:
-    """Return the file and the name of the module behind an imported name: the name's own, or that it stands in."""
+    """Return file and name of the module that an imported name means: a module itself, or the one that defines it."""
     path = scripts.joinpath(*imported.split("."))
     if path.with_suffix(".py").is_file():
         return path.with_suffix(".py"), imported
@@ -259,7 +259,7 @@ class _Meaning:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Return True for a docstring, or for a text that stands below an assignment and explains it."""
+    """Return True for a docstring, or for a text below an assignment that explains it."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

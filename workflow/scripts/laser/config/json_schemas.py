@@ -125,7 +125,7 @@ def evaluation_rows() -> list[str]:
 
 
 def readme() -> str:
-    """Return config/README.md with its tables of keys anew: each stands after a line that names it."""
+    """Return config/README.md with its tables of keys written again, each after the line that names it."""
     text = README.read_text(encoding="utf-8")
     tables = {
         "config.yaml": key_rows(Configuration, defaults=_written_configuration()),

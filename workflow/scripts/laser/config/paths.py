@@ -72,7 +72,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 
 
 def rho_name(rho: float) -> str:
-    """Return ρ as it stands in file names: 0.9, 0.05, 0.005."""
+    """Return ρ as file names have it: 0.9, 0.05, 0.005."""
     return f"{rho:g}"
 
 

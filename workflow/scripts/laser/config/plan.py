@@ -234,7 +234,7 @@ class Plan:
         return digest({path.name: sha256_file(path) for path in files}, 16)
 
     def published(self) -> str:
-        """Return a hash of the paper's numbers, which tables and verdicts stand beside ours."""
+        """Return a hash of the paper's numbers, which tables and verdicts show beside ours."""
         folder = self.scripts.parents[1] / "config/published"
         return digest({path.name: sha256_file(path) for path in sorted(folder.glob("*.csv"))}, 16)
 

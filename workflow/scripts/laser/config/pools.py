@@ -1,7 +1,7 @@
 """Pools of Sokoban rooms, and the policies that are trained and evaluated on them: names resolved, and what must fit.
 
 Rooms are divided into a training and an evaluation side by their hash alone (`laser.sokoban.room.side_of`). A policy
-reads the training side of its pool, a dataset the evaluation side of its own.
+reads the training side of its pool, a dataset the evaluation side of its pool.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ class Protocol:
     Attributes:
         name: `published` or `corrected`; also names the split column that it uses.
         low_rank: kind of the low-rank step, `randomised` (the released `svd_lowrank`) or `svd` (exact).
-        search_prompt: an open answer of a causal model counts when it stands anywhere in prompt + generation;
+        search_prompt: an open answer of a causal model counts when it occurs anywhere in prompt + generation;
             otherwise new tokens alone are searched.
-        word_boundaries: an open answer must stand between word boundaries.
+        word_boundaries: an open answer must be enclosed by word boundaries.
         mask_divisor_extra: added to the number of answer tokens when a multi-token masked log-loss is averaged.
         option_mean: options of several tokens are compared by their mean log-probability per token where their
             lengths differ; otherwise by the sum.

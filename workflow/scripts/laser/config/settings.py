@@ -1,4 +1,4 @@
-"""What a study and config/config.yaml may say. Keys, defaults and descriptions stand here and nowhere else.
+"""What a study and config/config.yaml may say. Keys, defaults and descriptions are declared here alone.
 
 `laser.config.json_schemas` writes the JSON schemas for editors and for Snakemake's catalogue from them.
 """

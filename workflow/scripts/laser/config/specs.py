@@ -18,7 +18,7 @@ FORMAT = 2
 """Of result files; raised when what is in them changes. Files of another format are refused."""
 
 Record = dict[str, Any]
-"""An entry of a catalogue or study, with keys of its own."""
+"""An entry of a catalogue or study, as plain values by key."""
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,7 @@ def check_format(metadata: Any, where: str) -> None:
     if number != FORMAT:
         raise UserError(
             f"{where}: is of format {number}, and this version of the workflow reads format {FORMAT}. Run the study "
-            "again to make it anew, or use the version that made it."
+            "again, or use the version that made it."
         )
 
 
@@ -350,5 +350,5 @@ def read_spec(kind: type[S], value: Any, where: str) -> S:
         reason = {"missing": "is missing", "unexpected_keyword_argument": "is unknown"}.get(first["type"])
         raise UserError(
             f"{where}: key '{key}' of its {kind.__name__} {reason or first['msg']}. It is of another version of the "
-            "workflow: delete it and run again to make it anew."
+            "workflow: delete it and run again."
         ) from None

@@ -1,6 +1,6 @@
 """Loading a study: schema, catalogues, and the checks that a schema cannot express.
 
-The result is a plain dict with every name resolved, so that it can stand in a spec and be hashed.
+The result is a plain dict with every name resolved, so that it can be part of a spec and be hashed.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _catalogue(name: str, kind: Any, root: Path) -> dict[str, Any]:
 def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
     """Resolve names against a catalogue; an entry given in the study overrides the catalogue's, key by key.
 
-    A model with a source of its own is another checkpoint: nothing of the catalogue's entry holds for it.
+    A model with another source is another checkpoint: nothing of the catalogue's entry holds for it.
     """
     resolved: list[dict[str, Any]] = []
     for index, item in enumerate(given):
@@ -136,7 +136,7 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
         name = entry["name"]
         if "vary" not in entry and any(other["name"] == name and "vary" not in other for other in resolved):
             raise UserError(
-                f"{path}: {key}[{index}] has the name '{name}', which stands in {key} twice. Names must differ."
+                f"{path}: {key}[{index}] has the name '{name}', which occurs in {key} twice. Names must differ."
             )
         known = {} if "source" in entry else catalogue.get(name, {})
         merged = copy.deepcopy(known) | entry
@@ -147,7 +147,7 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
             known_names = ", ".join(sorted(catalogue))
             raise UserError(
                 f"{path}: {key}[{index}] is '{name}', which config/{key}.yaml does not have{nearest(name, catalogue)}; "
-                f"and it lacks the key '{missing[0]}' that an entry of its own needs. Names there: {known_names}."
+                f"and it lacks the key '{missing[0]}', which a new entry needs. Names there: {known_names}."
             )
         resolved.append(merged)
     return resolved
@@ -190,7 +190,7 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
 
 
 def _rhos(given: list[float], path: Path) -> list[float]:
-    """Return the values of ρ, largest first; each must have a name of its own in file names."""
+    """Return the values of ρ, largest first; each must have a different name in file names."""
     rhos = sorted({float(rho) for rho in given}, reverse=True)
     names: dict[str, float] = {}
     for rho in rhos:

@@ -48,7 +48,7 @@ def check(value: Any, kind: Any, path: Path, prefix: Sequence[str | int] = ()) -
         prefix: keys and indices that lead to the value, for messages.
 
     Raises:
-        UserError: for the fault that stands furthest out: file, dotted key, value, what is allowed.
+        UserError: for the outermost fault: file, dotted key, value, what is allowed.
     """
     check_plain(value, path, tuple(prefix))
     try:
@@ -91,7 +91,7 @@ def _explain(key: str, fault: Mapping[str, Any]) -> str:
             "string_too_short": "it is empty",
             "string_too_long": f"it has more than {context.get('max_length')} characters",
             "string_pattern_mismatch": "it does not have the form that is needed",
-            "item_twice": "an item stands twice",
+            "item_twice": "an item occurs twice",
         }.get(kind, str(fault["msg"]).splitlines()[0][:200])
     return f"{key} is {_shown(given)}: {reason}.{hint}"
 

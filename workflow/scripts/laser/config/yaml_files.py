@@ -37,7 +37,7 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
         if not isinstance(key, Hashable):
             raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
         if key in mapping:
-            problem = f"the key {shortened(key)} stands twice"
+            problem = f"the key {shortened(key)} occurs twice"
             raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping

@@ -145,7 +145,7 @@ def _edited(
     kept = [kept_rank(edit.rho, (outputs, inputs)) for edit in matching if edit.kind in FACTORED]
     dense = len(matching) - len(kept)
     single = product(shared, max(kept, default=0), inputs)
-    # Prompts: rhos are nested, so the largest holds all. Decoding: every edit has states of its own.
+    # Prompts: rhos are nested, so the largest holds all. Decoding: every edit has its own states.
     single += (
         product(shared, outputs, max(kept, default=0)) if per_edit is None else product(per_edit, outputs, sum(kept))
     )

@@ -232,7 +232,7 @@ def say_overflows(job: Job, cell: Cell, frame: pd.DataFrame, of_base: bool = Fal
     if dtype == "fp16":
         advice = "Set the model's dtype to bf16 or fp32 in the study."
     else:
-        advice = "Check the checkpoint's weights: they, or what they make of the text, are too large for its dtype."
+        advice = "Check the checkpoint's weights: they, or the activations that they give, are too large for its dtype."
     if of_base and count == len(frame):
         raise UserError(
             f"{cell.spec.model.name} on {cell.spec.dataset.name}: the base model overflows in {dtype} on each "

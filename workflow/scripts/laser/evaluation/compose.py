@@ -121,7 +121,7 @@ def _scores(cell: Cell, answers: Answers, protocol: str) -> Scores:
 def prefixes(cell: Cell, edits: Sequence[Intervention], count: Callable[[int], None]) -> Iterator[Answers]:
     """Answer the cell's questions under the first 0, 1, … len(edits) edits together.
 
-    Each edit is evaluated on top of those before it, which stand in the live weights meanwhile.
+    Each edit is evaluated on top of those before it, which are in the live weights meanwhile.
     """
     yield from answers_for(cell, [()], count)
     with contextlib.ExitStack() as in_place:

@@ -134,7 +134,7 @@ def similarity(loaded: LoadedModel) -> Callable[[str, str], float]:
 
 
 def _answer_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Return the ids of a text as it follows a prompt; white space alone is taken as it is."""
+    """Return the ids of a text as it follows a prompt; white space alone is not changed."""
     if not text.strip():
         return encode(tokenizer, text, special=False)
     ids, length = continuation(tokenizer, "is", text.strip(), special=False)

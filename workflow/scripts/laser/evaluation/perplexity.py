@@ -139,8 +139,8 @@ def spans(length: int, size: int, stride: int) -> Iterator[tuple[int, int, int]]
 def choose_arms(spec: EvaluationSpec, task: str, selection: Path) -> dict[str, dict[str, Arm]]:
     """Return the arms by protocol and name.
 
-    Candidates stand in the selection file from best to worst, so that the first one with a matrix of the arm is taken,
-    whether LASER won on validation or not.
+    The selection file lists candidates from best to worst; the first one with a matrix of the arm is taken, whether
+    LASER won on validation or not.
     """
     protocols = read_json(selection)["protocols"]
     arms: dict[str, dict[str, Arm]] = {}
@@ -196,6 +196,6 @@ def score(
 
 
 def _pass(window: Window) -> Pass:
-    """Ask for each scored token's log-probability, which stands at the position before it; the last id asks nothing."""
+    """Ask for each scored token's log-probability, given at the position before it; the last id asks nothing."""
     queries = tuple((position - 1, window.ids[position]) for position in range(window.first, len(window.ids)))
     return Pass(window.ids[:-1], queries)

@@ -66,7 +66,7 @@ def questions_of(cell: Cell, variant: Variant) -> Questions:
 
 
 def evaluate_variant(cell: Cell, name: str, edits: dict[str, Edit], job: Job) -> pd.DataFrame:
-    """Return one row per (protocol, arm, example) of a cell whose questions stand in one wording."""
+    """Return one row per (protocol, arm, example) of a cell whose questions have one wording."""
     answered = answer_each(job, cell, [(), *edits.values()])
     frames = [
         result_rows(cell, answered[edit], protocol, variant=name, arm=arm)

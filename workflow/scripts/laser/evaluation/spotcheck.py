@@ -157,7 +157,7 @@ def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say
     """Evaluate `count` random rows again and return a line per difference.
 
     Rows are grouped by model, dataset, side and wording, so that each model is loaded and each matrix decomposed as
-    seldom as possible. Decompositions are computed anew, in a temporary folder. For every file that a row was drawn
+    seldom as possible. Decompositions are computed again, in a temporary folder. For every file that a row was drawn
     from, the examples that it names as left out are held against those that the tokenizer cannot ask.
 
     Args:

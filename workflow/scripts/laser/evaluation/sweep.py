@@ -13,7 +13,7 @@ from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
 
 LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
-"""What stands before the scores of a row, for a file without rows."""
+"""The columns before the scores of a row, for a file without rows."""
 
 
 def sweep_layer(job: Job) -> None:

@@ -87,7 +87,7 @@ def fetch(
             listed,
         )
     except TransientError as error:
-        raise HubError(f"{error}. Try again later; whole files in the hub's local cache are kept") from error
+        raise HubError(f"{error}. Try again later; complete files in the hub's local cache are kept") from error
 
 
 def check(repo: str, revision: str, name: str) -> None:

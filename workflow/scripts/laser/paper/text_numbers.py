@@ -1,4 +1,4 @@
-"""The numbers that stand in the paper's text alone, and those of its tables that its own text contradicts."""
+"""Numbers that only the paper's text has, and those of its tables that the text contradicts."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Intervention:
 
 
 Edit = tuple[Intervention, ...]
-"""Interventions that stand in the model together; empty for the base model."""
+"""Interventions that are in the model together; empty for the base model."""
 
 
 def kept_rank(rho: float, shape: Sequence[int]) -> int:

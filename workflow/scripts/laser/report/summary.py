@@ -185,7 +185,5 @@ def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
                 f"({number(row['constant'], 1)} %){often}."
             )
     if base["answer_in_prompt"] >= LEAKAGE:
-        cautions.append(
-            f"{where}: the answer already stands in {number(base['answer_in_prompt'], 1)} % of the prompts."
-        )
+        cautions.append(f"{where}: {number(base['answer_in_prompt'], 1)} % of the prompts already contain the answer.")
     return cautions

@@ -57,7 +57,7 @@ def values(cell: PairedCell, metric: str, arm: str) -> Any:
 
 
 def same_intervention(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> bool:
-    """Return True if both are the same matrix, layer and ρ, or both stand for the base model (None)."""
+    """Return True if both are the same matrix, layer and ρ, or both mean the base model (None)."""
     if first is None or second is None:
         return first is second
     return all(first[key] == second[key] for key in NO_INTERVENTION)

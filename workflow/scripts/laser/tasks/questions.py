@@ -47,7 +47,7 @@ class Questions:
         style: how answers are judged, one of `next_token`, `generate`, `options`, `single_mask`, `open_masks`,
             `option_masks`.
         shared_pass: for options: True where one pass per example holds a query per option (every option is one
-            token), False where each option has a pass of its own.
+            token), False where each option has its own pass.
         left_out: examples that cannot be scored, by id, with the reason: too long, or, for a masked model, with a mask
             token in their own text.
     """

@@ -48,7 +48,7 @@ def fill(template: str, subject: str, where: str, key: str) -> str:
     """
     if "{}" not in template:
         raise UserError(
-            f"{where}: the field '{key}' is {shortened(template)}, which lacks {{}}. Put {{}} where the subject stands."
+            f"{where}: the field '{key}' is {shortened(template)}, which lacks {{}}. Put {{}} for the subject."
         )
     check_filled(template.replace("{}", ""), "", where, key)
     return template.replace("{}", subject)

@@ -1,5 +1,6 @@
 """The replication page and the pages of evidence, from made-up results of small studies."""
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from laser.claims.evidence import evidence_page
 from laser.claims.judged import judge, read_study
 from laser.claims.page import NOT_RUN_HERE, OTHER_DATA, PAPER_DATA, replication_page, write_pages
 from laser.errors import UserError
+from laser.io.files import sha256_file
+from laser_audit.reading import Study
+from laser_audit.run import cited
 from tests.claims.made_up import landscape, table1
 from tests.workflow.runner import ROOT
 
@@ -169,3 +173,35 @@ def test_the_tool_finds_studies_and_lists_those_of_the_configuration_without_res
     page = (results / "docs/page.md").read_text()
     assert "`paper`" in section(page, NOT_RUN_HERE) and "](page/small.md)" in page
     assert (results / "docs/page/small.md").is_file()
+
+
+def with_manifest(folder, name="small"):
+    study = folder / f"results/{name}"
+    files = [path for path in sorted(study.rglob("*.csv"))]
+    entries = [{"path": str(path.relative_to(study)), "sha256": sha256_file(path)} for path in files]
+    (study / "manifest.json").write_text(json.dumps({"files": entries}))
+    return study
+
+
+def test_an_audit_finds_its_manifest_on_the_page(results):
+    study = with_manifest(results)
+    checkout = Study(study, checkout=results)
+    (results / "docs").mkdir()
+    (results / "docs/replication.md").write_text("# Which claims replicate\n")
+    assert "is not cited in docs/replication.md" in cited(checkout)
+    all_pages(results, "small")
+    assert "is cited in docs/replication.md" in cited(checkout)
+    (study / "manifest.json").write_text((study / "manifest.json").read_text() + "\n")
+    assert "is not cited in docs/replication.md" in cited(Study(study, checkout=results))
+
+
+def test_a_study_without_a_manifest_is_cited_by_none(results):
+    assert "| small | none |" in section(page_of(results, "small"), "Manifests")
+
+
+def test_a_table_that_the_manifest_does_not_list_is_refused(results):
+    study = with_manifest(results)
+    table = study / "tables/table1.csv"
+    table.write_text(table.read_text().replace("20.0", "21.0"))
+    with pytest.raises(UserError, match=r"table1\.csv: is not the file that .*manifest\.json lists"):
+        read_study(study)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,8 @@ from laser.analysis.tables import read_table
 from laser.claims.claims import CLAIMS, QUESTIONS, Claim
 from laser.claims.findings import CONTRADICTED, SUPPORTED, Comparison
 from laser.config.artefacts import declared
-from laser.errors import UserError
+from laser.errors import UserError, understood
+from laser.io.files import read_json, sha256_file
 
 if TYPE_CHECKING:
     import pandas
@@ -35,13 +36,15 @@ class StudyTables:
 
     Attributes:
         name: of the study and its folder.
-        frames: artefact to its data; the data of all pictures of one figure stand in one frame.
+        frames: artefact to its data; the data of all pictures of one figure are in one frame.
         files: artefact to the files that hold them.
+        manifest: sha256 of the study's manifest.json; empty where it has none.
     """
 
     name: str
     frames: dict[str, pandas.DataFrame]
     files: dict[str, list[Path]]
+    manifest: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,24 @@ def read_study(folder: Path) -> StudyTables:
         parts = [part for part in (read_table(path, texts) for path in paths) if not part.empty]
         if parts:
             frames[name] = pd.concat(parts, ignore_index=True)
-    return StudyTables(folder.name, frames, files)
+    return StudyTables(folder.name, frames, files, _manifest(folder, files))
+
+
+def _manifest(folder: Path, files: Mapping[str, Sequence[Path]]) -> str:
+    """Return the sha256 of a study's manifest.json, in which all files that were read must be; empty without one.
+
+    Raises:
+        UserError: a file is not the one in the manifest.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return ""
+    with understood(path, "a manifest"):
+        recorded = {entry["path"]: entry["sha256"] for entry in read_json(path)["files"]}
+    for file in (file for group in files.values() for file in group):
+        if recorded.get(str(file.relative_to(folder))) != sha256_file(file):
+            raise UserError(f"{file}: is not the file that {path} lists. Run the study again, which writes both.")
+    return sha256_file(path)
 
 
 def judge(study: StudyTables) -> JudgedStudy:

@@ -79,7 +79,7 @@ def replication_page(
     ]
     for title, claims in (("The paper's claims", CLAIMS), ("Questions beyond the paper", QUESTIONS)):
         parts.append(f"## {title}\n\n{_matrix(claims, ordered, folder)}")
-    parts += ["## What the verdicts mean\n\n" + _verdicts(), _inconsistencies(paper, published)]
+    parts += ["## What the verdicts mean\n\n" + _verdicts(), _inconsistencies(paper, published), _manifests(ordered)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -185,3 +185,16 @@ def _inconsistencies(paper: Published, folder: Path | str) -> str:
     notes += table1_notes(paper, read_text_numbers(folder), folder)
     lines = ["## Where the paper's numbers disagree with each other", "", "Computed from `config/published/`.", ""]
     return "\n".join([*lines, *(f"* {note}" for note in notes)])
+
+
+def _manifests(studies: Sequence[JudgedStudy]) -> str:
+    """Return the sha256 of each study's manifest, by which an audit tells whether this page is about its results."""
+    lines = [
+        "## Manifests",
+        "",
+        "`manifest.json` lists every file of a study's results with its sha256; its own is:",
+        "",
+    ]
+    lines += table_head(["Study", "sha256 of manifest.json"])
+    hashes = [(study.name, f"`{study.tables.manifest}`" if study.tables.manifest else "none") for study in studies]
+    return "\n".join([*lines, *map(table_row, hashes)])

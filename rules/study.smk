@@ -4,11 +4,11 @@ from laser.provenance.copied_inputs import (
     all_copies,
     copies,
     count_copies,
-    lost,
     published_copies,
     workflow_copies,
 )
 from laser.provenance.declared import declare_records
+from laser.provenance.manifest import untracked_state
 from laser.config.artefacts import hash_of_declarations
 
 
@@ -110,7 +110,7 @@ rule manifest:
         runtime=60,
     params:
         **study_job("manifest", title=PLAN.study["title"], evaluations=PLAN.evaluated()),
-        lost=lambda wildcards: lost(PLAN.results),
+        untracked=lambda wildcards: untracked_state(PLAN.results),
     message:
         "The study's manifest"
     shell:

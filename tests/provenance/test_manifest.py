@@ -1,14 +1,13 @@
 """The manifest has every file and its maker, and is not made where one cannot be told."""
 
-import json
+import os
 
 import pytest
 
 from laser.errors import UserError
 from laser.io.files import read_json, sha256_file
 from laser.provenance.compare import differences
-from laser.provenance.copied_inputs import lost
-from laser.provenance.manifest import MANIFEST, MANIFEST_RUN, is_covered, left_over
+from laser.provenance.manifest import MANIFEST, MANIFEST_RUN, is_covered, left_over, untracked_state
 from tests.provenance.small import SNAKEFILE, closed, job, study, write_manifests
 
 
@@ -91,16 +90,39 @@ def test_a_job_that_read_another_file_than_is_there_is_stale(tmp_path, monkeypat
         closed(folder)
 
 
-def test_lost_files_are_noticed_without_any_job(tmp_path, monkeypatch):
+CHANGES = {
+    "a log made again": lambda folder: (folder / "logs/test/m/d.log").write_text("of a second run"),
+    "a deleted log": lambda folder: (folder / "logs/test/m/d.log").unlink(),
+    "a deleted benchmark": lambda folder: (folder / "benchmarks/test/m/d.jsonl").unlink(),
+    "a deleted file of the report": lambda folder: (folder / "report/rows/m.csv").unlink(),
+    "a further file of the report": lambda folder: (folder / "report/rows/n.csv").write_text("id"),
+}
+NO_CHANGES = {
+    "file times": lambda folder: [os.utime(path, (1, 1)) for path in folder.rglob("*")],
+    "the manifest's own log": lambda folder: (folder / "logs/manifest/manifest.log").write_text("again"),
+    "an export": lambda folder: make(folder / "benchmarks/export/m/d.jsonl"),
+    "a file that is being written": lambda folder: make(folder / "logs/test/m/.d.log.x1.tmp"),
+    "a manifest": lambda folder: (folder / MANIFEST).write_text("{}"),
+}
+
+
+def make(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("made")
+
+
+@pytest.mark.parametrize("change", [*CHANGES, *NO_CHANGES])
+def test_the_state_of_files_that_snakemake_does_not_track(tmp_path, monkeypatch, change):
     folder = study(tmp_path, monkeypatch)
-    assert lost(str(folder)) == []
-    write_manifests(folder)
-    assert lost(str(folder)) == []
-    (folder / "records/test/m/d.json").unlink()
-    (folder / "logs/test/m/d.log").unlink()
-    assert lost(str(folder)) == ["logs/test/m/d.log"]
-    (folder / MANIFEST).write_text(json.dumps({"files": [1]}))
-    assert lost(str(folder)) == []
+    for name in ("benchmarks/test/m/d.jsonl", "logs/manifest/manifest.log", "report/rows/m.csv"):
+        make(folder / name)
+    before = untracked_state(folder)
+    (CHANGES | NO_CHANGES)[change](folder)
+    assert (untracked_state(folder) != before) == (change in CHANGES)
+
+
+def test_a_study_without_any_file_has_a_state(tmp_path):
+    assert untracked_state(tmp_path / "nowhere") == untracked_state(str(tmp_path / "nowhere"))
 
 
 def test_two_runs_are_compared_file_by_file(tmp_path, monkeypatch):

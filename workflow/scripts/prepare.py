@@ -13,8 +13,9 @@ def main(job: Job) -> None:
     if spec.pool_key is not None:
         episodes = job.input("episodes", pool_key=spec.pool_key)
         entry = entry | {"sources": [{"kind": "local", "path": str(episodes)}]}
-    card = prepare(entry, job.output("dataset", data_key=spec.key).parent, job.plain)
-    job.say(f"{card['rows']:,} rows")
+    card = prepare(entry, job.output("dataset", data_key=spec.key).parent, job.plain, job.say)
+    part = f", a part of the dataset: {card['partial']}" if card["partial"] else ""
+    job.say(f"{card['rows']:,} rows{part}")
 
 
 if __name__ == "__main__":

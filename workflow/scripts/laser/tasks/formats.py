@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,30 @@ def _bigbench(path: Path) -> dict[str, Rows]:
     return {name: [row | {"idx": index} for index, row in enumerate(part)] for name, part in parts.items()}
 
 
+_CLAIM = re.compile(r"following claim was made: (.*)\nQ: Was this claim true or false\?", re.DOTALL)
+
+
+def _bigbench_fever(path: Path) -> dict[str, Rows]:
+    """Read FEVER's paper_test as a BIG-bench task: the claim stands in a sentence and a question."""
+    rows = []
+    for example in json.loads(path.read_text(encoding="utf-8"))["examples"]:
+        claim = _CLAIM.search(example["input"])
+        if claim is None:
+            raise ValueError(f"no claim in {example['input'][:80]!r}")
+        rows.append({"id": example["id"], "claim": claim[1], "label": int(example["target_scores"]["true"])})
+    return {"paper_test": rows}
+
+
+def _bigbench_truthfulqa(path: Path) -> dict[str, Rows]:
+    """Read TruthfulQA's multiple choices as a BIG-bench task: every choice has its label."""
+    rows = []
+    for example in json.loads(path.read_text(encoding="utf-8"))["examples"]:
+        choices = example["target_scores"]
+        labels = {"choices": list(choices), "labels": [int(label) for label in choices.values()]}
+        rows.append({"question": example["input"], "mc2_targets": labels})
+    return {"validation": rows}
+
+
 def _targets(example: dict[str, Any]) -> list[str]:
     if "target" in example:
         target = example["target"]
@@ -181,6 +206,8 @@ SPLIT_FORMATS: dict[str, Callable[[Path, Sequence[str]], Rows]] = {"json": _json
 WHOLE_FORMATS: dict[str, Callable[[Path], dict[str, Rows]]] = {
     "bbh": _bbh,
     "bigbench": _bigbench,
+    "bigbench-fever": _bigbench_fever,
+    "bigbench-truthfulqa": _bigbench_truthfulqa,
     "truthfulqa": _truthfulqa,
 }
 """Formats of a file that holds all splits of a task."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from laser.tasks.datasets import build, module
 from laser.tasks.definitions import Definition, definition
 from laser.tasks.example import Example
 from laser.tasks.judging import contains
-from laser.tasks.sources import read_dataset
+from laser.tasks.sources import Downloads, read_dataset
 
 if TYPE_CHECKING:
     import pandas
@@ -25,16 +25,29 @@ PROTOCOLS = ("published", "corrected")
 NAMED = 20
 """How many bad rows, and how many answers of an open dataset, the card lists."""
 
+PARTIAL = "partial_rows"
+"""Key of the Parquet metadata that says why the rows are a part of the dataset; missing where they are all of it."""
+
 PAPER_SIZES = Path(__file__).resolve().parents[4] / "config" / "published" / "table4_dataset_sizes.csv"
 
 
-def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def prepare(
+    entry: Mapping[str, Any],
+    folder: Path,
+    spec: Mapping[str, Any] | None = None,
+    report: Callable[[str], None] = lambda line: None,
+    downloads: Path | None = None,
+) -> dict[str, Any]:
     """Build a dataset and write `rows.parquet` and, last, `card.json` into `folder`.
 
     Args:
-        entry: `name`, `builder`, `sources`, and optionally `options` and `limit` (number of first examples to keep).
+        entry: `name`, `builder`, `sources`, and optionally `options`, `limit` (number of first examples to keep) and
+            `partial` (`allowed` if a source with a part of the rows may be used).
         folder: where the two files go.
-        spec: what goes into the Parquet metadata; default the entry.
+        spec: what goes into the Parquet metadata; default the entry. Where the rows are a part of the dataset, the
+            metadata say why (`PARTIAL`).
+        report: takes lines about the progress.
+        downloads: where archives of the package index are kept; by default beside the folder.
 
     Returns:
         The card.
@@ -42,10 +55,17 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
     Raises:
         UserError: no source works, the data are not what the builder needs, or too few rows are left to split.
     """
-    spec = entry if spec is None else spec
     described = definition(entry["builder"])
     builder = module(entry["builder"])
-    reading = read_dataset(entry["name"], entry.get("sources") or [], builder.SPLITS, builder.COLUMNS)
+    reading = read_dataset(
+        entry["name"],
+        entry.get("sources") or [],
+        builder.SPLITS,
+        builder.COLUMNS,
+        Downloads(downloads or folder.parent / "downloads", report),
+        entry.get("partial"),
+    )
+    spec = dict(entry if spec is None else spec) | ({PARTIAL: reading.partial} if reading.partial else {})
     built, dropped = build(entry["builder"], entry.get("options") or {}, reading.read)
     examples, bad = without_bad_rows(built)
     complete = len(examples)
@@ -60,6 +80,7 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
         "options": dict(entry.get("options") or {}),
         "source": reading.source,
         "sources_failed": reading.failed,
+        "partial": reading.partial,
         "rows": len(rows),
         "rows_sha256": digest(rows),
         "rows_before_limit": complete,
@@ -71,7 +92,7 @@ def prepare(entry: Mapping[str, Any], folder: Path, spec: Mapping[str, Any] | No
         "splits": {protocol: _split_sizes(rows, protocol) for protocol in PROTOCOLS},
         "answers": _answers(rows, described),
         "answer_in_prompt_share": _share(row["answer_in_prompt"] for row in rows),
-        "spec": dict(spec),
+        "spec": spec,
     }
     _write(folder, to_frame(rows), card)
     return card

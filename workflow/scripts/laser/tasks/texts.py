@@ -81,8 +81,8 @@ def _check(entry: Mapping[str, Any]) -> None:
         if not entry.get(key):
             raise UserError(f"{where} lacks the key '{key}'.")
     kinds = [source.get("kind") for source in entry["sources"]]
-    if "package" in kinds:
-        raise UserError(f"{where}: source.kind is 'package'. Allowed: hub, https, local, wheel.")
+    if refused := [kind for kind in kinds if kind in ("installed", "package")]:
+        raise UserError(f"{where}: source.kind is '{refused[0]}'. Allowed: hub, https, local, wheel.")
     if "wheel" in kinds and len(kinds) > 1:
         raise UserError(f"{where}: a source of kind wheel must be the only one; it has: {', '.join(map(str, kinds))}.")
     for key in ("rows", "documents"):

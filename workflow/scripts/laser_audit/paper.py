@@ -100,7 +100,13 @@ def half_unit(text: str) -> float:
 
 
 def verdict(
-    paper: Paper, row: dict[str, Any], constants: list[float], complete: bool, base_chosen: bool, test_rows: int | None
+    paper: Paper,
+    row: dict[str, Any],
+    constants: list[float],
+    complete: bool,
+    base_chosen: bool,
+    test_rows: int | None,
+    partial: bool = False,
 ) -> str:
     """Apply the rules of the verdicts (docs/auditing.md) to one row of Table 1.
 
@@ -111,9 +117,12 @@ def verdict(
         complete: True if the dataset was prepared whole.
         base_chosen: True if selection kept the base model.
         test_rows: the paper's number of test rows.
+        partial: True if the rows are from a source that has only a part of them.
     """
     names, laser = (row["model"], row["dataset"], row["metric"]), row["arm"] == "laser"
     text, base_text = paper.text(*names, row["arm"]), paper.text(*names, "base")
+    if text is not None and partial:
+        return "part of the paper's rows"
     if text is not None and not complete:
         return "not run"
     if laser and base_chosen:

@@ -23,11 +23,13 @@ class Prepared:
         rows: id to its row, in the file's order.
         entry: the dataset's entry in the spec of its file.
         limited: True if only the first rows were prepared.
+        partial: True if the rows are from a source that has only a part of them.
     """
 
     rows: dict[str, dict[str, Any]]
     entry: dict[str, Any]
     limited: bool
+    partial: bool = False
 
     def side(self, protocol: str, side: str) -> list[str]:
         """Return the ids of one side under a protocol, in order."""
@@ -55,8 +57,9 @@ def prepared(study: Study, dataset: str) -> Prepared:
         if name in rows:
             raise ValueError(f"{path} holds the id {name} twice")
         rows[name] = plain
-    entry = study.spec(path)["dataset"]
-    return Prepared(rows, entry, entry["limit"] is not None)
+    spec = study.spec(path)
+    entry = spec["dataset"]
+    return Prepared(rows, entry, entry["limit"] is not None, "partial_rows" in spec)
 
 
 def _plain(value: Any) -> Any:
@@ -106,6 +109,7 @@ def check_data(check: Check, study: Study) -> None:
             whole = [{key: _whole(key, value) for key, value in row.items()} for row in rows]
             check.same(card_path, f"rows_sha256 (of {path})", card["rows_sha256"], digest(whole))
             check.same(card_path, "rows", card["rows"], len(rows))
+            check.same(card_path, "partial", card["partial"], study.spec(path).get("partial_rows"))
             check.same(card_path, "groups", card["groups"], len({row["group"] for row in rows}))
             for protocol, sizes in card["splits"].items():
                 for side in SIDES:

@@ -49,16 +49,17 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
             rows += _pair(cell, metric, seed, resamples, published, max(scores), dtypes[cell.model])
             constant += [scores, scores]
     adjusted([row for row in rows if row["arm"] == "laser"])
-    limited = {cell.dataset: cell.data.limited for cell in all_tested(study, study.protocols[:1])}
+    data = {cell.dataset: cell.data for cell in all_tested(study, study.protocols[:1])}
     for row, scores in zip(rows, constant, strict=True):
         sizes = published.sizes.get(published.cell(row["model"], row["dataset"])[1])
         row["verdict"] = verdict(
             published,
             row,
             scores,
-            not limited[row["dataset"]],
+            not data[row["dataset"]].limited,
             row["arm"] == "laser" and row["matrix"] == "",
             sizes["test"] if sizes else None,
+            data[row["dataset"]].partial,
         )
     return tuple(rows)
 

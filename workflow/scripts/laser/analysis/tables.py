@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +156,21 @@ def _latex_table(view: View, body: Sequence[str], part: int) -> str:
             "",
         ]
     )
+
+
+def mark_parts(views: Sequence[View], frame: pandas.DataFrame, parts: Mapping[str, str]) -> list[View]:
+    """Return the views of a table, each with a note that names datasets of which only a part of the rows was had.
+
+    Args:
+        views: of the table.
+        frame: the table; datasets stand in its column `dataset`.
+        parts: dataset to the reason why it is a part.
+    """
+    here = [name for name in parts if "dataset" in frame and (frame["dataset"] == name).any()]
+    if not here:
+        return list(views)
+    note = f"Part of the paper's rows: {'; '.join(f'{name} ({parts[name]})' for name in here)}."
+    return [replace(view, notes=[*view.notes, note]) for view in views]
 
 
 def write_table(folder: Path | str, name: str, frame: pandas.DataFrame, views: Sequence[View]) -> list[Path]:

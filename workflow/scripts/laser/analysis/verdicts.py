@@ -10,7 +10,11 @@ from laser.paper.published import Printed
 
 CONSTANT_MARGIN = 0.5
 
+PART = "part of the paper's rows"
 NOT_RUN = "not run"
+NOT_COMPARED = (PART, NOT_RUN)
+"""Verdicts on numbers that nothing of ours stands beside."""
+
 BASE_CHOSEN = "base chosen"
 CONSTANT = "equals a constant answer"
 NOT_SIGNIFICANT = "not significant in the paper's own n"
@@ -18,6 +22,10 @@ REPLICATED = "replicated"
 DIFFERS = "differs"
 
 VERDICT_RULES: dict[str, str] = {
+    PART: (
+        "The dataset was read from a source that has only a part of its rows (the data's card says which), so that "
+        "ours are not the rows behind the published number."
+    ),
     NOT_RUN: (
         "The study has no result for this published cell, or prepared only the first rows of the dataset, which are no "
         "sample of the rows behind the published number."
@@ -54,6 +62,7 @@ def verdict(
     published_base: Printed | None,
     published_n: int | None,
     complete: bool,
+    part: bool = False,
     base_chosen: bool,
     low: float,
     high: float,
@@ -71,6 +80,7 @@ def verdict(
         published_base: the printed number of the base arm.
         published_n: the paper's number of test rows.
         complete: True if our dataset was prepared whole.
+        part: True if our dataset was read from a source with a part of its rows.
         base_chosen: True if selection kept the base model.
         low: lower bound of our 95 % interval.
         high: its upper bound.
@@ -78,6 +88,8 @@ def verdict(
         p_holm: our adjusted p value; NaN for the base arm.
         constants: accuracies of constant answers on our test rows, percent.
     """
+    if published is not None and part:
+        return PART
     if published is not None and not complete:
         return NOT_RUN
     if arm == "laser" and base_chosen:

@@ -124,11 +124,15 @@ def _cell_rows(
     constants = constant_accuracies(list(scored["answer"]), bool(scored["has_options"].any()))
     # The first rows alone are no sample of the rows behind the published number.
     whole = labelled.complete and len(scored) == len(known)
-    common["judge"] = partial(_verdict, published=published, complete=whole, constants=constants.values())
+    common["judge"] = partial(
+        _verdict, published=published, complete=whole, part=labelled.partial, constants=constants.values()
+    )
     return [line | common for line in lines]
 
 
-def _verdict(row: Mapping[str, Any], published: Published, complete: bool, constants: Iterable[float]) -> str:
+def _verdict(
+    row: Mapping[str, Any], published: Published, complete: bool, part: bool, constants: Iterable[float]
+) -> str:
     sizes = published.sizes(row["dataset"])
     return verdict(
         metric="accuracy",
@@ -137,6 +141,7 @@ def _verdict(row: Mapping[str, Any], published: Published, complete: bool, const
         published_base=published.cell(row["model"], row["dataset"], "accuracy", "base"),
         published_n=sizes["test"] if sizes else None,
         complete=complete,
+        part=part,
         base_chosen=row["matrix"] == "",
         low=row["laser_low"],
         high=row["laser_high"],

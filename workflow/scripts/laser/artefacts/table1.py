@@ -85,16 +85,17 @@ def table1(
             rows += _rows(cell, metric, by_constant, published, seed, resamples)
             constants += [by_constant] * len(ARMS)
     adjust(rows)
-    complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
+    by_name = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
     for row, by_constant in zip(rows, constants, strict=True):
-        sizes = published.sizes(row["dataset"])
+        sizes, cell = published.sizes(row["dataset"]), by_name[row["model"], row["dataset"], row["protocol"]]
         row["verdict"] = verdict(
             metric=row["metric"],
             arm=row["arm"],
             published=published.cell(row["model"], row["dataset"], row["metric"], row["arm"]),
             published_base=published.cell(row["model"], row["dataset"], row["metric"], "base"),
             published_n=sizes["test"] if sizes else None,
-            complete=complete[row["model"], row["dataset"], row["protocol"]],
+            complete=cell.complete,
+            part=cell.partial,
             base_chosen=row["arm"] == "laser" and row["matrix"] == "",
             low=row["low"],
             high=row["high"],

@@ -8,7 +8,7 @@ import pandas as pd
 
 from laser.analysis.comparison import with_interval
 from laser.analysis.tables import integer, intervention, number, p_value
-from laser.analysis.verdicts import DIFFERS, NOT_RUN, REPLICATED, SIGNIFICANCE
+from laser.analysis.verdicts import DIFFERS, NOT_COMPARED, REPLICATED, SIGNIFICANCE
 from laser.artefacts.paraphrase import ALL, HELD_OUT
 from laser.artefacts.topk import FIRST
 from laser.claims.findings import (
@@ -56,7 +56,7 @@ def numbers(made: Artefacts) -> list[Comparison]:
     frame = made["verdicts"]
     words = {REPLICATED: SUPPORTED, DIFFERS: CONTRADICTED}
     comparisons = []
-    for row in records(frame[(frame["run_model"] != "") & (frame["verdict"] != NOT_RUN)]):
+    for row in records(frame[(frame["run_model"] != "") & ~frame["verdict"].isin(NOT_COMPARED)]):
         places = 1 if row["metric"] == "accuracy" else 2
         ours = with_interval(row, places, "value", low="low", high="high")
         text = f"{row['metric']} of {row['arm']}: printed {number(row['published'], places)}, ours {ours}: "

@@ -314,6 +314,10 @@ def as_json(value: Any) -> Any:
     return list(map(as_json, value)) if isinstance(value, tuple) else value
 
 
+PARTIAL = "partial_rows"
+"""What prepared rows carry beside their spec where their source has a part of the dataset: the reason."""
+
+
 def check_format(metadata: Any, where: str) -> None:
     """Refuse the metadata of a result file of another format."""
     number = metadata.get("format", 1) if isinstance(metadata, Mapping) else None

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.tables import read_table
+from laser.analysis.tables import mark_parts, read_table
 from laser.config.artefacts import Artefact, declared
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
@@ -84,7 +84,11 @@ def write_report(
     for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
         shutil.rmtree(folder / part, ignore_errors=True)
     cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
-    shown = [_table(folder, name, frames[name], path, captions, cells, root) for name, path in tables.items()]
+    known = [read_json(path) for path in dataset_cards]
+    parts = {
+        str(card["name"]): str(card["partial"]) for card in known if isinstance(card, dict) and card.get("partial")
+    }
+    shown = [_table(folder, name, frames[name], path, captions, cells, root, parts) for name, path in tables.items()]
     # Games have a first table of their own, with the columns of the other.
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
@@ -180,11 +184,12 @@ def _table(
     captions: Path,
     cells: Mapping[Names, Sequence[Link]],
     root: Path,
+    parts: Mapping[str, str],
 ) -> dict[str, Any]:
     artefact = _artefact(name)
     with understood(path):
         show = getattr(artefact.module, "report_views", artefact.module.views)
-        views = show(frame) if len(frame) else []
+        views = mark_parts(show(frame), frame, parts) if len(frame) else []
     return {
         "name": name,
         "id": slug(name),

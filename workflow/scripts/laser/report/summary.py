@@ -13,7 +13,7 @@ from laser.analysis.verdicts import (
     CONSTANT,
     CONSTANT_MARGIN,
     DIFFERS,
-    NOT_RUN,
+    NOT_COMPARED,
     NOT_SIGNIFICANT,
     REPLICATED,
     SIGNIFICANCE,
@@ -89,7 +89,7 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
     printed = len(verdicts.drop_duplicates(cell))
     by_protocol = {}
     for protocol in protocols:
-        judged = verdicts[(verdicts["protocol"] == protocol) & (verdicts["verdict"] != NOT_RUN)]
+        judged = verdicts[(verdicts["protocol"] == protocol) & ~verdicts["verdict"].isin(NOT_COMPARED)]
         of = f"the {printed} numbers of the paper's Table 1"
         if judged.empty:
             text = (

@@ -33,6 +33,7 @@ class PairedCell:
             which case the LASER columns repeat the base columns.
         dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
         complete: True if the dataset was prepared whole; a truncated dataset is never compared with the paper.
+        partial: True if the dataset was read from a source that has only a part of its rows.
     """
 
     model: str
@@ -42,6 +43,7 @@ class PairedCell:
     chosen: dict[str, Any] | None
     dtype: str
     complete: bool = True
+    partial: bool = False
 
 
 def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pandas as pd
 from laser.errors import UserError, understood
 from laser.results.cells import PairedCell
 from laser.results.columns import read_columns
-from laser.results.loading import cell_of, load_rows
+from laser.results.loading import cell_of, is_complete, is_partial, load_rows
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 CellKey = tuple[str, str, str]
@@ -47,7 +47,12 @@ class Labelled:
     @property
     def complete(self) -> bool:
         """True if the dataset was prepared whole."""
-        return self.entry.get("limit") is None
+        return is_complete(self.entry)
+
+    @property
+    def partial(self) -> bool:
+        """True if the dataset was read from a source with a part of its rows."""
+        return is_partial(self.entry)
 
     def arm(self, **labels: Any) -> pd.DataFrame:
         """Return the rows with these labels, indexed by id; empty if there are none."""

@@ -5,14 +5,14 @@ What a file holds is learned from the spec that it carries, never from its path.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from laser.config.specs import check_format
+from laser.config.specs import PARTIAL, check_format
 from laser.errors import UserError, understood
 from laser.io.files import read_json, read_spec
 from laser.results.cells import ARMS, PairedCell
@@ -31,7 +31,8 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
         paths: rows.parquet files.
 
     Returns:
-        Dataset name to (rows without their texts, the dataset's entry as in its spec).
+        Dataset name to (rows without their texts, the dataset's entry as in its spec). The entry of a dataset that was
+        read from a source with a part of its rows has the reason as `PARTIAL`.
     """
     columns = ["id", "group", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"]
     datasets = {}
@@ -40,8 +41,20 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
         entry = spec.get("dataset", spec)
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise UserError(f"{path}: its spec does not name a dataset. Delete it and run again.")
+        if isinstance(reason := spec.get(PARTIAL), str):
+            entry = entry | {PARTIAL: reason}
         datasets[entry["name"]] = (read_columns(path, columns), entry)
     return datasets
+
+
+def is_partial(entry: Mapping[str, Any]) -> bool:
+    """Return True if a dataset's rows were read from a source with a part of them."""
+    return PARTIAL in entry
+
+
+def is_complete(entry: Mapping[str, Any]) -> bool:
+    """Return True if a dataset was prepared whole."""
+    return entry.get("limit") is None and not is_partial(entry)
 
 
 def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -140,7 +153,8 @@ def _cells(
                 ),
                 chosen=intervention,
                 dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
-                complete=entry.get("limit") is None,
+                complete=is_complete(entry),
+                partial=is_partial(entry),
             )
         )
     return cells

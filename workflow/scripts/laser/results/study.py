@@ -16,13 +16,14 @@ import pandas as pd
 
 from laser.config.artefacts import CellName
 from laser.config.paths import StudyFiles
+from laser.config.specs import PARTIAL
 from laser.errors import UserError
 from laser.io.files import read_json
 from laser.results.averages import load_landscape, load_sweep
 from laser.results.cells import PairedCell
 from laser.results.columns import read_columns
 from laser.results.labelled import Labelled, load_labelled
-from laser.results.loading import cell_of, load_cells, load_reductions, load_rows, load_selections
+from laser.results.loading import cell_of, is_partial, load_cells, load_reductions, load_rows, load_selections
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 """The form of names that become parts of paths; a spec may come from a folder that others have written to."""
@@ -157,6 +158,12 @@ class StudyResults:
     def datasets(self) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
         """The prepared rows without their texts, and the dataset's entry, by dataset."""
         return load_rows(self.paths("rows"))
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Datasets that were read from a source with a part of their rows, each with the reason."""
+        entries = {name: entry for name, (_, entry) in self.datasets.items()} if "rows" in self._reads else {}
+        return {name: entry[PARTIAL] for name, entry in entries.items() if is_partial(entry)}
 
     def groups(self, dataset: str) -> pd.Series:
         """Return the group of every example of a dataset, by id."""

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laser.config.specs import PARTIAL
 from laser.errors import UserError
 from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import build, module
@@ -24,9 +25,6 @@ VALIDATION_SHARE = 0.2
 PROTOCOLS = ("published", "corrected")
 NAMED = 20
 """How many bad rows, and how many answers of an open dataset, the card lists."""
-
-PARTIAL = "partial_rows"
-"""Key of the Parquet metadata that says why the rows are a part of the dataset; missing where they are all of it."""
 
 PAPER_SIZES = Path(__file__).resolve().parents[4] / "config" / "published" / "table4_dataset_sizes.csv"
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from laser.analysis import statistics, tables
-from laser.analysis.tables import View
+from laser.analysis.tables import View, mark_parts
 from laser.artefacts.table1 import COLUMNS, table1
 from laser.artefacts.table1 import views as table1_views
 from laser.artefacts.table3 import table3
@@ -133,6 +133,16 @@ def test_a_verdict_follows_the_published_number_and_not_a_dataset_cut_short():
     assert list(whole["published"])[:2] == [25.0, 62.5]
     cut = table1([cell(base, laser, complete=False)], published)
     assert list(cut["verdict"]) == ["not run", "not run", "", ""]
+    part = table1([cell(base, laser, complete=False, partial=True)], published)
+    assert list(part["verdict"]) == ["part of the paper's rows"] * 2 + ["", ""]
+
+
+def test_every_view_names_the_datasets_of_which_only_a_part_was_had():
+    views = [View("one", "One", ["a"], [], notes=["first"]), View("two", "Two", ["a"], [])]
+    frame = pd.DataFrame({"dataset": ["d", "e"]})
+    marked = mark_parts(views, frame, {"d": "a half", "elsewhere": "a third"})
+    assert [view.notes for view in marked] == [["first", "Part of the paper's rows: d (a half)."], marked[0].notes[1:]]
+    assert mark_parts(views, frame, {"elsewhere": "a third"}) == mark_parts(views, pd.DataFrame(), {"d": "x"}) == views
 
 
 def test_a_table_without_published_cells_has_no_columns_for_them():

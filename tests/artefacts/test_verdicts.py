@@ -32,6 +32,7 @@ def judge(**changes):
 def test_every_verdict_can_be_reached_and_has_a_rule():
     found = {
         judge(complete=False),
+        judge(part=True),
         judge(base_chosen=True),
         judge(constants=[65.5]),
         judge(published=printed("52.0")),
@@ -43,9 +44,16 @@ def test_every_verdict_can_be_reached_and_has_a_rule():
 
 def test_the_first_rule_that_applies_decides():
     order = list(VERDICT_RULES)
-    everything = {"complete": False, "base_chosen": True, "constants": [65.9], "published": printed("52.0")}
+    everything = {
+        "part": True,
+        "complete": False,
+        "base_chosen": True,
+        "constants": [65.9],
+        "published": printed("52.0"),
+    }
     assert judge(**everything) == order[0]
-    assert judge(**(everything | {"complete": True})) == order[1]
+    assert judge(**(everything | {"part": False})) == order[1]
+    assert judge(**(everything | {"part": False, "complete": True})) == order[2]
 
 
 def test_a_gain_needs_the_published_sign_and_significance():

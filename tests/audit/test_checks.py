@@ -121,6 +121,11 @@ def test_verdicts(changed, constants, complete, chosen_base, n, expected):
     assert verdict(PAPER, row(**changed), constants, complete, chosen_base, n) == expected
 
 
+def test_a_part_of_the_rows_is_never_judged():
+    judged = [verdict(PAPER, row(model=name), [90.0], False, True, 1000, partial=True) for name in ("m", "other")]
+    assert judged == ["part of the paper's rows", "base chosen"]
+
+
 def test_half_a_unit():
     assert half_unit("2.5") == pytest.approx(0.05) and half_unit("12") == pytest.approx(0.5)
 

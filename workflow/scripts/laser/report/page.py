@@ -84,10 +84,7 @@ def write_report(
     for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
         shutil.rmtree(folder / part, ignore_errors=True)
     cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
-    known = [read_json(path) for path in dataset_cards]
-    parts = {
-        str(card["name"]): str(card["partial"]) for card in known if isinstance(card, dict) and card.get("partial")
-    }
+    parts = _parts(dataset_cards)
     shown = [_table(folder, name, frames[name], path, captions, cells, root, parts) for name, path in tables.items()]
     # Games have a first table of their own, with the columns of the other.
     first = next((name for name in ("table1", "table2") if name in frames), None)
@@ -145,6 +142,12 @@ def write_run_page(
     path = Path(folder) / "run.html"
     write_text(path, _render("run.html.j2", study=study, timings=timings(benchmarks or {}), machines=machines(runs)))
     return path
+
+
+def _parts(cards: Sequence[Path]) -> dict[str, str]:
+    """Return the datasets of which only a part was had, each with the reason on its card."""
+    known = [card for path in cards if isinstance(card := read_json(path), dict)]
+    return {str(card.get("name")): str(card["partial"]) for card in known if card.get("partial")}
 
 
 @cache

@@ -7,6 +7,7 @@ from laser.artefacts import across as table
 from laser.artefacts import forest, table1
 from laser.artefacts.across import OTHERS, OURS, PAPER
 from laser.artefacts.forest import ALL_OF_THE_PAPER, forest_data
+from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.paper.published import read_published
 from laser.paper.reproductions import read_reproductions
 from tests.artefacts import synthetic
@@ -100,3 +101,27 @@ def test_a_picture_holds_its_own_protocol_alone():
         [3.0],
         [-1.0],
     ]
+
+
+def test_a_dataset_of_which_the_study_holds_a_part_is_marked(monkeypatch, tmp_path):
+    frame = pd.DataFrame(
+        [row for dataset in ("fever", "qa_wikidata") for row in ours(dataset=dataset)], columns=list(table1.COLUMNS)
+    )
+    data = table.across(frame, read_published(), [], {"fever": "the first 40 rows", "qa_wikidata": ""})
+    assert set(data.loc[data["rows"] != "", "whose"]) == {OURS}
+    own = [row[0] for row in table.views(data)[0].rows if row[1] == OURS]
+    assert own == ["fever (the first 40 rows)", "qa_wikidata"]
+    seen = watch(monkeypatch, forest)
+    forest.forest(data, "corrected", tmp_path / "picture")
+    assert seen["clashes"] == [] and "fever (the first 40 rows)" in seen["rows"] and "qa_wikidata" in seen["rows"]
+
+
+def test_the_rows_that_a_study_holds_are_those_of_its_data(tmp_path):
+    study = synthetic.build(tmp_path, examples=60)
+    frame, spec = read_parquet(study.rows[0]), read_spec(study.rows[0])
+    spec["dataset"]["limit"] = 40
+    write_parquet(study.rows[0], frame, spec)
+    make(study.folder, spec_of("table1"), study.folder)
+    (made,) = frames(make(study.folder, spec_of("across"), study.folder))
+    held = made[made["whose"] == OURS].groupby("dataset")["rows"].agg(lambda texts: set(texts.fillna("")))
+    assert held["fever"] == {"the first 40 rows"} and held["worldfacts"] == {""}

@@ -3,7 +3,8 @@
 python workflow/scripts/tools/replication.py
 python workflow/scripts/tools/replication.py --studies quickstart laboratory --output docs/replication.md
 
-The pages of evidence, one per study, stand in a folder beside the page: docs/replication/<study>.md.
+The pages of evidence, one per study, stand in a folder beside the page: docs/replication/<study>.md. Where a study asks
+the paper's own questions, README's section on real data and its picture are written too.
 """
 
 import argparse
@@ -14,9 +15,11 @@ import _package  # noqa: F401
 
 from laser.claims.judged import judge, read_study
 from laser.claims.page import write_pages
+from laser.claims.readme import write_readme
 from laser.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "docs/replication.md"
 
 
 def main() -> None:
@@ -24,7 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder with a folder per study")
     parser.add_argument("--studies", nargs="+", help="names of studies; default: all that have tables")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/replication.md")
+    parser.add_argument("--output", type=Path, default=PAGE, help="default: docs/replication.md, and README's section")
+    parser.add_argument("--readme", type=Path, help="README whose section is written; none with another --output")
     given = parser.parse_args()
     made = sorted(path.parent.name for path in given.results.glob("*/tables") if any(path.glob("*.csv")))
     names = given.studies or made
@@ -32,6 +36,9 @@ def main() -> None:
     studies = [judge(read_study(given.results / name)) for name in names]
     absent = [name for name in known if name not in names]
     write_pages(studies, absent, given.output)
+    readme = given.readme or (ROOT / "README.md" if given.output == PAGE else None)
+    if readme:
+        write_readme(readme, [study.tables for study in studies])
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ ARTEFACT = Artefact(
     kind="table",
     title="Gains across models and datasets",
     about="gains in accuracy of this study, of the paper and of others, side by side",
+    reads=("rows",),
     after=("table1",),
-    texts=("dataset", "model", "protocol", "whose", "setting", "source"),
+    texts=("dataset", "model", "protocol", "whose", "setting", "source", "rows"),
     resampled=False,
     not_for_policies="the paper's Sokoban numbers stand in table2",
 )
@@ -33,45 +34,63 @@ ARTEFACT = Artefact(
 def make(study: StudyResults) -> pd.DataFrame:
     """Put the gains of the study's Table 1 beside the paper's and those of others."""
     frame = read_table(study.table("table1"), table1.ARTEFACT.texts)
-    return across(frame, read_published(), read_reproductions())
+    extents = {name: _extent(entry) for name, (_, entry) in study.datasets.items()}
+    return across(frame, read_published(), read_reproductions(), extents)
+
+
+def _extent(entry: Mapping[str, Any]) -> str:
+    """Return which rows of a dataset a study holds; an empty text for all of them."""
+    return f"the first {entry['limit']} rows" if entry.get("limit") else ""
 
 
 OURS, PAPER, OTHERS = "this study", "the paper", "others"
 PAPER_SOURCE = "arXiv 2312.13558, Tables 1 and 3"
 COLUMNS = (
-    *("dataset", "model", "protocol", "whose", "setting", "source", "n"),
+    *("dataset", "model", "protocol", "whose", "setting", "source", "rows", "n"),
     *("base", "laser", "gain", "gain_low", "gain_high", "p_holm"),
 )
 """Columns of the CSV: accuracies in percent, gains in points. `gain_low` and `gain_high` bound the 95 % interval of our
-own gains, `p_holm` is Table 1's; the paper and others print neither. `protocol` is empty for their numbers. Datasets
-bear our names, where we have them, and the models of the paper and of others the paper's names."""
+own gains, `p_holm` is Table 1's; the paper and others print neither. `protocol` is empty for their numbers. `rows`
+says which rows of the dataset the study holds, where it does not hold all. Datasets bear our names, where we have them,
+and the models of the paper and of others the paper's names."""
 
 
-def across(frame: pd.DataFrame, published: Published, reproductions: Sequence[Reproduction]) -> pd.DataFrame:
+def across(
+    frame: pd.DataFrame,
+    published: Published,
+    reproductions: Sequence[Reproduction],
+    extents: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Return the gains, dataset by dataset: ours, then the paper's, then those that others report.
 
     Args:
         frame: the long form of Table 1 (`laser.artefacts.table1.table1`).
         published: the paper's numbers.
         reproductions: the numbers of others.
+        extents: dataset to which of its rows the study holds, empty for all.
 
     Returns:
         A frame with the columns `COLUMNS`: the study's datasets first, then the rest of the paper's.
     """
     names = {paper: ours for ours, paper in published.datasets.items()}
-    lines = [*_ours(frame), *_paper(published, names), *(_others(one, names) for one in reproductions)]
+    lines = [*_ours(frame, extents or {}), *_paper(published, names), *(_others(one, names) for one in reproductions)]
     made = pd.DataFrame(lines, columns=list(COLUMNS)).astype({"n": "Int64"})
     order = {name: place for place, name in enumerate(dict.fromkeys(made["dataset"]))}
     return made.sort_values("dataset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
-def _ours(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def _ours(frame: pd.DataFrame, extents: Mapping[str, str]) -> list[dict[str, Any]]:
     accuracy = frame[frame["metric"] == "accuracy"]
     cell = ["dataset", "model", "protocol"]
     base = accuracy[accuracy["arm"] == "base"].set_index(cell)["value"]
     return [
         {name: row[name] for name in (*cell, "n", "p_holm")}
-        | {"whose": OURS, "setting": intervention(row["matrix"], row["layer"], row["rho"]), "source": ""}
+        | {
+            "whose": OURS,
+            "setting": intervention(row["matrix"], row["layer"], row["rho"]),
+            "source": "",
+            "rows": extents.get(row["dataset"], ""),
+        }
         | {"base": base.loc[tuple(row[name] for name in cell)], "laser": row["value"], "gain": row["difference"]}
         | {"gain_low": row["difference_low"], "gain_high": row["difference_high"]}
         for row in accuracy[accuracy["arm"] == "laser"].to_dict("records")
@@ -99,7 +118,14 @@ def _others(one: Reproduction, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _line(model: str, dataset: str, whose: str, source: str, base: float, laser: float, gain: float) -> dict[str, Any]:
-    line: dict[str, Any] = {"dataset": dataset, "model": model, "protocol": "", "whose": whose, "source": source}
+    line: dict[str, Any] = {
+        "dataset": dataset,
+        "model": model,
+        "protocol": "",
+        "whose": whose,
+        "source": source,
+        "rows": "",
+    }
     line |= dict.fromkeys(("gain_low", "gain_high", "p_holm"), math.nan)
     return line | {"base": base, "laser": laser, "gain": gain}
 
@@ -130,7 +156,7 @@ def views(frame: pd.DataFrame) -> list[View]:
 
 def _cells(row: Mapping[Any, Any]) -> list[str]:
     return [
-        row["dataset"],
+        f"{row['dataset']} ({row['rows']})" if row["rows"] else row["dataset"],
         row["whose"],
         row["model"],
         number(row["base"], 1),

@@ -26,7 +26,7 @@ ARTEFACT = Artefact(
     about="gains in accuracy of this study with intervals, beside the paper's and others'",
     after=("across",),
     pictures="{protocol}",
-    texts=("dataset", "model", "protocol", "whose", "setting", "source", "row"),
+    texts=("dataset", "model", "protocol", "whose", "setting", "source", "rows", "row"),
     resampled=False,
     not_for_policies=across.ARTEFACT.not_for_policies,
 )
@@ -92,7 +92,7 @@ def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame
             )
             _draw(axis, drawn, height)
         _beside(axis, -0.55, "base → LASER, %")
-        axis.set_yticks(range(len(rows)), [row[1] or row[0] for row in rows])
+        axis.set_yticks(range(len(rows)), [row[1] or _heading(data, row[0]) for row in rows])
         for label, row in zip(axis.get_yticklabels(), rows, strict=True):
             label.set_fontweight("normal" if row[1] else "bold")
         axis.set_ylim(len(rows) - 0.4, -0.9)
@@ -111,6 +111,11 @@ def _rows(data: pd.DataFrame) -> list[tuple[str, str]]:
     for dataset, part in data[data["row"] != ALL_OF_THE_PAPER].groupby("dataset", sort=False):
         rows += [(str(dataset), ""), *((str(dataset), label) for label in dict.fromkeys(part["row"]))]
     return [*rows, *([("", ALL_OF_THE_PAPER)] if ALL_OF_THE_PAPER in set(data["row"]) else [])]
+
+
+def _heading(data: pd.DataFrame, dataset: str) -> str:
+    held = next((text for text in data.loc[data["dataset"] == dataset, "rows"] if text), "")
+    return f"{dataset} ({held})" if held else dataset
 
 
 def _draw(axis: Axes, drawn: pd.DataFrame, height: int) -> None:

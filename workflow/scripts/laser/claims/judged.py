@@ -146,3 +146,12 @@ def verdict_with_support(comparisons: Sequence[Comparison] | None) -> str:
     """Write a study's verdict on a claim, with its support where there are comparisons: `mixed (2 of 4)`."""
     verdict = overall(comparisons)
     return f"{verdict} ({support(comparisons)})" if comparisons else verdict
+
+
+def with_extent(study: StudyTables, datasets: Sequence[str]) -> list[str]:
+    """Return names of datasets, each with a remark where the study does not hold all of its rows (table `across`)."""
+    frame = study.frames.get("across")
+    if frame is None or "rows" not in frame:
+        return list(datasets)
+    remarks = {dataset: remark for dataset, remark in zip(frame["dataset"], frame["rows"], strict=True) if remark}
+    return [f"{dataset} ({remarks[dataset]})" if dataset in remarks else dataset for dataset in datasets]

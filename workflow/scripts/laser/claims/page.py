@@ -20,6 +20,7 @@ from laser.claims.judged import (
     overall,
     support,
     verdict_with_support,
+    with_extent,
 )
 from laser.claims.markdown import joined, relative, table_head, table_row
 from laser.io.files import write_text
@@ -132,8 +133,8 @@ def _scope(study: StudyTables) -> str:
     count = " to ".join(map(str, dict.fromkeys(rows[:1] + rows[-1:]))) or "no"
     shown = joined(models) if len(models) <= MODELS_NAMED else f"{len(models)} models"
     return (
-        f"{shown} on {joined(datasets)}; protocol{'s' if len(protocols) > 1 else ''} {joined(protocols)}; "
-        f"{count} test rows."
+        f"{shown} on {joined(with_extent(study, datasets))}; protocol{'s' if len(protocols) > 1 else ''} "
+        f"{joined(protocols)}; {count} test rows."
     )
 
 

@@ -24,27 +24,25 @@ from laser.cost.time import GPU_RANDOMISED, SPLIT_SHARE, Compared, compare, pars
 from laser.engine import fast, naive
 from laser.errors import UserError
 from laser.io.files import write_json, write_parquet
+from laser.models.card import sizes
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.datasets import build
 from laser.tasks.passes import Requests
 from laser.tasks.prepare import to_rows
-from tests.engine.tiny_models import LAYERS, VOCABULARY, requests, tiny
+from tests.engine.tiny_models import CONFIGS, LAYERS, requests, tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 RHOS = (0.9, 0.5, 0.1)
-INNER = {"llama": 80, "gptj": 192, "roberta": 80}
-HEADS = {"llama": (6, 2), "gptj": (4, 4), "roberta": (4, 4)}
 
 
 def shape(family):
-    heads, keys = HEADS[family]
+    config = CONFIGS[family]()
     entry = dict(
-        name=family, architecture=family, layers=LAYERS, hidden=48, intermediate=INNER[family], heads=heads,
-        key_value_heads=keys, vocabulary=VOCABULARY, parameters=1, dtype="fp32",
+        name=family, architecture=config.model_type, layers=LAYERS, parameters=1, dtype="fp32",
         task="masked" if family == "roberta" else "causal",
     )  # fmt: skip
-    return shape_of(entry)
+    return shape_of(entry | sizes(config))
 
 
 def counted(work):
@@ -79,12 +77,26 @@ def test_engine_formula_is_what_the_engine_does(family, matrices, layer, tmp_pat
     assert 0.98 * real - again <= engine_work(shape(family), what, layer, edits).total <= 1.02 * real
 
 
+@pytest.mark.parametrize("family", ["qwen3", "olmo2", "phi", "opt"])
+def test_shapes_of_other_families(family, tmp_path):
+    """Heads of another size than the states' share, gates, no gates; the layer below the last."""
+    loaded, store, layer = tiny(family), FactorStore(tmp_path), LAYERS - 2
+    found, what = asking(family, generate=False)
+    for matrices in (("q", "k", "v", "o"), ("u_in", "u_out")):
+        edits = grid(family, layer, matrices)
+        run = [(one,) for one in edits]
+        list(fast.evaluate(loaded, found, run, store))
+        real = counted(lambda run=run: list(fast.evaluate(loaded, found, run, store, token_budget=10**6)))
+        again = u_in_again(family, what, layer, edits)
+        assert 0.98 * real - again <= engine_work(shape(family), what, layer, edits).total <= 1.02 * real
+
+
 def u_in_again(family, what, layer, edits):
     """What the edits of u_in cost at most: without a gate the engine may compute them a second time."""
-    if family == "llama" or not any(one.matrix == "u_in" for one in edits):
+    if shape(family).gated or not any(one.matrix == "u_in" for one in edits):
         return 0.0
     rows = what.read if layer == LAYERS - 1 else what.nodes
-    return rows * sum(2 * 48 * INNER[family] * (1 if one.kind == "pruning" else 2 * one.rho) for one in edits)
+    return rows * sum(shape(family).product("u_in") * (1 if one.kind == "pruning" else 2 * one.rho) for one in edits)
 
 
 @pytest.mark.parametrize("layer", range(LAYERS))

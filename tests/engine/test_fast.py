@@ -17,6 +17,7 @@ from tests.engine.tiny_models import (
     LAYERS,
     LLAMA,
     MASKED,
+    VARIANTS,
     WINDOW,
     assert_agree,
     made,
@@ -49,6 +50,12 @@ def both(loaded, asked, edits, store, **options):
 def test_every_matrix_and_rank_of_causal_models(family, layer, store):
     loaded = tiny(family)
     assert_agree(*both(loaded, requests(), [(), *edits_of(loaded, layer)], store))
+
+
+@pytest.mark.parametrize("family", VARIANTS)
+def test_every_matrix_of_variants(family, store):
+    loaded = tiny(family)
+    assert_agree(*both(loaded, requests(5), [(), *edits_of(loaded, 1, (0.1, 0.6))], store))
 
 
 @pytest.mark.parametrize("layer", [0, 1, LAYERS - 1])
@@ -130,11 +137,7 @@ def test_several_composed_interventions_go_to_the_reference_engine(store):
 
 
 def test_unknown_architecture_goes_to_the_reference_engine(store):
-    config = transformers.OPTConfig(
-        vocab_size=97, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4,
-        max_position_embeddings=64, word_embed_proj_dim=32, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    )  # fmt: skip
-    loaded = made(config)
+    loaded = made(transformers.StableLmConfig(**LLAMA))
     edit = (Intervention("u_in", 1, 0.5),)
     assert not fast.supported(loaded, edit)
     assert_agree(*both(loaded, requests(count=4), [edit], store))

@@ -13,7 +13,7 @@ from laser.engine.trees import prefix_trees, separate
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Pass, Requests
-from tests.engine.tiny_models import CAUSAL, DEVICE, LAYERS, MASKED, VOCABULARY, tiny
+from tests.engine.tiny_models import CAUSAL, CONFIGS, DEVICE, LAYERS, MASKED, VOCABULARY, tiny
 
 
 def sequences(seed=0, count=6):
@@ -40,7 +40,7 @@ def logits_of(net, ids):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("family", CAUSAL + MASKED)
+@pytest.mark.parametrize("family", CONFIGS)
 def test_blocks_give_the_models_logits(family):
     loaded = tiny(family)
     ids = sequences()

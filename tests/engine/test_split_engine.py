@@ -13,9 +13,9 @@ from laser.engine.products import products_of, use_split_products
 from laser.models.adapter import parameter_view
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import KINDS, Intervention
-from tests.engine.tiny_models import CONFIGS, MASKED, assert_agree, made, masked_requests, requests
+from tests.engine.tiny_models import CAUSAL, CONFIGS, MASKED, assert_agree, made, masked_requests, requests
 
-FAMILIES = [family for family in CONFIGS if family != "gpt2"]
+FAMILIES = [family for family in CAUSAL + MASKED if family != "gpt2"]
 """GPT-2 has no linear layers but its head: its weights stay as they are."""
 
 

@@ -62,6 +62,17 @@ GEMMA = LLAMA | dict(
     },
 )
 
+OPT = COMMON | dict(
+    hidden_size=48,
+    ffn_dim=80,
+    num_hidden_layers=LAYERS,
+    num_attention_heads=4,
+    max_position_embeddings=128,
+    init_std=0.25,
+)
+
+PHI = NEOX | dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5})
+
 CONFIGS = {
     "llama": lambda: transformers.LlamaConfig(**LLAMA),
     "llama_bias": lambda: transformers.LlamaConfig(**LLAMA, attention_bias=True, mlp_bias=True),
@@ -72,6 +83,27 @@ CONFIGS = {
         **LLAMA, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1
     ),
     "gemma3_text": lambda: transformers.Gemma3TextConfig(**GEMMA),
+    "qwen3": lambda: transformers.Qwen3Config(**LLAMA, head_dim=10),
+    "qwen3_tied_bias": lambda: transformers.Qwen3Config(
+        **LLAMA, head_dim=8, attention_bias=True, tie_word_embeddings=True
+    ),
+    "qwen3_windows": lambda: transformers.Qwen3Config(
+        **LLAMA, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1
+    ),
+    "olmo2": lambda: transformers.Olmo2Config(**LLAMA),
+    "olmo2_bias": lambda: transformers.Olmo2Config(**LLAMA, attention_bias=True, tie_word_embeddings=True),
+    "phi": lambda: transformers.PhiConfig(**PHI),
+    "phi_normed": lambda: transformers.PhiConfig(**PHI, qk_layernorm=True, num_key_value_heads=2),
+    "opt": lambda: transformers.OPTConfig(**OPT, word_embed_proj_dim=48),
+    "opt_350m": lambda: transformers.OPTConfig(**OPT, word_embed_proj_dim=32, do_layer_norm_before=False),
+    "opt_bare": lambda: transformers.OPTConfig(
+        **OPT,
+        word_embed_proj_dim=48,
+        enable_bias=False,
+        layer_norm_elementwise_affine=False,
+        activation_function="gelu",
+        tie_word_embeddings=False,
+    ),
     "gptj": lambda: transformers.GPTJConfig(**GPT2, rotary_dim=8),
     "gpt2": lambda: transformers.GPT2Config(**GPT2),
     "gpt_neox": lambda: transformers.GPTNeoXConfig(**NEOX),
@@ -79,8 +111,10 @@ CONFIGS = {
     "bert": lambda: transformers.BertConfig(**BERT, pad_token_id=0),
     "roberta": lambda: transformers.RobertaConfig(**BERT, pad_token_id=1),
 }
-CAUSAL = [name for name in CONFIGS if not name.endswith("bert") and name != "roberta"]
 MASKED = ["bert", "roberta"]
+VARIANTS = ["qwen3_tied_bias", "qwen3_windows", "olmo2_bias", "phi_normed", "opt_350m", "opt_bare"]
+"""Of families that stand above: their blocks are held to the models, one layer of them to the reference engine."""
+CAUSAL = [name for name in CONFIGS if name not in (*MASKED, *VARIANTS)]
 
 
 @cache

@@ -30,6 +30,10 @@ CASES = [
     ("gpt2", "u_out", {}),
     ("roberta", "u_out", {}),
     ("gpt_neox", "u_in", {}),
+    ("qwen3", "q", {"head_dim": 12}),
+    ("olmo2", "u_gate", {}),
+    ("phi", "o", {}),
+    ("opt", "u_in", {"word_embed_proj_dim": 16, "do_layer_norm_before": False}),
 ]
 CHOSEN = place("u_out", 1, 0.2)
 STEPS = {"svd": {}, "randomised": {"niter": 2, "seed": 3}}

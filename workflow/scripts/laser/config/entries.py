@@ -175,6 +175,7 @@ class CatalogueModel(Settings):
     intermediate: Positive = ABSENT
     heads: Positive = ABSENT
     key_value_heads: Positive = ABSENT
+    head_size: Positive = Field(ABSENT, description="Of one attention head; by default hidden divided by heads.")
     vocabulary: Positive = ABSENT
     parameters: Positive = ABSENT
     positions: Positive = ABSENT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from laser.config.architectures import ARCHITECTURES
 from laser.config.evaluations import is_masked
 from laser.config.plan import BYTES
 from laser.errors import UserError
@@ -12,7 +13,6 @@ from laser.errors import UserError
 ATTENTION = ("q", "k", "v", "o")
 LARGEST = "u_in"
 """A matrix of which a model has no larger one, apart from the embeddings."""
-GATED = ("llama", "mistral", "qwen2")
 NEEDED = ("hidden", "intermediate", "heads", "vocabulary", "parameters")
 GUESSED_PARAMETERS, GUESSED_VOCABULARY = 200_000_000, 50_000
 """Assumed if an entry gives neither its parameters nor its hidden size, and if it gives no vocabulary."""
@@ -31,6 +31,7 @@ class Shape:
     intermediate: int
     heads: int
     key_value_heads: int
+    head_size: int
     layers: int
     vocabulary: int
     parameters: int
@@ -42,10 +43,9 @@ class Shape:
 
     def matrix(self, name: str) -> tuple[int, int]:
         """Return (outputs, inputs) of a logical matrix."""
-        if name in ("k", "v"):
-            return self.hidden * self.key_value_heads // self.heads, self.hidden
-        if name in ("q", "o"):
-            return self.hidden, self.hidden
+        if name in ATTENTION:
+            width = self.head_size * (self.key_value_heads if name in ("k", "v") else self.heads)
+            return (self.hidden, width) if name == "o" else (width, self.hidden)
         return (self.hidden, self.intermediate) if name == "u_out" else (self.intermediate, self.hidden)
 
     def product(self, *names: str) -> float:
@@ -108,12 +108,18 @@ def shape_of(entry: dict[str, Any], stored: int | None = None, in_half: bool = F
     return Shape(
         **{key: entry[key] for key in ("name", "layers", *NEEDED)},
         key_value_heads=entry.get("key_value_heads", entry["heads"]),
-        gated=entry["architecture"] in GATED,
+        head_size=entry.get("head_size", entry["hidden"] // entry["heads"]),
+        gated=_is_gated(entry),
         masked=is_masked(entry),
         width=BYTES[entry["dtype"]],
         bytes=stored or (2 if in_half else 4) * entry["parameters"],
         split=entry["dtype"] == "fp32" and (in_half if stored is None else stored < 3 * entry["parameters"]),
     )
+
+
+def _is_gated(entry: dict[str, Any]) -> bool:
+    layout = ARCHITECTURES.get(entry["architecture"])
+    return "u_gate" in (entry.get("mapping") or (layout.matrices if layout else ()))
 
 
 def guessed_shape(entry: dict[str, Any]) -> Shape:

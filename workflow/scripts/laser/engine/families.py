@@ -47,6 +47,7 @@ def _rotate_halves(states: Tensor, rotary: Rotary) -> Tensor:
     turned = states[..., :size] * cos
     turned[..., :half].addcmul_(states[..., half:size], sin[..., :half], value=-1)
     turned[..., half:].addcmul_(states[..., :half], sin[..., half:])
+    turned = turned.to(states.dtype)  # OLMo 2 keeps the rotary positions in fp32
     return turned if size == states.shape[-1] else torch.cat((turned, states[..., size:]), dim=-1)
 
 
@@ -94,6 +95,21 @@ def _normed_sum(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda residual, output: norm(residual + output)
 
 
+def _output_normed(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Blocks that norm what the attention adds: the MLP sees the residual itself."""
+
+    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        residual = hidden + norm(attention)
+        return residual, residual
+
+    return between
+
+
+def _normed_output(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """Blocks that norm what the MLP adds."""
+    return lambda residual, output: residual + norm(output)
+
+
 def _rms_norm(module: Any) -> Callable[[Tensor], Tensor]:
     """Return an RMSNorm module's function; in fp32 with one pass for the mean square and one for the product."""
     if module.weight.dtype != torch.float32:
@@ -128,15 +144,43 @@ def _reach(config: Any, layer: int) -> int | None:
     return reach
 
 
+def _by_head(norm: Callable[[Tensor], Tensor], size: int) -> Callable[[Tensor], Tensor]:
+    """Apply a norm to every head of packed queries or keys (N, heads·size)."""
+    return lambda states: norm(states.view(len(states), -1, size)).view(len(states), -1)
+
+
 def _llama(model: Any) -> Network:
-    """Llama, Mistral, Qwen2: sequential, RMSNorm, grouped-query attention, rotary positions, gated MLP."""
+    """Llama, Mistral, Qwen2, Qwen3: sequential, RMSNorm, grouped-query attention, rotary positions, gated MLP.
+
+    Qwen3 norms the queries and keys of every head.
+    """
+    blocks = []
+    for index, (layer, linears) in enumerate(_layers(model)):
+        attention = layer.self_attn
+        norms = {}
+        if hasattr(attention, "q_norm"):
+            parts = {"q": attention.q_norm, "k": attention.k_norm}
+            norms = {matrix: _by_head(_rms_norm(norm), attention.head_dim) for matrix, norm in parts.items()}
+        blocks.append(
+            Block(
+                linears, model.config.num_attention_heads, model.config.num_key_value_heads, attention.scaling,
+                _rms_norm(layer.input_layernorm), _before_mlp(_rms_norm(layer.post_attention_layernorm)),
+                layer.mlp.act_fn, _add, _rotate_halves, norms=norms, reach=_reach(model.config, index),
+            )
+        )  # fmt: skip
+    return _llama_network(model, blocks)
+
+
+def _olmo2(model: Any) -> Network:
+    """OLMo 2: as Llama, but a norm after each half instead of before, and norms of all queries and keys together."""
     blocks = [
         Block(
             linears, model.config.num_attention_heads, model.config.num_key_value_heads, layer.self_attn.scaling,
-            _rms_norm(layer.input_layernorm), _before_mlp(_rms_norm(layer.post_attention_layernorm)),
-            layer.mlp.act_fn, _add, _rotate_halves, reach=_reach(model.config, index),
+            torch.nn.Identity(), _output_normed(_rms_norm(layer.post_attention_layernorm)), layer.mlp.act_fn,
+            _normed_output(_rms_norm(layer.post_feedforward_layernorm)), _rotate_halves,
+            norms={"q": _rms_norm(layer.self_attn.q_norm), "k": _rms_norm(layer.self_attn.k_norm)},
         )
-        for index, (layer, linears) in enumerate(_layers(model))
+        for layer, linears in _layers(model)
     ]  # fmt: skip
     return _llama_network(model, blocks)
 
@@ -156,12 +200,6 @@ def _llama_network(model: Any, blocks: Sequence[Block]) -> Network:
 def _gemma_norm(module: Any) -> Callable[[Tensor], Tensor]:
     """Return the function of Gemma's RMSNorm module, whose factor is 1 + weight."""
     return module if module.weight.dtype != torch.float32 else partial(_rms_normed, 1 + module.weight, module.eps)
-
-
-def _gemma_head_norm(module: Any) -> Callable[[Tensor], Tensor]:
-    """Return the norm of every head of packed queries or keys (N, heads·size)."""
-    norm, size = _gemma_norm(module), len(module.weight)
-    return lambda states: norm(states.view(len(states), -1, size)).view(len(states), -1)
 
 
 def _gemma3(model: Any) -> Network:
@@ -196,7 +234,10 @@ def _gemma3(model: Any) -> Network:
             Block(
                 linears, config.num_attention_heads, config.num_key_value_heads, attention.scaling,
                 _gemma_norm(layer.input_layernorm), between, layer.mlp.act_fn, after, rotate,
-                norms={"q": _gemma_head_norm(attention.q_norm), "k": _gemma_head_norm(attention.k_norm)},
+                norms={
+                    "q": _by_head(_gemma_norm(attention.q_norm), size),
+                    "k": _by_head(_gemma_norm(attention.k_norm), size),
+                },
                 reach=_reach(config, index),
             )
         )  # fmt: skip
@@ -291,6 +332,67 @@ def _gpt_neox(model: Any) -> Network:
     )
 
 
+def _phi(model: Any) -> Network:
+    """Phi 1 and 2: attention and MLP side by side after one norm, rotary positions on the first components of a head.
+
+    With `qk_layernorm` the queries and keys of every head are normed.
+    """
+    body = model.model
+    blocks = []
+    for layer, linears in _layers(model):
+        attention = layer.self_attn
+        norms = {}
+        if attention.qk_layernorm:
+            parts = {"q": attention.q_layernorm, "k": attention.k_layernorm}
+            norms = {matrix: _by_head(norm, attention.head_dim) for matrix, norm in parts.items()}
+        blocks.append(
+            Block(
+                linears, model.config.num_attention_heads, model.config.num_key_value_heads, attention.scaling,
+                layer.input_layernorm, _beside_mlp(layer.input_layernorm), layer.mlp.activation_fn, _add,
+                _rotate_halves, norms=norms,
+            )
+        )  # fmt: skip
+    return Network(
+        tuple(blocks),
+        embed=lambda ids, positions: body.embed_tokens(ids),
+        head=lambda hidden: model.lm_head(body.final_layernorm(hidden)),
+        vocabulary=model.config.vocab_size,
+        rotary=_rotary_module(body.rotary_emb, body.embed_tokens.weight),
+    )
+
+
+def _opt(model: Any) -> Network:
+    """OPT: sequential, LayerNorm before each half or (350M) after it, learned positions, ReLU.
+
+    Embeddings of another width than the states (350M) pass a projection each way.
+    """
+    body = model.model.decoder
+    heads = model.config.num_attention_heads
+    project_in, project_out, norm = (
+        torch.nn.Identity() if module is None else module
+        for module in (body.project_in, body.project_out, body.final_layer_norm)
+    )
+    blocks = []
+    for layer, linears in _layers(model):
+        first, second = layer.self_attn_layer_norm, layer.final_layer_norm
+        if layer.do_layer_norm_before:
+            steps = first, _before_mlp(second), layer.activation_fn, _add
+        else:
+            steps = torch.nn.Identity(), _normed_before_mlp(first), layer.activation_fn, _normed_sum(second)
+        blocks.append(Block(linears, heads, heads, layer.self_attn.scaling, *steps))
+
+    def embed(ids: Tensor, positions: Tensor) -> Tensor:
+        placed: Tensor = body.embed_positions(None, position_ids=positions)
+        return project_in(body.embed_tokens(ids)) + placed
+
+    return Network(
+        tuple(blocks),
+        embed=embed,
+        head=lambda hidden: model.lm_head(project_out(norm(hidden))),
+        vocabulary=model.config.vocab_size,
+    )
+
+
 def _bert(model: Any) -> Network:
     """BERT and RoBERTa with a masked-language-model head: bidirectional, norms after each half, learned positions."""
     roberta = hasattr(model, "roberta")
@@ -338,6 +440,10 @@ FAMILIES = {
     "mistral": Family(_llama),
     "qwen2": Family(_llama),
     "gemma3_text": Family(_gemma3, refuses=_refuses_gemma3),
+    "qwen3": Family(_llama),
+    "olmo2": Family(_olmo2),
+    "phi": Family(_phi),
+    "opt": Family(_opt),
     "gptj": Family(_gptj, refuses=lambda config: config.rotary_dim is None),
     "gpt2": Family(_gpt2, refuses=lambda config: config.add_cross_attention),
     "gpt_neox": Family(_gpt_neox),

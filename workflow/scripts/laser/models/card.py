@@ -27,6 +27,7 @@ DECLARED = (
     "intermediate",
     "heads",
     "key_value_heads",
+    "head_size",
     "vocabulary",
     "positions",
     "parameters",
@@ -76,13 +77,7 @@ def inspect(folder: Path) -> dict[str, Any]:
         "architecture": config.model_type,
         "task": task,
         "layers": config.num_hidden_layers,
-        "hidden": config.hidden_size,
-        "intermediate": getattr(config, "intermediate_size", None)
-        or getattr(config, "n_inner", None)
-        or 4 * config.hidden_size,
-        "heads": config.num_attention_heads,
-        "key_value_heads": getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
-        "vocabulary": config.vocab_size,
+        **sizes(config),
         "positions": getattr(config, "max_position_embeddings", None),
         "parameters": model.num_parameters(),
         "dtype_stored": DTYPES[stored],
@@ -90,6 +85,19 @@ def inspect(folder: Path) -> dict[str, Any]:
         "notes": [*notes, *probed.notes],
     }
     return facts if probed.longest in (None, longest) else facts | {"longest": probed.longest}
+
+
+def sizes(config: Any) -> dict[str, int]:
+    """Return the sizes of a model's matrices from its configuration, by the names that a model's entry has for them."""
+    inner = (getattr(config, name, None) for name in ("intermediate_size", "ffn_dim", "n_inner"))
+    return {
+        "hidden": config.hidden_size,
+        "intermediate": next(filter(None, inner), 4 * config.hidden_size),
+        "heads": config.num_attention_heads,
+        "key_value_heads": getattr(config, "num_key_value_heads", None) or config.num_attention_heads,
+        "head_size": getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+        "vocabulary": config.vocab_size,
+    }
 
 
 def _unused(folder: Path, unexpected: set[str], stored: set[str]) -> list[str]:

@@ -50,7 +50,7 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
 
     Returns:
         The card: name, source, revision, files (name to sha256), architecture, task, layers, hidden, intermediate,
-        heads, key_value_heads, vocabulary, positions, parameters, dtype_stored, notes.
+        heads, key_value_heads, head_size, vocabulary, positions, parameters, dtype_stored, notes.
 
     Raises:
         UserError: the source cannot be used as given, cannot be reached, or differs from what is pinned or declared.

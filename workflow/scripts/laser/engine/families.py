@@ -375,11 +375,14 @@ def _opt(model: Any) -> Network:
     blocks = []
     for layer, linears in _layers(model):
         first, second = layer.self_attn_layer_norm, layer.final_layer_norm
-        if layer.do_layer_norm_before:
-            steps = first, _before_mlp(second), layer.activation_fn, _add
-        else:
-            steps = torch.nn.Identity(), _normed_before_mlp(first), layer.activation_fn, _normed_sum(second)
-        blocks.append(Block(linears, heads, heads, layer.self_attn.scaling, *steps))
+        before = layer.do_layer_norm_before
+        blocks.append(
+            Block(
+                linears, heads, heads, layer.self_attn.scaling, first if before else torch.nn.Identity(),
+                _before_mlp(second) if before else _normed_before_mlp(first), layer.activation_fn,
+                _add if before else _normed_sum(second),
+            )
+        )  # fmt: skip
 
     def embed(ids: Tensor, positions: Tensor) -> Tensor:
         placed: Tensor = body.embed_positions(None, position_ids=positions)

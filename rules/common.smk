@@ -17,11 +17,14 @@ from laser.cost.requests import (
 from laser.config.jobs import job_spec
 from laser.config.paths import PATTERNS, rho_name
 from laser.errors import UserError
+from laser.tasks.planned import check_planned
 
 try:
     PLAN = Plan.load(config, ROOT)
     check_paths(checkout=ROOT, results=PLAN.results, cache=PLAN.config["cache"])
     check_gpus(PLAN)
+    if workflow.is_main_process:
+        check_planned(PLAN)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

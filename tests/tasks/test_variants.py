@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from laser.config.own_rows import BUILDERS as OWN
 from laser.errors import UserError
 from laser.tasks.datasets import BUILDERS, build, module
 from laser.tasks.definitions import definition
@@ -62,7 +63,7 @@ def shown(variant, builder, one, masked):
     return variant.definition(definition(builder)).masked_prompt(asked.text, asked.prompt, words(True))
 
 
-ASKED = sorted(set(BUILDERS) - {"sokoban"})
+ASKED = sorted(set(BUILDERS) - {"sokoban", *OWN})
 """Datasets that are asked in words; a game has none."""
 
 

@@ -234,6 +234,16 @@ def shares(texts: Iterable[str]) -> dict[str, float]:
     return {text: counts[text] / len(listed) for text in sorted(counts, key=lambda text: (-counts[text], text))}
 
 
+def labels(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:
+    """Return texts, or the letters of the options that they are, if the rows' options differ from each other."""
+    if len({tuple(offered) for offered in options}) < 2:
+        return list(texts)
+    pairs = zip(texts, options, strict=True)
+    return [
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[list(offered).index(text)] if text in offered else text for text, offered in pairs
+    ]
+
+
 def constants(answers: Sequence[str], with_options: bool) -> list[float]:
     """Return the accuracies of constant answers, percent: every label if rows have options, else the commonest."""
     if with_options:

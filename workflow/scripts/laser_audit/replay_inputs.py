@@ -21,7 +21,7 @@ from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import records
 from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, result_files
 from laser_audit.run import Report
-from laser_audit.splits import PREPARED, data_path, prepared
+from laser_audit.splits import columns_of, data_path, prepared
 
 SECONDS = 1800
 OTHER_CODE = "other code than that of this checkout; check out the commit that the runs name"
@@ -51,11 +51,11 @@ from laser.models.positions import max_positions
 from laser.models.tokenizer import load_tokenizer
 from laser.tasks.definitions import definition
 from laser.tasks.questions import ask
-folder, rows, builder = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+folder, rows, builder, asked = Path(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
 config = read_json(folder / "config.json")
 items = examples(read_parquet(rows))
 tokenizer, task, family = load_tokenizer(folder), task_of(config), config["model_type"]
-print(json.dumps(ask(definition(builder), items, tokenizer, task, family, max_positions(config)).left_out))
+print(json.dumps(ask(definition(builder, asked), items, tokenizer, task, family, max_positions(config)).left_out))
 """
 PLAN = """
 import json, sys
@@ -189,7 +189,7 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
     path = data_path(dataset)
     check.same(path, "ids of the rows", list(stored.rows), list(again.rows))
     for name, row in stored.rows.items():
-        for column in PREPARED:
+        for column in columns_of(stored.entry):
             if name in again.rows:
                 check.same(path, f"{column} of {name}", row[column], again.rows[name][column])
 
@@ -238,9 +238,11 @@ def check_left_out_again(check: Check, report: Report, model: str, dataset: str,
     for name, sha256 in card["files"].items():
         if not name.endswith(".safetensors") and Study(folder).sha256(name) != sha256:
             raise Unreadable(f"inputs/models/{model}/card.json", f"has another hash of {name} than {folder / name}")
-    builder = next(entry["builder"] for entry in study.settings["datasets"] if entry["name"] == dataset)
+    builder, options = next(
+        (entry["builder"], entry["options"]) for entry in study.settings["datasets"] if entry["name"] == dataset
+    )
     rows = str(study.locate(data_path(dataset)))
-    printed, reason = run(LEFT_OUT, str(folder), rows, builder, scripts=scripts)
+    printed, reason = run(LEFT_OUT, str(folder), rows, builder, json.dumps(options), scripts=scripts)
     if reason:
         report.not_compared.append((f"rows of {dataset} that {model} left out", reason))
         return

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from laser_audit.reading import Study, text_of
-from laser_audit.splits import Prepared
+from laser_audit.splits import OWN, Prepared
 
 NEXT_TOKEN = {("counterfact", "gptj"), ("counterfact", "phi")}
 """(builder, architecture) whose open answers are the most probable next token; all others generate."""
@@ -60,6 +60,8 @@ def _judged(
     if task not in ("causal", "masked"):
         return  # a policy: its games are replayed in `laser_audit.policies`
     builder, family = text_of(spec["dataset"]["builder"]), text_of(spec["model"]["architecture"])
+    next_token = (spec["dataset"].get("asked") or {}).get("scoring") == "next_token"
+    five_masks = builder in FIVE_MASKS or (builder in OWN and not next_token)
     boundaries = protocol == "corrected"
     shown = 0
     scored = part[np.isfinite(part["loss"].to_numpy())]
@@ -67,20 +69,23 @@ def _judged(
     for name, correct, prediction, tokens, rank in zip(*columns, strict=True):
         row = data.rows[name]
         answer, options = row["answer"], row["options"] or []
-        generated = task == "causal" and (builder, family) not in NEXT_TOKEN
+        answers = [answer, *(row.get("other_answers") or [])]
+        generated = task == "causal" and (builder, family) not in NEXT_TOKEN and not next_token
         expected: bool | None = None
         if options:
             if prediction not in (*options, ""):
                 yield f"{where}: prediction of {name}", prediction, f"one of {options}"
-            expected = prediction == answer
+            expected = prediction in answers
         elif generated and protocol == "published":
             # The prompt is searched too. Its decoded spelling is not in the file, so only two cases are certain.
-            if holds(prediction, answer, False):
+            if _any_held(prediction, answers, False):
                 expected = True
-            elif not holds(f"{row['prompt']}{prediction}", answer, False):
-                expected = False if not holds(f"{row['prompt']} {prediction}", answer, False) else None
-        elif generated or (task == "masked" and builder in FIVE_MASKS):
-            expected = holds(prediction, answer, boundaries)
+            elif not _any_held(f"{row['prompt']}{prediction}", answers, False):
+                expected = False if not _any_held(f"{row['prompt']} {prediction}", answers, False) else None
+        elif generated or (task == "masked" and five_masks):
+            expected = _any_held(prediction, answers, boundaries)
+        elif any(form(prediction, boundaries) == form(other, boundaries) for other in answers[1:]):
+            expected = True
         elif tokens == 1:
             expected = form(prediction, boundaries) == form(answer, boundaries)
             if boundaries and not expected and rank == 1:
@@ -92,6 +97,11 @@ def _judged(
             shown += 1
             if shown == 3:
                 return
+
+
+def _any_held(text: str, answers: list[str], boundaries: bool) -> bool:
+    """Return True if a text contains any of the right answers."""
+    return any(holds(text, answer, boundaries) for answer in answers)
 
 
 def form(text: str, corrected: bool) -> str:

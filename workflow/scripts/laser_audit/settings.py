@@ -10,7 +10,10 @@ from laser_audit.paper import FOLDER
 from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import records
 from laser_audit.rows import grid
+from laser_audit.splits import OWN
 
+ASKED = ("scoring", "new_tokens")
+"""Options of own rows that the specs of evaluations repeat."""
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
 DECLARED = "artefact_files"
 """Key of inputs/study.json with the declarations of artefacts, which are not settings."""
@@ -59,6 +62,9 @@ def check_settings(check: Check, study: Study) -> None:
                 key = f"{name}-{digest(datasets[name], 8)}"
                 check.same(path, "spec.dataset.key (hash of its entry in inputs/study.json)", dataset["key"], key)
                 check.same(path, "spec.dataset.builder", dataset["builder"], datasets[name]["builder"])
+                own = datasets[name]["builder"] in OWN
+                said = {key: datasets[name]["options"][key] for key in ASKED if key in datasets[name]["options"]}
+                check.same(path, "spec.dataset.asked", dataset.get("asked"), said if own else None)
             if record["rule"] == "reduce":
                 _reduce(check, study, path, spec)
             if record["rule"] in EVALUATIONS:

@@ -9,7 +9,7 @@ from typing import Any
 from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
-from laser_audit.numbers import constants, mean, shares
+from laser_audit.numbers import constants, labels, mean, shares
 from laser_audit.paper import Paper, paper, verdict
 from laser_audit.reading import Study, remembered
 
@@ -44,7 +44,8 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
     constant: list[list[float]] = []
     for cell in all_tested(study, study.protocols):
         examples = [cell.data.rows[name] for name in cell.ids]
-        scores = constants([row["answer"] for row in examples], any(row["options"] for row in examples))
+        offered = [row["options"] for row in examples]
+        scores = constants(labels([row["answer"] for row in examples], offered), any(offered))
         for metric in ("accuracy", "loss"):
             rows += _pair(cell, metric, seed, resamples, published, max(scores), dtypes[cell.model])
             constant += [scores, scores]
@@ -70,14 +71,16 @@ def _pair(
     """Return both arms of one metric of a cell."""
     truth = metric == "accuracy"
     column = "correct" if truth else "loss"
-    open_rows = [row for row in (cell.data.rows[name] for name in cell.ids) if not row["options"]]
+    examples = [cell.data.rows[name] for name in cell.ids]
+    open_rows = [row for row in examples if not row["options"]]
+    offered = [row["options"] for row in examples]
     named = (*cell.name, metric)
     base, laser = (cell.values(arm, column) for arm in ARMS)
     change = compared(base, laser, cell.groups, named, truth, seed, resamples)
     rows = []
     for arm in ARMS:
         printed = published.text(cell.model, cell.dataset, metric, arm)
-        counted = list(shares(cell.arms[arm]["prediction"].tolist()).items())[:MOST]
+        counted = list(shares(labels(cell.arms[arm]["prediction"].tolist(), offered)).items())[:MOST]
         row: Row = dict.fromkeys(COLUMNS, math.nan) | {
             **{"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric, "arm": arm},
             **{"value": change[arm], "low": change[f"{arm}_low"], "high": change[f"{arm}_high"], "n": change["n"]},

@@ -13,7 +13,7 @@ from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, verdict
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
-from laser.results.cells import ARMS, METRICS, PairedCell, intervention_labels
+from laser.results.cells import ARMS, METRICS, PairedCell, intervention_labels, option_labels
 
 if TYPE_CHECKING:
     import pandas
@@ -80,7 +80,7 @@ def table1(
     rows: list[dict[str, Any]] = []
     constants: list[dict[str, float]] = []
     for cell in cells:
-        by_constant = constant_accuracies(list(cell.rows["answer"]), bool(cell.rows["has_options"].any()))
+        by_constant = constant_accuracies(option_labels(cell.rows, "answer"), bool(cell.rows["has_options"].any()))
         for metric in metrics:
             rows += _rows(cell, metric, by_constant, published, seed, resamples)
             constants += [by_constant] * len(ARMS)
@@ -147,7 +147,7 @@ def _rows(
 
 def _prediction_shares(cell: PairedCell, arm: str) -> str:
     """Return the most frequent predictions and their shares (0 to 1) as JSON, most frequent first."""
-    by_prediction = shares(list(cell.rows[f"{arm}_prediction"]))
+    by_prediction = shares(option_labels(cell.rows, f"{arm}_prediction"))
     return json.dumps(dict(list(by_prediction.items())[:TOP_PREDICTIONS]), ensure_ascii=False)
 
 

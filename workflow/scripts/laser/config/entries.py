@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from laser.config.fields import (
@@ -198,8 +198,9 @@ _Source = TypeVar("_Source", bound=Settings)
 
 def _either(source: _Source, single: str) -> _Source:
     if (single in source.model_fields_set) == ("files" in source.model_fields_set):
+        what = "its name" if single == "split" else "one file"
         raise PydanticCustomError(
-            "either", f"it needs either '{single}' (one file) or 'files' (split to file), and not both"
+            "either", f"it needs either '{single}' ({what}) or 'files' (split to file), and not both"
         )
     return source
 
@@ -210,10 +211,15 @@ class HubFiles(Settings):
     kind: Literal["hub"]
     repo: Text
     config: Text = ABSENT
+    split: Text = Field(ABSENT, description="Of a dataset of your own: the one split whose rows are used; or instead")
     revision: Text = Field(description="A commit of 40 hex digits, or a branch with revision_pinned: false.")
     revision_pinned: bool = ABSENT
-    files: dict[str, Any] = Field(description="By split: a file, or a pattern, or a list of them.")
+    files: dict[str, Any] = Field(ABSENT, description="by split: a file, or a pattern, or a list of them.")
     format: Text = ABSENT
+
+    @model_validator(mode="after")
+    def _split_or_files(self) -> HubFiles:
+        return _either(self, "split")
 
     @model_validator(mode="after")
     def _commit_or_said_so(self) -> HubFiles:
@@ -246,7 +252,7 @@ class LocalFiles(Settings):
 
     kind: Literal["local"]
     path: Text = Field(ABSENT, description="One file; or instead of it")
-    files: dict[str, Any] = Field(ABSENT, description="by split: a file or a list of files.")
+    files: Any = Field(ABSENT, description="a file, or by split a file or a list of files.")
     format: Text = ABSENT
 
     @model_validator(mode="after")
@@ -283,10 +289,53 @@ DatasetSource = Annotated[
 ]
 
 
-class CatalogueDataset(Settings):
+ColumnNames = Annotated[
+    Annotated[Text, Tag("(name)")] | Annotated[list[Text], *Distinct, Tag("(list)")],
+    Discriminator(lambda value: "(name)" if isinstance(value, str) else "(list)"),
+]
+
+
+class Columns(Settings):
+    """Which columns of a dataset of your own hold what."""
+
+    question: Text = Field(ABSENT, description="What is asked: question, prompt or input if it is not given.")
+    answer: ColumnNames = Field(
+        ABSENT,
+        description="The right answer; any of several columns, or of a list in a column: answer, target, label.",
+    )
+    options: ColumnNames = Field(
+        ABSENT, description="The answers to choose from: a column of lists, or a list of columns: options, choices."
+    )
+    group: Text = Field(ABSENT, description="Rows of one group stay on one side of the split. Each row by default.")
+    id: Text = Field(ABSENT, description="A name per row, each once. Numbers by default.")
+    subject: Text = Field(ABSENT, description="What the question is about.")
+
+
+class OwnRows(Settings):
+    """What a dataset of the builder generic says of its rows."""
+
+    source: DatasetSource = Field(ABSENT, description="A single source, in place of `sources`.")
+    columns: Columns = Field(ABSENT, description="By default those whose names are plain.")
+    prompt: Text = Field(ABSENT, description="What the model is given: a text with {question} or any other column.")
+    answer_is: Literal["letter", "index", "text"] = Field(
+        ABSENT, description="How the right option is named; index counts from 0. By default what fits every row."
+    )
+    scoring: Literal["options", "generate", "next_token"] = Field(
+        ABSENT, description="By default options where there are any, else generate."
+    )
+    new_tokens: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
+        ABSENT, description="Length of generated answers; 10 by default."
+    )
+
+
+class CatalogueDataset(OwnRows):
     """A dataset in config/datasets.yaml, by its name."""
 
-    builder: Text = Field(ABSENT, description="How its rows become questions: a module under laser/tasks/datasets/.")
+    builder: Text = Field(
+        ABSENT,
+        description="How its rows become questions: generic for rows of your own, or a module under "
+        "laser/tasks/datasets/.",
+    )
     sources: list[DatasetSource] = Field(ABSENT, description="In order of preference; the first that works is used.")
     options: dict[str, Any] = Field(ABSENT, description="Of the builder.")
     limit: Annotated[int, Field(ge=5), Whole] = Field(ABSENT, description="The first rows only.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.artefacts import check_artefacts
+from laser.config.own_rows import BUILDERS
 from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
@@ -44,6 +45,8 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
     if "compose" in study:
         study["compose"].setdefault("rhos", list(study["rhos"]))
         study["compose"]["rhos"] = sorted({float(rho) for rho in study["compose"]["rhos"]}, reverse=True)
+    if "prompts" in study:
+        _prompts(study, path)
     if "perplexity" in study:
         _perplexity(study, corpora, path)
     if "landscape" in study:
@@ -103,6 +106,18 @@ def is_masked(entry: dict[str, Any]) -> bool:
 def task_of(entry: dict[str, Any]) -> str:
     """Return what kind of model an entry is: causal, masked or policy."""
     return "policy" if is_policy(entry) else "masked" if is_masked(entry) else "causal"
+
+
+def _prompts(study: dict[str, Any], path: Path) -> None:
+    """Leave out datasets of the user's own rows, of whose questions there are no other wordings."""
+    worded = {entry["name"] for entry in study["datasets"] if entry["builder"] not in BUILDERS}
+    study["prompts"]["cells"] = [cell for cell in study["prompts"]["cells"] if cell[1] in worded]
+    if not study["prompts"]["cells"]:
+        raise UserError(
+            f"{path}: prompts asks for other wordings of the questions, which the workflow has for the builders of the "
+            f"paper's datasets alone, not for {' and '.join(BUILDERS)}. Leave prompts out; another wording of your own "
+            "is a second dataset with another 'prompt'."
+        )
 
 
 def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from laser.config import specs
 from laser.config.evaluations import LABORATORY
+from laser.config.own_rows import asked_options
 from laser.config.paths import rho_name
 from laser.config.plan import Plan
 from laser.io.files import canonical_json
@@ -36,7 +37,8 @@ def _model(plan: Plan, name: str, keys: tuple[str, ...] = SHAPE_KEYS) -> specs.M
 
 
 def _dataset(plan: Plan, name: str) -> specs.DatasetSpec:
-    return specs.DatasetSpec(name, plan.data_key(name), plan.dataset(name)["builder"])
+    entry = plan.dataset(name)
+    return specs.DatasetSpec(name, plan.data_key(name), entry["builder"], asked_options(entry))
 
 
 def _files_of(plan: Plan, name: str) -> dict[str, Any]:
@@ -114,7 +116,8 @@ def _text(plan: Plan, wildcards: Wildcards, code: str) -> specs.TextSpec:
 def _prepare(plan: Plan, wildcards: Wildcards, code: str) -> specs.PrepareSpec:
     key = wildcards["data_key"]
     name = plan.dataset_of_key(key)
-    return specs.PrepareSpec(dataset=plan.dataset(name), key=key, pool_key=plan.pool_of_dataset(name), code=code)
+    pool, files = plan.pool_of_dataset(name), plan.local_files(name)
+    return specs.PrepareSpec(dataset=plan.dataset(name), key=key, pool_key=pool, files=files, code=code)
 
 
 def _reduce(plan: Plan, wildcards: Wildcards, code: str) -> specs.ReduceSpec:

@@ -12,12 +12,13 @@ from typing import Any
 from laser.config.artefacts import declared
 from laser.config.evaluations import LABORATORY, RUNS, task_of
 from laser.config.fingerprint import code_fingerprint, unused_modules
+from laser.config.own_rows import BUILDERS, file_hashes
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
 from laser.config.pools import is_policy, pool_key
 from laser.config.variants import facts
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
-from laser.io.files import canonical_json, digest, sha256_file
+from laser.io.files import canonical_json, digest, read_json, sha256_file
 from laser.paper.published import read_published
 
 BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
@@ -44,7 +45,7 @@ class Plan:
         from laser.config.study import load_config, load_study
 
         config = load_config(values, root)
-        return cls(load_study(config["study"], root), config, root / "workflow/scripts")
+        return cls(load_study(config["study"], root, Path(config["cache"])), config, root / "workflow/scripts")
 
     @property
     def results(self) -> str:
@@ -151,6 +152,17 @@ class Plan:
         """Return the name of the folder of the pool that a dataset is a side of; None if it is none."""
         pool = self.dataset(dataset)["options"].get("pool")
         return pool_key(pool) if pool else None
+
+    def local_files(self, dataset: str) -> dict[str, str] | None:
+        """Return the sha256 of the local files that hold a dataset of own rows; None for any other dataset.
+
+        A file that has gone since the rows were prepared counts as it was then.
+        """
+        entry = self.dataset(dataset)
+        if entry["builder"] not in BUILDERS:
+            return None
+        card = Path(self.config["cache"]) / "data" / self.data_key(dataset) / "card.json"
+        return file_hashes(entry, read_json(card)["spec"].get("files") or {} if card.is_file() else {})
 
     def chunks(self, key: str) -> int:
         """Return how many jobs share the work of the pool whose folder has this name."""

@@ -53,11 +53,19 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """The dataset of an evaluation: its name in the study, its folder in the cache, and the builder of its rows."""
+    """The dataset of an evaluation.
+
+    Attributes:
+        name: as in the study.
+        key: its folder in the cache.
+        builder: of its rows.
+        asked: of rows of one's own, how they are scored and how many tokens are generated, as far as the study says.
+    """
 
     name: str
     key: str
     builder: str
+    asked: Record | None = None
 
 
 @dataclass(frozen=True)
@@ -146,11 +154,19 @@ class TextSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareSpec(Spec):
-    """A dataset to prepare; of rooms, from the episodes of a pool."""
+    """A dataset to prepare.
+
+    Attributes:
+        dataset: its entry.
+        key: its folder in the cache.
+        pool_key: of rooms, the pool whose episodes it is made from.
+        files: of rows of one's own in local files, the sha256 of each, so that an edited file is read again.
+    """
 
     dataset: Record
     key: str
     pool_key: str | None = None
+    files: Record | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

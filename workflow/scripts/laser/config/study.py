@@ -14,6 +14,8 @@ from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrice
 from laser.config.entries import CatalogueDataset, CatalogueModel, Pools
 from laser.config.evaluations import resolve_runs
 from laser.config.fields import Name, with_defaults
+from laser.config.local_models import with_facts_of_folder
+from laser.config.own_rows import own_rows
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
 from laser.config.protocols import SIGNIFICANCE
@@ -46,8 +48,13 @@ def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
     return merged | {key: expanded(merged[key], f"config key '{key}'") for key in ("cache", "results")}
 
 
-def load_study(name: str, root: Path) -> dict[str, Any]:
+def load_study(name: str, root: Path, cache: Path | None = None) -> dict[str, Any]:
     """Load a study by its name (config/studies/<name>.yaml) or by the path of a .yaml or .yml file; resolve it.
+
+    Args:
+        name: its name or path.
+        root: the folder of the repository.
+        cache: the folder of the cache, for facts about local models whose folder has gone since they were fetched.
 
     Raises:
         UserError: naming file, key, value and what is allowed.
@@ -67,7 +74,7 @@ def load_study(name: str, root: Path) -> dict[str, Any]:
             "letters, digits, - and _ only, starting with a letter or digit; 80 at most. "
             f"Rename the file{_possible_name(path.stem)}."
         )
-    return resolve(read_yaml(path), _shown(path, root), root) | {"name": path.stem}
+    return resolve(read_yaml(path), _shown(path, root), root, cache) | {"name": path.stem}
 
 
 def _possible_name(stem: str) -> str:
@@ -93,16 +100,20 @@ def _shown(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
-def resolve(study: Any, path: Path, root: Path) -> dict[str, Any]:
+def resolve(study: Any, path: Path, root: Path, cache: Path | None = None) -> dict[str, Any]:
     """Check a study as read from `path` and return it with defaults, models, datasets and grid filled in."""
     check(study, Study, path)
     study = with_defaults(Study, copy.deepcopy(study))
     models = _catalogue("models", dict[Name, CatalogueModel], root)
+    study["models"] = [
+        with_facts_of_folder(item, cache, f"{path}: models[{i}]") for i, item in enumerate(study["models"])
+    ]
     datasets = _catalogue("datasets", dict[Name, CatalogueDataset], root)
     study["models"] = expand(_entries(study["models"], models, "models", MODEL_KEYS, path), path)
     _only_once(study["models"], path)
     study["datasets"] = _entries(study["datasets"], datasets, "datasets", DATASET_KEYS, path)
     for index, entry in enumerate(study["datasets"]):
+        study["datasets"][index] = entry = own_rows(entry, f"{path}: datasets[{index}]")
         entry.setdefault("sources", [])
         entry.setdefault("options", {})
         entry.setdefault("limit", None)
@@ -185,7 +196,7 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
     if entry["builder"] not in known:
         raise UserError(
             f"{path}: datasets[{index}].builder is '{entry['builder']}'{nearest(entry['builder'], known)}. "
-            f"Allowed: {', '.join(known)}."
+            f"Allowed: {', '.join(known)}. Rows of your own take the builder generic (docs/your-own-task.md)."
         )
 
 

@@ -148,15 +148,17 @@ def asked(spec: EvaluationSpec, loaded: LoadedModel, items: Sequence[Example]) -
         sight = sight_of(loaded.config)
         return games(items, spec.model.play or {}, sight.height, sight.width)
     family = loaded.config["model_type"]
-    return ask(definition(spec.dataset.builder), items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
+    described = definition(spec.dataset.builder, spec.dataset.asked)
+    return ask(described, items, loaded.tokenizer, loaded.task, family, loaded.max_positions)
 
 
 def examples(frame: pd.DataFrame) -> list[Example]:
     """Return prepared rows as examples."""
     columns = [frame[name].tolist() for name in ("id", "group", "text", "prompt", "answer", "options")]
+    others = frame["other_answers"].tolist() if "other_answers" in frame.columns else [()] * len(frame)
     return [
-        Example(id=name, group=group, text=text, prompt=prompt, answer=answer, options=tuple(options))
-        for name, group, text, prompt, answer, options in zip(*columns, strict=True)
+        Example(name, group, text, prompt, answer, tuple(options), other_answers=tuple(further))
+        for name, group, text, prompt, answer, options, further in zip(*columns, others, strict=True)
     ]
 
 

@@ -60,7 +60,7 @@ def first_groups(frame: pd.DataFrame, count: int) -> pd.DataFrame:
 def questions_of(cell: Cell, variant: Variant) -> Questions:
     """Return the cell's questions in a variant's wording; the examples that could be asked as released."""
     loaded = cell.loaded
-    asked = variant.definition(definition(cell.spec.dataset.builder))
+    asked = variant.definition(definition(cell.spec.dataset.builder, cell.spec.dataset.asked))
     examples = reworded(variant, [item.example for item in cell.questions.items])
     return ask(asked, examples, loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions)
 

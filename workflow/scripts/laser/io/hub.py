@@ -90,6 +90,18 @@ def fetch(
         raise HubError(f"{error}. Try again later; complete files in the hub's local cache are kept") from error
 
 
+def list_files(repo: str, revision: str, repo_type: str) -> tuple[str, ...]:
+    """Return the paths of all files of a repository at a revision.
+
+    Raises:
+        HubError: they cannot be listed; the text says why.
+    """
+    try:
+        return attempts(lambda: _list(repo, revision, repo_type))[1]
+    except TransientError as error:
+        raise HubError(str(error)) from error
+
+
 def check(repo: str, revision: str, name: str) -> None:
     """Ask the hub for the header of one file of a model.
 

@@ -51,7 +51,7 @@ def write_rows(
     links = {}
     for cell in cells:
         name = names["-".join((cell.model, cell.dataset, cell.protocol))]
-        frame = cell.rows.drop(columns=["has_options", "answer_in_prompt"])
+        frame = cell.rows.drop(columns=["has_options", "options", "answer_in_prompt"])
         write_text(folder / "rows" / f"{name}.csv", to_csv(for_spreadsheets(frame)))
         about = f"Rows of {cell.model} on {cell.dataset}, {cell.protocol} protocol"
         links[cell.model, cell.dataset, cell.protocol] = {

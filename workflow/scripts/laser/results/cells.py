@@ -25,8 +25,8 @@ class PairedCell:
     Attributes:
         model, dataset: names as in the study.
         protocol: `published` or `corrected`.
-        rows: one row per test example: id, group, answer (text), has_options (bool), answer_in_prompt (bool), and for
-            each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer token), `<arm>_prediction` (text),
+        rows: one row per test example: id, group, answer (text), has_options (bool), options (tuple of texts),
+            answer_in_prompt (bool), and for each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer token), `<arm>_prediction` (text),
             `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool); of a policy also `<arm>_return`
             (float64, points) and `<arm>_steps` (int).
         chosen: matrix, layer, rho, kept_rank of the selected intervention; None where the base model was chosen, in
@@ -44,6 +44,18 @@ class PairedCell:
     dtype: str
     complete: bool = True
     partial: bool = False
+
+
+def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:
+    """Return the answers in a column; where rows offer options of their own, the letters of these options.
+
+    An answer that is given to every question is then the first option, or the second, and not one text.
+    """
+    texts = [str(text) for text in rows[column]]
+    if "options" not in rows.columns or rows["options"].nunique() < 2:
+        return texts
+    pairs = zip(texts, rows["options"], strict=True)
+    return [chr(ord("A") + options.index(text)) if text in options else text for text, options in pairs]
 
 
 def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -177,6 +177,7 @@ def _paired(
             "group": side["group"],
             "answer": side["answer"],
             "has_options": side["options"].map(len) > 0,
+            "options": side["options"].map(tuple),
             "answer_in_prompt": side["answer_in_prompt"],
         }
     ).reset_index(drop=True)

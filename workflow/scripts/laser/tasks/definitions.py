@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from laser.errors import UserError, nearest
 
@@ -31,6 +31,8 @@ class Definition:
         new_tokens: length of greedy generation for open answers.
         open_scoring: for open answers, a model family (the config's model_type) to `next_token` (the answer must be
             the most probable next token) or `generate` (the generated text must contain it).
+        options_in_rows: whether rows may offer options of their own.
+        scoring: for open answers of any family, in place of `open_scoring`.
         masked_style: how masked models are asked. `single`: one mask in the prompt; `open5`: five masks appended;
             `options`: all tokens of an option masked in "{prompt} {option}".
         ties: `wrong` (the right option must score strictly higher) or `first` (the first of equals is chosen).
@@ -45,6 +47,8 @@ class Definition:
     options: tuple[str, ...] = ()
     new_tokens: int = 10
     open_scoring: Mapping[str, str] = field(default_factory=dict)
+    options_in_rows: bool = False
+    scoring: str | None = None
     masked_style: str = "single"
     ties: str = "first"
     prompt_fixes: Mapping[str, str] = field(default_factory=dict)
@@ -63,11 +67,15 @@ class Definition:
 
     def open_scoring_of(self, family: str) -> str:
         """Return how open answers of a model family are scored: `generate` if the family is not in the table."""
-        return self.open_scoring.get(family, "generate")
+        return self.scoring or self.open_scoring.get(family, "generate")
 
 
 def _mask_and_stop(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
     return f"{text if text.endswith(' ') else text + ' '}{tokenizer.mask_token}."
+
+
+def _prompt_mask_and_stop(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    return f"{prompt} {tokenizer.mask_token}."
 
 
 def _prompt_and_mask(text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -171,14 +179,26 @@ DEFINITIONS: dict[str, Definition] = {
             make_masked_prompt=_text,
         ),
         Definition(name="sokoban", title="Sokoban"),
+        Definition(name="generic", title="Rows of one's own", options_in_rows=True, masked_style="open5"),
         Definition(name="worldfacts", title="World Facts", make_masked_prompt=_mask_and_stop),
     )
 }
 """Builder name to definition."""
 
 
-def definition(name: str) -> Definition:
-    """Return a builder's definition. Raises UserError for an unknown name."""
+def definition(name: str, asked: Mapping[str, Any] | None = None) -> Definition:
+    """Return a builder's definition.
+
+    Args:
+        name: the builder's name.
+        asked: of a dataset of the user's own rows, its `scoring` and `new_tokens` as far as they are given.
+
+    Raises:
+        UserError: an unknown name.
+    """
     if name not in DEFINITIONS:
         raise UserError(f"builder is '{name}'{nearest(name, DEFINITIONS)}. Allowed: {', '.join(sorted(DEFINITIONS))}.")
-    return DEFINITIONS[name]
+    known, asked = DEFINITIONS[name], asked or {}
+    if asked.get("scoring") == "next_token":
+        known = replace(known, scoring="next_token", masked_style="single", make_masked_prompt=_prompt_mask_and_stop)
+    return replace(known, new_tokens=asked.get("new_tokens", known.new_tokens))

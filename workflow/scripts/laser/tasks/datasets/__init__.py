@@ -15,6 +15,7 @@ from laser.tasks.datasets import (
     counterfact,
     epistemic_reasoning,
     fever,
+    generic,
     hotpotqa,
     qa_wikidata,
     sokoban,
@@ -37,6 +38,7 @@ BUILDERS: dict[str, ModuleType] = {
     "counterfact": counterfact,
     "epistemic_reasoning": epistemic_reasoning,
     "fever": fever,
+    "generic": generic,
     "hotpotqa": hotpotqa,
     "qa_wikidata": qa_wikidata,
     "sokoban": sokoban,
@@ -89,7 +91,8 @@ def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Examp
     for example in examples:
         where = f"builder '{name}', example '{str(example.id)[:80]}'"
         check_example(example, where)
-        if unfilled := _UNFILLED.search(example.prompt):
+        unfilled = None if getattr(builder, "FILLED", False) else _UNFILLED.search(example.prompt)
+        if unfilled:
             raise UserError(
                 f"{where}: the prompt is {shortened(example.prompt)}: nothing fills in '{unfilled[0]}'. "
                 "Write the question out in the rows of the source."

@@ -1,0 +1,347 @@
+"""Rows of the user's own: questions with open answers or options, from a table in any of the common formats.
+
+What a row becomes is said in the study (docs/your-own-task.md). A row without a question or an answer is dropped and
+counted; anything else that cannot be used is refused with its file, row and column.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from laser.errors import UserError, nearest, shortened
+from laser.tasks.datasets._cells import ORDER, cell, check_template, filled, fits, labels, places, position, text, texts
+from laser.tasks.example import Example
+
+SPLITS = ("rows",)
+COLUMNS: tuple[str, ...] = ()
+OPTIONS = ("columns", "prompt", "answer_is", "scoring", "new_tokens")
+FILLED = True
+"""Prompts are filled in from the rows alone, whose texts may hold braces."""
+
+PLAIN = {
+    "question": ("question", "prompt", "input"),
+    "answer": ("answer", "answers", "target", "targets", "label"),
+    "options": ("options", "choices"),
+    "group": ("group",),
+    "id": ("id",),
+    "subject": ("subject",),
+}
+"""Names of columns that are taken where the study names none, in any case."""
+
+LETTERED = ("option_{}", "option{}", "choice_{}", "choice{}", "{}")
+"""Names of columns with one option each, the letter or number in place of {}."""
+
+TEMPLATES = {"question": "Question: {question}\nAnswer:"}
+"""The prompt by the plain name of the question's column; other columns hold the prompt itself."""
+
+NO_QUESTION, NO_ANSWER = "no question", "no answer"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns hold what, and the prompt's template.
+
+    Attributes:
+        question: the column of the question.
+        answers: columns of right answers.
+        options: one column of lists, or a column per option; empty for open answers.
+        lists: whether `options` is one column of lists.
+        group, subject, id: columns, or None.
+        id_is_given: whether the study names the column of ids, which must then be distinct.
+        prompt: the template.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    options: tuple[str, ...]
+    lists: bool
+    group: str | None
+    subject: str | None
+    id: str | None
+    id_is_given: bool
+    prompt: str
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A row with its cells as texts; `names` are what its options are called."""
+
+    row: Mapping[str, Any]
+    where: str
+    side: str | None
+    question: str
+    answers: list[str]
+    options: list[str]
+    names: list[str]
+
+
+def layout(options: Mapping[str, Any], present: Sequence[str], where: str) -> Layout:
+    """Return which of a table's columns hold what.
+
+    Args:
+        options: of the dataset's entry.
+        present: the table's columns.
+        where: the file, for messages.
+
+    Raises:
+        UserError: a column that the study names is not there, none has a plain name, or the template names none.
+    """
+    given = dict(options.get("columns") or {})
+    for key, value in given.items():
+        for name in [value] if isinstance(value, str) else value:
+            if name not in present and name.split(".")[0] not in present:
+                raise UserError(
+                    f"{where}: columns.{key} is '{name}'{nearest(name, present)}, which is not among its columns: "
+                    f"{_listed(present)}."
+                )
+    chosen: dict[str, Any] = {key: given.get(key) or _plain(names, present) for key, names in PLAIN.items()}
+    for key in ("question", "answer"):
+        if not chosen[key]:
+            raise UserError(
+                f"{where}: has no column named {' or '.join(PLAIN[key])}. Say which one holds the {key} with "
+                f"columns: {{{key}: …}}. Its columns: {_listed(present)}."
+            )
+    lists = isinstance(chosen["options"], str)
+    columns = [chosen["options"]] if lists else list(chosen["options"] or _lettered(present))
+    if options.get("scoring") == "options" and not columns:
+        raise UserError(
+            f"{where}: scoring is 'options', but no column holds them. Say which with columns: {{options: …}}, a "
+            f"column of lists or a list of columns. Its columns: {_listed(present)}."
+        )
+    if not lists and len(columns) == 1:
+        lists = True
+    if options.get("answer_is") in ("letter", "index") and not columns:
+        raise UserError(
+            f"{where}: answer_is is '{options['answer_is']}', but no column holds options. Say which with "
+            f"columns: {{options: …}}. Its columns: {_listed(present)}."
+        )
+    question = chosen["question"]
+    prompt = options.get("prompt") or TEMPLATES.get(question.casefold(), "{question}")
+    check_template(
+        prompt, list(dict.fromkeys(["question", *(["options"] if columns else []), *present])), f"{where}: prompt"
+    )
+    answers = chosen["answer"]
+    return Layout(
+        question=question,
+        answers=(answers,) if isinstance(answers, str) else tuple(answers),
+        options=tuple(columns),
+        lists=lists,
+        group=chosen["group"],
+        subject=chosen["subject"],
+        id=chosen["id"],
+        id_is_given="id" in given,
+        prompt=prompt,
+    )
+
+
+def _listed(present: Sequence[str]) -> str:
+    return shortened(", ".join(present), 300).strip("'\"")
+
+
+def _plain(names: Sequence[str], present: Sequence[str]) -> str | None:
+    known = {name.casefold(): name for name in reversed(present)}
+    return next((known[name] for name in names if name in known), None)
+
+
+def _lettered(present: Sequence[str]) -> list[str]:
+    """Return columns named option_a, option_b, … or alike; at least two of them."""
+    known = {name.casefold(): name for name in present}
+    for pattern in LETTERED:
+        for order in (ORDER.lower(), "123456789", "0123456789"):
+            if pattern == "{}" and order != ORDER.lower():
+                continue
+            run = []
+            for mark in order:
+                if pattern.format(mark) not in known:
+                    break
+                run.append(known[pattern.format(mark)])
+            if len(run) > 1:
+                return run
+    return []
+
+
+def build(
+    options: Mapping[str, Any], read: Callable[[str], list[dict[str, Any]]]
+) -> tuple[list[Example], dict[str, int]]:
+    """Build one example per row, in the file's order; rows on given sides come validation first.
+
+    Args:
+        options: `columns`, `prompt`, `answer_is`, `scoring`, `new_tokens`.
+        read: gives the rows, those that no side is given for and those of `validation` and `test`.
+    """
+    given = [(row, None) for row in read("rows")] + [
+        (row, side) for side in ("validation", "test") for row in read(side)
+    ]
+    if not given:
+        raise UserError("the source has no rows.")
+    present = list(dict.fromkeys(name for row, _ in given[:1000] for name in row))
+    where = str(getattr(given[0][0], "where", "the source")).partition(", row ")[0]
+    found = layout(options, present, where)
+    dropped = {NO_QUESTION: 0, NO_ANSWER: 0}
+    asked = []
+    for number, (row, side) in enumerate(given, 1):
+        each = _asked(row, side, found, str(getattr(row, "where", f"row {number}")))
+        if not each.question:
+            dropped[NO_QUESTION] += 1
+        elif not each.answers:
+            dropped[NO_ANSWER] += 1
+        else:
+            asked.append((number, each))
+    how = options.get("answer_is") or _how([each for _, each in asked], where)
+    names = _names(asked, found)
+    examples = [_example(each, found, how, options, name) for name, (_, each) in zip(names, asked, strict=True)]
+    _one_side(examples, found)
+    return examples, dropped
+
+
+def _asked(row: Mapping[str, Any], side: str | None, found: Layout, where: str) -> _Asked:
+    question = text(cell(row, found.question), where, found.question)
+    answers = [answer for column in found.answers for answer in texts(cell(row, column), where, column) if answer]
+    answers = list(dict.fromkeys(answers))
+    names: list[str] | None = None
+    if found.lists:
+        (column,) = found.options
+        value = cell(row, column)
+        offered = texts(value, where, column) if value is not None else []
+        names = labels(value)
+    else:
+        offered = [text(cell(row, column), where, column) for column in found.options]
+    if found.options and question and answers:
+        _check_options(offered, where, found)
+    return _Asked(row, where, side, question, answers, offered, names or list(ORDER[: len(offered)]))
+
+
+def _check_options(offered: list[str], where: str, found: Layout) -> None:
+    columns = ", ".join(f"'{name}'" for name in found.options)
+    filled_in = [option for option in offered if option]
+    if len(filled_in) < 2:
+        raise UserError(
+            f"{where}, column {columns}: holds {len(filled_in)} option(s) ({shortened(filled_in)}). A question needs "
+            "at least two; several in one cell are written as a list, as in JSON."
+        )
+    if len(offered) > len(ORDER):
+        raise UserError(f"{where}, column {columns}: holds {len(offered)} options. At most {len(ORDER)} are asked.")
+    twice = [option for option, count in Counter(filled_in).items() if count > 1]
+    if twice:
+        raise UserError(f"{where}, column {columns}: offers {shortened(twice[0])} twice. Options must differ.")
+
+
+def _how(asked: Sequence[_Asked], where: str) -> str:
+    """Return how answers name options: as text, by letter or by index, whichever fits every row."""
+    answers = [(name, each.options, each.names) for each in asked if each.options for name in each.answers]
+    if fits(answers, "text"):
+        return "text"
+    if fits(answers, "letter"):
+        return "letter"
+    if fits(answers, "index") and any(name == "0" for name, *_ in answers):
+        return "index"
+    shares = {
+        how: sum(position(*_as(answer, how)) is not None for answer in answers) for how in ("text", "letter", "index")
+    }
+    best = max(shares, key=lambda how: shares[how])
+    if shares[best]:
+        return best  # the row that does not fit is named with its column
+    raise UserError(
+        f"{where}: its answers, such as {shortened(answers[0][0])}, are neither the text of an option nor its letter "
+        "nor its index. Say how they name the right option with answer_is: letter, index or text."
+    )
+
+
+def _as(answer: tuple[str, Sequence[str], Sequence[str]], how: str) -> tuple[str, str, Sequence[str], Sequence[str]]:
+    return answer[0], how, answer[1], answer[2]
+
+
+def _names(asked: Sequence[tuple[int, _Asked]], found: Layout) -> list[str]:
+    """Return the rows' ids: of their column, or numbers of rows from 1.
+
+    A column that the study does not name, whose name merely is `id`, is taken if it is whole and distinct.
+
+    Raises:
+        UserError: the study names the column, and a row lacks an id or shares it with another.
+    """
+    numbers = [str(number) for number, _ in asked]
+    if found.id is None:
+        return numbers
+    names = [text(cell(each.row, found.id), each.where, found.id) for _, each in asked]
+    first: dict[str, str] = {}
+    for name, (_, each) in zip(names, asked, strict=True):
+        if name and name not in first:
+            first[name] = each.where
+            continue
+        if not found.id_is_given:
+            return numbers
+        what = f"is '{name[:80]}', as in {first[name]}" if name else "is empty"
+        raise UserError(
+            f"{each.where}, column '{found.id}': {what}. Each row needs an id of its own; without columns.id, rows are "
+            "numbered."
+        )
+    return names
+
+
+def _example(each: _Asked, found: Layout, how: str, options: Mapping[str, Any], name: str) -> Example:
+    answers, offered = each.answers, [option for option in each.options if option]
+    if each.options:
+        answers = [_right(each, answer, how, found) for answer in each.answers]
+    values = {place: _value(each, place, found) for place in places(found.prompt)}
+    group = text(cell(each.row, found.group), each.where, found.group) if found.group else ""
+    subject = text(cell(each.row, found.subject), each.where, found.subject) if found.subject else ""
+    by_options = bool(offered) and options.get("scoring", "options") == "options"
+    return Example(
+        id=name,
+        # A row without a group is one of its own, which no other is named like.
+        group=group or f"row {name}",
+        text=each.question,
+        prompt=filled(found.prompt, values).rstrip(" "),
+        # The next token after a prompt begins with the space before the answer, where tokenizers have one.
+        answer=f" {answers[0]}" if options.get("scoring") == "next_token" else answers[0],
+        options=tuple(offered) if by_options else (),
+        subject=subject or None,
+        other_answers=tuple(dict.fromkeys(answer for answer in answers[1:] if answer != answers[0])),
+        side=each.side,
+    )
+
+
+def _right(each: _Asked, answer: str, how: str, found: Layout) -> str:
+    """Return the text of the option that an answer names."""
+    at = position(answer, how, each.options, each.names)
+    if at is not None:
+        return each.options[at]
+    named = {"letter": "letters", "index": "indices", "text": "options"}[how]
+    allowed: list[Any] = [
+        {"letter": each.names[index], "index": index, "text": option}[how]
+        for index, option in enumerate(each.options)
+        if option
+    ]
+    columns = ", ".join(f"'{column}'" for column in found.answers)
+    counted = " (counted from 0)" if how == "index" else ""
+    raise UserError(
+        f"{each.where}, column {columns}: is {shortened(answer)}, which is none of its {named}{counted}: "
+        f"{', '.join(map(str, allowed))[:300]}. Correct the row, or say how answers name options with answer_is: "
+        "letter, index or text."
+    )
+
+
+def _value(each: _Asked, place: str, found: Layout) -> str:
+    """Return what stands in a prompt for a name in braces: question and options, else the row's column."""
+    if place == "question":
+        return each.question
+    if found.options and (place == "options" or (found.lists and place in found.options)):
+        pairs = zip(each.names, each.options, strict=False)
+        return "\n".join(f"{name}. {option}" for name, option in pairs if option)
+    return text(cell(each.row, place), each.where, place)
+
+
+def _one_side(examples: Sequence[Example], found: Layout) -> None:
+    """Refuse a group that the given files put on both sides."""
+    sides: dict[str, Example] = {}
+    for example in examples:
+        other = sides.setdefault(example.group, example)
+        if found.group and other.side != example.side:
+            raise UserError(
+                f"column '{found.group}': the group {shortened(example.group)} stands in the file of {other.side} and "
+                f"in that of {example.side}, so that the intervention would be chosen on what it is tested on. Move "
+                "its rows to one of them."
+            )

@@ -3,10 +3,12 @@
 import pandas as pd
 import pytest
 
+from laser.analysis.verdicts import PART
 from laser.artefacts import across as table
 from laser.artefacts import forest, table1
 from laser.artefacts.across import OTHERS, OURS, PAPER
 from laser.artefacts.forest import ALL_OF_THE_PAPER, forest_data
+from laser.config.specs import PARTIAL
 from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.paper.published import read_published
 from laser.paper.reproductions import read_reproductions
@@ -116,12 +118,22 @@ def test_a_dataset_of_which_the_study_holds_a_part_is_marked(monkeypatch, tmp_pa
     assert seen["clashes"] == [] and "fever (the first 40 rows)" in seen["rows"] and "qa_wikidata" in seen["rows"]
 
 
-def test_the_rows_that_a_study_holds_are_those_of_its_data(tmp_path):
+@pytest.mark.parametrize(
+    ("limit", "reason", "expected"),
+    [
+        (40, None, "the first 40 rows"),
+        (None, "half of it", PART),
+        (40, "half of it", f"{PART}; the first 40 rows"),
+    ],
+)
+def test_the_rows_that_a_study_holds_are_those_of_its_data(tmp_path, limit, reason, expected):
     study = synthetic.build(tmp_path, examples=60)
     frame, spec = read_parquet(study.rows[0]), read_spec(study.rows[0])
-    spec["dataset"]["limit"] = 40
-    write_parquet(study.rows[0], frame, spec)
+    spec["dataset"]["limit"] = limit
+    write_parquet(study.rows[0], frame, spec | ({PARTIAL: reason} if reason else {}))
     make(study.folder, spec_of("table1"), study.folder)
-    (made,) = frames(make(study.folder, spec_of("across"), study.folder))
+    files = make(study.folder, spec_of("across"), study.folder)
+    (made,) = frames(files)
     held = made[made["whose"] == OURS].groupby("dataset")["rows"].agg(lambda texts: set(texts.fillna("")))
-    assert held["fever"] == {"the first 40 rows"} and held["worldfacts"] == {""}
+    assert held["fever"] == {expected} and held["worldfacts"] == {""}
+    assert ("Part of the paper's rows: fever (half of it)" in files[1].read_text()) == bool(reason)

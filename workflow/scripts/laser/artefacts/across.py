@@ -10,10 +10,12 @@ import pandas as pd
 
 from laser.analysis.comparison import with_interval
 from laser.analysis.tables import View, integer, intervention, number, p_value, read_table
+from laser.analysis.verdicts import PART
 from laser.artefacts import table1
 from laser.config.artefacts import Artefact
 from laser.paper.published import Published, read_published
 from laser.paper.reproductions import PLACES, Reproduction, read_reproductions
+from laser.results.loading import is_partial
 
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
@@ -40,7 +42,10 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 def _extent(entry: Mapping[str, Any]) -> str:
     """Return which rows of a dataset a study holds; an empty text for all of them."""
-    return f"the first {entry['limit']} rows" if entry.get("limit") else ""
+    remarks = [PART] if is_partial(entry) else []
+    if entry.get("limit"):
+        remarks.append(f"the first {entry['limit']} rows")
+    return "; ".join(remarks)
 
 
 OURS, PAPER, OTHERS = "this study", "the paper", "others"

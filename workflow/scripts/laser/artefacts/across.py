@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from laser.analysis.comparison import NOTES as COMPARISON_NOTES
 from laser.analysis.comparison import with_interval
 from laser.analysis.tables import View, integer, intervention, number, p_value, read_table
 from laser.analysis.verdicts import PART
@@ -136,7 +137,7 @@ def _line(model: str, dataset: str, whose: str, source: str, base: float, laser:
 
 
 NOTES = (
-    "Brackets: 95 % percentile bootstrap interval over groups of dependent rows; the paper and others print none.",
+    f"{COMPARISON_NOTES[0]} The paper and others print none.",
     "p: paired test of Table 1, adjusted by Holm's method.",
     "Numbers of other models on other rows are context: they are not compared with ours, and no test is made of them.",
     "The paper and others: as printed. What the follow-up work repeats from the paper is left out.",

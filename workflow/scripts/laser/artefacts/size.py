@@ -13,6 +13,7 @@ from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
 from laser.io.files import read_json
+from laser.models.stored import BYTES
 
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
@@ -33,7 +34,6 @@ def make(study: StudyResults) -> pd.DataFrame:
     return size(list(study.selections.values()), study.paths("reduction"), read_cards(study.paths("model")))
 
 
-BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp64": 8}
 COLUMNS = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "rows", "columns", "break_even_rank"),
     *("parameters", "parameters_factored", "parameters_saved", "saved", "model_parameters", "saved_of_matrix"),

@@ -21,8 +21,6 @@ from laser.errors import UserError
 from laser.io.files import canonical_json, digest, read_json, sha256_file
 from laser.paper.published import read_published
 
-BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
-
 
 @dataclass(frozen=True)
 class Plan:

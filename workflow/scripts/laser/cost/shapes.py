@@ -7,8 +7,8 @@ from typing import Any
 
 from laser.config.architectures import ARCHITECTURES
 from laser.config.evaluations import is_masked
-from laser.config.plan import BYTES
 from laser.errors import UserError
+from laser.models.stored import BYTES
 
 ATTENTION = ("q", "k", "v", "o")
 LARGEST = "u_in"

@@ -23,6 +23,9 @@ BITS = {
     **{"I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "C64": 64},
     **{"F64": 64, "I64": 64, "U64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6},
 }
+BYTES = {name: BITS[stored] // 8 for stored, name in DTYPES.items()}
+"""Bytes of one value, by the names in `DTYPES`."""
+
 LONGEST_HEADER = 100_000_000
 """Bytes; the limit of the safetensors format."""
 

@@ -1,0 +1,75 @@
+"""What the documentation names exists: files, modules, their members, pages and their sections."""
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("config/*.md"), *ROOT.glob("docs/**/*.md")])
+GENERATED = ROOT / "docs/replication"
+NAME = re.compile(r"laser(_audit)?(\.\w+)*")
+EXAMPLE = "lengths"
+"""The artefact of the worked example, which is not in the repository."""
+
+FOLDERS = ("config/", "docs/", "envs/", "profiles/", "rules/", "tests/", "workflow/")
+
+
+def code_of(page):
+    """Return the inline code of a page, without its blocks of code."""
+    return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S))
+
+
+def resolves(name):
+    """Return True if a dotted name is a module of the package, or a member of one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ".".join(parts[:length])
+        try:
+            if importlib.util.find_spec(module) is None:
+                continue
+        except ModuleNotFoundError:
+            continue
+        value = importlib.import_module(module) if length < len(parts) else None
+        for part in parts[length:]:
+            value = getattr(value, part, None)
+        return length == len(parts) or value is not None
+    return False
+
+
+def anchors(page):
+    text = page.read_text()
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), flags=re.M)
+    plain = (re.sub(r"[^\w\- ]", "", re.sub(r"<[^>]*>", "", title).lower()).replace(" ", "-") for title in titles)
+    return {*plain, *re.findall(r'<a id="([^"]+)"', text)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page):
+    code = code_of(page)
+    names = {text for text in code if NAME.fullmatch(text)}
+    assert not sorted(name for name in names if not resolves(name))
+    paths = {text.partition("::")[0] for text in code if text.startswith(FOLDERS) and not re.search(r"[\s<>{}…]", text)}
+    paths = {path for path in paths if Path(path).stem != EXAMPLE}
+    assert not sorted(path for path in paths if not list(ROOT.glob(path.rstrip("/"))))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    if page.is_relative_to(GENERATED):
+        pytest.skip("generated; its links lead to results")
+    for link, anchor in re.findall(r"\]\(([^)#:\s]*)#?([^)\s:]*)\)", page.read_text()):
+        target = (page.parent / link) if link else page
+        assert target.exists(), link
+        assert not anchor or target.suffix != ".md" or anchor in anchors(target), f"{link}#{anchor}"
+
+
+def test_the_layout_lists_every_part_of_the_package():
+    table = (ROOT / "docs/architecture.md").read_text().split("| part | holds |")[1].split("\n\n")[0]
+    parts = {
+        name for row in table.splitlines() if row.count("|") > 2 for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    package = ROOT / "workflow/scripts/laser"
+    assert parts == {path.name for path in package.iterdir() if (path / "__init__.py").exists()} | {"errors"}

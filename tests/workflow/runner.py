@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,11 +34,18 @@ def command(folder: Path, study: Path | str, *arguments: str, cores: int = 2, ro
     return [*start, "--cores", str(cores), "--config", f"study={study}", "device=cpu", "--", *arguments]
 
 
-def run(folder: Path, study: Path | str, *arguments: str, flags: tuple[str, ...] = (), **settings):
-    """Run Snakemake to its end; return the finished process with its output as text."""
+def run(
+    folder: Path,
+    study: Path | str,
+    *arguments: str,
+    flags: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
+    **settings,
+):
+    """Run Snakemake to its end, with further environment variables; return the finished process with its output."""
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {})
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
 
 

@@ -1,5 +1,7 @@
-"""One study twice, in two folders, on one core and on two: the same manifest; a lost record is not overlooked."""
+"""One study twice, in two folders: on one core, and on two in an adverse environment. The same manifest; a lost record
+is not overlooked."""
 
+import os
 import re
 
 import pytest
@@ -11,17 +13,31 @@ from tests import tiny
 from tests.workflow.runner import ROOT, planned, run
 
 
+def adverse(folder):
+    """Return variables under which Python's warnings are errors, asserts are gone, and PATH has an unreadable folder.
+
+    Its commands cannot be executed either, which stops even root.
+    """
+    folder.mkdir()
+    for name in ("git", "nvidia-smi", "sacct", "sbatch", "scontrol", "squeue"):
+        (folder / name).touch(mode=0o600)
+    folder.chmod(0o000)
+    path = os.pathsep.join([str(folder), os.environ["PATH"]])
+    return {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2", "PATH": path}
+
+
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory):
     """Two folders with the same study, and the study's file."""
     root = tmp_path_factory.mktemp("twice")
     study = tiny.study(root, tiny.checkpoint(root / "model"))
     folders = []
-    for cores in (1, 2):
+    for cores, variables in ((1, {}), (2, adverse(root / "unreadable"))):
         folder = root / f"with-{'many-' * cores}cores"
         folder.mkdir(parents=True)
-        done = run(folder, study, "all", cores=cores)
+        done = run(folder, study, "all", cores=cores, variables=variables)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "fault of the workflow" not in done.stdout + done.stderr
         folders.append(folder)
     return folders, study
 

@@ -4,6 +4,8 @@ VENV ?= .venv
 CORES ?= 2
 STUDY ?= quickstart
 N ?= 20
+# The study's name, which is that of its folder of results: of my/own.yaml it is own.
+NAME = $(shell name="$$(basename -- "$(STUDY)")"; echo "$${name%.y*ml}")
 SHELL := /bin/bash -o pipefail
 PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
 RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
@@ -16,6 +18,8 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(STAMP): envs/requirements.txt envs/install.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=python3.11 env"; exit 1; }
 	@$(PYTHON_AS_IT_IS) $(PYTHON) envs/install.py $(VENV)
 	@touch $@
 
@@ -27,19 +31,19 @@ quickstart:  ## environment + the quickstart study, to its report
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config "study=$(STUDY)" -- all 2>&1 \
 	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Using workflow specific profile|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
-	@$(RUN) python workflow/scripts/tools/show.py results/$(basename $(notdir $(STUDY)))
+	@$(RUN) python workflow/scripts/tools/show.py "results/$(NAME)"
 
 replication: $(STAMP)  ## docs/replication.md and its evidence anew, from every study under results/
 	@$(RUN) python workflow/scripts/tools/replication.py
 
 audit: $(STAMP)  ## check a finished study, hashes and numbers: make audit STUDY=quickstart
-	@$(RUN) python workflow/scripts/tools/audit.py results/$(basename $(notdir $(STUDY))) --replay auto
+	@$(RUN) python workflow/scripts/tools/audit.py "results/$(NAME)" --replay auto
 
 spotcheck: $(STAMP)  ## a random sample of rows again, from the checkpoint: make spotcheck STUDY=quickstart N=20 SEED=7
-	@$(RUN) python workflow/scripts/tools/spot_check.py results/$(basename $(notdir $(STUDY))) --count $(N) $(if $(SEED),--seed $(SEED))
+	@$(RUN) python workflow/scripts/tools/spot_check.py "results/$(NAME)" --count $(N) $(if $(SEED),--seed $(SEED))
 
 archive: $(STAMP)  ## a finished study as results/<study>.tar.zst, the same bytes every time
-	@$(RUN) python workflow/scripts/tools/archive.py results/$(basename $(notdir $(STUDY)))
+	@$(RUN) python workflow/scripts/tools/archive.py "results/$(NAME)"
 
 compare: $(STAMP)  ## which deterministic files two folders of a study do not share: make compare A=folder B=folder
 	@$(RUN) python workflow/scripts/tools/compare.py $(A) $(B)
@@ -83,5 +87,7 @@ bench: $(STAMP)  ## the engine against the published method and the naive engine
 lock: $(STAMP)  ## resolve envs/requirements.in into envs/requirements.txt
 	@$(RUN) python envs/lock.py
 
-clean:  ## remove results and logs; keeps the cache of models and data
-	rm -rf results/*/ .snakemake
+clean:  ## remove the results of one study: make clean STUDY=quickstart; the cache of models and data stays
+	@if [ "$(origin STUDY)" = file ] || ! [[ "$(NAME)" =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$$ ]]; then \
+	  echo "Say whose results are to be removed: make clean STUDY=<name>. Here are: $$(cd results && ls -d */ 2>/dev/null | tr -d / | xargs)"; exit 2; fi
+	rm -rf -- "results/$(NAME)" "results/$(NAME).study.json"

@@ -13,6 +13,14 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 SECONDS_BETWEEN_LINES = 5.0
+UNREACHABLE = (
+    "connection broken",
+    "Failed to establish a new connection",
+    "Read timed out",
+    "SSLError",
+    "Name or service",
+)
+"""What pip says of an index that it cannot reach; it then also says that there is no such package."""
 
 
 def pinned(requirements: Path) -> list[str]:
@@ -52,6 +60,9 @@ def main(folder: Path) -> int:
     if sys.version_info < (3, 11):  # noqa: UP036  (this is where an older Python is told)
         say(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 quickstart")
         return 1
+    if folder.is_symlink() and not folder.exists():
+        say(f"{folder} is a link to {folder.readlink()}, which does not exist. Remove the link, then run again.")
+        return 1
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
         say(f"{folder} holds files and is not a virtual environment. Give another: make VENV=.venv quickstart")
         return 1
@@ -62,6 +73,8 @@ def main(folder: Path) -> int:
     status = install(folder / "bin" / "python", log, len(names))
     seconds = time.monotonic() - started
     say(f"done in {seconds:.0f} s" if status == 0 else f"pip failed with status {status}; all it said is in {log}")
+    if status != 0 and any(mark in log.read_text(encoding="utf-8", errors="replace") for mark in UNREACHABLE):
+        say("The package index cannot be reached. Check the network, or name another index: export PIP_INDEX_URL=<url>")
     return status
 
 

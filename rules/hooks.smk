@@ -5,9 +5,18 @@ from laser.cluster.locks import note_run, take_over, tell_of_another_host
 from laser.cluster import slurm_executor
 from laser.cluster.slurm_jobs import tell_failures
 from laser.config.paths import Folders
+from laser.config.study_note import check_note, write_note
+from laser.config.targets import check_targets
 from laser.errors import UserError
 
 STARTED = time.time()
+
+try:
+    if workflow.is_main_process:
+        check_note(PLAN.results, PLAN.config["study"], ROOT)
+        check_targets(PLAN, sys.argv[1:], [rule.name for rule in workflow.rules])
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 # A run that was killed leaves its lock and its jobs in SLURM: the next run simply goes on. A job on a node reads this
 # file too, and leaves its run's lock alone; a dry run changes nothing.
@@ -42,6 +51,7 @@ def tell_of_failed_slurm_jobs():
 
 
 onstart:
+    write_note(PLAN.results, PLAN.config["study"], ROOT)
     tell_of_another_host(Path(), logger.warning)
     executor = slurm_executor.executor_of(workflow)
     note_run(slurm_jobs=executor and executor.run_uuid)

@@ -48,6 +48,11 @@ def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
     return merged | {key: expanded(merged[key], f"config key '{key}'") for key in ("cache", "results")}
 
 
+def study_path(name: str, root: Path) -> Path:
+    """Return the file of a study, given by the name of one under config/studies/ or by its path."""
+    return Path(name) if name.endswith(ENDINGS) else root / f"config/studies/{name}.yaml"
+
+
 def load_study(name: str, root: Path, cache: Path | None = None) -> dict[str, Any]:
     """Load a study by its name (config/studies/<name>.yaml) or by the path of a .yaml or .yml file; resolve it.
 
@@ -59,8 +64,7 @@ def load_study(name: str, root: Path, cache: Path | None = None) -> dict[str, An
     Raises:
         UserError: naming file, key, value and what is allowed.
     """
-    folder = root / "config/studies"
-    path = Path(name) if name.endswith(ENDINGS) else folder / f"{name}.yaml"
+    folder, path = root / "config/studies", study_path(name, root)
     if not _is_file(path):
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise UserError(

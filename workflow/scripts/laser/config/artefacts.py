@@ -238,6 +238,9 @@ def artefact_spec(plan: Plan, artefact: Artefact) -> str:
     spec["reads"] = {kind: [list(cell) for cell in cells] for kind, cells in read.items()}
     if "counts" in artefact.reads:
         spec["counts"] = plan.study["counts"]
+    quantised = plan.quantised(name for name, _ in artefact.cells(plan))
+    if artefact.kind == TABLE and quantised:
+        spec["quantised"] = quantised
     if artefact.resampled:
         spec |= {"seed": plan.study["seed"], "resamples": plan.study["resamples"]}
     return canonical_json(spec | (artefact.settings(plan) if artefact.settings else {}))

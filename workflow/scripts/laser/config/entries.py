@@ -208,12 +208,18 @@ class CatalogueModel(Settings):
     mapping: dict[str, Text] = Field(ABSENT, description="Where an architecture that is not known keeps its matrices.")
     play: Play = ABSENT
     notes: list[Text] = Field(ABSENT, description="Lines for the model's card.")
+    quantised_before: Text = Field(
+        ABSENT, description="How coarsely its weights were rounded before they came here, such as 4 bits (Q4_1)."
+    )
+    terms: Text = Field(ABSENT, description="Terms of use that must be accepted, and where they are.")
 
 
 class StudyModel(CatalogueModel):
     """A model in a study. Its keys take the place of the catalogue's for a model of that name."""
 
     name: Name
+    terms_accepted: bool = Field(ABSENT, description="The model's terms of use are accepted.")
+    optional: bool = Field(ABSENT, description="Left out of the study while its terms are not accepted.")
     vary: Vary = Field(
         ABSENT, description="One model per combination of noise level, seed and depth; for trained models."
     )

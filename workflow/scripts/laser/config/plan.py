@@ -5,6 +5,7 @@ The specs of its jobs are made by `laser.config.jobs`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class Plan:
         from laser.config.study import load_config, load_study
 
         config = load_config(values, root)
-        return cls(load_study(config["study"], root, Path(config["cache"])), config, root / "workflow/scripts")
+        study = load_study(config["study"], root, Path(config["cache"]), config.get("accept_terms", ()))
+        return cls(study, config, root / "workflow/scripts")
 
     @property
     def results(self) -> str:
@@ -128,6 +130,11 @@ class Plan:
                 names = ("composition", "composed") if evaluation == "compose" else (evaluation,)
                 kinds |= dict.fromkeys(names, self.cells_of(evaluation))
         return kinds
+
+    def quantised(self, models: Iterable[str]) -> dict[str, str]:
+        """Return how the weights of models were quantised before they came here, for those that were."""
+        entries = {name: self.model(name) for name in models}
+        return {name: entry["quantised_before"] for name, entry in entries.items() if "quantised_before" in entry}
 
     def is_trained(self, model: str) -> bool:
         """Whether the pipeline trains the model itself, on a corpus of sentences."""

@@ -217,6 +217,10 @@ class Configuration(Settings):
     node_local: str = Field(
         ABSENT, description="Folder on each node's own disk for copies of checkpoints; empty for none."
     )
+    accept_terms: list[Name] = Field(
+        ABSENT,
+        description="Models whose terms of use are accepted; on the command line one name, or several with commas.",
+    )
     gpus: list[Gpu] = Field(
         ABSENT, description="GPUs of the cluster: each job asks for the smallest that has the memory it needs."
     )

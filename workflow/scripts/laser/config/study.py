@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from laser.config import terms
 from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.entries import CatalogueDataset, CatalogueModel, Pools
 from laser.config.evaluations import resolve_runs
@@ -19,7 +21,7 @@ from laser.config.own_rows import own_rows
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
 from laser.config.protocols import SIGNIFICANCE
-from laser.config.settings import Configuration, Study
+from laser.config.settings import EVALUATIONS, Configuration, Study
 from laser.config.validation import check
 from laser.config.variants import expand
 from laser.config.yaml_files import read_yaml
@@ -39,11 +41,13 @@ def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
     """Check config/config.yaml as Snakemake merged it with the command line, or with a workflow's that uses this one.
 
     A key that is not given is taken from config/config.yaml. Values given with --config arrive as text; `threads` is
-    read as a number.
+    read as a number, `accept_terms` as names between commas.
     """
     merged = {**read_yaml(root / "config/config.yaml"), **values}
     if isinstance(merged.get("threads"), str) and merged["threads"].isdigit():
         merged["threads"] = int(merged["threads"])
+    if isinstance(merged.get("accept_terms"), str):
+        merged["accept_terms"] = [name.strip() for name in merged["accept_terms"].split(",") if name.strip()]
     check(merged, Configuration, CONFIGURATION)
     return merged | {key: expanded(merged[key], f"config key '{key}'") for key in ("cache", "results")}
 
@@ -53,13 +57,14 @@ def study_path(name: str, root: Path) -> Path:
     return Path(name) if name.endswith(ENDINGS) else root / f"config/studies/{name}.yaml"
 
 
-def load_study(name: str, root: Path, cache: Path | None = None) -> dict[str, Any]:
+def load_study(name: str, root: Path, cache: Path | None = None, accepted: Sequence[str] = ()) -> dict[str, Any]:
     """Load a study by its name (config/studies/<name>.yaml) or by the path of a .yaml or .yml file; resolve it.
 
     Args:
         name: its name or path.
         root: the folder of the repository.
         cache: the folder of the cache, for facts about local models whose folder has gone since they were fetched.
+        accepted: models whose terms of use the configuration accepts.
 
     Raises:
         UserError: naming file, key, value and what is allowed.
@@ -78,7 +83,7 @@ def load_study(name: str, root: Path, cache: Path | None = None) -> dict[str, An
             "letters, digits, - and _ only, starting with a letter or digit; 80 at most. "
             f"Rename the file{_possible_name(path.stem)}."
         )
-    return resolve(read_yaml(path), _shown(path, root), root, cache) | {"name": path.stem}
+    return resolve(read_yaml(path), _shown(path, root), root, cache, accepted) | {"name": path.stem}
 
 
 def _possible_name(stem: str) -> str:
@@ -104,7 +109,9 @@ def _shown(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else path
 
 
-def resolve(study: Any, path: Path, root: Path, cache: Path | None = None) -> dict[str, Any]:
+def resolve(
+    study: Any, path: Path, root: Path, cache: Path | None = None, accepted: Sequence[str] = ()
+) -> dict[str, Any]:
     """Check a study as read from `path` and return it with defaults, models, datasets and grid filled in."""
     check(study, Study, path)
     study = with_defaults(Study, copy.deepcopy(study))
@@ -113,7 +120,11 @@ def resolve(study: Any, path: Path, root: Path, cache: Path | None = None) -> di
         with_facts_of_folder(item, cache, f"{path}: models[{i}]") for i, item in enumerate(study["models"])
     ]
     datasets = _catalogue("datasets", dict[Name, CatalogueDataset], root)
-    study["models"] = expand(_entries(study["models"], models, "models", MODEL_KEYS, path), path)
+    entries = _entries(study["models"], models, "models", MODEL_KEYS, path)
+    terms.check_names(accepted, entries, models)
+    entries, left_out = terms.in_study(entries, accepted, path)
+    _without(study, left_out, path)
+    study["models"] = expand(entries, path)
     _only_once(study["models"], path)
     study["datasets"] = _entries(study["datasets"], datasets, "datasets", DATASET_KEYS, path)
     for index, entry in enumerate(study["datasets"]):
@@ -130,6 +141,20 @@ def resolve(study: Any, path: Path, root: Path, cache: Path | None = None) -> di
     study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
     return resolve_runs(study, read_yaml(root / "config/corpora.yaml"), path)
+
+
+def _without(study: dict[str, Any], left_out: Sequence[str], path: Path) -> None:
+    """Remove models that are left out from the grid and from the evaluations that name models."""
+    for name in left_out:
+        study["grid"].get("models", {}).pop(name, None)
+    for key in EVALUATIONS:
+        if left_out and "models" in study.get(key, {}):
+            study[key]["models"] = [name for name in study[key]["models"] if name not in left_out]
+            if not study[key]["models"]:
+                raise UserError(
+                    f"{path}: {key}.models names only models that are left out because their terms of use are not "
+                    f"accepted. Name another model there, or accept the terms: --config accept_terms={left_out[0]}."
+                )
 
 
 def _catalogue(name: str, kind: Any, root: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from laser.models.card import check_declared, hashes, inspect
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
 
 KINDS = ("hub", "local", "wheel")
+SAID = ("quantised_before", "terms")
 SIDE_FILES = (
     "config.json",
     "generation_config.json",
@@ -50,7 +51,8 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
 
     Returns:
         The card: name, source, revision, files (name to sha256), architecture, task, layers, hidden, intermediate,
-        heads, key_value_heads, head_size, vocabulary, positions, parameters, dtype_stored, notes.
+        heads, key_value_heads, head_size, vocabulary, positions, parameters, dtype_stored, notes; and where the entry
+        has them quantised_before, terms.
 
     Raises:
         UserError: the source cannot be used as given, cannot be reached, or differs from what is pinned or declared.
@@ -168,9 +170,16 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
         report("the folder is damaged or from another source; it is made again")
         return None
     check_declared(entry, card)
-    if path != folder / "card.json":
-        write_json(folder / "card.json", card)
-    return card
+    said = {key: value for key, value in card.items() if key not in SAID} | _said_of_it(entry)
+    if said != card or path != folder / "card.json":
+        write_json(folder / "card.json", said)
+        write_json(_second_card(folder), said)
+    return said
+
+
+def _said_of_it(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of the card that no file shows: the model's entry has them."""
+    return {key: entry[key] for key in SAID if key in entry}
 
 
 def _second_card(folder: Path) -> Path:
@@ -201,7 +210,7 @@ def _build(
             (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
     notes = [*entry.get("notes", []), *filled.notes, *facts.pop("notes")]
     known = {"name": entry["name"], "source": entry["source"], "revision": filled.revision}
-    card = known | {"files": files, "notes": notes} | facts | dict(filled.facts)
+    card = known | {"files": files, "notes": notes} | facts | dict(filled.facts) | _said_of_it(entry)
     if folder.exists():
         folder.rename(part.with_name("replaced"))  # goes with the temporary folder
     part.rename(folder)

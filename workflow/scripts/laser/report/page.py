@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.tables import mark_parts, read_table
+from laser.analysis.tables import mark_parts, mark_quantised, read_table
 from laser.config.artefacts import Artefact, declared
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
@@ -84,12 +84,15 @@ def write_report(
     for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
         shutil.rmtree(folder / part, ignore_errors=True)
     cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
-    parts = _parts(dataset_cards)
-    shown = [_table(folder, name, frames[name], path, captions, cells, root, parts) for name, path in tables.items()]
+    parts, quantised = _marks(dataset_cards, "partial"), _marks(model_cards, "quantised_before")
+    shown = [
+        _table(folder, name, frames[name], path, captions, cells, root, parts, quantised)
+        for name, path in tables.items()
+    ]
     # Games have a first table of their own, with the columns of the other.
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
-        summaries = summarise(frames[first]) if first else []
+        summaries = summarise(frames[first], quantised) if first else []
     with understood(tables.get("verdicts", folder)):
         protocols = [summary.protocol for summary in summaries]
         replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}
@@ -144,10 +147,10 @@ def write_run_page(
     return path
 
 
-def _parts(cards: Sequence[Path]) -> dict[str, str]:
-    """Return the datasets of which only a part was had, each with the reason on its card."""
+def _marks(cards: Sequence[Path], key: str) -> dict[str, str]:
+    """Return what cards say under a key that marks results, by the name of the dataset or model."""
     known = [card for path in cards if isinstance(card := read_json(path), dict)]
-    return {str(card.get("name")): str(card["partial"]) for card in known if card.get("partial")}
+    return {str(card.get("name")): str(card[key]) for card in known if card.get(key)}
 
 
 @cache
@@ -188,11 +191,12 @@ def _table(
     cells: Mapping[Names, Sequence[Link]],
     root: Path,
     parts: Mapping[str, str],
+    quantised: Mapping[str, str],
 ) -> dict[str, Any]:
     artefact = _artefact(name)
     with understood(path):
         show = getattr(artefact.module, "report_views", artefact.module.views)
-        views = mark_parts(show(frame), frame, parts) if len(frame) else []
+        views = mark_quantised(mark_parts(show(frame), frame, parts), frame, quantised) if len(frame) else []
     return {
         "name": name,
         "id": slug(name),

@@ -44,16 +44,29 @@ class Summary:
     keys: list[tuple[str, str]] = field(default_factory=list)
 
 
-def summarise(frame: pandas.DataFrame) -> list[Summary]:
-    """Summarise the long form of Table 1, one `Summary` per protocol in its order."""
-    return [_summary(frame[frame["protocol"] == name], name) for name in dict.fromkeys(frame["protocol"])]
+def summarise(frame: pandas.DataFrame, quantised: Mapping[str, str] | None = None) -> list[Summary]:
+    """Summarise the long form of Table 1, one `Summary` per protocol in its order.
+
+    Args:
+        frame: the table.
+        quantised: models whose weights were quantised before they came here, each with how.
+    """
+    return [
+        _summary(frame[frame["protocol"] == name], name, quantised or {}) for name in dict.fromkeys(frame["protocol"])
+    ]
 
 
-def _summary(frame: pandas.DataFrame, protocol: str) -> Summary:
+def _summary(frame: pandas.DataFrame, protocol: str, quantised: Mapping[str, str]) -> Summary:
     rows = {(row["model"], row["dataset"], row["metric"], row["arm"]): row for row in frame.to_dict("records")}
     cells = list(dict.fromkeys((model, dataset) for model, dataset, *_ in rows))
     counts = {"raised": 0, "lowered": 0, "kept": 0, "unclear": 0}
-    findings, cautions = [], []
+    findings = []
+    cautions = [
+        f"{model}: its weights were quantised before they came here ({quantised[model]}), so that they differ from the "
+        "published ones."
+        for model in dict.fromkeys(model for model, _ in cells)
+        if model in quantised
+    ]
     for model, dataset in cells:
         base, laser = (rows[model, dataset, "accuracy", arm] for arm in ("base", "laser"))
         loss = rows[model, dataset, "loss", "laser"]

@@ -165,6 +165,11 @@ class StudyResults:
         entries = {name: entry for name, (_, entry) in self.datasets.items()} if "rows" in self._reads else {}
         return {name: entry[PARTIAL] for name, entry in entries.items() if is_partial(entry)}
 
+    @property
+    def quantised(self) -> dict[str, str]:
+        """Models whose weights were quantised before they came here, each with how."""
+        return dict(self.spec.get("quantised", {}))
+
     def groups(self, dataset: str) -> pd.Series:
         """Return the group of every example of a dataset, by id."""
         return self.datasets[dataset][0].set_index("id")["group"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from laser.analysis import statistics, tables
-from laser.analysis.tables import View, mark_parts
+from laser.analysis.tables import View, mark_parts, mark_quantised
 from laser.artefacts.table1 import COLUMNS, table1
 from laser.artefacts.table1 import views as table1_views
 from laser.artefacts.table3 import table3
@@ -323,3 +323,14 @@ def test_the_mean_loss_of_an_edit_that_overflows_on_one_row_is_none(missing):
     low, high = mean_scores(frame, ["rho"]).to_dict("records")
     assert high["loss"] == 2 and math.isnan(low["loss"]) and low["n"] == 2
     assert (low["first_top1"], low["first_top10"]) == (50.0, 50.0)
+
+
+@pytest.mark.parametrize("column", ["model", "run_model"])
+def test_a_model_whose_weights_were_quantised_before_is_marked_where_it_stands(column):
+    frame = pd.DataFrame({column: ["small", "other"]})
+    views = [View("t", "Title", ["Model"], [["small"]], notes=["First."]), View("u", "Other", ["Model"], [])]
+    marked = mark_quantised(views, frame, {"small": "4 bits (Q4_1)", "elsewhere": "8 bits"})
+    note = "Weights quantised before they came here: small (4 bits (Q4_1))."
+    assert [view.notes for view in marked] == [["First.", note], [note]]
+    assert mark_quantised(views, frame, {"elsewhere": "8 bits"}) == mark_quantised(views, frame, {}) == views
+    assert mark_quantised(views, pd.DataFrame(), {"small": "4 bits"}) == views

@@ -97,7 +97,7 @@ def test_names_from_the_command_line(given):
 
 
 def test_a_slip_in_a_name_is_told():
-    with pytest.raises(UserError, match="'gemma', which is no model with terms of use.*did you mean 'gemma3-270m'"):
+    with pytest.raises(UserError, match=r"'gemma', which is no model with terms of use.*did you mean 'gemma3-270m'"):
         names(study("smollm2-135m"), ["gemma"])
     with pytest.raises(UserError, match="'smollm2-135m', which is no model with terms"):
         names(study("smollm2-135m"), ["smollm2-135m"])

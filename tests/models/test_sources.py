@@ -146,6 +146,23 @@ def test_local_pins(local: dict[str, Any], checkpoint: Path, tmp_path: Path) -> 
     assert fetch(local, tmp_path / "tiny", quiet)["layers"] == 2
 
 
+def test_the_card_says_what_the_entry_says_of_the_weights(local: dict[str, Any], tmp_path: Path) -> None:
+    """And a folder that is kept gets what the catalogue says by now; its files stay as they are."""
+    folder = tmp_path / "tiny"
+    said = {"quantised_before": "4 bits (Q4_1)", "terms": "Terms, https://example.org"}
+    plain = fetch(local, folder, quiet)
+    assert not said.keys() & plain.keys()
+    weights = (folder / "model.safetensors").stat()
+    for entry, wanted in (
+        (local | said, said),
+        (local | {"quantised_before": "8 bits"}, {"quantised_before": "8 bits"}),
+    ):
+        card = fetch(entry, folder, quiet)
+        assert card == plain | wanted == json.loads((folder / "card.json").read_text())
+    assert fetch(local, folder, quiet) == plain
+    assert (folder / "model.safetensors").stat() == weights
+
+
 @pytest.mark.parametrize(("kind", "hint"), [("Hub", "did you mean 'hub'"), ("git", "Allowed: hub, local, wheel")])
 def test_unknown_kind(tmp_path: Path, kind: str, hint: str) -> None:
     for act in (lambda entry: fetch(entry, tmp_path / "tiny", quiet), check):
@@ -371,6 +388,8 @@ def test_catalogue_shapes_are_those_of_the_architecture(name: str) -> None:
         }
     if entry["architecture"] == "llama":
         own |= {"num_key_value_heads": entry["key_value_heads"], "tie_word_embeddings": name.startswith("smollm2")}
+    if entry["architecture"] == "gemma3_text":
+        own |= {"num_key_value_heads": entry["key_value_heads"], "head_dim": entry["head_size"]}
     if entry["architecture"] == "roberta":
         own |= {"type_vocab_size": 1}
     config = AutoConfig.for_model(entry["architecture"], **common, **own)

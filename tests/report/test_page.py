@@ -184,6 +184,17 @@ def row(arm, **changes):
     return given | changes
 
 
+def test_weights_quantised_before_are_a_caution_of_their_model():
+    import pandas as pd
+
+    rows = [row("base"), row("laser"), row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
+    (summary,) = summarise(pd.DataFrame(rows), {"m": "4 bits (Q4_1)", "elsewhere": "8 bits"})
+    assert summary.cautions[0].startswith("m: its weights were quantised before they came here (4 bits (Q4_1))")
+    assert not any("elsewhere" in caution for caution in summary.cautions)
+    (summary,) = summarise(pd.DataFrame(rows))
+    assert not any("quantised" in caution for caution in summary.cautions)
+
+
 @pytest.mark.parametrize(
     "change, headline, finding",
     [

@@ -31,7 +31,7 @@ def study(*models, **changes):
 
 
 def names(given, accepted=()):
-    return [model["name"] for model in resolve(given, PATH, ROOT, accepted)["models"]]
+    return [model["name"] for model in resolve(given, PATH, ROOT, accepted=accepted)["models"]]
 
 
 def test_a_model_is_refused_while_its_terms_are_not_accepted():
@@ -47,7 +47,7 @@ def test_a_model_is_refused_while_its_terms_are_not_accepted():
 
 def test_the_study_or_the_command_line_accepts_them():
     by_study = resolve(study({"name": "gemma3-270m", "terms_accepted": True}), PATH, ROOT)
-    by_command = resolve(study("gemma3-270m"), PATH, ROOT, ["gemma3-270m"])
+    by_command = resolve(study("gemma3-270m"), PATH, ROOT, accepted=["gemma3-270m"])
     assert by_study["models"] == by_command["models"], "how they were accepted shapes no job"
     assert by_study["models"][0]["terms"] == TERMS
     assert names(study(OWN | {"terms": "Mine, in a drawer"}), ["mine"]) == ["mine"]
@@ -66,7 +66,7 @@ def test_an_optional_model_is_left_out_until_they_are_accepted():
     assert list(without["grid"]) == ["smollm2-135m"]
     assert without["seeds"]["cells"] == [["smollm2-135m", "worldfacts"]]
     assert without == resolve(study("smollm2-135m", seeds={}), PATH, ROOT)
-    taken = resolve(given, PATH, ROOT, ["gemma3-270m"])
+    taken = resolve(given, PATH, ROOT, accepted=["gemma3-270m"])
     assert taken["grid"]["gemma3-270m"]["layers"] == [17]
     assert len(taken["seeds"]["cells"]) == 2
 

@@ -70,12 +70,15 @@ def test_the_papers_gains_are_its_own_numbers_and_have_no_interval():
     assert set(frame.loc[frame["whose"] == OTHERS, "source"]) >= {"laser issue #27", "mayaaha/laser logs"}
 
 
-def test_there_is_a_view_per_protocol_with_all_of_the_papers_rows():
+def test_there_is_a_view_per_protocol_with_the_papers_rows_on_the_same_datasets():
     views = table.views(made(ours(), ours(protocol="published", gain=-1.0)))
     assert [view.name for view in views] == ["across_corrected", "across_published"]
     for view, gain in zip(views, ("+3.0 [+2.0, +4.0]", "−1.0 [−2.0, 0.0]"), strict=True):
-        assert [row[5] for row in view.rows if row[1] == OURS] == [gain]
-        assert sum(row[1] == PAPER for row in view.rows) == 24
+        assert [row[5] for row in view.rows if row[2] == OURS] == [gain]
+        assert sum(row[2] == PAPER for row in view.rows) == 3 and {row[0] for row in view.rows} == {"fever"}
+        assert "laser issue #27" in {row[2] for row in view.rows}
+    (view,) = table.views(made(ours(dataset="worldfacts")))
+    assert sum(row[2] == PAPER for row in view.rows) == 24
 
 
 def test_the_picture_shows_the_studys_datasets_and_no_others(monkeypatch, tmp_path):
@@ -111,7 +114,7 @@ def test_a_dataset_of_which_the_study_holds_a_part_is_marked(monkeypatch, tmp_pa
     )
     data = table.across(frame, read_published(), [], {"fever": "the first 40 rows", "qa_wikidata": ""})
     assert set(data.loc[data["rows"] != "", "whose"]) == {OURS}
-    own = [row[0] for row in table.views(data)[0].rows if row[1] == OURS]
+    own = [row[0] for row in table.views(data)[0].rows if row[2] == OURS]
     assert own == ["fever (the first 40 rows)", "qa_wikidata"]
     seen = watch(monkeypatch, forest)
     forest.forest(data, "corrected", tmp_path / "picture")

@@ -78,13 +78,13 @@ def test_every_link_leads_somewhere_and_every_verdict_has_its_evidence(results):
 
 def test_the_page_holds_conclusions_and_the_evidence_their_numbers(results):
     page, evidence = page_of(results, "small"), evidence_of(results, "small")
-    assert "* supported: [accuracy](replication/small.md#accuracy) (1 of 1), [early layers]" in page
-    assert "* contradicted: [loss](replication/small.md#loss) (0 of 1)" in page
-    assert "[supported (2 of 2)](replication/small.md#early-layers) |" in page
+    assert "* supported: [accuracy](replication/small.md#accuracy) (1/1), [early layers]" in page
+    assert "* contradicted: [loss](replication/small.md#loss) (0/1)" in page
+    assert "[supported (2/2)](replication/small.md#early-layers) |" in page
     assert "20.0 → 23.0, +3.0 [+2.0, +4.0] points, adjusted p 0.010, n = 50, [u_in, 5, 0.1] | supported |" in evidence
     assert "20.0 → 23.0" not in page
-    assert "**supported (1 of 1)** ([table1.csv](../../results/small/tables/table1.csv))" in evidence
-    assert "**supported (2 of 2)** ([fig2, 2 files](../../results/small/figures/fig2))" in evidence
+    assert "**supported (1/1)** ([table1.csv](../../results/small/tables/table1.csv))" in evidence
+    assert "**supported (2/2)** ([fig2, 2 files](../../results/small/figures/fig2))" in evidence
     assert "| [figures/fig2/a/d-corrected.csv](../../results/small/figures/fig2/a/d-corrected.csv) | `" in evidence
     assert "late-layers" not in evidence
     assert page == page_of(results, "small") and evidence == evidence_of(results, "small")
@@ -127,8 +127,8 @@ def test_the_page_says_what_each_study_covers(results):
 def test_other_results_give_another_page(results):
     before = page_of(results, "small")
     written(results, "small", table1(-3.0, 0.01))
-    assert "[supported (1 of 1)](replication/small.md#accuracy)" in before
-    assert "[contradicted (0 of 1)](replication/small.md#accuracy)" in page_of(results, "small")
+    assert "[supported (1/1)](replication/small.md#accuracy)" in before
+    assert "[contradicted (0/1)](replication/small.md#accuracy)" in page_of(results, "small")
 
 
 def test_without_any_study_the_page_says_so(tmp_path):

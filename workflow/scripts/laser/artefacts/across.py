@@ -140,13 +140,20 @@ NOTES = (
     f"{COMPARISON_NOTES[0]} The paper and others print none.",
     "p: paired test of Table 1, adjusted by Holm's method.",
     "Numbers of other models on other rows are context: they are not compared with ours, and no test is made of them.",
-    "The paper and others: as printed. What the follow-up work repeats from the paper is left out.",
+    f"The paper ({PAPER_SOURCE}) and others: as printed. What others repeat from the paper is left out.",
 )
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return a view per protocol: its gains beside all of the paper's and of others."""
-    columns = ["Dataset", "Whose", "Model", "Base, %", "LASER, %", "Gain, points", "p (Holm)", "n", "Setting", "Source"]
+    """Return a view per protocol: its gains beside the paper's and those of others on the same datasets.
+
+    Where the study has none of the paper's datasets, all that the paper and others report is shown.
+    """
+    columns = ["Dataset", "Model", "Whose", "Base, %", "LASER, %", "Gain, points", "p (Holm)", "n", "Setting"]
+    own = set(frame.loc[frame["whose"] == OURS, "dataset"])
+    if not frame.loc[frame["whose"] != OURS, "dataset"].isin(own).any():
+        own = set(frame["dataset"])
+    frame = frame[frame["dataset"].isin(own)]
     protocols = [name for name in dict.fromkeys(frame["protocol"]) if name]
     return [
         View(
@@ -163,13 +170,12 @@ def views(frame: pd.DataFrame) -> list[View]:
 def _cells(row: Mapping[Any, Any]) -> list[str]:
     return [
         f"{row['dataset']} ({row['rows']})" if row["rows"] else row["dataset"],
-        row["whose"],
         row["model"],
+        row["source"] if row["whose"] == OTHERS else row["whose"],
         number(row["base"], 1),
         number(row["laser"], 1),
         with_interval(row, 1, "gain", sign=True),
         p_value(row["p_holm"]),
         integer(row["n"]),
         row["setting"],
-        row["source"],
     ]

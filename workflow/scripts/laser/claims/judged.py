@@ -138,12 +138,12 @@ def overall(comparisons: Sequence[Comparison] | None) -> str:
 
 
 def support(comparisons: Sequence[Comparison]) -> str:
-    """Write how many comparisons support a claim, of how many: `3 of 4`."""
-    return f"{sum(comparison.verdict == SUPPORTED for comparison in comparisons)} of {len(comparisons)}"
+    """Write how many comparisons support a claim, of how many: `3/4`, which no cell of a table breaks."""
+    return f"{sum(comparison.verdict == SUPPORTED for comparison in comparisons)}/{len(comparisons)}"
 
 
 def verdict_with_support(comparisons: Sequence[Comparison] | None) -> str:
-    """Write a study's verdict on a claim, with its support where there are comparisons: `mixed (2 of 4)`."""
+    """Write a study's verdict on a claim, with its support where there are comparisons: `mixed (2/4)`."""
     verdict = overall(comparisons)
     return f"{verdict} ({support(comparisons)})" if comparisons else verdict
 

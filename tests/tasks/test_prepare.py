@@ -11,6 +11,7 @@ from laser.io.files import read_json, read_parquet, read_spec
 from laser.tasks import prepare as prepare_module
 from laser.tasks.example import Example
 from laser.tasks.prepare import prepare, split_corrected, split_published, to_rows, without_bad_rows
+from laser_audit.splits import expected_sides, used_sides
 
 COLUMNS = [
     *("id", "group", "text", "prompt", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"),
@@ -39,6 +40,21 @@ def facts(count, paraphrases=2):
 @pytest.fixture
 def entry(tmp_path):
     return {"name": "mine", "builder": "counterfact", "sources": [source(tmp_path / "data", facts(11))]}
+
+
+def test_the_first_validation_rows_are_used_and_groups_stay_whole(entry, tmp_path):
+    """Of 6 validation rows in groups of 3: published takes rows, corrected whole groups; test rows stay."""
+    kept = {1: (1, 3), 2: (2, 3), 3: (3, 3), 5: (5, 3), 6: (6, 6), 60: (6, 6)}
+    for most, sizes in kept.items():
+        card = prepare(entry | {"validation_rows": most}, tmp_path / str(most))
+        assert (card["rows"], card["validation_rows"]) == (33, most)
+        frame = read_parquet(tmp_path / str(most) / "rows.parquet")
+        records = frame.to_dict("records")
+        expected = used_sides(records, expected_sides(records), most)
+        for protocol, size in zip(("published", "corrected"), sizes, strict=True):
+            assert card["splits"][protocol] == {"validation": size, "test": 27}
+            sides = list(frame[f"split_{protocol}"])
+            assert sides == ["validation"] * size + ["unused"] * (6 - size) + ["test"] * 27 == expected[protocol]
 
 
 def test_rows_and_card(entry, tmp_path):

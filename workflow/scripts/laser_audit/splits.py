@@ -24,7 +24,7 @@ class Prepared:
     Attributes:
         rows: id to its row, in the file's order.
         entry: the dataset's entry in the spec of its file.
-        limited: True if only the first rows were prepared.
+        limited: True if only the first rows, or the first validation rows, are used.
         partial: True if the rows are from a source that has only a part of them.
     """
 
@@ -60,7 +60,8 @@ def prepared(study: Study, dataset: str) -> Prepared:
         if name in rows:
             raise ValueError(f"{path} holds the id {name} twice")
         rows[name] = plain
-    return Prepared(rows, entry, entry["limit"] is not None, "partial_rows" in study.spec(path))
+    limited = entry["limit"] is not None or entry.get("validation_rows") is not None
+    return Prepared(rows, entry, limited, "partial_rows" in study.spec(path))
 
 
 def columns_of(entry: dict[str, Any]) -> tuple[str, ...]:
@@ -94,6 +95,26 @@ def expected_sides(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
+def used_sides(rows: list[dict[str, Any]], sides: dict[str, list[str]], most: int | None) -> dict[str, list[str]]:
+    """Return the sides with `unused` for validation rows beyond the first `most`; groups of `corrected` stay whole."""
+    if most is None:
+        return sides
+    used = {}
+    for protocol, of_rows in sides.items():
+        units: dict[Any, list[int]] = {}
+        for index, row in enumerate(rows):
+            if of_rows[index] == "validation":
+                units.setdefault(row["group"] if protocol == "corrected" else index, []).append(index)
+        used[protocol] = list(of_rows)
+        total, full = 0, False
+        for members in units.values():
+            full = full or (total > 0 and total + len(members) > most)
+            total += len(members)
+            for index in members if full else []:
+                used[protocol][index] = "unused"
+    return used
+
+
 def check_splits(check: Check, study: Study) -> None:
     """Recompute both splits of every dataset, and check that no fact is on both sides of the corrected one."""
     for dataset in study.datasets:
@@ -104,10 +125,10 @@ def check_splits(check: Check, study: Study) -> None:
             expected = expected_sides(rows)
             if gives_sides(data.entry, study.json(f"inputs/data/{dataset}/card.json")["source"]):
                 # Both protocols have the sides of the files, validation first.
-                count = sum(row["split_published"] == "validation" for row in rows)
+                count = sum(row["split_published"] != "test" for row in rows)
                 sides = ["validation"] * count + ["test"] * (len(rows) - count)
                 expected = dict.fromkeys(expected, sides)
-            for protocol, sides in expected.items():
+            for protocol, sides in used_sides(rows, expected, data.entry.get("validation_rows")).items():
                 for row, side in zip(rows, sides, strict=True):
                     check.same(path, f"split_{protocol} of {row['id']}", row[f"split_{protocol}"], side)
             facts = {side: {row["group"] for row in rows if row["split_corrected"] == side} for side in SIDES}
@@ -128,6 +149,7 @@ def check_data(check: Check, study: Study) -> None:
             check.same(card_path, f"rows_sha256 (of {path})", card["rows_sha256"], digest(whole))
             check.same(card_path, "rows", card["rows"], len(rows))
             check.same(card_path, "partial", card["partial"], study.spec(path).get("partial_rows"))
+            check.same(card_path, "partial (and that of its source)", card["partial"], card["source"].get("partial"))
             check.same(card_path, "groups", card["groups"], len({row["group"] for row in rows}))
             for protocol, sizes in card["splits"].items():
                 for side in SIDES:

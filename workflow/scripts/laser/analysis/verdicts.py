@@ -27,7 +27,7 @@ VERDICT_RULES: dict[str, str] = {
         "ours are not the rows behind the published number."
     ),
     NOT_RUN: (
-        "The study has no result for this published cell, or prepared only the first rows of the dataset, which are no "
+        "The study has no result for this published cell, or used only the first rows of the dataset, which are no "
         "sample of the rows behind the published number."
     ),
     BASE_CHOSEN: (

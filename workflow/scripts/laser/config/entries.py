@@ -371,6 +371,9 @@ class CatalogueDataset(OwnRows):
     sources: list[DatasetSource] = Field(ABSENT, description="In order of preference; the first that works is used.")
     options: dict[str, Any] = Field(ABSENT, description="Of the builder.")
     limit: Annotated[int, Field(ge=5), Whole] = Field(ABSENT, description="The first rows only.")
+    validation_rows: Positive = Field(
+        ABSENT, description="The first validation rows only; a group is kept whole or left out. The test rows stay."
+    )
     partial: Literal["allowed"] = Field(
         ABSENT, description="A source with a part of the rows may be used; its results are marked."
     )

@@ -90,6 +90,8 @@ def rows_asked(plan: Plan, model: str, dataset: str, side: str, most: int | None
     known = read_facts(root)["datasets"].get(entry["builder"], {})
     rows = entry["limit"] or _sizes(root / "config/published", dataset) or known.get("rows") or ROWS
     rows = min(rows * share, most or rows)
+    if side == "validation":
+        rows = min(rows, entry.get("validation_rows", rows))
     mean = known.get("masked" if is_masked(model_entry) else "causal")
     if mean is None:
         return _in_one_pass(rows, TOKENS, 1.0)

@@ -144,7 +144,7 @@ def _table4(plan: Plan, dataset: str, facts: dict[str, Any]) -> dict[str, int]:
             f"its builder '{entry['builder']}'. Add it there, or run the prepare rule first."
         )
     rows = min(rows, entry["limit"] or rows)
-    return {"validation": rows // 5, "test": rows - rows // 5}
+    return {"validation": min(rows // 5, entry.get("validation_rows", rows)), "test": rows - rows // 5}
 
 
 def stated(

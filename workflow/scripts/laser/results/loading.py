@@ -53,8 +53,8 @@ def is_partial(entry: Mapping[str, Any]) -> bool:
 
 
 def is_complete(entry: Mapping[str, Any]) -> bool:
-    """Return True if a dataset was prepared whole."""
-    return entry.get("limit") is None and not is_partial(entry)
+    """Return True if a dataset was prepared whole, and all its validation rows are used."""
+    return entry.get("limit") is None and entry.get("validation_rows") is None and not is_partial(entry)
 
 
 def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE = 0.2
 PROTOCOLS = ("published", "corrected")
+UNUSED = "unused"
+"""Side of the rows that a study's `validation_rows` leaves out."""
 NAMED = 20
 """How many bad rows, and how many answers of an open dataset, the card lists."""
 
@@ -40,8 +42,9 @@ def prepare(
     """Build a dataset and write `rows.parquet` and, last, `card.json` into `folder`.
 
     Args:
-        entry: `name`, `builder`, `sources`, and optionally `options`, `limit` (number of first examples to keep) and
-            `partial` (`allowed` if a source with a part of the rows may be used).
+        entry: `name`, `builder`, `sources`, and optionally `options`, `limit` (number of first examples to keep),
+            `validation_rows` (number of first validation rows that are used) and `partial` (`allowed` if a source with
+            a part of the rows may be used).
         folder: where the two files go.
         spec: what goes into the Parquet metadata; default the entry. Where the rows are a part of the dataset, the
             metadata say why (`PARTIAL`).
@@ -86,7 +89,7 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
     complete = len(examples)
     if entry.get("limit") is not None:
         examples = _first(examples, entry["limit"])
-    rows = to_rows(examples, own)
+    rows = to_rows(examples, own, entry.get("validation_rows"))
     _enough(entry["name"], rows)
     card = {
         "name": entry["name"],
@@ -100,6 +103,7 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
         "rows_sha256": digest(rows),
         "rows_before_limit": complete,
         "limit": entry.get("limit"),
+        "validation_rows": entry.get("validation_rows"),
         "groups": len({row["group"] for row in rows}),
         "dropped_by_filter": dropped,
         "bad_rows": bad,
@@ -172,22 +176,30 @@ def without_bad_rows(examples: Sequence[Example]) -> tuple[list[Example], dict[s
     return good, {name: {"count": len(ids), "first": ids[:NAMED]} for name, ids in bad.items()}
 
 
-def to_rows(examples: Sequence[Example], own: bool = False) -> list[dict[str, Any]]:
+def to_rows(examples: Sequence[Example], own: bool = False, validation_rows: int | None = None) -> list[dict[str, Any]]:
     """Return examples as rows, with both splits and whether the prompt contains the answer.
 
     Args:
         examples: in order.
         own: whether they are rows of one's own, which may have several right answers and given sides.
+        validation_rows: the first so many validation rows of each split are used; by default all.
     """
-    published, corrected = split_published(len(examples)), split_corrected([example.group for example in examples])
+    groups = [example.group for example in examples]
+    published, corrected = split_published(len(examples)), split_corrected(groups)
+    if examples and examples[0].side is not None:
+        published = corrected = [str(example.side) for example in examples]
+    if validation_rows is not None:
+        published = first_of_validation(published, [example.id for example in examples], validation_rows)
+        corrected = first_of_validation(corrected, groups, validation_rows)
     rows = []
     for index, example in enumerate(examples):
         values = asdict(example)
-        side, others = values.pop("side"), values.pop("other_answers")
+        others = values.pop("other_answers")
+        values.pop("side")
         row = values | {
             "options": list(example.options),
-            "split_published": side or published[index],
-            "split_corrected": side or corrected[index],
+            "split_published": published[index],
+            "split_corrected": corrected[index],
             "answer_in_prompt": any(contains(example.prompt, answer, True) for answer in example.right_answers),
         }
         rows.append(row | ({"other_answers": list(others)} if own else {}))
@@ -220,6 +232,24 @@ def split_corrected(groups: Sequence[str]) -> list[str]:
     share = max(int(VALIDATION_SHARE * len(order)), min(1, len(order) - 1))
     validation = set(order[: max(share, 0)])
     return ["validation" if group in validation else "test" for group in groups]
+
+
+def first_of_validation(sides: Sequence[str], groups: Sequence[str], most: int) -> list[str]:
+    """Return the sides with `UNUSED` for the validation rows after the first groups that hold at most `most` rows.
+
+    The first group stays, however large it is, so that there are validation rows.
+    """
+    sizes = Counter(group for group, side in zip(groups, sides, strict=True) if side == "validation")
+    kept: set[str] = set()
+    used = 0
+    for group, size in sizes.items():
+        used += size
+        if kept and used > most:
+            break
+        kept.add(group)
+    left_out = sizes.keys() - kept
+    both = zip(groups, sides, strict=True)
+    return [UNUSED if side == "validation" and group in left_out else side for group, side in both]
 
 
 def to_frame(rows: Sequence[Mapping[str, Any]], own: bool = False) -> pandas.DataFrame:

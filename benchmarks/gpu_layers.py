@@ -122,7 +122,7 @@ def layer_job(
     rows = len(asked.passes)
     kinds = [len({answer.generations[index] for answer in answers}) for index in range(len(asked.generations))]
     distinct = sum(kinds) / len(kinds) if kinds else 1.0
-    share = (distinct - 1) / (len(edits) - 1) if kinds else operations.DISTINCT_SHARE
+    share = (distinct - 1) / (len(edits) - 1) if kinds else None
     entry = entries(run.toy)[name] | {"dtype": loaded.dtype}
     shape = shape_of(entry)
     work = operations.engine_work(

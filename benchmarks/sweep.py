@@ -150,7 +150,7 @@ def measure(
         grid = [Intervention(matrix, layer, rho) for matrix in matrices for rho in RHOS]
         edits = [(one,) for one in grid]
         for matrix in matrices:
-            store.get(dict(blocks.network(loaded.model).blocks[layer].linears)[matrix].weight)  # type: ignore[union-attr]
+            store.get(dict(fast.network(loaded.model).blocks[layer].linears)[matrix].weight)  # type: ignore[union-attr]
         for one in (grid[2], grid[len(RHOS) + 5]):
             tallies = [result.released, *([result.late_released] if late else [])]
             clock(

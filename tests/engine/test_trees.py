@@ -16,7 +16,7 @@ def test_paths_spell_their_sequences_and_nothing_is_lost(sequences, limit, share
     assert members == list(range(len(sequences)))
     for tree in trees:
         longest = max(len(sequences[member]) for member in tree.paths)
-        assert len(tree) <= max(limit, longest)
+        assert len(tree) <= max(limit, 2 * longest)
         used = set()
         for member, path in tree.paths.items():
             assert tuple(tree.tokens[node] for node in path) == sequences[member]
@@ -60,6 +60,23 @@ def test_a_full_tree_takes_no_more():
     trees = prefix_trees(sequences, limit=12)
     assert len(trees) == 5
     assert all(len(tree) == 12 for tree in trees)
+
+
+@pytest.mark.parametrize(("shared", "trees"), [(99, 1), (60, 1), (51, 1), (50, 2), (20, 2)])
+def test_long_sequences_merge_where_more_is_shared_than_not(shared, trees):
+    """Two answers to one prompt that is longer than the limit."""
+    head = tuple(range(shared))
+    pair = [head + tuple(range(start, start + 100 - shared)) for start in (1000, 2000)]
+    assert len(prefix_trees(pair, limit=64)) == trees
+    assert len(prefix_trees(pair, limit=200)) == 1
+
+
+def test_many_long_sequences_stay_within_twice_the_longest():
+    """As prompts with the same long examples before each question."""
+    head = tuple(range(100))
+    trees = prefix_trees([head + (1000 + index,) * 20 for index in range(30)], limit=64)
+    assert [len(tree.paths) for tree in trees] == [7, 7, 7, 7, 2]
+    assert max(len(tree) for tree in trees) == 240
 
 
 def test_order_of_sequences_does_not_matter():

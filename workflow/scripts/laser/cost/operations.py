@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 from laser.cost.shapes import ATTENTION, Shape, product
 from laser.reduction.interventions import Intervention, kept_rank
 
 FACTORED = ("svd", "smallest")
-DISTINCT_SHARE = 0.3
-"""Part of the further edits of a layer whose continuation differs from all others so far (docs/engine.md: about 6
-distinct continuations under 18 edits)."""
+DISTINCT_SHARES = (
+    (0.0, 0.81), (0.21, 0.24), (0.41, 0.18), (0.62, 0.18), (0.83, 0.21), (0.93, 0.22), (0.97, 0.28), (1.0, 0.48),
+)  # fmt: skip
+"""Depth of a layer, from 0 (the first) to 1 (the last), and the part of its further edits whose continuation differs
+from all others so far, the mean over decoded tokens: measured on smollm2-135m (`benchmarks.distinct`, docs/cost.md)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Asked:
 
 
 def engine_work(
-    shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None], share: float = DISTINCT_SHARE
+    shape: Shape, asked: Asked, layer: int, edits: Sequence[Intervention | None], share: float | None = None
 ) -> Work:
     """Return the work of the sweep engine on one layer (`laser.engine.fast`).
 
@@ -84,8 +87,9 @@ def engine_work(
         asked: the dataset's side.
         layer: where all edits are.
         edits: None for the base model.
-        share: of the further edits that have a continuation of their own.
+        share: of the further edits that have a continuation of their own; by default what is measured for such a layer.
     """
+    share = distinct_share(layer, shape.layers) if share is None else share
     attention = [edit for edit in edits if edit is not None and edit.matrix in ATTENTION]
     mlp = [edit for edit in edits if edit is None or edit.matrix not in ATTENTION]
     work = Work()
@@ -93,6 +97,18 @@ def engine_work(
         if part:
             work += _half(shape, asked, layer, part, in_mlp, 1 + share * (len(part) - 1)).times(asked.examples)
     return work + randomised_work(shape, edits)
+
+
+def distinct_share(layer: int, layers: int) -> float:
+    """Return the part of a layer's further edits whose continuation differs from all others so far.
+
+    Between the depths of `DISTINCT_SHARES` the share is interpolated.
+    """
+    depth = layer / (layers - 1) if layers > 1 else 1.0
+    for (below, low), (above, high) in pairwise(DISTINCT_SHARES):
+        if depth <= above:
+            return low + (high - low) * (depth - below) / (above - below)
+    return DISTINCT_SHARES[-1][1]
 
 
 def _half(

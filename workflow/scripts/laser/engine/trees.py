@@ -67,13 +67,13 @@ def common(first: Sequence[int], second: Sequence[int]) -> int:
 def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: float = SHARE) -> list[Tree]:
     """Merge sequences into prefix trees.
 
-    Sequences are sorted; a sequence joins the tree of its neighbour while the tree stays within `limit` nodes (or
-    within its longest sequence, if that is longer) and at least `share` of the sequence is already there: in a larger
-    tree every token attends over more slots, which a short prefix would not pay for.
+    Sequences are sorted; a sequence joins the tree of its neighbour if at least `share` of it is already there and the
+    tree stays within `limit` nodes, or within twice its longest sequence if more than half of the new one is there. In
+    a larger tree every token attends over more slots, which a short prefix would not pay for.
 
     Args:
         sequences: token ids; none empty.
-        limit: nodes of a tree.
+        limit: nodes of a tree, where its sequences are shorter.
         share: part of a sequence that must be shared.
 
     Returns:
@@ -86,7 +86,7 @@ def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: flo
     for index in order:
         sequence = sequences[index]
         shared = common(sequence, sequences[previous]) if trees else 0
-        room = max(limit, longest, len(sequence))
+        room = max(limit, max(longest, len(sequence)) * (2 if 2 * shared > len(sequence) else 1))
         if trees and len(trees[-1]) + len(sequence) - shared <= room and shared >= max(1, share * len(sequence)):
             trees[-1].add(index, sequence, trees[-1].paths[previous], shared)
             longest = max(longest, len(sequence))

@@ -32,6 +32,7 @@ ARTEFACT = replace(
     name="fig3c",
     title="Figure 3c",
     about="answers put right, by how often their facts were met",
+    resampled=True,
 )
 
 

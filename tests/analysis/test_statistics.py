@@ -144,14 +144,6 @@ def test_holm_never_makes_a_p_value_smaller_and_keeps_their_order(values):
     assert all(first <= second + 1e-12 for first, second in itertools.pairwise(ranked))
 
 
-def test_two_proportions_agree_with_statsmodels():
-    from statsmodels.stats.proportion import proportions_ztest
-
-    expected = proportions_ztest([371, 383], [1000, 1000])[1]
-    assert statistics.two_proportion_p_value(37.1, 38.3, 1000) == pytest.approx(expected, rel=1e-12)
-    assert statistics.two_proportion_p_value(0.0, 0.0, 10) == 1.0
-
-
 def test_constant_answers():
     with_options = statistics.constant_accuracies(["true", "false", "true", "true"], True)
     assert with_options == {"true": 75.0, "false": 25.0}

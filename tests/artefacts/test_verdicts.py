@@ -1,109 +1,180 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from laser.analysis import verdicts
-from laser.analysis.verdicts import VERDICT_RULES, verdict
-from laser.artefacts.verdicts import verdict_table
+from laser.analysis import intervals, verdicts
+from laser.analysis.statistics import mcnemar_p_range, mcnemar_p_value
+from laser.analysis.verdicts import SHOWN_RULES, VERDICT_RULES, agreement, shown
+from laser.artefacts.verdicts import COLUMNS, verdict_table
 from laser.paper.published import Published, printed, read_published
 
 NAN = math.nan
 
 
-def judge(**changes):
+def agree(**changes):
+    given = {
+        "metric": "accuracy",
+        "arm": "laser",
+        "published": printed("65.9"),
+        "published_base": printed("51.8"),
+        "complete": True,
+        "same_rows": False,
+        "n": 16257,
+        "ours": (65.7, 65.2, 66.5),
+        "difference": (13.7, 13.3, 14.4),
+    }
+    return agreement(**(given | changes))
+
+
+def show(**changes):
     given = {
         "metric": "accuracy",
         "arm": "laser",
         "published": printed("65.9"),
         "published_base": printed("51.8"),
         "published_n": 16257,
-        "complete": True,
-        "base_chosen": False,
-        "low": 65.0,
-        "high": 66.5,
-        "difference": 13.7,
-        "p_holm": 0.001,
         "constants": [2.0],
     }
-    return verdict(**(given | changes))
+    return shown(**(given | changes)).shows
 
 
 def test_every_verdict_can_be_reached_and_has_a_rule():
-    found = {
-        judge(complete=False),
-        judge(part=True),
-        judge(base_chosen=True),
-        judge(constants=[65.5]),
-        judge(published=printed("52.0")),
-        judge(),
-        judge(high=65.5),
+    verdicts_given = {
+        agree(complete=False),
+        agree(part=True, complete=False),
+        agree(),
+        agree(ours=(70.0, 69.0, 71.0)),
+        agree(ours=(65.7, 64.0, 67.5)),
     }
-    assert found == set(VERDICT_RULES)
-
-
-def test_the_first_rule_that_applies_decides():
-    order = list(VERDICT_RULES)
-    everything = {
-        "part": True,
-        "complete": False,
-        "base_chosen": True,
-        "constants": [65.9],
-        "published": printed("52.0"),
+    assert verdicts_given == set(VERDICT_RULES)
+    base = {"arm": "base", "published": printed("51.8")}
+    shows = {
+        show(constants=[65.5]),
+        show(published=printed("51.8")),
+        show(published=printed("52.9")),
+        show(),
+        show(**base),
     }
-    assert judge(**everything) == order[0]
-    assert judge(**(everything | {"part": False})) == order[1]
-    assert judge(**(everything | {"part": False, "complete": True})) == order[2]
+    assert shows == set(SHOWN_RULES)
 
 
-def test_a_gain_needs_the_published_sign_and_significance():
-    assert judge() == verdicts.REPLICATED
-    assert judge(difference=-13.7) == verdicts.DIFFERS
-    assert judge(p_holm=0.051) == verdicts.DIFFERS
+@pytest.mark.parametrize("same_rows", [True, False])
+def test_a_weak_printed_number_does_not_hide_that_ours_is_another(same_rows):
+    # 50.0 is what a constant answer scores, and ours is far above it: two statements, neither hides the other.
+    base = {"arm": "base", "published": printed("50.0"), "published_base": printed("50.0")}
+    assert show(**base, constants=[50.0]) == verdicts.CONSTANT
+    assert agree(**base, same_rows=same_rows, ours=(81.0, 80.0, 82.0)) == verdicts.DIFFERS
+    # A printed gain of 0.7 points shows nothing; ours is a loss of 13.
+    gain = {"published": printed("17.2"), "published_base": printed("16.5")}
+    assert show(**gain, published_n=5000) == verdicts.OPEN and show(**gain, published_n=300) == verdicts.NO_DIFFERENCE
+    assert agree(**gain, same_rows=same_rows, ours=(3.5, 3.2, 3.8), difference=(-13, -14, -12)) == verdicts.DIFFERS
+    # The accuracies agree within the margin each, and the gains do not.
+    apart = {"published": printed("17.2"), "published_base": printed("16.5"), "ours": (16.4, 16.3, 16.5)}
+    assert agree(**apart, same_rows=same_rows, difference=(-0.8, -0.9, -0.7)) == verdicts.DIFFERS
 
 
-def test_a_lower_loss_is_a_gain_of_negative_sign():
-    loss = {"metric": "loss", "published": printed("2.86"), "published_base": printed("3.52"), "low": 2.8, "high": 2.9}
-    assert judge(**loss, difference=-0.6) == verdicts.REPLICATED
-    assert judge(**loss, difference=0.6) == verdicts.DIFFERS
+def test_selection_that_kept_base_is_judged_by_its_gain_of_nothing():
+    assert agree(ours=(51.8, 51.3, 52.3), difference=(0.0, -0.1, 0.1)) == verdicts.DIFFERS
+    small = {"published": printed("52.0"), "ours": (51.8, 51.6, 52.0), "difference": (0.0, -0.1, 0.1)}
+    assert agree(**small) == verdicts.REPLICATED
 
 
-def test_rounding_of_the_printed_value_is_allowed_for():
-    base = {"arm": "base", "published": printed("51.8"), "difference": NAN, "p_holm": NAN, "high": 53.0}
-    assert judge(**base, low=51.849) == verdicts.REPLICATED
-    assert judge(**base, low=51.851) == verdicts.DIFFERS
+@pytest.mark.parametrize(
+    ("printed_value", "ours", "n", "expected"),
+    [
+        ("50.0", 57.0, 50, verdicts.DIFFERS),  # 3.5 rows of 50
+        ("50.0", 52.0, 50, verdicts.REPLICATED),  # one row
+        ("50.0", 54.0, 50, verdicts.DIFFERS),
+        ("13.1", 13.5, 52606, verdicts.REPLICATED),
+        ("13.1", 14.15, 52606, verdicts.REPLICATED),  # a point, and the rounding of the print
+        ("13.1", 14.2, 52606, verdicts.DIFFERS),
+    ],
+)
+def test_on_the_papers_own_rows_the_margin_decides_and_not_the_interval(printed_value, ours, n, expected):
+    number = printed(printed_value)
+    given = {"arm": "base", "published": number, "published_base": number, "same_rows": True, "n": n}
+    for width in (0.01, 20.0):
+        assert agree(**given, ours=(ours, ours - width, ours + width)) == expected
+
+
+def test_the_margin_of_a_loss_is_in_nats_and_a_gain_is_a_fall():
+    loss = {"metric": "loss", "published": printed("2.86"), "published_base": printed("3.52")}
+    assert agree(**loss, ours=(2.85, 2.83, 2.88), difference=(-0.66, -0.68, -0.64)) == verdicts.REPLICATED
+    assert agree(**loss, ours=(2.85, 2.83, 2.88), difference=(0.6, 0.58, 0.62)) == verdicts.DIFFERS
+    assert agree(**loss, ours=(2.92, 2.91, 2.93), difference=(-0.60, -0.61, -0.59)) == verdicts.UNDECIDED
+    assert (
+        agree(**(loss | {"metric": "return"}), ours=(2.92, 2.91, 2.93), difference=(-0.6, -0.61, -0.59)) == "replicated"
+    )
+
+
+def test_interval_on_other_rows():
+    base = {"arm": "base", "published": printed("51.8"), "difference": (NAN, NAN, NAN)}
+    assert agree(**base, ours=(51.0, 50.76, 52.8)) == verdicts.REPLICATED
+    assert agree(**base, ours=(51.0, 50.74, 52.8)) == verdicts.UNDECIDED
+    assert agree(**base, ours=(54.0, 52.84, 55.0)) == verdicts.UNDECIDED
+    assert agree(**base, ours=(54.0, 52.86, 55.0)) == verdicts.DIFFERS
+
+
+@pytest.mark.parametrize("n", [100, 804, 3000])
+def test_another_accuracy_is_seldom_called_replicated(n):
+    # Truth at the margin itself, so that every verdict `replicated` is a false one: at most 5 %.
+    generator = np.random.default_rng(n)
+    right = generator.binomial(n, 0.4 + 0.0105, size=4000)
+    low, high = (100 * bound for bound in intervals.share_bounds(right, n, n, n, right * (n - right) / n))
+    value = 100 * right / n
+    base = {"arm": "base", "published": printed("40.0"), "published_base": printed("40.0"), "n": n}
+    given = [agree(**base, ours=ours) for ours in zip(value, low, high, strict=True)]
+    assert given.count(verdicts.REPLICATED) / len(given) <= 0.05
+
+
+def test_rounding_of_the_printed_value():
     assert printed("2.5").half_unit == pytest.approx(0.05)
     assert printed("2.50").half_unit == pytest.approx(0.005)
     assert printed("53").half_unit == pytest.approx(0.5)
 
 
-def test_any_constant_answer_counts_and_only_for_accuracy():
-    base = {"arm": "base", "published": printed("37.1"), "difference": NAN, "p_holm": NAN, "low": 36.0, "high": 38.0}
-    assert judge(**base, constants=[62.95, 37.05]) == verdicts.CONSTANT
-    assert judge(**base, constants=[62.95]) == verdicts.REPLICATED
-    assert judge(**base, constants=[37.1], metric="loss") == verdicts.REPLICATED
+def test_the_best_constant_answer_counts_and_only_for_accuracy():
+    base = {"arm": "base", "published": printed("37.1"), "published_base": printed("37.1")}
+    assert show(**base, constants=[37.05]) == verdicts.CONSTANT
+    assert show(**base, constants=[62.95, 37.05]) == verdicts.CONSTANT
+    assert show(**base, constants=[36.7, 20.0]) == verdicts.CONSTANT
+    assert show(**base, constants=[36.5, 20.0]) == verdicts.ABILITY
+    assert show(**base, constants=[37.1], metric="loss") == ""
+    assert show(**base, constants=[]) == ""
 
 
 def test_no_published_cell_no_verdict():
-    assert judge(published=None) == ""
-    assert judge(published=None, base_chosen=True) == verdicts.BASE_CHOSEN
-    assert judge(published=None, base_chosen=True, arm="base") == ""
+    assert agree(published=None) == "" == show(published=None)
+    assert agree(n=0, ours=(NAN, NAN, NAN)) == verdicts.NOT_RUN
 
 
-def test_the_papers_own_gains_that_its_n_cannot_tell_from_none():
+def test_the_range_of_p_holds_every_number_of_changed_rows():
+    for n, first, second in [(40, 16, 22), (40, 30, 22), (40, 20, 20), (7, 0, 7), (60, 2, 9)]:
+        fewer, more = sorted((first, second))
+        possible = [
+            mcnemar_p_value([True] * lost + [False] * gained, [False] * lost + [True] * gained)
+            for lost in range(n + 1)
+            for gained in range(n + 1)
+            if gained - lost == more - fewer and lost <= fewer and gained <= n - fewer
+        ]
+        low, high = mcnemar_p_range(100 * first / n, 100 * second / n, n)
+        assert (low, high) == pytest.approx((min(possible), max(possible)))
+
+
+def test_what_the_papers_own_gains_show():
     published = read_published()
-    unclear = set()
+    shows = {}
     for (model, dataset, metric, arm), number in published.table1.items():
         if metric == "accuracy" and arm == "laser":
             base = published.table1[model, dataset, metric, "base"]
             n = published.table4[dataset]["test"]
-            given = {"published": number, "published_base": base, "published_n": n, "constants": []}
-            if judge(**given) == verdicts.NOT_SIGNIFICANT:
-                unclear.add((model, dataset))
-    assert ("GPT-J", "BigBench-Epistemic Reasoning") in unclear  # 37.1 to 38.3 on 1600 rows: z = 0.70
-    assert ("RoBERTa", "TruthfulQA") in unclear  # no difference at all
-    assert ("GPT-J", "CounterFact") not in unclear
-    assert ("Llama2-7B", "FEVER") not in unclear
+            shows[model, dataset] = show(published=number, published_base=base, published_n=n, constants=[])
+    # 37.1 to 38.3 on 1600 rows: significant only if few rows changed sides.
+    assert shows["GPT-J", "BigBench-Epistemic Reasoning"] == verdicts.OPEN
+    assert shows["RoBERTa", "TruthfulQA"] == verdicts.NO_DIFFERENCE  # no difference at all
+    assert shows["GPT-J", "CounterFact"] == verdicts.DIFFERENCE == shows["Llama2-7B", "FEVER"]
 
 
 def test_every_published_number_stands_in_the_table_once_when_nothing_was_run():
@@ -112,11 +183,17 @@ def test_every_published_number_stands_in_the_table_once_when_nothing_was_run():
     table = verdict_table(empty, published)
     assert len(table) == len(published.table1) == 96
     assert set(table["verdict"]) == {verdicts.NOT_RUN}
+    # What the print shows by itself needs no run: each accuracy of a LASER arm is judged, at the paper's own n.
+    judged = table[(table["metric"] == "accuracy") & (table["arm"] == "laser")]
+    assert len(judged) == 24 and set(judged["shows"]) <= {verdicts.OPEN, verdicts.DIFFERENCE, verdicts.NO_DIFFERENCE}
+    assert (judged["published_p_low"] <= judged["published_p_high"]).all()
+    assert set(table.loc[table["metric"] == "loss", "shows"]) == {""}
 
 
 def test_our_names_are_matched_to_the_papers():
     row = {"model": "mine", "dataset": "facts", "metric": "loss", "arm": "base", "protocol": "corrected"}
-    frame = pd.DataFrame([row | {"value": 1.0, "low": 0.9, "high": 1.1, "verdict": "replicated"}])
+    given = dict.fromkeys(COLUMNS, NAN) | row | {"value": 1.0, "low": 0.9, "high": 1.1, "verdict": "replicated"}
+    frame = pd.DataFrame([given])
     published = Published(
         models={"mine": "Theirs"},
         datasets={"facts": "Facts"},

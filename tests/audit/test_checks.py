@@ -1,16 +1,20 @@
 """Rules that the small study does not exercise: ties, base as a candidate, verdicts, printed numbers."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laser.analysis import verdicts
+from laser.config.rules import rules
+from laser.paper.published import printed
 from laser.reduction.interventions import kept_rank
 from laser.tasks.judging import contains
 from laser.tasks.prepare import split_corrected, split_published
 from laser_audit.comparing import same_cell
 from laser_audit.findings import Check, Unreadable, checked
 from laser_audit.manifest import is_covered, is_volatile
-from laser_audit.paper import Paper, half_unit, verdict
+from laser_audit.paper import CONSTANT, MARGINS, half_unit, shown, verdict
 from laser_audit.rows import Average
 from laser_audit.scores import holds
 from laser_audit.selection import choice, kept_of, ordered
@@ -88,42 +92,62 @@ def test_judging(text, answer):
         assert holds(text, answer, boundaries) == contains(text, answer, boundaries)
 
 
-def row(**changed):
-    kept = {"model": "m", "dataset": "d", "metric": "accuracy", "arm": "laser", "low": 10.0, "high": 20.0}
-    return kept | {"difference": 3.0, "p_holm": 0.01} | changed
+@pytest.mark.parametrize("seed", range(6))
+def test_verdicts(seed):
+    """Made-up rows beside printed numbers: the audit's verdicts are those of the code under audit."""
+    generator = np.random.default_rng(seed)
+    reached = set()
+    for _ in range(300):
+        metric = str(generator.choice(["accuracy", "loss", "return"]))
+        arm = str(generator.choice(["base", "laser"]))
+        unit = 10.0 if metric == "accuracy" else 0.3
+        texts = [
+            f"{abs(number):.{places}f}" for number, places in zip(generator.normal(5, 1, 2) * unit, (1, 2), strict=True)
+        ]
+        text, base_text = (None if generator.random() < 0.05 else each for each in texts)
+        n, complete, same_rows = (
+            int(generator.choice([0, 30, 3000])),
+            generator.random() < 0.9,
+            generator.random() < 0.5,
+        )
+        row = {"metric": metric, "arm": arm, "n": n}
+        near = [float(each or 0) for each in (text, base_text)]
+        for name, middle in (("value", near[0]), ("difference", near[0] - near[1])):
+            value = middle + generator.normal() * unit / 15
+            width = unit / 15 * generator.random()
+            row |= {name: value, "low" if name == "value" else f"{name}_low": value - width}
+            row |= {"high" if name == "value" else f"{name}_high": value + width}
+        prints = {"published": text and printed(text), "published_base": base_text and printed(base_text)}
+        theirs = verdicts.agreement(
+            metric=metric,
+            arm=arm,
+            complete=complete,
+            same_rows=same_rows,
+            n=n,
+            ours=(row["value"], row["low"], row["high"]),
+            difference=(row["difference"], row["difference_low"], row["difference_high"]),
+            **prints,
+        )
+        assert verdict(row, text, base_text, complete, same_rows) == theirs
+        constants = [] if generator.random() < 0.2 else list(generator.normal(4, 2, 2) * 10)
+        test_rows = None if generator.random() < 0.1 else int(generator.choice([20, 300, 20000]))
+        shows = verdicts.shown(metric=metric, arm=arm, published_n=test_rows, constants=constants, **prints)
+        own = shown(row, text, base_text, constants, test_rows)
+        assert own["shows"] == shows.shows
+        for end, value in (("low", shows.p_low), ("high", shows.p_high)):
+            assert own[f"published_p_{end}"] == pytest.approx(value, rel=1e-9, abs=1e-300, nan_ok=True)
+        reached |= {theirs, shows.shows}
+    assert len(reached) >= 8
 
 
-PRINTED = {
-    ("M", "D", metric, arm): text
-    for metric in ("accuracy", "loss")
-    for arm, text in (("base", "12"), ("laser", "20.3"))
-}
-PAPER = Paper({("model", "m"): "M", ("dataset", "d"): "D"}, PRINTED, {}, {})
-
-
-@pytest.mark.parametrize(
-    ("changed", "constants", "complete", "chosen_base", "n", "expected"),
-    [
-        ({}, [90.0], False, False, 1000, "not run"),
-        ({}, [90.0], True, True, 1000, "base chosen"),
-        ({"model": "other"}, [90.0], True, False, 1000, ""),
-        ({}, [20.0], True, False, 1000, "equals a constant answer"),
-        ({}, [90.0], True, False, 20, "not significant in the paper's own n"),
-        ({}, [90.0], True, False, 1000, "differs"),
-        ({"high": 20.25}, [90.0], True, False, 1000, "replicated"),
-        ({"high": 20.25, "p_holm": 0.05}, [90.0], True, False, 1000, "differs"),
-        ({"high": 20.25, "difference": -3.0}, [90.0], True, False, 1000, "differs"),
-        ({"arm": "base", "low": 12.4}, [90.0], True, False, 1000, "replicated"),
-        ({"arm": "base", "low": 12.6}, [90.0], True, False, 1000, "differs"),
-    ],
-)
-def test_verdicts(changed, constants, complete, chosen_base, n, expected):
-    assert verdict(PAPER, row(**changed), constants, complete, chosen_base, n) == expected
+def test_the_audits_margins_are_those_of_the_checkout():
+    assert {metric: rules().margin(metric) for metric in MARGINS} == MARGINS and rules().constant == CONSTANT
 
 
 def test_a_part_of_the_rows_is_never_judged():
-    judged = [verdict(PAPER, row(model=name), [90.0], False, True, 1000, partial=True) for name in ("m", "other")]
-    assert judged == ["part of the paper's rows", "base chosen"]
+    row = {"metric": "accuracy", "arm": "base", "n": 100}
+    judged = [verdict(row, text, None, False, True, partial=True) for text in ("12.0", None)]
+    assert judged == ["part of the paper's rows", ""]
 
 
 def test_half_a_unit():

@@ -47,7 +47,7 @@ def test_a_policy_is_judged_by_rooms_solved_and_by_return():
 def test_printed_numbers_count_only_where_the_study_ran_them():
     row = {"model": "GPT-J", "dataset": "FEVER", "metric": "accuracy", "arm": "laser", "published": 56.2}
     row |= {"protocol": "published", "value": 56.0, "low": 55.0, "high": 57.0}
-    words = {"replicated": SUPPORTED, "differs": CONTRADICTED, "equals a constant answer": UNDECIDED, "not run": None}
+    words = {"replicated": SUPPORTED, "differs": CONTRADICTED, "undecided": UNDECIDED, "not run": None}
     for word, expected in words.items():
         frame = pd.DataFrame([row | {"verdict": word, "run_model": "gpt-j-6b"}])
         assert verdicts(claim_rules.numbers({"verdicts": frame})) == ([expected] if expected else [])

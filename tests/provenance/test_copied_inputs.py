@@ -28,4 +28,4 @@ def test_every_model_and_dataset_has_its_card_and_what_made_it(study):
 def test_the_papers_numbers_and_the_workflow_are_copied_too():
     plan = Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": "quickstart"}, ROOT)
     assert "table1.csv" in published_copies(plan)
-    assert {"Snakefile", "rules/common.smk"} <= set(workflow_copies(plan))
+    assert {"Snakefile", "rules/common.smk", "config/claims.yaml"} <= set(workflow_copies(plan))

@@ -155,7 +155,12 @@ def mcnemar(base: Sequence[bool], changed: Sequence[bool]) -> float:
     """Return the two-sided p value of the exact McNemar test, in whole numbers up to the last division."""
     lost = sum(1 for before, after in zip(base, changed, strict=True) if before and not after)
     won = sum(1 for before, after in zip(base, changed, strict=True) if after and not before)
-    total, fewer = lost + won, min(lost, won)
+    return mcnemar_of(min(lost, won), abs(won - lost))
+
+
+def mcnemar_of(fewer: int, net: int) -> float:
+    """Return McNemar's two-sided p value where `fewer` rows changed one way, and `net` more than that the other."""
+    total = 2 * fewer + net
     term = tail = 1
     for index in range(fewer):
         term = term * (total - index) // (index + 1)
@@ -216,13 +221,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def two_proportions(first: float, second: float, n: int) -> float:
-    """Return the two-sided p value of the pooled z test of two percentages with n rows each."""
-    pooled = (first + second) / 200
-    error = math.sqrt(2 * pooled * (1 - pooled) / n)
-    return math.erfc(abs(second - first) / 100 / error / math.sqrt(2)) if error else 1.0
 
 
 def shares(texts: Iterable[str]) -> dict[str, float]:

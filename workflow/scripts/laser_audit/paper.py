@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from laser_audit.findings import Check
-from laser_audit.numbers import two_proportions
+from laser_audit.numbers import mcnemar_of
 from laser_audit.reading import Study, remembered
 
 FOLDER = "inputs/published"
@@ -14,7 +15,9 @@ NAMES = f"{FOLDER}/names.csv"
 """Our names of the paper's models and datasets."""
 
 LEVEL = 0.05
-MARGIN = 0.5
+MARGINS = {"accuracy": 1.0, "loss": 0.05, "return": 0.1}
+"""Points, nats and points of return within which ours equals a printed number; and of a constant answer:"""
+CONSTANT = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,48 +103,71 @@ def half_unit(text: str) -> float:
 
 
 def verdict(
-    paper: Paper,
     row: dict[str, Any],
-    constants: list[float],
+    text: str | None,
+    base_text: str | None,
     complete: bool,
-    base_chosen: bool,
-    test_rows: int | None,
+    same_rows: bool,
     partial: bool = False,
 ) -> str:
-    """Apply the rules of the verdicts (docs/auditing.md) to one row of Table 1.
+    """Apply the rules of agreement (docs/statistics.md) to one row of Table 1 or 2.
 
     Args:
-        paper: the paper's numbers.
-        row: model, dataset, metric, arm, low, high, difference and p_holm.
-        constants: what constant answers score on the test rows, percent.
+        row: metric, arm, n, value and difference, both with bounds.
+        text: this arm's number as printed, or None.
+        base_text: the base arm's number as printed, or None.
         complete: True if the dataset was prepared whole.
-        base_chosen: True if selection kept the base model.
-        test_rows: the paper's number of test rows.
+        same_rows: True if our test rows are the paper's.
         partial: True if the rows are from a source that has only a part of them.
     """
-    names, laser = (row["model"], row["dataset"], row["metric"]), row["arm"] == "laser"
-    text, base_text = paper.text(*names, row["arm"]), paper.text(*names, "base")
-    if text is not None and partial:
-        return "part of the paper's rows"
-    if text is not None and not complete:
-        return "not run"
-    if laser and base_chosen:
-        return "base chosen"
     if text is None:
         return ""
-    value, accuracy = float(text), row["metric"] == "accuracy"
-    if accuracy and min(abs(value - constant) for constant in constants) <= MARGIN:
-        return "equals a constant answer"
-    compared = laser and base_text is not None
-    if (
-        compared
-        and accuracy
-        and test_rows is not None
-        and two_proportions(float(base_text or 0), value, test_rows) >= LEVEL
-    ):
-        return "not significant in the paper's own n"
-    inside = row["low"] - half_unit(text) <= value <= row["high"] + half_unit(text)
-    if compared:
-        same_sign = row["difference"] * (value - float(base_text or 0)) > 0
-        inside = inside and same_sign and row["p_holm"] < LEVEL
-    return "replicated" if inside else "differs"
+    if partial:
+        return "part of the paper's rows"
+    if not complete or not row["n"]:
+        return "not run"
+    margin = MARGINS[row["metric"]]
+    if row["metric"] == "accuracy":
+        margin = max(margin, 100 / row["n"])
+    equal = [_equal(row, ("value", "low", "high"), float(text), margin + half_unit(text), same_rows)]
+    if row["arm"] == "laser" and base_text is not None:
+        change, slack = float(text) - float(base_text), margin + half_unit(text) + half_unit(base_text)
+        equal.append(_equal(row, ("difference", "difference_low", "difference_high"), change, slack, same_rows))
+    return next((word for word in ("differs", "undecided") if word in equal), "replicated")
+
+
+def _equal(row: dict[str, Any], names: tuple[str, str, str], printed: float, margin: float, same_rows: bool) -> str:
+    """Return whether our value, or on other rows its whole interval, is as near to the printed one as the margin."""
+    far = [abs(row[name] - printed) > margin + 1e-9 for name in (names[:1] if same_rows else names[1:])]
+    if not any(far):
+        return "replicated"
+    apart = row[names[2]] < printed - margin - 1e-9 or row[names[1]] > printed + margin + 1e-9
+    return "differs" if same_rows or apart else "undecided"
+
+
+def shown(
+    row: dict[str, Any], text: str | None, base_text: str | None, constants: list[float], test_rows: int | None
+) -> dict[str, Any]:
+    """Return what a printed number shows by itself, and the range of McNemar's p over numbers of changed rows.
+
+    Args:
+        row: metric and arm.
+        text: the arm's number as printed, or None.
+        base_text: the base arm's number as printed, or None.
+        constants: what constant answers score on the test rows, percent.
+        test_rows: the paper's number of test rows, or None.
+    """
+    nothing = {"shows": "", "published_p_low": math.nan, "published_p_high": math.nan}
+    if text is None or row["metric"] != "accuracy":
+        return nothing
+    low = high = math.nan
+    if row["arm"] == "laser" and base_text is not None and test_rows is not None:
+        fewer, more = sorted(round(test_rows * float(number) / 100) for number in (base_text, text))
+        low, high = mcnemar_of(0, more - fewer), mcnemar_of(min(fewer, test_rows - more), more - fewer)
+    name = "no constant answer does as well" if constants and row["arm"] == "base" else ""
+    if constants and float(text) <= max(constants) + CONSTANT:
+        name = "a constant answer does as well"
+    elif not math.isnan(low):
+        name = "significance not settled" if low < LEVEL <= high else "a significant difference"
+        name = "no significant difference" if low >= LEVEL else name
+    return {"shows": name, "published_p_low": low, "published_p_high": high}

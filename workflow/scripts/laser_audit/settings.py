@@ -16,6 +16,8 @@ ASKED = ("scoring", "new_tokens")
 """Options of own rows that the specs of evaluations repeat."""
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
 DECLARED = "artefact_files"
+RULES = "inputs/workflow/config/claims.yaml"
+"""The margins and thresholds of verdicts, as the study had them."""
 """Key of inputs/study.json with the declarations of artefacts, which are not settings."""
 
 EVALUATION = {
@@ -52,6 +54,8 @@ def check_settings(check: Check, study: Study) -> None:
                     check.same(path, f"spec.{key} (and inputs/study.json)", spec[key], names)
             if "published" in spec and isinstance(spec["published"], str):
                 check.same(path, f"spec.published (hash of {FOLDER}/)", spec["published"], paper)
+            if "rules" in spec:
+                check.same(path, f"spec.rules (hash of {RULES})", spec["rules"], study.sha256(RULES)[:16])
             if "settings" in spec:
                 settings = {key: value for key, value in spec["settings"].items() if key != DECLARED}
                 check.same(path, "spec.settings (and inputs/study.json)", settings, plain)

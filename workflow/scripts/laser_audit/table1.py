@@ -10,27 +10,17 @@ from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.numbers import constants, labels, mean, shares
-from laser_audit.paper import Paper, paper, verdict
+from laser_audit.paper import Paper, paper, shown, verdict
 from laser_audit.reading import Study, remembered
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
     *("rho", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
-    *("answer_in_prompt", "published", "verdict", "dtype"),
+    *("answer_in_prompt", "published", "shows", "published_p_low", "published_p_high", "verdict", "dtype"),
 )
-VERDICTS = (
-    "model",
-    "dataset",
-    "metric",
-    "arm",
-    "published",
-    "protocol",
-    "run_model",
-    "value",
-    "low",
-    "high",
-    "verdict",
-)
+SHOWN = ("shows", "published_p_low", "published_p_high")
+NUMBERS = ("value", "low", "high", "difference", "difference_low", "difference_high")
+VERDICTS = (*("model", "dataset", "metric", "arm", "published", *SHOWN, "protocol", "run_model", *NUMBERS, "verdict"),)
 MOST = 8
 
 
@@ -53,15 +43,12 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
     data = {cell.dataset: cell.data for cell in all_tested(study, study.protocols[:1])}
     for row, scores in zip(rows, constant, strict=True):
         sizes = published.sizes.get(published.cell(row["model"], row["dataset"])[1])
-        row["verdict"] = verdict(
-            published,
-            row,
-            scores,
-            not data[row["dataset"]].limited,
-            row["arm"] == "laser" and row["matrix"] == "",
-            sizes["test"] if sizes else None,
-            data[row["dataset"]].partial,
-        )
+        names = (row["model"], row["dataset"], row["metric"])
+        text, base_text = published.text(*names, row["arm"]), published.text(*names, "base")
+        row |= shown(row, text, base_text, scores, sizes["test"] if sizes else None)
+        same_rows = row["protocol"] == "published"
+        prepared = data[row["dataset"]]
+        row["verdict"] = verdict(row, text, base_text, not prepared.limited, same_rows, prepared.partial)
     return tuple(rows)
 
 
@@ -125,9 +112,12 @@ def _verdicts(study: Study) -> list[Row]:
             == (model, dataset, metric, arm)
         ]
         for row in same:
-            kept = {key: row[key] for key in ("protocol", "value", "low", "high", "verdict")}
+            kept = {key: row[key] for key in ("protocol", *SHOWN, *NUMBERS, "verdict")}
             rows.append(start | kept | {"run_model": row["model"]})
         if not same:
-            empty = dict.fromkeys(("value", "low", "high"), math.nan)
-            rows.append(start | empty | {"protocol": "", "run_model": "", "verdict": "not run"})
+            sizes = published.sizes.get(dataset)
+            base_text = published.printed.get((model, dataset, metric, "base"))
+            alone = shown(start, text, base_text, [], sizes["test"] if sizes else None)
+            empty = dict.fromkeys(NUMBERS, math.nan)
+            rows.append(start | empty | alone | {"protocol": "", "run_model": "", "verdict": "not run"})
     return rows

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
-from laser_audit.paper import FOLDER, paper, verdict
+from laser_audit.paper import FOLDER, shown, verdict
 from laser_audit.reading import Study, remembered
 from laser_audit.rows import test_path
 from laser_audit.table1 import COLUMNS
@@ -49,10 +48,9 @@ def expected_table2(study: Study) -> tuple[Row, ...]:
             complete += [comparable, comparable]
     adjusted([row for row in rows if row["arm"] == "laser"])
     for row, whole in zip(rows, complete, strict=True):
-        numbers = {("", "", *key): text for key, text in printed(study).items()}
-        names = {("model", row["model"]): "", ("dataset", row["dataset"]): ""}
-        published = replace(paper(study), names=names, printed=numbers)
-        row["verdict"] = verdict(published, row, [math.inf], whole, row["arm"] == "laser" and row["matrix"] == "", None)
+        text, base_text = (printed(study).get((row["metric"], arm)) for arm in (row["arm"], "base"))
+        row |= shown(row, text, base_text, [], None)
+        row["verdict"] = verdict(row, text, base_text, whole, same_rows=False)
     return tuple(rows)
 
 

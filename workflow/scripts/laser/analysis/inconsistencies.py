@@ -9,7 +9,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from laser.analysis.statistics import two_proportion_p_value
+from laser.analysis.statistics import mcnemar_p_range
 from laser.analysis.tables import number
 from laser.analysis.verdicts import SIGNIFICANCE
 from laser.errors import UserError
@@ -46,12 +46,12 @@ def size_notes(published: Published) -> list[str]:
     unclear = [
         f"{model} on {dataset}"
         for model, dataset, base, laser in tested
-        if two_proportion_p_value(base, laser, published.table4[dataset]["test"]) >= SIGNIFICANCE
+        if mcnemar_p_range(base, laser, published.table4[dataset]["test"])[1] >= SIGNIFICANCE
     ]
     notes = [
         f"With the paper's own numbers of test rows, {len(unclear)} of the {len(tested)} pairs of accuracies in its "
-        f"Table 1 cannot be told from chance (two-proportion z test, p of at least {SIGNIFICANCE}; the paper has no "
-        f"paired outcomes): {', '.join(unclear)}."
+        f"Table 1 do not settle whether the two differ (McNemar's exact test: p is at least {SIGNIFICANCE} if as many "
+        f"rows changed sides as can have; the paper has no paired outcomes): {', '.join(unclear)}."
     ]
     wrong = [name for name, entry in published.table4.items() if entry["validation"] + entry["test"] != entry["size"]]
     if wrong:

@@ -192,21 +192,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in multipletests(list(p_values), method="holm")[1]]
 
 
-def two_proportion_p_value(first: float, second: float, n: int) -> float:
-    """Return the two-sided p value of the pooled two-proportion z test with n rows in each arm.
+def mcnemar_p_range(first: float, second: float, n: int) -> tuple[float, float]:
+    """Return the least and the largest p value of McNemar's exact test that two accuracies on the same rows allow.
+
+    The more rows change sides both ways, the larger p is. Fewest change where all changes go one way; most where every
+    row that can, does.
 
     Args:
         first: accuracy of one arm, percent.
         second: accuracy of the other, percent.
-        n: rows in each arm.
+        n: rows in each arm, the same ones.
     """
-    from scipy.stats import norm
+    from scipy.stats import binom
 
-    pooled = (first + second) / 200
-    error = float(np.sqrt(2 * pooled * (1 - pooled) / n))
-    if error == 0:
-        return 1.0
-    return float(2 * norm.sf(abs(second - first) / 100 / error))
+    fewer, more = sorted(round(n * accuracy / 100) for accuracy in (first, second))
+    net = more - fewer
+    exact = [min(1.0, 2 * float(binom.cdf(back, net + 2 * back, 0.5))) for back in (0, min(fewer, n - more))]
+    return exact[0], exact[1]
 
 
 def shares(values: Sequence[str]) -> dict[str, float]:

@@ -1,26 +1,33 @@
-"""Judging a published number against ours, by rules that are written down as data and applied by code alone."""
+"""Judging a published number, by rules that are written down as data and applied by code alone.
+
+Two questions are kept apart: what the printed number shows by itself (`shows`), and whether ours agrees with it
+(`agreement`). Margins come from config/claims.yaml.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from laser.analysis.statistics import two_proportion_p_value
+from laser.analysis.statistics import mcnemar_p_range
 from laser.config.protocols import SIGNIFICANCE
+from laser.config.rules import rules
 from laser.paper.published import Printed
-
-CONSTANT_MARGIN = 0.5
 
 PART = "part of the paper's rows"
 NOT_RUN = "not run"
 NOT_COMPARED = (PART, NOT_RUN)
 """Verdicts on numbers that nothing of ours stands beside."""
 
-BASE_CHOSEN = "base chosen"
-CONSTANT = "equals a constant answer"
-NOT_SIGNIFICANT = "not significant in the paper's own n"
 REPLICATED = "replicated"
 DIFFERS = "differs"
+UNDECIDED = "undecided"
 
+_MARGINS = (
+    f"{rules().margins.accuracy:g} points (or one row, where that is more), {rules().margins.loss:g} nats, "
+    f"{rules().margins.reward:g} points of return, and half a unit of the last printed digit"
+)
 VERDICT_RULES: dict[str, str] = {
     PART: (
         "The dataset was read from a source that has only a part of its rows (the data's card says which), so that "
@@ -30,80 +37,141 @@ VERDICT_RULES: dict[str, str] = {
         "The study has no result for this published cell, or used only the first rows of the dataset, which are no "
         "sample of the rows behind the published number."
     ),
-    BASE_CHOSEN: (
-        "LASER arm only: no intervention beat the base model on validation, so the base model stands for LASER and "
-        "there is no gain to compare."
-    ),
-    CONSTANT: (
-        f"Accuracy only: the published value lies within {CONSTANT_MARGIN} points of what one constant answer scores "
-        "on our test rows (any label where rows offer options, otherwise the most frequent answer), so it shows no "
-        "ability."
-    ),
-    NOT_SIGNIFICANT: (
-        "Accuracy of the LASER arm only: a pooled two-sided two-proportion z test on the published base and LASER "
-        "accuracies, with the paper's number of test rows in each arm, gives p of at least "
-        f"{SIGNIFICANCE}. The paper gives no paired outcomes, so this is the test its reader can make."
-    ),
     REPLICATED: (
-        "The published value, give or take half a unit of its last printed digit, lies within our 95 % interval; and "
-        "for the LASER arm our difference to base has the published sign and a Holm-adjusted p value below "
-        f"{SIGNIFICANCE}."
+        f"Ours equals the published value within the margin stated in advance: {_MARGINS}. Under the published "
+        "protocol, whose test rows are the paper's, our value does; under the corrected one, whose rows are others, "
+        "our whole 95 % interval does. For the LASER arm the difference to base must be equal in the same way too."
     ),
-    DIFFERS: "None of the above.",
+    DIFFERS: (
+        "Our value (published protocol), or our whole 95 % interval (corrected protocol), lies outside the margin; or, "
+        "for the LASER arm, that of the difference to base does."
+    ),
+    UNDECIDED: "Corrected protocol only: the interval lies partly within the margin and partly outside.",
 }
-"""Each verdict and when it is given. The first rule that applies, in this order, decides."""
+"""Whether ours agrees: each verdict and when it is given. A LASER arm for which selection kept the base model is judged
+like any other: its difference is 0."""
+
+CONSTANT = "a constant answer does as well"
+NO_DIFFERENCE = "no significant difference"
+OPEN = "significance not settled"
+DIFFERENCE = "a significant difference"
+ABILITY = "no constant answer does as well"
+
+SHOWN_RULES: dict[str, str] = {
+    CONSTANT: (
+        f"Accuracy only: the published value is at most {rules().constant:g} points above what the best constant "
+        "answer scores on our test rows (a label where rows offer options, otherwise the most frequent answer)."
+    ),
+    NO_DIFFERENCE: (
+        "Accuracy of the LASER arm: McNemar's exact test on the published base and LASER accuracies and the paper's "
+        f"number of test rows gives p of at least {SIGNIFICANCE}, however many rows changed sides. The paper prints no "
+        "paired outcomes."
+    ),
+    OPEN: f"The same: p is below {SIGNIFICANCE} if few rows changed sides, and not if many did.",
+    DIFFERENCE: f"The same: p is below {SIGNIFICANCE} however many rows changed sides.",
+    ABILITY: "Accuracy of the base arm: the published value is further above that of every constant answer.",
+}
+"""What a printed number shows by itself. The first rule that applies, in this order, decides; a printed loss or return
+cannot be tested, as no spread is printed."""
 
 
-def verdict(
+@dataclass(frozen=True)
+class Shown:
+    """What a printed number shows, with the range of McNemar's p over possible numbers of changed rows (or NaN)."""
+
+    shows: str = ""
+    p_low: float = math.nan
+    p_high: float = math.nan
+
+
+def shown(
     *,
     metric: str,
     arm: str,
     published: Printed | None,
     published_base: Printed | None,
     published_n: int | None,
+    constants: Iterable[float],
+) -> Shown:
+    """Apply `SHOWN_RULES` to one published number.
+
+    Args:
+        metric: `accuracy` (percent), `loss` or `return`.
+        arm: `base` or `laser`.
+        published: the printed number of this arm; None where the paper has no such cell.
+        published_base: the printed number of the base arm.
+        published_n: the paper's number of test rows, None where it prints none.
+        constants: accuracies of constant answers on our test rows, percent; empty where answers are no words.
+    """
+    if published is None or metric != "accuracy":
+        return Shown()
+    low = high = math.nan
+    if arm == "laser" and published_base is not None and published_n is not None:
+        low, high = mcnemar_p_range(published_base.value, published.value, published_n)
+    known = list(constants)
+    if known and published.value <= max(known) + rules().constant:
+        return Shown(CONSTANT, low, high)
+    if not math.isnan(low):
+        name = NO_DIFFERENCE if low >= SIGNIFICANCE else DIFFERENCE if high < SIGNIFICANCE else OPEN
+        return Shown(name, low, high)
+    return Shown(ABILITY if known and arm == "base" else "")
+
+
+def agreement(
+    *,
+    metric: str,
+    arm: str,
+    published: Printed | None,
+    published_base: Printed | None,
     complete: bool,
     part: bool = False,
-    base_chosen: bool,
-    low: float,
-    high: float,
-    difference: float,
-    p_holm: float,
-    constants: Iterable[float],
+    same_rows: bool,
+    n: int,
+    ours: tuple[float, float, float],
+    difference: tuple[float, float, float],
 ) -> str:
     """Apply `VERDICT_RULES` to one published number.
 
     Args:
-        metric: `accuracy` (percent) or `loss` (nats).
+        metric: `accuracy` (percent), `loss` (nats) or `return` (points).
         arm: `base` or `laser`.
-        published: the printed number of this arm; None where the paper has no such cell (the verdict is then empty
-            or `base chosen`).
+        published: the printed number of this arm; None where the paper has no such cell, which has no verdict.
         published_base: the printed number of the base arm.
-        published_n: the paper's number of test rows.
         complete: True if our dataset was prepared whole.
         part: True if our dataset was read from a source with a part of its rows.
-        base_chosen: True if selection kept the base model.
-        low: lower bound of our 95 % interval.
-        high: its upper bound.
-        difference: our LASER minus base; NaN for the base arm.
-        p_holm: our adjusted p value; NaN for the base arm.
-        constants: accuracies of constant answers on our test rows, percent.
+        same_rows: True if our test rows are the paper's.
+        n: our number of test rows.
+        ours: our value and the bounds of its 95 % interval.
+        difference: our LASER minus base, and its bounds; NaN for the base arm.
     """
-    if published is not None and part:
-        return PART
-    if published is not None and not complete:
-        return NOT_RUN
-    if arm == "laser" and base_chosen:
-        return BASE_CHOSEN
     if published is None:
         return ""
-    if metric == "accuracy" and any(abs(published.value - constant) <= CONSTANT_MARGIN for constant in constants):
-        return CONSTANT
-    if arm == "laser" and metric == "accuracy" and published_base is not None and published_n is not None:
-        p_value = two_proportion_p_value(published_base.value, published.value, published_n)
-        if p_value >= SIGNIFICANCE:
-            return NOT_SIGNIFICANT
-    within = low - published.half_unit <= published.value <= high + published.half_unit
+    if part:
+        return PART
+    if not complete or not n:
+        return NOT_RUN
+    margin = rules().margin(metric)
+    if metric == "accuracy":
+        margin = max(margin, 100 / n)
+    verdicts = [_equal(*ours, published.value, margin + published.half_unit, same_rows)]
     if arm == "laser" and published_base is not None:
-        same = difference * (published.value - published_base.value) > 0 and p_holm < SIGNIFICANCE
-        return REPLICATED if within and same else DIFFERS
-    return REPLICATED if within else DIFFERS
+        slack = margin + published.half_unit + published_base.half_unit
+        verdicts.append(_equal(*difference, published.value - published_base.value, slack, same_rows))
+    for verdict in (DIFFERS, UNDECIDED):
+        if verdict in verdicts:
+            return verdict
+    return REPLICATED
+
+
+ROUNDING = 1e-9
+"""Allowed for where a difference of decimals is compared with a margin."""
+
+
+def _equal(value: float, low: float, high: float, printed: float, margin: float, same_rows: bool) -> str:
+    """Judge the equality of our value (same rows), or of its interval (other rows), with a printed number."""
+    if same_rows:
+        low = high = value
+    least, most = printed - margin - ROUNDING, printed + margin + ROUNDING
+    if least <= low and high <= most:
+        return REPLICATED
+    return DIFFERS if high < least or low > most else UNDECIDED

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells
-from laser.analysis.statistics import RESAMPLES, constant_accuracies
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells, with_interval
+from laser.analysis.intervals import change_interval
+from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
-from laser.analysis.verdicts import SIGNIFICANCE, verdict
+from laser.analysis.verdicts import SIGNIFICANCE, agreement
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.paper.published import Published, read_published
@@ -47,12 +47,14 @@ RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "not significant", "base c
 COLUMNS = (
     *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rho", "outcome", "verdict"),
     *("published_base", "published_laser", "variants", "same_sign", "gain_mean", "gain_min", "gain_max"),
+    *("gain_change", "gain_change_low", "gain_change_high"),
     "wording",
 )
 """Columns of the CSV, accuracy in percent and gains in points. `outcome` says what the adjusted test of that variant
 says; `verdict` judges the published LASER accuracy by the rules of `laser.analysis.verdicts`, as if the variant were
 the prompt. `variants`, `same_sign` (how many of them have the original's sign of the gain) and the mean, least and
-largest gain are the same in all rows of a cell. `wording` says in words what the variant changes."""
+largest gain are the same in all rows of a cell. `gain_change` is the variant's gain minus the original's, on the rows
+that both have, with its 95 % interval. `wording` says in words what the variant changes."""
 
 
 def prompts_table(
@@ -87,8 +89,6 @@ def prompts_table(
     adjust(rows)
     for row in rows:
         row["outcome"] = _outcome(row)
-        # Judged last, because the adjusted p value needs the tests of all cells.
-        row["verdict"] = row.pop("judge")(row)
     whole_numbers = ("layer", "n", "groups", "variants", "same_sign")
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(whole_numbers, "Int64"))
 
@@ -102,11 +102,12 @@ def _cell_rows(
             f"prompts: {labelled.model} on {labelled.dataset}, {labelled.protocol}, lacks the original prompt, or "
             "holds rows that the test file does not. Delete it and run again."
         )
-    lines = []
+    lines, outcomes = [], []
     for variant in variants:
         base, laser = (labelled.arm(variant=variant, arm=arm) for arm in ARMS)
         laser = base if laser.empty and cell.chosen is None else laser.reindex(base.index)
         before, after = (frame["correct"].to_numpy(dtype=bool) for frame in (base, laser))
+        outcomes.append(base.assign(gain=after.astype("float64") - before)[["group", "gain"]])
         names = (*labelled.key, "prompt", variant)
         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
         line = dict(zip(COLUMNS[:4], (*labelled.key, variant), strict=True))
@@ -120,34 +121,43 @@ def _cell_rows(
     for arm in ARMS:
         printed = published.cell(labelled.model, labelled.dataset, "accuracy", arm)
         common[f"published_{arm}"] = printed.value if printed else math.nan
-    scored = known.loc[labelled.arm(variant=ORIGINAL, arm="base").index]
-    constants = constant_accuracies(list(scored["answer"]), bool(scored["has_options"].any()))
+    original = outcomes[variants.index(ORIGINAL)]
     # The first rows alone are no sample of the rows behind the published number.
-    whole = labelled.complete and len(scored) == len(known)
-    common["judge"] = partial(
-        _verdict, published=published, complete=whole, part=labelled.partial, constants=constants.values()
-    )
-    return [line | common for line in lines]
+    whole = labelled.complete and len(original) == len(known)
+    for line, outcome in zip(lines, outcomes, strict=True):
+        line |= common | gain_change(outcome, original)
+        line["verdict"] = _verdict(line, published, whole, labelled.partial)
+    return lines
 
 
-def _verdict(
-    row: Mapping[str, Any], published: Published, complete: bool, part: bool, constants: Iterable[float]
-) -> str:
-    sizes = published.sizes(row["dataset"])
-    return verdict(
+def gain_change(outcome: pd.DataFrame, original: pd.DataFrame) -> dict[str, float]:
+    """Return how much larger the gain is under one wording than under the original, in points, with its interval.
+
+    Args:
+        outcome: group and gain (−1, 0 or 1) of every row, by id.
+        original: the same under the original wording.
+    """
+    shared = outcome.index.intersection(original.index)
+    if shared.empty:
+        return dict.fromkeys(("gain_change", "gain_change_low", "gain_change_high"), math.nan)
+    change = outcome.loc[shared, "gain"] - original.loc[shared, "gain"]
+    # A row's change lies between −2 and 2.
+    low, high = (200 * bound for bound in change_interval(change / 2, list(original.loc[shared, "group"])))
+    return {"gain_change": 100 * float(change.mean()), "gain_change_low": low, "gain_change_high": high}
+
+
+def _verdict(row: Mapping[str, Any], published: Published, complete: bool, part: bool) -> str:
+    return agreement(
         metric="accuracy",
         arm="laser",
         published=published.cell(row["model"], row["dataset"], "accuracy", "laser"),
         published_base=published.cell(row["model"], row["dataset"], "accuracy", "base"),
-        published_n=sizes["test"] if sizes else None,
         complete=complete,
         part=part,
-        base_chosen=row["matrix"] == "",
-        low=row["laser_low"],
-        high=row["laser_high"],
-        difference=row["difference"],
-        p_holm=row["p_holm"],
-        constants=constants,
+        same_rows=row["protocol"] == "published",
+        n=row["n"],
+        ours=(row["laser"], row["laser_low"], row["laser_high"]),
+        difference=(row["difference"], row["difference_low"], row["difference_high"]),
     )
 
 
@@ -164,7 +174,7 @@ def views(frame: pd.DataFrame) -> list[View]:
     views = []
     for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         columns = ["Dataset", "Model", "Prompt", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]
-        columns += ["Accuracy", "Paper: base", "Paper: LASER", "Verdict"]
+        columns += ["Accuracy", "Against the original's gain", "Paper: base", "Paper: LASER", "Verdict"]
         lines = [
             [
                 row["dataset"],
@@ -172,6 +182,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 row["variant"],
                 *comparison_cells(row),
                 row["outcome"],
+                with_interval(row, 1, "gain_change", sign=True),
                 number(row["published_base"], 1),
                 number(row["published_laser"], 1),
                 row["verdict"],

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.comparison import DIFFERENCE, adjust, compare
 from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.analysis.verdicts import SIGNIFICANCE, verdict
+from laser.analysis.verdicts import SIGNIFICANCE, agreement, shown
 from laser.config.artefacts import Artefact
-from laser.paper.published import Published, read_published
+from laser.paper.published import Printed, Published, read_published
 from laser.results.cells import ARMS, METRICS, PairedCell, intervention_labels, option_labels
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ARTEFACT = Artefact(
     title="Table 1",
     about="accuracy and loss of base and LASER, test rows",
     reads=("test", "selection", "rows"),
-    texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype"),
+    texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "shows", "verdict", "dtype"),
     not_for_policies="a policy's Table 1 is table2",
 )
 
@@ -39,11 +39,12 @@ def make(study: StudyResults) -> pandas.DataFrame:
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
     *("rho", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
-    *("answer_in_prompt", "published", "verdict", "dtype"),
+    *("answer_in_prompt", "published", "shows", "published_p_low", "published_p_high", "verdict", "dtype"),
 )
 """The columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer
 token, differences LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
-answers (a prompt with options names the answer by design). The kept rank is in Table 3."""
+answers (a prompt with options names the answer by design). `shows` is what the published number shows by itself, with
+the least and the largest p value that it allows; `verdict` is whether ours agrees. The kept rank is in Table 3."""
 
 TOP_PREDICTIONS = 8
 
@@ -88,23 +89,56 @@ def table1(
     by_name = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
     for row, by_constant in zip(rows, constants, strict=True):
         sizes, cell = published.sizes(row["dataset"]), by_name[row["model"], row["dataset"], row["protocol"]]
-        row["verdict"] = verdict(
-            metric=row["metric"],
-            arm=row["arm"],
-            published=published.cell(row["model"], row["dataset"], row["metric"], row["arm"]),
-            published_base=published.cell(row["model"], row["dataset"], row["metric"], "base"),
+        printed = published.cell(row["model"], row["dataset"], row["metric"], row["arm"])
+        printed_base = published.cell(row["model"], row["dataset"], row["metric"], "base")
+        row |= judged(
+            row,
+            printed,
+            printed_base,
             published_n=sizes["test"] if sizes else None,
             complete=cell.complete,
             part=cell.partial,
-            base_chosen=row["arm"] == "laser" and row["matrix"] == "",
-            low=row["low"],
-            high=row["high"],
-            difference=row["difference"],
-            p_holm=row["p_holm"],
             constants=by_constant.values(),
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"layer": "Int64"})
+
+
+def judged(
+    row: Mapping[str, Any],
+    printed: Printed | None,
+    printed_base: Printed | None,
+    *,
+    published_n: int | None,
+    complete: bool,
+    part: bool = False,
+    constants: Iterable[float],
+) -> dict[str, Any]:
+    """Return what the printed number of a row's arm shows, and whether ours agrees, as columns.
+
+    Args:
+        row: of Table 1 or 2.
+        printed: the printed number of the row's arm, or None.
+        printed_base: that of the base arm.
+        published_n: the paper's number of test rows, or None.
+        complete: True if the dataset was prepared whole.
+        part: True if it was read from a source with a part of its rows.
+        constants: accuracies of constant answers, percent.
+    """
+    labels: dict[str, Any] = {"metric": row["metric"], "arm": row["arm"]}
+    labels |= {"published": printed, "published_base": printed_base}
+    printed_shows = shown(**labels, published_n=published_n, constants=constants)
+    verdict = agreement(
+        **labels,
+        complete=complete,
+        part=part,
+        same_rows=row["protocol"] == "published",
+        n=row["n"],
+        ours=(row["value"], row["low"], row["high"]),
+        difference=(row["difference"], row["difference_low"], row["difference_high"]),
+    )
+    p_values = {"published_p_low": printed_shows.p_low, "published_p_high": printed_shows.p_high}
+    return {"shows": printed_shows.shows, "verdict": verdict} | p_values
 
 
 def _rows(
@@ -158,7 +192,7 @@ def views(frame: pandas.DataFrame) -> list[View]:
 
 def _view(frame: pandas.DataFrame, protocol: str) -> View:
     columns = ["Dataset", "Model", "Metric", "Base", "LASER", "LASER − base", "p (Holm)", "n", "Constant answer"]
-    columns += ["Intervention", "Paper: base", "Paper: LASER", "Verdict: base", "Verdict: LASER"]
+    columns += ["Intervention", "Paper: base", "Paper: LASER", "Paper's LASER shows", "Ours: base", "Ours: LASER"]
     lines: list[list[str]] = []
     bold: set[tuple[int, int]] = set()
     for _, pair in frame.groupby(["dataset", "model", "metric"], sort=False):
@@ -182,6 +216,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 intervention(laser["matrix"], laser["layer"], laser["rho"]),
                 number(base["published"], places),
                 number(laser["published"], places),
+                laser["shows"],
                 base["verdict"],
                 laser["verdict"],
             ]

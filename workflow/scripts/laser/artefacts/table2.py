@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.analysis.verdicts import NOT_RUN, SIGNIFICANCE, verdict
-from laser.artefacts.table1 import table1
+from laser.analysis.verdicts import NOT_RUN, SIGNIFICANCE
+from laser.artefacts.table1 import judged, table1
 from laser.config.artefacts import Artefact
 from laser.paper.published import PAPER_POLICY, Printed, read_table2
 from laser.results.cells import POLICY_METRICS, PairedCell
@@ -26,7 +26,7 @@ ARTEFACT = Artefact(
     title="Table 2",
     about="rooms solved, return and loss of base and LASER, test rooms",
     reads=("test", "selection", "rows"),
-    texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "verdict", "dtype"),
+    texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "shows", "verdict", "dtype"),
     only_policies=True,
 )
 
@@ -62,27 +62,20 @@ def table2(
 
     frame = table1(cells, None, seed, resamples, POLICY_METRICS)
     complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
-    lines = []
-    for row in frame.to_dict("records"):
+    lines: Any = frame.to_dict("records")
+    for row in lines:
         printed = published.get((row["metric"], row["arm"]))
         of_paper = (row["model"], row["dataset"]) == PAPER_POLICY
         row |= {"constant": math.nan, "answer_in_prompt": math.nan, "prediction_shares": ""}
         row["published"] = printed.value if printed else math.nan
-        row["verdict"] = verdict(
-            metric=row["metric"],
-            arm=row["arm"],
-            published=printed,
-            published_base=published.get((row["metric"], "base")),
+        row |= judged(
+            row | {"protocol": "corrected"},  # the paper's rooms are unknown under any protocol
+            printed,
+            published.get((row["metric"], "base")),
             published_n=None,
             complete=of_paper and complete[row["model"], row["dataset"], row["protocol"]],
-            base_chosen=row["arm"] == "laser" and row["matrix"] == "",
-            low=row["low"],
-            high=row["high"],
-            difference=row["difference"],
-            p_holm=row["p_holm"],
             constants=(),
         )
-        lines.append(row)
     return pd.DataFrame(lines, columns=list(frame.columns)).astype({"layer": "Int64"})
 
 

@@ -231,6 +231,7 @@ def artefact_spec(plan: Plan, artefact: Artefact) -> str:
         "protocols": plan.study["protocols"],
         "cells": [list(cell) for cell in artefact.cells(plan)],
         "published": plan.published(),
+        "rules": plan.rules(),
         "code": artefact_code(artefact.name, plan.scripts),
     }
     read = artefact.cells_by_kind(plan)

@@ -16,6 +16,7 @@ from laser.config.fingerprint import code_fingerprint, unused_modules
 from laser.config.own_rows import BUILDERS, file_hashes
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
 from laser.config.pools import is_policy, pool_key
+from laser.config.rules import NAME as RULES
 from laser.config.variants import facts
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
@@ -241,6 +242,7 @@ class Plan:
             "datasets": self.datasets,
             "protocols": self.study["protocols"],
             "published": self.published(),
+            "rules": self.rules(),
         }
         return canonical_json(common | settings | {"code": self.code(script)})
 
@@ -249,6 +251,10 @@ class Plan:
         folders = (self.scripts.parent / "report", self.scripts / "laser/report/templates")
         files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
         return digest({path.name: sha256_file(path) for path in files}, 16)
+
+    def rules(self) -> str:
+        """Return a hash of the margins and thresholds of verdicts."""
+        return sha256_file(self.scripts.parents[1] / RULES)[:16]
 
     def published(self) -> str:
         """Return a hash of the paper's numbers, which tables and verdicts show beside ours."""

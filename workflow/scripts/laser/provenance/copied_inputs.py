@@ -6,6 +6,7 @@ from pathlib import Path
 
 from laser.config.evaluations import LABORATORY
 from laser.config.plan import Plan
+from laser.config.rules import NAME as RULES
 from laser.io.files import sha256_file
 
 CACHED = ("card.json", "record.json", "run.json")
@@ -51,7 +52,13 @@ def published_copies(plan: Plan) -> list[str]:
 
 
 def workflow_copies(plan: Plan) -> dict[str, str]:
-    """Return the sha256 of the workflow's rules, scripts and citation, by path in the repository."""
+    """Return the sha256 of the workflow's rules, scripts, citation and margins, by path in the repository."""
     root = plan.scripts.parents[1]
-    files = [root / "Snakefile", root / "CITATION.cff", *(root / "rules").rglob("*.smk"), *plan.scripts.glob("*.py")]
+    files = [
+        root / "Snakefile",
+        root / "CITATION.cff",
+        root / RULES,
+        *(root / "rules").rglob("*.smk"),
+        *plan.scripts.glob("*.py"),
+    ]
     return {path.relative_to(root).as_posix(): sha256_file(path) for path in sorted(files)}

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import integer, intervention, number, p_value
 from laser.analysis.verdicts import (
-    BASE_CHOSEN,
     CONSTANT,
-    CONSTANT_MARGIN,
     DIFFERS,
+    NO_DIFFERENCE,
     NOT_COMPARED,
-    NOT_SIGNIFICANT,
+    OPEN,
     REPLICATED,
     SIGNIFICANCE,
+    UNDECIDED,
 )
+from laser.config.rules import rules
 
 if TYPE_CHECKING:
     import pandas
@@ -119,6 +120,9 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
             f"Of {of}, this study ran {len(judged.drop_duplicates(cell))} under the {protocol} protocol{several}. "
             f"Of {len(judged)} comparison{'' if len(judged) == 1 else 's'}, {_joined(said)}."
         )
+        shows = judged["shows"].value_counts()
+        weak = [f"{shows[name]} {words}" for name, words in _SHOWN_IN_WORDS.items() if shows.get(name, 0)]
+        text += f" By themselves, the printed numbers show: {_joined(weak)}." if weak else ""
         keys = [("Published numbers replicated", f"{counts.get(REPLICATED, 0)} of {len(judged)}")]
         by_protocol[protocol] = Replication(protocol, text, keys)
     return by_protocol
@@ -128,15 +132,12 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
 _IN_WORDS = {
     REPLICATED: ("replicates", "replicate"),
     DIFFERS: ("differs", "differ"),
-    CONSTANT: ("equals what one constant answer scores", "equal what one constant answer scores"),
-    NOT_SIGNIFICANT: (
-        "claims a gain that is not significant in the paper's own number of rows",
-        "claim a gain that is not significant in the paper's own number of rows",
-    ),
-    BASE_CHOSEN: (
-        "has no gain to compare, because selection kept the base model",
-        "have no gain to compare, because selection kept the base model",
-    ),
+    UNDECIDED: ("cannot be decided", "cannot be decided"),
+}
+_SHOWN_IN_WORDS = {
+    CONSTANT: "at most what one constant answer scores",
+    NO_DIFFERENCE: "no significant change in the paper's own number of rows",
+    OPEN: "a change whose significance depends on outcomes that are not printed",
 }
 
 
@@ -190,7 +191,7 @@ def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
     where = f"{base['model']} on {base['dataset']}"
     cautions = []
     for name, row in (("base", base), ("LASER", laser)):
-        if row["value"] <= row["constant"] + CONSTANT_MARGIN:
+        if row["value"] <= row["constant"] + rules().constant:
             top = next(iter(json.loads(row["prediction_shares"] or "{}").items()), None)
             often = f"; its most frequent prediction, '{top[0]}', makes up {number(100 * top[1], 0)} %" if top else ""
             cautions.append(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.comparison import with_interval
 from laser.analysis.tables import intervention, number, p_value
-from laser.analysis.verdicts import SIGNIFICANCE
 from laser.claims.judged import StudyTables, with_extent
 from laser.claims.markdown import joined, relative
 from laser.claims.page import has_paper_data
+from laser.config.protocols import SIGNIFICANCE
 from laser.errors import UserError
 from laser.io.files import write_text
 from laser.paper.published import FOLDER, read_published

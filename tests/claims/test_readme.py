@@ -52,9 +52,9 @@ def test_two_sentences_count_what_rose_and_fell(folder):
         cell(50.0, 0.01, dataset="worldfacts", model="a"),
     ]
     text = section(folder, study(folder, "pocket", *cells))
-    assert "Study `pocket` asks a and b the paper's own questions (fever and qa_wikidata)" in text
+    assert "Study `pocket` asks a and b questions of the paper's datasets fever and qa_wikidata: with" in text
     assert "rises significantly in 1 of 3 pairs of model and dataset, falls in 1, and does not change" in text
-    assert "b on fever: 20.0 → 11.0 %, −9.0 [−10.0, −8.0] points, adjusted p 0.010, [u_in, 5, 0.1]." in text
+    assert "b on fever: 20.0 → 11.0 %, −9.0 [−10.0, −8.0] points, adjusted p 0.010, n = 50, [u_in, 5, 0.1]." in text
     assert "worldfacts" not in text and "![" not in text and "Old." not in text
 
 
@@ -76,7 +76,7 @@ def test_a_study_of_the_published_protocol_alone_speaks_of_it(folder):
 def test_parts_of_datasets_are_said(folder):
     made = study(folder, "pocket", cell(3.0, 0.01, dataset="fever"), cell(3.0, 0.01, dataset="qa_wikidata"))
     made.frames["across"] = pd.DataFrame({"dataset": ["fever", "qa_wikidata"], "rows": ["half of the rows", ""]})
-    assert "(fever (half of the rows) and qa_wikidata)" in section(folder, made)
+    assert "datasets fever (half of the rows) and qa_wikidata:" in section(folder, made)
 
 
 def test_studies_of_other_questions_leave_readme_as_it_is(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.comparison import with_interval
-from laser.analysis.tables import intervention, number, p_value
+from laser.analysis.tables import integer, intervention, number, p_value
 from laser.claims.judged import StudyTables, with_extent
 from laser.claims.markdown import joined, relative
 from laser.claims.page import has_paper_data
@@ -85,15 +85,15 @@ def _sentences(gains: pandas.DataFrame, protocol: str, study: StudyTables) -> st
     datasets = joined(with_extent(study, list(dict.fromkeys(gains["dataset"]))))
     pairs = f"{len(rows)} pair{'' if len(rows) == 1 else 's'} of model and dataset"
     first = (
-        f"Study `{study.name}` asks {models} the paper's own questions ({datasets}): with the intervention that "
+        f"Study `{study.name}` asks {models} questions of the paper's datasets {datasets}: with the intervention that "
         f"validation rows chose, accuracy on held-out rows rises significantly in {risen} of {pairs}, falls in "
         f"{fallen}, and does not change significantly in {len(rows) - len(certain)} (protocol `{protocol}`)."
     )
     largest = max(rows, key=lambda row: abs(row["difference"]))
-    base = largest["value"] - largest["difference"]
+    base, gain = largest["value"] - largest["difference"], with_interval(largest, 1, "difference", sign=True)
     second = (
         f"The largest change is that of {largest['model']} on {largest['dataset']}: {number(base, 1)} → "
-        f"{number(largest['value'], 1)} %, {with_interval(largest, 1, 'difference', sign=True)} points, adjusted p "
-        f"{p_value(largest['p_holm'])}, {intervention(largest['matrix'], largest['layer'], largest['rho'])}."
+        f"{number(largest['value'], 1)} %, {gain} points, adjusted p {p_value(largest['p_holm'])}, "
+        f"n = {integer(largest['n'])}, {intervention(largest['matrix'], largest['layer'], largest['rho'])}."
     )
     return f"{first} {second}"

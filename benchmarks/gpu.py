@@ -134,10 +134,10 @@ def pinning(run: Run, found: dict[str, Any]) -> None:
 
 
 def families(run: Run, found: dict[str, Any]) -> None:
-    """Ten tiny families in three dtypes: the engine there against plain transformers there, and against the CPU."""
-    from tests.engine.tiny_models import CAUSAL, CONFIGS, made, masked_requests, requests
+    """Tiny models in three dtypes: the engine there against plain transformers there, and against the CPU."""
+    from tests.engine.tiny_models import CAUSAL, CONFIGS, MASKED, made, masked_requests, requests
 
-    names = list(CONFIGS)[:2] if run.toy else list(CONFIGS)
+    names = list(CONFIGS)[:2] if run.toy else CAUSAL + MASKED
     for family in names:
         asked = requests(count=6) if family in CAUSAL else masked_requests(count=6)
         for dtype in DTYPES:

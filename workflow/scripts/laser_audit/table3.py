@@ -16,8 +16,12 @@ from laser_audit.selection import base_average, choice, kept_of, ordered, reduct
 TABLE3 = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "validation_accuracy"),
     *("validation_loss", "validation_accuracy_base", "validation_loss_base", "n", "candidates", "first_layer"),
-    *("last_layer", "paper_tau", "paper_matrix", "paper_layer", "paper_rho", "paper_kept_rank", "same_as_paper"),
+    *("last_layer", "late_candidates", "severe_candidates", "paper_tau", "paper_matrix", "paper_layer", "paper_rho"),
+    *("paper_kept_rank", "same_as_paper"),
 )
+SEVERE = 0.1
+"""A ρ up to which a reduction counts as severe."""
+
 TESTED = (
     *("test_n", "test_accuracy_base", "test_accuracy", "test_accuracy_low", "test_accuracy_high"),
     *("paper_test_accuracy", "paper_test_accuracy_low", "paper_test_accuracy_high"),
@@ -62,6 +66,9 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
         "first_layer": min(average.layer for average in every),
         "last_layer": max(average.layer for average in every),
     }
+    middle = (row["first_layer"] + row["last_layer"]) / 2
+    row["late_candidates"] = sum(1 for average in every if average.layer > middle) / len(every)
+    row["severe_candidates"] = sum(1 for average in every if average.rho <= SEVERE) / len(every)
     for key in ("tau", "matrix", "layer", "rho", "kept_rank"):
         row[f"paper_{key}"] = theirs[key] if theirs else ("" if key in ("tau", "matrix") else None)
     row["same_as_paper"] = None

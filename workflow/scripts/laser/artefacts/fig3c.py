@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from laser.analysis import style
 from laser.analysis.frequency import DOCUMENTS, Frequency, frequency_in
+from laser.analysis.intervals import change_interval, share_interval
 from laser.analysis.statistics import CONFIDENCE, RESAMPLES, group_sums, seed_sequence
 from laser.analysis.style import bars_of, figure, legend, notice, save, shades, title
 from laser.analysis.tables import read_table
@@ -47,15 +48,18 @@ PAPERS_BINS = (("<50", -math.inf, 50.0), ("50–1000", 50.0, 1000.5), (">1000", 
 numbers."""
 
 RATIOS = ("corrected", "spoilt")
+ENDS = ("", "_low", "_high")
 WIDTH = 0.36
 COLUMNS = (
     *("model", "dataset", "protocol", "frequency_from", "bin", "lowest", "highest", "n", "groups", "right_before"),
     *("corrected", "spoilt", "base_accuracy", "laser_accuracy"),
     *(f"{ratio}_ratio{end}" for ratio in RATIOS for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in ("corrected_share", "net") for end in ENDS),
     *("without_frequency", "published_ratio"),
 )
 """Columns of the CSV. `corrected` rows are wrong in base and right under LASER, `spoilt` the reverse; their ratios are
-to the rows that base has right, with 95 % bootstrap intervals over groups (empty where base has none right); lowest and
+to the rows that base has right, with 95 % bootstrap intervals over groups (empty where base has none right).
+`corrected_share` is the percentage of rows that base has wrong, `net` the change of accuracy in points; lowest and
 highest are frequencies that occur in the bin."""
 
 
@@ -99,6 +103,14 @@ def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
             ends = ratio_interval(hits, base, list(in_bin["group"]), stream, resamples)
             value = hits.sum() / base.sum() if base.any() else math.nan
             line |= dict(zip([f"{ratio}_ratio{end}" for end in ("", "_low", "_high")], (value, *ends), strict=True))
+        wrong = ~base
+        if wrong.any():
+            low_share, high_share = share_interval(laser[wrong], list(in_bin["group"].to_numpy()[wrong]))
+            shares = (float(laser[wrong].mean()), low_share, high_share)
+            line |= {f"corrected_share{end}": 100 * bound for end, bound in zip(ENDS, shares, strict=True)}
+        net = laser.astype("float64") - base
+        changes = (float(net.mean()), *change_interval(net, list(in_bin["group"])))
+        line |= {f"net{end}": 100 * bound for end, bound in zip(ENDS, changes, strict=True)}
         line |= {"without_frequency": len(rows) - len(known), "published_ratio": published.get(label, math.nan)}
         lines.append(line)
     return pd.DataFrame(lines, columns=list(COLUMNS))

@@ -12,6 +12,7 @@ from laser.analysis.comparison import compare, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
+from laser.config.rules import rules
 from laser.paper.published import Published, read_published
 from laser.results.cells import PairedCell, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell
@@ -47,6 +48,19 @@ FIXED = 12
 """Columns of the view that are always shown; those on test rows follow where they were evaluated."""
 
 
+def _shares(candidates: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the shares of candidates beyond the middle layer and with a severe ρ: what a random choice would hit."""
+    if not candidates:
+        return {"late_candidates": math.nan, "severe_candidates": math.nan}
+    layers = [each["layer"] for each in candidates]
+    middle = (min(layers) + max(layers)) / 2
+    severe = sum(each["rho"] <= rules().severe for each in candidates)
+    return {
+        "late_candidates": sum(layer > middle for layer in layers) / len(layers),
+        "severe_candidates": severe / len(candidates),
+    }
+
+
 def table3(selections: Sequence[Mapping[str, Any]], published: Published | None = None) -> pd.DataFrame:
     """Compute Table 3: the intervention chosen on validation, per model, dataset and protocol.
 
@@ -57,7 +71,8 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
     Returns:
         model, dataset, protocol, matrix, layer, rho, kept_rank (empty where base was chosen), validation accuracy
         (percent) and loss (nats) of base and chosen, n, number of candidates, first and last layer searched, the
-        paper's choice, and whether the two are the same (<NA> where the paper has none).
+        shares of candidates beyond the middle of these and with a ρ that config/claims.yaml calls severe, the paper's
+        choice, and whether the two are the same (<NA> where the paper has none).
     """
     published = published or Published()
     rows = []
@@ -81,6 +96,7 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
                 "candidates": len(selected["candidates"]),
                 "first_layer": min((each["layer"] for each in selected["candidates"]), default=None),
                 "last_layer": max((each["layer"] for each in selected["candidates"]), default=None),
+                **_shares(selected["candidates"]),
                 "paper_tau": paper["tau"] if paper else "",
                 "paper_matrix": paper["matrix"] if paper else "",
                 "paper_layer": paper["layer"] if paper else None,

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from laser.claims import figure_rules as pictures
-from laser.claims import table_rules as rules
+from laser.claims import table_rules as tables
 from laser.claims.findings import Artefacts, Comparison
+from laser.config.rules import rules
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,12 @@ class Claim:
 
 
 SIGNIFICANT = (
-    "Supported: the difference on held-out rows has the claimed sign and its Holm-adjusted paired p value is below "
-    "0.05. Contradicted: the same with the other sign. Undecided: otherwise, or where selection kept the base model."
+    "Supported: the difference on held-out rows has the claimed sign, its Holm-adjusted paired p value is below 0.05, "
+    f"and it is large enough to matter: {rules().margins.accuracy:g} points of accuracy, {rules().margins.loss:g} "
+    "nats, "
+    f"{rules().margins.reward:g} points of return. Contradicted: the same with the other sign. Undecided: "
+    "otherwise, or "
+    "where selection kept the base model."
 )
 
 CLAIMS: tuple[Claim, ...] = (
@@ -47,7 +52,7 @@ CLAIMS: tuple[Claim, ...] = (
         "The intervention chosen on validation rows raises accuracy on held-out rows, without any training.",
         SIGNIFICANT,
         ("table1",),
-        rules.accuracy,
+        tables.accuracy,
     ),
     Claim(
         "loss",
@@ -55,7 +60,7 @@ CLAIMS: tuple[Claim, ...] = (
         "The same intervention, chosen by accuracy, mostly lowers the log-loss of the answer too.",
         SIGNIFICANT,
         ("table1",),
-        rules.loss,
+        tables.loss,
     ),
     Claim(
         "numbers",
@@ -64,7 +69,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Supported: the verdict on the printed number is `replicated`. Contradicted: `differs`. Undecided: any other "
         "verdict (the report lists their rules). Only cells that the study ran on whole datasets are judged.",
         ("verdicts",),
-        rules.numbers,
+        tables.numbers,
     ),
     Claim(
         "policy",
@@ -73,41 +78,51 @@ CLAIMS: tuple[Claim, ...] = (
         "validation rooms.",
         SIGNIFICANT + " A study of smaller rooms or another model judges the claim, not the printed numbers.",
         ("table2",),
-        rules.policy,
+        tables.policy,
     ),
     Claim(
         "late-layers",
         "Table 3, Figures 2 and 9",
         "Gains come from the later layers.",
-        "Supported: the chosen layer lies beyond the middle of the layers that were searched. Contradicted: before it. "
-        "Undecided: at the middle, or base was chosen. A layer drawn at random would be supported half of the time, so "
-        "this needs several cells.",
-        ("table3",),
-        rules.late_layers,
+        "Only models whose accuracy rose by the rule of the first claim, each once per dataset and protocol. "
+        "Supported: "
+        "more than half of them chose a layer beyond the middle of those searched, and of candidates drawn at random "
+        "so many would with a probability below 0.05. Contradicted: less than half, and so few. Undecided: otherwise.",
+        ("table1", "table3"),
+        tables.late_layers,
     ),
     Claim(
         "severe",
         "Table 3, section 5",
         "The best reduction is often severe: a tenth of the maximum rank or less is kept.",
-        "Supported: the chosen ρ is at most 0.1. Contradicted: it is larger. Undecided: base was chosen.",
-        ("table3",),
-        rules.severe,
+        "Only models whose accuracy rose by the rule of the first claim, each once per dataset and protocol. "
+        "Supported: "
+        f"more than half of them chose a ρ of at most {rules().severe:g}, and of candidates drawn at random so "
+        "many would "
+        "with a probability below 0.05. Contradicted: less than half, and so few. Undecided: otherwise.",
+        ("table1", "table3"),
+        tables.severe,
     ),
     Claim(
         "published-choice",
         "Table 3",
         "The printed (τ, ℓ, ρ) raises accuracy on held-out rows.",
-        "Supported: accuracy at the printed choice is above base with a paired p value below 0.05. Contradicted: below "
-        "base with such a p value. Undecided: otherwise.",
+        "Supported: accuracy at the printed choice is above base by at least "
+        f"{rules().margins.accuracy:g} points, with a paired p value below 0.05 that is Holm-adjusted over the study's "
+        "printed choices. Contradicted: below base in the same way. Undecided: otherwise.",
         ("table3",),
-        rules.published_choice,
+        tables.published_choice,
     ),
     Claim(
         "early-layers",
         "Figure 2",
         "Reducing MLP matrices hurts in the first layers and helps in the last.",
-        "Over all reductions of one MLP matrix: supported if the highest loss is found before the middle layer and the "
-        "lowest, below base, beyond it. Contradicted: the other way round. Undecided: otherwise.",
+        "Over all reductions of one MLP matrix. Supported: the highest loss of a layer falls from layer to layer "
+        "(Spearman's correlation, permutation p below 0.05), the lowest loss is found beyond the middle, and "
+        "both differ "
+        f"from base by at least {rules().margins.loss:g} nats. Contradicted: it rises, and the lowest is found "
+        "before the "
+        "middle. Undecided: otherwise; of three layers no order is significant.",
         ("fig2",),
         pictures.early_layers,
     ),
@@ -115,8 +130,9 @@ CLAIMS: tuple[Claim, ...] = (
         "attention",
         "Figure 2",
         "Reducing attention matrices changes the loss far less than reducing MLP matrices.",
-        "Supported: the largest change of the loss over all layers and reductions of every attention matrix is below "
-        "that of every MLP matrix. Contradicted: it is above that of every MLP matrix. Undecided: otherwise.",
+        "Supported: the largest change of the loss over all layers and reductions of every attention matrix is at most "
+        f"{rules().attention:g} times that of every MLP matrix. Contradicted: the other way round. Undecided: "
+        "otherwise.",
         ("fig2",),
         pictures.attention,
     ),
@@ -126,7 +142,7 @@ CLAIMS: tuple[Claim, ...] = (
         "LASER makes answers more robust to paraphrase.",
         "The share of facts that are right in all phrasings. " + SIGNIFICANT,
         ("paraphrase",),
-        rules.paraphrase,
+        tables.paraphrase,
     ),
     Claim(
         "top-k",
@@ -134,16 +150,19 @@ CLAIMS: tuple[Claim, ...] = (
         "Accuracy rises not only at the first answer but among the ten most probable too.",
         "Whether the first token of the answer is among the ten most probable. " + SIGNIFICANT,
         ("topk",),
-        rules.top_ten,
+        tables.top_ten,
     ),
     Claim(
         "rare-facts",
         "Section 5.1.1, Figure 3c",
         "Facts that are rare in the training corpus gain most: more answers are corrected, relative to those that were "
         "right before, where the corpus has few documents on the fact.",
-        "Ratios of corrected to originally right answers in the rarest and the commonest bin. Supported: the rarest "
-        "bin's is larger and the two 95 % intervals do not overlap. Contradicted: smaller, and they do not. "
-        "Undecided: otherwise, or no answer was right before in one of them.",
+        "Shares of the wrong answers that are corrected, in the rarest and the commonest bin (the paper's ratio "
+        "to answers "
+        "that were right before grows without bound where few were). Supported: the rarest bin's is larger by "
+        "more than "
+        f"{rules().frequency:g} points, by the 95 % interval of the difference. Contradicted: smaller by as much. "
+        "Undecided: otherwise.",
         ("fig3c",),
         pictures.rare_facts,
     ),
@@ -151,8 +170,11 @@ CLAIMS: tuple[Claim, ...] = (
         "higher-order",
         "Section 5.1.2, Figure 5",
         "On answers that LASER repairs, the higher-order components alone give wrong answers.",
-        "At the smallest share of components that was kept, on rows that base has wrong and LASER right. Supported: "
-        "the 95 % interval of accuracy lies below 50 %. Contradicted: above. Undecided: otherwise.",
+        "On rows that base has wrong and LASER right, the largest share of the smallest components that was kept "
+        "short of "
+        "all, against the control of none at all (the matrix zeroed). Supported: accuracy is lower by more than "
+        f"{rules().components:g} points, by the 95 % interval of the difference. Contradicted: higher by as much. "
+        "Undecided: otherwise, or the control was not evaluated.",
         ("fig5b",),
         pictures.higher_order,
     ),
@@ -162,7 +184,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Reducing several layers together gains more than the best single reduction.",
         "Accuracy of the composition against the best single intervention. " + SIGNIFICANT,
         ("compose",),
-        rules.composition,
+        tables.composition,
     ),
     Claim(
         "perplexity",
@@ -171,14 +193,17 @@ CLAIMS: tuple[Claim, ...] = (
         "Supported: the 95 % interval of the perplexity over base's lies below the largest ratio that the paper "
         "prints, rounding allowed for. Contradicted: above it. Undecided: otherwise.",
         ("perplexity",),
-        rules.perplexity,
+        tables.perplexity,
     ),
     Claim(
         "effective-rank",
         "Figure 7",
         "The effective rank of MLP matrices is lower in later layers.",
-        "Mean effective rank over the layers before and beyond the middle. Supported: lower beyond. Contradicted: "
-        "higher.",
+        "Supported: the effective rank falls with the layer (Spearman's correlation, permutation p below 0.05), "
+        "and its "
+        f"mean is lower beyond the middle layer than before by at least {100 * rules().effective_rank:g} %. "
+        "Contradicted: "
+        "the other way round. Undecided: otherwise.",
         ("fig7",),
         pictures.effective_rank,
     ),
@@ -186,8 +211,11 @@ CLAIMS: tuple[Claim, ...] = (
         "pruning",
         "Figure 10",
         "Setting the smallest weights to zero shows the same pattern as rank reduction.",
-        "Per MLP matrix, Spearman's correlation over layers between the lowest losses that the two reach. Supported: "
-        "above 0.5. Contradicted: below 0. Undecided: between, or fewer than four layers.",
+        "Per MLP matrix, Spearman's correlation over layers between the lowest losses that the two reach. "
+        "Supported: at "
+        f"least {rules().pattern:g} with a permutation p below 0.05. Contradicted: at most −{rules().pattern:g} "
+        "with such a "
+        "p. Undecided: otherwise, or fewer than four layers.",
         ("fig2", "fig10"),
         pictures.pruning,
     ),
@@ -201,7 +229,7 @@ QUESTIONS: tuple[Claim, ...] = (
         "Bootstrap over validation groups, chosen in bag and scored out of bag. Supported: the 95 % of the out-of-bag "
         "gains lie above 0. Contradicted: below 0. Undecided: otherwise.",
         ("stability",),
-        rules.selection,
+        tables.selection,
     ),
     Claim(
         "held-out-phrasings",
@@ -209,34 +237,40 @@ QUESTIONS: tuple[Claim, ...] = (
         "The gain holds for phrasings that the model was never trained on, where that is known.",
         "Rows in phrasings held out of the training corpus. " + SIGNIFICANT,
         ("paraphrase",),
-        rules.held_out,
+        tables.held_out,
     ),
     Claim(
         "seeds",
         "ours",
         "The printed LASER number lies within the spread of the randomised SVD over seeds.",
-        "At the printed choice, on whole datasets. Supported: the printed number lies within two standard deviations "
-        "of the mean over seeds. Contradicted: it does not.",
+        "At the printed choice, on whole datasets. Contradicted: the printed number lies outside the interval in which "
+        "a further seed falls with 95 % (Student's t), rounding allowed for. Supported: it lies within, and the whole "
+        "interval is within the margin of equivalence of the printed number. Undecided: otherwise.",
         ("seeds",),
-        rules.seeds,
+        tables.seeds,
     ),
     Claim(
         "prompts",
         "ours",
         "The gain does not depend on the wording of the prompt.",
-        "Supported: the gain is positive under every variant. Contradicted: it is positive under the original prompt "
-        "and not under most variants. Undecided: otherwise, or base was chosen.",
+        "Only where accuracy rose significantly under the original prompt. Supported: under every other wording "
+        "the 95 % "
+        f"interval of the gain's difference to the original's gain lies within {rules().wording:g} points. "
+        "Contradicted: "
+        "under one of them it lies outside. Undecided: otherwise.",
         ("prompts",),
-        rules.prompts,
+        tables.prompts,
     ),
     Claim(
         "cheap-search",
         "arXiv 2510.20800",
         "Ranking matrices by the gradients of their singular values finds as good a choice at a fraction of the cost.",
         "Supported: the cheap choice is not worse than the exhaustive one by more than a point (95 % interval of the "
-        "difference above −1). Contradicted: it is worse with a paired p value below 0.05. Undecided: otherwise.",
+        "difference above −1). Contradicted: it is worse by at least a point, with a Holm-adjusted paired p "
+        "value below "
+        "0.05. Undecided: otherwise.",
         ("search",),
-        rules.cheap_search,
+        tables.cheap_search,
     ),
     Claim(
         "saving",
@@ -244,14 +278,18 @@ QUESTIONS: tuple[Claim, ...] = (
         "The factors of the chosen reduction take less room than the matrix.",
         "Supported: k(m + n) < mn at the kept rank k. Contradicted: not. Undecided: base was chosen.",
         ("size",),
-        rules.saving,
+        tables.saving,
     ),
     Claim(
         "noise",
         "ours, after section 5.1",
         "LASER gains more the noisier the training corpus is.",
-        "Per family and depth, trained models of one seed each. Supported: Spearman's correlation of gain with noise "
-        "level is positive with p below 0.05. Contradicted: negative with such a p. Undecided: otherwise.",
+        "Per family and depth. Models of one seed share a corpus but for its noise, so levels are permuted within a "
+        "seed. Supported: the mean over seeds of Spearman's correlation of gain with noise level is positive "
+        "with p below "
+        f"0.05, and the mean gain at the highest level is less than {rules().margins.accuracy:g} points below "
+        "that of any "
+        "other. Contradicted: the correlation is negative with such a p. Undecided: otherwise.",
         ("noise",),
         pictures.noise,
     ),

@@ -14,15 +14,19 @@ from laser.claims.findings import (
     UNDECIDED,
     Artefacts,
     Comparison,
+    Row,
     by_bounds,
-    by_sign,
     by_test,
     cells,
 )
+from laser.claims.nulls import blocked_correlation, rank_correlation, trend
+from laser.config.protocols import SIGNIFICANCE
+from laser.config.rules import rules
 
 MLP = ("u_in", "u_gate", "u_out")
 ATTENTION = ("q", "k", "v", "o")
-SIMILAR, MINIMUM_LAYERS = 0.5, 4
+MINIMUM_LAYERS = 4
+WHOLE = 100.0
 
 
 def early_layers(made: Artefacts) -> list[Comparison]:
@@ -30,17 +34,20 @@ def early_layers(made: Artefacts) -> list[Comparison]:
     comparisons = []
     for where, matrix, panel in _panels(made["fig2"], MLP):
         middle = (panel["layer"].min() + panel["layer"].max()) / 2
+        slope, chance = trend(list(panel.groupby("layer")["difference"].max()))
         high, low = panel.iloc[int(panel["difference"].argmax())], panel.iloc[int(panel["difference"].argmin())]
         text = (
             f"{matrix}: highest loss {number(high['difference'], 3, True)} nats at layer {integer(high['layer'])}, "
             f"lowest {number(low['difference'], 3, True)} at layer {integer(low['layer'])}, "
+            f"correlation of the highest loss with the layer {number(slope, 2)}, p {p_value(chance)}, "
             f"n = {integer(panel['n'].iloc[0])}"
         )
-        verdict = UNDECIDED
-        if high["layer"] < middle < low["layer"] and low["difference"] < 0:
-            verdict = SUPPORTED
-        elif low["layer"] < middle < high["layer"]:
-            verdict = CONTRADICTED
+        margin, verdict = rules().margins.loss, UNDECIDED
+        if chance < SIGNIFICANCE and high["difference"] >= margin and low["difference"] <= -margin:
+            if slope < 0 and low["layer"] > middle:
+                verdict = SUPPORTED
+            elif slope > 0 and low["layer"] < middle:
+                verdict = CONTRADICTED
         comparisons.append(Comparison(where, text, verdict))
     return comparisons
 
@@ -58,44 +65,60 @@ def attention(made: Artefacts) -> list[Comparison]:
             continue
         text = ", ".join(f"{name} {number(value, 2)}" for name, value in changes.items())
         verdict = UNDECIDED
-        if max(inner.values()) < min(outer.values()):
+        share = rules().attention
+        if max(inner.values()) <= share * min(outer.values()):
             verdict = SUPPORTED
-        elif min(inner.values()) > max(outer.values()):
+        elif max(outer.values()) <= share * min(inner.values()):
             verdict = CONTRADICTED
         comparisons.append(Comparison(where, f"largest change of the loss, nats: {text}", verdict))
     return comparisons
 
 
 def rare_facts(made: Artefacts) -> list[Comparison]:
-    """Judge whether the rarest bin has the larger ratio of corrected answers."""
+    """Judge whether more of the wrong answers are corrected in the rarest bin than in the commonest."""
     comparisons = []
     for where, cell in cells(made["fig3c"]):
         rare, common = cell.iloc[int(cell["lowest"].argmin())], cell.iloc[int(cell["lowest"].argmax())]
         if len(cell) < 2:
             continue
         text = "; ".join(
-            f"{row['bin']} ({row['frequency_from']}): {integer(row['corrected'])} corrected, "
-            f"{integer(row['right_before'])} right before, ratio {with_interval(row, 2, 'corrected_ratio') or 'none'}, "
-            f"n = {integer(row['n'])}"
+            f"{row['bin']} ({row['frequency_from']}): {with_interval(row, 1, 'corrected_share') or 'no'} % of "
+            "wrong rows "
+            f"corrected, net {with_interval(row, 1, 'net', sign=True)} points, the paper's ratio "
+            f"{with_interval(row, 2, 'corrected_ratio') or 'none'}, n = {integer(row['n'])}"
             for row in (rare, common)
         )
-        verdict = UNDECIDED
-        if rare["corrected_ratio_low"] > common["corrected_ratio_high"]:
-            verdict = SUPPORTED
-        elif rare["corrected_ratio_high"] < common["corrected_ratio_low"]:
-            verdict = CONTRADICTED
-        comparisons.append(Comparison(where, text, verdict))
+        low, high = difference_bounds(rare, common, "corrected_share")
+        margin = rules().frequency
+        comparisons.append(Comparison(where, text, by_bounds(low - margin, high + margin)))
     return comparisons
 
 
+def difference_bounds(first: Row, second: Row, name: str) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two independent shares from their own (Newcombe's method)."""
+    change = first[name] - second[name]
+    below = math.hypot(first[name] - first[f"{name}_low"], second[f"{name}_high"] - second[name])
+    above = math.hypot(first[f"{name}_high"] - first[name], second[name] - second[f"{name}_low"])
+    return change - below, change + above
+
+
 def higher_order(made: Artefacts) -> list[Comparison]:
-    """Judge what the smallest components alone answer."""
+    """Judge what the smallest components do to answers, against none at all."""
     comparisons = []
     for where, cell in cells(made["fig5b"]):
-        row = cell.iloc[int(cell["percent"].argmin())]
-        text = f"{row['percent']:g} % of the components kept: {with_interval(row, 1, 'accuracy')} % right"
-        text += f", n = {integer(row['n'])}"
-        comparisons.append(Comparison(where, text, by_bounds(50 - row["accuracy_high"], 50 - row["accuracy_low"])))
+        part = cell[(cell["percent"] > 0) & (cell["percent"] < WHOLE)].sort_values("percent")
+        none = cell[cell["percent"] == 0]
+        if part.empty:
+            continue
+        most, margin, verdict = part.iloc[-1], rules().components, UNDECIDED
+        text = (
+            f"{most['percent']:g} % of the components kept: {with_interval(most, 1, 'accuracy')} % right; none kept: "
+        )
+        text += f"{with_interval(none.iloc[0], 1, 'accuracy')} %" if len(none) else "not evaluated"
+        if len(none):
+            low, high = difference_bounds(most, none.iloc[0], "accuracy")
+            verdict = by_bounds(-high - margin, -low + margin)
+        comparisons.append(Comparison(where, f"{text}, n = {integer(most['n'])}", verdict))
     return comparisons
 
 
@@ -108,10 +131,16 @@ def effective_rank(made: Artefacts) -> list[Comparison]:
         late = layers.loc[layers["layer"] > middle, "effective_rank"].mean()
         if matrix not in MLP or math.isnan(early) or math.isnan(late):
             continue
+        slope, chance = trend(list(layers.sort_values("layer")["effective_rank"]))
         text = (
-            f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond, {len(layers)} layers"
+            f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond; correlation "
+            "with the "
+            f"layer {number(slope, 2)}, p {p_value(chance)}, {len(layers)} layers"
         )
-        comparisons.append(Comparison(str(model), text, by_sign(early - late)))
+        change = (early - late) / max(early, late)
+        same = (early - late) * slope < 0
+        verdict = by_test(change, chance, rules().effective_rank) if same else UNDECIDED
+        comparisons.append(Comparison(str(model), text, verdict))
     return comparisons
 
 
@@ -129,30 +158,34 @@ def pruning(made: Artefacts) -> list[Comparison]:
         if len(lowest) < MINIMUM_LAYERS:
             comparisons.append(Comparison(where, f"{matrix}: {len(lowest)} layers", UNDECIDED))
             continue
-        value = float(lowest.iloc[:, 0].rank().corr(lowest.iloc[:, 1].rank()))
-        verdict = SUPPORTED if value > SIMILAR else CONTRADICTED if value < 0 else UNDECIDED
-        text = f"{matrix}: Spearman's correlation {number(value, 2)} over {len(lowest)} layers"
+        value, chance = rank_correlation(lowest.iloc[:, 0].to_numpy(), lowest.iloc[:, 1].to_numpy())
+        verdict = by_test(value, chance, rules().pattern)
+        text = f"{matrix}: Spearman's correlation {number(value, 2)}, p {p_value(chance)} over {len(lowest)} layers"
         comparisons.append(Comparison(where, f"{text}, n = {integer(panel['n'].iloc[0])} rows", verdict))
     return comparisons
 
 
 def noise(made: Artefacts) -> list[Comparison]:
-    """Judge whether the gain grows with the noise of the corpus."""
-    from scipy.stats import spearmanr
-
+    """Judge whether the gain grows with the noise of the corpus, up to the noisiest one."""
     frame = made["noise"]
     comparisons = []
     keys = ["family", "layers", "dataset", "protocol"]
     for (family, layers, dataset, protocol), models in frame[frame["row"] == "model"].groupby(keys, sort=False):
         if models["noise"].nunique() < 3:
             continue
-        result = spearmanr(models["noise"], models["gain"])
-        value, chance = float(result.statistic), float(result.pvalue)
+        # Models of one seed share a corpus but for its noise, so that seeds are what is independent.
+        blocks = [(part["noise"].to_numpy(), part["gain"].to_numpy()) for _, part in models.groupby("seed")]
+        value, chance = blocked_correlation(blocks)
+        means = models.groupby("noise")["gain"].mean()
+        fall = float(means.max() - means.iloc[-1])
         text = (
-            f"{family}, {integer(layers)} layers: Spearman's correlation {number(value, 2)}, p {p_value(chance)}, "
-            f"{len(models)} models, {models['noise'].nunique()} noise levels"
+            f"{family}, {integer(layers)} layers: mean Spearman's correlation {number(value, 2)} within {len(blocks)} "
+            f"seeds, p {p_value(chance)}, {len(models)} models, {models['noise'].nunique()} noise levels; mean gains "
+            f"{', '.join(f'{number(gain, 1, True)} at {level:g}' for level, gain in means.items())}"
         )
-        verdict = by_test(value, chance) if not math.isnan(chance) else UNDECIDED
+        verdict = by_test(value, chance) if not math.isnan(value) else UNDECIDED
+        if verdict == SUPPORTED and fall >= rules().margins.accuracy:
+            verdict = UNDECIDED
         comparisons.append(Comparison(f"{dataset}, {protocol}", text, verdict))
     return comparisons
 

@@ -27,6 +27,11 @@ class Comparison:
     evidence: str
     verdict: str
 
+    @property
+    def subject(self) -> str:
+        """The model that was compared; of a comparison over several models, what they were compared on."""
+        return self.where.partition(" on ")[0]
+
 
 def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     """Return the rows of a frame as mappings."""
@@ -49,9 +54,9 @@ def choice(row: Row) -> str:
     return intervention(row["matrix"], row["layer"], row["rho"]) if row["matrix"] else "base"
 
 
-def by_test(value: float, chance: float) -> str:
-    """Judge a difference by its sign where its p value is below 0.05."""
-    return by_sign(value) if chance < SIGNIFICANCE else UNDECIDED
+def by_test(value: float, chance: float, margin: float = 0.0) -> str:
+    """Judge a difference by its sign where its p value is below 0.05 and it is at least as large as what matters."""
+    return by_sign(value) if chance < SIGNIFICANCE and abs(value) >= margin else UNDECIDED
 
 
 def by_sign(value: float) -> str:

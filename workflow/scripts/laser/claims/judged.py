@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,14 @@ if TYPE_CHECKING:
 
 NOT_RUN, NOT_JUDGED, MIXED, NOT_SUPPORTED = "not run here", "nothing to judge", "mixed", "not supported"
 OVERALL = {
-    SUPPORTED: "more than half of the study's comparisons are supported.",
+    SUPPORTED: (
+        "more than half of the study's models support it; a model, with all its datasets, protocols and "
+        "matrices, counts "
+        "once: it supports if more than half of its comparisons do."
+    ),
     MIXED: "neither supported nor contradicted, and at least one comparison is supported.",
     NOT_SUPPORTED: "neither, and none is supported.",
-    CONTRADICTED: "more than half of them are contradicted.",
+    CONTRADICTED: "more than half of them contradict it, in the same way.",
     NOT_JUDGED: "the study has the artefact, but no comparison in it that the claim is about.",
     NOT_RUN: "the study does not make the artefact.",
 }
@@ -130,11 +133,14 @@ def overall(comparisons: Sequence[Comparison] | None) -> str:
         return NOT_RUN
     if not comparisons:
         return NOT_JUDGED
-    counts = Counter(comparison.verdict for comparison in comparisons)
+    by_subject: dict[str, list[str]] = {}
+    for comparison in comparisons:
+        by_subject.setdefault(comparison.subject, []).append(comparison.verdict)
     for verdict in (SUPPORTED, CONTRADICTED):
-        if counts[verdict] > len(comparisons) / 2:
+        agreeing = [verdicts for verdicts in by_subject.values() if verdicts.count(verdict) > len(verdicts) / 2]
+        if len(agreeing) > len(by_subject) / 2:
             return verdict
-    return MIXED if counts[SUPPORTED] else NOT_SUPPORTED
+    return MIXED if any(comparison.verdict == SUPPORTED for comparison in comparisons) else NOT_SUPPORTED
 
 
 def support(comparisons: Sequence[Comparison]) -> str:

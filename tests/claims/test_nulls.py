@@ -1,0 +1,140 @@
+"""What chance alone does to each rule: simulated data without an effect is supported at most 5 % of the time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from laser.analysis import intervals
+from laser.claims import figure_rules, nulls, table_rules
+from laser.claims.findings import SUPPORTED
+from tests.claims.made_up import CELL, gain, landscape, table1
+
+SAMPLES = 300
+ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / SAMPLES)
+"""5 %, and three standard errors of so many samples."""
+
+
+def supported(rule, makes):
+    """Return the share of samples in which a rule supports a comparison at all."""
+    return np.mean([any(one.verdict == SUPPORTED for one in rule(makes())) for _ in range(SAMPLES)])
+
+
+def test_tails_are_binomial_where_all_chances_are_equal():
+    more, fewer = nulls.count_tails([0.5] * 8, 7)
+    assert more == pytest.approx(stats.binom.sf(6, 8, 0.5)) and fewer == pytest.approx(stats.binom.cdf(7, 8, 0.5))
+    assert nulls.count_tails([], 0) == (1.0, 1.0)
+    assert nulls.count_tails([1.0, 0.0], 1) == (1.0, 1.0)
+
+
+def test_permutations_are_exact_for_few_values_and_near_scipys_for_many():
+    assert nulls.trend([4.0, 3.0, 2.0, 1.0]) == (pytest.approx(-1.0), pytest.approx(1 / 24))
+    assert np.isnan(nulls.trend([1.0, 1.0])[0])
+    values = np.random.default_rng(0).normal(size=30) + np.arange(30) / 20
+    value, chance = nulls.trend(values)
+    expected = stats.spearmanr(np.arange(30), values)
+    assert value == pytest.approx(expected.statistic) and chance == pytest.approx(expected.pvalue / 2, abs=0.01)
+
+
+@pytest.mark.parametrize("layers", [4, 6, 12])
+def test_noise_over_layers_shows_no_pattern(layers):
+    generator = np.random.default_rng(layers)
+
+    def fig2():
+        return {"fig2": landscape(generator.normal(size=layers))}
+
+    def fig7():
+        ranks = 100 + 30 * generator.normal(size=layers)
+        rows = [{"model": "m", "matrix": "u_in", "layer": i, "effective_rank": rank} for i, rank in enumerate(ranks)]
+        return {"fig7": pd.DataFrame(rows)}
+
+    def both():
+        return fig2() | {"fig10": landscape(generator.normal(size=layers), kind="pruning")}
+
+    assert supported(figure_rules.early_layers, fig2) <= ALLOWED
+    assert supported(figure_rules.effective_rank, fig7) <= ALLOWED
+    assert supported(figure_rules.pruning, both) <= ALLOWED
+
+
+def test_matrices_that_are_alike_show_no_difference_of_kind():
+    generator = np.random.default_rng(1)
+
+    def fig2():
+        parts = [landscape(generator.normal(size=6), matrix) for matrix in ("u_in", "u_out", "q", "k", "v", "o")]
+        return {"fig2": pd.concat(parts)}
+
+    assert supported(figure_rules.attention, fig2) <= ALLOWED
+
+
+def choices(layers, rhos, difference=5.0, p_value=0.01):
+    """Return Table 1 and Table 3 of as many models as there are choices."""
+    first, third = [], []
+    for number, (layer, rho) in enumerate(zip(layers, rhos, strict=True)):
+        first.append(table1(difference, p_value, model=f"m{number}"))
+        row = CELL | {"model": f"m{number}", "layer": layer, "rho": rho, "n": 9, "first_layer": 0, "last_layer": 7}
+        third.append(row | {"late_candidates": 5 / 8, "severe_candidates": 5 / 9})
+    return {"table1": pd.concat(first), "table3": pd.DataFrame(third)}
+
+
+@pytest.mark.parametrize("models", [1, 4, 15])
+def test_choices_at_random_are_neither_late_nor_severe(models):
+    generator = np.random.default_rng(models)
+
+    def made():
+        # Five of eight searched layers lie beyond the middle, and five of nine ρ are severe.
+        layers = generator.choice([0, 2, 3, 4, 5, 6, 6.5, 7], models)
+        return choices(layers, generator.choice([0.9, 0.8, 0.6, 0.4, 0.1, 0.05, 0.01, 0.005, 0.002], models))
+
+    assert supported(table_rules.late_layers, made) <= ALLOWED
+    assert supported(table_rules.severe, made) <= ALLOWED
+
+
+def test_models_of_one_corpus_do_not_make_a_trend():
+    generator = np.random.default_rng(2)
+
+    def made():
+        # A corpus of its own moves all gains of a seed; noise moves none.
+        rows = []
+        for seed in range(3):
+            for level in (0.0, 0.25, 0.5, 0.75, 0.9):
+                row = {"dataset": "d", "protocol": "p", "row": "model", "family": "gptj", "layers": 4, "seed": seed}
+                rows.append(row | {"noise": level, "gain": 5 * generator.normal() + 0.5 * generator.normal()})
+        return {"noise": pd.DataFrame(rows)}
+
+    assert supported(figure_rules.noise, made) <= ALLOWED
+
+
+def test_gains_under_two_wordings_that_differ_by_the_margin_are_not_called_equal():
+    generator = np.random.default_rng(3)
+    from laser.artefacts.prompts import gain_change
+
+    ids, groups = np.arange(900), np.arange(900) // 3
+    verdicts = []
+    for _ in range(SAMPLES):
+        original = pd.DataFrame({"group": groups, "gain": generator.choice([0, 1], 900, p=[0.9, 0.1])}, index=ids)
+        other = original.assign(gain=generator.choice([0, 1], 900, p=[0.92, 0.08]))
+        rows = [
+            gain(10.0, 0.001, gain_change=0.0, gain_change_low=0.0, gain_change_high=0.0),
+            gain(8.0, 0.001, **gain_change(other, original)),
+        ]
+        verdicts += [one.verdict for one in table_rules.prompts({"prompts": pd.DataFrame(rows)})]
+    assert verdicts.count(SUPPORTED) / SAMPLES <= ALLOWED
+
+
+def test_corrections_that_do_not_depend_on_frequency_favour_no_bin():
+    generator = np.random.default_rng(4)
+    names = ("corrected_share", "corrected_share_low", "corrected_share_high")
+
+    def made():
+        # Rare facts are seldom right before, so that the paper's ratio explodes; the chance of correction is equal.
+        rows = []
+        for lowest, wrong in ((1, 280), (1000, 120)):
+            right = (generator.random(wrong) < 0.2).astype(float)
+            share = (right.mean(), *intervals.share_interval(right, list(np.arange(wrong) // 3)))
+            row = CELL | {"bin": str(lowest), "lowest": lowest, "frequency_from": "documents", "n": 300}
+            row |= dict.fromkeys(("net", "net_low", "net_high"), 0.0)
+            row |= dict.fromkeys(("corrected_ratio", "corrected_ratio_low", "corrected_ratio_high"), 1 / (300 - wrong))
+            rows.append(row | dict(zip(names, (100 * value for value in share), strict=True)))
+        return {"fig3c": pd.DataFrame(rows)}
+
+    assert supported(figure_rules.rare_facts, made) <= ALLOWED

@@ -1,0 +1,80 @@
+"""What chance alone does: exact tails and permutations that the rules of claims are held against."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+PERMUTATIONS = 10_000
+MOST_ENUMERATED = 5_040
+"""Orders of seven layers; of more, permutations are drawn."""
+
+
+def count_tails(chances: Sequence[float], hits: int) -> tuple[float, float]:
+    """Return the probabilities of at least, and of at most, so many hits.
+
+    Args:
+        chances: of a hit, one per independent choice made at random.
+        hits: that there were.
+    """
+    distribution = np.ones(1)
+    for chance in chances:
+        distribution = np.convolve(distribution, [1 - chance, chance])
+    return float(min(1.0, distribution[hits:].sum())), float(min(1.0, distribution[: hits + 1].sum()))
+
+
+def trend(values: Sequence[float]) -> tuple[float, float]:
+    """Return Spearman's correlation of values with their order, and its permutation p value in that direction."""
+    return rank_correlation(np.arange(len(values), dtype=np.float64), values)
+
+
+def rank_correlation(first: Sequence[float] | NDArray, second: Sequence[float] | NDArray) -> tuple[float, float]:
+    """Return Spearman's correlation and its permutation p value in its direction; (nan, 1) if either is constant."""
+    left, right = _ranks(first), _ranks(second)
+    left, right = left - left.mean(), right - right.mean()
+    size = math.sqrt(float((left**2).sum() * (right**2).sum()))
+    if len(left) < 2 or size == 0:
+        return math.nan, 1.0
+    return float(left @ right) / size, _share_as_extreme([left], [right])
+
+
+def blocked_correlation(blocks: Sequence[tuple[NDArray, NDArray]]) -> tuple[float, float]:
+    """Return the mean of Spearman's correlations within blocks, and its p value, permuted within each block.
+
+    Values of one block depend on each other (models of one corpus), values of two blocks do not.
+    """
+    pairs = []
+    for first, second in blocks:
+        left, right = _ranks(first), _ranks(second)
+        left, right = left - left.mean(), right - right.mean()
+        size = math.sqrt(float((left**2).sum() * (right**2).sum()))
+        if size > 0:
+            pairs.append((left / size, right))
+    if not pairs:
+        return math.nan, 1.0
+    mean = sum(float(left @ right) for left, right in pairs) / len(pairs)
+    return mean, _share_as_extreme([left for left, _ in pairs], [right for _, right in pairs])
+
+
+def _share_as_extreme(lefts: Sequence[NDArray], rights: Sequence[NDArray]) -> float:
+    """Return how often permutations within blocks reach the observed sum of products, in its direction."""
+    total = sum(float(left @ right) for left, right in zip(lefts, rights, strict=True))
+    sign, observed = math.copysign(1.0, total), abs(total) - 1e-9
+    if len(lefts) == 1 and math.factorial(len(lefts[0])) <= MOST_ENUMERATED:
+        orders = np.array(list(itertools.permutations(rights[0])))
+        return float((sign * (orders @ lefts[0]) >= observed).mean())
+    generator = np.random.default_rng(0)
+    sums = np.zeros(PERMUTATIONS)
+    for left, right in zip(lefts, rights, strict=True):
+        sums += generator.permuted(np.tile(right, (PERMUTATIONS, 1)), axis=1) @ left
+    return float((1 + (sign * sums >= observed).sum()) / (1 + PERMUTATIONS))
+
+
+def _ranks(values: Sequence[float] | NDArray) -> NDArray:
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values), dtype=np.float64)

@@ -86,15 +86,15 @@ def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame
     with figure(1, 1, len(LOOKS)) as (made, (axis,)):
         made.set_size_inches(made.get_size_inches()[0] + 1.6, max(2.2, ROW_HEIGHT * len(rows) + 1.2))
         axis.axvline(0, color="0.4", linewidth=1, zorder=1)
-        for height, row in enumerate(rows):
-            drawn = (
-                data[(data["dataset"] == row[0]) & (data["row"] == row[1])] if row[0] else data[data["row"] == row[1]]
-            )
-            _draw(axis, drawn, height)
+        for height, (dataset, label) in enumerate(rows):
+            of_row = (data["row"] == label) & ((data["dataset"] == dataset) | (not dataset))
+            _draw(axis, data[of_row], height)
+            if not label and (held := _held(data, dataset)):
+                _write(axis, 0.01, height, held)
         _beside(axis, -0.55, "base → LASER, %")
-        axis.set_yticks(range(len(rows)), [row[1] or _heading(data, row[0]) for row in rows])
-        for label, row in zip(axis.get_yticklabels(), rows, strict=True):
-            label.set_fontweight("normal" if row[1] else "bold")
+        axis.set_yticks(range(len(rows)), [label or dataset for dataset, label in rows])
+        for tick, (_, label) in zip(axis.get_yticklabels(), rows, strict=True):
+            tick.set_fontweight("normal" if label else "bold")
         axis.set_ylim(len(rows) - 0.4, -0.9)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
@@ -113,9 +113,9 @@ def _rows(data: pd.DataFrame) -> list[tuple[str, str]]:
     return [*rows, *([("", ALL_OF_THE_PAPER)] if ALL_OF_THE_PAPER in set(data["row"]) else [])]
 
 
-def _heading(data: pd.DataFrame, dataset: str) -> str:
-    held = next((text for text in data.loc[data["dataset"] == dataset, "rows"] if text), "")
-    return f"{dataset} ({held})" if held else dataset
+def _held(data: pd.DataFrame, dataset: str) -> str:
+    """Return which rows of a dataset the study holds; an empty text for all of them."""
+    return next((text for text in data.loc[data["dataset"] == dataset, "rows"] if text), "")
 
 
 def _draw(axis: Axes, drawn: pd.DataFrame, height: int) -> None:
@@ -138,5 +138,11 @@ def _accuracies(row: pd.Series) -> str:
 
 def _beside(axis: Axes, height: float, text: str) -> None:
     """Write a text to the right of a row."""
+    _write(axis, 1.01, height, text)
+
+
+def _write(axis: Axes, x: float, height: float, text: str) -> None:
+    """Write a text at a row; `x` is a share of the panel's width."""
     look: dict[str, Any] = {"va": "center", "fontsize": 8, "color": "0.35", "annotation_clip": False}
-    axis.annotate(text, (1.01, height), xycoords=("axes fraction", "data"), **look)
+    look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    axis.annotate(text, (x, height), xycoords=("axes fraction", "data"), **look)

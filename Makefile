@@ -11,7 +11,7 @@ PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
 RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study replication audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
+.PHONY: help env quickstart study status replication audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,9 +29,11 @@ quickstart:  ## environment + the quickstart study, to its report
 	@$(MAKE) --no-print-directory study STUDY=quickstart
 
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
-	@$(RUN) snakemake --cores $(CORES) --scheduler greedy --quiet rules reason progress host --config "study=$(STUDY)" -- all 2>&1 \
-	  | { grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs|Config file .* is extended|Using workflow specific profile|Assuming unrestricted|Using shell|Conda environments: ignored)' || true; }
+	@$(RUN) PYTHONPATH=workflow/scripts snakemake --cores $(CORES) --scheduler greedy --logger laser --config "study=$(STUDY)" -- all
 	@$(RUN) python workflow/scripts/tools/show.py "results/$(NAME)"
+
+status: $(STAMP)  ## how far a study's run is, why jobs failed, and their logs: make status STUDY=laboratory
+	@$(RUN) python workflow/scripts/tools/status.py "results/$(NAME)"
 
 replication: $(STAMP)  ## docs/replication.md and its evidence anew, from every study under results/
 	@$(RUN) python workflow/scripts/tools/replication.py
@@ -90,4 +92,4 @@ lock: $(STAMP)  ## resolve envs/requirements.in into envs/requirements.txt
 clean:  ## remove the results of one study: make clean STUDY=quickstart; the cache of models and data stays
 	@if [ "$(origin STUDY)" = file ] || ! [[ "$(NAME)" =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$$ ]]; then \
 	  echo "Say whose results are to be removed: make clean STUDY=<name>. Here are: $$(cd results && ls -d */ 2>/dev/null | tr -d / | xargs)"; exit 2; fi
-	rm -rf -- "results/$(NAME)" "results/$(NAME).study.json"
+	rm -rf -- "results/$(NAME)" "results/$(NAME).study.json" "results/$(NAME).run.json"

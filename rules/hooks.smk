@@ -7,6 +7,7 @@ from laser.cluster.slurm_jobs import tell_failures
 from laser.config.paths import Folders
 from laser.config.study_note import check_note, write_note
 from laser.config.targets import check_targets
+from laser.cost import progress
 from laser.errors import UserError
 
 STARTED = time.time()
@@ -57,6 +58,12 @@ onstart:
     note_run(slurm_jobs=executor and executor.run_uuid)
     if executor:
         slurm_executor.complete(executor)
+    planned = progress.planned_jobs(PLAN, workflow.dag)
+    progress.write_note(PLAN.results, planned)
+    logger.info(
+        f"{len(planned)} jobs with a log of their own",
+        extra={"planned_jobs": planned},
+    )
     warn_of_unreachable_models()
 
 

@@ -47,6 +47,14 @@ def read_note(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def runs_here(folder: Path = Path()) -> bool | None:
+    """Return whether the last run in a folder goes on; None if that was on another host, or is not known."""
+    note = read_note(folder)
+    if note is None or note["host"] != socket.gethostname():
+        return None
+    return _lives(note["pid"], note["started"])
+
+
 def take_over(folder: Path = Path(), say: Callable[[str], None] = print) -> None:
     """Cancel the SLURM jobs that a dead run of this host left in `folder`, and remove its lock.
 

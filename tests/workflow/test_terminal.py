@@ -1,4 +1,4 @@
-"""Commands that would mislead or destroy are refused with what to do instead."""
+"""What a person meets at the terminal: refusals that say what to do instead, and how far a run is."""
 
 import os
 import shutil
@@ -61,7 +61,20 @@ def test_a_link_to_an_environment_that_is_gone_is_one_line(tmp_path):
     assert done.returncode == 1 and "gone, which does not exist" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_run_says_how_far_it_is_and_its_status_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "workflow/scripts"))
+    study = tiny.study(tmp_path, tiny.checkpoint(tmp_path / "model"))
+    done = run(tmp_path, study, "data", flags=("--logger", "laser"))
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("[study]")]
+    assert lines[-1] == "[study] 1/1 jobs, 0 running" and "Building DAG" not in done.stderr
+    tool = [sys.executable, str(ROOT / "workflow/scripts/tools/status.py"), "results/tiny"]
+    shown = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0 and "complete: 1 done" in shown.stdout
+
+
 def test_snakemake_refuses_another_study_of_the_same_name_and_a_target_of_none(tmp_path):
+    tiny.checkpoint(tmp_path / "model")
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         tiny.study(tmp_path / name, tmp_path / "model", **({} if name == "first" else {"title": "Another"}))

@@ -1,0 +1,188 @@
+"""How far a run is: the jobs that it plans, which of them run, have ended or failed, and the time that is left.
+
+When a run starts it notes its jobs beside the study's results (results/<study>.run.json), each with the time that it is
+expected to take. From the note and the events of a run follows its progress; `laser.cost.status` reads the same note.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from laser.config.plan import Plan
+from laser.cost.demand import STAGES, demand_of
+from laser.cost.requests import expected_seconds
+from laser.cost.shapes import guessed_shape
+from laser.cost.time import START_SECONDS
+from laser.io.files import write_json
+
+SECONDS_OF_DOUBT = 20.0
+"""Jobs that were expected to take so long together count as much as what was believed before they ran."""
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """One job of a run.
+
+    Attributes:
+        id: Snakemake's number of it.
+        rule: its rule.
+        label: the values of its wildcards, for the reader.
+        log: its log.
+        run: the file that it writes when it has succeeded; empty if it writes none.
+        seconds: the time that it is expected to take.
+    """
+
+    id: int
+    rule: str
+    label: str
+    log: str
+    run: str
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """What a reader calls it."""
+        return f"{self.rule} {self.label}".rstrip()
+
+
+def planned_jobs(plan: Plan, dag: Any) -> list[PlannedJob]:
+    """Return the jobs that Snakemake is about to run, in the order of their inputs; targets, without a log, not."""
+    return [
+        PlannedJob(
+            dag.jobid(job),
+            job.rule.name,
+            " ".join(map(str, job.wildcards_dict.values())),
+            str(job.log[0]),
+            str(getattr(job.output, "run_record", "")),
+            round(job_seconds(plan, job.rule.name, job.wildcards_dict), 1),
+        )
+        for level in dag.toposorted(set(dag.needrun_jobs()))
+        for job in sorted(level, key=lambda job: (job.rule.name, dag.jobid(job)))
+        if job.log
+    ]
+
+
+def job_seconds(plan: Plan, rule: str, wildcards: Mapping[str, str]) -> float:
+    """Return the time in seconds that a job is expected to take; of a rule without a cost model, that of its start."""
+    if rule not in STAGES:
+        return START_SECONDS
+    shape = guessed_shape(plan.model(wildcards["model"]))
+    demand = demand_of(plan, rule, wildcards)
+    return START_SECONDS + expected_seconds(shape, demand, plan.config["device"], plan.config["threads"])
+
+
+def note_path(results: str | Path) -> Path:
+    """Return the path of the note of a study's last run, given the folder of its results."""
+    return Path(f"{results}.run.json")
+
+
+def write_note(results: str | Path, jobs: Iterable[PlannedJob]) -> None:
+    """Note the jobs of the run that is about to start."""
+    write_json(note_path(results), {"started": time.time(), "jobs": [asdict(job) for job in jobs]})
+
+
+def read_note(results: str | Path) -> tuple[float, list[PlannedJob]] | None:
+    """Return when the study's last run started, and its jobs; None without a complete note."""
+    try:
+        note = json.loads(note_path(results).read_text(encoding="utf-8"))
+        return float(note["started"]), [PlannedJob(**job) for job in note["jobs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass
+class Progress:
+    """The state of a run's jobs, by their numbers.
+
+    Attributes:
+        jobs: all jobs of the run.
+        running: those that run, with when they started.
+        done: those that have succeeded, with how long they took.
+        failed: those whose last attempt has failed.
+        most: how many ran at once, at most.
+    """
+
+    jobs: dict[int, PlannedJob]
+    running: dict[int, float] = field(default_factory=dict)
+    done: dict[int, float] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    most: int = 1
+
+    def start(self, number: int, now: float) -> None:
+        """Note that a job has started, or started again."""
+        if number in self.jobs:
+            self.failed.discard(number)
+            self.running[number] = now
+            self.most = max(self.most, len(self.running))
+
+    def finish(self, number: int, now: float) -> None:
+        """Note that a job has succeeded."""
+        if number in self.jobs:
+            self.failed.discard(number)
+            self.done[number] = now - self.running.pop(number, now)
+
+    def fail(self, number: int) -> None:
+        """Note that an attempt of a job has failed."""
+        if number in self.jobs:
+            self.running.pop(number, None)
+            self.failed.add(number)
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the expected time to the end; None before any job has ended.
+
+        The model's times are multiplied by how much longer the jobs of the same rule have taken so far, where there are
+        any, else by that of all jobs.
+        """
+        if not self.done:
+            return None
+        overall = self._ratio(self.done, 1.0)
+        by_rule: dict[str, float] = {}
+        left, longest = 0.0, 0.0
+        for number, job in self.jobs.items():
+            if number in self.done or number in self.failed:
+                continue
+            if job.rule not in by_rule:
+                ended = [other for other in self.done if self.jobs[other].rule == job.rule]
+                by_rule[job.rule] = self._ratio(ended, overall)
+            seconds = job.seconds * by_rule[job.rule]
+            if number in self.running:
+                seconds = max(seconds - (now - self.running[number]), 0.0)
+            left, longest = left + seconds, max(longest, seconds)
+        return max(left / self.most, longest)
+
+    def _ratio(self, numbers: Iterable[int], before: float) -> float:
+        """Return how much longer some jobs have taken than expected; the fewer they are, the nearer to `before`."""
+        chosen = list(numbers)
+        expected = sum(self.jobs[number].seconds for number in chosen)
+        taken = sum(self.done[number] for number in chosen)
+        return (taken + SECONDS_OF_DOUBT * before) / (expected + SECONDS_OF_DOUBT)
+
+    def line(self, now: float, ended: bool = False) -> str:
+        """Return the state in one line: 41/71 jobs, 2 running, about 6 min left (done 15:49); `ended`: without time."""
+        parts = [f"{len(self.done)}/{len(self.jobs)} jobs", f"{len(self.running)} running"]
+        if self.failed:
+            parts.append(f"{len(self.failed)} failed")
+        left = None if ended else self.seconds_left(now)
+        if left is not None and len(self.done) + len(self.failed) < len(self.jobs):
+            end = time.strftime("%H:%M" if left < 20 * 3600 else "%a %H:%M", time.localtime(now + left))
+            parts.append(f"about {duration(left)} left (done {end})")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a reader says it: 40 s, 6 min, 2 h 10 min, 3 days 4 h."""
+    if seconds < 55:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"

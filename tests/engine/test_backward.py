@@ -99,7 +99,7 @@ def test_the_prediction_is_the_slope_towards_the_reduced_matrix(cell_of):
     assert whole == [{"rho": 1.0, "kept_rank": 32, "change": 0.0}]
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "phi3", "gpt_neox", "qwen3", "olmo2", "phi", "opt"])
+@pytest.mark.parametrize("kind", ["gpt2", "phi3", "gpt_neox", "qwen3", "olmo2", "gemma3_text", "phi", "opt"])
 def test_matrices_of_other_architectures(kind, cell_of, tmp_path):
     """A packed or transposed matrix gets its own part of the stored gradient, the right way round."""
     from laser.models.adapter import matrices

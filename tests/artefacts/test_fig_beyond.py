@@ -178,6 +178,8 @@ def test_the_percentage_shown_is_what_laser_removes_or_the_nearest_below():
     assert [shown_percent(grid, rho) for rho in (0.8, 0.1, 0.01, 0.005, 0.75, 0.95)] == [20, 90, 99, 99, 20, 10]
     # 100·(1 − 0.9) is a little less than 10 in binary.
     assert shown_percent(grid, 0.9) == 10
+    # The control without any components is never shown as an example of them.
+    assert shown_percent([0, 10, 90], 0.95) == 10 and shown_percent([0], 0.95) == 0
 
 
 def test_examples_are_the_first_of_their_groups_evenly_spaced():

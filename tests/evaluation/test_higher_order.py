@@ -33,7 +33,7 @@ def ran(request, tmp_path_factory):
     job = cell.job(
         HigherOrderSpec,
         cell.folder / "higher.parquet",
-        {"percents": [10, 95, 100]},
+        {"percents": [0, 10, 95, 100]},
         test=cell.folder / "test.parquet",
         selection=cell.select(CHOSEN),
     )
@@ -45,7 +45,7 @@ def test_rows_are_the_repaired_ones_under_every_percent(ran):
     cell, _, laser, found, _ = ran
     for protocol in cell.spec["protocols"]:
         own = laser[(laser["protocol"] == protocol) & laser["correct"]]
-        for percent in (10.0, 95.0, 100.0):
+        for percent in (0.0, 10.0, 95.0, 100.0):
             rows = found[(found["protocol"] == protocol) & (found["percent"] == percent)]
             assert rows["id"].tolist() == own["id"].tolist() and len(rows) > 3
 
@@ -63,7 +63,8 @@ def test_the_whole_matrix_gives_bases_own_answer(ran):
     assert (part["loss"] - part["loss_base"]).abs().max() > 1e-2
 
 
-def test_it_is_the_smallest_components_that_are_kept(ran):
+@pytest.mark.parametrize("percent", [0, 10])
+def test_it_is_the_smallest_components_that_are_kept(ran, percent):
     cell, *_, found, _ = ran
     opened = open_cell(cell.evaluation, cell.model / "card.json", cell.rows, cell.folder / "factors", "test")
     edit = Intervention("u_out", 1, 0.1, "smallest")
@@ -71,12 +72,14 @@ def test_it_is_the_smallest_components_that_are_kept(ran):
         "model.layers.1.mlp.down_proj.weight" if cell.kind == "llama" else "roberta.encoder.layer.1.output.dense.weight"
     )
     factors = opened.store.get(weight.float())
+    count = 3 if percent else 0
+    first = len(factors.s) - count
     with torch.no_grad():
-        weight.copy_((factors.u[:, -3:] * factors.s[-3:]) @ factors.vt[-3:])
+        weight.copy_((factors.u[:, first:] * factors.s[first:]) @ factors.vt[first:])
     assert edit.rho * min(weight.shape) // 1 == 3
     (answers,) = answers_for(opened, [()], lambda count: None)
     expected = result_rows(opened, answers, "corrected")
-    own = found[(found["protocol"] == "corrected") & (found["percent"] == 10)].merge(expected, on="id")
+    own = found[(found["protocol"] == "corrected") & (found["percent"] == percent)].merge(expected, on="id")
     assert (own["loss_x"] - own["loss_y"]).abs().max() < 1e-4
     assert (own["prediction_x"] == own["prediction_y"]).all()
 

@@ -147,7 +147,7 @@ def fig5b(
             axis.plot(data["percent"], data[measure], label=measure, **look)
             axis.set_xlabel("smallest singular values kept, %")
             axis.set_ylabel(label)
-            axis.set_xlim(0, 102)
+            axis.set_xlim(-2, 102)
         edited = style.matrix_of_layer(data["matrix"].iloc[0], data["layer"].iloc[0])
         title(made, f"{what}, {edited}, {style.rows(data['n'].iloc[0])}")
         legend(made)

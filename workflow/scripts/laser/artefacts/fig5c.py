@@ -63,7 +63,8 @@ that does not exceed what LASER removes, 100·(1 − ρ), or the smallest evalua
 def shown_percent(percents: Sequence[float], rho: float) -> float:
     """Return the evaluated percentage of smallest components that stands for what LASER removes."""
     removed = 100 * (1 - rho) + 1e-6
-    return max((percent for percent in percents if percent <= removed), default=min(percents))
+    some = [percent for percent in percents if percent > 0] or list(percents)  # 0 is the control, no components
+    return max((percent for percent in some if percent <= removed), default=min(some))
 
 
 def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> list[dict[str, Any]]:

@@ -182,7 +182,8 @@ def views(frame: pd.DataFrame) -> list[View]:
             f"Each of {integer(protocol_rows['resamples'].iloc[0])} resamples of the validation groups repeats the "
             "selection.",
             "Gain: accuracy above base on the rows that chose. Out of bag: the mean gain on the groups that a resample "
-            "did not draw, so that the choice has not seen them; brackets hold 95 % of the resamples.",
+            "did not draw, so that the choice has not seen them; brackets hold the middle 95 % of the resamples, "
+            "which is wider than a 95 % interval of the gain.",
         ]
         title = f"Stability of selection on validation rows, {protocol} protocol"
         views.append(View(f"stability_{protocol}", title, columns, gains, notes=notes))

@@ -226,8 +226,9 @@ QUESTIONS: tuple[Claim, ...] = (
         "selection",
         "ours",
         "The gain survives when the act of choosing is counted in.",
-        "Bootstrap over validation groups, chosen in bag and scored out of bag. Supported: the 95 % of the out-of-bag "
-        "gains lie above 0. Contradicted: below 0. Undecided: otherwise.",
+        "Bootstrap over validation groups, chosen in bag and scored out of bag. Supported: the middle 95 % of the "
+        "out-of-bag gains, which is wider than a 95 % interval, lies above 0. Contradicted: below 0. Undecided: "
+        "otherwise.",
         ("stability",),
         tables.selection,
     ),

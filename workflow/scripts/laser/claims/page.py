@@ -23,7 +23,9 @@ from laser.claims.judged import (
     with_extent,
 )
 from laser.claims.markdown import joined, relative, table_head, table_row
+from laser.config.rules import NAME as RULES
 from laser.io.files import write_text
+from laser.io.machine import last_commit
 from laser.paper.published import FOLDER, Published, read_published
 from laser.paper.text_numbers import read_text_numbers
 
@@ -172,9 +174,17 @@ def _cell(study: JudgedStudy, claim: Claim, folder: str) -> str:
     return text if text == NOT_RUN else f"[{text}]({folder}/{study.name}.md#{claim.name})"
 
 
+ROOT = Path(__file__).resolve().parents[4]
+RULE_MODULES = tuple(f"workflow/scripts/laser/claims/{name}.py" for name in ("claims", "table_rules", "figure_rules"))
+"""The modules with the words and the code of the rules."""
+
+
 def _verdicts() -> str:
+    changed = last_commit(ROOT, RULES, *RULE_MODULES)
+    since = f" (last changed in commit {changed})" if changed else ""
     lines = [
         "A claim is judged comparison by comparison, by the rule that stands with it on the study's page of evidence. "
+        f"Thresholds are those of `{RULES}`; tests, chance and margins are in [statistics](statistics.md){since}. "
         "In brackets: how many comparisons support it, of all. A study's verdict:",
         "",
     ]

@@ -93,9 +93,9 @@ class Prompts(Cells):
 class HigherOrder(Cells):
     """fig5b, fig5c: answers of the smallest singular values alone."""
 
-    percents: Annotated[list[Annotated[float, Field(gt=0, le=100)]], *Distinct] = Field(
-        [10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 100],
-        description="Percent of the singular values, from the smallest.",
+    percents: Annotated[list[Annotated[float, Field(ge=0, le=100)]], *Distinct] = Field(
+        [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 100],
+        description="Percent of the singular values, from the smallest; 0 is the control, the matrix zeroed.",
     )
 
 

@@ -1,8 +1,9 @@
 """What the smallest singular values alone answer, on the questions that LASER repairs (paper 5.1.2, Figure 5).
 
-At the chosen matrix only the smallest singular values are kept, so many percent of them as the spec says; the rows are
-those test rows that the base model has wrong and LASER right. The paper does not say how it measured the similarity of
-answers; here it is the cosine of the model's own input embeddings, averaged over the tokens of each answer.
+At the chosen matrix only the smallest singular values are kept, so many percent of them as the spec says (0: none, the
+control); the rows are those test rows that the base model has wrong and LASER right. The paper does not say how it
+measured the similarity of answers; here it is the cosine of the model's own input embeddings, averaged over the tokens
+of each answer.
 """
 
 from __future__ import annotations

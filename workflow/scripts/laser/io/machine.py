@@ -101,6 +101,11 @@ def git(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit, "dirty": bool(_say("git", "-C", root, "status", "--porcelain", "--", *CODE).strip())}
 
 
+def last_commit(folder: Path, *paths: str) -> str:
+    """Return the short name of the commit that last changed one of some files; empty where there is no repository."""
+    return _say("git", "-C", str(folder), "log", "-1", "--format=%h", "--", *paths).strip()
+
+
 def _say(*command: str) -> str:
     """Return what a command prints; an empty text if it is not installed, fails or hangs."""
     if shutil.which(command[0]) is None:

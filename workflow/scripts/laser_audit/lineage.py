@@ -10,7 +10,7 @@ from typing import Any
 from laser_audit.findings import Check
 from laser_audit.reading import Study, digest
 from laser_audit.records import inside, records
-from laser_audit.rows import base_path, grid, sweep_path, test_path
+from laser_audit.rows import base_path, grid, sweep_paths, test_path
 from laser_audit.selection import reduction_path, selection_path
 from laser_audit.splits import data_path
 
@@ -25,11 +25,6 @@ def _reductions(study: Study, model: str) -> list[str]:
     return [reduction_path(model, layer, rho) for layer in layers for rho in rhos]
 
 
-def _sweep(study: Study, cell: Cell) -> list[str]:
-    _, layers, rhos = grid(study, cell[0])
-    return [sweep_path(*cell, layer, rho) for layer in layers for rho in rhos]
-
-
 def _card(model: str) -> str:
     return f"inputs/models/{model}/card.json"
 
@@ -38,7 +33,7 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
     """Return what a job of one model on one dataset must have read."""
     model, dataset = cell
     if rule == "select_intervention":
-        return [base_path(*cell), *_sweep(study, cell), *_reductions(study, model)]
+        return [base_path(*cell), *sweep_paths(study, *cell), *_reductions(study, model)]
     both = [_card(model), data_path(dataset)]
     chosen = [*both, selection_path(*cell)]
     return {

@@ -10,9 +10,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -20,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from laser_audit.findings import Check, checked
-from laser_audit.reading import Study
 from laser_audit.records import records
 from laser_audit.replay_inputs import OTHER_CODE, Planned, check_code, check_inputs, check_sources, plan_again
 from laser_audit.replay_report import RECORD, captions, write_again
 from laser_audit.run import Report
+from laser_audit.study_code import compare, run_code
 
 REPLAYS = ("never", "auto", "always")
-SECONDS = 1800
 NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri")
 DRAWING = ("matplotlib", "numpy", "pandas", "scipy")
 PICTURES = (".svg", ".pdf", ".gif")
@@ -105,7 +101,7 @@ def _again(
     study = report.study
     words = ["--spec", json.dumps(planned.artefacts[name]), "--results", str(study.folder.resolve())]
     words += ["--inputs", str(study.folder.resolve() / "inputs"), "--into", str(folder)]
-    reason = run_script(scripts / "make_artefact.py", *words)
+    _, reason = run_code(str(scripts / "make_artefact.py"), *words, scripts=scripts)
     if reason:
         check.fail(f"records/{name}/{name}.json", "made again", reason, "exit status 0")
         return
@@ -115,24 +111,6 @@ def _again(
     for path in planned.writes[name]:
         if drawn_alike or not path.endswith(PICTURES):
             compare(check, study, path, folder / path, name)
-
-
-def compare(check: Check, study: Study, path: str, again: Path, name: str) -> None:
-    """Compare a file of the study with the one that was made again."""
-    with check.guarded(path):
-        check.count += 1
-        if not again.is_file() or again.read_bytes() != study.locate(path).read_bytes():
-            check.fail(path, "", "other bytes", f"those of {name}, made again from the study's rows")
-
-
-def run_script(script: Path, *words: str) -> str:
-    """Run a script of the study's code; return why it failed, empty if it did not."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, str(script), *words], capture_output=True, text=True, timeout=SECONDS, env=environment
-    )
-    return (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
 
 
 def _version(name: str) -> str | None:

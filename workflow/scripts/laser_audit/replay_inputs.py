@@ -6,11 +6,7 @@ in an installed package or the cache; nothing is fetched from a hub.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +18,8 @@ from laser_audit.records import records
 from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, result_files
 from laser_audit.run import Report
 from laser_audit.splits import columns_of, data_path, prepared
+from laser_audit.study_code import run_code
 
-SECONDS = 1800
 OTHER_CODE = "other code than that of this checkout; check out the commit that the runs name"
 Say = Callable[[str], None]
 
@@ -100,16 +96,6 @@ class Planned:
     sources: dict[str, dict[str, Any]]
 
 
-def run(program: str, *arguments: str, scripts: Path, given: str = "") -> tuple[str, str]:
-    """Run a program with the study's code; return what it prints, and why it failed (empty if it did not)."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
-    environment |= {"PYTHONPATH": str(scripts), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, env=environment, input=given)
-    reason = (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
-    return done.stdout, reason.removeprefix("laser.errors.UserError: ")
-
-
 def plan_again(study: Study, scripts: Path) -> Planned:
     """Plan a study again from its settings. Raises Unreadable if the checkout cannot."""
     jobs = {}
@@ -117,7 +103,9 @@ def plan_again(study: Study, scripts: Path) -> Planned:
         script = text_of(record["script"]).rpartition("/")[2].removesuffix(".py")
         jobs[path] = (script, *_names(study, record["spec"]), record["rule"])
     settings = {key: value for key, value in study.settings.items() if key != "artefact_files"}
-    printed, reason = run(PLAN, str(scripts), scripts=scripts, given=json.dumps({"settings": settings, "jobs": jobs}))
+    printed, reason = run_code(
+        "-c", PLAN, str(scripts), scripts=scripts, given=json.dumps({"settings": settings, "jobs": jobs})
+    )
     if reason:
         raise Unreadable("inputs/study.json", f"cannot be planned by this checkout ({reason})")
     planned = json.loads(printed)
@@ -181,7 +169,7 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
             return
         entry = entry | {"sources": [{"kind": "local", "path": str(episodes)}]}
     into = folder / f"inputs/data/{dataset}"
-    _, reason = run(PREPARE, json.dumps(entry), str(into), str(cache / "data/downloads"), scripts=scripts)
+    _, reason = run_code("-c", PREPARE, json.dumps(entry), str(into), str(cache / "data/downloads"), scripts=scripts)
     if reason:
         report.not_compared.append((f"rows of {dataset}", reason))
         return
@@ -199,10 +187,10 @@ def _episodes(study: Study, pool: dict[str, Any], cache: Path) -> Path | None:
     for card_path in study.matching("inputs/rooms/", "/card.json"):
         card = study.json(card_path)
         path = (cache / "rooms" / card_path.split("/")[2] / "episodes.parquet").resolve()
-        if card["spec"]["pool"] == pool and path.is_file():
-            with path.open("rb") as handle:
-                if hashlib.file_digest(handle, "sha256").hexdigest() == card["files"]["episodes.parquet"]:
-                    return path
+        if card["spec"]["pool"] != pool or not path.is_file():
+            continue
+        if Study(path.parent).sha256(path.name) == card["files"]["episodes.parquet"]:
+            return path
     return None
 
 
@@ -212,7 +200,7 @@ def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Pa
     spec = study.json(record)["spec"]
     wanted = [entry["source"]["corpus"] for entry in study.settings["models"] if "corpus" in entry["source"]]
     check.same(record, "spec.corpus is one of the study's", spec["corpus"] in wanted, True)
-    _, reason = run(CORPUS, json.dumps(spec), str(folder / target), scripts=scripts)
+    _, reason = run_code("-c", CORPUS, json.dumps(spec), str(folder / target), scripts=scripts)
     if reason:
         report.not_compared.append((target, reason))
         return
@@ -242,7 +230,7 @@ def check_left_out_again(check: Check, report: Report, model: str, dataset: str,
         (entry["builder"], entry["options"]) for entry in study.settings["datasets"] if entry["name"] == dataset
     )
     rows = str(study.locate(data_path(dataset)))
-    printed, reason = run(LEFT_OUT, str(folder), rows, builder, json.dumps(options), scripts=scripts)
+    printed, reason = run_code("-c", LEFT_OUT, str(folder), rows, builder, json.dumps(options), scripts=scripts)
     if reason:
         report.not_compared.append((f"rows of {dataset} that {model} left out", reason))
         return

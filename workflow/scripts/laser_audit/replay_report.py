@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from laser_audit.findings import Check
+from laser_audit.manifest import VOLATILE
 from laser_audit.reading import Study, digest, text_of
+from laser_audit.study_code import compare, run_code
 
-SCRIPT = "report"
 RECORD = "records/report/report.json"
-PAGE, VOLATILE = "report/index.html", "report/run.html"
 
 
 def captions(scripts: Path) -> str:
@@ -47,18 +44,11 @@ def write_again(check: Check, study: Study, record: Mapping[str, Any], scripts: 
         for entry in entries:
             card = study.locate(f"inputs/{kind}/{text_of(entry['name'])}/card.json")
             (cache / kind / text_of(entry["key"])).symlink_to(card.parent.resolve())
-    words = [sys.executable, str(scripts / f"{SCRIPT}.py"), "--spec", json.dumps(record["spec"])]
-    words += ["--results", str(mirror), "--cache", str(cache)]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=1800, env=environment)
-    if done.returncode != 0:
-        check.fail(RECORD, "made again", (done.stderr.strip().splitlines() or ["no message"])[-1], "exit status 0")
+    words = ["--spec", json.dumps(record["spec"]), "--results", str(mirror), "--cache", str(cache)]
+    _, reason = run_code(str(scripts / "report.py"), *words, scripts=scripts)
+    if reason:
+        check.fail(RECORD, "made again", reason, "exit status 0")
         return
-    # If there is no separate page for what differs by run, the report's page has the timings.
-    varying = VOLATILE if study.has(VOLATILE) else PAGE
     for path in study.files:
-        if path.startswith("report/") and path != varying:
-            check.count += 1
-            made = mirror / path
-            if not made.is_file() or made.read_bytes() != study.locate(path).read_bytes():
-                check.fail(path, "", "other bytes", f"those that {SCRIPT}.py writes")
+        if path.startswith("report/") and path not in VOLATILE:
+            compare(check, study, path, mirror / path, "the report")

@@ -196,13 +196,17 @@ def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
     return list(searched["matrices"]), [int(layer) for layer in searched["layers"]], rhos
 
 
+def sweep_paths(study: Study, model: str, dataset: str) -> list[str]:
+    """Return the validation rows of every reduction of a cell."""
+    _, layers, rhos = grid(study, model)
+    return [sweep_path(model, dataset, layer, rho) for layer in layers for rho in rhos]
+
+
 def result_files(study: Study) -> list[str]:
     """Return every per-example file: those that each study has, and those of further evaluations."""
     paths: list[str] = []
     for model, dataset in study.cells():
-        _, layers, rhos = grid(study, model)
-        paths += [base_path(model, dataset), test_path(model, dataset)]
-        paths += [sweep_path(model, dataset, layer, rho) for layer in layers for rho in rhos]
+        paths += [base_path(model, dataset), test_path(model, dataset), *sweep_paths(study, model, dataset)]
     others = [path for folder in LABELS if folder != "test" for path in study.matching(f"{folder}/", ".parquet")]
     return paths + others
 

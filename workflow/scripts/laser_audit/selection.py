@@ -8,7 +8,7 @@ from typing import Any
 
 from laser_audit.findings import Check
 from laser_audit.reading import Study, close, number_of, remembered
-from laser_audit.rows import Average, base_path, grid, scored, sweep_path, test_path
+from laser_audit.rows import Average, base_path, grid, scored, sweep_paths, test_path
 
 EXACT = 4e-15
 """Relative difference up to which two means of the same numbers may differ by the order of summation."""
@@ -26,11 +26,9 @@ def base_average(study: Study, model: str, dataset: str, protocol: str) -> Avera
 def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
     """Return every intervention of a cell's sweep, by protocol."""
     averages: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
-    _, layers, rhos = grid(study, model)
-    for layer in layers:
-        for rho in rhos:
-            for (protocol, *_), value in scored(study, sweep_path(model, dataset, layer, rho)).averages.items():
-                averages[protocol].append(value)
+    for path in sweep_paths(study, model, dataset):
+        for (protocol, *_), value in scored(study, path).averages.items():
+            averages[protocol].append(value)
     return averages
 
 

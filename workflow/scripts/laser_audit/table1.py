@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.numbers import constants, labels, mean, shares
-from laser_audit.paper import Paper, paper, shown, verdict
+from laser_audit.paper import paper, shown, verdict
 from laser_audit.reading import Study, remembered
 
 COLUMNS = (
@@ -21,13 +22,13 @@ COLUMNS = (
 SHOWN = ("shows", "published_p_low", "published_p_high")
 NUMBERS = ("value", "low", "high", "difference", "difference_low", "difference_high")
 VERDICTS = (*("model", "dataset", "metric", "arm", "published", *SHOWN, "protocol", "run_model", *NUMBERS, "verdict"),)
+DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value")
 MOST = 8
 
 
 @remembered
 def expected_table1(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 1, in its order."""
-    seed, resamples = study.sampling
     dtypes = {entry["name"]: entry["dtype"] for entry in study.settings["models"]}
     published = paper(study)
     rows: list[Row] = []
@@ -37,7 +38,7 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
         offered = [row["options"] for row in examples]
         scores = constants(labels([row["answer"] for row in examples], offered), any(offered))
         for metric in ("accuracy", "loss"):
-            rows += _pair(cell, metric, seed, resamples, published, max(scores), dtypes[cell.model])
+            rows += _pair(study, cell, metric, dtypes[cell.model], max(scores))
             constant += [scores, scores]
     adjusted([row for row in rows if row["arm"] == "laser"])
     data = {cell.dataset: cell.data for cell in all_tested(study, study.protocols[:1])}
@@ -52,35 +53,57 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _pair(
-    cell: Tested, metric: str, seed: int, resamples: int, published: Paper, constant: float, dtype: str
+def both_arms(
+    study: Study,
+    cell: Tested,
+    metric: str,
+    base: Sequence[float],
+    laser: Sequence[float],
+    dtype: str,
+    printed: Mapping[str, str | None],
 ) -> list[Row]:
-    """Return both arms of one metric of a cell."""
-    truth = metric == "accuracy"
-    column = "correct" if truth else "loss"
-    examples = [cell.data.rows[name] for name in cell.ids]
-    open_rows = [row for row in examples if not row["options"]]
-    offered = [row["options"] for row in examples]
-    named = (*cell.name, metric)
-    base, laser = (cell.values(arm, column) for arm in ARMS)
-    change = compared(base, laser, cell.groups, named, truth, seed, resamples)
+    """Return the rows of base and LASER for one metric of a cell, with the columns that Tables 1 and 2 share.
+
+    Args:
+        study: the study.
+        cell: its test rows.
+        metric: as the table names it.
+        base: values of base, one per row.
+        laser: those of LASER.
+        dtype: of the model.
+        printed: the paper's numbers as text, by arm.
+    """
+    change = compared(base, laser, cell.groups, (*cell.name, metric), metric == "accuracy", *study.sampling)
     rows = []
     for arm in ARMS:
-        printed = published.text(cell.model, cell.dataset, metric, arm)
-        counted = list(shares(labels(cell.arms[arm]["prediction"].tolist(), offered)).items())[:MOST]
+        text = printed[arm]
         row: Row = dict.fromkeys(COLUMNS, math.nan) | {
             **{"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric, "arm": arm},
             **{"value": change[arm], "low": change[f"{arm}_low"], "high": change[f"{arm}_high"], "n": change["n"]},
-            **{"matrix": "", "layer": None},
-            "constant": constant if truth else math.nan,
-            "prediction_shares": json.dumps(dict(counted), ensure_ascii=False) if truth else "",
-            "answer_in_prompt": 100 * mean([row["answer_in_prompt"] for row in open_rows]) if open_rows else math.nan,
-            "published": float(printed) if printed is not None else math.nan,
-            "dtype": dtype,
+            **{"matrix": "", "layer": None, "prediction_shares": "", "dtype": dtype},
+            "published": float(text) if text is not None else math.nan,
         }
         if arm == "laser":
-            row |= {key: value for key, value in change.items() if key in COLUMNS and key != "n"} | cell.intervention
+            row |= {key: change[key] for key in DIFFERENCE} | cell.intervention
         rows.append(row)
+    return rows
+
+
+def _pair(study: Study, cell: Tested, metric: str, dtype: str, constant: float) -> list[Row]:
+    """Return both arms of one metric of a cell of Table 1."""
+    truth = metric == "accuracy"
+    examples = [cell.data.rows[name] for name in cell.ids]
+    open_rows = [row for row in examples if not row["options"]]
+    in_prompt = 100 * mean([row["answer_in_prompt"] for row in open_rows]) if open_rows else math.nan
+    printed = {arm: paper(study).text(cell.model, cell.dataset, metric, arm) for arm in ARMS}
+    base, laser = (cell.values(arm, "correct" if truth else "loss") for arm in ARMS)
+    rows = both_arms(study, cell, metric, base, laser, dtype, printed)
+    for row in rows:
+        row["answer_in_prompt"] = in_prompt
+        if truth:
+            predictions = cell.arms[row["arm"]]["prediction"].tolist()
+            counted = list(shares(labels(predictions, [example["options"] for example in examples])).items())[:MOST]
+            row |= {"constant": constant, "prediction_shares": json.dumps(dict(counted), ensure_ascii=False)}
     return rows
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
-from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
+from laser_audit.cells import ARMS, Tested, adjusted, all_tested
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.paper import FOLDER, shown, verdict
 from laser_audit.reading import Study, remembered
 from laser_audit.rows import test_path
-from laser_audit.table1 import COLUMNS
+from laser_audit.table1 import COLUMNS, both_arms
 
 METRICS = {"accuracy": "correct", "return": "return", "loss": "loss"}
 PRINTED = {"Transformer": "base", "with LASER": "laser"}
@@ -44,7 +42,9 @@ def expected_table2(study: Study) -> tuple[Row, ...]:
     for cell in all_tested(study, study.protocols):
         comparable = (cell.model, cell.dataset) == OWN_SIZE and not cell.data.limited
         for metric in METRICS:
-            rows += _pair(study, cell, metric, dtypes[cell.model])
+            texts = {arm: printed(study).get((metric, arm)) for arm in ARMS}
+            base, laser = (values(study, cell, arm, metric) for arm in ARMS)
+            rows += both_arms(study, cell, metric, base, laser, dtypes[cell.model], texts)
             complete += [comparable, comparable]
     adjusted([row for row in rows if row["arm"] == "laser"])
     for row, whole in zip(rows, complete, strict=True):
@@ -52,27 +52,6 @@ def expected_table2(study: Study) -> tuple[Row, ...]:
         row |= shown(row, text, base_text, [], None)
         row["verdict"] = verdict(row, text, base_text, whole, same_rows=False)
     return tuple(rows)
-
-
-def _pair(study: Study, cell: Tested, metric: str, dtype: str) -> list[Row]:
-    """Return both arms of one metric of a cell."""
-    both = [values(study, cell, arm, metric) for arm in ARMS]
-    seed, resamples = study.sampling
-    change = compared(both[0], both[1], cell.groups, (*cell.name, metric), metric == "accuracy", seed, resamples)
-    rows = []
-    for arm in ARMS:
-        text = printed(study).get((metric, arm))
-        row: Row = dict.fromkeys(COLUMNS, math.nan) | {
-            **{"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric, "arm": arm},
-            **{"value": change[arm], "low": change[f"{arm}_low"], "high": change[f"{arm}_high"], "n": change["n"]},
-            **{"matrix": "", "layer": None, "prediction_shares": "", "dtype": dtype},
-            "published": float(text) if text is not None else math.nan,
-        }
-        if arm == "laser":
-            kept = ("difference", "difference_low", "difference_high", "p_value")
-            row |= {key: change[key] for key in kept} | cell.intervention
-        rows.append(row)
-    return rows
 
 
 def check_table2(check: Check, study: Study) -> None:

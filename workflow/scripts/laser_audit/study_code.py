@@ -1,0 +1,39 @@
+"""Running the study's own code in another process, and comparing the files that it makes again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from laser_audit.findings import Check
+from laser_audit.reading import Study
+
+SECONDS = 1800
+
+
+def run_code(*words: str, scripts: Path, given: str = "") -> tuple[str, str]:
+    """Run Python with the study's code; return what it prints, and why it failed (empty if it did not).
+
+    Args:
+        words: of the command line after `python`.
+        scripts: the folder of the repository's scripts.
+        given: the process's standard input.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LASER_")}
+    environment |= {"PYTHONPATH": str(scripts), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, timeout=SECONDS, env=environment, input=given
+    )
+    reason = (done.stderr.strip().splitlines() or ["no message"])[-1] if done.returncode else ""
+    return done.stdout, reason.removeprefix("laser.errors.UserError: ")
+
+
+def compare(check: Check, study: Study, path: str, again: Path, maker: str) -> None:
+    """Compare a file of the study with the one that `maker` made again."""
+    with check.guarded(path):
+        check.count += 1
+        if not again.is_file() or again.read_bytes() != study.locate(path).read_bytes():
+            check.fail(path, "", "other bytes", f"those of {maker}, made again from the study's rows")

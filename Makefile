@@ -11,7 +11,7 @@ PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
 RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study status replication audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
+.PHONY: help env quickstart study status replication preview audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -49,6 +49,9 @@ archive: $(STAMP)  ## a finished study as results/<study>.tar.zst, the same byte
 
 compare: $(STAMP)  ## which deterministic files two folders of a study do not share: make compare A=folder B=folder
 	@$(RUN) python workflow/scripts/tools/compare.py $(A) $(B)
+
+preview: $(STAMP)  ## what a study asks, row by row, and how long it takes here: make preview STUDY=my/study.yaml
+	@$(RUN) python workflow/scripts/tools/preview.py --study $(STUDY) --jobs $(CORES)
 
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper COST="--efficiency 0.3"
 	@$(RUN) python workflow/scripts/tools/cost.py --study $(STUDY) $(COST)

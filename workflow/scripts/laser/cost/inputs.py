@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.config.evaluations import task_of
+from laser.config.own_rows import BUILDERS, asked_options
 from laser.config.plan import Plan
 from laser.cost.facts import read_facts
 from laser.cost.operations import Asked
 from laser.cost.shapes import Shape, shape_of
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
+from laser.io.user_paths import expanded
 from laser.paper.published import read_published
-from laser.tasks.definitions import definition
+from laser.tasks.definitions import Definition, definition
+from laser.tasks.prepare import Prepared, build_rows, to_frame
 from laser.tasks.questions import style_of
 
 if TYPE_CHECKING:
@@ -27,9 +31,50 @@ MOST_ROWS = 4000
 """Most rows of a side that are tokenized; their mean is used for all."""
 
 
+CHARACTERS_PER_TOKEN = 4.0
+"""Of own rows whose model is not at hand: a common rate of English text, not measured."""
+
+
 def model_folder(plan: Plan, model: str) -> Path:
     """Return the path of the model's folder in the cache; it may not exist."""
     return Path(plan.config["cache"]) / "models" / plan.model_key(model)
+
+
+def folder_at_hand(plan: Plan, model: str) -> Path | None:
+    """Return the folder with a model's files: in the cache, else that of a local source; None if there is none."""
+    folder, source = model_folder(plan, model), plan.model(model)["source"]
+    if (folder / "card.json").is_file():
+        return folder
+    local = Path(expanded(source["path"], "source.path")) if source["kind"] == "local" else None
+    return local if local is not None and local.is_dir() else None
+
+
+def sizes_of_folder(folder: Path, task: str) -> dict[str, int]:
+    """Return the sizes of a checkpoint's matrices and its number of parameters, from config.json and headers alone."""
+    from laser.models.building import model_config
+    from laser.models.card import sizes
+    from laser.models.stored import read_header, weight_files
+
+    headers = [read_header(folder / name) for name in weight_files(folder)]
+    count = sum(math.prod(tensor["shape"]) for header in headers for tensor in header.values())
+    return sizes(model_config(folder, task)) | {"parameters": count}
+
+
+def rows_at_hand(plan: Plan, dataset: str) -> pd.DataFrame | None:
+    """Return a dataset's rows: the prepared ones, else own rows of local files; None if there are none."""
+    rows = Path(plan.config["cache"]) / "data" / plan.data_key(dataset) / "rows.parquet"
+    if rows.is_file():
+        return read_parquet(rows)
+    made = own_rows_of(plan, dataset)
+    return None if made is None else to_frame(made.rows, made.own)
+
+
+def own_rows_of(plan: Plan, dataset: str) -> Prepared | None:
+    """Build own rows of local files in memory; None for any other dataset."""
+    entry = plan.dataset(dataset)
+    if entry["builder"] not in BUILDERS or any(source["kind"] != "local" for source in entry["sources"]):
+        return None
+    return build_rows(entry)
 
 
 def model_shape(plan: Plan, model: str) -> Shape:
@@ -40,6 +85,10 @@ def model_shape(plan: Plan, model: str) -> Shape:
             "what the study of policies took."
         )
     entry, folder = plan.model(model), model_folder(plan, model)
+    at_hand = folder_at_hand(plan, model)
+    if at_hand not in (None, folder):
+        stored = sum(path.stat().st_size for path in at_hand.glob("*.safetensors"))
+        return shape_of(entry | sizes_of_folder(at_hand, task_of(entry)), stored)
     if not (folder / "card.json").is_file():
         known = read_facts(plan.scripts.parents[1]).get("stored_in_half", [])
         return shape_of(entry, in_half=model in known)
@@ -63,17 +112,19 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
     """
     entry = plan.model(model)
     task, family = task_of(entry), entry["architecture"]
-    rows = Path(plan.config["cache"]) / "data" / plan.data_key(dataset) / "rows.parquet"
     builder = plan.dataset(dataset)["builder"]
-    if not rows.is_file():
+    frame = rows_at_hand(plan, dataset)
+    if frame is None:
         return stated(builder, task, family, _table4(plan, dataset, facts), facts)
-    frame = read_parquet(rows)
+    described = definition(builder, asked_options(plan.dataset(dataset)))
     sides = {side: frame[_on_side(frame, plan.study["protocols"], side)] for side in SIDES}
     counts = {side: len(rows) for side, rows in sides.items()}
-    folder = model_folder(plan, model)
-    if (folder / "card.json").is_file():
-        tokenizer = _tokenizer(folder)
-        return {side: _tokenized(builder, sides[side], tokenizer, task, family) for side in SIDES}
+    folder = folder_at_hand(plan, model)
+    if folder is not None:
+        tokenizer = tokenizer_of(folder)
+        return {side: _tokenized(described, sides[side], tokenizer, task, family) for side in SIDES}
+    if builder in BUILDERS:
+        return {side: _by_characters(described, sides[side], task, family) for side in SIDES}
     characters = float(frame["prompt"].str.len().mean())
     return stated(builder, task, family, counts, facts, characters)
 
@@ -116,19 +167,40 @@ def _on_side(frame: pd.DataFrame, protocols: list[str], side: str) -> pd.Series:
 
 
 @cache
-def _tokenizer(folder: Path) -> Any:
+def tokenizer_of(folder: Path) -> Any:
+    """Return the tokenizer in a checkpoint's folder."""
     from laser.models.tokenizer import load_tokenizer
 
     return load_tokenizer(folder)
 
 
-def _tokenized(builder: str, frame: pd.DataFrame, tokenizer: Any, task: str, family: str) -> Asked:
+def _by_characters(described: Definition, frame: pd.DataFrame, task: str, family: str) -> Asked:
+    """Return what rows ask of a model whose tokenizer is not at hand, from the length of their texts."""
+    prompt = float(frame["prompt"].str.len().mean()) / CHARACTERS_PER_TOKEN
+    offered = frame["options"].map(len) > 0
+    passes = float(frame["options"].map(len).mean()) if offered.any() else 1.0
+    answer = float(frame["answer"].str.len().mean()) / CHARACTERS_PER_TOKEN + 1.0
+    generates = style_of(described, task, family, bool(offered.any())) == "generate"
+    return Asked(
+        examples=len(frame),
+        pass_tokens=passes * (prompt + answer),
+        prompt_tokens=prompt if generates else 0.0,
+        nodes=prompt + passes * answer,
+        read=passes * answer,
+        passes=passes,
+        generations=float(generates),
+        steps=float(described.new_tokens - 1) if generates else 0.0,
+        source=f"rows, {CHARACTERS_PER_TOKEN:g} characters a token",
+    )
+
+
+def _tokenized(described: Definition, frame: pd.DataFrame, tokenizer: Any, task: str, family: str) -> Asked:
     from dataclasses import replace
 
     from laser.evaluation.cell import examples
     from laser.tasks.questions import ask
 
-    questions = ask(definition(builder), examples(frame[:MOST_ROWS]), tokenizer, task, family)
+    questions = ask(described, examples(frame[:MOST_ROWS]), tokenizer, task, family)
     counted = asked_from(questions.requests, len(questions.items), task == "causal")
     return replace(counted, examples=len(frame))
 

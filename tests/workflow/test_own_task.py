@@ -1,0 +1,105 @@
+"""The example of a task of one's own, with a tiny local model, through Snakemake to Table 1; and its preview."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from laser.io.files import read_json, read_parquet
+from tests import tiny
+from tests.workflow.runner import ROOT, planned, run
+
+ROWS = ROOT / "config/examples/everyday.csv"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the example's rows and a tiny model."""
+    folder = tmp_path_factory.mktemp("own")
+    tiny.checkpoint(folder / "model")
+    (folder / "rows.csv").write_bytes(ROWS.read_bytes())
+    return folder
+
+
+def study(folder, name="own", **changes):
+    """Write the example with the tiny model in place of its own, which declares nothing but its folder."""
+    settings = yaml.safe_load((ROOT / "config/studies/example-task.yaml").read_text())
+    settings |= {"models": [{"name": "tiny", "source": {"kind": "local", "path": str(folder / "model")}}]}
+    settings["grid"] = {"matrices": ["u_gate"], "layers": "all", "rhos": [0.5]}
+    settings |= {"protocols": ["corrected", "published"], "artefacts": ["table1"]} | changes
+    for entry in settings["datasets"]:
+        entry["source"]["files"] = str(folder / "rows.csv")
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_the_example_reaches_table_1_and_edited_rows_are_read_again(folder):
+    path = study(folder)
+    done = run(folder, path, "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(folder / "results/own/tables/table1.csv")
+    assert set(table["dataset"]) == {"everyday-open", "everyday-choice"} and set(table["n"]) == {32}
+    choice = table[(table["dataset"] == "everyday-choice") & (table["metric"] == "accuracy")]
+    assert {letter for shares in choice["prediction_shares"] for letter in json.loads(shares)} <= set("ABCD")
+    assert (choice["value"] % (100 / 32) < 1e-6).all()
+    cards = [read_json(card) for card in (folder / "results/own/inputs/data").glob("*/card.json")]
+    assert {(card["rows"], card["groups"], card["alike"]["count"]) for card in cards} == {(40, 20, 0)}
+    for rows in folder.glob("cache/data/*/rows.parquet"):
+        sides = read_parquet(rows).groupby("group")["split_corrected"].nunique()
+        assert set(sides) == {1}
+
+    assert planned(folder, path, "all") == {}
+    edited = (folder / "rows.csv").read_text().replace("Frozen water is called", "Frozen water has the name")
+    (folder / "rows.csv").write_text(edited)
+    again = planned(folder, path, "all")
+    assert again["prepare"] == 2 and again["sweep"] == 4 and "reduce" not in again
+    audit = [sys.executable, "workflow/scripts/tools/audit.py", str(folder / "results/own")]
+    audited = subprocess.run(audit, capture_output=True, text=True, cwd=ROOT)
+    assert audited.returncode == 0, audited.stdout
+
+
+def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder, monkeypatch, capsys):
+    (folder / "rows.csv").write_text(
+        ROWS.read_text() + "more-1,more,A cat says,,a,b,c,d\nmore-2,other,June is followed by,July,July,b,c,d\n"
+    )
+    path = study(folder, "preview")
+    line = [sys.executable, str(ROOT / "workflow/scripts/tools/preview.py"), "--study", str(path), "--jobs", "1"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    for said in (
+        "Model tiny: llama, causal, 2 layers, fp32",
+        "hidden 32, intermediate 48",
+        "rows: 42 read, 41 used; dropped: 1 (no answer); groups: 21",
+        "8 validation and 33 test rows",
+        "right on tiny: the generated text contains an answer, 5 new tokens",
+        "right on tiny: the option with the highest log-probability",
+        "1. 'The month after June is'",
+        "options: 'July', 'May', 'March', 'August'",
+        "note: 2 rows ask what a row of another group asks (ids after-june-2, more-2)",
+        "Time: about",
+    ):
+        assert said in text, text
+    assert not (folder / "cache/data").exists() or "more-2" not in str(list((folder / "cache/data").iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"source": {"kind": "local", "files": "none.csv"}}, "dataset 'everyday-open': there is no file none.csv"),
+        ({"columns": {"question": "qestion"}}, "columns.question is 'qestion' (did you mean 'question'?)"),
+        ({"prompt": "{qestion}"}, "prompt holds '{qestion}' (did you mean 'question'?)"),
+        ({"options": {"prompts": "x"}}, "options hold 'prompts' (did you mean 'prompt'?)"),
+    ],
+)
+def test_faults_are_told_before_any_job(folder, change, said):
+    settings = yaml.safe_load(study(folder, "faulty").read_text())
+    settings["datasets"][0] |= change
+    (folder / "faulty.yaml").write_text(yaml.safe_dump(settings))
+    done = run(folder, folder / "faulty.yaml", "all", flags=("--dry-run",))
+    assert done.returncode != 0 and said in done.stderr + done.stdout, done.stderr
+    assert "Traceback" not in done.stderr and "network" not in done.stderr

@@ -344,7 +344,7 @@ class Columns(Settings):
 
 
 class OwnRows(Settings):
-    """What a dataset of the builder generic says of its rows."""
+    """What a dataset of the builders generic and lm_eval says of its rows."""
 
     source: DatasetSource = Field(ABSENT, description="A single source, in place of `sources`.")
     columns: Columns = Field(ABSENT, description="By default those whose names are plain.")
@@ -358,6 +358,7 @@ class OwnRows(Settings):
     new_tokens: Annotated[int, Field(ge=1, le=1000), Whole] = Field(
         ABSENT, description="Length of generated answers; 10 by default."
     )
+    task: Text = Field(ABSENT, description="Of the builder lm_eval: the name of a task, or its YAML file.")
 
 
 class CatalogueDataset(OwnRows):

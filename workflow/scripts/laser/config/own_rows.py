@@ -10,14 +10,15 @@ from laser.errors import UserError
 from laser.io.files import sha256_file
 from laser.io.user_paths import expanded
 
-GENERIC = "generic"
-BUILDERS = (GENERIC,)
+GENERIC, LM_EVAL = "generic", "lm_eval"
+BUILDERS = (GENERIC, LM_EVAL)
 SIDES = ("validation", "test")
 ASKED = ("scoring", "new_tokens")
 """Options that shape how rows are asked and scored, beside what is in the rows themselves."""
 
 _KEYS = {
     GENERIC: ("columns", "prompt", "answer_is", "scoring", "new_tokens"),
+    LM_EVAL: ("task", "new_tokens"),
 }
 
 
@@ -29,12 +30,15 @@ def asked_options(entry: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def file_hashes(entry: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the sha256 of every file of an entry's local sources; of absent ones, as known."""
+    """Return the sha256 of every file of an entry's local sources, and of its task's; of absent ones, as known."""
     names: list[str] = []
     for source in entry["sources"]:
         if source["kind"] == "local":
             given = source["files"].values() if "files" in source else [source["path"]]
             names += [name for part in given for name in ([part] if isinstance(part, str) else part)]
+    task = entry["options"].get("task", "")
+    if task.endswith((".yaml", ".yml")):
+        names.append(task)
     hashes = {}
     for name in names:
         path = Path(expanded(name, "a source's path"))

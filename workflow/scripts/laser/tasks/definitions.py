@@ -180,6 +180,7 @@ DEFINITIONS: dict[str, Definition] = {
         ),
         Definition(name="sokoban", title="Sokoban"),
         Definition(name="generic", title="Rows of one's own", options_in_rows=True, masked_style="open5"),
+        Definition(name="lm_eval", title="Task of lm-evaluation-harness", options_in_rows=True, masked_style="open5"),
         Definition(name="worldfacts", title="World Facts", make_masked_prompt=_mask_and_stop),
     )
 }

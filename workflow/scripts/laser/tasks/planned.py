@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.local_models import no_folder
-from laser.config.own_rows import GENERIC
+from laser.config.own_rows import GENERIC, LM_EVAL
 from laser.config.plan import Plan
 from laser.errors import UserError, nearest, shortened
 from laser.io.user_paths import expanded
 from laser.models.stored import read_config, weight_files
 from laser.tasks.datasets import module
 from laser.tasks.datasets.generic import layout
+from laser.tasks.datasets.lm_eval import check_task
 from laser.tasks.formats import SPLIT_FORMATS, SourceError, header
 from laser.tasks.sources import file_format, local_paths
 
@@ -54,6 +55,11 @@ def check_model(entry: Mapping[str, Any], where: str) -> None:
 
 def check_options(entry: Mapping[str, Any], where: str) -> None:
     """Check the names of a dataset's options against those that its builder has."""
+    if entry["builder"] == LM_EVAL:
+        try:
+            check_task(entry["options"])
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from error
     known = module(entry["builder"]).OPTIONS
     for key in entry["options"]:
         if key not in known:

@@ -9,15 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.config.own_rows import BUILDERS, splits_of
+from laser.config.own_rows import BUILDERS, LM_EVAL, splits_of
 from laser.config.specs import PARTIAL
 from laser.errors import UserError
 from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import build, module
+from laser.tasks.datasets.lm_eval import read_task
 from laser.tasks.definitions import Definition, definition
 from laser.tasks.example import Example
+from laser.tasks.formats import Rows
 from laser.tasks.judging import canonical, contains
-from laser.tasks.sources import Downloads, read_dataset
+from laser.tasks.sources import Downloads, Reading, read_dataset
 
 if TYPE_CHECKING:
     import pandas
@@ -80,7 +82,10 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
     own = entry["builder"] in BUILDERS
     sources = entry.get("sources") or []
     splits = splits_of(sources) if own else builder.SPLITS
-    reading = read_dataset(entry["name"], sources, splits, builder.COLUMNS, downloads, entry.get("partial"))
+    if entry["builder"] == LM_EVAL:
+        reading = Reading(*_of_task(entry), [])
+    else:
+        reading = read_dataset(entry["name"], sources, splits, builder.COLUMNS, downloads, entry.get("partial"))
     try:
         built, dropped = build(entry["builder"], entry.get("options") or {}, reading.read)
     except UserError as error:
@@ -115,6 +120,15 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
     if own:
         card["alike"] = alike(rows)
     return Prepared(rows, card, own)
+
+
+def _of_task(entry: Mapping[str, Any]) -> tuple[dict[str, Rows], dict[str, Any]]:
+    """Return the rows and the source of a task of lm-evaluation-harness."""
+    try:
+        rows, facts = read_task(entry["options"])
+    except UserError as error:
+        raise UserError(f"dataset '{entry['name']}': {error}") from error
+    return {"rows": rows}, facts
 
 
 def alike(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder):
         "right on tiny: the generated text contains an answer, 5 new tokens",
         "right on tiny: the option with the highest log-probability",
         "1. 'The month after June is'",
-        "options: 'July', 'May', 'March', 'August'",
+        "options: 'May', 'March', 'July', 'August'",
         "note: 2 rows ask what a row of another group asks (ids after-june-2, more-2)",
         "Time: about",
     ):

@@ -226,6 +226,21 @@ def test_the_same_choice_as_the_papers_is_recognised():
     frame = table3([selection], read_published())
     assert list(frame["same_as_paper"]) == [True]
     assert any("u_gate" in note for note in table3_views(frame)[0].notes)
+    assert list(frame["late_candidates"]) == [0.0] and list(frame["severe_candidates"]) == [0.0]
+
+
+@pytest.mark.parametrize(("kept_rank", "removed"), [(0, True), (1, False), (None, False)])
+def test_a_kept_rank_of_0_is_said_to_be_the_removal_of_the_matrix(kept_rank, removed):
+    scores = {"accuracy": 60.0, "loss": 1.0, "n": 10}
+    grid = [{"matrix": "u_in", "layer": layer, "rho": rho} for layer in (0, 1, 4) for rho in (0.9, 0.1, 0.01, 0.005)]
+    chosen = None if kept_rank is None else grid[-1] | {"kept_rank": kept_rank}
+    validation = {"base": scores, "chosen": scores}
+    protocols = {"corrected": {"chosen": chosen, "validation": validation, "candidates": grid}}
+    frame = table3([{"model": "m", "dataset": "d", "protocols": protocols}])
+    assert any("whole matrix is removed" in note for note in table3_views(frame)[0].notes) is removed
+    # What a candidate drawn at random would be: one of three layers beyond the middle, three of four ρ severe.
+    assert list(frame["late_candidates"]) == pytest.approx([1 / 3])
+    assert list(frame["severe_candidates"]) == pytest.approx([3 / 4])
 
 
 def test_table4_counts_rows_and_groups(tmp_path):

@@ -195,6 +195,8 @@ def views(frame: pd.DataFrame) -> list[View]:
             "τ is the matrix, ℓ the layer counted from 0, ρ the fraction of the maximum rank that is kept.",
             "base: no intervention beat the unmodified model on validation.",
         ]
+        if (frame.loc[frame["protocol"] == protocol, "kept_rank"] == 0).any():
+            notes.append("A kept rank of 0 is no low rank: the whole matrix is removed.")
         if (frame["paper_matrix"] != frame["paper_tau"].str.lower()).any():
             notes.append("The paper's U_in is the gate projection u_gate in Llama2.")
         title = f"Table 3. Interventions chosen on validation rows, {protocol} protocol"

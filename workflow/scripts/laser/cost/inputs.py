@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.config.evaluations import task_of
-from laser.config.own_rows import BUILDERS, asked_options
+from laser.config.own_rows import BUILDERS, GENERIC, asked_options
 from laser.config.plan import Plan
 from laser.cost.facts import read_facts
 from laser.cost.operations import Asked
@@ -70,9 +70,9 @@ def rows_at_hand(plan: Plan, dataset: str) -> pd.DataFrame | None:
 
 
 def own_rows_of(plan: Plan, dataset: str) -> Prepared | None:
-    """Build own rows of local files in memory; None for any other dataset."""
+    """Build own rows of local files in memory; None for any other dataset, which may need a network."""
     entry = plan.dataset(dataset)
-    if entry["builder"] not in BUILDERS or any(source["kind"] != "local" for source in entry["sources"]):
+    if entry["builder"] != GENERIC or any(source["kind"] != "local" for source in entry["sources"]):
         return None
     return build_rows(entry)
 

@@ -11,7 +11,7 @@ PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
 RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study status replication preview audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
+.PHONY: help env quickstart study plan status replication preview audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -31,6 +31,10 @@ quickstart:  ## environment + the quickstart study, to its report
 study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 	@$(RUN) PYTHONPATH=workflow/scripts snakemake --cores $(CORES) --scheduler greedy --logger laser --config "study=$(STUDY)" -- all
 	@$(RUN) python workflow/scripts/tools/show.py "results/$(NAME)"
+
+plan: $(STAMP)  ## what a run would make, by rule, and what it costs: make plan STUDY=paper
+	@$(RUN) PYTHONPATH=workflow/scripts snakemake --cores $(CORES) --dry-run --logger laser --config "study=$(STUDY)" -- all
+	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" $(COST) | tail -n 1 || true
 
 status: $(STAMP)  ## how far a study's run is, why jobs failed, and their logs: make status STUDY=laboratory
 	@$(RUN) python workflow/scripts/tools/status.py "results/$(NAME)"

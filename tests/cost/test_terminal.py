@@ -96,6 +96,15 @@ def test_warnings_and_errors_before_any_job_are_shown():
     assert "nothing to be done" in shown[2] and len(shown) == 3
 
 
+def test_a_dry_run_shows_the_jobs_by_rule_once():
+    terminal = Terminal(io.StringIO(), colours=False, dry_run=True)
+    for _ in range(2):
+        log(terminal, "Job stats:\njob  count\nall  1\n", event="run_info")
+    log(terminal, "Job 1: prepare", event="job_info")
+    terminal.close()
+    assert lines(terminal) == ["Job stats:", "job  count", "all  1"]
+
+
 def test_colours_are_for_a_terminal_alone():
     terminal = Terminal(io.StringIO(), colours=True)
     log(terminal, "careful", logging.WARNING)

@@ -23,7 +23,9 @@ class LogHandler(LogHandlerBase):
 
     def __post_init__(self) -> None:
         """Start the clock of the line of progress."""
-        self.terminal = Terminal(sys.stderr, sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+        self.terminal = Terminal(
+            sys.stderr, sys.stderr.isatty() and "NO_COLOR" not in os.environ, dry_run=self.common_settings.dryrun
+        )
         self.ended = threading.Event()
         threading.Thread(target=self._tick, daemon=True).start()
 

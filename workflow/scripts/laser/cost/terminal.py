@@ -45,8 +45,10 @@ def cause(log: Path) -> str:
 class Terminal:
     """Writes what a person sees: `record` takes Snakemake's log records, `tick` is called often, `close` at the end."""
 
-    def __init__(self, stream: TextIO, colours: bool, clock: Callable[[], float] = time.time) -> None:
-        self.stream, self.colours, self.clock = stream, colours, clock
+    def __init__(
+        self, stream: TextIO, colours: bool, clock: Callable[[], float] = time.time, dry_run: bool = False
+    ) -> None:
+        self.stream, self.colours, self.clock, self.dry_run = stream, colours, clock, dry_run
         self.progress: Progress | None = None
         self.changed, self.written = 0.0, 0.0
         self.errors = 0
@@ -66,6 +68,9 @@ class Terminal:
             if hasattr(record, "planned_jobs"):
                 self.progress = Progress({job.id: job for job in record.planned_jobs})
                 self.changed = self.written = self.clock()
+            elif event == "run_info" and self.dry_run and not self.shown:
+                self.shown = str(record.msg)
+                self.say(self.shown.strip())
             elif event in ("job_started", "job_finished", "job_error"):
                 self._job_event(event, record)
             elif record.levelno >= logging.WARNING:

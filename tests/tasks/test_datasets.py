@@ -64,7 +64,7 @@ def test_counterfact_subject_with_braces_stays_as_it_is():
 @pytest.mark.parametrize(
     ("prompt", "paraphrases", "said"),
     [
-        ("The mother tongue of Ana is", [], r"lacks \{\}. Put \{\} where the subject stands"),
+        ("The mother tongue of Ana is", [], r"lacks \{\}. Put \{\} for the subject"),
         ("{subject} speaks", [], r"lacks \{\}"),
         ("{} speaks {language} to", [], r"nothing fills in '\{language\}'"),
         ("{} speaks", ["{} talks"], r"nothing fills in '\{\}'"),

@@ -94,7 +94,7 @@ def test_whatever_stands_in_the_part_the_file_is_the_pinned_one(index, tmp_path,
     assert fetched(PIN, tmp_path).read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("announced", ["", PIN.sha256])
+@pytest.mark.parametrize("announced", ["", PIN.sha256], ids=["unannounced", "announced"])
 def test_another_file_than_the_pinned_one_is_deleted(index, tmp_path, announced):
     index.files[ARCHIVE], index.announced[ARCHIVE] = CONTENT[:-1] + b"?", announced
     text = refused(PIN, tmp_path)

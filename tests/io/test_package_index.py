@@ -62,6 +62,17 @@ def test_a_file_is_downloaded_once_and_kept(index, tmp_path):
     assert fetched(PIN, tmp_path / "downloads") == path
 
 
+def test_a_kept_file_needs_no_lock_and_no_writable_folder(tmp_path, monkeypatch):
+    (tmp_path / ARCHIVE).write_bytes(CONTENT)
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    assert fetched(PIN, tmp_path) == tmp_path / ARCHIVE
+    assert "cannot be written there" in refused(replace(PIN, archive="other-1.0.tar.gz"), tmp_path / "empty")
+
+
 def test_a_kept_file_that_was_damaged_is_downloaded_anew(index, tmp_path):
     (tmp_path / ARCHIVE).write_bytes(CONTENT[:-1])
     assert fetched(PIN, tmp_path).read_bytes() == CONTENT
@@ -141,6 +152,29 @@ def test_an_index_that_fails_or_cannot_be_reached(index, tmp_path, monkeypatch):
     assert "the package index cannot be reached" in refused(PIN, tmp_path)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     assert "no-index" in refused(PIN, tmp_path)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "Client Error(401)"), (403, "Client Error(403)")])
+def test_an_index_that_refuses_says_why_without_the_password(index, tmp_path, monkeypatch, status, reason):
+    monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("://", "://someone:secret@"))
+    index.status["/simple/tasks/"] = status
+    text = refused(PIN, tmp_path)
+    assert reason in text
+    assert "secret" not in text
+    assert "someone" not in text
+
+
+def test_the_password_of_an_index_is_in_no_line_and_in_no_message(index, tmp_path, monkeypatch, caplog, capfd):
+    caplog.set_level("WARNING")
+    monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("://", "://someone:secret@"))
+    said = []
+    assert fetched(PIN, tmp_path / "downloads", said).read_bytes() == CONTENT
+    index.status[f"/files/{ARCHIVE}"] = 403
+    text = refused(PIN, tmp_path)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://someone:secret@127.0.0.1:9/simple")
+    text += refused(PIN, tmp_path)
+    printed = capfd.readouterr()
+    assert "secret" not in "".join([*said, text, caplog.text, printed.out, printed.err])
 
 
 def test_a_further_index_and_a_folder_are_searched_as_pip_would(index, tmp_path, monkeypatch):

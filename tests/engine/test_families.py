@@ -8,11 +8,17 @@ import transformers
 
 from laser.config.architectures import ARCHITECTURES
 from laser.engine.families import FAMILIES, network
-from tests.engine.tiny_models import BERT, CONFIGS, GPT2, LLAMA, NEOX, made
+from tests.engine.tiny_models import BERT, CONFIGS, FULL, GPT2, LAYERS, LLAMA, NEOX, WINDOW, made
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/engine.md"
 ROPE = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 LEFT = {
+    "llama with a window that transformers does not look at": lambda: transformers.LlamaConfig(
+        **LLAMA, sliding_window=WINDOW
+    ),
+    "mistral with kinds of layers that transformers does not look at": lambda: transformers.MistralConfig(
+        **LLAMA, sliding_window=WINDOW, layer_types=[FULL] * LAYERS
+    ),
     "gpt2 with cross-attention": lambda: transformers.GPT2Config(**GPT2, add_cross_attention=True),
     "qwen3, rotary positions by length": lambda: transformers.Qwen3Config(**LLAMA, rope_parameters=ROPE),
     "phi, rotary positions by length": lambda: transformers.PhiConfig(

@@ -436,11 +436,14 @@ class Family:
     refuses: Callable[[Any], bool] = lambda config: False
 
 
+# Llama's own code has no sliding window, and Mistral's has one in all layers or none, whatever else config.json says.
+_LLAMA = Family(_llama, refuses=lambda config: getattr(config, "sliding_window", None) is not None)
+_MISTRAL = Family(_llama, refuses=lambda config: getattr(config, "layer_types", None) is not None)
 _ENCODER = Family(_bert, causal=False, refuses=lambda config: config.is_decoder)
 
 FAMILIES = {
-    "llama": Family(_llama),
-    "mistral": Family(_llama),
+    "llama": _LLAMA,
+    "mistral": _MISTRAL,
     "qwen2": Family(_llama),
     "gemma3_text": Family(_gemma3, refuses=_refuses_gemma3),
     "qwen3": Family(_llama),

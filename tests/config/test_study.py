@@ -183,6 +183,14 @@ def test_configuration_from_the_command_line():
         ({"datasets": [{"name": "worldfacts", "sources": [{"kind": "local"}]}]}, "either 'path' (one file) or 'files'"),
         ({"datasets": [{"name": "worldfacts", "sources": [HUB_FILES]}]}, "Pin one, or say revision_pinned: false"),
         ({"datasets": [{"name": "worldfacts", "limit": 4}]}, "datasets[0].limit is 4: allowed: at least 5"),
+        (
+            {
+                "datasets": [
+                    {"name": "fever", "builder": "generic", "source": {"kind": "local", "files": "my/rows.csv"}}
+                ]
+            },
+            "datasets[0].name is 'fever', which config/datasets.yaml has with the builder fever",
+        ),
         ({"models": [TINY | {"layers": True}]}, "models[0].layers is true, which is not of type integer"),
         ({"models": [TINY | {"source": None}]}, "models[0].source is null"),
         ({"gird": {}, "grid": GRID}, "unknown key 'gird' in (top level) (did you mean 'grid'?)"),

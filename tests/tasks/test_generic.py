@@ -248,6 +248,12 @@ OPEN_HEAD = ("question", "answer")
         (table(LETTERS, CHOICES), "rows.csv", {"answer_is": "index"}, "column 'answer': is 'A'.*counted from 0"),
         (table(LETTERS, [(q, "?", *o) for q, _, *o in CHOICES]), "rows.csv", {}, "answer_is: letter, index or text"),
         (
+            table(LETTERS, [(q, number % 3 + 1, *o) for number, (q, _, *o) in enumerate(CHOICES)]),
+            "rows.csv",
+            {},
+            "none is 0, so that they may count options from 1.*answer_is: index",
+        ),
+        (
             table(("id", *OPEN_HEAD), [("i", *row) for row in OPEN]),
             "rows.csv",
             {"columns": {"id": "id"}},

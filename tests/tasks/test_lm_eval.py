@@ -109,6 +109,9 @@ def test_a_file_may_bring_no_code(tmp_path, monkeypatch):
     for text in ("process_docs: !function utils.run\n", "x: !!python/name:os.system\n"):
         with pytest.raises(UserError, match=r"task\.yaml"):
             check_task({"task": str(task_file(tmp_path, OPEN, text))})
+    for text in ("include: 3\n", "include: [more.yaml, 3]\n"):
+        with pytest.raises(UserError, match=r"include is .*It must name a file"):
+            check_task({"task": str(task_file(tmp_path, OPEN, text))})
     path = task_file(tmp_path, OPEN, "include: more.yaml\n")
     with pytest.raises(UserError, match=r"there is no file .*more\.yaml"):
         check_task({"task": str(path)})

@@ -17,7 +17,7 @@ from laser.config.entries import CatalogueDataset, CatalogueModel, Pools
 from laser.config.evaluations import resolve_runs
 from laser.config.fields import Name, with_defaults
 from laser.config.local_models import with_facts_of_folder
-from laser.config.own_rows import own_rows
+from laser.config.own_rows import BUILDERS, own_rows
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
 from laser.config.protocols import SIGNIFICANCE
@@ -133,6 +133,7 @@ def resolve(
         entry.setdefault("options", {})
         entry.setdefault("limit", None)
         _known_builder(entry, index, path, root)
+        _not_a_catalogue_name(entry, datasets, f"{path}: datasets[{index}]")
     default = POLICY_ARTEFACTS if any(map(is_policy, study["models"])) else DEFAULT_ARTEFACTS
     study.setdefault("artefacts", list(default))
     study = resolve_pools(study, _catalogue("rooms", Pools, root), path)
@@ -226,6 +227,16 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
         raise UserError(
             f"{path}: datasets[{index}].builder is '{entry['builder']}'{nearest(entry['builder'], known)}. "
             f"Allowed: {', '.join(known)}. Rows of your own take the builder generic (docs/your-own-task.md)."
+        )
+
+
+def _not_a_catalogue_name(entry: dict[str, Any], catalogue: dict[str, Any], where: str) -> None:
+    """Refuse rows of the user's own under the name of another dataset, whose published numbers are found by it."""
+    known = catalogue.get(entry["name"], {}).get("builder", entry["builder"])
+    if entry["builder"] in BUILDERS and known not in BUILDERS:
+        raise UserError(
+            f"{where}.name is '{entry['name']}', which config/datasets.yaml has with the builder {known}: rows of your "
+            "own would be compared with what the paper says about it. Give them another name."
         )
 
 

@@ -236,8 +236,13 @@ def _how(asked: Sequence[_Asked], where: str) -> str:
         return "text"
     if fits(answers, "letter"):
         return "letter"
-    if fits(answers, "index") and any(name == "0" for name, *_ in answers):
-        return "index"
+    if fits(answers, "index"):
+        if any(int(name) == 0 for name, *_ in answers):
+            return "index"
+        raise UserError(
+            f"{where}: its answers are numbers such as {answers[0][0]}, and none is 0, so that they may count options "
+            "from 1. Indices count from 0: lower each by 1, or, where they do count from 0, say answer_is: index."
+        )
     shares = {
         how: sum(position(*_as(answer, how)) is not None for answer in answers) for how in ("text", "letter", "index")
     }

@@ -78,8 +78,11 @@ def _check_file(path: Path, seen: frozenset[Path] = frozenset()) -> None:
         raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:200]}).") from error
     if not isinstance(settings, dict):
         raise UserError(f"{path}: holds {shortened(settings)}, not the keys and values of a task.")
-    included = settings.get("include", [])
-    for name in [included] if isinstance(included, str) else included:
+    included = settings.get("include") or []
+    names = [included] if isinstance(included, str) else included
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path}: include is {shortened(included)}. It must name a file, or be a list of files.")
+    for name in names:
         _check_file(path.parent / name, seen | {path})
 
 

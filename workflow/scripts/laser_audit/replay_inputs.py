@@ -168,6 +168,8 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
             report.not_compared.append((f"rows of {dataset}", f"its rooms are not in {cache}"))
             return
         entry = entry | {"sources": [{"kind": "local", "path": str(episodes)}]}
+    elif read := _sources_read(study, dataset, entry):
+        entry = entry | {"sources": read}
     into = folder / f"inputs/data/{dataset}"
     _, reason = run_code("-c", PREPARE, json.dumps(entry), str(into), str(cache / "data/downloads"), scripts=scripts)
     if reason:
@@ -180,6 +182,12 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
         for column in columns_of(stored.entry):
             if name in again.rows:
                 check.same(path, f"{column} of {name}", row[column], again.rows[name][column])
+
+
+def _sources_read(study: Study, dataset: str, entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the source that the study read, by its card: another may hold other rows, or a part of them."""
+    card = study.json(f"inputs/data/{dataset}/card.json")["source"]
+    return [source for source in entry["sources"] if source.items() <= card.items()]
 
 
 def _episodes(study: Study, pool: dict[str, Any], cache: Path) -> Path | None:

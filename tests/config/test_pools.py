@@ -108,7 +108,7 @@ WRONG = [
     ({"search": "gradient"}, "search is 'gradient', which ranks matrices of language models only"),
     ({"prompts": {}}, "the key 'prompts' asks for what policies do not have"),
     *(
-        ({"artefacts": [name]}, f"artefacts holds '{name}', which policies do not have")
+        ({"artefacts": [name]}, f"artefacts holds '{name}', which is not for policies")
         for name, artefact in declared().items()
         if artefact.not_for_policies
     ),

@@ -72,3 +72,9 @@ def test_what_the_study_lacks_is_named(plan, target, expected):
 )
 def test_what_it_has_or_what_is_no_file_of_results_is_left_to_snakemake(plan, target):
     check_targets(plan, [target], rules(plan))
+
+
+def test_a_target_that_policies_do_not_have():
+    sokoban = Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": "sokoban"}, ROOT)
+    with pytest.raises(UserError, match="does not have table1: it is not for policies: a policy's Table 1 is table2"):
+        check_targets(sokoban, ["table1"], rules(sokoban))

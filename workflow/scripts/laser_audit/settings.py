@@ -16,9 +16,9 @@ ASKED = ("scoring", "new_tokens")
 """Options of own rows that the specs of evaluations repeat."""
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
 DECLARED = "artefact_files"
+"""Key of inputs/study.json with the declarations of artefacts, which are not settings."""
 RULES = "inputs/workflow/config/claims.yaml"
 """The margins and thresholds of verdicts, as the study had them."""
-"""Key of inputs/study.json with the declarations of artefacts, which are not settings."""
 
 EVALUATION = {
     *("study", "model", "dataset", "format", "protocols", "engine", "token_budget", "seed"),

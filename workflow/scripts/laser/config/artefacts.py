@@ -194,7 +194,7 @@ def unfit(artefact: Artefact, study: Mapping[str, Any]) -> str:
     """Return why a study cannot have an artefact, as the end of a sentence; an empty text if it can."""
     policies = any(map(is_policy, study["models"]))
     if policies and artefact.not_for_policies:
-        return f"policies do not have: {artefact.not_for_policies}. Leave it out"
+        return f"is not for policies: {artefact.not_for_policies}. Leave it out"
     if artefact.only_policies and not policies:
         return f"is about policies that play Sokoban; the study has no model of the architecture {POLICY}. Leave it out"
     if artefact.needs and artefact.needs not in study:

@@ -1,7 +1,7 @@
 """Making a study's inputs again: rows of datasets, facts of corpora, and which rows a model cannot be asked.
 
-Each is a short program that calls the study's own code in a separate process. Sources are used if they are available
-in an installed package or the cache; nothing is fetched from a hub.
+Each is a short program that calls the study's own code in a separate process. Rows come from the source that the study
+read, if it is at hand (an installed package, the cache, a publisher's file); nothing is fetched from a hub.
 """
 
 from __future__ import annotations

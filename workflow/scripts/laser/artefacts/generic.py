@@ -113,7 +113,7 @@ def _shares(counted: NDArray) -> dict[str, NDArray]:
     Returns:
         base, laser and difference, (draws,) float64 each; NaN where an arm has no wrong answer.
     """
-    columns = {arm: counted[:, 2 * place : 2 * place + 2] for place, arm in enumerate(ARMS)}
+    columns = {arm: counted[:, 2 * index : 2 * index + 2] for index, arm in enumerate(ARMS)}
     shares = {
         arm: 100 * np.divide(pair[:, 0], pair[:, 1], out=np.full(len(pair), math.nan), where=pair[:, 1] > 0)
         for arm, pair in columns.items()

@@ -96,8 +96,8 @@ def draw(folder: Path, count: int, seed: int) -> list[Pick]:
     queues = {kind: _every_row(folder / kind) for kind in (TESTED, *OTHERS)}
     if not queues[TESTED]:
         raise UserError(f"{folder / TESTED}: holds no per-example rows. Give the folder of a finished study.")
-    for places in queues.values():
-        numbers.shuffle(places)
+    for rows in queues.values():
+        numbers.shuffle(rows)
     wanted = count - count // 2
     disagreeing = _disagreeing({path for path, _ in queues[TESTED]})
     preferred = [row for row in queues[TESTED] if row in disagreeing][: wanted // 2]
@@ -105,7 +105,7 @@ def draw(folder: Path, count: int, seed: int) -> list[Pick]:
     others = [row for row in queues.pop(TESTED) if row not in preferred]
     drawn = [(TESTED, row) for row in [*preferred, *others[: wanted - len(preferred)]]]
     while len(drawn) < count and any(queues.values()):
-        in_turn = [(kind, places.pop()) for kind, places in queues.items() if places]
+        in_turn = [(kind, rows.pop()) for kind, rows in queues.items() if rows]
         drawn += in_turn[: count - len(drawn)]
     return [_pick(kind, *row) for kind, row in sorted(drawn)]
 

@@ -341,8 +341,8 @@ def _locations(settings: dict[str, str]) -> Iterator[tuple[str, str]]:
     if settings.get("no-index", "").lower() not in ("1", "true", "yes", "on", "y", "t"):
         for url in (settings.get("index-url") or DEFAULT_INDEX, *settings.get("extra-index-url", "").split()):
             yield "index_urls", url
-    for place in settings.get("find-links", "").split():
-        yield "find_links", place if "://" in place else Path(place).expanduser().absolute().as_uri()
+    for location in settings.get("find-links", "").split():
+        yield "find_links", location if "://" in location else Path(location).expanduser().absolute().as_uri()
 
 
 def _redacted(url: str) -> str:

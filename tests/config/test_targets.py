@@ -78,3 +78,8 @@ def test_a_target_that_policies_do_not_have():
     sokoban = Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": "sokoban"}, ROOT)
     with pytest.raises(UserError, match="does not have table1: it is not for policies: a policy's Table 1 is table2"):
         check_targets(sokoban, ["table1"], rules(sokoban))
+
+
+@pytest.mark.parametrize("target", ["table1", f"{RESULTS}/tables/table1.csv", f"{RESULTS}/figures/fig2/{CELL}.svg"])
+def test_rules_may_have_other_names_in_a_workflow_that_uses_this_one(plan, target):
+    check_targets(plan, [target], [f"laser_{name}" for name in rules(plan)])

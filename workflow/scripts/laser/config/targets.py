@@ -30,8 +30,10 @@ def check_targets(plan: Plan, words: Iterable[str], rules: Iterable[str]) -> Non
     known = set(rules)
     for word in words:
         artefact = _artefact_of(plan, word)
-        if artefact in declared() and artefact not in known:
-            raise UserError(f"target '{word}': {_why_not(plan, artefact)}")
+        # In a workflow that uses this one as a module, the rules of artefacts have other names.
+        reason = unfit(declared()[artefact], plan.study) if artefact in declared() and artefact not in known else ""
+        if reason:
+            raise UserError(f"target '{word}': {_why_not(plan, artefact, reason)}")
         _check_path(plan, word)
 
 
@@ -51,9 +53,8 @@ def _below(plan: Plan, target: str) -> str | None:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 
 
-def _why_not(plan: Plan, artefact: str) -> str:
+def _why_not(plan: Plan, artefact: str, reason: str) -> str:
     study = plan.study
-    reason = unfit(declared()[artefact], study)
     cannot = f"the study '{study['name']}' does not have {artefact}"
     return f"{cannot}: it {reason}. Artefacts of this study: {', '.join(study['artefacts'])}."
 

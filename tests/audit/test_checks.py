@@ -1,24 +1,32 @@
 """Rules that the small study does not exercise: ties, base as a candidate, verdicts, printed numbers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from laser.analysis import verdicts
-from laser.config.rules import rules
+from laser.config.rules import read_rules, rules
 from laser.paper.published import printed
 from laser.reduction.interventions import kept_rank
+from laser.results.cells import option_labels
 from laser.tasks.judging import contains
 from laser.tasks.prepare import split_corrected, split_published
+from laser_audit import paper
 from laser_audit.comparing import same_cell
 from laser_audit.findings import Check, Unreadable, checked
 from laser_audit.manifest import is_covered, is_volatile
-from laser_audit.paper import CONSTANT, MARGINS, half_unit, shown, verdict
+from laser_audit.numbers import labels
+from laser_audit.paper import MARGINS, half_unit, shown, verdict
+from laser_audit.reading import Study
 from laser_audit.rows import Average
 from laser_audit.scores import holds
 from laser_audit.selection import choice, kept_of, ordered
 from laser_audit.splits import expected_sides
+from tests.workflow.runner import ROOT
+
+LIMITS = {name: rules().margin(metric) for metric, name in MARGINS.items()} | {"constant": rules().constant}
 
 
 def scores(matrix="u_in", layer=0, rho=0.5, accuracy=50.0, loss=1.0):
@@ -128,11 +136,11 @@ def test_verdicts(seed):
             difference=(row["difference"], row["difference_low"], row["difference_high"]),
             **prints,
         )
-        assert verdict(row, text, base_text, complete, same_rows) == theirs
+        assert verdict(LIMITS, row, text, base_text, complete, same_rows) == theirs
         constants = [] if generator.random() < 0.2 else list(generator.normal(4, 2, 2) * 10)
         test_rows = None if generator.random() < 0.1 else int(generator.choice([20, 300, 20000]))
         shows = verdicts.shown(metric=metric, arm=arm, published_n=test_rows, constants=constants, **prints)
-        own = shown(row, text, base_text, constants, test_rows)
+        own = shown(LIMITS, row, text, base_text, constants, test_rows)
         assert own["shows"] == shows.shows
         for end, value in (("low", shows.p_low), ("high", shows.p_high)):
             assert own[f"published_p_{end}"] == pytest.approx(value, rel=1e-9, abs=1e-300, nan_ok=True)
@@ -140,13 +148,29 @@ def test_verdicts(seed):
     assert len(reached) >= 8
 
 
-def test_the_audits_margins_are_those_of_the_checkout():
-    assert {metric: rules().margin(metric) for metric in MARGINS} == MARGINS and rules().constant == CONSTANT
+@pytest.mark.parametrize("margin", ["1.0", "2.5 ", "3"])
+def test_a_study_is_judged_by_its_own_margins(tmp_path, margin):
+    text = (ROOT / "config/claims.yaml").read_text(encoding="utf-8")
+    changed = text.replace("accuracy: 1.0", f"accuracy: {margin}").replace("severe: 0.1 ", "severe: 0.2 ")
+    path = tmp_path / paper.RULES
+    path.parent.mkdir(parents=True)
+    path.write_text(changed, encoding="utf-8")
+    limits, given = paper.rules(Study(tmp_path)), read_rules(path)
+    assert {metric: limits[name] for metric, name in MARGINS.items()} == {name: given.margin(name) for name in MARGINS}
+    assert (limits["constant"], limits["severe"]) == (given.constant, given.severe) and given.severe == 0.2
+    row = {"metric": "accuracy", "arm": "base", "n": 1000, "value": 52.0, "low": 51.0, "high": 53.0}
+    assert verdict(limits, row, "50.0", None, True, True) == ("differs" if float(margin) < 2 else "replicated")
+
+
+def test_labels_of_more_options_than_letters():
+    offered = [tuple(f"o{number}" for number in numbers) for numbers in (range(30), range(30, 60))]
+    rows = pd.DataFrame({"answer": ["o28", "o31"], "options": offered})
+    assert labels(["o28", "o31"], offered) == option_labels(rows, "answer") == [chr(ord("A") + 28), "B"]
 
 
 def test_a_part_of_the_rows_is_never_judged():
     row = {"metric": "accuracy", "arm": "base", "n": 100}
-    judged = [verdict(row, text, None, False, True, partial=True) for text in ("12.0", None)]
+    judged = [verdict(LIMITS, row, text, None, False, True, partial=True) for text in ("12.0", None)]
     assert judged == ["part of the paper's rows", ""]
 
 

@@ -12,6 +12,7 @@ from laser.artefacts.table2 import views as table2_views
 from laser.paper.published import PAPER_POLICY, read_table2
 from laser.results.cells import PairedCell
 from laser_audit import cells as audited_cells
+from laser_audit import paper
 from laser_audit import table2 as audited
 from laser_audit.findings import Check
 from laser_audit.reading import Study
@@ -56,6 +57,8 @@ def test_both_make_one_table(monkeypatch, tmp_path, name, complete, gain):
     frame = table2([cell for cell, _ in cells], read_table2(), seed=7, resamples=300)
     write_table(tmp_path / "tables", "table2", frame, table2_views(frame))
     shutil.copytree(ROOT / "config/published", tmp_path / "inputs/published")
+    (tmp_path / paper.RULES).parent.mkdir(parents=True)
+    shutil.copy(ROOT / "config/claims.yaml", tmp_path / paper.RULES)
     study = Study(tmp_path)
     models = [{"name": cell.model, "dtype": "fp32"} for cell, _ in cells]
     settings = {"seed": 7, "resamples": 300, "models": models, "protocols": ["corrected"], "artefacts": ["table2"]}

@@ -175,6 +175,25 @@ def test_the_tool_finds_studies_and_lists_those_of_the_configuration_without_res
     assert (results / "docs/page/small.md").is_file()
 
 
+REFUSING = """
+import runpy, sys
+from pathlib import Path
+sys.path[:0] = ["workflow/scripts", "workflow/scripts/tools"]
+from laser.config import rules
+rules.read_rules.__defaults__ = (Path(sys.argv.pop(1)),)
+runpy.run_path("workflow/scripts/tools/replication.py", run_name="__main__")
+"""
+
+
+def test_a_refused_threshold_is_one_message(results):
+    text = (ROOT / "config/claims.yaml").read_text(encoding="utf-8")
+    (results / "claims.yaml").write_text(text.replace("constant: 0.5", "constant: -1"), encoding="utf-8")
+    words = [str(results / "claims.yaml"), "--results", f"{results}/results", "--output", f"{results}/docs/page.md"]
+    done = subprocess.run([sys.executable, "-c", REFUSING, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"ERROR: {results}/claims.yaml: constant is -1: allowed: more than 0.\n"
+
+
 def with_manifest(folder, name="small"):
     study = folder / f"results/{name}"
     files = [path for path in sorted(study.rglob("*.csv"))]

@@ -237,9 +237,7 @@ def labels(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:
     if len({tuple(offered) for offered in options}) < 2:
         return list(texts)
     pairs = zip(texts, options, strict=True)
-    return [
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[list(offered).index(text)] if text in offered else text for text, offered in pairs
-    ]
+    return [chr(ord("A") + list(offered).index(text)) if text in offered else text for text, offered in pairs]
 
 
 def constants(answers: Sequence[str], with_options: bool) -> list[float]:

@@ -14,10 +14,12 @@ FOLDER = "inputs/published"
 NAMES = f"{FOLDER}/names.csv"
 """Our names of the paper's models and datasets."""
 
+RULES = "inputs/workflow/config/claims.yaml"
+"""The margins and thresholds of verdicts, as the study had them."""
+
 LEVEL = 0.05
-MARGINS = {"accuracy": 1.0, "loss": 0.05, "return": 0.1}
-"""Points, nats and points of return within which ours equals a printed number; and of a constant answer:"""
-CONSTANT = 0.5
+MARGINS = {"accuracy": "accuracy", "loss": "loss", "return": "reward"}
+"""Metric to the name of the margin within which ours equals a printed number."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,13 @@ def paper(study: Study) -> Paper:
     )
 
 
+@remembered
+def rules(study: Study) -> dict[str, float]:
+    """Return the margins and thresholds that the study was judged by, by name. No name occurs twice in the file."""
+    lines = (line.partition("#")[0].partition(":") for line in study.text(RULES).splitlines())
+    return {name.strip(): float(value) for name, _, value in lines if value.strip()}
+
+
 def check_paper(check: Check, study: Study) -> None:
     """Compare the study's copy of the paper's numbers with that of the checkout, if the audit runs in one."""
     shipped = study.checkout / "config/published" if study.checkout else None
@@ -103,6 +112,7 @@ def half_unit(text: str) -> float:
 
 
 def verdict(
+    limits: dict[str, float],
     row: dict[str, Any],
     text: str | None,
     base_text: str | None,
@@ -113,6 +123,7 @@ def verdict(
     """Apply the rules of agreement (docs/statistics.md) to one row of Table 1 or 2.
 
     Args:
+        limits: from `rules`.
         row: metric, arm, n, value and difference, both with bounds.
         text: this arm's number as printed, or None.
         base_text: the base arm's number as printed, or None.
@@ -126,7 +137,7 @@ def verdict(
         return "part of the paper's rows"
     if not complete or not row["n"]:
         return "not run"
-    margin = MARGINS[row["metric"]]
+    margin = limits[MARGINS[row["metric"]]]
     if row["metric"] == "accuracy":
         margin = max(margin, 100 / row["n"])
     equal = [_equal(row, ("value", "low", "high"), float(text), margin + half_unit(text), same_rows)]
@@ -146,11 +157,17 @@ def _equal(row: dict[str, Any], names: tuple[str, str, str], printed: float, mar
 
 
 def shown(
-    row: dict[str, Any], text: str | None, base_text: str | None, constants: list[float], test_rows: int | None
+    limits: dict[str, float],
+    row: dict[str, Any],
+    text: str | None,
+    base_text: str | None,
+    constants: list[float],
+    test_rows: int | None,
 ) -> dict[str, Any]:
     """Return what a printed number shows by itself, and the range of McNemar's p over numbers of changed rows.
 
     Args:
+        limits: from `rules`.
         row: metric and arm.
         text: the arm's number as printed, or None.
         base_text: the base arm's number as printed, or None.
@@ -165,7 +182,7 @@ def shown(
         fewer, more = sorted(round(test_rows * float(number) / 100) for number in (base_text, text))
         low, high = mcnemar_of(0, more - fewer), mcnemar_of(min(fewer, test_rows - more), more - fewer)
     name = "no constant answer does as well" if constants and row["arm"] == "base" else ""
-    if constants and float(text) <= max(constants) + CONSTANT:
+    if constants and float(text) <= max(constants) + limits["constant"]:
         name = "a constant answer does as well"
     elif not math.isnan(low):
         name = "significance not settled" if low < LEVEL <= high else "a significant difference"

@@ -6,7 +6,7 @@ from typing import Any
 
 from laser_audit.findings import Check
 from laser_audit.manifest import MANIFEST, listed
-from laser_audit.paper import FOLDER
+from laser_audit.paper import FOLDER, RULES
 from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import records
 from laser_audit.rows import grid
@@ -17,8 +17,6 @@ ASKED = ("scoring", "new_tokens")
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
 DECLARED = "artefact_files"
 """Key of inputs/study.json with the declarations of artefacts, which are not settings."""
-RULES = "inputs/workflow/config/claims.yaml"
-"""The margins and thresholds of verdicts, as the study had them."""
 
 EVALUATION = {
     *("study", "model", "dataset", "format", "protocols", "engine", "token_budget", "seed"),

@@ -11,7 +11,7 @@ from laser_audit.cells import ARMS, Tested, adjusted, all_tested, compared
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.numbers import constants, labels, mean, shares
-from laser_audit.paper import paper, shown, verdict
+from laser_audit.paper import paper, rules, shown, verdict
 from laser_audit.reading import Study, remembered
 
 COLUMNS = (
@@ -30,7 +30,7 @@ MOST = 8
 def expected_table1(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 1, in its order."""
     dtypes = {entry["name"]: entry["dtype"] for entry in study.settings["models"]}
-    published = paper(study)
+    published, limits = paper(study), rules(study)
     rows: list[Row] = []
     constant: list[list[float]] = []
     for cell in all_tested(study, study.protocols):
@@ -46,10 +46,10 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
         sizes = published.sizes.get(published.cell(row["model"], row["dataset"])[1])
         names = (row["model"], row["dataset"], row["metric"])
         text, base_text = published.text(*names, row["arm"]), published.text(*names, "base")
-        row |= shown(row, text, base_text, scores, sizes["test"] if sizes else None)
+        row |= shown(limits, row, text, base_text, scores, sizes["test"] if sizes else None)
         same_rows = row["protocol"] == "published"
         prepared = data[row["dataset"]]
-        row["verdict"] = verdict(row, text, base_text, not prepared.limited, same_rows, prepared.partial)
+        row["verdict"] = verdict(limits, row, text, base_text, not prepared.limited, same_rows, prepared.partial)
     return tuple(rows)
 
 
@@ -140,7 +140,7 @@ def _verdicts(study: Study) -> list[Row]:
         if not same:
             sizes = published.sizes.get(dataset)
             base_text = published.printed.get((model, dataset, metric, "base"))
-            alone = shown(start, text, base_text, [], sizes["test"] if sizes else None)
+            alone = shown(rules(study), start, text, base_text, [], sizes["test"] if sizes else None)
             empty = dict.fromkeys(NUMBERS, math.nan)
             rows.append(start | empty | alone | {"protocol": "", "run_model": "", "verdict": "not run"})
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from laser_audit.cells import ARMS, Tested, adjusted, all_tested
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
-from laser_audit.paper import FOLDER, shown, verdict
+from laser_audit.paper import FOLDER, rules, shown, verdict
 from laser_audit.reading import Study, remembered
 from laser_audit.rows import test_path
 from laser_audit.table1 import COLUMNS, both_arms
@@ -49,8 +49,8 @@ def expected_table2(study: Study) -> tuple[Row, ...]:
     adjusted([row for row in rows if row["arm"] == "laser"])
     for row, whole in zip(rows, complete, strict=True):
         text, base_text = (printed(study).get((row["metric"], arm)) for arm in (row["arm"], "base"))
-        row |= shown(row, text, base_text, [], None)
-        row["verdict"] = verdict(row, text, base_text, whole, same_rows=False)
+        row |= shown(rules(study), row, text, base_text, [], None)
+        row["verdict"] = verdict(rules(study), row, text, base_text, whole, same_rows=False)
     return tuple(rows)
 
 

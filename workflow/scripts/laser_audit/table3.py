@@ -8,7 +8,7 @@ from typing import Any
 from laser_audit.cells import compared, tested
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
-from laser_audit.paper import paper
+from laser_audit.paper import paper, rules
 from laser_audit.reading import Study
 from laser_audit.rows import Average, grid, parts
 from laser_audit.selection import base_average, choice, kept_of, ordered, reduction_path, swept
@@ -19,9 +19,6 @@ TABLE3 = (
     *("last_layer", "late_candidates", "severe_candidates", "paper_tau", "paper_matrix", "paper_layer", "paper_rho"),
     *("paper_kept_rank", "same_as_paper"),
 )
-SEVERE = 0.1
-"""A ρ up to which a reduction counts as severe."""
-
 TESTED = (
     *("test_n", "test_accuracy_base", "test_accuracy", "test_accuracy_low", "test_accuracy_high"),
     *("paper_test_accuracy", "paper_test_accuracy_low", "paper_test_accuracy_high"),
@@ -68,7 +65,8 @@ def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
     }
     middle = (row["first_layer"] + row["last_layer"]) / 2
     row["late_candidates"] = sum(1 for average in every if average.layer > middle) / len(every)
-    row["severe_candidates"] = sum(1 for average in every if average.rho <= SEVERE) / len(every)
+    severe = rules(study)["severe"]
+    row["severe_candidates"] = sum(1 for average in every if average.rho <= severe) / len(every)
     for key in ("tau", "matrix", "layer", "rho", "kept_rank"):
         row[f"paper_{key}"] = theirs[key] if theirs else ("" if key in ("tau", "matrix") else None)
     row["same_as_paper"] = None

@@ -13,9 +13,6 @@ from pathlib import Path
 
 import _package  # noqa: F401
 
-from laser.claims.judged import judge, read_study
-from laser.claims.page import write_pages
-from laser.claims.readme import write_readme
 from laser.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,6 +27,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=PAGE, help="default: docs/replication.md, and README's section")
     parser.add_argument("--readme", type=Path, help="README whose section is written; none with another --output")
     given = parser.parse_args()
+    # Imported here, because the texts of the rules hold numbers of config/claims.yaml, which may be refused.
+    from laser.claims.judged import judge, read_study
+    from laser.claims.page import write_pages
+    from laser.claims.readme import write_readme
+
     made = sorted(path.parent.name for path in given.results.glob("*/tables") if any(path.glob("*.csv")))
     names = given.studies or made
     known = sorted(path.stem for path in (ROOT / "config/studies").glob("*.yaml"))

@@ -79,9 +79,13 @@ def across(
         A frame with the columns `COLUMNS`: the study's datasets first, then the rest of the paper's.
     """
     names = {paper: ours for ours, paper in published.datasets.items()}
-    lines = [*_ours(frame, extents or {}), *_paper(published, names), *(_others(one, names) for one in reproductions)]
+    lines = [
+        *_ours(frame, extents or {}),
+        *_paper(published, names),
+        *(_others(other, names) for other in reproductions),
+    ]
     made = pd.DataFrame(lines, columns=list(COLUMNS)).astype({"n": "Int64"})
-    order = {name: place for place, name in enumerate(dict.fromkeys(made["dataset"]))}
+    order = {name: position for position, name in enumerate(dict.fromkeys(made["dataset"]))}
     return made.sort_values("dataset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
@@ -117,10 +121,10 @@ def _paper(published: Published, names: Mapping[str, str]) -> list[dict[str, Any
     return lines
 
 
-def _others(one: Reproduction, names: Mapping[str, str]) -> dict[str, Any]:
-    dataset = names.get(one.dataset, one.dataset)
-    line = _line(one.model, dataset, OTHERS, one.source, one.base, one.laser, one.gain)
-    return line | {"setting": one.setting, "n": None}
+def _others(other: Reproduction, names: Mapping[str, str]) -> dict[str, Any]:
+    dataset = names.get(other.dataset, other.dataset)
+    line = _line(other.model, dataset, OTHERS, other.source, other.base, other.laser, other.gain)
+    return line | {"setting": other.setting, "n": None}
 
 
 def _line(model: str, dataset: str, whose: str, source: str, base: float, laser: float, gain: float) -> dict[str, Any]:
@@ -150,10 +154,10 @@ def views(frame: pd.DataFrame) -> list[View]:
     Where the study has none of the paper's datasets, all that the paper and others report is shown.
     """
     columns = ["Dataset", "Model", "Whose", "Base, %", "LASER, %", "Gain, points", "p (Holm)", "n", "Setting"]
-    own = set(frame.loc[frame["whose"] == OURS, "dataset"])
-    if not frame.loc[frame["whose"] != OURS, "dataset"].isin(own).any():
-        own = set(frame["dataset"])
-    frame = frame[frame["dataset"].isin(own)]
+    shown = set(frame.loc[frame["whose"] == OURS, "dataset"])
+    if not frame.loc[frame["whose"] != OURS, "dataset"].isin(shown).any():
+        shown = set(frame["dataset"])
+    frame = frame[frame["dataset"].isin(shown)]
     protocols = [name for name in dict.fromkeys(frame["protocol"]) if name]
     return [
         View(

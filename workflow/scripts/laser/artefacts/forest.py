@@ -66,7 +66,7 @@ def forest_data(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
     if context.empty:
         printed = frame[frame["whose"] == PAPER].assign(row=ALL_OF_THE_PAPER)
         return pd.concat([data, printed], ignore_index=True)
-    order = {name: place for place, name in enumerate(shown)}
+    order = {name: position for position, name in enumerate(shown)}
     return data.sort_values("dataset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 

@@ -203,8 +203,8 @@ def views(frame: pd.DataFrame) -> list[View]:
         shown = [column for column in range(len(columns)) if column < FIXED or any(row[column] for row in rows)]
         if len(shown) > FIXED:
             notes.append("Brackets: 95 % interval (docs/statistics.md). Test rows played no part in any choice.")
-        rows = [[row[place] for place in shown] for row in rows]
-        views.append(View(f"table3_{protocol}", title, [columns[place] for place in shown], rows, notes=notes))
+        rows = [[row[column] for column in shown] for row in rows]
+        views.append(View(f"table3_{protocol}", title, [columns[column] for column in shown], rows, notes=notes))
     return views
 
 

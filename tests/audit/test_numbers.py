@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from laser.analysis import statistics
+from laser.analysis import intervals, statistics
 from laser_audit import numbers
+from laser_audit.comparing import same_cell
 
 
 @pytest.fixture(params=[(30, 10), (40, 40), (3000, 3000)], ids=["groups", "alone", "many"])
@@ -58,3 +59,24 @@ def test_shares_and_constants():
     for options in (True, False):
         theirs = list(statistics.constant_accuracies(answers, options).values())
         assert numbers.constants(answers, options) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 7, 999, 1000, 1001, 39_999, 52_604])
+def test_students_quantile_has_the_digits_that_are_compared(degrees):
+    assert numbers.student_quantile(numbers.TAIL, degrees) == pytest.approx(
+        stats.t.ppf(numbers.TAIL, degrees), rel=1e-14
+    )
+
+
+@pytest.mark.parametrize("rows", [1, 2, 39_999, 52_604])
+@pytest.mark.parametrize("right", [0, 1, 20_000, 52_603, 52_604])
+def test_intervals_of_shares_and_changes_are_the_same_at_the_papers_size(rows, right):
+    values = [1.0] * min(right, rows) + [0.0] * max(0, rows - right)
+    changes = [value if row % 3 else -value for row, value in enumerate(values)]
+    for own, theirs, measured in (
+        (numbers.share_interval, intervals.share_interval, values),
+        (numbers.change_interval, intervals.change_interval, changes),
+    ):
+        for groups in (range(rows), [row // 3 for row in range(rows)]):
+            for ours, other in zip(own(measured, groups), theirs(measured, groups), strict=True):
+                assert same_cell(str(100 * other), 100 * ours)

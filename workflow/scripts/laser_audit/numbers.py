@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,8 @@ DISTINCT = 1_000
 BLOCK = 4_000_000
 ENUMERATED = 13
 TAIL = (1 - 0.95) / 2
+SERIES = 1_000
+"""From so many degrees of freedom, Student's quantile is a series (Abramowitz and Stegun, 26.7.5)."""
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
@@ -105,8 +108,18 @@ def change_interval(changes: Sequence[float], groups: Sequence[object]) -> tuple
 
 def student_quantile(probability: float, degrees: float) -> float:
     """Return the quantile of Student's t distribution for a probability below one half."""
-    share = beta_quantile(2 * probability, degrees / 2, 0.5)
-    return -math.sqrt(degrees * (1 - share) / share)
+    if degrees < SERIES:
+        share = beta_quantile(2 * probability, degrees / 2, 0.5)
+        return -math.sqrt(degrees * (1 - share) / share)
+    # So near to the normal distribution the share is nearly 1, and what it lacks has too few digits.
+    normal = NormalDist().inv_cdf(probability)
+    terms = (
+        normal**3 + normal,
+        (5 * normal**5 + 16 * normal**3 + 3 * normal) / 6,
+        (3 * normal**7 + 19 * normal**5 + 17 * normal**3 - 15 * normal) / 6,
+        (79 * normal**9 + 776 * normal**7 + 1482 * normal**5 - 1920 * normal**3 - 945 * normal) / 360,
+    )
+    return normal + math.fsum(term / (4 * degrees) ** order for order, term in enumerate(terms, start=1))
 
 
 def beta_quantile(probability: float, first: float, second: float) -> float:

@@ -34,8 +34,8 @@ VERDICT_RULES: dict[str, str] = {
         "ours are not the rows behind the published number."
     ),
     NOT_RUN: (
-        "The study has no result for this published cell, or used only the first rows of the dataset (or the first of its "
-        "validation rows), so that its rows, or its choice, are not those behind the published number."
+        "The study has no result for this published cell, or used only the first rows of the dataset (or the first of "
+        "its validation rows), so that its rows, or its choice, are not those behind the published number."
     ),
     REPLICATED: (
         f"Ours equals the published value within the margin stated in advance: {_MARGINS}. Under the published "

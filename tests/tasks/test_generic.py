@@ -198,6 +198,12 @@ def test_ids_and_groups(tmp_path):
     assert [row["id"] for row in rows_of(tmp_path, twice)] == [str(number) for number in range(1, 9)]
 
 
+def test_too_few_rows_say_what_was_dropped(tmp_path):
+    with pytest.raises(UserError, match=r"0 row\(s\).*; dropped: 8 \(no answer\)") as caught:
+        rows_of(tmp_path, table(("question", "answer"), [(question, "") for question, _ in OPEN]))
+    assert "limit" not in str(caught.value)
+
+
 def test_files_for_both_sides(tmp_path):
     (tmp_path / "v.csv").write_text(table(("question", "answer"), OPEN[:2]))
     (tmp_path / "t.csv").write_text(table(("question", "answer"), OPEN[2:]))
@@ -313,6 +319,7 @@ HUB = [
         (HUB, None, "validation", []),
         (["easy/test-0.parquet", "hard/test-0.parquet"], "hard", "test", ["hard/test-0.parquet"]),
         (["easy/test-0.parquet", "hard/test-0.parquet"], "soft", "test", []),
+        (["easy/test-0.parquet", "easy/dev-0.parquet", "hard/test-0.parquet"], "hard", "dev", []),
         (["default/test/0000.parquet", "default/train/0000.parquet"], "default", "test", ["default/test/0000.parquet"]),
         (["train.jsonl", "test.jsonl"], "default", "test", ["test.jsonl"]),
     ],

@@ -95,7 +95,8 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
     if entry.get("limit") is not None:
         examples = _first(examples, entry["limit"])
     rows = to_rows(examples, own, entry.get("validation_rows"))
-    _enough(entry["name"], rows)
+    faults = {name: fault["count"] for name, fault in bad.items()}
+    _enough(entry, rows, {name: count for name, count in {**dropped, **faults}.items() if count})
     card = {
         "name": entry["name"],
         "title": entry["name"] if own else described.title,
@@ -285,14 +286,17 @@ def to_frame(rows: Sequence[Mapping[str, Any]], own: bool = False) -> pandas.Dat
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in types.items()})
 
 
-def _enough(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def _enough(entry: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], dropped: Mapping[str, int]) -> None:
+    left_out = ", ".join(f"{count} ({reason})" for reason, count in dropped.items())
+    raised = "raise the dataset's 'limit', or " if entry.get("limit") is not None else ""
     for protocol in PROTOCOLS:
         sizes = _split_sizes(rows, protocol)
         if not all(sizes.values()):
             raise UserError(
-                f"dataset '{name}': {len(rows)} row(s) in {len({row['group'] for row in rows})} group(s) give "
-                f"{sizes['validation']} validation and {sizes['test']} test rows under the split '{protocol}'. "
-                "Both need at least one: raise the dataset's 'limit', or check its source and options."
+                f"dataset '{entry['name']}': {len(rows)} row(s) in {len({row['group'] for row in rows})} group(s) give "
+                f"{sizes['validation']} validation and {sizes['test']} test rows under the split '{protocol}'"
+                f"{f'; dropped: {left_out}' if left_out else ''}. "
+                f"Both need at least one: {raised}check its source and options."
             )
 
 

@@ -316,9 +316,11 @@ def files_of_split(present: Sequence[str], config: str | None, split: str) -> li
     for kind in ("parquet", "jsonl", "json", "csv", "tsv"):
         of_kind = [name for name in present if name.endswith(f".{kind}")]
         chosen = [name for name in of_kind if split in re.split(r"[/._-]", name)]
-        of_config = [name for name in chosen if config and (f"/{config}/" in f"/{name}" or config in Path(name).stem)]
+        has_config = {name for name in of_kind if config and (f"/{config}/" in f"/{name}" or config in Path(name).stem)}
+        of_config = [name for name in chosen if name in has_config]
         folders = {name.rpartition("/")[0] for name in chosen}
-        if config and not of_config and len(folders) > 1:
+        # A config without the split never stands for another that has it.
+        if config and not of_config and (has_config or len(folders) > 1):
             continue
         if of_config or chosen:
             return sorted(of_config or chosen)

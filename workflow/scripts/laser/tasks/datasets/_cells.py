@@ -14,8 +14,6 @@ from typing import Any
 from laser.errors import UserError, nearest, shortened
 
 ORDER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MISSING = ("", "nan", "null", "none", "n/a", "#n/a")
-"""How a cell of text without a value may be written, in lower case; only an empty one is taken for missing."""
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
@@ -116,12 +114,12 @@ def fits(answers: Iterable[tuple[str, Sequence[str], Sequence[str]]], how: str) 
     return all(position(name, how, options, names) is not None for name, options, names in answers)
 
 
-PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 
 
-def places(template: str) -> list[str]:
+def placeholders(template: str) -> list[str]:
     """Return the names in braces of a prompt's template."""
-    return [match[1].strip() for match in PLACE.finditer(template) if match[1] is not None]
+    return [match[1].strip() for match in PLACEHOLDER.finditer(template) if match[1] is not None]
 
 
 def check_template(template: str, known: Sequence[str], where: str) -> None:
@@ -131,9 +129,9 @@ def check_template(template: str, known: Sequence[str], where: str) -> None:
         UserError: names the place in braces and what is allowed.
     """
     allowed = ", ".join(f"{{{name}}}" for name in known)
-    if not places(template):
+    if not placeholders(template):
         raise UserError(f"{where} is {shortened(template)}, which has no column in braces. Allowed: {allowed}.")
-    for name in places(template):
+    for name in placeholders(template):
         if name not in known:
             raise UserError(
                 f"{where} holds '{{{name}}}'{nearest(name, known)}, which is no column. Allowed: {allowed}; braces "
@@ -147,4 +145,4 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         return match[0][0] if match[1] is None else values[match[1].strip()]
 
-    return PLACE.sub(value, template)
+    return PLACEHOLDER.sub(value, template)

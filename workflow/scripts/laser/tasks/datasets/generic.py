@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from laser.errors import UserError, nearest, shortened
-from laser.tasks.datasets._cells import ORDER, cell, check_template, filled, fits, labels, places, position, text, texts
+from laser.tasks.datasets._cells import (
+    ORDER,
+    cell,
+    check_template,
+    filled,
+    fits,
+    labels,
+    placeholders,
+    position,
+    text,
+    texts,
+)
 from laser.tasks.example import Example
 
 SPLITS = ("rows",)
@@ -179,11 +190,11 @@ def build(
         raise UserError("the source has no rows.")
     present = list(dict.fromkeys(name for row, _ in given[:1000] for name in row))
     where = str(getattr(given[0][0], "where", "the source")).partition(", row ")[0]
-    found = layout(options, present, where)
+    table = layout(options, present, where)
     dropped = {NO_QUESTION: 0, NO_ANSWER: 0}
     asked = []
     for number, (row, side) in enumerate(given, 1):
-        each = _asked(row, side, found, str(getattr(row, "where", f"row {number}")))
+        each = _asked(row, side, table, str(getattr(row, "where", f"row {number}")))
         if not each.question:
             dropped[NO_QUESTION] += 1
         elif not each.answers:
@@ -191,31 +202,31 @@ def build(
         else:
             asked.append((number, each))
     how = options.get("answer_is") or _how([each for _, each in asked], where)
-    names = _names(asked, found)
-    examples = [_example(each, found, how, options, name) for name, (_, each) in zip(names, asked, strict=True)]
-    _one_side(examples, found)
+    names = _names(asked, table)
+    examples = [_example(each, table, how, options, name) for name, (_, each) in zip(names, asked, strict=True)]
+    _one_side(examples, table)
     return examples, dropped
 
 
-def _asked(row: Mapping[str, Any], side: str | None, found: Layout, where: str) -> _Asked:
-    question = text(cell(row, found.question), where, found.question)
-    answers = [answer for column in found.answers for answer in texts(cell(row, column), where, column) if answer]
+def _asked(row: Mapping[str, Any], side: str | None, table: Layout, where: str) -> _Asked:
+    question = text(cell(row, table.question), where, table.question)
+    answers = [answer for column in table.answers for answer in texts(cell(row, column), where, column) if answer]
     answers = list(dict.fromkeys(answers))
     names: list[str] | None = None
-    if found.lists:
-        (column,) = found.options
+    if table.lists:
+        (column,) = table.options
         value = cell(row, column)
         offered = texts(value, where, column) if value is not None else []
         names = labels(value)
     else:
-        offered = [text(cell(row, column), where, column) for column in found.options]
-    if found.options and question and answers:
-        _check_options(offered, where, found)
+        offered = [text(cell(row, column), where, column) for column in table.options]
+    if table.options and question and answers:
+        _check_options(offered, where, table)
     return _Asked(row, where, side, question, answers, offered, names or list(ORDER[: len(offered)]))
 
 
-def _check_options(offered: list[str], where: str, found: Layout) -> None:
-    columns = ", ".join(f"'{name}'" for name in found.options)
+def _check_options(offered: list[str], where: str, table: Layout) -> None:
+    columns = ", ".join(f"'{name}'" for name in table.options)
     filled_in = [option for option in offered if option]
     if len(filled_in) < 2:
         raise UserError(
@@ -259,7 +270,7 @@ def _as(answer: tuple[str, Sequence[str], Sequence[str]], how: str) -> tuple[str
     return answer[0], how, answer[1], answer[2]
 
 
-def _names(asked: Sequence[tuple[int, _Asked]], found: Layout) -> list[str]:
+def _names(asked: Sequence[tuple[int, _Asked]], table: Layout) -> list[str]:
     """Return the rows' ids: of their column, or numbers of rows from 1.
 
     A column that the study does not name, whose name merely is `id`, is taken if it is whole and distinct.
@@ -268,38 +279,38 @@ def _names(asked: Sequence[tuple[int, _Asked]], found: Layout) -> list[str]:
         UserError: the study names the column, and a row lacks an id or shares it with another.
     """
     numbers = [str(number) for number, _ in asked]
-    if found.id is None:
+    if table.id is None:
         return numbers
-    names = [text(cell(each.row, found.id), each.where, found.id) for _, each in asked]
+    names = [text(cell(each.row, table.id), each.where, table.id) for _, each in asked]
     first: dict[str, str] = {}
     for name, (_, each) in zip(names, asked, strict=True):
         if name and name not in first:
             first[name] = each.where
             continue
-        if not found.id_is_given:
+        if not table.id_is_given:
             return numbers
         what = f"is '{name[:80]}', as in {first[name]}" if name else "is empty"
         raise UserError(
-            f"{each.where}, column '{found.id}': {what}. Each row needs an id of its own; without columns.id, rows are "
+            f"{each.where}, column '{table.id}': {what}. Each row needs an id of its own; without columns.id, rows are "
             "numbered."
         )
     return names
 
 
-def _example(each: _Asked, found: Layout, how: str, options: Mapping[str, Any], name: str) -> Example:
+def _example(each: _Asked, table: Layout, how: str, options: Mapping[str, Any], name: str) -> Example:
     answers, offered = each.answers, [option for option in each.options if option]
     if each.options:
-        answers = [_right(each, answer, how, found) for answer in each.answers]
-    values = {place: _value(each, place, found) for place in places(found.prompt)}
-    group = text(cell(each.row, found.group), each.where, found.group) if found.group else ""
-    subject = text(cell(each.row, found.subject), each.where, found.subject) if found.subject else ""
+        answers = [_right(each, answer, how, table) for answer in each.answers]
+    values = {placeholder: _value(each, placeholder, table) for placeholder in placeholders(table.prompt)}
+    group = text(cell(each.row, table.group), each.where, table.group) if table.group else ""
+    subject = text(cell(each.row, table.subject), each.where, table.subject) if table.subject else ""
     by_options = bool(offered) and options.get("scoring", "options") == "options"
     return Example(
         id=name,
         # A row without a group is one of its own, which no other is named like.
         group=group or f"row {name}",
         text=each.question,
-        prompt=filled(found.prompt, values).rstrip(" "),
+        prompt=filled(table.prompt, values).rstrip(" "),
         # The next token after a prompt begins with the space before the answer, where tokenizers have one.
         answer=f" {answers[0]}" if options.get("scoring") == "next_token" else answers[0],
         options=tuple(offered) if by_options else (),
@@ -309,7 +320,7 @@ def _example(each: _Asked, found: Layout, how: str, options: Mapping[str, Any], 
     )
 
 
-def _right(each: _Asked, answer: str, how: str, found: Layout) -> str:
+def _right(each: _Asked, answer: str, how: str, table: Layout) -> str:
     """Return the text of the option that an answer names."""
     at = position(answer, how, each.options, each.names)
     if at is not None:
@@ -320,7 +331,7 @@ def _right(each: _Asked, answer: str, how: str, found: Layout) -> str:
         for index, option in enumerate(each.options)
         if option
     ]
-    columns = ", ".join(f"'{column}'" for column in found.answers)
+    columns = ", ".join(f"'{column}'" for column in table.answers)
     counted = " (counted from 0)" if how == "index" else ""
     raise UserError(
         f"{each.where}, column {columns}: is {shortened(answer)}, which is none of its {named}{counted}: "
@@ -329,24 +340,24 @@ def _right(each: _Asked, answer: str, how: str, found: Layout) -> str:
     )
 
 
-def _value(each: _Asked, place: str, found: Layout) -> str:
+def _value(each: _Asked, placeholder: str, table: Layout) -> str:
     """Return what stands in a prompt for a name in braces: question and options, else the row's column."""
-    if place == "question":
+    if placeholder == "question":
         return each.question
-    if found.options and (place == "options" or (found.lists and place in found.options)):
+    if table.options and (placeholder == "options" or (table.lists and placeholder in table.options)):
         pairs = zip(each.names, each.options, strict=False)
         return "\n".join(f"{name}. {option}" for name, option in pairs if option)
-    return text(cell(each.row, place), each.where, place)
+    return text(cell(each.row, placeholder), each.where, placeholder)
 
 
-def _one_side(examples: Sequence[Example], found: Layout) -> None:
+def _one_side(examples: Sequence[Example], table: Layout) -> None:
     """Refuse a group that the given files put on both sides."""
     sides: dict[str, Example] = {}
     for example in examples:
         other = sides.setdefault(example.group, example)
-        if found.group and other.side != example.side:
+        if table.group and other.side != example.side:
             raise UserError(
-                f"column '{found.group}': the group {shortened(example.group)} stands in the file of {other.side} and "
+                f"column '{table.group}': the group {shortened(example.group)} stands in the file of {other.side} and "
                 f"in that of {example.side}, so that the intervention would be chosen on what it is tested on. Move "
                 "its rows to one of them."
             )

@@ -61,15 +61,15 @@ def test_shares_and_constants():
         assert numbers.constants(answers, options) == pytest.approx(theirs)
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 7, 999, 1000, 1001, 39_999, 52_604])
+@pytest.mark.parametrize("degrees", [1, 2, 7, 999, 1000, 1001, 39_999, 52_606])
 def test_students_quantile_has_the_digits_that_are_compared(degrees):
     assert numbers.student_quantile(numbers.TAIL, degrees) == pytest.approx(
         stats.t.ppf(numbers.TAIL, degrees), rel=1e-14
     )
 
 
-@pytest.mark.parametrize("rows", [1, 2, 39_999, 52_604])
-@pytest.mark.parametrize("right", [0, 1, 20_000, 52_603, 52_604])
+@pytest.mark.parametrize("rows", [1, 2, 39_999, 52_606])
+@pytest.mark.parametrize("right", [0, 1, 20_000, 52_605, 52_606])
 def test_intervals_of_shares_and_changes_are_the_same_at_the_papers_size(rows, right):
     values = [1.0] * min(right, rows) + [0.0] * max(0, rows - right)
     changes = [value if row % 3 else -value for row, value in enumerate(values)]

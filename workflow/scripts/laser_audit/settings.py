@@ -64,9 +64,9 @@ def check_settings(check: Check, study: Study) -> None:
                 key = f"{name}-{digest(datasets[name], 8)}"
                 check.same(path, "spec.dataset.key (hash of its entry in inputs/study.json)", dataset["key"], key)
                 check.same(path, "spec.dataset.builder", dataset["builder"], datasets[name]["builder"])
-                own = datasets[name]["builder"] in OWN
+                of_user = datasets[name]["builder"] in OWN
                 said = {key: datasets[name]["options"][key] for key in ASKED if key in datasets[name]["options"]}
-                check.same(path, "spec.dataset.asked", dataset.get("asked"), said if own else None)
+                check.same(path, "spec.dataset.asked", dataset.get("asked"), said if of_user else None)
             if record["rule"] == "reduce":
                 _reduce(check, study, path, spec)
             if record["rule"] in EVALUATIONS:

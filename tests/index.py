@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -21,7 +22,8 @@ def sha256(content: bytes) -> str:
 def sdist(members: dict[str, bytes], release: str = "tasks-1.0") -> bytes:
     """Return a source archive with a setup.py that must never run."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    # Without a time, which gzip writes in whole seconds, the same members give the same bytes.
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
         for name, content in {"setup.py": b"raise SystemExit('setup code was run')", **members}.items():
             entry = tarfile.TarInfo(f"{release}/{name}")
             entry.size = len(content)

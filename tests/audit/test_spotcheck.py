@@ -34,7 +34,7 @@ def test_rows_of_every_run_are_drawn(finished):
     picks = spotcheck.draw(finished, 40, 1)
     kinds = [pick.folder for pick in picks]
     assert kinds.count("test") == 20 and {"sweep", "seeds", "compose", "prompts"} < set(kinds)
-    assert len({(pick.path, pick.place) for pick in picks}) == 40
+    assert len({(pick.path, pick.number) for pick in picks}) == 40
 
 
 def test_half_of_the_test_rows_are_such_that_base_and_laser_disagree(study):
@@ -48,7 +48,7 @@ def test_half_of_the_test_rows_are_such_that_base_and_laser_disagree(study):
     apart = set(held.loc[held["correct"], "id"])
     assert sum(pick.path == study / TEST and pick.row["id"] in apart for pick in picks) >= 2
     assert len(spotcheck.draw(study, 100_000, 2)) == len(
-        set((p.path, p.place) for p in spotcheck.draw(study, 100_000, 3))
+        set((p.path, p.number) for p in spotcheck.draw(study, 100_000, 3))
     )
 
 
@@ -91,7 +91,7 @@ def test_a_row_with_an_id_of_another_side_is_refused(study, cache):
 
 
 def test_the_draw_follows_its_seed(finished):
-    first, again, other = ([(one.path, one.place) for one in spotcheck.draw(finished, 10, seed)] for seed in (1, 1, 2))
+    first, again, other = ([(pick.path, pick.number) for pick in spotcheck.draw(finished, 10, seed)] for seed in (1, 1, 2))
     assert first == again != other
     assert {one.side for one in spotcheck.draw(finished, 10, 1)} == {"test", "validation"}
 

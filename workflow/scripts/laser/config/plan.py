@@ -16,7 +16,6 @@ from laser.config.fingerprint import code_fingerprint, unused_modules
 from laser.config.own_rows import BUILDERS, file_hashes
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
 from laser.config.pools import is_policy, pool_key
-from laser.config.rules import NAME as RULES
 from laser.config.variants import facts
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
@@ -254,6 +253,9 @@ class Plan:
 
     def rules(self) -> str:
         """Return a hash of the margins and thresholds of verdicts."""
+        # Here, since a plan that costs a study is made where pydantic is missing too (benchmarks/gpu.py).
+        from laser.config.rules import NAME as RULES
+
         return sha256_file(self.scripts.parents[1] / RULES)[:16]
 
     def published(self) -> str:

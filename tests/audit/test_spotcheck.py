@@ -91,7 +91,9 @@ def test_a_row_with_an_id_of_another_side_is_refused(study, cache):
 
 
 def test_the_draw_follows_its_seed(finished):
-    first, again, other = ([(pick.path, pick.number) for pick in spotcheck.draw(finished, 10, seed)] for seed in (1, 1, 2))
+    first, again, other = (
+        [(pick.path, pick.number) for pick in spotcheck.draw(finished, 10, seed)] for seed in (1, 1, 2)
+    )
     assert first == again != other
     assert {one.side for one in spotcheck.draw(finished, 10, 1)} == {"test", "validation"}
 

@@ -144,9 +144,15 @@ def _reach(config: Any, layer: int) -> int | None:
     return reach
 
 
-def _by_head(norm: Callable[[Tensor], Tensor], size: int) -> Callable[[Tensor], Tensor]:
-    """Apply a norm to every head of packed queries or keys (N, heads·size)."""
-    return lambda states: norm(states.view(len(states), -1, size)).view(len(states), -1)
+def _by_head(
+    query: Callable[[Tensor], Tensor], key: Callable[[Tensor], Tensor], size: int
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return a block's norms where one applies to every head of packed queries, one of keys (N, heads·size)."""
+
+    def by_head(norm: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda states: norm(states.view(len(states), -1, size)).view(len(states), -1)
+
+    return {"q": by_head(query), "k": by_head(key)}
 
 
 def _llama(model: Any) -> Network:
@@ -159,8 +165,7 @@ def _llama(model: Any) -> Network:
         attention = layer.self_attn
         norms = {}
         if hasattr(attention, "q_norm"):
-            parts = {"q": attention.q_norm, "k": attention.k_norm}
-            norms = {matrix: _by_head(_rms_norm(norm), attention.head_dim) for matrix, norm in parts.items()}
+            norms = _by_head(_rms_norm(attention.q_norm), _rms_norm(attention.k_norm), attention.head_dim)
         blocks.append(
             Block(
                 linears, model.config.num_attention_heads, model.config.num_key_value_heads, attention.scaling,
@@ -168,7 +173,7 @@ def _llama(model: Any) -> Network:
                 layer.mlp.act_fn, _add, _rotate_halves, norms=norms, reach=_reach(model.config, index),
             )
         )  # fmt: skip
-    return _llama_network(model, blocks)
+    return _llama_network(model, blocks, _rms_norm(model.model.norm))
 
 
 def _olmo2(model: Any) -> Network:
@@ -182,18 +187,30 @@ def _olmo2(model: Any) -> Network:
         )
         for layer, linears in _layers(model)
     ]  # fmt: skip
-    return _llama_network(model, blocks)
+    return _llama_network(model, blocks, _rms_norm(model.model.norm))
 
 
-def _llama_network(model: Any, blocks: Sequence[Block]) -> Network:
-    """Return the network of blocks between the embeddings, the final norm and the head of Llama's kind."""
-    body, norm = model.model, _rms_norm(model.model.norm)
+def _llama_network(
+    model: Any,
+    blocks: Sequence[Block],
+    norm: Callable[[Tensor], Tensor],
+    rotary: Callable[[Tensor], Rotary] | None = None,
+) -> Network:
+    """Return the network of blocks between embeddings, final norm and head that are arranged as Llama's.
+
+    Args:
+        model: the model.
+        blocks: of its layers.
+        norm: the final one.
+        rotary: the network's rotary positions, where they are not those of the model's own module.
+    """
+    body = model.model
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.embed_tokens(ids),
         head=lambda hidden: model.lm_head(norm(hidden)),
         vocabulary=model.config.vocab_size,
-        rotary=_rotary_module(body.rotary_emb, body.embed_tokens.weight),
+        rotary=rotary or _rotary_module(body.rotary_emb, body.embed_tokens.weight),
     )
 
 
@@ -234,10 +251,7 @@ def _gemma3(model: Any) -> Network:
             Block(
                 linears, config.num_attention_heads, config.num_key_value_heads, attention.scaling,
                 _gemma_norm(layer.input_layernorm), between, layer.mlp.act_fn, after, rotate,
-                norms={
-                    "q": _by_head(_gemma_norm(attention.q_norm), size),
-                    "k": _by_head(_gemma_norm(attention.k_norm), size),
-                },
+                norms=_by_head(_gemma_norm(attention.q_norm), _gemma_norm(attention.k_norm), size),
                 reach=_reach(config, index),
             )
         )  # fmt: skip
@@ -247,13 +261,7 @@ def _gemma3(model: Any) -> Network:
         cos, sin = (torch.cat(parts, dim=-1)[0] for parts in zip(*pairs, strict=True))
         return cos, sin
 
-    return Network(
-        tuple(blocks),
-        embed=lambda ids, positions: body.embed_tokens(ids),
-        head=lambda hidden: model.lm_head(norm(hidden)),
-        vocabulary=config.vocab_size,
-        rotary=rotary,
-    )
+    return _llama_network(model, blocks, norm, rotary)
 
 
 def _refuses_gemma3(config: Any) -> bool:
@@ -337,14 +345,12 @@ def _phi(model: Any) -> Network:
 
     With `qk_layernorm` the queries and keys of every head are normed.
     """
-    body = model.model
     blocks = []
     for layer, linears in _layers(model):
         attention = layer.self_attn
         norms = {}
         if attention.qk_layernorm:
-            parts = {"q": attention.q_layernorm, "k": attention.k_layernorm}
-            norms = {matrix: _by_head(norm, attention.head_dim) for matrix, norm in parts.items()}
+            norms = _by_head(attention.q_layernorm, attention.k_layernorm, attention.head_dim)
         blocks.append(
             Block(
                 linears, model.config.num_attention_heads, model.config.num_key_value_heads, attention.scaling,
@@ -352,13 +358,7 @@ def _phi(model: Any) -> Network:
                 _rotate_halves, norms=norms,
             )
         )  # fmt: skip
-    return Network(
-        tuple(blocks),
-        embed=lambda ids, positions: body.embed_tokens(ids),
-        head=lambda hidden: model.lm_head(body.final_layernorm(hidden)),
-        vocabulary=model.config.vocab_size,
-        rotary=_rotary_module(body.rotary_emb, body.embed_tokens.weight),
-    )
+    return _llama_network(model, blocks, model.model.final_layernorm)
 
 
 def _opt(model: Any) -> Network:

@@ -57,17 +57,15 @@ def forest_data(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
         protocol: `published` or `corrected`.
 
     Returns:
-        The columns of `across` and `row`, in the order of drawing.
+        The columns of `across` and `row`, in the order of `across`, in which a dataset's rows are together.
     """
-    ours = frame[(frame["whose"] == OURS) & (frame["protocol"] == protocol)]
-    shown = list(dict.fromkeys(ours["dataset"]))
-    context = frame[(frame["whose"] != OURS) & frame["dataset"].isin(shown)]
-    data = pd.concat([ours, context]).assign(row=lambda drawn: drawn["model"])
-    if context.empty:
+    ours = (frame["whose"] == OURS) & (frame["protocol"] == protocol)
+    context = (frame["whose"] != OURS) & frame["dataset"].isin(frame.loc[ours, "dataset"])
+    data = frame[ours | context].assign(row=lambda drawn: drawn["model"])
+    if not context.any():
         printed = frame[frame["whose"] == PAPER].assign(row=ALL_OF_THE_PAPER)
-        return pd.concat([data, printed], ignore_index=True)
-    order = {name: position for position, name in enumerate(shown)}
-    return data.sort_values("dataset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+        data = pd.concat([data, printed])
+    return data.reset_index(drop=True)
 
 
 def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame:

@@ -34,30 +34,27 @@ def trend(values: Sequence[float]) -> tuple[float, float]:
 
 def rank_correlation(first: Sequence[float] | NDArray, second: Sequence[float] | NDArray) -> tuple[float, float]:
     """Return Spearman's correlation and its permutation p value in its direction; (nan, 1) if either is constant."""
-    left, right = _ranks(first), _ranks(second)
-    left, right = left - left.mean(), right - right.mean()
-    size = math.sqrt(float((left**2).sum() * (right**2).sum()))
-    if len(left) < 2 or size == 0:
-        return math.nan, 1.0
-    return float(left @ right) / size, _share_as_extreme([left], [right])
+    return blocked_correlation([(first, second)])
 
 
-def blocked_correlation(blocks: Sequence[tuple[NDArray, NDArray]]) -> tuple[float, float]:
+def blocked_correlation(
+    blocks: Sequence[tuple[Sequence[float] | NDArray, Sequence[float] | NDArray]],
+) -> tuple[float, float]:
     """Return the mean of Spearman's correlations within blocks, and its p value, permuted within each block.
 
     Values of one block depend on each other (models of one corpus), values of two blocks do not.
     """
-    pairs = []
+    pairs, values = [], []
     for first, second in blocks:
         left, right = _ranks(first), _ranks(second)
         left, right = left - left.mean(), right - right.mean()
         size = math.sqrt(float((left**2).sum() * (right**2).sum()))
         if size > 0:
             pairs.append((left / size, right))
+            values.append(float(left @ right) / size)
     if not pairs:
         return math.nan, 1.0
-    mean = sum(float(left @ right) for left, right in pairs) / len(pairs)
-    return mean, _share_as_extreme([left for left, _ in pairs], [right for _, right in pairs])
+    return sum(values) / len(values), _share_as_extreme([left for left, _ in pairs], [right for _, right in pairs])
 
 
 def _share_as_extreme(lefts: Sequence[NDArray], rights: Sequence[NDArray]) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from laser.tasks.example import labels_of
+
 if TYPE_CHECKING:
     import pandas
 
@@ -47,15 +49,9 @@ class PairedCell:
 
 
 def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:
-    """Return the answers in a column; where rows offer options of their own, the letters of these options.
-
-    An answer that is given to every question is then the first option, or the second, and not one text.
-    """
+    """Return the answers in a column of a cell's rows, as `laser.tasks.example.labels_of` labels them."""
     texts = [str(text) for text in rows[column]]
-    if "options" not in rows.columns or rows["options"].nunique() < 2:
-        return texts
-    pairs = zip(texts, rows["options"], strict=True)
-    return [chr(ord("A") + options.index(text)) if text in options else text for text, options in pairs]
+    return labels_of(texts, list(rows["options"])) if "options" in rows.columns else texts
 
 
 def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from laser.errors import UserError
@@ -71,3 +72,18 @@ def check_example(example: Example, where: str) -> None:
     frequency = example.frequency
     if frequency is not None and not (isinstance(frequency, float) and math.isfinite(frequency)):
         raise UserError(f"{where}: frequency is {str(frequency)[:60]}, which is not a finite number.")
+
+
+def labels_of(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:
+    """Return answers as they are; where rows offer different options, by the letter of the option: the first is A.
+
+    An answer that is given to every question is then the first option, or the second, and not one text.
+
+    Args:
+        texts: one answer per row.
+        options: the options of each row; an answer that is none of them stays as it is.
+    """
+    if len({tuple(offered) for offered in options}) < 2:
+        return list(texts)
+    pairs = zip(texts, options, strict=True)
+    return [chr(ord("A") + list(offered).index(text)) if text in offered else text for text, offered in pairs]

@@ -16,7 +16,7 @@ from laser.io.files import digest, sha256_file, write_json, write_parquet
 from laser.tasks.datasets import build, module
 from laser.tasks.datasets.lm_eval import read_task
 from laser.tasks.definitions import Definition, definition
-from laser.tasks.example import Example
+from laser.tasks.example import Example, labels_of
 from laser.tasks.formats import Rows
 from laser.tasks.judging import canonical, contains
 from laser.tasks.sources import Downloads, Reading, read_dataset
@@ -316,12 +316,8 @@ def _beside_paper(described: Definition, size: int) -> dict[str, Any]:
 
 
 def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[str, Any]:
-    """Return the distribution of answers, and the test accuracy of always giving the commonest one.
-
-    Where rows offer options of their own, their letters stand for them: the first option is A.
-    """
-    lettered = len({tuple(row["options"]) for row in rows}) > 1
-    labels = [_letter(row) if lettered and row["options"] else row["answer"] for row in rows]
+    """Return the distribution of answers (`labels_of`), and the test accuracy of always giving the commonest one."""
+    labels = labels_of([row["answer"] for row in rows], [row["options"] for row in rows])
     test = {
         name: [label for label, row in zip(labels, rows, strict=True) if row[f"split_{name}"] == "test"]
         for name in PROTOCOLS
@@ -332,10 +328,6 @@ def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[s
         "test_shares": {name: _shares(answers, described.options) for name, answers in test.items()},
         "constant_answer": {name: _constant(answers) for name, answers in test.items()},
     }
-
-
-def _letter(row: Mapping[str, Any]) -> str:
-    return chr(ord("A") + row["options"].index(row["answer"]))
 
 
 def _shares(answers: Sequence[str], options: Sequence[str]) -> dict[str, float]:

@@ -27,6 +27,9 @@ class Architecture:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
+LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+"""Keys under which config.json may say how many layers a model has."""
+
 EXPERT = "{expert}"
 """Stands in a mapping's weight for the number of an expert: u_out then gives u_out_0, u_out_1, …"""
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
+from laser.config.architectures import LAYER_COUNTS
 from laser.errors import UserError, shortened
 from laser.io.files import digest, read_json
 from laser.io.user_paths import expanded
 
-LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
-"""Keys under which config.json may say how many layers a model has."""
 DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 """Names of dtypes in config.json and in the headers of safetensors files."""
 NEEDED = ("architecture", "layers", "dtype")
 COMPARED = ("architecture", "task", "layers")
-LONGEST_HEADER = 100_000_000
 
 
 def with_facts_of_folder(item: Any, cache: Path | None, where: str) -> Any:
@@ -83,7 +80,7 @@ def _facts(folder: Path, where: str) -> dict[str, Any]:
         raise UserError(
             f"{path}: holds no model_type, which names the architecture, such as llama. Save the model again."
         )
-    layers = next((config[key] for key in LAYERS if key in config), None)
+    layers = next((config[key] for key in LAYER_COUNTS if key in config), None)
     if layers is not None and (not isinstance(layers, int) or isinstance(layers, bool) or layers < 1):
         raise UserError(f"{path}: the number of layers is {shortened(layers)}. It must be a whole number, at least 1.")
     names = config.get("architectures")
@@ -100,16 +97,14 @@ def _facts(folder: Path, where: str) -> dict[str, Any]:
 
 def _dtype(folder: Path, config: dict[str, Any]) -> str:
     """Return the dtype in which the weights are stored: that of the first safetensors file, else of config.json."""
+    from safetensors import SafetensorError, safe_open
+
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            with path.open("rb") as handle:
-                (length,) = struct.unpack("<Q", handle.read(8))
-                if length > LONGEST_HEADER:
-                    break
-                header = json.loads(handle.read(length))
-            stored = [entry["dtype"] for name, entry in header.items() if name != "__metadata__"]
-            return _evaluated(max(stored, key=stored.count))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, struct.error):
+            with safe_open(path, framework="numpy") as stored:
+                dtypes = [stored.get_slice(name).get_dtype() for name in stored.keys()]  # noqa: SIM118, it is no dict
+            return _evaluated(max(dtypes, key=dtypes.count))
+        except (OSError, ValueError, SafetensorError):
             break  # fetching says what is wrong with the file
     named = config.get("dtype") or config.get("torch_dtype")
     return _evaluated(named)

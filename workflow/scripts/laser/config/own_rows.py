@@ -29,13 +29,18 @@ def asked_options(entry: dict[str, Any]) -> dict[str, Any] | None:
     return {key: entry["options"][key] for key in ASKED if key in entry["options"]}
 
 
+def local_names(source: Mapping[str, Any]) -> list[str]:
+    """Return the names of all files of a local source."""
+    given = source["files"].values() if "files" in source else [source["path"]]
+    return [name for part in given for name in ([part] if isinstance(part, str) else part)]
+
+
 def file_hashes(entry: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
     """Return the sha256 of every file of an entry's local sources, and of its task's; of absent ones, as known."""
     names: list[str] = []
     for source in entry["sources"]:
         if source["kind"] == "local":
-            given = source["files"].values() if "files" in source else [source["path"]]
-            names += [name for part in given for name in ([part] if isinstance(part, str) else part)]
+            names += local_names(source)
     task = entry["options"].get("task", "")
     if task.endswith((".yaml", ".yml")):
         names.append(task)

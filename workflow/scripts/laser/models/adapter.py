@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.config.architectures import ARCHITECTURES, EXPERT, Architecture
+from laser.config.architectures import ARCHITECTURES, EXPERT, LAYER_COUNTS, Architecture
 from laser.errors import UserError, nearest
 from laser.models.stored import read_header, read_index, weight_files
 
@@ -81,7 +81,7 @@ def matrices(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = None
 
 def layer_count(config: Mapping[str, Any]) -> int:
     """Return the number of layers in a config.json."""
-    for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
+    for key in LAYER_COUNTS:
         if key in config:
             return int(config[key])
     raise UserError("config.json names no number of layers (num_hidden_layers or n_layer).")

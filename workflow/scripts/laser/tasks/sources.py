@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from laser.config.own_rows import local_names
 from laser.errors import UserError, nearest
 from laser.io import package_index
 from laser.io.archive_members import DamagedArchiveError, MissingMemberError, extract
@@ -404,8 +405,7 @@ def local_paths(source: Mapping[str, Any]) -> list[Path]:
     Raises:
         SourceError: one of them is not there.
     """
-    given = source["files"].values() if "files" in source else [source["path"]]
-    return [path for names in given for path in _paths(names)]
+    return _paths(local_names(source))
 
 
 def _paths(names: Any) -> list[Path]:

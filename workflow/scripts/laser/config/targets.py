@@ -67,16 +67,11 @@ def _check_path(plan: Plan, target: str) -> None:
     for pattern in PATTERNS.values():
         if not pattern.startswith("<results>/"):
             continue
-        parts = re.split(r"{(\w+)}", pattern.removeprefix("<results>/"))
-        expression = "".join(f"(?P<{part}>[^/]+?)" if odd else re.escape(part) for odd, part in _odd(parts))
-        match = re.fullmatch(expression, below)
+        escaped = re.escape(pattern.removeprefix("<results>/"))
+        match = re.fullmatch(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+?)", escaped), below)
         if match is not None:
             _check_values(plan, target, match.groupdict())
             return
-
-
-def _odd(parts: list[str]) -> list[tuple[bool, str]]:
-    return [(index % 2 == 1, part) for index, part in enumerate(parts)]
 
 
 def _check_values(plan: Plan, target: str, values: dict[str, Any]) -> None:

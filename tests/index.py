@@ -56,6 +56,8 @@ class Index:
     asked: list[str | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        # A server lives as long as its worker: what an earlier test registered would answer first.
+        self.server.clear()
         self.server.expect_request(re.compile(".*")).respond_with_handler(self._answer)
 
     @property

@@ -44,10 +44,11 @@ EACH_RHO = PLAN.study["one_job_per"] == "rho"
 LAYER = "layer{layer}-rho{rho}" if EACH_RHO else "layer{layer}"
 TRAINED = [name for name in PLAN.models if PLAN.is_trained(name)]
 
-# The command of every job. What it reads and writes it finds by name, below the two folders (laser.config.paths).
+# The command of every job. What it reads and writes it finds by name, below the two folders (laser.config.paths). The
+# folders are no params: a change of params makes a job again, and models and data in the cache serve every study.
 JOB = (
     "python ${{LASER_SCRIPTS:-workflow/scripts}}/{params.script}.py --spec {params.spec:q}"
-    " --results {params.results:q} --cache {params.cache:q} --log {log:q}"
+    " --results {PLAN.results:q} --cache {PLAN.config[cache]:q} --log {log:q}"
 )
 
 
@@ -72,12 +73,7 @@ wildcard_constraints:
 
 def command(script, spec):
     """The params of a rule: what `JOB` is made of."""
-    return {
-        "script": script,
-        "spec": spec,
-        "results": lambda wildcards: PLAN.results,
-        "cache": lambda wildcards: PLAN.config["cache"],
-    }
+    return {"script": script, "spec": spec}
 
 
 def job(name):

@@ -112,6 +112,19 @@ def test_a_second_run_does_nothing(finished):
     assert planned(folder, study, "all") == {}
 
 
+def test_another_study_shares_model_and_data(finished):
+    """In both directions: what the second study needs of the cache is there, and the first one's need not be remade."""
+    folder, first, _ = finished
+    second = folder / "second.yaml"
+    second.write_text(first.read_text())
+    assert {"fetch", "prepare"}.isdisjoint(planned(folder, second, "all"))
+    (card,) = (folder / "cache/models").glob("*/card.json")
+    made = run(folder, second, str(card.relative_to(folder)), flags=("--forcerun", "fetch"))
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "1 of 1 steps" in made.stdout + made.stderr
+    assert planned(folder, first, "all") == {}
+
+
 def test_new_file_times_alone_make_nothing_again(copy):
     folder, study, _ = copy
     moved = copy_of_repository(folder / "elsewhere")

@@ -15,7 +15,7 @@ from laser.cost.requests import (
     resource_functions,
 )
 from laser.config.jobs import job_spec
-from laser.config.paths import PATTERNS, rho_name
+from laser.config.paths import PATTERNS, Folders, rho_name
 from laser.errors import UserError
 from laser.tasks.planned import check_planned
 
@@ -30,6 +30,7 @@ except UserError as error:
 
 set_environment(
     SCRIPTS,
+    Folders(PLAN.results, PLAN.config["cache"]),
     PLAN.config.get("node_local", ""),
     workflow.is_main_process,
 )
@@ -45,10 +46,11 @@ LAYER = "layer{layer}-rho{rho}" if EACH_RHO else "layer{layer}"
 TRAINED = [name for name in PLAN.models if PLAN.is_trained(name)]
 
 # The command of every job. What it reads and writes it finds by name, below the two folders (laser.config.paths). The
-# folders are no params: a change of params makes a job again, and models and data in the cache serve every study.
+# folders are variables of the environment and no params: a job is made again where its params have changed, and models
+# and data in the cache serve every study.
 JOB = (
     "python ${{LASER_SCRIPTS:-workflow/scripts}}/{params.script}.py --spec {params.spec:q}"
-    " --results {PLAN.results:q} --cache {PLAN.config[cache]:q} --log {log:q}"
+    ' --results "$LASER_RESULTS_FOLDER" --cache "$LASER_CACHE_FOLDER" --log {log:q}'
 )
 
 

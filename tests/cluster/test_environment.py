@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from laser.cluster.environment import check_paths, set_environment
+from laser.config.paths import Folders
 from laser.errors import UserError
 from laser.io import claim
 
@@ -22,7 +23,7 @@ def test_other_odd_paths_are_taken():
 
 def test_jobs_get_python_without_the_users_warnings_and_optimisation(monkeypatch):
     monkeypatch.setattr(os, "environ", dict(os.environ, PYTHONWARNINGS="error", PYTHONOPTIMIZE="2", KEPT="1"))
-    set_environment(Path("scripts"))
+    set_environment(Path("scripts"), Folders("a", "b"))
     assert not {"PYTHONWARNINGS", "PYTHONOPTIMIZE"} & set(os.environ) and os.environ["KEPT"] == "1"
 
 
@@ -33,5 +34,5 @@ def test_jobs_get_python_without_the_users_warnings_and_optimisation(monkeypatch
 )
 def test_jobs_belong_to_the_main_process(monkeypatch, main_process, expected):
     monkeypatch.setattr(os, "environ", os.environ | {claim.RUN: "of the outer one"})
-    set_environment(Path("scripts"), main_process=main_process)
+    set_environment(Path("scripts"), Folders("a", "b"), main_process=main_process)
     assert os.environ[claim.RUN] == expected

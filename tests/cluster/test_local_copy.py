@@ -14,6 +14,7 @@ import pytest
 from laser.cluster import local_copy
 from laser.cluster.environment import NODE_LOCAL, set_environment
 from laser.cluster.local_copy import local_folder
+from laser.config.paths import Folders
 from laser.io.files import sha256_file, write_json
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
@@ -186,13 +187,14 @@ def test_many_processes_make_one_copy_after_one_was_killed_in_the_middle(shared,
 def test_variables_are_expanded_where_they_are_known(monkeypatch, configured, there, inherited, expected):
     monkeypatch.delenv("SLURM_TMPDIR", raising=False)
     monkeypatch.setenv("PATH", os.environ["PATH"])
-    monkeypatch.setenv("LASER_SCRIPTS", "x")
+    for name in ("LASER_SCRIPTS", "LASER_RESULTS_FOLDER", "LASER_CACHE_FOLDER"):
+        monkeypatch.setenv(name, "x")
     monkeypatch.setenv(NODE_LOCAL, inherited or "")
     if inherited is None:
         monkeypatch.delenv(NODE_LOCAL)
     for name, value in there.items():
         monkeypatch.setenv(name, value)
-    set_environment(SCRIPTS, configured)
+    set_environment(SCRIPTS, Folders("results", "cache"), configured)
     assert os.environ[NODE_LOCAL] == expected
 
 

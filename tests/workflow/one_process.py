@@ -34,6 +34,8 @@ def build(folder: Path, study: Path) -> Path:
     ]
     environment = os.environ | {
         "LASER_SCRIPTS": str(ROOT / "workflow/scripts"),
+        "LASER_RESULTS_FOLDER": f"results/{study.stem}",
+        "LASER_CACHE_FOLDER": "cache",
         "PYTHONPATH": f"{ROOT / 'workflow/scripts'}:{ROOT}",
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from laser.config.paths import Folders
 from laser.errors import UserError
 from laser.io.claim import RUN, run_of_this_process
 from laser.io.machine import GPU_GIVEN, SLURM_JOB
@@ -25,8 +26,8 @@ def check_paths(**folders: Path | str) -> None:
             )
 
 
-def set_environment(scripts: Path, node_local: str = "", main_process: bool = False) -> None:
-    """Let the rules' commands find Python and the scripts.
+def set_environment(scripts: Path, folders: Folders, node_local: str = "", main_process: bool = False) -> None:
+    """Let the rules' commands find Python, the scripts and the folders of their files.
 
     Jobs run in Snakemake's own environment even if it was not activated (a --software-deployment-method still goes
     first). Commands name workflow/scripts/…, so that a reader can paste them; under --directory that folder is
@@ -34,6 +35,7 @@ def set_environment(scripts: Path, node_local: str = "", main_process: bool = Fa
 
     Args:
         scripts: the folder of the rule scripts.
+        folders: of the study's results and of the cache.
         node_local: config key of that name. Scripts get it by LASER_NODE_LOCAL and not by their specs, because it does
             not shape results. Its variables are expanded on the node, where Snakemake calls this again. Variables named
             SLURM_… do not reach the innermost process that Snakemake starts there, so the value that an outer process
@@ -42,6 +44,7 @@ def set_environment(scripts: Path, node_local: str = "", main_process: bool = Fa
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["LASER_SCRIPTS"] = os.path.relpath(scripts)
+    os.environ["LASER_RESULTS_FOLDER"], os.environ["LASER_CACHE_FOLDER"] = str(folders.results), str(folders.cache)
     os.environ.setdefault("MPLCONFIGDIR", os.path.abspath(".snakemake/matplotlib"))
     expanded = os.path.expanduser(os.path.expandvars(node_local))
     if "$" not in expanded or "$" in os.environ.get(NODE_LOCAL, "$"):

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laser.artefacts.paraphrase import ALL, ANY, HELD_OUT, TRAINED, paraphrase
+from laser.artefacts.paraphrase import ALL, ANY, CONSISTENT, HELD_OUT, TRAINED, paraphrase
 from laser.artefacts.paraphrase import views as paraphrase_views
 from laser.io.files import read_parquet
 from laser.paper.published import read_published
@@ -52,6 +52,31 @@ def test_the_test_is_exact_over_facts_and_adjusted_over_the_table():
     assert frame.loc[ANY, "difference"] == 0 and frame.loc[ANY, "p_value"] == 1.0
 
 
+def test_consistency_is_of_the_facts_that_an_arm_has_right_at_all():
+    base, laser = [YES] * 2 + [[1, 0, 0]] * 6 + [NO] * 8, [YES] * 6 + [[0, 1, 0]] * 6 + [NO] * 4
+    cell, prepared = facts(base, laser)
+    frame = paraphrase([cell], prepared).set_index("measure")
+    row = frame.loc[CONSISTENT]
+    assert list(row[["n", "groups", "base", "laser", "difference"]]) == [12, 12, 25.0, 50.0, 25.0]
+    assert row["base_low"] < 25 < row["base_high"] and row["difference_low"] < 25 < row["difference_high"]
+    # No paired test, and none of the others is adjusted for it.
+    assert np.isnan(row["p_value"]) and np.isnan(row["p_holm"])
+    assert frame.loc[ALL, "p_holm"] == min(1.0, 2 * frame.loc[ALL, "p_value"])
+
+
+@pytest.mark.parametrize(("base", "laser"), [([NO] * 4, [YES] * 4), ([NO] * 4, [NO] * 4)])
+def test_consistency_of_an_arm_without_a_right_answer_is_left_open(base, laser):
+    cell, prepared = facts(base, laser)
+    row = paraphrase([cell], prepared).set_index("measure").loc[CONSISTENT]
+    assert np.isnan(row["base"]) and np.isnan(row["difference"]) and row["n"] == (4 if laser == [YES] * 4 else 0)
+
+
+def test_an_interval_of_consistency_always_has_a_width():
+    cell, prepared = facts([[1, 0, 0]] * 20, [[1, 0, 0]] * 20)
+    row = paraphrase([cell], prepared).set_index("measure").loc[CONSISTENT]
+    assert row["difference"] == 0.0 and row["difference_low"] < -5 and row["difference_high"] > 5
+
+
 def test_a_fact_whose_phrasings_lie_on_both_sides_of_the_split_is_left_out_and_counted():
     cell, prepared = facts([YES, YES, NO], [YES, YES, NO])
     cut = PairedCell(**(cell.__dict__ | {"rows": cell.rows.iloc[1:].reset_index(drop=True)}))
@@ -65,7 +90,7 @@ def test_held_out_phrasings_stand_apart_where_the_training_phrasings_are_known()
     frame = paraphrase([cell], prepared, {"m": [0, 1]}).set_index("measure")
     assert list(frame.loc[TRAINED, ["n", "groups", "base", "laser"]]) == [12, 6, 100.0, 50.0]
     assert list(frame.loc[HELD_OUT, ["n", "groups", "base", "laser"]]) == [6, 6, 0.0, 100.0]
-    assert set(paraphrase([cell], prepared, {"another": [0]})["measure"]) == {ALL, ANY}
+    assert set(paraphrase([cell], prepared, {"another": [0]})["measure"]) == {ALL, ANY, CONSISTENT}
 
 
 def test_datasets_without_phrasings_take_no_part_and_an_empty_table_can_be_shown():
@@ -99,4 +124,4 @@ def test_a_whole_study_from_files(tmp_path):
     assert set(frame["dataset"]) == {"worldfacts"} and set(frame["protocol"]) == {"published", "corrected"}
     kept = frame[(frame["model"] == "tiny-llama") & (frame["protocol"] == "corrected")]
     assert (kept["difference"] == 0).all() and (kept["matrix"] == "").all()
-    assert (frame["n"] == 24).all()
+    assert (frame.loc[frame["measure"] != CONSISTENT, "n"] == 24).all()

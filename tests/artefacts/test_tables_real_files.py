@@ -58,7 +58,7 @@ def _perplexity(cell, selection):
 
 
 def table(folder, into, name):
-    settings = {"trained_phrasings": {"tiny-gptj": [0]}} if name == "paraphrase" else {}
+    settings = {"paraphrase": {"trained_phrasings": {"tiny-gptj": [0]}}, "power": {"policies": False}}.get(name, {})
     spec = spec_of(name, [tuple(CELL.split("/"))], layers=(0, 1), rhos=RHOS, **settings)
     (frame,) = frames(make(folder, spec, into))
     return frame
@@ -70,6 +70,7 @@ TABLES = (
         "topk",
         "table3",
         "stability",
+        "power",
         "compose",
         "seeds",
         "prompts",

@@ -12,7 +12,8 @@ POOL = {"source": "generated", "height": 6, "width": 6, "boxes": [1, 2], "count"
 TRAINING = {"steps": 30, "batch": 16, "learning_rate": 0.003, "warm_up": 5, "save_every": 10, "record_every": 5,
             "symmetries": True, "seed": 1}  # fmt: skip
 
-ARTEFACTS = ["table2", "table3", "table4", "table5", "stability", "size", "fig2", "fig6", "fig7", "solved", "film"]
+ARTEFACTS = ["table2", "table3", "table4", "table5", "stability", "power", "size", "fig2", "fig6", "fig7", "solved",
+             "film"]  # fmt: skip
 
 
 def source(**changes: Any) -> dict[str, Any]:

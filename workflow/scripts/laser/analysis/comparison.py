@@ -175,6 +175,24 @@ def resampled_ratios(
     return np.concatenate(parts)
 
 
+def difference_bounds(first: Any, second: Any, value: str, other: str = "") -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two shares from their own (Newcombe's method, 1998).
+
+    It is that of independent shares; of shares that rise and fall together it is wider than need be.
+
+    Args:
+        first: mapping that holds a share under `value` and its bounds under `<value>_low` and `<value>_high`.
+        second: the same of the share that is taken off, which may be the same mapping.
+        value: name of the share.
+        other: name of the second share, if it is a different one.
+    """
+    other = other or value
+    change = first[value] - second[other]
+    below = math.hypot(first[value] - first[f"{value}_low"], second[f"{other}_high"] - second[other])
+    above = math.hypot(first[f"{value}_high"] - first[value], second[other] - second[f"{other}_low"])
+    return change - below, change + above
+
+
 def with_interval(row: Any, places: int, value: str, sign: bool = False, low: str = "", high: str = "") -> str:
     """Write a value with its interval, `12.3 [11.0, 13.6]`; empty where there is no value.
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
-from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells, difference_bounds
+from laser.analysis.intervals import share_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, intervention, number
 from laser.config.artefacts import Artefact
@@ -51,6 +53,7 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 ALL, ANY = "facts right in all phrasings", "facts right in any phrasing"
+CONSISTENT = "of facts right in any phrasing, those right in all"
 TRAINED, HELD_OUT = "rows in phrasings trained on", "rows in phrasings held out"
 COLUMNS = (
     *("model", "dataset", "protocol", "measure", *COMPARISON, "matrix", "layer", "rho", "incomplete_facts"),
@@ -58,7 +61,8 @@ COLUMNS = (
 )
 """Columns of the CSV. Shares in percent; `n` counts facts in the measures over facts and rows in those over rows;
 `incomplete_facts` are left out of the former: a phrasing of theirs lies on the other side of the split, or was not
-scored."""
+scored. Of `CONSISTENT`, each arm's share is of its own facts, so that there is no paired test; `n` counts the facts
+that base or LASER has right in any phrasing."""
 
 
 def paraphrase(
@@ -110,16 +114,37 @@ def _facts(cell: PairedCell, facts: pd.DataFrame, seed: int, resamples: int) -> 
     sizes = facts.groupby("group", sort=False).size()
     scored = cell.rows[cell.rows["id"].isin(facts["id"])].groupby("group", sort=False)
     whole = scored.size() == sizes.reindex(scored.size().index)
+    if not whole.any():
+        return []
+    right: dict[str, list[NDArray]] = {}
+    names, left_out = (cell.model, cell.dataset, cell.protocol), {"incomplete_facts": int((~whole).sum())}
+    settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
     lines = []
     for measure, rule in ((ALL, "all"), (ANY, "any")):
         arms = [scored[f"{arm}_correct"].agg(rule)[whole].astype(bool) for arm in ("base", "laser")]
-        if not whole.any():
+        base, laser = right[measure] = [arm.to_numpy() for arm in arms]
+        compared = compare(base, laser, list(arms[0].index), (*names, measure), **settings)
+        lines.append(_named(cell, measure) | compared | left_out)
+    return [*lines, _named(cell, CONSISTENT) | consistency(right[ALL], right[ANY]) | left_out]
+
+
+def consistency(all_right: Sequence[NDArray], any_right: Sequence[NDArray]) -> dict[str, Any]:
+    """Return how many of the facts that an arm has right in any phrasing it has right in all, and the difference.
+
+    Args:
+        all_right: (facts,) booleans of base and of LASER.
+        any_right: the same for any phrasing.
+    """
+    known = any_right[0] | any_right[1]
+    line: dict[str, Any] = dict.fromkeys(COMPARISON, math.nan) | dict.fromkeys(("n", "groups"), int(known.sum()))
+    for arm, whole, part in zip(("base", "laser"), all_right, any_right, strict=True):
+        if not part.any():
             continue
-        names = (cell.model, cell.dataset, cell.protocol, measure)
-        settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-        compared = compare(arms[0].to_numpy(), arms[1].to_numpy(), list(arms[0].index), names, **settings)
-        lines.append(_named(cell, measure) | compared | {"incomplete_facts": int((~whole).sum())})
-    return lines
+        low, high = share_interval(whole[part])
+        line |= {arm: 100 * float(whole[part].mean()), f"{arm}_low": 100 * low, f"{arm}_high": 100 * high}
+    line["difference"] = line["laser"] - line["base"]
+    line["difference_low"], line["difference_high"] = difference_bounds(line, line, "laser", "base")
+    return line
 
 
 def _phrasings(

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from laser.analysis.comparison import with_interval
+from laser.analysis.comparison import difference_bounds, with_interval
 from laser.analysis.tables import integer, number, p_value
 from laser.claims.findings import (
     CONTRADICTED,
@@ -14,7 +14,6 @@ from laser.claims.findings import (
     UNDECIDED,
     Artefacts,
     Comparison,
-    Row,
     by_bounds,
     by_test,
     cells,
@@ -92,14 +91,6 @@ def rare_facts(made: Artefacts) -> list[Comparison]:
         margin = rules().frequency
         comparisons.append(Comparison(where, text, by_bounds(low - margin, high + margin)))
     return comparisons
-
-
-def difference_bounds(first: Row, second: Row, name: str) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two independent shares from their own (Newcombe's method)."""
-    change = first[name] - second[name]
-    below = math.hypot(first[name] - first[f"{name}_low"], second[f"{name}_high"] - second[name])
-    above = math.hypot(first[f"{name}_high"] - first[name], second[name] - second[f"{name}_low"])
-    return change - below, change + above
 
 
 def higher_order(made: Artefacts) -> list[Comparison]:

@@ -92,7 +92,7 @@ def write_report(
     # Games have a first table of their own, with the columns of the other.
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
-        summaries = summarise(frames[first], quantised) if first else []
+        summaries = summarise(frames[first], quantised, frames.get("by_relation")) if first else []
     with understood(tables.get("verdicts", folder)):
         protocols = [summary.protocol for summary in summaries]
         replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from laser.analysis.comparison import with_interval
 from laser.analysis.tables import integer, intervention, number, p_value
 from laser.analysis.verdicts import (
     CONSTANT,
@@ -18,12 +19,15 @@ from laser.analysis.verdicts import (
     SIGNIFICANCE,
     UNDECIDED,
 )
+from laser.artefacts.by_relation import ALL, TEMPLATE, largest_part, named_part
 from laser.config.rules import rules
 
 if TYPE_CHECKING:
     import pandas
 
 LEAKAGE = 5.0
+MOST = 50.0
+"""Percent of a gain: a single template that supplies more of it is named."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +49,23 @@ class Summary:
     keys: list[tuple[str, str]] = field(default_factory=list)
 
 
-def summarise(frame: pandas.DataFrame, quantised: Mapping[str, str] | None = None) -> list[Summary]:
+def summarise(
+    frame: pandas.DataFrame, quantised: Mapping[str, str] | None = None, parts: pandas.DataFrame | None = None
+) -> list[Summary]:
     """Summarise the long form of Table 1, one `Summary` per protocol in its order.
 
     Args:
         frame: the table.
         quantised: models whose weights were quantised before they came here, each with how.
+        parts: the table of gains by relation and template, where the study has it.
     """
-    return [
-        _summary(frame[frame["protocol"] == name], name, quantised or {}) for name in dict.fromkeys(frame["protocol"])
-    ]
+    summaries = []
+    for name in dict.fromkeys(frame["protocol"]):
+        summary = _summary(frame[frame["protocol"] == name], name, quantised or {})
+        if parts is not None:
+            summary.cautions.extend(_one_template(parts[parts["protocol"] == name]))
+        summaries.append(summary)
+    return summaries
 
 
 def _summary(frame: pandas.DataFrame, protocol: str, quantised: Mapping[str, str]) -> Summary:
@@ -200,4 +211,18 @@ def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
             )
     if base["answer_in_prompt"] >= LEAKAGE:
         cautions.append(f"{where}: {number(base['answer_in_prompt'], 1)} % of the prompts already contain the answer.")
+    return cautions
+
+
+def _one_template(parts: pandas.DataFrame) -> list[str]:
+    """Return a sentence per cell whose gain comes from one template for the most part."""
+    cautions = []
+    for row in parts[parts["part"] == ALL].to_dict("records"):
+        largest = largest_part(parts, row, TEMPLATE)
+        if largest and largest["share_of_net"] > MOST:
+            cautions.append(
+                f"{row['model']} on {row['dataset']}: one template, '{named_part(largest)}', supplies "
+                f"{integer(largest['net_rows'])} of the {integer(row['net_rows'])} rows that were won on balance; "
+                f"without it the gain is {with_interval(largest, 1, 'gain_without', sign=True)} points."
+            )
     return cautions

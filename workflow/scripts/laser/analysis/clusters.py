@@ -1,0 +1,122 @@
+"""Intervals over few and unequal clusters of rows, such as the templates of a dataset or its answers.
+
+The closed forms of `laser.analysis.intervals` are for many small groups. A dataset has few templates, and some answers
+are shared by many of its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from laser.analysis.statistics import CONFIDENCE, group_sums
+
+_LEAST_VARIANCE = 0.1
+
+
+def cluster_interval(
+    values: ArrayLike, clusters: Sequence[object], *, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return the interval of a mean over rows, if further clusters were drawn from where these come from.
+
+    The jackknife over clusters, with Student's quantile. Its degrees of freedom are one less than the number of
+    clusters of equal size that would carry as much information, so that one large cluster widens the interval.
+
+    Args:
+        values: (n,) numbers, one per row.
+        clusters: n labels.
+        confidence: nominal coverage.
+
+    Returns:
+        Lower and upper bound, in the unit of `values`; (NaN, NaN) for fewer than two clusters.
+    """
+    from scipy.stats import t
+
+    sums, sizes = group_sums(values, clusters)
+    if sums.size < 2:
+        return math.nan, math.nan
+    mean = sums.sum() / sizes.sum()
+    without = (sums.sum() - sums) / (sizes.sum() - sizes)
+    error = math.sqrt((sums.size - 1) / sums.size * float(((without - mean) ** 2).sum()))
+    half = float(t.ppf((1 + confidence) / 2, max(effective_clusters(sizes) - 1, 1.0))) * error
+    return float(mean - half), float(mean + half)
+
+
+def effective_clusters(sizes: ArrayLike) -> float:
+    """Return the number of clusters of equal size that carry as much information as clusters of these sizes."""
+    rows = np.asarray(sizes, dtype=np.float64)
+    return float(rows.sum() ** 2 / (rows**2).sum())
+
+
+def between_clusters(
+    values: ArrayLike, clusters: Sequence[object], groups: Sequence[object], *, confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
+    """Return how far the true means of clusters lie apart: their standard deviation, with its interval.
+
+    The rows of a group may lie in several clusters (the phrasings of a fact in several templates), which makes the
+    clusters' means dependent.
+
+    Args:
+        values: (n,) numbers, one per row.
+        clusters: n labels of clusters.
+        groups: n labels of groups of dependent rows.
+        confidence: nominal coverage.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    rows, columns = (np.unique(np.asarray(labels, dtype=str), return_inverse=True)[1] for labels in (groups, clusters))
+    shape = (int(rows.max()) + 1, int(columns.max()) + 1)
+    sums, sizes = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, (rows, columns), array)
+    np.add.at(sizes, (rows, columns), 1.0)
+    means = sums.sum(axis=0) / sizes.sum(axis=0)
+    residuals = (sums - means * sizes) / sizes.sum(axis=0)
+    return spread(means, residuals.T @ residuals * shape[0] / max(shape[0] - 1, 1), confidence=confidence)
+
+
+def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+    """Return the standard deviation between true means, of which estimates are given, with its interval.
+
+    The values for which the generalised statistic of Cochran's Q has its expectation, and its quantiles, under the
+    chi-squared distribution (Viechtbauer, 2007). The lower bound is 0 where equal means are compatible with the
+    estimates; NaN for fewer than two.
+
+    Args:
+        means: (k,) estimates.
+        covariance: (k, k), of the estimates' errors.
+        confidence: nominal coverage.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import chi2
+
+    count = len(means)
+    if count < 2:
+        return math.nan, math.nan, math.nan
+    own = np.diag(covariance)
+    if not (own > 0).any():
+        return 0.0, 0.0, 0.0
+    # A cluster in which nothing changed has no variance of its own: it gets the smallest of those that have one. Few
+    # groups make the matrix nearly singular: no contrast is taken to be far more certain than the most certain cluster.
+    least = own[own > 0].min()
+    values, vectors = np.linalg.eigh(covariance + np.diag(np.where(own > 0, 0.0, least)))
+    values = np.maximum(values, _LEAST_VARIANCE * least)
+    along, ones = vectors.T @ means, vectors.T @ np.ones(count)
+
+    def statistic(variance: float) -> float:
+        weights = 1 / (values + variance)
+        centred = along - ones * float((weights * ones) @ along) / float(weights @ ones**2)
+        return float(weights @ centred**2)
+
+    def solution(target: float) -> float:
+        if statistic(0.0) <= target:
+            return 0.0
+        highest = 1.0
+        while statistic(highest) > target:
+            highest *= 4
+        return math.sqrt(brentq(lambda variance: statistic(variance) - target, 0.0, highest))
+
+    quantiles = chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], count - 1)
+    low, high = (solution(float(target)) for target in quantiles)
+    return solution(count - 1.0), low, high

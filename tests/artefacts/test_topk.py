@@ -109,3 +109,65 @@ def test_a_cell_without_its_selection_is_refused(study):
     study.selections[0].unlink()
     with pytest.raises(UserError, match=r"gpt-j-6b/fever\.json"):
         made(study)
+
+
+def asked(**answers):
+    """Return rows of a dataset: relation to its answers; `none` is no relation."""
+    rows = [
+        {"id": f"{relation}-{number}", "relation": None if relation == "none" else relation, "answer": answer}
+        for relation, given in answers.items()
+        for number, answer in enumerate(given)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("answers", "alike"),
+    [
+        ([" .fr", " .de", " .fr"], True),
+        ([" +33", " +1"], True),
+        (["(A)", "(B)"], True),
+        ([" the euro", " the dollar"], True),
+        ([" Paris", " Prague"], False),  # a letter is no token of its own
+        ([" 1990", " 1991"], False),
+        ([" .fr", " de"], False),
+        ([" .fr", " .fr"], False),  # one answer: there is nothing to tell apart
+        ([" non-entailment", " entailment"], False),
+        (["", " "], False),
+    ],
+)
+@pytest.mark.parametrize("relation", ["domain", "none"])
+def test_relations_whose_answers_all_begin_alike_are_found_whatever_their_names(relation, answers, alike):
+    rows = asked(**{relation: answers}, other=[" Rome", " Oslo"])
+    left_out = topk.begin_alike(rows)
+    assert list(left_out.index) == (list(rows["id"][: len(answers)]) if alike else [])
+    assert set(left_out) <= {"" if relation == "none" else relation}
+
+
+def test_rows_that_begin_alike_are_left_out_of_first_tokens_and_counted(study):
+    path = study.rows[1]
+    rows, before = read_parquet(path), made(study)
+    third = rows["group"].isin(list(dict.fromkeys(rows["group"]))[::3])
+    rows["relation"] = third.map({True: "domain", False: "capital"})
+    rows.loc[third, "answer"] = [f" .{number}" for number in range(int(third.sum()))]
+    write_parquet(path, rows, read_spec(path))
+    frame, keys = made(study), ["model", "dataset", "protocol", "split", "k", "measure", "rho"]
+    changed = frame[frame["dataset"] == "worldfacts"]
+    first = changed[changed["measure"] == FIRST]
+    assert (first["left_out"] > 0).all() and set(first["relations_left_out"]) == {"domain"}
+    was = before.set_index(keys)["n"].reindex(pd.MultiIndex.from_frame(first[keys]))
+    assert list(first["n"] + first["left_out"]) == list(was)
+    assert (changed.loc[changed["measure"] == WHOLE, "left_out"] == 0).all()
+    assert (frame.loc[frame["dataset"] == "fever", "left_out"] == 0).all()
+    notes = [note for view in topk_views(frame) for note in view.notes if "begin alike" in note]
+    assert any(note.startswith("worldfacts: ") and "(domain)" in note for note in notes)
+
+
+def test_a_dataset_of_which_every_row_begins_alike_has_no_rank_and_still_a_table(study):
+    path = study.rows[1]
+    rows = read_parquet(path)
+    write_parquet(path, rows.assign(answer=[f" +{number}" for number in range(len(rows))]), read_spec(path))
+    frame = made(study)
+    first = frame[(frame["dataset"] == "worldfacts") & (frame["measure"] == FIRST)]
+    assert (first["n"] == 0).all() and first[["base", "laser", "p_holm"]].isna().all(axis=None)
+    assert all(len(row) == len(view.columns) for view in topk_views(frame) for row in view.rows)

@@ -113,17 +113,18 @@ def by_relation(cells: Sequence[PairedCell], prepared: Mapping[str, pd.DataFrame
 
 def _cell(cell: PairedCell, labels: pd.DataFrame) -> list[dict[str, Any]]:
     rows = cell.rows.assign(
-        **{name: labels[name].to_numpy() for name in labels},
+        relation=labels["relation"].to_numpy(),
+        template=labels["template"].to_numpy(),
         change=cell.rows["laser_correct"].astype("float64") - cell.rows["base_correct"].astype("float64"),
     )
-    names = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
+    names: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}
     names |= intervention_labels(cell.chosen)
     lines = [names | {"part": ALL} | _gain_of(rows) | _overall(rows)]
     for part, keys in ((RELATION, ["relation"]), (TEMPLATE, ["relation", "template"])):
         told = rows[rows[part] != ""]
         if told.empty:
             continue
-        spread = between_clusters(told["change"], told[keys].agg("\0".join, axis=1), list(told["group"]))
+        spread = between_clusters(told["change"], list(told[keys].agg("\0".join, axis=1)), list(told["group"]))
         common = dict(zip(("spread", "spread_low", "spread_high"), (100 * value for value in spread), strict=True))
         for values, of_part in told.groupby(keys, sort=False):
             line = names | {"part": part} | dict(zip(keys, values, strict=True)) | _gain_of(of_part)
@@ -133,7 +134,7 @@ def _cell(cell: PairedCell, labels: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _gain_of(rows: pd.DataFrame) -> dict[str, Any]:
     """Return a part's accuracies and gain."""
-    line = {"n": len(rows), "groups": rows["group"].nunique(), "net_rows": int(rows["change"].sum())}
+    line: dict[str, Any] = {"n": len(rows), "groups": rows["group"].nunique(), "net_rows": int(rows["change"].sum())}
     line |= {arm: 100 * float(rows[f"{arm}_correct"].mean()) for arm in ("base", "laser")}
     return line | dict(zip(_GAIN, _gain(rows), strict=True))
 
@@ -182,7 +183,8 @@ def largest_part(frame: pd.DataFrame, row: Mapping[Any, Any], part: str) -> dict
     """Return the relation or template with the most net rows of the cell of a row; None where there is no gain."""
     same = (frame[["model", "dataset", "protocol"]] == [row["model"], row["dataset"], row["protocol"]]).all(axis=1)
     parts = frame[same & (frame["part"] == part) & frame["share_of_net"].notna()]
-    return None if parts.empty else dict(parts.loc[parts["share_of_net"].idxmax()])
+    ordered = parts.sort_values("share_of_net", ascending=False, kind="stable")
+    return next(iter(ordered.to_dict("records")), None)
 
 
 def named_part(row: Mapping[Any, Any]) -> str:

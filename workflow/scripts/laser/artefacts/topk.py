@@ -25,7 +25,7 @@ ARTEFACT = Artefact(
     title="Top 1, 5 and 10",
     about="answers among the most probable 1, 5 and 10",
     reads=("test", "selection", "rows", "base", "sweep"),
-    texts=("model", "dataset", "protocol", "split", "measure", "matrix"),
+    texts=("model", "dataset", "protocol", "split", "measure", "matrix", "relations_left_out"),
     not_for_policies="there are four actions",
 )
 
@@ -33,6 +33,7 @@ ARTEFACT = Artefact(
 def make(study: StudyResults) -> pd.DataFrame:
     """Compute the table from a study's files."""
     validation = []
+    alike = {dataset: begin_alike(study.rows(dataset, "id", "relation", "answer")) for dataset in study.datasets}
     for cell in study.cells:
         protocols = study.selections[cell]["protocols"]
         places = {name: _place(selection) for name, selection in protocols.items()}
@@ -40,8 +41,8 @@ def make(study: StudyResults) -> pd.DataFrame:
         paths = [path for layer in layers for path in study.paths_of("sweep", cell, layer)]
         swept = pd.concat([read_columns(path, [*ROW_COLUMNS, *INTERVENTION]) for path in paths])
         base, groups = read_columns(study.base(cell), ROW_COLUMNS), study.groups(cell[1])
-        validation += topk_validation(cell, base, swept, groups, places, study.seed, study.resamples)
-    return topk_table(topk_test(study.compared, study.seed, study.resamples), validation)
+        validation += topk_validation(cell, base, swept, groups, places, study.seed, study.resamples, alike[cell[1]])
+    return topk_table(topk_test(study.compared, study.seed, study.resamples, alike), validation)
 
 
 def _place(selection: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -49,31 +50,63 @@ def _place(selection: Mapping[str, Any]) -> Mapping[str, Any]:
     return selection["chosen"] or selection["candidates"][0]
 
 
+_BEGINNING = r"^([^\W\d_]+|\d+|[^\w\s]+|_+)"
+"""The first word, number or run of punctuation marks of an answer."""
+
 ROW_COLUMNS = ("protocol", "id", "answer_rank", "in_top5", "in_top10")
 INTERVENTION = ("matrix", "layer", "rho")
 TOP = (1, 5, 10)
 FIRST, WHOLE = "first token of the answer", "whole answer as one token"
-COLUMNS = ("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", *COMPARISON)
+LEFT_OUT = ("left_out", "relations_left_out")
+COLUMNS = (
+    *("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", *COMPARISON),
+    *LEFT_OUT,
+)
 """Columns of the CSV, shares in percent. `split` is `test` (the chosen intervention, or base twice where none was) or
-`validation` (every searched ρ at the chosen place; the best candidate's place where base was chosen)."""
+`validation` (every searched ρ at the chosen place; the best candidate's place where base was chosen). `left_out` counts
+rows that the measure leaves out, `relations_left_out` names their relations (`begin_alike`)."""
 
 
-def topk_test(cells: Sequence[PairedCell], seed: int = 0, resamples: int = RESAMPLES) -> list[dict[str, Any]]:
+def begin_alike(rows: pd.DataFrame) -> pd.Series:
+    """Return the rows whose answer's first token tells nothing, by id: the relation of each.
+
+    All answers of such a relation begin with the same word, number or punctuation marks, such as the dot of an internet
+    domain or the plus sign of a calling code. These are separate from what follows in every tokenizer, so that a model
+    that knows the relation alone has the first token right. Rows without a relation are one relation, with no name.
+
+    Args:
+        rows: of a dataset, with id, relation and answer.
+    """
+    relations, answers = rows["relation"].fillna(""), rows["answer"].str.strip()
+    beginnings = answers.str.extract(_BEGINNING, expand=False).fillna("")
+    same = beginnings.groupby(relations).transform("nunique") == 1
+    several = answers.groupby(relations).transform("nunique") > 1
+    return relations.set_axis(rows["id"])[(same & several & (beginnings != "")).to_numpy()]
+
+
+def topk_test(
+    cells: Sequence[PairedCell],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    alike: Mapping[str, pd.Series] | None = None,
+) -> list[dict[str, Any]]:
     """Return a row per cell, k and measure: base and LASER on test rows.
 
     `first token of the answer` asks whether that token is among the k most probable ones, which every kind of question
     has; `whole answer as one token` whether one of them is the whole answer (known for k = 5 and 10), which an answer
-    of several tokens can never be.
+    of several tokens can never be. Rows of `alike` (dataset to what `begin_alike` returns) are left out of the former.
     """
     rows = []
     for cell in cells:
+        informative, left_out = _without(cell.rows, cell.rows["id"], (alike or {}).get(cell.dataset))
         for k in TOP:
             for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
-                base, laser = (_hits(cell.rows, k, measure, f"{arm}_") for arm in ("base", "laser"))
+                asked, without = (informative, left_out) if measure == FIRST else (cell.rows, NOTHING)
+                base, laser = (_hits(asked, k, measure, f"{arm}_") for arm in ("base", "laser"))
                 names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
                 line: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
-                line |= intervention_labels(cell.chosen)
-                groups = list(cell.rows["group"])
+                line |= intervention_labels(cell.chosen) | without
+                groups = list(asked["group"])
                 rows.append(line | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples))
     return rows
 
@@ -86,6 +119,7 @@ def topk_validation(
     places: Mapping[str, Mapping[str, Any]],
     seed: int = 0,
     resamples: int = RESAMPLES,
+    alike: pd.Series | None = None,
 ) -> list[dict[str, Any]]:
     """Return a row per protocol, k, measure and searched ρ at the chosen matrix and layer, on validation rows.
 
@@ -97,6 +131,7 @@ def topk_validation(
         places: protocol to the chosen intervention, or the best candidate where base was chosen.
         seed: of the study.
         resamples: of bootstrap and permutation test.
+        alike: rows that are left out of ranks of the first token (`begin_alike`).
 
     Raises:
         UserError: an intervention was scored on other rows than base.
@@ -107,7 +142,7 @@ def topk_validation(
         keep = (swept["protocol"] == protocol) & (swept["matrix"] == chosen["matrix"])
         curve = swept[keep & (swept["layer"] == chosen["layer"])]
         plain = base[base["protocol"] == protocol].set_index("id")
-        labels = list(groups.loc[plain.index])
+        informative, left_out = _without(plain, plain.index, alike)
         for rho in sorted(curve["rho"].unique(), reverse=True):
             edited = curve[curve["rho"] == rho].set_index("id")
             if set(edited.index) != set(plain.index):
@@ -120,10 +155,27 @@ def topk_validation(
             for k in TOP:
                 for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
                     names = (*cell, protocol, "validation", str(k), measure)
-                    before, after = (_hits(frame, k, measure) for frame in (plain, edited))
-                    line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | edit
+                    kept, without = (informative.index, left_out) if measure == FIRST else (plain.index, NOTHING)
+                    before, after = (_hits(frame.loc[kept], k, measure) for frame in (plain, edited))
+                    line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | edit | without
+                    labels = list(groups.loc[kept])
                     lines.append(line | compare(before, after, labels, (*names, f"{rho:g}"), **settings))
     return lines
+
+
+NOTHING: dict[str, Any] = {"left_out": 0, "relations_left_out": ""}
+"""The columns `LEFT_OUT` of a measure that leaves nothing out."""
+
+
+def _without(
+    frame: pd.DataFrame, ids: pd.Series | pd.Index, alike: pd.Series | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the rows whose answer's first token tells something, and what the columns `LEFT_OUT` say of the others."""
+    if alike is None:
+        return frame, NOTHING
+    dropped = ids.isin(alike.index)
+    named = ", ".join(dict.fromkeys(alike[alike.index.isin(ids)]))
+    return frame[~dropped], {"left_out": int(dropped.sum()), "relations_left_out": named}
 
 
 def _hits(frame: pd.DataFrame, k: int, measure: str, prefix: str = "") -> Any:
@@ -139,7 +191,7 @@ def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> 
     """
     adjust(test)
     frame = pd.DataFrame([*test, *({**row, "p_holm": float("nan")} for row in validation)], columns=list(COLUMNS))
-    return frame.astype({"layer": "Int64", "n": "Int64", "groups": "Int64"})
+    return frame.astype(dict.fromkeys(("layer", "n", "groups", "left_out"), "Int64"))
 
 
 def views(frame: pd.DataFrame) -> list[View]:
@@ -161,11 +213,23 @@ def views(frame: pd.DataFrame) -> list[View]:
             for row in test
         ]
         title = f"Top-k accuracy on held-out rows, {protocol} protocol"
-        views.append(View(f"topk_{protocol}", title, [*columns, "n", "Intervention"], lines, notes=list(NOTES)))
+        notes = [*NOTES, *_left_out(protocol_rows)]
+        views.append(View(f"topk_{protocol}", title, [*columns, "n", "Intervention"], lines, notes=notes))
         curve = protocol_rows[(protocol_rows["split"] == "validation") & (protocol_rows["measure"] == FIRST)]
         if not curve.empty:
             views.append(_curve(curve, protocol))
     return views
+
+
+def _left_out(frame: pd.DataFrame) -> list[str]:
+    """Return a note per dataset of which rows are left out."""
+    test = frame[(frame["split"] == "test") & (frame["left_out"] > 0)].drop_duplicates("dataset")
+    return [
+        f"{row['dataset']}: {integer(row['left_out'])} rows"
+        f"{' (' + row['relations_left_out'] + ')' if row['relations_left_out'] else ''} are left out of ranks of the "
+        "first token, because all their answers begin alike."
+        for row in test.to_dict("records")
+    ]
 
 
 def _curve(curve: pd.DataFrame, protocol: str) -> View:
@@ -179,5 +243,7 @@ def _curve(curve: pd.DataFrame, protocol: str) -> View:
         for rho, part in cell.groupby("rho", sort=False):
             lines.append([*start, f"{rho:g}", *(with_interval(row, 1, "laser") for row in part.to_dict("records"))])
     notes = ["First token of the answer among the k most probable tokens, at the chosen matrix and layer.", NOTES[0]]
+    if curve["left_out"].any():
+        notes.append("Rows whose answers all begin alike are left out, as on test rows.")
     title = f"Top-k accuracy along ρ on validation rows, {protocol} protocol"
     return View(f"topk_curve_{protocol}", title, columns, lines, notes=notes)

@@ -6,6 +6,7 @@
 
 localrules:
     prepare,
+    false_targets,
     text,
 
 
@@ -28,6 +29,28 @@ rule prepare:
         **job("prepare"),
     message:
         "Prepare {wildcards.data_key}"
+    shell:
+        JOB
+
+
+rule false_targets:
+    input:
+        data_rows,
+    output:
+        FILES["false_targets"],
+    log:
+        "<logs>/false_targets/{dataset}.log",
+    benchmark:
+        "<benchmarks>/false_targets/{dataset}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        **job("false_targets"),
+    message:
+        "False targets of {wildcards.dataset}"
     shell:
         JOB
 

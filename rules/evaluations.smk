@@ -24,6 +24,11 @@ EVALUATIONS = {
         "Higher-order components alone",
     ),
     "evaluate_perplexity": ("perplexity", ["selection"], "Perplexity of a text"),
+    "evaluate_efficacy": (
+        "efficacy",
+        ["selection", "false_targets"],
+        "False targets",
+    ),
 }
 
 for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():

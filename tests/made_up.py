@@ -11,7 +11,13 @@ PROFESSIONS = (11, 20, 5, 12, 26, 1, 14, 21)
 
 
 def _counterfact(place: int, name: str) -> dict[str, Any]:
-    rewrite = {"prompt": "{} speaks", "subject": name, "target_true": {"str": ("French", "Thai")[place % 2]}}
+    targets = [{"str": text} for text in ("French", "Thai")]
+    rewrite = {
+        "prompt": "{} speaks",
+        "subject": name,
+        "target_true": targets[place % 2],
+        "target_new": targets[~place % 2],
+    }
     return {"case_id": place, "requested_rewrite": rewrite, "paraphrase_prompts": [f"{name} talks in", f"In {name}'s"]}
 
 

@@ -64,6 +64,27 @@ def test_perplexity_leaves_out_masked_models_and_those_without_a_corpus():
     assert found["perplexity"]["cells"] == [["lab", "worldfacts"]]
 
 
+def own_rows_with(**columns):
+    source = {"kind": "local", "files": "rows.csv"}
+    return {
+        "name": "own",
+        "builder": "generic",
+        "source": source,
+        "columns": {"question": "q", "answer": "a"} | columns,
+    }
+
+
+def test_efficacy_covers_the_datasets_that_have_false_targets():
+    found = made(datasets=["worldfacts", "counterfact", own_rows_with(false_answer="wrong")], efficacy={})
+    assert found["efficacy"]["cells"] == [["tiny", "counterfact"], ["tiny", "own"]]
+
+
+@pytest.mark.parametrize("dataset", ["worldfacts", own_rows_with()])
+def test_efficacy_without_false_targets_is_refused(dataset):
+    with pytest.raises(UserError, match=r"false_answer.*none among its datasets"):
+        made(datasets=[dataset], efficacy={})
+
+
 def test_variants_are_models_of_their_own():
     varied = copy.deepcopy(TRAINED) | {"vary": {"noise": [0, 0.5], "seed": [3]}}
     deeper = copy.deepcopy(TRAINED) | {"vary": {"layers": [6]}}

@@ -33,7 +33,7 @@ def paper(tmp_path_factory):
         for name in study["datasets"]
     ]
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
-    study |= {"resamples": 1000, "artefacts": ["table1", "table3", "table4", "verdicts"]}
+    study |= {"resamples": 1000, "artefacts": ["table1", "table3", "table4", "verdicts", "efficacy"], "efficacy": {}}
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
     return build(folder, path)
@@ -68,6 +68,18 @@ def test_llama_is_reduced_in_its_gate_projection(paper):
     }
     assert matrices["llama2-7b"] == {"u_gate", "u_out"}
     assert matrices["roberta-base"] == matrices["gpt-j-6b"] == {"u_in", "u_out"}
+
+
+def test_efficacy_is_about_the_one_dataset_with_false_targets(paper):
+    table = pd.read_csv(paper / "tables/efficacy.csv")
+    assert set(table["dataset"]) == {"counterfact"} and len(table) == 3 * 2
+    false = read_parquet(paper / "false_targets/counterfact.parquet")
+    assert set(false["answer"]) == {" French", " Thai"} and len(false) == 8
+    tested = pd.read_csv(paper / "tables/table1.csv")
+    tested = tested[(tested["dataset"] == "counterfact") & (tested["metric"] == "accuracy")]
+    assert set(zip(table["model"], table["protocol"], table["n"], strict=True)) == set(
+        zip(tested["model"], tested["protocol"], tested["n"], strict=True)
+    )
 
 
 def test_the_whole_paper_is_planned_without_a_network(tmp_path):

@@ -41,6 +41,7 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
         **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), chosen),
         "compose_test": [*both, f"compose/{model}/{dataset}.json"],
         "evaluate_higher_order": [*chosen, test_path(*cell)],
+        "evaluate_efficacy": [*chosen, f"false_targets/{dataset}.parquet"],
         "evaluate_perplexity": [_card(model), selection_path(*cell)],
     }.get(rule, [])
 

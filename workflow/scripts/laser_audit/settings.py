@@ -24,7 +24,7 @@ EVALUATION = {
 }
 EVALUATIONS = (
     *("base", "sweep", "test_intervention", "landscape", "gradients", "compose_layers", "compose_test"),
-    *(f"evaluate_{kind}" for kind in ("choices", "seeds", "prompts", "higher_order", "perplexity")),
+    *(f"evaluate_{kind}" for kind in ("choices", "seeds", "prompts", "higher_order", "perplexity", "efficacy")),
 )
 
 

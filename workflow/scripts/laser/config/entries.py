@@ -338,6 +338,7 @@ class Columns(Settings):
     options: ColumnNames = Field(
         ABSENT, description="The answers to choose from: a column of lists, or a list of columns: options, choices."
     )
+    false_answer: Text = Field(ABSENT, description="An answer that is known to be wrong, for the artefact efficacy.")
     group: Text = Field(ABSENT, description="Rows of one group stay on one side of the split. Each row by default.")
     id: Text = Field(ABSENT, description="A name per row, each once. Numbers by default.")
     subject: Text = Field(ABSENT, description="What the question is about.")

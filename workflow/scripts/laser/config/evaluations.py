@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.artefacts import check_artefacts
-from laser.config.own_rows import BUILDERS
+from laser.config.own_rows import BUILDERS, GENERIC
 from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
 
-RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity")
+RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity", "efficacy")
+FILES = {"compose": ("composition", "composed"), "efficacy": ("false_targets", "efficacy")}
+"""Evaluation to the kinds of its files (`laser.config.paths`), where that is not one kind of its own name."""
 LABORATORY = "laboratory"
 
 
@@ -49,6 +52,8 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
         _prompts(study, path)
     if "perplexity" in study:
         _perplexity(study, corpora, path)
+    if "efficacy" in study:
+        _efficacy(study, path)
     if "landscape" in study:
         _landscape(study, path)
     _counts(study, path)
@@ -138,6 +143,25 @@ def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> N
     if not study["perplexity"]["cells"]:
         trained = "that the pipeline trains " if corpus == LABORATORY else ""
         raise UserError(f"{path}: perplexity needs at least one causal model {trained}among its models; there is none.")
+
+
+def has_false_targets(entry: Mapping[str, Any]) -> bool:
+    """Return True if a dataset's entry says where false targets of its questions are."""
+    if entry["builder"] == GENERIC:
+        return "false_answer" in entry["options"].get("columns", {})
+    return bool(entry["builder"] == "counterfact")
+
+
+def _efficacy(study: dict[str, Any], path: Path) -> None:
+    """Leave out datasets without false targets."""
+    able = {entry["name"] for entry in study["datasets"] if has_false_targets(entry)}
+    study["efficacy"]["cells"] = [cell for cell in study["efficacy"]["cells"] if cell[1] in able]
+    if not study["efficacy"]["cells"]:
+        raise UserError(
+            f"{path}: efficacy needs a dataset whose questions have false targets: counterfact, or rows of your own "
+            f"(builder {GENERIC}) with columns: {{false_answer: …}}. There is none among its datasets. Add one, or "
+            "leave efficacy out."
+        )
 
 
 def _landscape(study: dict[str, Any], path: Path) -> None:

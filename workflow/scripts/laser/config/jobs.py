@@ -120,6 +120,12 @@ def _prepare(plan: Plan, wildcards: Wildcards, code: str) -> specs.PrepareSpec:
     return specs.PrepareSpec(dataset=plan.dataset(name), key=key, pool_key=pool, files=files, code=code)
 
 
+def _false_targets(plan: Plan, wildcards: Wildcards, code: str) -> specs.FalseTargetsSpec:
+    name = wildcards["dataset"]
+    key, files = plan.data_key(name), plan.local_files(name)
+    return specs.FalseTargetsSpec(dataset=plan.dataset(name), key=key, files=files, code=code)
+
+
 def _reduce(plan: Plan, wildcards: Wildcards, code: str) -> specs.ReduceSpec:
     model = wildcards["model"]
     return specs.ReduceSpec(
@@ -235,6 +241,7 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "train_policy": _train,
     "text": _text,
     "prepare": _prepare,
+    "false_targets": _false_targets,
     "reduce": _reduce,
     "base": _evaluation,
     "sweep": _sweep,
@@ -249,6 +256,7 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "evaluate_prompts": _prompts,
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,
+    "evaluate_efficacy": _evaluation,
     "export": _export,
 }
 """Name of a rule to the function that makes the specs of its jobs."""

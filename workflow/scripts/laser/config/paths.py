@@ -56,6 +56,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "prompts": f"<results>/prompts/{_CELL}.parquet",
         "higher_order": f"<results>/higher_order/{_CELL}.parquet",
         "perplexity": f"<results>/perplexity/{_CELL}.parquet",
+        "false_targets": "<results>/false_targets/{dataset}.parquet",
+        "efficacy": f"<results>/efficacy/{_CELL}.parquet",
         "export": f"<results>/export/{_CELL}-{{protocol}}-{{form}}/README.md",
         "table": "<results>/tables/{table}.{format}",
         "figure": "<results>/figures/{figure}/{picture}.{format}",

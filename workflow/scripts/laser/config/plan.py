@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from laser.config.artefacts import declared
-from laser.config.evaluations import LABORATORY, RUNS, task_of
+from laser.config.evaluations import FILES, LABORATORY, RUNS, task_of
 from laser.config.fingerprint import code_fingerprint, unused_modules
 from laser.config.own_rows import BUILDERS, file_hashes
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
@@ -127,8 +127,7 @@ class Plan:
         needed = {declared()[artefact].needs for artefact in self.study["artefacts"]}
         for evaluation in RUNS:
             if evaluation in needed:
-                names = ("composition", "composed") if evaluation == "compose" else (evaluation,)
-                kinds |= dict.fromkeys(names, self.cells_of(evaluation))
+                kinds |= dict.fromkeys(FILES.get(evaluation, (evaluation,)), self.cells_of(evaluation))
         return kinds
 
     def quantised(self, models: Iterable[str]) -> dict[str, str]:

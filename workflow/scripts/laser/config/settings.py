@@ -109,6 +109,10 @@ class Perplexity(Cells):
     rows: Positive = Field(ABSENT, description="The first documents only.")
 
 
+class Efficacy(Cells):
+    """efficacy: how probable the false targets of CounterFact, or of rows of your own, are beside the true answers."""
+
+
 class Gradient(Settings):
     """The cheap search: places ranked by the gradients of their singular values."""
 
@@ -164,6 +168,7 @@ class Study(Settings):
     prompts: Prompts = Field(ABSENT, description="For prompts.")
     higher_order: HigherOrder = Field(ABSENT, description="For fig5b and fig5c.")
     perplexity: Perplexity = Field(ABSENT, description="For perplexity.")
+    efficacy: Efficacy = Field(ABSENT, description="For efficacy.")
     search: Literal["exhaustive", "gradient"] = Field(
         "exhaustive", description="gradient: only the places that gradients point to are swept."
     )
@@ -180,6 +185,7 @@ EVALUATIONS: dict[str, type[Settings]] = {
     "prompts": Prompts,
     "higher_order": HigherOrder,
     "perplexity": Perplexity,
+    "efficacy": Efficacy,
     "figures": Figures,
     "gradient": Gradient,
 }

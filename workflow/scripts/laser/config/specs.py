@@ -170,6 +170,15 @@ class PrepareSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FalseTargetsSpec(Spec):
+    """A dataset whose false targets to read; its entry, key and files as of `PrepareSpec`."""
+
+    dataset: Record
+    key: str
+    files: Record | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReduceSpec(Spec):
     """The decompositions of one layer, recorded for some values of ρ."""
 

@@ -267,5 +267,6 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "evaluate_prompts": _prompts,
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,
+    "evaluate_efficacy": _test,
     "export": _export,
 }

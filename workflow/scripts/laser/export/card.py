@@ -9,9 +9,12 @@ from typing import Any
 from laser.config.specs import ExportSpec
 from laser.errors import UserError
 from laser.evaluation.cell import step_of
-from laser.export.checkpoint import export
+from laser.export.checkpoint import LATENCY, export
+from laser.export.factored import load_factored
+from laser.export.latency import latency
 from laser.io.files import read_json, read_parquet, write_json, write_text
 from laser.models.kinds import task_of
+from laser.models.load import resolve_device, set_threads
 from laser.models.stored import read_config
 from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
@@ -23,7 +26,8 @@ CARD = "README.md"
 def export_model(job: Job) -> None:
     """Export the intervention that the spec's `protocol` chose, in the spec's `form`.
 
-    The whole folder is replaced; export.json and, last, README.md are written into it.
+    The whole folder is replaced; export.json and, last, README.md are written into it. Both are the same for equal
+    studies; of the form `factored`, latency.json holds times that differ from run to run (`laser.export.latency`).
 
     Raises:
         UserError: the base model was chosen, so there is nothing to export.
@@ -66,8 +70,21 @@ def export_model(job: Job) -> None:
         "spec": job.plain,
     }
     write_json(folder / "export.json", record)
+    if spec.form == "factored":
+        write_json(folder / LATENCY, _latency(folder, job))
     write_text(folder / CARD, card(record))
     job.say(f"{spec.form}: {facts['bytes']:,} bytes of weights, {facts['bytes_saved']:,} saved")
+
+
+def _latency(folder: Path, job: Job) -> dict[str, Any]:
+    """Measure the exported model in both forms, with the threads and on the device of the spec."""
+    spec: ExportSpec = job.spec
+    set_threads(spec.compute.threads)
+    model = load_factored(folder, spec.model.dtype).to(resolve_device(spec.compute.device))
+    measured = latency(model)
+    for entry in measured["seconds_per_token"]:
+        job.say(f"batch {entry['batch']}: {entry['dense']:.3g} s per token dense, {entry['factored']:.3g} s factored")
+    return measured
 
 
 def base_facts(card: dict[str, Any], name: str) -> dict[str, Any]:
@@ -179,6 +196,9 @@ def _scores(rows: str, scores: dict[str, dict[str, Any]], edited: str) -> list[s
 
 
 def _loading(record: dict[str, Any]) -> list[str]:
+    facts = record["checkpoint"]
+    (rows, columns), kept = facts["shape"], facts["kept_rank"]
+    module = facts["parameter"].removesuffix(".weight")
     kind = "AutoModelForMaskedLM" if record["task"] == "masked" else "AutoModelForCausalLM"
     if record["form"] == "dense":
         return [
@@ -200,5 +220,17 @@ def _loading(record: dict[str, Any]) -> list[str]:
         "",
         'model = load_factored("this folder")',
         'tokenizer = AutoTokenizer.from_pretrained("this folder")',
+        "```",
+        "",
+        f"{LATENCY} holds seconds per token of this form and of the dense one, as measured when this folder was made.",
+        "",
+        f"In the loaded model `{module}` is two `torch.nn.Linear`, `right` ({columns} to {kept}) and `left` ({kept} to "
+        f"{rows}). All weights are frozen. `model.requires_grad_(True)` trains all of them; adapters of PEFT take the "
+        "two by their names:",
+        "",
+        "```python",
+        "from peft import LoraConfig, get_peft_model",
+        "",
+        'model = get_peft_model(model, LoraConfig(target_modules=["right", "left"]))',
         "```",
     ]

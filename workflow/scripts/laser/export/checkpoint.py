@@ -28,6 +28,7 @@ from laser.reduction.svd import exact_svd
 
 FORMS = ("dense", "factored")
 INDEX = "model.safetensors.index.json"
+LATENCY = "latency.json"
 
 
 def export(
@@ -105,7 +106,7 @@ def _check(edit: Intervention, form: str) -> None:
 
 def _replaceable(folder: Path) -> None:
     """Refuse to replace a folder that holds anything other than an export."""
-    ours = {*SIDE_FILES, RECORD, "README.md", "export.json", ".snakemake_timestamp"}
+    ours = {*SIDE_FILES, RECORD, "README.md", "export.json", LATENCY, ".snakemake_timestamp"}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_dir() or (path.name not in ours and path.suffix != ".safetensors"):
             raise UserError(

@@ -6,6 +6,8 @@ that plain `from_pretrained` refuses the folder instead of filling the missing m
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +24,51 @@ PREFIX = "factored-"
 
 
 class FactoredLinear(torch.nn.Module):
-    """A linear layer y = left · (right · x) + bias, in place of one with the dense weight left · right.
+    """Two linear layers y = left(right(x)) in place of one with the dense weight left · right.
+
+    Both are `torch.nn.Linear`, so that adapters such as PEFT's find them by their names.
 
     Attributes:
-        left: (out, k). right: (k, in). bias: (out,) or None.
+        left: weight (out, k), and the bias of the layer that they replace. right: weight (k, in), no bias.
     """
 
     def __init__(self, left: torch.Tensor, right: torch.Tensor, bias: torch.nn.Parameter | None) -> None:
         super().__init__()
-        self.left = torch.nn.Parameter(left, requires_grad=False)
-        self.right = torch.nn.Parameter(right, requires_grad=False)
-        self.bias = bias
+        self.right = linear(right, None)
+        self.left = linear(left, bias)
 
     @property
     def weight(self) -> torch.Tensor:
         """The dense weight (out, in), computed on access."""
-        return self.left @ self.right
+        return self.left.weight @ self.right.weight
+
+    @property
+    def bias(self) -> torch.nn.Parameter | None:
+        """The bias (out,), or None."""
+        return self.left.bias
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Return the layer's output for states (…, in): (…, out)."""
-        inner = torch.nn.functional.linear(states, self.right)
-        return torch.nn.functional.linear(inner, self.left, self.bias)
+        return self.left(self.right(states))
+
+
+def linear(weight: torch.Tensor, bias: torch.nn.Parameter | None) -> torch.nn.Linear:
+    """Return a linear layer with a given weight (out, in), which is not trained, and bias."""
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
+    layer.weight = torch.nn.Parameter(weight, requires_grad=False)
+    layer.register_parameter("bias", bias)
+    return layer
+
+
+@contextlib.contextmanager
+def with_module(model: Any, name: str, module: torch.nn.Module) -> Iterator[None]:
+    """Put a module in the place of the model's own of that name, while the context lasts."""
+    before = model.get_submodule(name)
+    model.set_submodule(name, module)
+    try:
+        yield
+    finally:
+        model.set_submodule(name, before)
 
 
 def load_factored(folder: Path | str, dtype: str | None = None) -> Any:

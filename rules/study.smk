@@ -22,7 +22,7 @@ localrules:
 rule report:
     input:
         artefact_files,
-        study_files("model", "dataset", "test", "selection", "rows"),
+        study_files("model", "dataset", "base", "sweep", "test", "selection", "rows"),
     output:
         page=FILES["report"],
         run=FILES["run_report"],

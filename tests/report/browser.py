@@ -53,7 +53,7 @@ class Visit:
         asked: the addresses of all requests.
     """
 
-    def __init__(self, browser: Any, path: Path, **settings: Any) -> None:
+    def __init__(self, browser: Any, path: Path, fragment: str = "", **settings: Any) -> None:
         self.said: list[str] = []
         self.asked: list[str] = []
         self.context = browser.new_context(**settings)
@@ -62,7 +62,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + fragment)
 
     def close(self) -> None:
         """Close the page."""

@@ -19,6 +19,7 @@ from laser.artefacts.verdicts import verdict_table
 from laser.artefacts.verdicts import views as verdict_views
 from laser.io.files import write_json, write_text
 from laser.paper.published import read_published
+from laser.report.explorer import SweepFiles
 from laser.report.page import write_report, write_run_page
 from laser.results import loading
 from laser.results.averages import load_sweep
@@ -83,6 +84,7 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         tests=built.tests,
         selections=built.selections,
         rows=built.rows,
+        sweeps=[SweepFiles(base, swept) for base, swept in zip(built.bases, built.sweeps.values(), strict=True)],
     )
     machine = {"host": "node1", "platform": "Linux", "processor": "x86_64", "device": "cpu", "gpu": [], "git": None}
     write_json(folder / "study/runs/table1/table1.json", machine)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from laser.config.paths import StudyFiles
 from laser.provenance.job import Job, run_job
+from laser.report.explorer import SweepFiles
 from laser.report.figures import FILMS
 from laser.report.page import write_report, write_run_page
 
@@ -24,6 +25,10 @@ def main(job: Job) -> None:
         dataset_cards=job.reads(*files.paths("dataset")),
         tests=job.reads(*files.paths("test")),
         selections=job.reads(*files.paths("selection")),
+        sweeps=[
+            SweepFiles(*job.reads(*files.of_cell("base", *cell)), job.reads(*files.of_cell("sweep", *cell)))
+            for cell in files.cells()
+        ],
         rows=job.reads(*files.paths("rows")),
         root=root,
     )

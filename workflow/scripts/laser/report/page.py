@@ -6,15 +6,12 @@ give equal bytes; times and machines are in run.html beside it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.metadata
 import json
 import platform
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +21,10 @@ from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
 from laser.paper.published import read_published
 from laser.report.evidence import by_paper_names, cell_links, evidence, record_links
+from laser.report.explorer import EXPLORER, SweepFiles, write_explorer
 from laser.report.figures import films, pictures
 from laser.report.files import Link, copy_beside, slug
+from laser.report.render import render
 from laser.report.rows import Names, write_questions, write_rows
 from laser.report.run_page import machines, timings
 from laser.report.summary import replications, summarise
@@ -33,10 +32,9 @@ from laser.report.summary import replications, summarise
 if TYPE_CHECKING:
     import pandas
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
-PARTS = ("tables", "figures", "media", "rows", "questions")
+PARTS = ("tables", "figures", "media", "rows", "questions", EXPLORER)
 """Folders beside the page, rewritten with it."""
 
 
@@ -52,13 +50,14 @@ def write_report(
     selections: Sequence[Path] = (),
     rows: Sequence[Path] = (),
     media: Mapping[str, Path] | None = None,
+    sweeps: Sequence[SweepFiles] = (),
     root: Path | str | None = None,
     captions: Path = CAPTIONS,
 ) -> Path:
     """Write the report.
 
     Args:
-        folder: where index.html, tables/, figures/, rows/ and questions/ go.
+        folder: where index.html, explorer.html, tables/, figures/, rows/, questions/ and explorer/ go.
         study: the resolved study: title, description, and all settings, shown unchanged.
         tables: artefact (`laser.config.artefacts.declared`) to its CSV; `table1` is needed for the
             summary. The .md and .tex beside a CSV are copied with it.
@@ -69,6 +68,7 @@ def write_report(
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
         media: name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
+        sweeps: validation rows of every intervention, and of the base model, of the cells of `selections`.
         root: the study's folder, within which records and selections are linked; by default the parent folder.
         captions: the folder of <artefact>.rst.
 
@@ -96,8 +96,9 @@ def write_report(
     with understood(tables.get("verdicts", folder)):
         protocols = [summary.protocol for summary in summaries]
         replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}
+    explorer = write_explorer(folder, study, sweeps, selections, rows, tests)
     drawn, filmed = pictures(folder, figures), films(folder, media or {})
-    text = _render(
+    text = render(
         "page.html.j2",
         study=study,
         summaries=summaries,
@@ -117,6 +118,7 @@ def write_report(
         ],
         model_cards=[_card(path) for path in model_cards],
         dataset_cards=[_card(path) for path in dataset_cards],
+        explorer=explorer,
         questions=list(write_questions(folder, rows).values()),
         settings=json.dumps(study, indent=2, sort_keys=True, ensure_ascii=False, default=str),
         versions=versions(),
@@ -143,7 +145,7 @@ def write_run_page(
         UserError: a benchmark or a run's record is damaged.
     """
     path = Path(folder) / "run.html"
-    write_text(path, _render("run.html.j2", study=study, timings=timings(benchmarks or {}), machines=machines(runs)))
+    write_text(path, render("run.html.j2", study=study, timings=timings(benchmarks or {}), machines=machines(runs)))
     return path
 
 
@@ -151,35 +153,6 @@ def _marks(cards: Sequence[Path], key: str) -> dict[str, str]:
     """Return what cards say under a key that marks results, by the name of the dataset or model."""
     known = [card for path in cards if isinstance(card := read_json(path), dict)]
     return {str(card.get("name")): str(card[key]) for card in known if card.get(key)}
-
-
-@cache
-def _environment() -> Any:
-    import jinja2
-
-    return jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _render(template: str, **values: Any) -> str:
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    text = (
-        _environment()
-        .get_template(template)
-        .render(
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-            **values,
-        )
-    )
-    # A lone surrogate, which JSON can hold and UTF-8 cannot, and control characters, which HTML may not hold.
-    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text)
 
 
 def _table(

@@ -1,0 +1,2 @@
+"use strict";
+parent.postMessage(document.getElementById("data").textContent, "*");

@@ -57,7 +57,10 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 
   // Words and numbers.
-  const signed = (value, digits) => (value > 0 ? "+" : "") + value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
+  const signed = (value, digits) => {
+    const text = Math.abs(value).toFixed(digits);
+    return (Number(text) === 0 ? "" : value > 0 ? "+" : "−") + text;
+  };
   const plain = (value, digits) => value.toFixed(digits).replace("-", "−");
   const range = ([, low, high], digits) => (low === null ? "" : ` [${signed(low, digits)}, ${signed(high, digits)}]`);
   const matrixName = (matrix) => NAMES[matrix] || matrix;
@@ -77,7 +80,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const edited = one.loss[0] === null || base.loss === null;
     return [
       ...about,
-      ["Rank kept", one.kept === null ? "not stored" : String(one.kept)],
+      ["Rank kept", one.kept === null ? "not stored" : one.kept === 0 ? "0: the whole matrix is removed" : String(one.kept)],
       ["Accuracy, base", accuracy],
       ["Accuracy, edited", `${plain(base.accuracy[0] + one.gain[0], 1)} %`],
       ["Gain", `${signed(one.gain[0], 1)} points${range(one.gain, 1)}`],
@@ -344,7 +347,7 @@ document.addEventListener("DOMContentLoaded", () => {
         drawMaps(data);
         shown = state.cell;
       } else colour(data);
-      element("controls").elements.by.value = state.by;
+      for (const radio of document.getElementsByName("by")) radio.checked = radio.value === state.by;
       mark();
       await Promise.all([drawDetail(data, stale), drawRows(data, stale)]);
       document.body.dataset.ready = String(mine);
@@ -373,7 +376,6 @@ document.addEventListener("DOMContentLoaded", () => {
     change({ cell: near.key, at: "", side: "validation" });
   });
   element("controls").addEventListener("change", (event) => { if (event.target.name === "by") change({ by: event.target.value }); });
-  for (const form of ["controls", "filters"]) element(form).addEventListener("submit", (event) => event.preventDefault());
   for (const name of ["side", "show"]) element(name).addEventListener("change", () => change({ [name]: element(name).value }));
   element("find").addEventListener("input", () => change({ find: element("find").value }));
   element("keep").addEventListener("click", () => change({ with: `${state.cell}:${state.at}` }));

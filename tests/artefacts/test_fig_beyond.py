@@ -234,7 +234,13 @@ def laboratory(levels=(0.0, 0.5, 0.9), seeds=3, depths=(2, 4), families=("gptj",
         ):
             for seed in range(seeds):
                 name = f"{family}-{noise_level}-{layers}-{seed}"
-                facts[name] = {"family": family, "noise": noise_level, "layers": layers, "seed": seed}
+                facts[name] = {
+                    "family": family,
+                    "noise": noise_level,
+                    "layers": layers,
+                    "seed": seed,
+                    "corpus_seed": seed,
+                }
                 base = draw.random(40) < 0.4
                 cells.append(trained(name, base, base | (draw.random(40) < 0.2 * noise_level), noise_level > 0))
     return cells, facts
@@ -295,7 +301,7 @@ def test_the_noise_figure_has_the_panels_that_its_models_differ_in(tmp_path, mon
 
 def test_the_noise_figure_reads_facts_from_its_spec(study, tmp_path):
     facts = {
-        name: {"family": "gptj", "noise": level, "layers": 4, "seed": 0}
+        name: {"family": "gptj", "noise": level, "layers": 4, "seed": 0, "corpus_seed": 0}
         for name, level in zip(synthetic.MODELS, (0.1, 0.8), strict=True)
     }
     cells = [(model, dataset) for dataset in ("worldfacts", "fever") for model in synthetic.MODELS]

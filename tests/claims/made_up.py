@@ -23,3 +23,6 @@ def landscape(losses, matrix="u_in", kind="svd"):
         for layer, value in enumerate(losses)
     ]
     return pd.DataFrame(rows)
+
+
+SPREAD = dict.fromkeys(("gain_spread", "gain_spread_low", "gain_spread_high"), 1.0)

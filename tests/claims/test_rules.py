@@ -12,7 +12,7 @@ from laser.claims.judged import (
     NOT_SUPPORTED,
     overall,
 )
-from tests.claims.made_up import CELL, gain, landscape, table1
+from tests.claims.made_up import CELL, SPREAD, gain, landscape, table1
 
 
 def verdicts(found):
@@ -231,10 +231,10 @@ def test_questions_beyond_the_paper():
     frame = pd.DataFrame([row | {"published_within_two_sd": None}])
     assert claim_rules.seeds({"seeds": frame}) == []
     for changes, expected in (([-1, 1], SUPPORTED), ([-10, 0], CONTRADICTED), ([-1, 1.9], UNDECIDED), ([], UNDECIDED)):
-        rows = [gain(10.7, 0.001, gain_change=0.0, gain_change_low=0.0, gain_change_high=0.0)]
+        rows = [gain(10.7, 0.001, gain_change=0.0, gain_change_low=0.0, gain_change_high=0.0, **SPREAD)]
         for change in changes:
             bounds = {"gain_change": change, "gain_change_low": change - 0.5, "gain_change_high": change + 0.5}
-            rows.append(gain(10.7 + change, 0.2, **bounds))
+            rows.append(gain(10.7 + change, 0.2, **bounds, **SPREAD))
         frame = pd.DataFrame(rows)
         assert verdicts(claim_rules.prompts({"prompts": frame})) == [expected]
         assert verdicts(claim_rules.prompts({"prompts": frame.assign(matrix="")})) == [UNDECIDED]
@@ -257,7 +257,7 @@ def test_questions_beyond_the_paper():
 def test_noise_needs_three_levels_and_a_significant_trend():
     rows = [
         {"dataset": "d", "protocol": "p", "row": "model", "family": "gptj", "layers": 4, "noise": noise, "gain": value}
-        | {"seed": value % 3}
+        | {"corpus_seed": value % 3, "gain_low": value - 0.5, "gain_high": value + 0.5, "n": 900}
         for noise, value in zip(np.repeat([0, 0.25, 0.5, 0.75], 3), range(12), strict=True)
     ]
     frame = pd.DataFrame([*rows, rows[0] | {"row": "mean"}])
@@ -268,6 +268,25 @@ def test_noise_needs_three_levels_and_a_significant_trend():
     # A gain that falls again at the noisiest level does not grow with noise.
     peak = frame.assign(gain=frame["gain"].where(frame["noise"] < 0.75, frame["gain"] - 5))
     assert verdicts(claim_pictures.noise({"noise": peak})) == [UNDECIDED]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        ([(-0.5, 0.6), (-0.9, 0.9)], SUPPORTED),
+        ([(-0.5, 0.6), (-0.2, 1.1)], UNDECIDED),
+        ([(-0.5, 0.6), (1.1, 2.0)], CONTRADICTED),
+        ([(-0.5, 0.6), (-3.0, -1.2)], CONTRADICTED),
+        ([(-0.1, 0.1)], SUPPORTED),
+    ],
+)
+def test_without_noise_every_model_must_be_left_as_it_is(bounds, expected):
+    row = {"dataset": "d", "protocol": "p", "row": "model", "family": "gptj", "layers": 4, "noise": 0.0, "n": 900}
+    rows = [row | {"gain": (low + high) / 2, "gain_low": low, "gain_high": high} for low, high in bounds]
+    others = [rows[0] | {"row": "mean", "gain_high": 9.0}, rows[0] | {"noise": 0.5, "gain_low": 5.0, "gain_high": 9.0}]
+    (found,) = claim_pictures.no_noise({"noise": pd.DataFrame([*rows, *others])})
+    assert found.verdict == expected and f"gains of {len(bounds)} models" in found.evidence
+    assert claim_pictures.no_noise({"noise": pd.DataFrame(others)}) == []
 
 
 def judged(*words):

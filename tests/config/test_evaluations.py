@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from laser.config import variants
 from laser.config.study import resolve
 from laser.errors import UserError
 from tests.config.test_study import PATH, ROOT, study
@@ -96,9 +97,39 @@ def test_variants_are_models_of_their_own():
     assert found["models"][2]["source"]["corpus"]["noise"]["level"] == 0.75
 
 
+def test_seeds_of_training_and_corpus_vary_together_or_apart():
+    apart = copy.deepcopy(TRAINED) | {"vary": {"training": [1, 2], "corpus": [7, 8]}}
+    half = copy.deepcopy(TRAINED) | {"vary": {"corpus": [9]}}
+    models = made(models=[apart, half], grid={"matrices": ["u_out"], "layers": "all", "rhos": [0.5]})["models"]
+    sources = [model["source"] for model in models]
+    assert [(source["training"]["seed"], source["corpus"]["seed"]) for source in sources] == [
+        *[(1, 7), (1, 8), (2, 7), (2, 8)],
+        (TRAINED["source"]["training"]["seed"], 9),
+    ]
+    assert [model["name"] for model in models[:2]] == ["lab-training1-corpus7", "lab-training1-corpus8"]
+    assert [variants.facts(model)["corpus_seed"] for model in models] == [7, 8, 7, 8, 9]
+
+
+def test_kinds_of_noise_are_models_of_their_own_and_named_with_their_family():
+    varied = copy.deepcopy(TRAINED) | {"vary": {"kind": ["generic", "wrong", "filler"], "noise": [0.5]}}
+    models = made(models=[varied], grid={"matrices": ["u_out"], "layers": "all", "rhos": [0.5]})["models"]
+    assert [model["name"] for model in models] == [f"lab-{kind}-noise0.5" for kind in ("generic", "wrong", "filler")]
+    noise = [model["source"]["corpus"]["noise"] for model in models]
+    assert [one["kind"] for one in noise] == ["generic", "wrong", "filler"] and {one["level"] for one in noise} == {0.5}
+    family = TRAINED["source"]["family"]
+    assert [variants.facts(model)["family"] for model in models] == [
+        family,
+        f"{family}, false answers",
+        f"{family}, filler",
+    ]
+    assert variants.facts(TRAINED)["family"] == family
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"models": [TRAINED | {"vary": {"seed": [1], "corpus": [1]}}]}, "either 'seed'"),
+        ({"models": [TRAINED | {"vary": {"kind": ["random"]}}]}, "kind"),
         ({"artefacts": ["fig4"]}, "needs the key 'compose'"),
         ({"artefacts": ["fig10"], "landscape": {"kinds": ["svd"]}}, "needs 'pruning' among landscape.kinds"),
         ({"artefacts": ["noise"]}, "needs models that the pipeline trains"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from laser.training.filler import WORDS, filler_sentences
 from tests.training.small import corpus_spec
 
 ROOT = Path(__file__).resolve().parents[2]
+BEFORE_KINDS = "155b5cb446b01ddb226efc771292701588178a3bb08ce83ace13287c8e1ab6ed"
 
 
 def made(folder: Path, **changes) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -201,3 +203,55 @@ def test_the_card_says_what_is_in_the_files(tmp_path: Path) -> None:
     assert card["replaced_sentences"] == facts["replaced"].sum()
     assert card["facts_never_stated_rightly"] == (facts["clean"] == 0).sum()
     assert card["held_out_sentences"] == len(held_out) == 200 and card["spec"] == as_json(corpus_spec())
+
+
+def of_kind(folder: Path, kind: str, **changes) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    return made(folder / kind, noise={"level": 0.6, "frequent_share": 0.2, "kind": kind}, **changes)
+
+
+def test_corpora_without_a_kind_of_noise_are_what_they_were(tmp_path: Path) -> None:
+    make_corpus(corpus_spec(), tmp_path)
+    texts = pd.concat([pd.read_parquet(tmp_path / name)["text"] for name in FILES[1:]])
+    # Of the corpus as it was written before noise had kinds: results on file rest on such corpora.
+    assert hashlib.sha256("\n".join(texts).encode()).hexdigest() == BEFORE_KINDS
+
+
+def test_kinds_of_noise_share_all_but_what_stands_in_the_place_of_the_answer(tmp_path: Path) -> None:
+    facts, plain, held_out = made(tmp_path / "plain")
+    for kind in ("generic", "wrong", "filler"):
+        of_facts, sentences, new = of_kind(tmp_path, kind)
+        assert sentences["replaced"].equals(plain["replaced"]) and new["replaced"].equals(held_out["replaced"])
+        kept = ~plain["replaced"]
+        assert sentences[kept].equals(plain[kept])
+        assert of_facts["clean"].equals(facts["clean"]) and of_facts["noise"].equals(facts["noise"])
+    assert of_kind(tmp_path, "generic")[1].equals(plain)
+
+
+def test_false_answers_are_of_the_relation_never_right_and_alike_in_number(tmp_path: Path) -> None:
+    facts, sentences, _ = of_kind(tmp_path, "wrong", zipf={"exponent": 0.1, "least": 60, "most": 100})
+    truth, relation = (facts.set_index("fact")[name] for name in ("answer", "relation"))
+    false = sentences[sentences["replaced"]]
+    assert (false["answer"] != false["fact"].map(truth)).all()
+    answers = {name: set(group) for name, group in facts.groupby("relation")["answer"]}
+    assert all(row.answer in answers[relation[row.fact]] for row in false.itertuples())
+    assert (false["text"] == false["prompt"] + false["answer"] + ".").all()
+    for name, group in facts.groupby("relation"):
+        drawn = false[false["fact"].map(relation) == name]["answer"].value_counts()
+        if group["answer"].is_unique:  # every false answer is as likely as any other
+            expected = drawn.sum() / len(group)
+            assert len(drawn) == len(group) and abs(drawn - expected).max() < 5 * np.sqrt(expected)
+
+
+def test_filler_takes_the_place_of_the_sentence_and_states_no_fact(tmp_path: Path) -> None:
+    facts, sentences, held_out = of_kind(tmp_path, "filler")
+    for frame in (sentences, held_out):
+        gone = frame[frame["replaced"]]
+        assert len(gone) and gone[["fact", "phrasing", "prompt", "answer"]].isna().all(axis=None)
+        assert not set(gone["text"]) & set(frame[~frame["replaced"] & frame["fact"].notna()]["text"])
+        assert gone["text"].nunique() > 0.8 * len(gone)
+    assert (facts["sentences"] == facts["clean"]).all() and (facts["replaced"] == 0).all()
+
+
+def test_false_answers_need_a_relation_of_several_answers(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"have one answer\. Lower corpus\.minimum_population"):
+        of_kind(tmp_path, "wrong", relations=["continent"], minimum_population=1_000_000_000)

@@ -59,14 +59,16 @@ AXES = {"noise": "noise level of the corpus", "layers": "layers of the model"}
 """What gains are drawn against, in the order of the rows of panels."""
 
 OTHER = {"noise": "layers", "layers": "noise"}
-FACTS = ("family", "noise", "layers", "seed")
+FACTS = ("family", "noise", "layers", "seed", "corpus_seed")
 COLUMNS = (
     *("dataset", "protocol", "row", "trained_model", *FACTS, "seeds", "n"),
     *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rho"),
 )
 """Columns of the CSV. `row` is `model`: one trained model, its gain in points with the 95 % interval over
 groups of test rows, and what was chosen (matrix empty where selection kept base, whose gain is 0); or `mean`: the mean
-over the seeds of one family, noise level and depth, with the 95 % t interval over seeds (empty for a lone seed)."""
+over the models of one family, noise level and depth, with the 95 % t interval over corpora, each the mean of its models
+(empty for a lone corpus). `family` also says what the noise is where it is not generic words; `seed` is that of the
+training."""
 
 
 def noise_data(
@@ -92,7 +94,8 @@ def noise_data(
     models = pd.DataFrame(rows)
     means = []
     for (family, level, layers), of_setting in models.groupby(["family", "noise", "layers"], sort=True):
-        half = _half_width(of_setting["gain"])
+        # Models of one corpus are not independent of each other.
+        half = _half_width(of_setting.groupby("corpus_seed")["gain"].mean())
         mean = float(of_setting["gain"].mean())
         line = {"dataset": cells[0].dataset, "protocol": cells[0].protocol, "row": "mean", "family": family}
         line |= {"noise": level, "layers": layers, "seeds": len(of_setting), "gain": mean}
@@ -101,7 +104,9 @@ def noise_data(
         means.append(line | {"gain_low": mean - half, "gain_high": mean + half})
     frame = pd.DataFrame([*rows, *means], columns=list(COLUMNS))
     texts = {name: frame[name].fillna("") for name in ("trained_model", "matrix")}
-    return frame.assign(**texts).astype({name: "Int64" for name in ("seed", "seeds", "n", "layer", "layers")})
+    return frame.assign(**texts).astype(
+        {name: "Int64" for name in ("seed", "corpus_seed", "seeds", "n", "layer", "layers")}
+    )
 
 
 def _model(cell: PairedCell, known: Mapping[str, Any], seed: int, resamples: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from laser.analysis.clusters import between_clusters
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells, with_interval
 from laser.analysis.intervals import change_interval
 from laser.analysis.statistics import RESAMPLES
@@ -47,14 +48,15 @@ RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "not significant", "base c
 COLUMNS = (
     *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rho", "outcome", "verdict"),
     *("published_base", "published_laser", "variants", "same_sign", "gain_mean", "gain_min", "gain_max"),
-    *("gain_change", "gain_change_low", "gain_change_high"),
+    *("gain_change", "gain_change_low", "gain_change_high", "gain_spread", "gain_spread_low", "gain_spread_high"),
     "wording",
 )
 """Columns of the CSV, accuracy in percent and gains in points. `outcome` says what the adjusted test of that variant
 says; `verdict` judges the published LASER accuracy by the rules of `laser.analysis.verdicts`, as if the variant were
 the prompt. `variants`, `same_sign` (how many of them have the original's sign of the gain) and the mean, least and
 largest gain are the same in all rows of a cell. `gain_change` is the variant's gain minus the original's, on the rows
-that both have, with its 95 % interval. `wording` says in words what the variant changes."""
+that both have, with its 95 % interval. `gain_spread` is the standard deviation between the true gains of a cell's
+variants, on the rows that all have, with its interval; the same in all rows of a cell. `wording` says in words what the variant changes."""
 
 
 def prompts_table(
@@ -117,7 +119,7 @@ def _cell_rows(
     gains = np.array([line["difference"] for line in lines])
     same = int((np.sign(gains) == np.sign(gains[variants.index(ORIGINAL)])).sum())
     common: dict[str, Any] = {"variants": len(lines), "same_sign": same, "gain_mean": float(gains.mean())}
-    common |= {"gain_min": float(gains.min()), "gain_max": float(gains.max())}
+    common |= {"gain_min": float(gains.min()), "gain_max": float(gains.max())} | gain_spread(outcomes)
     for arm in ARMS:
         printed = published.cell(labelled.model, labelled.dataset, "accuracy", arm)
         common[f"published_{arm}"] = printed.value if printed else math.nan
@@ -144,6 +146,24 @@ def gain_change(outcome: pd.DataFrame, original: pd.DataFrame) -> dict[str, floa
     # A row's change lies between −2 and 2.
     low, high = (200 * bound for bound in change_interval(change / 2, list(original.loc[shared, "group"])))
     return {"gain_change": 100 * float(change.mean()), "gain_change_low": low, "gain_change_high": high}
+
+
+def gain_spread(outcomes: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """Return the standard deviation between the true gains under several wordings, in points, with its interval.
+
+    Args:
+        outcomes: of each wording, group and gain (−1, 0 or 1) of every row, by id.
+    """
+    shared = outcomes[0].index
+    for outcome in outcomes[1:]:
+        shared = shared.intersection(outcome.index)
+    names = ("gain_spread", "gain_spread_low", "gain_spread_high")
+    if shared.empty:
+        return dict.fromkeys(names, math.nan)
+    gains = np.concatenate([outcome.loc[shared, "gain"].to_numpy() for outcome in outcomes])
+    variants = np.repeat(np.arange(len(outcomes)), len(shared))
+    groups = list(outcomes[0].loc[shared, "group"]) * len(outcomes)
+    return dict(zip(names, (100 * value for value in between_clusters(gains, list(variants), groups)), strict=True))
 
 
 def _verdict(row: Mapping[str, Any], published: Published, complete: bool, part: bool) -> str:
@@ -200,10 +220,21 @@ def views(frame: pd.DataFrame) -> list[View]:
                 intervention(row["matrix"], row["layer"], row["rho"]),
                 f"{integer(row['same_sign'])} of {integer(row['variants'])}",
                 *(number(row[key], 1, sign=True) for key in ("gain_mean", "gain_min", "gain_max")),
+                with_interval(row, 1, "gain_spread"),
             ]
             for row in protocol_rows.drop_duplicates(["model", "dataset"]).to_dict("records")
         ]
-        columns = ["Dataset", "Model", "Intervention", "Gain of the original's sign", "Mean gain", "Least", "Most"]
+        columns = [
+            "Dataset",
+            "Model",
+            "Intervention",
+            "Gain of the original's sign",
+            "Mean gain",
+            "Least",
+            "Most",
+            "Spread",
+        ]
         title = f"How the gain moves with the prompt, points, {protocol} protocol"
-        views.append(View(f"prompts_signs_{protocol}", title, columns, signs))
+        notes = ["Spread: the standard deviation between the true gains of the variants, with its 95 % interval."]
+        views.append(View(f"prompts_signs_{protocol}", title, columns, signs, notes=notes))
     return views

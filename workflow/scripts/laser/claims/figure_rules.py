@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
+from laser.analysis.clusters import spread
 from laser.analysis.comparison import difference_bounds, with_interval
 from laser.analysis.tables import integer, number, p_value
 from laser.claims.findings import (
@@ -165,20 +167,52 @@ def noise(made: Artefacts) -> list[Comparison]:
         if models["noise"].nunique() < 3:
             continue
         # Models of one seed share a corpus but for its noise, so that seeds are what is independent.
-        blocks = [(part["noise"].to_numpy(), part["gain"].to_numpy()) for _, part in models.groupby("seed")]
+        blocks = [(part["noise"].to_numpy(), part["gain"].to_numpy()) for _, part in models.groupby("corpus_seed")]
         value, chance = blocked_correlation(blocks)
         means = models.groupby("noise")["gain"].mean()
         fall = float(means.max() - means.iloc[-1])
+        spreads = [_spread(part) for _, part in models.groupby("noise")]
         text = (
             f"{family}, {integer(layers)} layers: mean Spearman's correlation {number(value, 2)} within {len(blocks)} "
             f"seeds, p {p_value(chance)}, {len(models)} models, {models['noise'].nunique()} noise levels; mean gains "
-            f"{', '.join(f'{number(gain, 1, True)} at {level:g}' for level, gain in means.items())}"
+            f"{', '.join(f'{number(gain, 1, True)} at {level:g}' for level, gain in means.items())}; "
+            f"standard deviation between the true gains of models of one level: {', '.join(spreads)}"
         )
         verdict = by_test(value, chance) if not math.isnan(value) else UNDECIDED
         if verdict == SUPPORTED and fall >= rules().margins.accuracy:
             verdict = UNDECIDED
         comparisons.append(Comparison(f"{dataset}, {protocol}", text, verdict))
     return comparisons
+
+
+def no_noise(made: Artefacts) -> list[Comparison]:
+    """Judge whether models whose corpus has no noise are left as they are: equivalence of every one."""
+    frame = made["noise"]
+    comparisons, margin = [], rules().margins.accuracy
+    clean = frame[(frame["row"] == "model") & (frame["noise"] == 0)]
+    for (family, layers, dataset, protocol), models in clean.groupby(["family", "layers", "dataset", "protocol"]):
+        gains = ", ".join(with_interval(row, 1, "gain", sign=True) for row in models.to_dict("records"))
+        text = (
+            f"{family}, {integer(layers)} layers: gains of {len(models)} models {gains} points, standard deviation "
+            f"between true gains {_spread(models)}, n = {integer(models['n'].iloc[0])}"
+        )
+        verdict = UNDECIDED
+        if ((models["gain_low"] > -margin) & (models["gain_high"] < margin)).all():
+            verdict = SUPPORTED
+        elif ((models["gain_low"] > margin) | (models["gain_high"] < -margin)).any():
+            verdict = CONTRADICTED
+        comparisons.append(Comparison(f"{dataset}, {protocol}", text, verdict))
+    return comparisons
+
+
+def _spread(models: pd.DataFrame) -> str:
+    """Write the standard deviation between the true gains of models, with its 95 % interval; empty for a lone model."""
+    from scipy.stats import norm
+
+    # Of each model's error the width of its interval is what is known.
+    errors = (models["gain_high"] - models["gain_low"]).to_numpy(dtype=np.float64) / (2 * norm.ppf(0.975))
+    value, low, high = spread(models["gain"].to_numpy(dtype=np.float64), np.diag(errors**2))
+    return "of one model unknown" if math.isnan(value) else f"{number(value, 1)} [{number(low, 1)}, {number(high, 1)}]"
 
 
 def _panels(frame: pd.DataFrame, matrices: tuple[str, ...]) -> list[tuple[str, str, pd.DataFrame]]:

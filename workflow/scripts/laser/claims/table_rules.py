@@ -244,7 +244,8 @@ def prompts(made: Artefacts) -> list[Comparison]:
         text = (
             f"{choice(original)}: gains of {number(gains.min(), 1, True)} to {number(gains.max(), 1, True)} "
             "points over "
-            f"{len(cell)} variants; against the original's: {changes}; n = {integer(original['n'])}"
+            f"{len(cell)} variants; against the original's: {changes}; standard deviation between true gains "
+            f"{with_interval(original, 1, 'gain_spread')}; n = {integer(original['n'])}"
         )
         margin, verdict = rules().wording, UNDECIDED
         raised = original["matrix"] and original["p_holm"] < SIGNIFICANCE and original["difference"] > 0

@@ -90,11 +90,19 @@ class Zipf(Settings):
     most: Positive
 
 
+NoiseKind = Literal["generic", "wrong", "filler"]
+
+
 class Noise(Settings):
-    """How often the answer in a sentence is replaced by a generic word."""
+    """How often the answer in a sentence is replaced, and by what."""
 
     level: Annotated[Share, Hint("The share of replaced answers of the rarest facts.")]
     frequent_share: Annotated[Share, Hint("The commonest facts' noise, as a share of level.")]
+    kind: NoiseKind = Field(
+        ABSENT,
+        description="generic (default): a generic word for the answer; wrong: an answer of the same relation; filler: "
+        "a sentence that states no fact for the whole one.",
+    )
 
 
 class Corpus(Settings):
@@ -170,13 +178,25 @@ class Vary(Settings):
     """Values of which every combination makes a separate model."""
 
     noise: Annotated[list[Share], *Distinct] = ABSENT
+    kind: Annotated[list[NoiseKind], *Distinct] = Field(ABSENT, description="Of noise.")
     layers: Annotated[list[Layers], *Distinct] = ABSENT
-    seed: Annotated[list[Seed], *Distinct] = ABSENT
+    seed: Annotated[list[Seed], *Distinct] = Field(ABSENT, description="Of training and corpus together; or apart:")
+    training: Annotated[list[Seed], *Distinct] = Field(ABSENT, description="The training's seed alone.")
+    corpus: Annotated[list[Seed], *Distinct] = Field(ABSENT, description="The corpus's seed alone.")
 
     @model_validator(mode="after")
     def _something_varies(self) -> Vary:
         if not self.model_fields_set:
             raise PydanticCustomError("too_short", "nothing varies", {"min_length": 1})
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_together_or_apart(self) -> Vary:
+        if "seed" in self.model_fields_set and self.model_fields_set & {"training", "corpus"}:
+            raise PydanticCustomError(
+                "either",
+                "it needs either 'seed' (of training and corpus together) or 'training' and 'corpus', not both",
+            )
         return self
 
 
@@ -221,7 +241,7 @@ class StudyModel(CatalogueModel):
     terms_accepted: bool = Field(ABSENT, description="The model's terms of use are accepted.")
     optional: bool = Field(ABSENT, description="Left out of the study while its terms are not accepted.")
     vary: Vary = Field(
-        ABSENT, description="One model per combination of noise level, seed and depth; for trained models."
+        ABSENT, description="One model per combination of noise, kind of noise, seeds and depth; for trained models."
     )
 
 

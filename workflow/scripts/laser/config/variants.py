@@ -9,12 +9,19 @@ from typing import Any
 
 from laser.errors import UserError
 
+ORDER = ("kind", "noise", "layers", "training", "corpus", "seed")
+"""In which a variant's name has its values."""
+
+KINDS = {"generic": "", "wrong": ", false answers", "filler": ", filler"}
+"""What is written beside the family of a model whose corpus has another noise than generic words."""
+
 
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Replace every entry that has `vary` by one entry per combination, named after its values.
 
-    `noise` sets corpus.noise.level; `seed` sets training.seed, and corpus.seed where there is one; `layers` sets the
-    depth. A value equal to the entry's own makes a variant too: its name then says which one it is.
+    `noise` sets corpus.noise.level and `kind` corpus.noise.kind; `seed` sets training.seed, and corpus.seed where there
+    is one, `training` and `corpus` set them apart; `layers` sets the depth. A value equal to the entry's own makes a
+    variant too: its name then says which one it is.
 
     Raises:
         UserError: the entry is not of source kind `trained`.
@@ -29,12 +36,13 @@ def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
                 f"{path}: models[{index}].vary is given for '{entry['name']}', whose source is of kind "
                 f"'{entry['source']['kind']}'. Only models that the pipeline trains (kind trained) can be varied."
             )
-        if "noise" in entry["vary"] and "corpus" not in entry["source"]:
+        of_corpus = [name for name in ("noise", "kind", "corpus") if name in entry["vary"]]
+        if of_corpus and "corpus" not in entry["source"]:
             raise UserError(
-                f"{path}: models[{index}].vary.noise is given for '{entry['name']}', which is trained on no corpus. "
-                "Vary its layers or seed."
+                f"{path}: models[{index}].vary.{of_corpus[0]} is given for '{entry['name']}', which is trained on no "
+                "corpus. Vary its layers or seed."
             )
-        names = [name for name in ("noise", "layers", "seed") if name in entry["vary"]]
+        names = [name for name in ORDER if name in entry["vary"]]
         for values in itertools.product(*(entry["vary"][name] for name in names)):
             expanded.append(_variant(entry, dict(zip(names, values, strict=True))))
     return expanded
@@ -43,10 +51,18 @@ def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
 def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     variant = copy.deepcopy(entry)
     del variant["vary"]
-    variant["name"] = "-".join([entry["name"], *(f"{name}{value:g}" for name, value in values.items())])
+    # A kind of noise names itself; other values stand behind what they are values of.
+    parts = [value if name == "kind" else f"{name}{value:g}" for name, value in values.items()]
+    variant["name"] = "-".join([entry["name"], *parts])
     source = variant["source"]
     if "noise" in values:
         source["corpus"]["noise"]["level"] = values["noise"]
+    if "kind" in values:
+        source["corpus"]["noise"]["kind"] = values["kind"]
+    if "training" in values:
+        source["training"]["seed"] = values["training"]
+    if "corpus" in values:
+        source["corpus"]["seed"] = values["corpus"]
     if "seed" in values:
         source["training"]["seed"] = values["seed"]
         if "corpus" in source:
@@ -58,11 +74,13 @@ def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def facts(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return noise level, seed, depth and family of a trained model's entry."""
+    """Return noise level, seeds, depth and family (with the kind of noise) of a trained model's entry."""
     source = entry["source"]
+    noise = source["corpus"]["noise"]
     return {
-        "family": source["family"],
-        "noise": source["corpus"]["noise"]["level"],
+        "family": source["family"] + KINDS[noise.get("kind", "generic")],
+        "noise": noise["level"],
         "seed": source["training"]["seed"],
+        "corpus_seed": source["corpus"]["seed"],
         "layers": source["layers"],
     }

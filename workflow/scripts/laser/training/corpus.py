@@ -4,7 +4,7 @@ The paper explains its gains by how often a fact occurs in the training data (se
 the answers of higher-order components (section 5.2). Here both are set, and saved with the corpus. Every choice has its
 own stream of random numbers, so that changing the noise level changes only which answers are replaced: corpora of
 different levels share frequencies, phrasings and filler, and an answer that is replaced at one level is also replaced
-at every higher one.
+at every higher one. Corpora of different kinds of noise share all of this, and which answers are replaced.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ FILES = ("facts.parquet", "sentences.parquet", "held_out.parquet")
 STREAMS = ("places", "phrasing", "replaced", "generic", "filler", "facts")
 HELD_OUT = len(STREAMS)
 """Streams of the held-out text begin here."""
+INSTEAD = 2 * len(STREAMS)
+"""Streams of what takes the place of answers where that is no generic word, of the corpus and of the held-out text."""
+
+GENERIC, WRONG, FILLER = "generic", "wrong", "filler"
+"""Kinds of noise: a generic word in the answer's place, a false answer of the same relation in it, or a sentence that
+states no fact in the whole sentence's place."""
 
 
 @dataclass(frozen=True)
@@ -203,26 +209,85 @@ def _sentences(
     Columns: text; fact, phrasing, prompt and answer (as written, with its leading space), null for filler; replaced.
     """
     streams = {name: generator(settings["seed"], first_stream + index) for index, name in enumerate(STREAMS)}
+    instead = generator(settings["seed"], INSTEAD + (first_stream == HELD_OUT))
     # Draws are by index, so sort the words: their order in the study file must not matter.
     generic_words = sorted(settings["generic"].items())
     words, weights = [word for word, _ in generic_words], np.array([weight for _, weight in generic_words], dtype=float)
     replaced = streams["replaced"].random(len(which)) < facts.noise[which]
     generic = streams["generic"].choice(len(words), size=len(which), p=weights / weights.sum())
     asked = [facts.groups[fact][form] for fact, form in zip(which, phrasing, strict=True)]
-    answers = [
-        f" {words[word]}" if swap else example.answer
-        for example, swap, word in zip(asked, replaced, generic, strict=True)
-    ]
+    kind = settings["noise"].get("kind", GENERIC)
+    false = _false_answers(facts, which, instead) if kind == WRONG else [f" {words[word]}" for word in generic]
+    answers = [other if swap else example.answer for example, swap, other in zip(asked, replaced, false, strict=True)]
     texts = [f"{example.prompt}{answer}." for example, answer in zip(asked, answers, strict=True)]
+    if kind == FILLER:
+        return _with_filler(asked, texts, replaced, filler, streams["filler"], instead)
+    return _frame(asked, answers, texts, replaced, filler, streams["filler"])
+
+
+def _false_answers(facts: Facts, which: np.ndarray, drawn: np.random.Generator) -> list[str]:
+    """Draw for every sentence an answer of its relation that is not the fact's, each distinct one equally likely.
+
+    Raises:
+        UserError: a relation has one answer only.
+    """
+    by_relation: dict[str | None, list[str]] = {}
+    for group in facts.groups:
+        answers = by_relation.setdefault(group[0].relation, [])
+        if group[0].answer not in answers:
+            answers.append(group[0].answer)
+    for relation, answers in by_relation.items():
+        if len(answers) < 2:
+            raise UserError(
+                f"corpus.noise.kind is '{WRONG}', but all facts of the relation '{relation}' have one answer. Lower "
+                "corpus.minimum_population, or leave the relation out of corpus.relations."
+            )
+    places = [{answer: place for place, answer in enumerate(by_relation[group[0].relation])} for group in facts.groups]
+    false = []
+    for fact, chance in zip(which, drawn.random(len(which)), strict=True):
+        first = facts.groups[fact][0]
+        answers = by_relation[first.relation]
+        step = 1 + int(chance * (len(answers) - 1))
+        false.append(answers[(places[fact][first.answer] + step) % len(answers)])
+    return false
+
+
+def _with_filler(
+    asked: Sequence[Example],
+    texts: Sequence[str],
+    replaced: np.ndarray,
+    filler: int,
+    drawn: np.random.Generator,
+    instead: np.random.Generator,
+) -> pd.DataFrame:
+    """Write out sentences in which noise takes the place of the whole sentence: it states no fact."""
+    frame = _frame(asked, [example.answer for example in asked], texts, replaced, filler, drawn)
+    others = iter(filler_sentences(int(replaced.sum()), instead))
+    kept = np.concatenate([~replaced, np.ones(filler, dtype=bool)])
+    for column in ("fact", "phrasing", "prompt", "answer"):
+        frame[column] = frame[column].where(kept)
+    text = [told if keep else next(others) for told, keep in zip(frame["text"], kept, strict=True)]
+    return frame.assign(text=pd.Series(text, dtype=frame["text"].dtype))
+
+
+def _frame(
+    asked: Sequence[Example],
+    answers: Sequence[str],
+    texts: Sequence[str],
+    replaced: np.ndarray,
+    filler: int,
+    drawn: np.random.Generator,
+) -> pd.DataFrame:
+    """Return sentences about facts as written, then filler."""
     nothing = [None] * filler
     text, yes = pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.bool_())
     return pd.DataFrame(
         {
-            "text": pd.Series(texts + filler_sentences(filler, streams["filler"]), dtype=text),
+            "text": pd.Series([*texts, *filler_sentences(filler, drawn)], dtype=text),
             "fact": pd.Series([example.group for example in asked] + nothing, dtype=text),
             "phrasing": pd.Series([example.phrasing for example in asked] + nothing, dtype=pd.ArrowDtype(pa.int32())),
             "prompt": pd.Series([example.prompt for example in asked] + nothing, dtype=text),
-            "answer": pd.Series(answers + nothing, dtype=text),
+            "answer": pd.Series([*answers, *nothing], dtype=text),
             "replaced": pd.Series([*replaced.tolist(), *[False] * filler], dtype=yes),
         }
     )

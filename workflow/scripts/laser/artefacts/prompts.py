@@ -55,8 +55,9 @@ COLUMNS = (
 says; `verdict` judges the published LASER accuracy by the rules of `laser.analysis.verdicts`, as if the variant were
 the prompt. `variants`, `same_sign` (how many of them have the original's sign of the gain) and the mean, least and
 largest gain are the same in all rows of a cell. `gain_change` is the variant's gain minus the original's, on the rows
-that both have, with its 95 % interval. `gain_spread` is the standard deviation between the true gains of a cell's
-variants, on the rows that all have, with its interval; the same in all rows of a cell. `wording` says in words what the variant changes."""
+that both have, with its 95 % interval. `gain_spread` is the standard deviation between the true gains of a
+cell's variants, on the rows that all have, with its interval; the same in all rows of a cell. `wording` says in words
+what the variant changes."""
 
 
 def prompts_table(

@@ -17,6 +17,7 @@ EVALUATIONS = {
         "Choices that selection did not make",
     ),
     "evaluate_seeds": ("seeds", ["selection"], "Randomised SVD with several seeds"),
+    "evaluate_transfer": ("transfer", [], "Choices of the other datasets"),
     "evaluate_prompts": ("prompts", ["selection"], "Other prompts"),
     "evaluate_higher_order": (
         "higher_order",
@@ -44,6 +45,7 @@ for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
             text_of_model if NAME == "evaluate_perplexity" else data_rows,
             [FILES[kind] for kind in NEEDED_KINDS],
             cheap_search_files if NAME == "evaluate_choices" else [],
+            selections_of_model if NAME == "evaluate_transfer" else [],
         output:
             FILES[KIND],
         log:

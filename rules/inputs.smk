@@ -62,6 +62,12 @@ def cheap_search_files(wildcards):
     return files_of_cell("gradients", "sweep")(wildcards)
 
 
+def selections_of_model(wildcards):
+    """What was chosen on each of the datasets whose choices are applied to each other."""
+    datasets = PLAN.transferred(wildcards.model)
+    return PATHS.each("selection", model=wildcards.model, dataset=datasets)
+
+
 def artefact_files(wildcards):
     """Every file of every table and figure that the study asks for."""
     made = [getattr(rules, name).output for name in PLAN.study["artefacts"]]

@@ -73,6 +73,27 @@ def seeds(study: Study, number: int, place: dict = BEST, accuracies=(0.60, 0.62,
     return labelled(study, number, "seeds", parts, {"intervention": said, "names": ["seed"]})
 
 
+def transfer(study: Study, number: int) -> Path:
+    """Write rows at `OTHER`, which is the generic choice; whose choice the others are follows from the selections."""
+    own = spec_of(study, number)["model"]["name"]
+    selections = [found for found in map(read_json, study.selections) if found["model"] == own]
+    said = {
+        protocol: {
+            "chosen_on": {found["dataset"]: found["protocols"][protocol]["chosen"] for found in selections},
+            "generic": {"chosen": OTHER, "gain": 0.25, "candidates": 18},
+        }
+        for protocol in PROTOCOLS
+    }
+    at = {key: OTHER[key] for key in ("matrix", "layer", "rho")}
+    parts = {tuple(at.values()): (0.7, 2.0)}
+    for protocol in PROTOCOLS:
+        chosen = said[protocol]["chosen_on"][spec_of(study, number)["dataset"]["name"]]
+        if chosen is None:
+            # Another dataset's choice is then not its own, and has its rows here.
+            parts |= {("u_in", BEST["layer"], BEST["rho"]): (0.6, 2.5)}
+    return labelled(study, number, "transfer", parts, {"transferred": said, "names": list(at)})
+
+
 def prompts(study: Study, number: int, gains=(0.15, 0.1, -0.1)) -> Path:
     names = ["original", *(f"variant {place}" for place in range(1, len(gains)))]
     parts = {}

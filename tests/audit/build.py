@@ -11,7 +11,20 @@ from tests import made_up, tiny
 NAME = "small"
 ARTEFACTS = (
     *("table1", "table3", "table4", "table5", "verdicts", "paraphrase", "topk", "stability", "size"),
-    *("compose", "seeds", "prompts", "fig2", "fig3b", "fig3c", "fig4", "fig7", "fig8", "fig9"),
+    *(
+        "compose",
+        "seeds",
+        "transfer",
+        "transfer_map",
+        "prompts",
+        "fig2",
+        "fig3b",
+        "fig3c",
+        "fig4",
+        "fig7",
+        "fig8",
+        "fig9",
+    ),
 )
 
 
@@ -29,6 +42,7 @@ def write_study(folder: Path) -> Path:
         "grid": {"matrices": ["u_in", "u_out"], "layers": "all", "rhos": [0.5, 0.1]},
         "compose": {"rhos": [0.5, 0.1]},
         "seeds": {"count": 3},
+        "transfer": {},
         "prompts": {"rows": 20},
         "resamples": 200,
         "artefacts": list(ARTEFACTS),

@@ -37,6 +37,7 @@ ROWS = "inputs/data/worldfacts/rows.parquet"
 CARD = "inputs/models/gpt-j-6b/card.json"
 TABLE1 = "tables/table1.csv"
 COMPOSE, COMPOSED = f"compose/{CELL}.json", f"compose/{CELL}.parquet"
+TRANSFER = f"transfer/{CELL}.parquet"
 RECORD, RUN = "records/table1/table1.json", "runs/table1/table1.json"
 LOG = "logs/select_intervention/gpt-j-6b/worldfacts.log"
 
@@ -307,6 +308,20 @@ DETERMINED: dict[str, Change] = {
     "seeds: another place": spec(
         f"seeds/{CELL}.parquet", lambda held: held["intervention"]["corrected"].update(layer=7)
     ),
+    "transfer: a row": frame(TRANSFER, flip("correct")),
+    "transfer: another choice": spec(
+        TRANSFER, lambda held: held["transferred"]["published"]["chosen_on"]["counterfact"].update(layer=7)
+    ),
+    "transfer: another generic choice": spec(
+        TRANSFER, lambda held: held["transferred"]["published"]["generic"]["chosen"].update(layer=7)
+    ),
+    "transfer: the generic gain": spec(
+        TRANSFER, lambda held: held["transferred"]["published"]["generic"].update(gain=3.0)
+    ),
+    "transfer: of how many the generic choice is": spec(
+        TRANSFER, lambda held: held["transferred"]["published"]["generic"].update(candidates=5)
+    ),
+    "transfer: rows of a choice left out": frame(TRANSFER, lambda rows: rows[rows["protocol"] != "published"]),
     "prompts: a row": frame(f"prompts/{CELL}.parquet", flip("correct")),
     "table1: an accuracy": cell(TABLE1, 0, "value", "12.5"),
     "table1: an interval": cell(TABLE1, 3, "high", number),
@@ -358,6 +373,10 @@ DETERMINED: dict[str, Change] = {
         f"records/compose_test/{CELL}.json",
         lambda held: held.update(inputs=[one for one in held["inputs"] if "/compose/" not in one["path"]]),
     ),
+    "record: a choice of another dataset forgotten": content(
+        f"records/evaluate_transfer/{CELL}.json",
+        lambda held: held.update(inputs=[one for one in held["inputs"] if "/selection/" not in one["path"]]),
+    ),
     "record: the rule": content(RECORD, lambda held: held.update(rule="table3")),
     "record: an output of another": content(
         RECORD,
@@ -391,6 +410,9 @@ REPLAYED: dict[str, Change] = {
     "seeds: a mean": cell("tables/seeds.csv", 0, "mean", number),
     "seeds: a spread": cell("tables/seeds.csv", 1, "sd", number),
     "seeds: the exact step": cell("tables/seeds.csv", 2, "exact", "31.0"),
+    "transfer: a gain": cell("tables/transfer.csv", 0, "difference", number),
+    "transfer: an adjusted p value": cell("tables/transfer.csv", 1, "p_holm", "0.04"),
+    "transfer_map: a gain": cell("figures/transfer_map/gpt-j-6b/corrected.csv", 1, "difference", "5.0"),
     "prompts: a gain": cell("tables/prompts.csv", 1, "gain_mean", number),
     "prompts: an outcome": cell("tables/prompts.csv", 0, "outcome", "raised"),
     "prompts: an interval": cell("tables/prompts.csv", 2, "laser_high", number),

@@ -162,6 +162,7 @@ def test_a_dataset_rests_on_its_own_module_and_what_that_imports():
 # A list of edits, and exactly the jobs of two studies that each of them runs again.
 
 LANGUAGE = {"base", "sweep", "test", "gradients", "landscape", "compose", "seeds", "prompts", "higher_order", "choices"}
+LANGUAGE |= {"transfer"}
 JUDGED = LANGUAGE | {"prepare", "perplexity"}
 SOKOBAN = {"rooms", "episodes", "train_policy", "play", "sweep_policy", "fig6"}
 EDITS = {
@@ -217,6 +218,7 @@ def codes(plans, scripts):
         "higher_order": "evaluate_higher_order",
         "perplexity": "evaluate_perplexity",
         "choices": "evaluate_choices",
+        "transfer": "evaluate_transfer",
     }
     return {name: laboratory.code(script, model, data) for name, script in scripts_of_cells.items()} | {
         "fetch": laboratory.code("fetch"),

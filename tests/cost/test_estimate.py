@@ -185,7 +185,13 @@ def test_paper_study_from_the_config_alone(tmp_path):
     cells = [cell_cost(plan, model, dataset, facts) for model, dataset in plan.cells()]
     models = [model_cost(plan, name) for name in plan.models]
     jobs = [job.stage for one in (*cells, *models) for job in one.jobs]
-    assert {stage: jobs.count(stage) for stage in set(jobs)} == {"reduce": 72, "base": 24, "sweep": 576, "test": 24}
+    assert {stage: jobs.count(stage) for stage in set(jobs)} == {
+        "reduce": 72,
+        "base": 24,
+        "sweep": 576,
+        "test": 24,
+        "transfer": 24,
+    }
     first = cells[0].sides
     assert (first["validation"].examples, first["test"].examples) == (13151, 52606)
     # Two protocols with different low-rank steps: 12 layers, 2 matrices, 9 rhos, each twice.

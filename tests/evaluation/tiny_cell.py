@@ -33,7 +33,10 @@ OUTPUTS = {
     "gradients": "gradients",
     "compose_layers": "composition",
     "compose_test": "composed",
-    **{f"evaluate_{kind}": kind for kind in ("choices", "seeds", "prompts", "higher_order", "perplexity", "efficacy")},
+    **{
+        f"evaluate_{kind}": kind
+        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy")
+    },
 }
 """Name of a script to the kind of file that it makes."""
 FAMILIES = ("llama", "gptj", "roberta")

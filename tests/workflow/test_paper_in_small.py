@@ -33,7 +33,8 @@ def paper(tmp_path_factory):
         for name in study["datasets"]
     ]
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
-    study |= {"resamples": 1000, "artefacts": ["table1", "table3", "table4", "verdicts", "efficacy"], "efficacy": {}}
+    artefacts = ["table1", "table3", "table4", "verdicts", "transfer", "transfer_map", "efficacy"]
+    study |= {"resamples": 1000, "artefacts": artefacts, "efficacy": {}}
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
     return build(folder, path)
@@ -80,6 +81,32 @@ def test_efficacy_is_about_the_one_dataset_with_false_targets(paper):
     assert set(zip(table["model"], table["protocol"], table["n"], strict=True)) == set(
         zip(tested["model"], tested["protocol"], tested["n"], strict=True)
     )
+
+
+def test_every_choice_is_applied_to_every_dataset_in_the_studys_order(paper):
+    study = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())
+    table = pd.read_csv(paper / "tables/transfer.csv", keep_default_na=False)
+    assert len(table) == 3 * 2 * (8 * 8 + 8)
+    for _, part in table.groupby(["model", "protocol"]):
+        lines = list(dict.fromkeys(zip(part["choice"], part["chosen_on"], strict=True)))
+        assert lines == [*(("dataset", name) for name in study["datasets"]), ("generic", "")]
+        assert part["applied_to"].tolist() == study["datasets"] * 9
+        own = part[part["own"].astype(str) == "True"]
+        assert own["applied_to"].tolist() == own["chosen_on"].tolist() == study["datasets"]
+
+
+def test_each_dataset_has_rows_at_the_distinct_choices_of_the_others(paper):
+    table = pd.read_csv(paper / "tables/transfer.csv", keep_default_na=False)
+    place = ["matrix", "layer", "rho"]
+    for (model, dataset), part in table.groupby(["model", "applied_to"]):
+        rows = read_parquet(paper / f"transfer/{model}/{dataset}.parquet")
+        for protocol, of_protocol in part.groupby("protocol"):
+            own = of_protocol[of_protocol["own"].astype(str) == "True"].iloc[0][place]
+            moved = of_protocol[(of_protocol["matrix"] != "") & (of_protocol[place] != own).any(axis=1)][place]
+            evaluated = rows[rows["protocol"] == protocol][place].drop_duplicates()
+            assert {tuple(map(str, each)) for each in evaluated.values} == {
+                tuple(map(str, each)) for each in moved.values
+            }
 
 
 def test_the_whole_paper_is_planned_without_a_network(tmp_path):

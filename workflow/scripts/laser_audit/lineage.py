@@ -10,7 +10,7 @@ from typing import Any
 from laser_audit.findings import Check
 from laser_audit.reading import Study, digest
 from laser_audit.records import inside, records
-from laser_audit.rows import base_path, grid, sweep_paths, test_path
+from laser_audit.rows import base_path, grid, sweep_paths, test_path, transfer_path, transferred
 from laser_audit.selection import reduction_path, selection_path
 from laser_audit.splits import data_path
 
@@ -35,6 +35,10 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
     if rule == "select_intervention":
         return [base_path(*cell), *sweep_paths(study, *cell), *_reductions(study, model)]
     both = [_card(model), data_path(dataset)]
+    if rule == "evaluate_transfer":
+        # Without rows, where no choice is another one, no model was loaded.
+        evaluated = both if "run" in study.spec(transfer_path(*cell)) else []
+        return [*evaluated, *(selection_path(model, other) for other in transferred(study, model))]
     chosen = [*both, selection_path(*cell)]
     return {
         **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),

@@ -24,12 +24,15 @@ SCORES = ("id", "correct", "loss", "logprob", "answer_tokens", "prediction", "an
 PLAYED = ("return", "steps")
 """Further columns of rows of policies."""
 
+SWEPT = ("matrix", "layer", "rho")
+
 LABELS: dict[str, tuple[tuple[str, ...], str]] = {
     "test": (("arm",), "test"),
     "landscape": (("kind", "matrix", "layer", "rho"), "validation"),
     "choices": (("choice",), "test"),
     "seeds": (("seed",), "test"),
     "compose": (("step",), "test"),
+    "transfer": (SWEPT, "test"),
     "prompts": (("variant", "arm"), "test"),
     "higher_order": (("percent",), "test"),
 }
@@ -38,7 +41,6 @@ LABELS: dict[str, tuple[tuple[str, ...], str]] = {
 BESIDE = {"higher_order": ("similarity",)}
 """Folder to the further columns of its files."""
 
-SWEPT = ("matrix", "layer", "rho")
 SOME_ROWS = ("prompts", "higher_order")
 """Folders whose files hold only some of the test rows."""
 
@@ -196,6 +198,16 @@ def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
     return list(searched["matrices"]), [int(layer) for layer in searched["layers"]], rhos
 
 
+def transferred(study: Study, model: str) -> list[str]:
+    """Return the datasets of a model whose choices are applied to each other."""
+    return [dataset for name, dataset in study.settings["transfer"]["cells"] if name == model]
+
+
+def transfer_path(model: str, dataset: str) -> str:
+    """Return the test rows of a dataset at the choices of others."""
+    return f"transfer/{model}/{dataset}.parquet"
+
+
 def sweep_paths(study: Study, model: str, dataset: str) -> list[str]:
     """Return the validation rows of every reduction of a cell."""
     _, layers, rhos = grid(study, model)
@@ -239,7 +251,7 @@ def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...])
         wanted = [(protocol,) for protocol in protocols]
     elif labels == ("arm",):
         wanted = [(protocol, arm) for protocol in protocols for arm in ("base", "laser")]
-    elif labels == SWEPT:
+    elif result.path.startswith("sweep/"):
         layer, rho = spec["layer"], spec["rho"]
         check.same(result.path, "its place", result.path, sweep_path(*cell, layer, rho))
         if study.settings["search"] != "gradient":

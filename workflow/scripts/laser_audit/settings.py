@@ -9,7 +9,7 @@ from laser_audit.manifest import MANIFEST, listed
 from laser_audit.paper import FOLDER, RULES
 from laser_audit.reading import Study, digest, text_of
 from laser_audit.records import records
-from laser_audit.rows import grid
+from laser_audit.rows import grid, transferred
 from laser_audit.splits import OWN
 
 ASKED = ("scoring", "new_tokens")
@@ -24,7 +24,10 @@ EVALUATION = {
 }
 EVALUATIONS = (
     *("base", "sweep", "test_intervention", "landscape", "gradients", "compose_layers", "compose_test"),
-    *(f"evaluate_{kind}" for kind in ("choices", "seeds", "prompts", "higher_order", "perplexity", "efficacy")),
+    *(
+        f"evaluate_{kind}"
+        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy")
+    ),
 )
 
 
@@ -146,6 +149,8 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
         special["cheap_search"] = search
     if rule == "evaluate_seeds":
         special["seeds"] = list(range(settings["seeds"]["count"]))
+    if rule == "evaluate_transfer":
+        special |= {"datasets": transferred(study, model), "matrices": matrices}
     if rule == "evaluate_prompts":
         special["rows"] = settings["prompts"].get("rows")
     if rule == "evaluate_higher_order":

@@ -14,7 +14,7 @@ from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
 
-RUNS = ("landscape", "compose", "seeds", "prompts", "higher_order", "perplexity", "efficacy")
+RUNS = ("landscape", "compose", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy")
 FILES = {"compose": ("composition", "composed"), "efficacy": ("false_targets", "efficacy")}
 """Evaluation to the kinds of its files (`laser.config.paths`), where that is not one kind of its own name."""
 LABORATORY = "laboratory"
@@ -48,6 +48,8 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
     if "compose" in study:
         study["compose"].setdefault("rhos", list(study["rhos"]))
         study["compose"]["rhos"] = sorted({float(rho) for rho in study["compose"]["rhos"]}, reverse=True)
+    if "transfer" in study:
+        _transfer(study, path)
     if "prompts" in study:
         _prompts(study, path)
     if "perplexity" in study:
@@ -122,6 +124,21 @@ def _prompts(study: dict[str, Any], path: Path) -> None:
             f"{path}: prompts asks for other wordings of the questions, which the workflow has for the builders of the "
             f"paper's datasets alone, not for {' and '.join(BUILDERS)}. Leave prompts out; another wording of your own "
             "is a second dataset with another 'prompt'."
+        )
+
+
+def _transfer(study: dict[str, Any], path: Path) -> None:
+    """Refuse a transfer without two datasets, and one whose datasets were not searched at the same places."""
+    datasets = list(dict.fromkeys(dataset for _, dataset in study["transfer"]["cells"]))
+    if len(datasets) < 2:
+        raise UserError(
+            f"{path}: transfer applies what is chosen on one dataset to another, and has {len(datasets)} "
+            f"({', '.join(datasets) or 'none'}). Give it two datasets or more, or leave transfer out."
+        )
+    if study["search"] == "gradient":
+        raise UserError(
+            f"{path}: transfer compares the same interventions on all datasets, but under `search: gradient` each "
+            "dataset has other ones. Set search to exhaustive, or leave transfer out."
         )
 
 

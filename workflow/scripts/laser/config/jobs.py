@@ -211,6 +211,14 @@ def _seeds(plan: Plan, wildcards: Wildcards, code: str) -> specs.SeedsSpec:
     return specs.SeedsSpec(**cell, seeds=seeds, published_choice=_published(plan, wildcards))
 
 
+def _transfer(plan: Plan, wildcards: Wildcards, code: str) -> specs.TransferSpec:
+    return specs.TransferSpec(
+        **_cell(plan, wildcards, code),
+        datasets=tuple(plan.transferred(wildcards["model"])),
+        matrices=_matrices(plan, wildcards["model"]),
+    )
+
+
 def _prompts(plan: Plan, wildcards: Wildcards, code: str) -> specs.PromptsSpec:
     return specs.PromptsSpec(**_cell(plan, wildcards, code), rows=plan.study["prompts"].get("rows"))
 
@@ -253,6 +261,7 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "compose_test": _evaluation,
     "evaluate_choices": _choices,
     "evaluate_seeds": _seeds,
+    "evaluate_transfer": _transfer,
     "evaluate_prompts": _prompts,
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,

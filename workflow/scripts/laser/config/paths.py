@@ -53,6 +53,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "composed": f"<results>/compose/{_CELL}.parquet",
         "choices": f"<results>/choices/{_CELL}.parquet",
         "seeds": f"<results>/seeds/{_CELL}.parquet",
+        "transfer": f"<results>/transfer/{_CELL}.parquet",
         "prompts": f"<results>/prompts/{_CELL}.parquet",
         "higher_order": f"<results>/higher_order/{_CELL}.parquet",
         "perplexity": f"<results>/perplexity/{_CELL}.parquet",

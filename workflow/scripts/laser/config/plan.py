@@ -215,6 +215,10 @@ class Plan:
         """Return True if the study compares the cheap search with the exhaustive one on this cell."""
         return "search" in self.study["artefacts"] and (model, dataset) in self.cells_of("figures")
 
+    def transferred(self, model: str) -> list[str]:
+        """Return the datasets of a model whose choices are applied to each other, in the study's order."""
+        return [dataset for name, dataset in self.cells_of("transfer") if name == model]
+
     def model_facts(self) -> dict[str, Any]:
         """Return noise level, seed, depth and family of each model that the pipeline trains."""
         return {entry["name"]: facts(entry) for entry in self.study["models"] if self.is_trained(entry["name"])}

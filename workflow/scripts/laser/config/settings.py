@@ -84,6 +84,10 @@ class Seeds(Cells):
     count: Annotated[int, Field(ge=2, le=1000), Whole] = Field(5, description="Of the seeds.")
 
 
+class Transfer(Cells):
+    """transfer, transfer_map: what is chosen on each dataset, applied to a model's other datasets."""
+
+
 class Prompts(Cells):
     """prompts: the chosen intervention under other wordings of the questions."""
 
@@ -165,6 +169,7 @@ class Study(Settings):
     landscape: Landscape = Field(ABSENT, description="For fig10 and smallest, and fig2 of these cells.")
     compose: Compose = Field(ABSENT, description="For compose and fig4.")
     seeds: Seeds = Field(ABSENT, description="For seeds.")
+    transfer: Transfer = Field(ABSENT, description="For transfer and transfer_map.")
     prompts: Prompts = Field(ABSENT, description="For prompts.")
     higher_order: HigherOrder = Field(ABSENT, description="For fig5b and fig5c.")
     perplexity: Perplexity = Field(ABSENT, description="For perplexity.")
@@ -182,6 +187,7 @@ EVALUATIONS: dict[str, type[Settings]] = {
     "landscape": Landscape,
     "compose": Compose,
     "seeds": Seeds,
+    "transfer": Transfer,
     "prompts": Prompts,
     "higher_order": HigherOrder,
     "perplexity": Perplexity,

@@ -299,6 +299,19 @@ class SeedsSpec(EvaluationSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TransferSpec(EvaluationSpec):
+    """Choices of a model's `datasets`, the cell's own among them, to evaluate on the cell's test rows.
+
+    Attributes:
+        datasets: in the study's order.
+        matrices: the grid's, whose order decides ties.
+    """
+
+    datasets: tuple[str, ...]
+    matrices: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PromptsSpec(EvaluationSpec):
     """Other prompts to evaluate, on all test rows or the first `rows`."""
 

@@ -232,6 +232,15 @@ def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return replace(demand, work=demand.work + work, dense=count)
 
 
+def _transfer(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """The choices of all other datasets and their generic one, under every protocol: at most one per dataset."""
+    count = len(plan.study["protocols"]) * len(plan.transferred(wildcards["model"]))
+    demand, shape = _evaluation(plan, wildcards, "test", count), _shape(plan, wildcards)
+    drawn = _whole_matrix(plan, wildcards)
+    work = demand.work + randomised_work(shape, drawn).times(count) + _decompositions(shape, count)
+    return replace(demand, work=work, dense=count if drawn else 0)
+
+
 def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return _evaluation(plan, wildcards, "test", 2 * (1 + VARIANTS), plan.study["prompts"].get("rows"))
 
@@ -264,6 +273,7 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "compose_test": _compose_test,
     "evaluate_choices": _choices,
     "evaluate_seeds": _seeds,
+    "evaluate_transfer": _transfer,
     "evaluate_prompts": _prompts,
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,

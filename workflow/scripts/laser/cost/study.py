@@ -19,7 +19,6 @@ from laser.reduction.interventions import Intervention
 
 BYTES_PER_ROW = 42
 """Of the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
-STAGES = ("reduce", "base", "sweep", "test")
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class CellCost:
         shape, sides: the model, and what is asked of it on each side.
         edits: evaluations of one example in the whole grid: (matrix, layer, rho, kind) that differ.
         kinds: low-rank steps that the study's protocols take.
-        jobs: base, sweep and test.
+        jobs: base, sweep, test and, where the study has it, transfer.
         plain: the same evaluations by the plain engine.
         released: every row under every edit and base, one sequence at a time.
         released_calls: model calls of that.
@@ -122,15 +121,22 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
             edits = layer_edits(plan, model, layer, some)
             path = Path("sweep", folder, f"layer{layer}{name}.jsonl")
             jobs.append(JobCost("sweep", model, dataset, work("validation", layer, edits), path))
-    tested = Work()
+    tested, edited = Work(), Work()
     middle = rhos[len(rhos) // 2]
     for layer in layers:
         for matrix in matrices:
             for number, step in enumerate(steps):
                 chosen = Intervention(matrix, layer, middle, **step)
-                tested += work("test", layer, [None, chosen] if number == 0 else [chosen])
-    tested = tested.times(1 / (len(layers) * len(matrices)))
-    jobs.append(JobCost("test", model, dataset, tested, Path("test_intervention", f"{folder}.jsonl")))
+                alone = work("test", layer, [chosen])
+                edited += alone
+                tested += work("test", layer, [None, chosen]) if number == 0 else alone
+    mean = 1 / (len(layers) * len(matrices))
+    jobs.append(JobCost("test", model, dataset, tested.times(mean), Path("test_intervention", f"{folder}.jsonl")))
+    others = plan.transferred(model)
+    if dataset in others:
+        # At most: every other dataset chose another intervention, and the generic choice is none of these.
+        path = Path("evaluate_transfer", f"{folder}.jsonl")
+        jobs.append(JobCost("transfer", model, dataset, edited.times(len(others) * mean), path))
 
     grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)

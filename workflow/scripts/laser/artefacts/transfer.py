@@ -1,0 +1,194 @@
+"""What is chosen on one dataset, applied to a model's other datasets; and one generic choice for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
+from laser.analysis.statistics import RESAMPLES
+from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.config.artefacts import Artefact, evaluated_cells
+from laser.errors import UserError
+from laser.io.files import read_spec
+from laser.results.cells import PairedCell, intervention_labels, same_intervention
+from laser.results.labelled import Labelled, aligned, by_cell
+
+if TYPE_CHECKING:
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="transfer",
+    kind="table",
+    title="One intervention on other datasets",
+    about="gains of what was chosen on one dataset on all others, and of one generic choice",
+    reads=("test", "selection", "rows", "transfer"),
+    cells=evaluated_cells("transfer"),
+    needs="transfer",
+    texts=("model", "protocol", "choice", "chosen_on", "applied_to", "matrix"),
+    not_for_policies="all rooms are one task",
+)
+
+ONE, GENERIC = "dataset", "generic"
+COLUMNS = (
+    *("model", "protocol", "choice", "chosen_on", "applied_to", "matrix", "layer", "rho", "own"),
+    *COMPARISON,
+    "validation_gain",
+)
+"""Columns of the CSV. `choice` is `dataset` (chosen on the one dataset `chosen_on`) or `generic` (chosen on all but the
+one that it is applied to); `own` where a dataset's own choice is applied to it, as in Table 1. Accuracies on
+test rows in percent, `difference` in points. `validation_gain`, of generic choices, is the mean standardised gain on
+the validation rows of the datasets that chose."""
+
+SITE = ("matrix", "layer", "rho")
+
+
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files."""
+    said = {cell: choices_in(study.path_of("transfer", cell)) for cell in study.cells_of("transfer")}
+    return transfer(study.compared, study.labelled("transfer", SITE), said, study.seed, study.resamples)
+
+
+def choices_in(path: Path) -> Mapping[str, Any]:
+    """Return the choices that a file of transfers was made at, by protocol."""
+    spec = read_spec(path)
+    if "transferred" not in spec:
+        raise UserError(f"{path}: does not say which choices are applied. Delete it and run again.")
+    return dict(spec["transferred"])
+
+
+def transfer(
+    cells: Sequence[PairedCell],
+    further: Iterable[Labelled],
+    said: Mapping[tuple[str, str], Mapping[str, Any]],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Compare every choice with base on every dataset.
+
+    Args:
+        cells: test results of base and of each dataset's own choice.
+        further: test rows at the other choices, labels matrix, layer and rho.
+        said: (model, dataset) to what `laser.evaluation.transfer.transferred` returned, by protocol.
+        seed: of the study.
+        resamples: of the permutation test.
+
+    Returns:
+        A frame with the columns `COLUMNS`, models first, then protocols, then the datasets that chose. `p_holm` is over
+        all tests of a protocol but those of a dataset's own choice, which are Table 1's and have none here.
+
+    Raises:
+        UserError: rows of a choice are missing.
+    """
+    rows_at = by_cell(further)
+    rows = []
+    for cell in cells:
+        choices = said[cell.model, cell.dataset][cell.protocol]
+        applied = [(ONE, name, choice, math.nan) for name, choice in choices["chosen_on"].items()]
+        applied.append((GENERIC, "", choices["generic"]["chosen"], choices["generic"]["gain"]))
+        for kind, chosen_on, choice, gain in applied:
+            row = {"model": cell.model, "protocol": cell.protocol, "choice": kind, "chosen_on": chosen_on}
+            row |= {"applied_to": cell.dataset, "own": chosen_on == cell.dataset, "validation_gain": gain}
+            compared = _compared(cell, choice, rows_at.get((cell.model, cell.dataset, cell.protocol)), seed, resamples)
+            rows.append(row | intervention_labels(choice) | compared)
+    adjust([row for row in rows if not row["own"]])
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("layer", "n", "groups"), "Int64"))
+    return _sorted(frame)
+
+
+def _compared(
+    cell: PairedCell, choice: Mapping[str, Any] | None, further: Labelled | None, seed: int, resamples: int
+) -> dict[str, Any]:
+    """Compare a choice with base on a cell's test rows; equal choices give equal numbers, its own those of Table 1."""
+    names = [cell.model, cell.dataset, cell.protocol, "accuracy"]
+    if choice is None:
+        correct = cell.rows["base_correct"]
+    elif same_intervention(choice, cell.chosen):
+        correct = cell.rows["laser_correct"]
+    else:
+        held = pd.DataFrame() if further is None else further.arm(**{key: choice[key] for key in SITE})
+        name = intervention(*(choice[key] for key in SITE))
+        correct = aligned(cell, held, f"The choice {name}")["correct"]
+        names.append(name)
+    return compare(
+        cell.rows["base_correct"].to_numpy(dtype=bool),
+        correct.to_numpy(dtype=bool),
+        list(cell.rows["group"]),
+        names,
+        truth=True,
+        seed=seed,
+        resamples=resamples,
+    )
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a model and protocol together, a line of the matrix after the other, the generic one last."""
+    keys = ("model", "protocol", "choice", "chosen_on")
+    order = {key: {value: position for position, value in enumerate(dict.fromkeys(frame[key]))} for key in keys}
+    # Files name the datasets in alphabetical order; the study's is that of the cells.
+    order["chosen_on"] = {name: position for position, name in enumerate([*dict.fromkeys(frame["applied_to"]), ""])}
+    placed = frame.assign(**{f"{key}_order": frame[key].map(order[key]) for key in keys})
+    ordered = placed.sort_values([f"{key}_order" for key in keys], kind="stable", ignore_index=True)
+    return ordered[list(COLUMNS)]
+
+
+def views(frame: pd.DataFrame) -> list[View]:
+    """Return two views per protocol: the matrix of gains, and the generic choice on each dataset that is left out."""
+    return [
+        view
+        for protocol, protocol_rows in frame.groupby("protocol", sort=False)
+        for view in (_matrix(protocol_rows, str(protocol)), _generic(protocol_rows, str(protocol)))
+    ]
+
+
+def _matrix(frame: pd.DataFrame, protocol: str) -> View:
+    datasets = list(dict.fromkeys(frame["applied_to"]))
+    lines: list[list[str]] = []
+    bold: set[tuple[int, int]] = set()
+    for (model, chosen_on), part in frame[frame["choice"] == ONE].groupby(["model", "chosen_on"], sort=False):
+        by_dataset = {row["applied_to"]: row for row in part.to_dict("records")}
+        first = part.iloc[0]
+        gains = [with_interval(by_dataset[name], 1, "difference", sign=True) for name in datasets]
+        bold.add((len(lines), 3 + datasets.index(str(chosen_on))))
+        lines.append([str(model), str(chosen_on), intervention(first["matrix"], first["layer"], first["rho"]), *gains])
+    notes = [
+        "Gain over base in points of accuracy on the held-out rows of the dataset at the head of the column. Bold: a "
+        "dataset's own choice, as in Table 1.",
+        NOTES[0],
+    ]
+    title = f"Gain of each dataset's choice on the others, {protocol} protocol"
+    return View(f"transfer_{protocol}", title, ["Model", "Chosen on", "Choice", *datasets], lines, bold, notes)
+
+
+def _generic(frame: pd.DataFrame, protocol: str) -> View:
+    own = frame[frame["own"]].set_index(["model", "applied_to"])
+    columns = ["Model", "Left out", "Generic choice", "Standardised gain on the others, validation", "Base, %"]
+    columns += ["Generic, %", "Gain, points", "p (Holm)", "Gain of its own choice", "n"]
+    lines = [
+        [
+            row["model"],
+            row["applied_to"],
+            intervention(row["matrix"], row["layer"], row["rho"]),
+            number(row["validation_gain"], 2, sign=True),
+            with_interval(row, 1, "base"),
+            with_interval(row, 1, "laser"),
+            with_interval(row, 1, "difference", sign=True),
+            p_value(row["p_holm"]),
+            with_interval(own.loc[(row["model"], row["applied_to"])], 1, "difference", sign=True),
+            integer(row["n"]),
+        ]
+        for row in frame[frame["choice"] == GENERIC].to_dict("records")
+    ]
+    notes = [
+        "The generic choice is the one intervention with the highest mean standardised gain on the validation rows of "
+        "all datasets but the one left out, on whose held-out rows it is tested. Standardised: the gain in accuracy "
+        "over base, divided by the standard deviation of base's right and wrong rows.",
+        NOTES[0],
+        "p: paired test against base, adjusted by Holm's method over all transferred choices of one protocol.",
+    ]
+    title = f"One generic choice, tested on the dataset left out, {protocol} protocol"
+    return View(f"transfer_generic_{protocol}", title, columns, lines, notes=notes)

@@ -1,0 +1,87 @@
+"""Test rows of one dataset at interventions that validation rows of a model's other datasets chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from laser.config.specs import TransferSpec
+from laser.evaluation.cell import Cell, answer_each, intervention, job_cell, no_rows, result_rows
+from laser.evaluation.generic_choice import RULE, generic_choice
+from laser.io.files import read_json, write_parquet
+from laser.provenance.job import Job
+
+LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
+"""The columns before the scores of a row, for a file without rows."""
+
+Choice = Mapping[str, Any]
+"""matrix, layer, rho and kept_rank of an intervention."""
+
+
+def transferred(selections: Mapping[str, Any], dataset: str, matrices: Sequence[str], protocol: str) -> dict[str, Any]:
+    """Return the choices that are applied to a dataset under one protocol.
+
+    Args:
+        selections: dataset to the protocols of its selection file.
+        dataset: the one that they are applied to.
+        matrices: the grid's order of matrices.
+        protocol: `published` or `corrected`.
+
+    Returns:
+        `chosen_on`: dataset to its choice, None where base won, its own among them; `generic`: the one intervention
+        for all the other datasets (`generic_choice`).
+    """
+    parts = {name: protocols[protocol] for name, protocols in selections.items()}
+    others = [part for name, part in parts.items() if name != dataset]
+    return {
+        "chosen_on": {name: part["chosen"] for name, part in parts.items()},
+        "generic": generic_choice(others, matrices, protocol),
+    }
+
+
+def further(choices: Mapping[str, Any], dataset: str) -> list[Choice]:
+    """Return the distinct ones of `transferred` that the dataset's test file lacks: it has base and its own choice."""
+    known = [None, choices["chosen_on"][dataset]]
+    distinct: list[Choice] = []
+    for choice in (*choices["chosen_on"].values(), choices["generic"]["chosen"]):
+        if choice not in known and choice not in distinct:
+            distinct.append(choice)
+    return distinct
+
+
+def evaluate_transfer(job: Job) -> None:
+    """Write the test rows at every further choice, labels matrix, layer and rho; the spec says whose choice each is."""
+    spec: TransferSpec = job.spec
+    output = job.output("transfer", **spec.cell)
+    paths = job.inputs("selection", model=spec.model.name, dataset=spec.datasets)
+    selections = {name: read_json(path)["protocols"] for name, path in zip(spec.datasets, paths, strict=True)}
+    said = {
+        protocol: transferred(selections, spec.dataset.name, spec.matrices, protocol) for protocol in spec.protocols
+    }
+    wanted = {protocol: further(choices, spec.dataset.name) for protocol, choices in said.items()}
+    frames, facts = [no_rows(LABELS)], {"transferred": said, "rule": RULE}
+    if any(wanted.values()):
+        cell = job_cell(job, "test")
+        frames += rows_at(job, cell, wanted)
+        facts["run"] = cell.run_facts
+    else:
+        job.say("every choice is the dataset's own or base: the file has no rows")
+    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
+
+
+def rows_at(job: Job, cell: Cell, wanted: Mapping[str, Sequence[Choice]]) -> list[pd.DataFrame]:
+    """Return the rows at some interventions of each protocol; equal edits are evaluated once."""
+    edits = {
+        (protocol, choice["matrix"], choice["layer"], choice["rho"]): (
+            intervention(cell, protocol, choice["matrix"], choice["layer"], choice["rho"]),
+        )
+        for protocol, choices in wanted.items()
+        for choice in choices
+    }
+    answered = answer_each(job, cell, edits.values())
+    return [
+        result_rows(cell, answered[edit], protocol, matrix=matrix, layer=layer, rho=rho)
+        for (protocol, matrix, layer, rho), edit in edits.items()
+    ]

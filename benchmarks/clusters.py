@@ -2,9 +2,10 @@
 
     PYTHONPATH=workflow/scripts python -m benchmarks.clusters [--samples 1000] [--seed 0]
 
-True gains of clusters are uniform about 10 points with a standard deviation of 0 to 10 points. Templates have 90 rows
-each; rows of answers fall with the answer's place, as those of worldfacts do. Each line has the coverage of the
-interval over clusters and, beside it, of the interval over rows, which is about further rows of the same clusters.
+True gains of clusters are uniform about 10 points with a standard deviation of 0 to 10 points, or (skewed)
+exponential with a mean of 10: few clusters gain most. Templates have 90 rows each; rows of answers fall with the
+answer's place, as those of worldfacts do. Each line has the coverage of the interval over clusters and, beside it, of
+the interval over rows, which is about further rows of the same clusters.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 GAIN, WORSE = 0.1, 0.03
 SPREADS = (0.0, 0.02, 0.05, 0.1)
+SKEWED = -1.0
 
 
 def sizes_of_kinds() -> dict[str, list[int]]:
@@ -34,6 +36,8 @@ def covered(sizes: list[int], spread: float, samples: int, generator: np.random.
     held = np.zeros(2)
     for _ in range(samples):
         gains = GAIN + spread * np.sqrt(3) * generator.uniform(-1, 1, len(sizes))
+        if spread == SKEWED:
+            gains = np.minimum(generator.exponential(GAIN, len(sizes)), 1 - 2 * WORSE)
         chances = (gains + WORSE)[clusters]
         outcomes = generator.random(len(clusters))
         changes = (outcomes < chances).astype(float) - (outcomes > 1 - WORSE)
@@ -49,10 +53,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     generator = np.random.default_rng(given.seed)
-    print("| drawn | " + " | ".join(f"sd {100 * spread:g}" for spread in SPREADS) + " |")
-    print("|---" * (len(SPREADS) + 1) + "|")
+    print("| drawn | " + " | ".join(f"sd {100 * spread:g}" for spread in SPREADS) + " | skewed |")
+    print("|---" * (len(SPREADS) + 2) + "|")
     for name, sizes in sizes_of_kinds().items():
-        cells = [covered(sizes, spread, given.samples, generator) for spread in SPREADS]
+        cells = [covered(sizes, spread, given.samples, generator) for spread in (*SPREADS, SKEWED)]
         print(f"| {name} | " + " | ".join(f"{over:.2f} ({rows:.2f})" for over, rows in cells) + " |")
 
 

@@ -55,3 +55,11 @@ def test_the_layout_lists_every_part_of_the_package():
     }
     package = ROOT / "workflow/scripts/laser"
     assert parts == {path.name for path in package.iterdir() if (path / "__init__.py").exists()} | {"errors"}
+
+
+@pytest.mark.parametrize(("checklist", "items"), [("REFORMS", 32), ("NeurIPS", 16)])
+def test_every_item_of_a_checklist_is_answered_once(checklist, items):
+    table = (ROOT / "docs/checklists.md").read_text().split(f"## {checklist}\n")[1].split("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"][2:]
+    assert len({row[0] for row in rows}) == len(rows) == items
+    assert all(len(row) == 3 and all(row) for row in rows)

@@ -3,14 +3,18 @@
 import io
 import json
 import os
+import re
 import tarfile
 
 import pytest
+import yaml
 import zstandard
 
+from laser.config.artefacts import declared
 from laser.errors import UserError
 from laser.io.files import read_json, sha256_file
 from laser.provenance.archive import write_archive
+from laser.provenance.codecheck import codecheck
 from laser.provenance.manifest import MANIFEST, MANIFEST_RUN
 from tests.provenance.small import study, write_manifests
 
@@ -62,6 +66,36 @@ def test_the_metadata_say_who_what_and_which_manifest(folder, tmp_path):
     assert found["license"] == "mit" and found["upload_type"] == "dataset" and found["keywords"]
     assert sha256_file(folder / MANIFEST) in found["description"] and "A small study" in found["title"]
     assert (tmp_path / "small.zenodo.json").read_text() == (tmp_path / "there/.zenodo.json").read_text()
+
+
+def test_a_codecheck_names_tables_and_figures_that_are_there(folder, tmp_path):
+    write_archive(folder, CITATION, tmp_path / "small.tar.zst")
+    unpack(tmp_path / "small.tar.zst", tmp_path / "there")
+    text = (tmp_path / "there/codecheck.yml").read_text()
+    held = yaml.safe_load(text)
+    assert text.startswith("---\n") and held["version"].endswith("/spec/config/2.0/")
+    assert [entry["file"] for entry in held["manifest"]] == ["small/tables/table1.csv"]
+    assert all((tmp_path / "there" / entry["file"]).is_file() for entry in held["manifest"])
+    assert held["manifest"][0]["comment"].startswith(f"Table 1: {declared()['table1'].about}")
+    assert held["paper"]["authors"] == [{"name": "Jo Doe", "ORCID": "0000"}, {"name": "Others"}]
+    assert not re.search("FIXME|TODO|XXX", text)
+
+
+def test_a_codecheck_describes_pictures_and_cites_the_replicated_paper():
+    files = ["figures/fig2/m/d-corrected.svg", "records/fig2/fig2.json", "tables/unknown.md"]
+    citation = CITATION | {"doi": "10.5281/zenodo.1", "references": [{"identifiers": [{"value": "arXiv:2312.13558"}]}]}
+    held = yaml.safe_load(codecheck("s", files, citation))
+    assert [entry["file"] for entry in held["manifest"]] == ["s/figures/fig2/m/d-corrected.svg", "s/tables/unknown.md"]
+    assert held["manifest"][0]["comment"].endswith("(m/d-corrected), SVG")
+    assert held["paper"]["reference"] == "https://doi.org/10.5281/zenodo.1"
+    assert held["paper"]["reference-other"] == ["https://arxiv.org/abs/2312.13558"]
+    assert "reference" not in yaml.safe_load(codecheck("s", files, CITATION))["paper"]
+
+
+@pytest.mark.parametrize("field", ["title", "authors"])
+def test_a_citation_that_lacks_what_the_archive_needs_is_refused(folder, tmp_path, field):
+    with pytest.raises(UserError, match=f"CITATION.cff: lacks '{field}'"):
+        write_archive(folder, {key: value for key, value in CITATION.items() if key != field}, tmp_path / "s.tar.zst")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from laser.errors import UserError
 from laser.io.files import atomic, read_json, sha256_file
+from laser.provenance.codecheck import CODECHECK, codecheck
 from laser.provenance.manifest import MANIFEST, MANIFEST_RUN
 
 LEVEL = 10
@@ -59,7 +60,7 @@ def check_files(folder: Path) -> list[str]:
 
 
 def write_archive(folder: Path, citation: dict[str, Any], target: Path) -> None:
-    """Write a study's files, its manifests and METADATA into a .tar.zst; METADATA also beside it.
+    """Write a study's files, its manifests, METADATA and codecheck.yml into a .tar.zst; METADATA also beside it.
 
     Args:
         folder: the study's folder; in the archive, its name is the files' folder.
@@ -73,13 +74,15 @@ def write_archive(folder: Path, citation: dict[str, Any], target: Path) -> None:
 
     names = check_files(folder)
     described = json.dumps(zenodo(folder, citation), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+    checked = codecheck(folder.name, [file["path"] for file in read_manifest(folder / MANIFEST)["files"]], citation)
     with (
         atomic(target) as temporary,
         temporary.open("wb") as raw,
         zstandard.ZstdCompressor(level=LEVEL).stream_writer(raw, closefd=False) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        _add(tar, METADATA, io.BytesIO(described.encode()), len(described.encode()))
+        for name, text in ((METADATA, described), (CODECHECK, checked)):
+            _add(tar, name, io.BytesIO(text.encode()), len(text.encode()))
         for name in sorted([*names, MANIFEST, MANIFEST_RUN]):
             with (folder / name).open("rb") as content:
                 _add(tar, f"{folder.name}/{name}", content, (folder / name).stat().st_size)

@@ -25,6 +25,7 @@ EVALUATIONS = {
         "Higher-order components alone",
     ),
     "evaluate_perplexity": ("perplexity", ["selection"], "Perplexity of a text"),
+    "evaluate_clustered": ("clustered", ["selection"], "Rows in clusters"),
     "evaluate_efficacy": (
         "efficacy",
         ["selection", "false_targets"],

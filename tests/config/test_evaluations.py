@@ -1,11 +1,14 @@
 """What a study evaluates beside its sweep: defaults, cells, and one message for what cannot be."""
 
 import copy
+from pathlib import Path
 
 import pytest
 
 from laser.config import variants
+from laser.config.settings import Clustered
 from laser.config.study import resolve
+from laser.config.validation import check
 from laser.errors import UserError
 from tests.config.test_study import PATH, ROOT, study
 
@@ -63,6 +66,19 @@ def test_landscape_has_the_papers_reductions_on_every_matrix_of_the_architecture
 def test_perplexity_leaves_out_masked_models_and_those_without_a_corpus():
     found = made(models=[*study()["models"], MASKED, TRAINED], perplexity={})
     assert found["perplexity"]["cells"] == [["lab", "worldfacts"]]
+
+
+def test_clusters_take_the_values_of_the_grid_and_numbers_in_order():
+    found = made(clustered={"clusters": [8, 1], "models": ["tiny"]})
+    cells = [["tiny", "worldfacts"]]
+    assert found["clustered"] == {"clusters": [1, 8], "rhos": found["rhos"], "cells": cells}
+    assert made(clustered={"rhos": [0.1, 0.2], "rows": 5})["clustered"]["rhos"] == [0.2, 0.1]
+
+
+@pytest.mark.parametrize("clusters", [[0], [], [2, 2], [1.5], "all"])
+def test_numbers_of_clusters_are_checked(clusters):
+    with pytest.raises(UserError, match=r"study\.yaml: clusters"):
+        check({"clusters": clusters}, Clustered, Path("study.yaml"))
 
 
 def own_rows_with(**columns):

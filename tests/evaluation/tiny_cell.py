@@ -35,7 +35,7 @@ OUTPUTS = {
     "compose_test": "composed",
     **{
         f"evaluate_{kind}": kind
-        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy")
+        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered")
     },
 }
 """Name of a script to the kind of file that it makes."""

@@ -34,7 +34,9 @@ def paper(tmp_path_factory):
     ]
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
     artefacts = ["table1", "table3", "table4", "verdicts", "transfer", "transfer_map", "efficacy"]
+    artefacts += ["clustered", "clusters"]
     study |= {"resamples": 1000, "artefacts": artefacts, "efficacy": {}}
+    study["clustered"] = {"clusters": [1, 2], "datasets": ["fever"]}
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
     return build(folder, path)
@@ -107,6 +109,14 @@ def test_each_dataset_has_rows_at_the_distinct_choices_of_the_others(paper):
             assert {tuple(map(str, each)) for each in evaluated.values} == {
                 tuple(map(str, each)) for each in moved.values
             }
+
+
+def test_rows_are_clustered_in_every_family(paper):
+    table = pd.read_csv(paper / "tables/clustered.csv")
+    assert len(table) == 3 * 2 and set(table["clusters"]) <= {1, 2} and set(table["rho"]) <= {0.5, 0.1}
+    assert table[["base", "laser", "clustered", "constant"]].notna().all(axis=None)
+    drawn = pd.read_csv(paper / "figures/clusters/gpt-j-6b/fever-corrected.csv")
+    assert len(drawn) == 2 * 2 and drawn["loss"].notna().all()
 
 
 def test_the_whole_paper_is_planned_without_a_network(tmp_path):

@@ -26,7 +26,7 @@ EVALUATIONS = (
     *("base", "sweep", "test_intervention", "landscape", "gradients", "compose_layers", "compose_test"),
     *(
         f"evaluate_{kind}"
-        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy")
+        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered")
     ),
 )
 
@@ -155,6 +155,8 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
         special["rows"] = settings["prompts"].get("rows")
     if rule == "evaluate_higher_order":
         special["percents"] = settings["higher_order"]["percents"]
+    if rule == "evaluate_clustered":
+        special |= {key: settings["clustered"].get(key) for key in ("clusters", "rhos", "rows")}
     return special
 
 

@@ -14,7 +14,7 @@ from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
 
-RUNS = ("landscape", "compose", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy")
+RUNS = ("landscape", "compose", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered")
 FILES = {"compose": ("composition", "composed"), "efficacy": ("false_targets", "efficacy")}
 """Evaluation to the kinds of its files (`laser.config.paths`), where that is not one kind of its own name."""
 LABORATORY = "laboratory"
@@ -45,9 +45,11 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
             study[name] = with_defaults(settings, study[name])
             study[name]["cells"] = _cells(study, name, path)
     study.setdefault("figures", {"cells": _cells(study, "figures", path)})
-    if "compose" in study:
-        study["compose"].setdefault("rhos", list(study["rhos"]))
-        study["compose"]["rhos"] = sorted({float(rho) for rho in study["compose"]["rhos"]}, reverse=True)
+    for run in ("compose", "clustered"):
+        if run in study:
+            study[run]["rhos"] = sorted({float(rho) for rho in study[run].get("rhos", study["rhos"])}, reverse=True)
+    if "clustered" in study:
+        study["clustered"]["clusters"] = sorted(study["clustered"]["clusters"])
     if "transfer" in study:
         _transfer(study, path)
     if "prompts" in study:

@@ -235,6 +235,16 @@ def _perplexity(plan: Plan, wildcards: Wildcards, code: str) -> specs.Perplexity
     return specs.PerplexitySpec(**_cell(plan, wildcards, code), **text)
 
 
+def _clustered(plan: Plan, wildcards: Wildcards, code: str) -> specs.ClusteredSpec:
+    settings = plan.study["clustered"]
+    return specs.ClusteredSpec(
+        **_cell(plan, wildcards, code),
+        clusters=tuple(settings["clusters"]),
+        rhos=tuple(settings["rhos"]),
+        rows=settings.get("rows"),
+    )
+
+
 def _export(plan: Plan, wildcards: Wildcards, code: str) -> specs.ExportSpec:
     cell = _cell(plan, wildcards, code)
     return specs.ExportSpec(**cell, protocol=wildcards["protocol"], form=wildcards["form"])
@@ -266,6 +276,7 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,
     "evaluate_efficacy": _evaluation,
+    "evaluate_clustered": _clustered,
     "export": _export,
 }
 """Name of a rule to the function that makes the specs of its jobs."""

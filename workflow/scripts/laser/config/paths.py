@@ -59,6 +59,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "perplexity": f"<results>/perplexity/{_CELL}.parquet",
         "false_targets": "<results>/false_targets/{dataset}.parquet",
         "efficacy": f"<results>/efficacy/{_CELL}.parquet",
+        "clustered": f"<results>/clustered/{_CELL}.parquet",
         "export": f"<results>/export/{_CELL}-{{protocol}}-{{form}}/README.md",
         "table": "<results>/tables/{table}.{format}",
         "figure": "<results>/figures/{figure}/{picture}.{format}",

@@ -117,6 +117,16 @@ class Efficacy(Cells):
     """efficacy: how probable the false targets of CounterFact, or of rows of your own, are beside the true answers."""
 
 
+class Clustered(Cells):
+    """clustered, clusters: rows of the chosen matrix in clusters, each reduced on its own."""
+
+    clusters: Annotated[list[Annotated[int, Field(ge=1, le=256), Whole]], *Distinct] = Field(
+        [1, 2, 4, 8], description="Numbers of clusters; 1 is LASER's own reduction, the control."
+    )
+    rhos: Rhos = Field(ABSENT, description="Those of the grid by default.")
+    rows: Positive = Field(ABSENT, description="The first validation rows only.")
+
+
 class Gradient(Settings):
     """The cheap search: places ranked by the gradients of their singular values."""
 
@@ -174,6 +184,7 @@ class Study(Settings):
     higher_order: HigherOrder = Field(ABSENT, description="For fig5b and fig5c.")
     perplexity: Perplexity = Field(ABSENT, description="For perplexity.")
     efficacy: Efficacy = Field(ABSENT, description="For efficacy.")
+    clustered: Clustered = Field(ABSENT, description="For clustered and clusters.")
     search: Literal["exhaustive", "gradient"] = Field(
         "exhaustive", description="gradient: only the places that gradients point to are swept."
     )
@@ -192,6 +203,7 @@ EVALUATIONS: dict[str, type[Settings]] = {
     "higher_order": HigherOrder,
     "perplexity": Perplexity,
     "efficacy": Efficacy,
+    "clustered": Clustered,
     "figures": Figures,
     "gradient": Gradient,
 }

@@ -326,6 +326,15 @@ class HigherOrderSpec(EvaluationSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClusteredSpec(EvaluationSpec):
+    """Numbers of row clusters and values of ρ to try, on all validation rows or the first `rows`."""
+
+    clusters: tuple[int, ...]
+    rhos: tuple[float, ...]
+    rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PerplexitySpec(EvaluationSpec):
     """A text to read: a prepared one, or what was held out of the model's own corpus."""
 

@@ -257,6 +257,16 @@ def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return Demand(work, dense=2)
 
 
+def _clustered(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """Every number of clusters and ρ on validation rows by the naive engine; the best one on test rows."""
+    run, shape = plan.study["clustered"], _shape(plan, wildcards)
+    times = len(plan.study["protocols"]) * len(run["clusters"]) * len(run["rhos"])
+    demand = _evaluation(plan, wildcards, "validation", times, run.get("rows"))
+    tested = _evaluation(plan, wildcards, "test", len(plan.study["protocols"]))
+    decomposed = _decompositions(shape, len(plan.study["protocols"]) * len(run["clusters"]))
+    return Demand(demand.work + tested.work + decomposed, dense=2)
+
+
 def _export(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     """The weights are copied or read once; nothing is evaluated."""
     return Demand(_decompositions(_shape(plan, wildcards), 1), evaluates=False)
@@ -278,5 +288,6 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,
     "evaluate_efficacy": _test,
+    "evaluate_clustered": _clustered,
     "export": _export,
 }

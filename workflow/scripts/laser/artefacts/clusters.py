@@ -1,0 +1,95 @@
+"""Rows in clusters: validation accuracy and loss along the reduction, a line per number of clusters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from laser.analysis.style import figure, legend, line, matrix_of_layer, percentages, rows, save, title
+from laser.config.artefacts import Artefact, evaluated_cells
+from laser.results.averages import mean_scores
+from laser.results.columns import read_columns
+from laser.results.labelled import SCORES
+from laser.results.loading import cell_of
+
+if TYPE_CHECKING:
+    from laser.config.artefacts import Picture
+    from laser.results.study import StudyResults
+
+ARTEFACT = Artefact(
+    name="clusters",
+    kind="figure",
+    title="Rows in clusters along the reduction",
+    about="validation accuracy and loss by clusters and reduction",
+    reads=("base", "clustered"),
+    cells=evaluated_cells("clustered"),
+    needs="clustered",
+    pictures="{model}/{dataset}-{protocol}",
+    texts=("model", "dataset", "protocol", "matrix"),
+    not_for_policies="clusters are evaluated of language models alone",
+    resampled=False,
+)
+
+MEASURES = {"accuracy": "accuracy, %", "loss": "mean loss, nats per token"}
+
+
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw one picture from a study's files."""
+    cell = (picture.model, picture.dataset)
+    clusters(study.path_of("clustered", cell), study.base(cell), stem, picture.protocol)
+
+
+def clusters_data(path: Path, base: Path, protocol: str) -> pd.DataFrame:
+    """Return the numbers behind the figure.
+
+    Args:
+        path: results of `laser.evaluation.clustered`.
+        base: the unmodified model's validation rows of the same cell.
+        protocol: `published` or `corrected`.
+
+    Returns:
+        model, dataset, protocol, matrix, layer, clusters, rho, removed_percent (100·(1 − ρ)), n, accuracy,
+        base_accuracy (percent), loss, base_loss (nats per answer token); base over the same rows.
+    """
+    model, dataset, spec = cell_of(path)
+    frame = read_columns(path, ["protocol", "split", "clusters", "rho", "id", *SCORES])
+    frame = frame[(frame["protocol"] == protocol) & (frame["split"] == "validation")]
+    averages = mean_scores(frame, ["clusters", "rho"])
+    unedited = read_columns(base, ["protocol", "id", *SCORES])
+    unedited = unedited[(unedited["protocol"] == protocol) & unedited["id"].isin(frame["id"])]
+    reference = mean_scores(unedited, ["protocol"]).iloc[0]
+    names: dict[str, Any] = {"model": model, "dataset": dataset, "protocol": protocol, **spec["places"][protocol]}
+    data = averages[["clusters", "rho", "n", *MEASURES]].assign(**names)
+    data["removed_percent"] = (100 * (1 - data["rho"])).round(9)
+    for measure in MEASURES:
+        data[f"base_{measure}"] = float(reference[measure])
+    columns = [*names, "clusters", "rho", "removed_percent", "n"]
+    columns += [f"{arm}{measure}" for measure in MEASURES for arm in ("", "base_")]
+    return data[columns].sort_values(["clusters", "rho"], ascending=[True, False], ignore_index=True)
+
+
+def clusters(path: Path, base: Path, stem: Path | str, protocol: str) -> pd.DataFrame:
+    """Draw accuracy and loss along the reduction; write <stem>.svg, .pdf and .csv and return the data."""
+    data = clusters_data(path, base, protocol)
+    counts = sorted(set(data["clusters"]))
+    reductions = sorted(set(data["removed_percent"]))
+    with figure(len(MEASURES), 1, len(counts) + 2) as (made, axes):
+        for axis, (measure, label) in zip(axes, MEASURES.items(), strict=True):
+            for number, count in enumerate(counts):
+                part = data[data["clusters"] == count]
+                places = [reductions.index(removed) for removed in part["removed_percent"]]
+                name = "1 (the whole matrix)" if count == 1 else str(count)
+                axis.plot(places, part[measure], label=name, **line(number, len(counts)))
+            axis.axhline(data[f"base_{measure}"].iloc[0], color="black", linestyle="--", linewidth=1, label="base")
+            axis.set_xticks(range(len(reductions)), percentages(reductions))
+            axis.set_xlabel("removed, % of the rank")
+            axis.set_ylabel(label)
+        first = data.iloc[0]
+        place = matrix_of_layer(first["matrix"], first["layer"])
+        what = f"{first['model']} on {first['dataset']}: rows of {place} in clusters, validation rows"
+        title(made, f"{what}, {protocol} protocol, {rows(first['n'])}")
+        legend(made, "clusters")
+        save(made, data, stem)
+    return data

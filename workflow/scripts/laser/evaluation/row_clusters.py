@@ -1,0 +1,91 @@
+"""A matrix whose rows are clustered, each cluster reduced on its own (after arXiv 2510.20800, which clusters rows too).
+
+Rows (m, n) are the weights of one output each. k-means puts alike rows together; every cluster's rows are then replaced
+by their best approximation of rank ⌊ρ·min(rows, n)⌋. One cluster is the truncated SVD of LASER.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from laser.reduction.interventions import kept_rank
+from laser.reduction.svd import Factors, exact_svd
+
+ITERATIONS = 100
+"""Of k-means, at most; it ends earlier where no row changes its cluster."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Rows of a matrix, by their indices, with their decomposition."""
+
+    rows: torch.Tensor
+    factors: Factors
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.rows), self.factors.vt.shape[1]
+
+
+def decomposed(weight: torch.Tensor, count: int, seed: int) -> list[Cluster]:
+    """Cluster a matrix's rows and decompose every cluster; fewer clusters than `count` where rows coincide."""
+    matrix = weight.detach().to(torch.float32)
+    labels = k_means(matrix, count, seed)
+    members = [torch.nonzero(labels == label)[:, 0] for label in range(count)]
+    return [Cluster(rows, exact_svd(matrix[rows.to(matrix.device)])) for rows in members if len(rows)]
+
+
+def reduced(clusters: list[Cluster], rho: float) -> torch.Tensor:
+    """Return the matrix (m, n), fp32, with every cluster at its own rank ⌊ρ·min(rows, n)⌋."""
+    factors = clusters[0].factors
+    matrix = factors.vt.new_zeros(sum(len(cluster.rows) for cluster in clusters), factors.vt.shape[1])
+    for cluster in clusters:
+        u, s, vt = cluster.factors.u, cluster.factors.s, cluster.factors.vt
+        kept = kept_rank(rho, cluster.shape)
+        matrix[cluster.rows.to(matrix.device)] = (u[:, :kept] * s[:kept]) @ vt[:kept]
+    return matrix
+
+
+def kept_parameters(clusters: list[Cluster], rho: float) -> int:
+    """Return the number of parameters of all clusters' factors: Σ k·(rows + n)."""
+    return sum(kept_rank(rho, cluster.shape) * sum(cluster.shape) for cluster in clusters)
+
+
+def k_means(points: torch.Tensor, count: int, seed: int) -> torch.Tensor:
+    """Return the cluster (0 to count − 1) of every row of (m, n): Lloyd's algorithm from k-means++, in fp64 on the CPU.
+
+    Equal arguments give equal clusters; ties go to the first centre. A cluster that loses its rows stays empty.
+    """
+    data = points.detach().to("cpu", torch.float64)
+    centres = _first_centres(data, count, torch.Generator().manual_seed(seed))
+    labels = torch.full((len(data),), -1)
+    for _ in range(ITERATIONS):
+        nearest = _squared_distances(data, centres).argmin(dim=1)
+        if torch.equal(nearest, labels):
+            break
+        labels = nearest
+        sums = torch.zeros_like(centres).index_add_(0, labels, data)
+        sizes = torch.bincount(labels, minlength=len(centres))[:, None]
+        centres = torch.where(sizes > 0, sums / sizes.clamp(min=1), centres)
+    return labels
+
+
+def _first_centres(data: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Return k-means++ centres: each next row is drawn in proportion to its squared distance from those before it."""
+    chosen = [int(torch.randint(len(data), (1,), generator=generator))]
+    distances = _squared_distances(data, data[chosen])[:, 0]
+    while len(chosen) < min(count, len(data)) and float(distances.max()) > 0:
+        chosen.append(int(torch.multinomial(distances, 1, generator=generator)))
+        distances = torch.minimum(distances, _squared_distances(data, data[chosen[-1:]])[:, 0])
+    return data[chosen]
+
+
+def _squared_distances(data: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """Return (rows, centres) squared Euclidean distances, 0 for rows that coincide with a centre."""
+    products = data @ centres.T
+    squares = (data**2).sum(dim=1)[:, None] + (centres**2).sum(dim=1)[None] - 2 * products
+    scale = (data**2).sum(dim=1)[:, None] * 1e-12
+    return torch.where(squares <= scale, 0.0, squares)

@@ -12,6 +12,7 @@ from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.room import parse_room, room_hash
 from laser.sokoban.rules import action_numbers
 from tests.sokoban.small_study import ARTEFACTS, write
+from tests.workflow.one_process import build
 from tests.workflow.runner import contents, planned, run
 
 CELL = "tiny-policy/sokoban"
@@ -110,13 +111,10 @@ def test_a_finished_study_plans_nothing_and_a_changed_limit_only_what_is_played(
 
 def test_the_same_bytes_again(finished, tmp_path):
     folder, _, results = finished
-    study = write(tmp_path)
-    done = run(tmp_path, study, "table2", "film", cores=1)
-    assert done.returncode == 0, done.stdout + done.stderr
-    again = tmp_path / "results/tiny-sokoban"
+    again = build(tmp_path, write(tmp_path))
     for part in ("tables/table2.csv", f"test/{CELL}.parquet", f"figures/film/{CELL}-corrected.gif"):
         assert (again / part).read_bytes() == (results / part).read_bytes(), part
-    first, second = (contents(one, "cache/models/*/*") for one in (folder, tmp_path))
+    first, second = (contents(root, "cache/models/*/*") for root in (folder, tmp_path))
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name] and not name.endswith("/run.json")] == []
 

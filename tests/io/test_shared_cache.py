@@ -275,7 +275,9 @@ def test_runs_on_one_cache_agree_one_killed_and_another_with_copies_on_its_node(
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     settings = [(), (), (f"node_local={disk}",)]
     started = [
-        subprocess.Popen(run_in(folder, study, "table3", cache, *some), env=environment, start_new_session=True, **SILENT)
+        subprocess.Popen(
+            run_in(folder, study, "table3", cache, *some), env=environment, start_new_session=True, **SILENT
+        )
         for folder, some in zip(folders, settings, strict=False)
     ]
     deadline = time.monotonic() + 240

@@ -17,8 +17,11 @@ from laser.config.specs import as_json
 from laser.errors import UserError
 from laser.tasks.datasets import worldfacts
 from laser.tasks.sources import read_dataset
+from laser.training.batches import read_sentences
 from laser.training.corpus import DEFAULTS, FILES, SOURCE, frequencies, make_corpus, noise_of
 from laser.training.filler import WORDS, filler_sentences
+from laser.training.model import tokenizer_texts
+from laser.training.tokenizer import train_tokenizer
 from tests.training.small import corpus_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,6 +253,17 @@ def test_filler_takes_the_place_of_the_sentence_and_states_no_fact(tmp_path: Pat
         assert not set(gone["text"]) & set(frame[~frame["replaced"] & frame["fact"].notna()]["text"])
         assert gone["text"].nunique() > 0.8 * len(gone)
     assert (facts["sentences"] == facts["clean"]).all() and (facts["replaced"] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["wrong", "filler"])
+def test_sentences_of_every_kind_of_noise_can_be_trained_on(tmp_path: Path, kind: str) -> None:
+    facts, sentences, _ = of_kind(tmp_path, kind)
+    _, clean, _ = made(tmp_path / "clean", noise={"level": 0, "frequent_share": 0.2})
+    texts = tokenizer_texts(sentences, facts)
+    # With false answers a tokenizer is that of the corpus without noise; filler has other sentences.
+    assert (texts == clean["text"].tolist()) == (kind == "wrong")
+    read = read_sentences(sentences, facts, train_tokenizer(texts, 400, False, 64), 64)
+    assert [bool(sentence.answer) for sentence in read] == sentences["fact"].notna().tolist()
 
 
 def test_false_answers_need_a_relation_of_several_answers(tmp_path: Path) -> None:

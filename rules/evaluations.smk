@@ -31,6 +31,7 @@ EVALUATIONS = {
         ["selection", "false_targets"],
         "False targets",
     ),
+    "evaluate_baselines": ("baselines", ["selection"], "Baselines beside LASER"),
 }
 
 for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
@@ -47,6 +48,7 @@ for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
             [FILES[kind] for kind in NEEDED_KINDS],
             cheap_search_files if NAME == "evaluate_choices" else [],
             selections_of_model if NAME == "evaluate_transfer" else [],
+            files_of_cell("corpus") if NAME == "evaluate_baselines" else [],
         output:
             FILES[KIND],
         log:

@@ -1,11 +1,13 @@
 """Tables from files that the evaluation scripts themselves wrote, for a tiny model."""
 
+import math
 import shutil
 
 import pandas as pd
 import pytest
 
-from laser.io.files import read_json, read_parquet, write_json, write_parquet
+from laser.errors import UserError
+from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
 from tests.artefacts.making import frames, lay_out, make, spec_of
 from tests.evaluation.tiny_cell import TinyCell
 
@@ -45,6 +47,7 @@ def files(tmp_path_factory):
     spec = {"published_choice": PUBLISHED, "seeds": [0, 1, 2]}
     cell.run("evaluate_seeds", spec, f"seeds/{CELL}.parquet", selection=selection)
     cell.run("evaluate_prompts", {"rows": None}, f"prompts/{CELL}.parquet", selection=selection)
+    cell.run("evaluate_baselines", {"seeds": [0, 1, 2]}, f"baselines/{CELL}.parquet", selection=selection)
     _perplexity(cell, selection)
     return cell.folder
 
@@ -78,6 +81,7 @@ TABLES = (
         "size",
         "perplexity",
         "generic",
+        "baselines",
     ),
 )
 
@@ -94,6 +98,34 @@ def test_the_printed_choice_was_scored_at_its_own_place(files, tmp_path):
     for protocol in PROTOCOLS:
         own = rows[(rows["protocol"] == protocol) & (rows["choice"] == "published")]
         assert frame.loc[protocol, "paper_test_accuracy"] == pytest.approx(100 * own["correct"].mean())
+
+
+def test_baselines_are_compared_with_laser_on_the_rows_of_the_test_file(files, tmp_path):
+    frame = table(files, tmp_path, "baselines").set_index(["protocol", "metric", "baseline"])
+    rows, tested = (read_parquet(files / f"{kind}/{CELL}.parquet") for kind in ("baselines", "test"))
+    laser = tested[tested["arm"] == "laser"].groupby("protocol")
+    for (protocol, name), part in rows.groupby(["protocol", "baseline"]):
+        line = frame.loc[protocol, "accuracy", name]
+        assert line["value"] == pytest.approx(100 * part["correct"].mean())
+        assert line["difference"] == pytest.approx(100 * laser["correct"].mean()[protocol] - line["value"])
+        loss = frame.loc[protocol, "loss", name]
+        if name == "forbidden_words":
+            assert math.isnan(loss["value"]) and "probabilities" in loss["not_compared"]
+        else:
+            difference = laser["loss"].mean()[protocol] - part["loss"].mean()
+            assert loss["difference"] == pytest.approx(difference) and loss["p_holm"] >= loss["p_value"]
+    open_answers = frame.xs("calibrated", level="baseline")
+    assert open_answers["not_compared"].str.contains("open").all() and open_answers["value"].isna().all()
+
+
+def test_baselines_of_another_choice_are_refused(files, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(files, copy)
+    path = copy / f"baselines/{CELL}.parquet"
+    spec = read_spec(path)
+    write_parquet(path, read_parquet(path), spec | {"chosen": dict.fromkeys(PROTOCOLS)})
+    with pytest.raises(UserError, match="lacks its baselines at the chosen intervention"):
+        table(copy, tmp_path / "made", "baselines")
 
 
 def test_costs_of_both_searches_are_those_of_the_run(files, tmp_path):

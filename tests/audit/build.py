@@ -16,6 +16,7 @@ ARTEFACTS = (
         "seeds",
         "transfer",
         "transfer_map",
+        "baselines",
         "prompts",
         "fig2",
         "fig3b",
@@ -44,6 +45,7 @@ def write_study(folder: Path) -> Path:
         "seeds": {"count": 3},
         "transfer": {},
         "prompts": {"rows": 20},
+        "baselines": {"subspaces": 2},
         "resamples": 200,
         "artefacts": list(ARTEFACTS),
     }

@@ -322,6 +322,9 @@ DETERMINED: dict[str, Change] = {
         TRANSFER, lambda held: held["transferred"]["published"]["generic"].update(candidates=5)
     ),
     "transfer: rows of a choice left out": frame(TRANSFER, lambda rows: rows[rows["protocol"] != "published"]),
+    "baselines: a row": frame(f"baselines/{CELL}.parquet", flip("correct")),
+    "baselines: a seed": spec(f"baselines/{CELL}.parquet", lambda held: held.update(seeds=[0, 7])),
+    "baselines: a value": cell("tables/baselines.csv", 0, "value", "12.5"),
     "prompts: a row": frame(f"prompts/{CELL}.parquet", flip("correct")),
     "table1: an accuracy": cell(TABLE1, 0, "value", "12.5"),
     "table1: an interval": cell(TABLE1, 3, "high", number),

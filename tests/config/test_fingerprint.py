@@ -163,6 +163,7 @@ def test_a_dataset_rests_on_its_own_module_and_what_that_imports():
 
 LANGUAGE = {"base", "sweep", "test", "gradients", "landscape", "compose", "seeds", "prompts", "higher_order", "choices"}
 LANGUAGE |= {"transfer"}
+LANGUAGE |= {"baselines"}
 JUDGED = LANGUAGE | {"prepare", "perplexity"}
 SOKOBAN = {"rooms", "episodes", "train_policy", "play", "sweep_policy", "fig6"}
 EDITS = {
@@ -217,6 +218,7 @@ def codes(plans, scripts):
         "prompts": "evaluate_prompts",
         "higher_order": "evaluate_higher_order",
         "perplexity": "evaluate_perplexity",
+        "baselines": "evaluate_baselines",
         "choices": "evaluate_choices",
         "transfer": "evaluate_transfer",
     }

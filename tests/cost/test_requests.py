@@ -193,6 +193,7 @@ RUNS = {
     "prompts": {"rows": 100},
     "higher_order": {"percents": [10, 50, 100]},
     "clustered": {"clusters": [1, 2, 4, 8], "rhos": [0.5, 0.1]},
+    "baselines": {"subspaces": 3},
 }
 
 

@@ -35,7 +35,17 @@ OUTPUTS = {
     "compose_test": "composed",
     **{
         f"evaluate_{kind}": kind
-        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered")
+        for kind in (
+            "choices",
+            "seeds",
+            "transfer",
+            "prompts",
+            "higher_order",
+            "perplexity",
+            "efficacy",
+            "clustered",
+            "baselines",
+        )
     },
 }
 """Name of a script to the kind of file that it makes."""

@@ -44,6 +44,7 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
         **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),
         **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), chosen),
         "evaluate_clustered": chosen,
+        "evaluate_baselines": chosen,
         "compose_test": [*both, f"compose/{model}/{dataset}.json"],
         "evaluate_higher_order": [*chosen, test_path(*cell)],
         "evaluate_efficacy": [*chosen, f"false_targets/{dataset}.parquet"],

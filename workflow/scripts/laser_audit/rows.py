@@ -35,6 +35,7 @@ LABELS: dict[str, tuple[tuple[str, ...], str]] = {
     "transfer": (SWEPT, "test"),
     "prompts": (("variant", "arm"), "test"),
     "higher_order": (("percent",), "test"),
+    "baselines": (("baseline",), "test"),
 }
 """Folder to the columns that tell repetitions of rows apart, and the side; the sweep's depend on the file."""
 

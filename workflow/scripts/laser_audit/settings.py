@@ -26,7 +26,17 @@ EVALUATIONS = (
     *("base", "sweep", "test_intervention", "landscape", "gradients", "compose_layers", "compose_test"),
     *(
         f"evaluate_{kind}"
-        for kind in ("choices", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered")
+        for kind in (
+            "choices",
+            "seeds",
+            "transfer",
+            "prompts",
+            "higher_order",
+            "perplexity",
+            "efficacy",
+            "clustered",
+            "baselines",
+        )
     ),
 )
 
@@ -157,6 +167,8 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
         special["percents"] = settings["higher_order"]["percents"]
     if rule == "evaluate_clustered":
         special |= {key: settings["clustered"].get(key) for key in ("clusters", "rhos", "rows")}
+    if rule == "evaluate_baselines":
+        special["seeds"] = list(range(settings["baselines"]["subspaces"]))
     return special
 
 

@@ -14,7 +14,18 @@ from laser.config.pools import is_policy
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
 
-RUNS = ("landscape", "compose", "seeds", "transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered")
+RUNS = (
+    "landscape",
+    "compose",
+    "seeds",
+    "transfer",
+    "prompts",
+    "higher_order",
+    "perplexity",
+    "efficacy",
+    "clustered",
+    "baselines",
+)
 FILES = {"compose": ("composition", "composed"), "efficacy": ("false_targets", "efficacy")}
 """Evaluation to the kinds of its files (`laser.config.paths`), where that is not one kind of its own name."""
 LABORATORY = "laboratory"

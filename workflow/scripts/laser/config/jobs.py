@@ -245,6 +245,15 @@ def _clustered(plan: Plan, wildcards: Wildcards, code: str) -> specs.ClusteredSp
     )
 
 
+def _baselines(plan: Plan, wildcards: Wildcards, code: str) -> specs.BaselinesSpec:
+    model = wildcards["model"]
+    return specs.BaselinesSpec(
+        **_cell(plan, wildcards, code),
+        seeds=tuple(range(plan.study["baselines"]["subspaces"])),
+        corpus_key=plan.corpus_key(model) if plan.is_trained(model) else None,
+    )
+
+
 def _export(plan: Plan, wildcards: Wildcards, code: str) -> specs.ExportSpec:
     cell = _cell(plan, wildcards, code)
     return specs.ExportSpec(**cell, protocol=wildcards["protocol"], form=wildcards["form"])
@@ -277,6 +286,7 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "evaluate_perplexity": _perplexity,
     "evaluate_efficacy": _evaluation,
     "evaluate_clustered": _clustered,
+    "evaluate_baselines": _baselines,
     "export": _export,
 }
 """Name of a rule to the function that makes the specs of its jobs."""

@@ -60,6 +60,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "false_targets": "<results>/false_targets/{dataset}.parquet",
         "efficacy": f"<results>/efficacy/{_CELL}.parquet",
         "clustered": f"<results>/clustered/{_CELL}.parquet",
+        "baselines": f"<results>/baselines/{_CELL}.parquet",
         "export": f"<results>/export/{_CELL}-{{protocol}}-{{form}}/README.md",
         "table": "<results>/tables/{table}.{format}",
         "figure": "<results>/figures/{figure}/{picture}.{format}",

@@ -127,6 +127,12 @@ class Clustered(Cells):
     rows: Positive = Field(ABSENT, description="The first validation rows only.")
 
 
+class Baselines(Cells):
+    """baselines: LASER beside the matrix zeroed, scaled, pruned or cut at random, and other baselines."""
+
+    subspaces: Annotated[int, Field(ge=1, le=100), Whole] = Field(3, description="Random subspaces, a seed each.")
+
+
 class Gradient(Settings):
     """The cheap search: places ranked by the gradients of their singular values."""
 
@@ -185,6 +191,7 @@ class Study(Settings):
     perplexity: Perplexity = Field(ABSENT, description="For perplexity.")
     efficacy: Efficacy = Field(ABSENT, description="For efficacy.")
     clustered: Clustered = Field(ABSENT, description="For clustered and clusters.")
+    baselines: Baselines = Field(ABSENT, description="For baselines.")
     search: Literal["exhaustive", "gradient"] = Field(
         "exhaustive", description="gradient: only the places that gradients point to are swept."
     )
@@ -204,6 +211,7 @@ EVALUATIONS: dict[str, type[Settings]] = {
     "perplexity": Perplexity,
     "efficacy": Efficacy,
     "clustered": Clustered,
+    "baselines": Baselines,
     "figures": Figures,
     "gradient": Gradient,
 }

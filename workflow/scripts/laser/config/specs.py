@@ -343,6 +343,19 @@ class PerplexitySpec(EvaluationSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaselinesSpec(EvaluationSpec):
+    """Baselines to evaluate beside the chosen intervention.
+
+    Attributes:
+        seeds: of the random subspaces.
+        corpus_key: of a model that the pipeline trains, the folder of its corpus, whose noise is known.
+    """
+
+    seeds: tuple[int, ...]
+    corpus_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportSpec(EvaluationSpec):
     """A chosen intervention to export as a checkpoint: of one protocol, dense or factored."""
 

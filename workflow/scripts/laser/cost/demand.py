@@ -42,6 +42,8 @@ VARIANTS = 8
 """Prompts beside the original, at most."""
 MOST_ITERATIONS = 20
 """Power iterations of the released code's randomised decompositions, at most: those of masked models."""
+WEIGHT_BASELINES = 4
+"""Baselines that change weights, beside the random subspaces."""
 WINDOWS = 4000 * 512
 """Tokens of a text for perplexity, at most."""
 
@@ -267,6 +269,13 @@ def _clustered(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return Demand(demand.work + tested.work + decomposed, dense=2)
 
 
+def _baselines(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """Base, and per protocol the whole model under each change of the matrix, and where noise is known a last time."""
+    changes = WEIGHT_BASELINES + plan.study["baselines"]["subspaces"]
+    demand = _evaluation(plan, wildcards, "test", 1 + len(plan.study["protocols"]) * (1 + changes))
+    return replace(demand, dense=1)
+
+
 def _export(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     """The weights are copied or read once; nothing is evaluated."""
     return Demand(_decompositions(_shape(plan, wildcards), 1), evaluates=False)
@@ -289,5 +298,6 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "evaluate_perplexity": _perplexity,
     "evaluate_efficacy": _test,
     "evaluate_clustered": _clustered,
+    "evaluate_baselines": _baselines,
     "export": _export,
 }

@@ -1,0 +1,245 @@
+"""Baselines beside LASER on the test rows: what deleting, shrinking or thinning the chosen matrix does by itself.
+
+Each baseline of the matrix is put into the live weights, and the questions are asked of the model as it then is. What
+cannot be made in a cell is named in the file's spec with the reason. Nothing here feeds a choice: the matrix, the layer
+and the rank are those that selection chose from validation rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+
+from laser.config.protocols import PROTOCOLS
+from laser.config.specs import BaselinesSpec
+from laser.engine.live_edits import edited
+from laser.evaluation.calibration import calibrate
+from laser.evaluation.cell import (
+    Cell,
+    answers_for,
+    chosen_edit,
+    chosen_interventions,
+    counter,
+    job_cell,
+    result_rows,
+    say_overflows,
+)
+from laser.evaluation.forbidden_words import forbid, words_of_noise
+from laser.io.files import write_parquet
+from laser.models.adapter import live_name, locate, matrices, parameter_view
+from laser.provenance.job import Job
+from laser.reduction.edit import NEEDS_FACTORS, edited_weight
+from laser.reduction.interventions import Intervention, kept_rank
+
+BASE, CALIBRATED, FORBIDDEN = "base", "calibrated", "forbidden_words"
+ZEROED, REMOVED, SCALED, RANDOM, PRUNED = (
+    "zeroed_matrix", "removed_mlp", "scaled_matrix", "random_subspace", "pruned_matrix",
+)  # fmt: skip
+SAYS = {
+    BASE: "the base model",
+    ZEROED: "the chosen matrix zeroed",
+    REMOVED: "the layer's MLP removed",
+    SCALED: "the chosen matrix scaled to the energy that LASER leaves",
+    RANDOM: "a random subspace of the rank that LASER keeps",
+    PRUNED: "the largest entries, as many as LASER's factors have",
+    CALIBRATED: "the base model with contextual calibration",
+    FORBIDDEN: "the base model, the noise's words forbidden",
+}
+"""Kind of baseline to what it is, for readers."""
+
+OUTPUTS = re.compile(r"u_out(_\d+)?")
+"""Logical names of the matrices through which everything that a layer's MLP computes passes."""
+
+
+class Baseline(NamedTuple):
+    """One change of the weights.
+
+    Attributes:
+        kind: one of the kinds of `SAYS` that change weights.
+        matrix: the chosen matrix; for a removed MLP its outputs, separated by spaces.
+        layer: counts from 0.
+        amount: what is kept: the factor of a scaled matrix, the rank of a subspace, the number of entries of a pruned
+            matrix; 0 where nothing is.
+        seed: of a random subspace, else 0.
+    """
+
+    kind: str
+    matrix: str
+    layer: int
+    amount: float = 0
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The label of its rows."""
+        return f"{self.kind}_{self.seed}" if self.kind == RANDOM else self.kind
+
+
+def evaluate_baselines(job: Job) -> None:
+    """Write the test rows of every baseline that can be made, label `baseline`, those of the base model first.
+
+    The file's spec says what was `chosen`, under `baselines` what each baseline is per protocol, and under
+    `not_applicable` why one could not be made. A calibrated model and one with forbidden words give other answers and
+    keep base's loss.
+    """
+    spec: BaselinesSpec = job.spec
+    output = job.output("baselines", **spec.cell)
+    cell = job_cell(job, "test")
+    chosen = chosen_interventions(job.input("selection", **spec.cell))
+    corpus = job.input("corpus", corpus_key=spec.corpus_key) if spec.corpus_key else None
+    made: dict[str, dict[str, Baseline]] = {}
+    lacking: dict[str, dict[str, str]] = {}
+    for protocol in spec.protocols:
+        made[protocol], lacking[protocol] = of_weights(cell, protocol, chosen[protocol], spec.seeds)
+    distinct = dict.fromkeys(baseline for by_name in made.values() for baseline in by_name.values())
+    count = counter(job, cell, 1 + len(distinct))
+    (base,) = answers_for(cell, [()], count)
+    answered = {baseline: _answered(cell, baseline, count) for baseline in distinct}
+    frames = []
+    facts: dict[str, Any] = {}
+    for protocol in spec.protocols:
+        unchanged = result_rows(cell, base, protocol, baseline=BASE)
+        frames.append(unchanged)
+        for name, baseline in made[protocol].items():
+            frames.append(result_rows(cell, answered[baseline], protocol, baseline=name))
+        facts[protocol] = {name: baseline._asdict() for name, baseline in made[protocol].items()}
+        of_answers = {
+            CALIBRATED: calibrate(cell, base, PROTOCOLS[protocol]),
+            FORBIDDEN: forbid(cell, base, words_of_noise(corpus)),
+        }
+        for name, outcome in of_answers.items():
+            if isinstance(outcome, str):
+                lacking[protocol][name] = outcome
+                continue
+            answers, fact = outcome
+            changed = result_rows(cell, answers, protocol, baseline=name)
+            frames.append(changed.assign(loss=unchanged["loss"], logprob=unchanged["logprob"]))
+            facts[protocol][name] = {"kind": name, **fact}
+    frame = pd.concat(frames, ignore_index=True)
+    say_overflows(job, cell, frame)
+    says = {"says": SAYS, "chosen": chosen, "baselines": facts, "not_applicable": lacking}
+    write_parquet(output, frame, job.metadata(run=cell.run_facts, **says))
+
+
+def of_weights(
+    cell: Cell, protocol: str, chosen: Mapping[str, Any] | None, seeds: Sequence[int]
+) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """Return the baselines that change weights under one protocol by name, and why others cannot be made.
+
+    Args:
+        cell: an open cell.
+        protocol: its low-rank step says how much energy LASER leaves.
+        chosen: what selection chose; None where the base model won.
+        seeds: of the random subspaces.
+    """
+    if chosen is None:
+        reason = "the base model was chosen, so that there is no matrix to delete"
+        return {}, dict.fromkeys((ZEROED, REMOVED, SCALED, RANDOM, PRUNED), reason)
+    (laser,) = chosen_edit(cell, protocol, chosen)
+    matrix, layer = laser.matrix, laser.layer
+    weight = _view(cell, matrix, layer).float()
+    kept = kept_rank(laser.rho, weight.shape)
+    made, lacking = [Baseline(ZEROED, matrix, layer)], {}
+    if outputs := [name for name in matrices(cell.loaded.config, cell.loaded.mapping) if OUTPUTS.fullmatch(name)]:
+        made.append(Baseline(REMOVED, " ".join(outputs), layer))
+    else:
+        lacking[REMOVED] = "the model's mapping names no u_out"
+    if kept == 0:
+        reason = "at rank 0 LASER is the zeroed matrix"
+        return {baseline.name: baseline for baseline in made}, lacking | dict.fromkeys((SCALED, RANDOM, PRUNED), reason)
+    made.append(Baseline(SCALED, matrix, layer, _share_of_norm(cell, weight, laser)))
+    made += [Baseline(RANDOM, matrix, layer, kept, seed) for seed in seeds]
+    entries = kept * sum(weight.shape)
+    if entries < weight.numel():
+        made.append(Baseline(PRUNED, matrix, layer, entries))
+    else:
+        lacking[PRUNED] = "LASER's factors have at least as many entries as the matrix"
+    return {baseline.name: baseline for baseline in made}, lacking
+
+
+def _share_of_norm(cell: Cell, weight: torch.Tensor, laser: Intervention) -> float:
+    """Return the Frobenius norm of LASER's matrix as a share of the whole matrix's."""
+    factors = cell.store.get(weight) if laser.kind in NEEDS_FACTORS else None
+    norms = [float(matrix.double().norm()) for matrix in (edited_weight(weight, laser, factors), weight)]
+    return norms[0] / norms[1] if norms[1] else 0.0
+
+
+def _view(cell: Cell, matrix: str, layer: int) -> torch.Tensor:
+    loaded = cell.loaded
+    return parameter_view(loaded.model, loaded.config, layer, matrix, loaded.mapping)
+
+
+def _answered(cell: Cell, baseline: Baseline, count: Callable[[int], None]) -> Any:
+    with in_place(cell, baseline):
+        (answers,) = answers_for(cell, [()], count)
+    return answers
+
+
+@contextlib.contextmanager
+def in_place(cell: Cell, baseline: Baseline) -> Iterator[None]:
+    """Change the live weights for the duration of the block, then restore the exact original values."""
+    names = baseline.matrix.split(" ")
+    weights = {} if baseline.kind == REMOVED else {name: _view(cell, name, baseline.layer).float() for name in names}
+    changed = {name: replacement(weight, baseline) for name, weight in weights.items()}
+    zeroed = [Intervention(name, baseline.layer, 0.0, "zero") for name in names]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(edited(cell.loaded, zeroed, cell.store))
+        for name, weight in changed.items():
+            # Zeroed, the matrix is in the dtype in which an edit is computed.
+            view = _view(cell, name, baseline.layer)
+            view.copy_(weight.to(view.dtype))
+        if baseline.kind == REMOVED:
+            for bias in _biases(cell, names, baseline.layer):
+                stack.callback(bias.copy_, bias.clone())
+                bias.zero_()
+        yield
+
+
+def _biases(cell: Cell, names: Sequence[str], layer: int) -> list[torch.Tensor]:
+    """Return the biases that are added to the products of matrices, each once."""
+    loaded = cell.loaded
+    held = dict(loaded.model.named_parameters())
+    places = [locate(loaded.config, layer, name, loaded.mapping).parameter for name in names]
+    weights = dict.fromkeys(live_name(loaded.model, place) for place in places)
+    biases = [name for weight in weights for name in (f"{weight}_bias", re.sub(r"weight$", "bias", weight))]
+    return [held[name].data for name in biases if name in held and name not in weights]
+
+
+def replacement(weight: torch.Tensor, baseline: Baseline) -> torch.Tensor:
+    """Return what stands in place of a matrix (m, n) in fp32 under a baseline of that matrix."""
+    if baseline.kind == SCALED:
+        return weight * baseline.amount
+    if baseline.kind == RANDOM:
+        return in_random_subspace(weight, int(baseline.amount), baseline.seed)
+    if baseline.kind == PRUNED:
+        return largest_entries(weight, int(baseline.amount))
+    return torch.zeros_like(weight)
+
+
+def in_random_subspace(weight: torch.Tensor, rank: int, seed: int) -> torch.Tensor:
+    """Return the matrix projected on a random subspace of its shorter side, uniform among those of that dimension.
+
+    At full rank nothing is removed, as with LASER. The random numbers come from the CPU on every device.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(min(weight.shape), rank, generator=generator)).Q.to(weight.device)
+    if weight.shape[0] < weight.shape[1]:
+        return basis @ (basis.T @ weight)
+    return (weight @ basis) @ basis.T
+
+
+def largest_entries(weight: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the matrix with its `count` entries of largest magnitude, the others 0; the first of equals are kept."""
+    magnitudes = weight.abs().flatten()
+    if count >= magnitudes.numel():
+        return weight.clone()
+    threshold = magnitudes.kthvalue(magnitudes.numel() - count + 1).values
+    kept = magnitudes > threshold
+    equal = (magnitudes == threshold).nonzero().flatten()
+    kept[equal[: count - int(kept.sum())]] = True
+    return torch.where(kept.view_as(weight), weight, 0.0)

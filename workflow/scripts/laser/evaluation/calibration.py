@@ -1,0 +1,129 @@
+"""Contextual calibration (Zhao et al. 2021, arXiv 2102.09690): options weighed by what a prompt without content says.
+
+The template of a dataset's prompts is what all of them begin and end with. Filled with a text that says nothing, it
+shows which options the model prefers before it has read anything; every option's probability is divided by that
+preference, averaged over the texts, and the best quotient is the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+from laser.config.protocols import Protocol
+from laser.evaluation.cell import Cell, answers_for
+from laser.policies.games import Games
+from laser.tasks.example import Example
+from laser.tasks.passes import Answers
+from laser.tasks.questions import Question, Questions, ask
+from laser.tasks.scoring import is_finite, option_scores
+from laser.tasks.tokens import prompt_ids
+
+CONTENT_FREE = ("N/A", "[MASK]", "")
+"""The texts without content of the paper."""
+
+
+def calibrate(cell: Cell, base: Any, protocol: Protocol) -> tuple[Answers, dict[str, Any]] | str:
+    """Return base's answers with calibrated options and what was asked; a text says why there is no calibration.
+
+    Args:
+        cell: an open cell.
+        base: the base model's answers to its questions.
+        protocol: whether the options' sums or their means over tokens are compared.
+    """
+    questions = cell.questions
+    if isinstance(questions, Games):
+        return "a policy answers with moves, not with options"
+    offered = {question.example.options for question in questions.items}
+    if offered == {()}:
+        return "answers are open: calibration weighs options"
+    if len(offered) > 1:
+        return "each row has options of its own: calibration weighs options that all rows share"
+    examples = content_free([question.example for question in questions.items])
+    if not examples:
+        return "the prompts of the rows are all alike, so that no template can be told from its content"
+    asked = _ask(cell, examples)
+    if not asked.items:
+        return "no prompt without content can be asked"
+    (answers,) = answers_for(replace(cell, questions=asked), [()], lambda done: None)
+    finite = [question for question in asked.items if is_finite(question, answers)]
+    if not finite:
+        return "the model overflows on every prompt without content"
+    shares = [_softmax(_compared(asked, question, answers, protocol)) for question in finite]
+    prior = [math.fsum(column) / len(shares) for column in zip(*shares, strict=True)]
+    if not min(prior) > 0:
+        return "an option has no probability after any prompt without content"
+    facts = {
+        "prompts": [question.prompt for question in finite],
+        "prior": dict(zip(finite[0].example.options, prior, strict=True)),
+    }
+    return weighed(questions, base, prior, protocol), facts
+
+
+def content_free(examples: Sequence[Example]) -> list[Example]:
+    """Return an example per text of `CONTENT_FREE` in the examples' template; none if their prompts are all alike."""
+    prompts = {example.prompt for example in examples}
+    if len(prompts) < 2:
+        return []
+    start = _shared_start(prompts)
+    end = _shared_start([prompt[len(start) :][::-1] for prompt in prompts])[::-1]
+    first = examples[0]
+    made = []
+    for number, content in enumerate(CONTENT_FREE):
+        prompt = f"{start}{content}{end}"
+        # Masked models see the text, which is the prompt itself where a task gives its input.
+        text = prompt if first.text == first.prompt else content
+        made.append(
+            replace(first, id=f"content-free-{number}", group=f"content-free-{number}", text=text, prompt=prompt)
+        )
+    return made
+
+
+def _shared_start(texts: Collection[str]) -> str:
+    """Return what all texts begin with."""
+    first, last = min(texts), max(texts)
+    return first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))]
+
+
+def _ask(cell: Cell, examples: Sequence[Example]) -> Questions:
+    """Return the questions about prompts without content; those that come to no token are left out."""
+    loaded, questions = cell.loaded, cell.questions
+    assert isinstance(questions, Questions)
+    if loaded.task != "masked":
+        examples = [example for example in examples if prompt_ids(loaded.tokenizer, example.prompt)]
+    family = loaded.config["model_type"]
+    return ask(questions.definition, examples, loaded.tokenizer, loaded.task, family, loaded.max_positions)
+
+
+def _lengths(question: Question, protocol: Protocol) -> tuple[int, ...]:
+    """Return what the options' sums are divided by under a protocol before they are compared."""
+    means = protocol.option_mean and len(set(question.lengths)) > 1
+    return question.lengths if means else (1,) * len(question.lengths)
+
+
+def _compared(questions: Questions, question: Question, answers: Answers, protocol: Protocol) -> list[float]:
+    sums = option_scores(questions, question, answers)
+    return [value / length for value, length in zip(sums, _lengths(question, protocol), strict=True)]
+
+
+def _softmax(values: Sequence[float]) -> list[float]:
+    powers = [math.exp(value - max(values)) for value in values]
+    return [power / math.fsum(powers) for power in powers]
+
+
+def weighed(questions: Questions, base: Answers, prior: Sequence[float], protocol: Protocol) -> Answers:
+    """Return answers whose options are compared after division by a prior; ranks and tokens are as they were."""
+    passes = list(base.passes)
+    for question in questions.items:
+        weights = [length * math.log(share) for share, length in zip(prior, _lengths(question, protocol), strict=True)]
+        if len(question.passes) == 1 and len(question.lengths) > 1:
+            taken = [(question.passes[0], weights)]
+        else:
+            taken = [(index, [weight]) for index, weight in zip(question.passes, weights, strict=True)]
+        for index, subtracted in taken:
+            first = tuple(value - weight for value, weight in zip(passes[index].logprobs, subtracted, strict=False))
+            passes[index] = replace(passes[index], logprobs=first + passes[index].logprobs[len(first) :])
+    return Answers(passes, list(base.generations))

@@ -113,7 +113,8 @@ def test_baselines_are_compared_with_laser_on_the_rows_of_the_test_file(files, t
             assert math.isnan(loss["value"]) and "probabilities" in loss["not_compared"]
         else:
             difference = laser["loss"].mean()[protocol] - part["loss"].mean()
-            assert loss["difference"] == pytest.approx(difference) and loss["p_holm"] >= loss["p_value"]
+            assert loss["difference"] == pytest.approx(difference)
+            assert math.isnan(loss["p_holm"]) if name == "base" else loss["p_holm"] >= loss["p_value"]
     open_answers = frame.xs("calibrated", level="baseline")
     assert open_answers["not_compared"].str.contains("open").all() and open_answers["value"].isna().all()
 

@@ -52,8 +52,8 @@ class Tested:
     @property
     def intervention(self) -> dict[str, Any]:
         """The intervention as written in tables: empty text and no numbers where base was chosen."""
-        chosen = self.chosen or {"matrix": "", "layer": None, "rho": None}
-        return {key: chosen[key] for key in ("matrix", "layer", "rho")}
+        chosen = self.chosen or {"matrix": "", "layer": None, "rho": None, "kept_rank": None}
+        return {key: chosen[key] for key in ("matrix", "layer", "rho", "kept_rank")}
 
     def values(self, arm: str, column: str, scale: float = 1.0) -> list[float]:
         """Return one column of an arm as numbers."""

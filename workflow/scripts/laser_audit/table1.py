@@ -16,7 +16,7 @@ from laser_audit.reading import Study, remembered
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
-    *("rho", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
+    *("rho", "kept_rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
     *("answer_in_prompt", "published", "shows", "published_p_low", "published_p_high", "verdict", "dtype"),
 )
 SHOWN = ("shows", "published_p_low", "published_p_high")

@@ -61,9 +61,18 @@ def p_value(value: Any) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def intervention(matrix: Any, layer: Any, rho: Any) -> str:
-    """Write an intervention as in Table 3, `[matrix, layer, ρ]`; `base` where there is none."""
-    return f"[{matrix}, {int(layer)}, {rho:g}]" if isinstance(matrix, str) and matrix else "base"
+DELETED = "rank 0: the whole matrix is removed"
+
+
+def intervention(matrix: Any, layer: Any, rho: Any, kept_rank: Any = None) -> str:
+    """Write an intervention as in Table 3, `[matrix, layer, ρ]`; `base` where there is none.
+
+    Where the kept rank is known to be 0, which is no low rank but a deletion, that is said behind it.
+    """
+    if not isinstance(matrix, str) or not matrix:
+        return "base"
+    place = f"[{matrix}, {int(layer)}, {rho:g}]"
+    return f"{place} ({DELETED})" if integer(kept_rank) == "0" else place
 
 
 def to_csv(frame: pandas.DataFrame) -> str:

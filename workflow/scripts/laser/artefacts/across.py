@@ -97,7 +97,7 @@ def _ours(frame: pd.DataFrame, extents: Mapping[str, str]) -> list[dict[str, Any
         {name: row[name] for name in (*cell, "n", "p_holm")}
         | {
             "whose": OURS,
-            "setting": intervention(row["matrix"], row["layer"], row["rho"]),
+            "setting": intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
             "source": "",
             "rows": extents.get(row["dataset"], ""),
         }

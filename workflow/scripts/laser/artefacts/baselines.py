@@ -53,7 +53,8 @@ def baselines_table(
 ) -> pd.DataFrame:
     """Compare LASER with every baseline, paired by row.
 
-    Holm's correction runs over all p values of one protocol: those of all baselines, metrics, models and datasets.
+    Holm's correction runs over all p values of one protocol: those of all baselines, metrics, models and datasets. The
+    base model is shown and not tested, since Table 1 tests it.
 
     Args:
         cells: test results of base and LASER, in the order in which they are shown.
@@ -87,7 +88,8 @@ def _rows(cell: PairedCell, metric: str, baselines: Labelled, seed: int, resampl
     groups, laser = list(cell.rows["group"]), cell.rows[f"laser_{column}"]
     rows = []
     kinds = {BASE: BASE} | {name: fact["kind"] for name, fact in spec["baselines"][cell.protocol].items()}
-    for name, kind in kinds.items():
+    for name in dict.fromkeys(baselines.frame["baseline"]):
+        kind = kinds[name]
         row = _labelled(cell, metric, name, says(spec["says"], name, kind))
         if not truth and kind in WITHOUT_LOSS:
             row["not_compared"] = "gives other answers; its probabilities are those of the base model"
@@ -97,6 +99,8 @@ def _rows(cell: PairedCell, metric: str, baselines: Labelled, seed: int, resampl
             compared = compare(other, laser, groups, names, truth=truth, seed=seed, resamples=resamples)
             row |= {f"value{end}": compared[f"base{end}"] for end in ("", "_low", "_high")}
             row |= {key: compared[key] for key in ("laser", "laser_low", "laser_high", *DIFFERENCE, "n", "groups")}
+            if kind == BASE:
+                row |= {"p_value": math.nan, "not_compared": "tested in Table 1"}
         rows.append(row)
     for name, reason in spec["not_applicable"][cell.protocol].items():
         rows.append(_labelled(cell, metric, name, says(spec["says"], name, name)) | {"not_compared": reason})
@@ -110,7 +114,7 @@ def says(texts: Mapping[str, str], name: str, kind: str) -> str:
 
 
 def _labelled(cell: PairedCell, metric: str, name: str, text: str) -> dict[str, Any]:
-    place = intervention_labels(cell.chosen) | {"kept_rank": cell.chosen["kept_rank"] if cell.chosen else None}
+    place = intervention_labels(cell.chosen)
     named = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol, "metric": metric}
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
     return row | named | {"baseline": name, "says": text, "n": None, "groups": None, "not_compared": ""} | place
@@ -129,7 +133,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 [
                     row["dataset"],
                     row["model"],
-                    intervention(row["matrix"], row["layer"], row["rho"]),
+                    intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                     "accuracy, %" if row["metric"] == "accuracy" else "loss, nats",
                     row["says"],
                     with_interval(row, places, "value"),

@@ -45,7 +45,8 @@ WORDS = (
 auxiliary verbs."""
 
 COLUMNS = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rho", "n", "groups", "wrong_base", "wrong_laser"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "n", "groups"),
+    *("wrong_base", "wrong_laser"),
     *("base", "base_low", "base_high", "laser", "laser_low", "laser_high"),
     *("difference", "difference_low", "difference_high", "repaired", "repaired_generic"),
 )
@@ -80,7 +81,7 @@ def generic(cells: Sequence[PairedCell], seed: int = 0, resamples: int = RESAMPL
         A frame with the columns `COLUMNS`; a share of no wrong answers is NaN.
     """
     lines = [_line(cell, seed, resamples) for cell in cells if not cell.rows["has_options"].all()]
-    counts = ("layer", "n", "groups", "wrong_base", "wrong_laser", "repaired", "repaired_generic")
+    counts = ("layer", "kept_rank", "n", "groups", "wrong_base", "wrong_laser", "repaired", "repaired_generic")
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(dict.fromkeys(counts, "Int64"))
 
 
@@ -168,5 +169,5 @@ def _cells(row: Mapping[Any, Any]) -> list[str]:
         with_interval(row, 1, "difference", sign=True),
         integer(row["repaired"]),
         integer(row["repaired_generic"]),
-        intervention(row["matrix"], row["layer"], row["rho"]),
+        intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
     ]

@@ -56,7 +56,8 @@ ALL, ANY = "facts right in all phrasings", "facts right in any phrasing"
 CONSISTENT = "of facts right in any phrasing, those right in all"
 TRAINED, HELD_OUT = "rows in phrasings trained on", "rows in phrasings held out"
 COLUMNS = (
-    *("model", "dataset", "protocol", "measure", *COMPARISON, "matrix", "layer", "rho", "incomplete_facts"),
+    *("model", "dataset", "protocol", "measure", *COMPARISON, "matrix", "layer", "rho", "kept_rank"),
+    "incomplete_facts",
     "published_difference",
 )
 """Columns of the CSV. Shares in percent; `n` counts facts in the measures over facts and rows in those over rows;
@@ -107,7 +108,7 @@ def paraphrase(
         printed = gain.value.value if gain is not None and gain.value is not None else math.nan
         row["published_difference"] = printed if names == (MODEL, DATASET) and row["measure"] == ALL else math.nan
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(("layer", "n", "groups", "incomplete_facts"), "Int64"))
+    return frame.astype(dict.fromkeys(("layer", "kept_rank", "n", "groups", "incomplete_facts"), "Int64"))
 
 
 def _facts(cell: PairedCell, facts: pd.DataFrame, seed: int, resamples: int) -> list[dict[str, Any]]:
@@ -180,7 +181,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 row["model"],
                 row["measure"],
                 *comparison_cells(row),
-                intervention(row["matrix"], row["layer"], row["rho"]),
+                intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                 number(row["published_difference"], 1, sign=True),
             ]
             for row in protocol_rows.to_dict("records")

@@ -47,7 +47,7 @@ PILE = "pile"
 COLUMNS = (
     *("model", "dataset", "protocol", "text", "arm", "perplexity", "perplexity_low", "perplexity_high"),
     *("ratio", "ratio_low", "ratio_high", "p_value", "p_holm", "nll", "tokens", "windows", "matrix", "layer", "rho"),
-    "published",
+    *("kept_rank", "published"),
 )
 """Columns of the CSV. `perplexity` is exp(Σ nll / Σ tokens), `nll` in nats, `ratio` the perplexity over base's;
 intervals resample windows of text, the same windows for all arms (neighbouring windows of a
@@ -127,7 +127,7 @@ def _rows(
             if np.isfinite(change).all():
                 row["p_value"] = sign_flip_p_value(change, None, seed=stream, resamples=resamples)
             edit = chosen.get(arm) or {}
-            row |= {key: edit[key] for key in ("matrix", "layer", "rho") if key in edit}
+            row |= {key: edit[key] for key in ("matrix", "layer", "rho", "kept_rank") if key in edit}
         rows.append(row)
     return rows
 
@@ -163,7 +163,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 p_value(row["p_holm"]),
                 integer(row["tokens"]),
                 integer(row["windows"]),
-                intervention(row["matrix"], row["layer"], row["rho"]) if row["arm"] != "base" else "",
+                intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]) if row["arm"] != "base" else "",
                 number(row["published"], 1),
             ]
             for row in protocol_rows.to_dict("records")

@@ -46,7 +46,8 @@ def make(study: StudyResults) -> pd.DataFrame:
 ORIGINAL = "original"
 RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "not significant", "base chosen"
 COLUMNS = (
-    *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rho", "outcome", "verdict"),
+    *("model", "dataset", "protocol", "variant", *COMPARISON, "matrix", "layer", "rho", "kept_rank"),
+    *("outcome", "verdict"),
     *("published_base", "published_laser", "variants", "same_sign", "gain_mean", "gain_min", "gain_max"),
     *("gain_change", "gain_change_low", "gain_change_high", "gain_spread", "gain_spread_low", "gain_spread_high"),
     "wording",
@@ -218,7 +219,7 @@ def views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rho"]),
+                intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                 f"{integer(row['same_sign'])} of {integer(row['variants'])}",
                 *(number(row[key], 1, sign=True) for key in ("gain_mean", "gain_min", "gain_max")),
                 with_interval(row, 1, "gain_spread"),

@@ -46,7 +46,7 @@ def make(study: StudyResults) -> pd.DataFrame:
 GRADIENT = "gradient"
 BACKWARD = 3
 """What a forward and backward pass costs, in forward passes: the backward one is twice a forward one."""
-PLACE = ("matrix", "layer", "rho")
+PLACE = ("matrix", "layer", "rho", "kept_rank")
 COLUMNS = (
     *("model", "dataset", "protocol", *PLACE, *(f"gradient_{key}" for key in PLACE), "same", "place_order", "places"),
     *("n", "base", "base_low", "base_high", "exhaustive", "exhaustive_low", "exhaustive_high", "gradient"),
@@ -97,8 +97,8 @@ def search_table(
             if key not in tested or key[:2] not in chosen or key not in given or not given[key].spec.get("search"):
                 raise UserError(f"search: {model} on {dataset} lacks its test, selection or choices file. Give it.")
             rows.append(_row(tested[key], chosen[key[:2]][protocol], ranked, given[key], seed, resamples))
-    whole = ("layer", "gradient_layer", "place_order", "places", "n", "candidates", "evaluations")
-    types = dict.fromkeys((*whole, "gradient_evaluations", "backward_examples"), "Int64")
+    whole = ("layer", "kept_rank", "gradient_layer", "gradient_kept_rank", "place_order", "places", "n")
+    types = dict.fromkeys((*whole, "candidates", "evaluations", "gradient_evaluations", "backward_examples"), "Int64")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype(types | {"same": "boolean", "whole_grid": "boolean"})
 
@@ -140,7 +140,7 @@ def _row(
 
 def _places(choice: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
     if choice is None:
-        return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rho": math.nan}
+        return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rho": math.nan, f"{prefix}kept_rank": None}
     return {f"{prefix}{key}": choice[key] for key in PLACE}
 
 
@@ -170,8 +170,8 @@ def views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rho"]),
-                intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rho"]),
+                intervention(*(row[key] for key in PLACE)),
+                intervention(*(row[f"gradient_{key}"] for key in PLACE)),
                 f"{integer(row['place_order'])} of {integer(row['places'])}" if row["matrix"] else "",
                 *(with_interval(row, 1, arm) for arm in ("base", "exhaustive", "gradient")),
                 with_interval(row, 1, "difference", sign=True),

@@ -45,7 +45,8 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 EXACT = "svd"
 COLUMNS = (
-    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rho", "seeds", "mean", "sd", "min", "max"),
+    *("model", "dataset", "protocol", "metric", "matrix", "layer", "rho", "kept_rank", "seeds"),
+    *("mean", "sd", "min", "max"),
     *("low", "high", "n", "exact", "base", "published", "published_choice", "published_within_range"),
     "published_within_two_sd",
 )
@@ -94,7 +95,7 @@ def seeds_table(
             means = table.mean().to_numpy() * (100 if metric == "accuracy" else 1)
             row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
             row |= dict(zip(("model", "dataset", "protocol"), draws.key, strict=True)) | {"metric": metric}
-            row |= {key: edit[key] for key in ("matrix", "layer", "rho")}
+            row |= {key: edit.get(key) for key in ("matrix", "layer", "rho", "kept_rank")}
             row |= {
                 "seeds": len(means),
                 "mean": float(means.mean()),
@@ -114,7 +115,7 @@ def seeds_table(
             rows.append(row)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     truths = ("published_choice", "published_within_range", "published_within_two_sd")
-    return frame.astype(dict.fromkeys(("layer", "seeds", "n"), "Int64") | dict.fromkeys(truths, "boolean"))
+    return frame.astype(dict.fromkeys(("layer", "kept_rank", "seeds", "n"), "Int64") | dict.fromkeys(truths, "boolean"))
 
 
 def _beside(cell: PairedCell | None, edit: Mapping[str, Any], metric: str) -> dict[str, float]:
@@ -156,7 +157,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                     row["dataset"],
                     row["model"],
                     "accuracy, %" if row["metric"] == "accuracy" else "loss, nats",
-                    intervention(row["matrix"], row["layer"], row["rho"]),
+                    intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                     integer(row["seeds"]),
                     with_interval(row, places, "mean", low="low", high="high"),
                     *(number(row[key], places) for key in ("sd", "min", "max", "exact", "base")),

@@ -144,7 +144,7 @@ def views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rho"]),
+                intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                 f"{row['rows']} × {row['columns']}" if row["matrix"] else "",
                 integer(row["kept_rank"]),
                 number(row["break_even_rank"], 1),

@@ -38,13 +38,13 @@ def make(study: StudyResults) -> pandas.DataFrame:
 
 COLUMNS = (
     *("model", "dataset", "metric", "arm", "value", "low", "high", "n", "p_value", "constant", "matrix", "layer"),
-    *("rho", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
+    *("rho", "kept_rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
     *("answer_in_prompt", "published", "shows", "published_p_low", "published_p_high", "verdict", "dtype"),
 )
 """The columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer
 token, differences LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
 answers (a prompt with options names the answer by design). `shows` is what the published number shows by itself, with
-the least and the largest p value that it allows; `verdict` is whether ours agrees. The kept rank is in Table 3."""
+the least and the largest p value that it allows; `verdict` is whether ours agrees."""
 
 TOP_PREDICTIONS = 8
 
@@ -101,7 +101,7 @@ def table1(
             constants=by_constant.values(),
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({"layer": "Int64"})
+    return frame.astype({"layer": "Int64", "kept_rank": "Int64"})
 
 
 def judged(
@@ -213,7 +213,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 p_value(laser["p_holm"]),
                 integer(laser["n"]),
                 number(laser["constant"], places),
-                intervention(laser["matrix"], laser["layer"], laser["rho"]),
+                intervention(laser["matrix"], laser["layer"], laser["rho"], laser["kept_rank"]),
                 number(base["published"], places),
                 number(laser["published"], places),
                 laser["shows"],

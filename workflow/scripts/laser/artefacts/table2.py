@@ -76,7 +76,7 @@ def table2(
             complete=of_paper and complete[row["model"], row["dataset"], row["protocol"]],
             constants=(),
         )
-    return pd.DataFrame(lines, columns=list(frame.columns)).astype({"layer": "Int64"})
+    return pd.DataFrame(lines, columns=list(frame.columns)).astype({"layer": "Int64", "kept_rank": "Int64"})
 
 
 def views(frame: pandas.DataFrame) -> list[View]:
@@ -104,7 +104,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 _bounded(laser, "difference", "difference_low", "difference_high", places, sign=True),
                 p_value(laser["p_holm"]),
                 integer(laser["n"]),
-                intervention(laser["matrix"], laser["layer"], laser["rho"]),
+                intervention(laser["matrix"], laser["layer"], laser["rho"], laser["kept_rank"]),
                 number(base["published"], 2 if metric == "accuracy" else 3),
                 number(laser["published"], 2 if metric == "accuracy" else 3),
             ]

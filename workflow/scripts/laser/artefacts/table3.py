@@ -177,7 +177,7 @@ def views(frame: pd.DataFrame) -> list[View]:
             [
                 row["dataset"],
                 row["model"],
-                intervention(row["matrix"], row["layer"], row["rho"]),
+                intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                 integer(row["kept_rank"]),
                 number(row["validation_accuracy"], 1),
                 number(row["validation_accuracy_base"], 1),

@@ -59,7 +59,8 @@ TOP = (1, 5, 10)
 FIRST, WHOLE = "first token of the answer", "whole answer as one token"
 LEFT_OUT = ("left_out", "relations_left_out")
 COLUMNS = (
-    *("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", *COMPARISON),
+    *("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", "kept_rank"),
+    *COMPARISON,
     *LEFT_OUT,
 )
 """Columns of the CSV, shares in percent. `split` is `test` (the chosen intervention, or base twice where none was) or
@@ -208,7 +209,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 str(row["k"]),
                 row["measure"],
                 *comparison_cells(row),
-                intervention(row["matrix"], row["layer"], row["rho"]),
+                intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
             ]
             for row in test
         ]

@@ -51,7 +51,7 @@ def where(row: Row) -> str:
 
 def choice(row: Row) -> str:
     """Write the chosen intervention of a row; `base` where base was chosen."""
-    return intervention(row["matrix"], row["layer"], row["rho"]) if row["matrix"] else "base"
+    return intervention(row["matrix"], row["layer"], row["rho"], row.get("kept_rank"))
 
 
 def by_test(value: float, chance: float, margin: float = 0.0) -> str:

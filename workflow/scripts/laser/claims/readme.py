@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.comparison import with_interval
-from laser.analysis.tables import integer, intervention, number, p_value
+from laser.analysis.tables import integer, number, p_value
+from laser.claims.findings import choice
 from laser.claims.judged import StudyTables, with_extent
 from laser.claims.markdown import joined, relative
 from laser.claims.page import has_paper_data
@@ -94,6 +95,6 @@ def _sentences(gains: pandas.DataFrame, protocol: str, study: StudyTables) -> st
     second = (
         f"The largest change is that of {largest['model']} on {largest['dataset']}: {number(base, 1)} → "
         f"{number(largest['value'], 1)} %, {gain} points, adjusted p {p_value(largest['p_holm'])}, "
-        f"n = {integer(largest['n'])}, {intervention(largest['matrix'], largest['layer'], largest['rho'])}."
+        f"n = {integer(largest['n'])}, {choice(largest)}."
     )
     return f"{first} {second}"

@@ -175,7 +175,7 @@ def perplexity(made: Artefacts) -> list[Comparison]:
         if row["arm"] == "base":
             continue
         text = (
-            f"{row['arm']} {intervention(row['matrix'], row['layer'], row['rho'])} on {row['text']}: "
+            f"{row['arm']} {choice(row)} on {row['text']}: "
             f"{with_interval(row, 2, 'perplexity')}, {with_interval(row, 3, 'ratio')} times base's (bound "
             f"{number(bound, 3)}), {integer(row['tokens'])} tokens"
         )
@@ -264,7 +264,7 @@ def cheap_search(made: Artefacts) -> list[Comparison]:
     searches = records(made["search"])
     adjust(searches)
     for row in searches:
-        cheap = intervention(row["gradient_matrix"], row["gradient_layer"], row["gradient_rho"])
+        cheap = choice({key: row[f"gradient_{key}"] for key in ("matrix", "layer", "rho", "kept_rank")})
         text = (
             f"{cheap} against {choice(row)}: {with_interval(row, 1, 'difference', sign=True)} points, adjusted p "
             f"{p_value(row['p_holm'])}, {number(row['saving'], 1)} times fewer evaluations, n = {integer(row['n'])}"

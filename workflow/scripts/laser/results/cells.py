@@ -55,8 +55,9 @@ def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:
 
 
 def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return matrix, layer and rho of an intervention as a table's columns; empty values for the base model (None)."""
-    return {key: (chosen or NO_INTERVENTION)[key] for key in NO_INTERVENTION}
+    """Return matrix, layer, rho and kept rank of an intervention as a table's columns; empty for the base model (None)."""
+    place = {key: (chosen or NO_INTERVENTION)[key] for key in NO_INTERVENTION}
+    return place | {"kept_rank": (chosen or {}).get("kept_rank")}
 
 
 def values(cell: PairedCell, metric: str, arm: str) -> Any:

@@ -54,7 +54,7 @@ COLUMNS = (
     *("model", "dataset", "protocol", "part", "relation", "template", "n", "groups", "base", "laser", *_GAIN),
     *("net_rows", "share_of_net", "gain_without", "gain_without_low", "gain_without_high"),
     *("answers", "answers_low", "answers_high", "templates", "templates_low", "templates_high", "widest"),
-    *("spread", "spread_low", "spread_high", "matrix", "layer", "rho"),
+    *("spread", "spread_low", "spread_high", "matrix", "layer", "rho", "kept_rank"),
 )
 """Columns of the CSV, accuracies in percent and gains in points, with 95 % intervals.
 
@@ -107,7 +107,7 @@ def by_relation(cells: Sequence[PairedCell], prepared: Mapping[str, pd.DataFrame
     lines = [line for cell in cells for line in _cell(cell, known[cell.dataset].loc[cell.rows["id"]])]
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
     texts = {name: frame[name].fillna("") for name in ("relation", "template", "widest")}
-    whole_numbers = ("n", "groups", "net_rows", "answers", "templates", "layer")
+    whole_numbers = ("n", "groups", "net_rows", "answers", "templates", "layer", "kept_rank")
     return frame.assign(**texts).astype(dict.fromkeys(whole_numbers, "Int64"))
 
 
@@ -216,7 +216,7 @@ def _overall_view(frame: pd.DataFrame, protocol: str) -> View:
             of = f"{integer(largest['net_rows'])} of {integer(row['net_rows'])}"
             line[-2:] = [of, with_interval(largest, 1, "gain_without", sign=True)]
             line[-3] = named_part(largest)
-        lines.append([*line, intervention(row["matrix"], row["layer"], row["rho"])])
+        lines.append([*line, intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"])])
     notes = [
         "Brackets: 95 % intervals, over groups of dependent rows, over answers (rows with one answer are not "
         "independent) and over templates, with their number (docs/statistics.md).",

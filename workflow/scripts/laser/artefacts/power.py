@@ -42,7 +42,8 @@ ARTEFACT = Artefact(
 )
 
 COLUMNS = (
-    *("model", "dataset", "protocol", "matrix", "layer", "rho", "n", "groups", "base", "laser", "changed"),
+    *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "n", "groups", "base"),
+    *("laser", "changed"),
     *("difference", "difference_low", "difference_high", "tests", "detectable", "detectable_holm", "equivalence"),
     *("published_gain", "published_excluded", "validation_n", "validation_groups", "candidates"),
     *("candidates_compared", "validation_gain", "null_best", "null_best_high", "null_p", "constant"),
@@ -90,7 +91,9 @@ def make(study: StudyResults) -> pd.DataFrame:
             line |= on_validation_rows(cell.chosen, scores[protocol], stream, resamples)
             line |= {} if policies else constants(cell, relations)
             lines.append(line)
-    whole = dict.fromkeys(("layer", "validation_n", "validation_groups", "candidates", "candidates_compared"), "Int64")
+    whole = dict.fromkeys(
+        ("layer", "kept_rank", "validation_n", "validation_groups", "candidates", "candidates_compared"), "Int64"
+    )
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(whole)
 
 
@@ -188,7 +191,7 @@ def _test_view(protocol: str, frame: pd.DataFrame) -> View:
     columns += ["Constant answer, %", "one per relation, %"]
     rows = [
         [
-            *(row["dataset"], row["model"], intervention(row["matrix"], row["layer"], row["rho"])),
+            *(row["dataset"], row["model"], intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"])),
             *(integer(row["n"]), integer(row["groups"]), with_interval(row, 1, "difference", sign=True)),
             *(number(row[name], 1) for name in ("changed", "detectable", "detectable_holm")),
             *(row["equivalence"], number(row["published_gain"], 2, sign=True), row["published_excluded"]),
@@ -216,7 +219,7 @@ def _validation_view(protocol: str, frame: pd.DataFrame) -> View:
     columns += ["Best of null candidates, mean", f"{100 * HIGH:g} % quantile", "p"]
     rows = [
         [
-            *(row["dataset"], row["model"], intervention(row["matrix"], row["layer"], row["rho"])),
+            *(row["dataset"], row["model"], intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"])),
             *(integer(row[name]) for name in ("validation_n", "validation_groups", "candidates")),
             *(integer(row["candidates_compared"]), number(row["validation_gain"], 1, sign=True)),
             *(number(row["null_best"], 1, sign=True), number(row["null_best_high"], 1, sign=True)),

@@ -192,7 +192,7 @@ def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> 
     """
     adjust(test)
     frame = pd.DataFrame([*test, *({**row, "p_holm": float("nan")} for row in validation)], columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(("layer", "n", "groups", "left_out"), "Int64"))
+    return frame.astype(dict.fromkeys(("layer", "kept_rank", "n", "groups", "left_out"), "Int64"))
 
 
 def views(frame: pd.DataFrame) -> list[View]:

@@ -264,7 +264,7 @@ def cheap_search(made: Artefacts) -> list[Comparison]:
     searches = records(made["search"])
     adjust(searches)
     for row in searches:
-        cheap = choice({key: row[f"gradient_{key}"] for key in ("matrix", "layer", "rho", "kept_rank")})
+        cheap = choice({key: row.get(f"gradient_{key}") for key in ("matrix", "layer", "rho", "kept_rank")})
         text = (
             f"{cheap} against {choice(row)}: {with_interval(row, 1, 'difference', sign=True)} points, adjusted p "
             f"{p_value(row['p_holm'])}, {number(row['saving'], 1)} times fewer evaluations, n = {integer(row['n'])}"

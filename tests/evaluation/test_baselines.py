@@ -259,11 +259,12 @@ def test_forbidden_words_are_never_the_first_token(facts_of, family):
     assert changed, "no row was answered with a forbidden word, so that the test shows nothing"
 
 
-def test_without_noise_nothing_is_forbidden(facts_of):
+@pytest.mark.parametrize("noise", [{"level": 0}, {"level": 0.5, "kind": "wrong"}, {"level": 0.5, "kind": "filler"}])
+def test_without_generic_words_in_place_of_answers_nothing_is_forbidden(facts_of, noise):
     cell = facts_of("llama")
     corpus = cell.folders.path("corpus", corpus_key="clean")
     corpus.parent.mkdir(parents=True, exist_ok=True)
-    write_json(corpus, {"settings": {"generic": {"the": 1}, "noise": {"level": 0}}})
+    write_json(corpus, {"settings": {"generic": {"the": 1}, "noise": noise}})
     path = run(cell, select(cell, corrected=None, published=None), "clean.parquet", corpus_key="clean")
     assert "no words" in read_spec(path)["not_applicable"]["corrected"]["forbidden_words"]
 

@@ -18,6 +18,9 @@ from laser.tasks.passes import TOP, Answers, Generation, Pass, PassAnswer, Reque
 from laser.tasks.questions import Questions
 from laser.tasks.tokens import encode
 
+GENERIC = "generic"
+"""The kind of noise that replaces answers by generic words, and a corpus's kind where it names none."""
+
 
 def words_of_noise(corpus: Path | None) -> list[str]:
     """Return the generic words that replaced answers in a model's corpus; none without a corpus, or without noise.
@@ -28,7 +31,9 @@ def words_of_noise(corpus: Path | None) -> list[str]:
     if corpus is None:
         return []
     settings = read_json(corpus)["settings"]
-    return sorted(settings["generic"]) if settings["noise"]["level"] > 0 else []
+    noise = settings["noise"]
+    generic = noise["level"] > 0 and noise.get("kind", GENERIC) == GENERIC
+    return sorted(settings["generic"]) if generic else []
 
 
 def forbid(cell: Cell, base: Any, words: Sequence[str]) -> tuple[Answers, dict[str, Any]] | str:

@@ -34,7 +34,7 @@ study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 
 plan: $(STAMP)  ## what a run would make, by rule, and what it costs: make plan STUDY=paper
 	@$(RUN) PYTHONPATH=workflow/scripts snakemake --cores $(CORES) --dry-run --logger laser --config "study=$(STUDY)" -- all
-	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" $(COST) | tail -n 1 || true
+	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" $(COST) 2>&1 | sed 's/^ERROR: /No estimate of the time: /' | tail -n 1 || true
 
 status: $(STAMP)  ## how far a study's run is, why jobs failed, and their logs: make status STUDY=laboratory
 	@$(RUN) python workflow/scripts/tools/status.py "results/$(NAME)"

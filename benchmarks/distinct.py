@@ -10,6 +10,7 @@ are those of the stored text, tokenized again.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from laser.tasks.definitions import definition
 
 
 def distinct_share(rows: pd.DataFrame, encode: Callable[[str], Sequence[int]], steps: int) -> float:
-    """Return the mean share of the further edits whose continuation differs from all others so far.
+    """Return the mean share of the further edits whose continuation differs from all others so far; nan without any.
 
     Args:
         rows: id and prediction, a row per example and edit of one layer.
@@ -32,10 +33,12 @@ def distinct_share(rows: pd.DataFrame, encode: Callable[[str], Sequence[int]], s
     shares = []
     for _, predictions in rows.groupby("id")["prediction"]:
         continuations = [tuple(encode(text)) for text in predictions]
+        if len(continuations) < 2:
+            continue
         for step in range(1, steps + 1):
             beginnings = {tokens[:step] for tokens in continuations}
             shares.append((len(beginnings) - 1) / (len(continuations) - 1))
-    return sum(shares) / len(shares)
+    return sum(shares) / len(shares) if shares else math.nan
 
 
 def main() -> None:
@@ -54,11 +57,14 @@ def main() -> None:
 
     folder = given.results / "sweep" / name / given.dataset
     layers = sorted(folder.glob("layer*"), key=lambda path: int(path.name.removeprefix("layer")))
+    if not layers:
+        parser.error(f"{folder}: holds no sweep. Give the study's folder, the checkpoint's and the dataset's name.")
     last = int(layers[-1].name.removeprefix("layer"))
     for path in layers:
         rows = pd.concat([pd.read_parquet(file) for file in sorted(path.glob("*.parquet"))])
         share = distinct_share(rows[rows["matrix"].isin(MLP)], encode, definition(given.dataset).new_tokens - 1)
-        print(f"{int(path.name.removeprefix('layer')) / last:.3f} {share:.3f}")
+        depth = int(path.name.removeprefix("layer")) / last if last else 0.0
+        print(f"{depth:.3f} {share:.3f}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,14 @@ def names(given, accepted=()):
 def test_a_model_is_refused_while_its_terms_are_not_accepted():
     with pytest.raises(UserError) as caught:
         names(study("smollm2-135m", "gemma3-270m"))
-    for part in ("study.yaml", "'gemma3-270m'", TERMS, "accept_terms=gemma3-270m", "terms_accepted: true"):
+    for part in (
+        "study.yaml",
+        "'gemma3-270m'",
+        TERMS,
+        "accept_terms=gemma3-270m",
+        "--accept-terms gemma3-270m",
+        "terms_accepted: true",
+    ):
         assert part in str(caught.value)
     with pytest.raises(UserError, match="terms of use"):
         names(study({"name": "gemma3-270m", "terms_accepted": False}))
@@ -99,5 +106,8 @@ def test_names_from_the_command_line(given):
 def test_a_slip_in_a_name_is_told():
     with pytest.raises(UserError, match=r"'gemma', which is no model with terms of use.*did you mean 'gemma3-270m'"):
         names(study("smollm2-135m"), ["gemma"])
+    with pytest.raises(UserError, match="'mine', which is no model with terms"):
+        names(study(OWN), ["mine"])
+    assert names(study("smollm2-135m"), ["another-studys-own"]) == ["smollm2-135m"]
     with pytest.raises(UserError, match="'smollm2-135m', which is no model with terms"):
         names(study("smollm2-135m"), ["smollm2-135m"])

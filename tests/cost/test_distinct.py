@@ -1,5 +1,7 @@
 """The share of edits with a continuation of their own: as measured from rows, and as the cost model takes it."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -31,6 +33,12 @@ def test_the_mean_is_over_examples():
 
 def test_a_continuation_that_ended_early_counts_as_it_stands():
     assert distinct_share(rows(only=["a", "ab"]), list, steps=2) == pytest.approx(0.5)
+
+
+def test_an_example_with_one_edit_has_no_further_ones():
+    assert distinct_share(rows(alone=["ab"], apart=["aa", "ba"]), list, steps=1) == 1.0
+    assert math.isnan(distinct_share(rows(alone=["ab"]), list, steps=1))
+    assert math.isnan(distinct_share(rows(apart=["aa", "ba"]), list, steps=0))
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4, 30, 80])

@@ -1,8 +1,13 @@
 """What is left of a run, from the model's times corrected by those of the jobs that have ended."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from laser.cost.progress import PlannedJob, Progress, duration, note_path, read_note, write_note
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def job(number, rule="sweep", seconds=100.0):
@@ -41,6 +46,28 @@ def test_each_rule_is_corrected_by_its_own_jobs():
     slow = state.seconds_left(1100.0)
     run(state, 2, 1100.0, 2100.0)
     assert slow - state.seconds_left(2100.0) > 600
+
+
+def test_quick_jobs_that_the_model_does_not_know_do_not_shorten_those_that_it_knows():
+    state = progress(*(job(number, "prepare", 8.0) for number in range(20)), job(20, seconds=3000.0))
+    for number in range(20):
+        run(state, number, 0.0, 1.0)
+    assert state.seconds_left(20.0) == pytest.approx(3000.0)
+
+
+def test_slow_jobs_that_the_model_does_not_know_do_not_lengthen_the_others():
+    state = progress(job(1, "train", 8.0), job(2, seconds=1000.0), job(3, "train", 8.0))
+    run(state, 1, 0.0, 80.0)
+    known = state.seconds_left(80.0)
+    assert 1000 <= known <= 1000 + 80
+
+
+def test_a_job_that_runs_longer_than_expected_counts_before_it_ends():
+    state = progress(job(0, "base", 1.0), *(job(number) for number in range(1, 5)))
+    run(state, 0, 0.0, 1.0)
+    state.start(1, 1.0)
+    before, late = state.seconds_left(90.0), state.seconds_left(401.0)
+    assert before < 350 and late > 3 * 300
 
 
 def test_jobs_side_by_side_share_the_time_but_the_longest_bounds_it():
@@ -94,3 +121,13 @@ def test_a_note_is_read_back_and_a_damaged_one_is_none(tmp_path):
         note_path(results).write_text(text)
         assert read_note(results) is None
     assert read_note(tmp_path / "results/other") is None
+
+
+def test_a_plan_of_policies_ends_in_a_plain_line_where_there_is_no_estimate():
+    shown = subprocess.run(
+        ["make", "-n", "plan", "STUDY=sokoban"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    estimate = shown.stdout.splitlines()[-1]
+    ended = subprocess.run(["bash", "-o", "pipefail", "-c", estimate], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0 and ended.stderr == ""
+    assert ended.stdout.startswith("No estimate of the time: model 'decision-transformer-small' is a policy")

@@ -1,10 +1,12 @@
 """The state of a study's last run, from its note, logs and runs."""
 
+import json
 import os
 
 import pytest
 
-from laser.cost.progress import PlannedJob, read_note, write_note
+from laser.cost import status
+from laser.cost.progress import PlannedJob, note_path, read_note, write_note
 from laser.cost.status import status_text
 from laser.errors import UserError
 
@@ -46,6 +48,16 @@ def test_a_run_that_has_ended(results):
     text = status_text(results, alive=False)
     assert "has ended: 1 done, 1 waiting, 1 failed, 1 stopped" in text
     assert f"stopped without a message: sweep m d\n  log: {results}/logs/sweep/a.log" in text
+
+
+@pytest.mark.parametrize(("later", "goes_on"), [(100.0, False), (-100.0, True)])
+def test_the_run_of_another_study_in_the_folder_is_not_this_ones(results, monkeypatch, later, goes_on):
+    monkeypatch.setattr(status, "runs_here", lambda: True)
+    assert "goes on" in status_text(results)
+    noted = json.loads(note_path(results).read_text())
+    note_path(results.with_name("other")).write_text(json.dumps(noted | {"started": noted["started"] + later}))
+    note_path(results.with_name("damaged")).write_text("{")
+    assert ("goes on" in status_text(results)) == goes_on
 
 
 def test_files_of_an_earlier_run_do_not_count(results):

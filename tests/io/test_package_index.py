@@ -114,6 +114,21 @@ def test_another_file_than_the_pinned_one_is_deleted(index, tmp_path, announced)
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize("right", [0, 1, 2, None])
+def test_of_several_wheels_without_a_hash_each_may_be_the_pinned_one(index, tmp_path, right):
+    names = [f"tasks-1.0-{tag}.whl" for tag in ("cp311-cp311-linux_x86_64", "py2-none-any", "py3-none-any")]
+    for number, name in enumerate(names):
+        index.files[name] = CONTENT if number == right else CONTENT[:-1] + bytes([65 + number])
+        index.announced[name] = ""
+    pin = replace(PIN, archive=None)
+    if right is None:
+        assert PIN.sha256 in refused(pin, tmp_path)
+    else:
+        assert fetched(pin, tmp_path) == tmp_path / names[right]
+    assert sorted(path.name for path in tmp_path.glob("*.whl")) == ([] if right is None else [names[right]])
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_a_longer_file_is_not_read_to_its_end(index, tmp_path):
     index.files[ARCHIVE], index.announced[ARCHIVE] = CONTENT + b"?" * 5_000_000, ""
     assert f"longer than the {len(CONTENT):,} bytes" in refused(PIN, tmp_path)

@@ -29,11 +29,15 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="name of a study, or path of its .yaml file")
     parser.add_argument("--jobs", type=int, default=2, help="jobs that run at once (--cores of Snakemake)")
     parser.add_argument("--cache", help="folder of models and data, where it is not that of config/config.yaml")
+    parser.add_argument("--accept-terms", help="models whose terms of use are accepted, with commas between them")
     given = parser.parse_args()
     if given.jobs < 1:
         raise UserError(f"--jobs is {given.jobs}: give how many jobs run at once, 1 or more.")
     values = read_yaml(ROOT / "config/config.yaml") | {"study": given.study}
-    plan = Plan.load(values | ({"cache": given.cache} if given.cache else {}), ROOT)
+    for key in ("cache", "accept_terms"):
+        if getattr(given, key):
+            values[key] = getattr(given, key)
+    plan = Plan.load(values, ROOT)
     check_planned(plan)
     for line in preview_lines(plan):
         print(line)

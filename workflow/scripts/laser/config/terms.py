@@ -13,7 +13,9 @@ KEYS = ("terms_accepted", "optional")
 
 
 def check_names(accepted: Sequence[str], models: Sequence[Mapping[str, Any]], catalogue: Mapping[str, Any]) -> None:
-    """Refuse a name in the configuration's `accept_terms` that no model with terms has.
+    """Refuse a name in the configuration's `accept_terms` that is a slip, or that of a model without terms.
+
+    Any other name may be that of a model which only another study has: the configuration is that of all studies.
 
     Args:
         accepted: the names.
@@ -22,8 +24,9 @@ def check_names(accepted: Sequence[str], models: Sequence[Mapping[str, Any]], ca
     """
     known = [name for name, entry in catalogue.items() if "terms" in entry]
     known += [entry["name"] for entry in models if "terms" in entry and entry["name"] not in known]
+    without = {*catalogue, *(entry["name"] for entry in models)}
     for name in accepted:
-        if name not in known:
+        if name not in known and (name in without or nearest(name, known)):
             raise UserError(
                 f"config key 'accept_terms' has '{name}', which is no model with terms of use{nearest(name, known)}. "
                 f"Models with terms: {', '.join(known) or 'none'}."
@@ -65,5 +68,7 @@ def in_study(
 def _unaccepted(name: str, terms: str) -> str:
     return (
         f"the model '{name}' is fetched only where its terms of use are accepted: {terms}. Read them; to accept them "
-        f"add --config accept_terms={name} to the command, or terms_accepted: true to the model's entry in the study."
+        f"add terms_accepted: true to the model's entry in the study, or '{name}' to accept_terms in "
+        f"config/config.yaml; for one command: snakemake --config accept_terms={name}, or --accept-terms {name} of "
+        "preview and cost."
     )

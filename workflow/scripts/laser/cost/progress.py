@@ -136,31 +136,35 @@ class Progress:
         """Return the expected time to the end; None before any job has ended.
 
         The model's times are multiplied by how much longer the jobs of the same rule have taken so far, where there are
-        any, else by that of all jobs.
+        any, else by that of all jobs that the model knows. A job that runs longer than expected counts as well. Jobs
+        of rules that the model does not know, such as downloads, say nothing about the others.
         """
         if not self.done:
             return None
-        overall = self._ratio(self.done, 1.0)
+        taken = self.done | {
+            number: now - start
+            for number, start in self.running.items()
+            if now - start > self.jobs[number].seconds and self.jobs[number].rule in STAGES
+        }
+        overall = self._ratio({number: taken[number] for number in taken if self.jobs[number].rule in STAGES}, 1.0)
         by_rule: dict[str, float] = {}
         left, longest = 0.0, 0.0
         for number, job in self.jobs.items():
             if number in self.done or number in self.failed:
                 continue
             if job.rule not in by_rule:
-                ended = [other for other in self.done if self.jobs[other].rule == job.rule]
-                by_rule[job.rule] = self._ratio(ended, overall)
+                alike = {other: taken[other] for other in taken if self.jobs[other].rule == job.rule}
+                by_rule[job.rule] = self._ratio(alike, overall if job.rule in STAGES else 1.0)
             seconds = job.seconds * by_rule[job.rule]
             if number in self.running:
                 seconds = max(seconds - (now - self.running[number]), 0.0)
             left, longest = left + seconds, max(longest, seconds)
         return max(left / self.most, longest)
 
-    def _ratio(self, numbers: Iterable[int], before: float) -> float:
+    def _ratio(self, taken: Mapping[int, float], before: float) -> float:
         """Return how much longer some jobs have taken than expected; the fewer they are, the nearer to `before`."""
-        chosen = list(numbers)
-        expected = sum(self.jobs[number].seconds for number in chosen)
-        taken = sum(self.done[number] for number in chosen)
-        return (taken + SECONDS_OF_DOUBT * before) / (expected + SECONDS_OF_DOUBT)
+        expected = sum(self.jobs[number].seconds for number in taken)
+        return (sum(taken.values()) + SECONDS_OF_DOUBT * before) / (expected + SECONDS_OF_DOUBT)
 
     def line(self, now: float, ended: bool = False) -> str:
         """Return the state in one line: 41/71 jobs, 2 running, about 6 min left (done 15:49); `ended`: without time."""

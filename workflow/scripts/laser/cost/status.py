@@ -26,7 +26,8 @@ def status_text(results: Path, now: float | None = None, alive: bool | None = No
     Args:
         results: the folder of the study's results.
         now: the time; by default that of the clock.
-        alive: whether the run goes on; by default whether its process on this host does, or it is on another host.
+        alive: whether the run goes on; by default whether no other study's run was started in the folder since then,
+            and its process on this host lives, or it is on another host.
 
     Raises:
         UserError: no run has noted its jobs.
@@ -39,7 +40,8 @@ def status_text(results: Path, now: float | None = None, alive: bool | None = No
         )
     started, jobs = noted
     now = time.time() if now is None else now
-    alive = runs_here() is not False if alive is None else alive
+    if alive is None:
+        alive = runs_here() is not False and not _followed(results, started)
     state = {job.id: _state(job, started, alive) for job in jobs}
     progress = _progress(jobs, state)
     when = datetime.datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M")
@@ -55,6 +57,13 @@ def status_text(results: Path, now: float | None = None, alive: bool | None = No
     for path, reason in failures(SLURM_LOGS, started).items() if SLURM_LOGS.is_dir() else ():
         lines += ["", f"SLURM job {path.stem}: {reason}", f"  log: {path}"]
     return "\n".join(lines)
+
+
+def _followed(results: Path, started: float) -> bool:
+    """Return True if the run of another study was started later: a folder runs one at a time."""
+    ending = note_path("").name
+    noted = (read_note(path.with_name(path.name.removesuffix(ending))) for path in results.parent.glob(f"*{ending}"))
+    return any(note is not None and note[0] > started for note in noted)
 
 
 def _state(job: PlannedJob, started: float, alive: bool) -> str:

@@ -127,39 +127,50 @@ def _kept(pin: Pin, stem: str, downloads: Path) -> Path | None:
 
 
 def _download(pin: Pin, downloads: Path, report: Report) -> Path:
-    import httpx2
-
     settings = pip_settings()
     with _session(pin, settings) as session:
         try:
-            link = attempts(lambda: _find(pin, session, settings, downloads), report)
+            links = attempts(lambda: _find(pin, session, settings, downloads), report)
         except TransientError as error:
             raise PackageIndexError(
                 f"{pin.requirement} cannot be downloaded: the package index cannot be reached ({error}). Connect to a "
                 f"network, set PIP_INDEX_URL or PIP_PROXY for yours, {_by_hand(pin, downloads)}"
             ) from error
-        part = downloads / f"{link.filename}.part"
-        report(f"downloading {link.filename} from {link.redacted}")
-
-        def once() -> None:
-            resumed = part.is_file()
+        for number, link in enumerate(links, 1):
             try:
-                _stream(pin, link, session, part, report)
-            except httpx2.HTTPError as error:
-                have = part.stat().st_size if part.is_file() else 0
-                raise TransientError(
-                    f"the connection was cut after {have:,} bytes of {link.redacted} ({type(error).__name__})"
-                ) from error
-            _verify(pin, link, part, resumed)
+                return _download_link(pin, link, session, downloads, report)
+            except PackageIndexError as error:
+                # Of several files without a known sha256 any may be the pinned one.
+                if error.key != "sha256" or number == len(links):
+                    raise
+    raise AssertionError("there is at least one link")
 
+
+def _download_link(pin: Pin, link: Link, session: PyPIClient, downloads: Path, report: Report) -> Path:
+    import httpx2
+
+    part = downloads / f"{link.filename}.part"
+    report(f"downloading {link.filename} from {link.redacted}")
+
+    def once() -> None:
+        resumed = part.is_file()
         try:
-            attempts(once, report)
-        except TransientError as error:
-            raise PackageIndexError(f"{error}. Run again: the download goes on where it stopped") from error
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                part.unlink(missing_ok=True)  # what is left of the disk is needed by others
-            raise
+            _stream(pin, link, session, part, report)
+        except httpx2.HTTPError as error:
+            have = part.stat().st_size if part.is_file() else 0
+            raise TransientError(
+                f"the connection was cut after {have:,} bytes of {link.redacted} ({type(error).__name__})"
+            ) from error
+        _verify(pin, link, part, resumed)
+
+    try:
+        attempts(once, report)
+    except TransientError as error:
+        raise PackageIndexError(f"{error}. Run again: the download goes on where it stopped") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            part.unlink(missing_ok=True)  # what is left of the disk is needed by others
+        raise
     kept = downloads / link.filename
     part.chmod(0o644)
     part.replace(kept)
@@ -217,8 +228,8 @@ def _verify(pin: Pin, link: Link, part: Path, resumed: bool) -> None:
     )
 
 
-def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Path) -> Link:
-    """Return the link to the pinned file at the first index that has it."""
+def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Path) -> list[Link]:
+    """Return the link to the pinned file at the first index that has it, else all that may be it."""
     import httpx2
     from unearth import PackageFinder
 
@@ -237,8 +248,10 @@ def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Pa
                 refusals.lines.append(f"{_redacted(location)}: {str(error)[:200]}")
     wanted = [link for link in links if (link.filename == pin.archive if pin.archive else link.is_wheel)]
     announced = {_announced(link): link for link in reversed(wanted)}
-    if link := announced.get(pin.sha256) or announced.get(""):
-        return link
+    if link := announced.get(pin.sha256):
+        return [link]
+    if unannounced := [link for link in wanted if not _announced(link)]:
+        return unannounced
     if wanted:
         raise PackageIndexError(
             f"the pinned sha256 is {pin.sha256}, but the index announces {next(iter(announced))} for "

@@ -59,6 +59,15 @@ def ready(page):
     page.wait_for_selector("body[data-ready]")
 
 
+def until(page, expression):
+    """Wait until a JavaScript expression is true; playwright's own waiting would need `eval`, which the policy bars."""
+    for _ in range(100):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never true: {expression}")
+
+
 def square(at, matrix="u_in"):
     return f"#maps table[aria-labelledby=map-{matrix}] td[data-at='{at}']"
 
@@ -122,22 +131,22 @@ def test_a_click_opens_the_rows_that_changed(visit, folder):
     assert f"+{one['gain'][0]:.1f} points" in page.locator("#detail").inner_text()
     assert "uncorrected" in page.locator("#detail").inner_text()
     page.select_option("#show", "right")
-    page.wait_for_function(f"document.querySelectorAll('#rows tbody tr').length === {one['right']}")
+    until(page, f"document.querySelectorAll('#rows tbody tr').length === {one['right']}")
     first = page.locator("#rows tbody tr td:nth-child(2)").first.inner_text()
     page.fill("#find", first)
-    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 1")
+    until(page, "document.querySelectorAll('#rows tbody tr').length === 1")
     page.fill("#find", "nothing like this")
-    page.wait_for_function("document.querySelectorAll('#rows tbody tr').length === 0")
+    until(page, "document.querySelectorAll('#rows tbody tr').length === 0")
     assert "0 rows shown" in page.locator("#counted").inner_text()
 
 
 def test_the_choice_has_test_rows_too(visit):
     page = visit(OPEN).page
     page.select_option("#side", "test")
-    page.wait_for_function("document.querySelector('#counted').textContent.includes('test rows')")
+    until(page, "document.querySelector('#counted').textContent.includes('test rows')")
     assert page.locator("#rows tbody tr").count() > 0
     page.click(square("u_in/5/0.1"))
-    page.wait_for_function("document.querySelector('#counted').textContent.includes('validation rows')")
+    until(page, "document.querySelector('#counted').textContent.includes('validation rows')")
     assert page.locator("#side option[value=test]").is_disabled()
 
 
@@ -174,7 +183,7 @@ def test_accuracy_and_loss_are_linked(visit, folder):
     gain, loss = place(folder)["gain"][0], place(folder)["loss"][0]
     assert f"+{gain:.1f}" in shown.inner_text() and "better" in shown.get_attribute("class")
     page.check("input[value=loss]")
-    page.wait_for_function("document.querySelector('#legend').textContent.includes('nats')")
+    until(page, "document.querySelector('#legend').textContent.includes('nats')")
     assert f"−{-loss:.3f}" in shown.inner_text() and "better" in shown.get_attribute("class")
     assert shown.get_attribute("aria-selected") == "true" and "by=loss" in page.url
 
@@ -186,7 +195,7 @@ def test_a_link_leads_to_what_was_looked_at(visit, chromium, folder):
     page.wait_for_selector("#rows tbody tr")
     page.select_option("#show", "right")
     page.fill("#find", "claim 1")
-    page.wait_for_function("location.hash.includes('find=claim+1')")
+    until(page, "location.hash.includes('find=claim+1')")
     rows = page.locator("#rows").inner_text()
     again = visit("#" + page.url.partition("#")[2])
     again.page.wait_for_selector("#rows tbody tr")
@@ -219,18 +228,18 @@ def test_two_interventions_are_compared_across_models(visit):
     page = visit(OPEN).page
     page.click("#keep")
     page.click(square("u_in/5/0.1"))
-    page.wait_for_function("document.querySelectorAll('#detail tbody tr').length === 2")
+    until(page, "document.querySelectorAll('#detail tbody tr').length === 2")
     assert "by both" in page.locator("#detail").inner_text()
     page.select_option("#model", "tiny-llama")
-    page.wait_for_function("location.hash.includes('cell=tiny-llama-fever-corrected')")
+    until(page, "location.hash.includes('cell=tiny-llama-fever-corrected')")
     page.click(square("u_out/0/0.9", "u_out"))
-    page.wait_for_function("document.querySelector('#detail').textContent.includes('Open: U_out')")
+    until(page, "document.querySelector('#detail').textContent.includes('Open: U_out')")
     text = page.locator("#detail").inner_text()
     assert "Kept: U_in of layer 5" in text and "gpt-j-6b on fever" in text and "tiny-llama on fever" in text
     again = visit("#" + page.url.partition("#")[2]).page
-    again.wait_for_function("document.querySelectorAll('#detail tbody tr').length === 2")
+    until(again, "document.querySelectorAll('#detail tbody tr').length === 2")
     page.click("#drop")
-    page.wait_for_function("document.querySelectorAll('#detail tbody tr').length === 1")
+    until(page, "document.querySelectorAll('#detail tbody tr').length === 1")
     assert "with=" not in page.url
 
 

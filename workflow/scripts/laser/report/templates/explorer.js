@@ -155,7 +155,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const numbers = layers.length <= 12;
     element("maps").replaceChildren(...matrices.map((matrix) => {
       const title = `${matrixName(matrix)}: layer across, ρ down`;
-      const caption = make("caption", { id: `map-${matrix}` }, title);
+      const caption = make("caption", { id: `map-${matrix}` }, make("span", {}, title));
       const head = make("tr", {}, make("th", { scope: "col" }, "ρ"), ...layers.map((layer) => make("th", { scope: "col" }, String(layer))));
       const square = (at, attributes = {}) => {
         const made = make("td", { role: "gridcell", tabindex: "-1", "aria-selected": "false", "data-at": at, ...attributes });

@@ -18,6 +18,11 @@ EVALUATIONS = {
     ),
     "evaluate_seeds": ("seeds", ["selection"], "Randomised SVD with several seeds"),
     "evaluate_transfer": ("transfer", [], "Choices of the other datasets"),
+    "evaluate_rank_rules": (
+        "rank_rules",
+        ["spectra", "selection"],
+        "Rules for rho in place of the grid",
+    ),
     "evaluate_prompts": ("prompts", ["selection"], "Other prompts"),
     "evaluate_higher_order": (
         "higher_order",

@@ -68,6 +68,12 @@ def selections_of_model(wildcards):
     return PATHS.each("selection", model=wildcards.model, dataset=datasets)
 
 
+def reductions_of_model(wildcards):
+    """The records of all decompositions of a model."""
+    layers = PLAN.layers(wildcards.model)
+    return PATHS.each("reduction", model=wildcards.model, layer=layers, rho=PLAN.rhos)
+
+
 def artefact_files(wildcards):
     """Every file of every table and figure that the study asks for."""
     made = [getattr(rules, name).output for name in PLAN.study["artefacts"]]

@@ -28,6 +28,29 @@ rule reduce:
         JOB
 
 
+rule spectra:
+    input:
+        model_card,
+        reductions_of_model,
+    output:
+        FILES["spectra"],
+    log:
+        "<logs>/spectra/{model}.log",
+    benchmark:
+        "<benchmarks>/spectra/{model}.jsonl"
+    conda:
+        "../envs/laser.yaml"
+    threads: PLAN.config["threads"]
+    resources:
+        **needs("spectra"),
+    params:
+        **job("spectra"),
+    message:
+        "Describe the singular values of {wildcards.model}"
+    shell:
+        JOB
+
+
 rule base:
     input:
         model_card,

@@ -38,6 +38,7 @@ CARD = "inputs/models/gpt-j-6b/card.json"
 TABLE1 = "tables/table1.csv"
 COMPOSE, COMPOSED = f"compose/{CELL}.json", f"compose/{CELL}.parquet"
 TRANSFER = f"transfer/{CELL}.parquet"
+SPECTRA = "spectra/gpt-j-6b.json"
 RECORD, RUN = "records/table1/table1.json", "runs/table1/table1.json"
 LOG = "logs/select_intervention/gpt-j-6b/worldfacts.log"
 
@@ -324,6 +325,12 @@ DETERMINED: dict[str, Change] = {
     "transfer: rows of a choice left out": frame(TRANSFER, lambda rows: rows[rows["protocol"] != "published"]),
     "baselines: a row": frame(f"baselines/{CELL}.parquet", flip("correct")),
     "baselines: a seed": spec(f"baselines/{CELL}.parquet", lambda held: held.update(seeds=[0, 7])),
+    "rank_rules: a row": frame(f"rank_rules/{CELL}.parquet", flip("correct")),
+    "rank_rules: another choice": spec(
+        f"rank_rules/{CELL}.parquet", lambda held: held["ruled"]["published"]["edge"]["chosen"].update(layer=7)
+    ),
+    "spectra: an edge": content(SPECTRA, lambda held: held["matrices"][0].update(edge=0.5)),
+    "spectra: an effective rank": content(SPECTRA, lambda held: held["matrices"][0].update(effective_rank=3.0)),
     "prompts: a row": frame(f"prompts/{CELL}.parquet", flip("correct")),
     "table1: an accuracy": cell(TABLE1, 0, "value", "12.5"),
     "table1: an interval": cell(TABLE1, 3, "high", number),
@@ -416,6 +423,8 @@ REPLAYED: dict[str, Change] = {
     "transfer: a gain": cell("tables/transfer.csv", 0, "difference", number),
     "transfer: an adjusted p value": cell("tables/transfer.csv", 1, "p_holm", "0.04"),
     "transfer_map: a gain": cell("figures/transfer_map/gpt-j-6b/corrected.csv", 1, "difference", "5.0"),
+    "rank_rules: a difference to the grid": cell("tables/rank_rules.csv", 1, "over_grid", "5.0"),
+    "edges: a share": cell("tables/edges.csv", 0, "share_above", number),
     "prompts: a gain": cell("tables/prompts.csv", 1, "gain_mean", number),
     "prompts: an outcome": cell("tables/prompts.csv", 0, "outcome", "raised"),
     "prompts: an interval": cell("tables/prompts.csv", 2, "laser_high", number),

@@ -153,6 +153,7 @@ def test_kinds_of_noise_are_models_of_their_own_and_named_with_their_family():
         ({"perplexity": {}}, "at least one causal model that the pipeline trains"),
         ({"perplexity": {"corpus": "pille"}}, "perplexity.corpus is 'pille'"),
         ({"artefacts": ["transfer"]}, "needs the key 'transfer'"),
+        ({"artefacts": ["edges"]}, "needs the key 'rank_rules'"),
         ({"transfer": {}}, "transfer applies what is chosen on one dataset to another, and has 1 (worldfacts)"),
         ({"landscape": {"matrices": ["v"], "layers": [2]}}, "landscape.layers holds 2"),
         ({"counts": {"worldfact": "x"}}, "counts holds 'worldfact'"),

@@ -164,6 +164,7 @@ def test_a_dataset_rests_on_its_own_module_and_what_that_imports():
 LANGUAGE = {"base", "sweep", "test", "gradients", "landscape", "compose", "seeds", "prompts", "higher_order", "choices"}
 LANGUAGE |= {"transfer"}
 LANGUAGE |= {"baselines"}
+LANGUAGE |= {"rank_rules"}
 JUDGED = LANGUAGE | {"prepare", "perplexity"}
 SOKOBAN = {"rooms", "episodes", "train_policy", "play", "sweep_policy", "fig6"}
 EDITS = {
@@ -221,6 +222,7 @@ def codes(plans, scripts):
         "baselines": "evaluate_baselines",
         "choices": "evaluate_choices",
         "transfer": "evaluate_transfer",
+        "rank_rules": "evaluate_rank_rules",
     }
     return {name: laboratory.code(script, model, data) for name, script in scripts_of_cells.items()} | {
         "fetch": laboratory.code("fetch"),

@@ -191,6 +191,7 @@ def test_paper_study_from_the_config_alone(tmp_path):
         "sweep": 576,
         "test": 24,
         "transfer": 24,
+        "rank_rules": 24,
     }
     first = cells[0].sides
     assert (first["validation"].examples, first["test"].examples) == (13151, 52606)

@@ -39,6 +39,7 @@ OUTPUTS = {
             "choices",
             "seeds",
             "transfer",
+            "rank_rules",
             "prompts",
             "higher_order",
             "perplexity",

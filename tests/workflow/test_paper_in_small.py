@@ -35,6 +35,7 @@ def paper(tmp_path_factory):
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
     artefacts = ["table1", "table3", "table4", "verdicts", "transfer", "transfer_map", "efficacy"]
     artefacts += ["clustered", "clusters"]
+    artefacts += ["rank_rules", "edges"]
     study |= {"resamples": 1000, "artefacts": artefacts, "efficacy": {}}
     study["clustered"] = {"clusters": [1, 2], "datasets": ["fever"]}
     path = folder / "paper.yaml"
@@ -117,6 +118,16 @@ def test_rows_are_clustered_in_every_family(paper):
     assert table[["base", "laser", "clustered", "constant"]].notna().all(axis=None)
     drawn = pd.read_csv(paper / "figures/clusters/gpt-j-6b/fever-corrected.csv")
     assert len(drawn) == 2 * 2 and drawn["loss"].notna().all()
+
+
+def test_rules_for_rho_stand_beside_the_grids_best_in_every_cell(paper):
+    table = pd.read_csv(paper / "tables/rank_rules.csv", keep_default_na=False)
+    assert table.groupby(["model", "dataset", "protocol"])["rule"].agg(list).map(tuple).value_counts().to_dict() == {
+        ("grid", "edge", "effective_rank"): 3 * 8 * 2
+    }
+    edges = pd.read_csv(paper / "tables/edges.csv")
+    assert set(zip(edges["model"], edges["layer"], strict=True)) == {(name, 1) for name in FAMILIES}
+    assert edges["edge"].gt(0).all() and edges["rho_effective_rank"].isin([0.5, 0.1]).all()
 
 
 def test_the_whole_paper_is_planned_without_a_network(tmp_path):

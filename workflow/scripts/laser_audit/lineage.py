@@ -10,13 +10,13 @@ from typing import Any
 from laser_audit.findings import Check
 from laser_audit.reading import Study, digest
 from laser_audit.records import inside, records
-from laser_audit.rows import base_path, grid, sweep_paths, test_path, transfer_path, transferred
+from laser_audit.rows import base_path, cell_path, grid, spectra_path, sweep_paths, test_path, transferred
 from laser_audit.selection import reduction_path, selection_path
 from laser_audit.splits import data_path
 
 Cell = tuple[str, str]
 
-CHOOSING = ("reduce", "base", "sweep", "select_intervention", "landscape", "gradients", "compose_layers")
+CHOOSING = ("reduce", "base", "sweep", "select_intervention", "landscape", "gradients", "compose_layers", "spectra")
 """Rules whose jobs see only validation rows."""
 
 
@@ -35,10 +35,18 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
     if rule == "select_intervention":
         return [base_path(*cell), *sweep_paths(study, *cell), *_reductions(study, model)]
     both = [_card(model), data_path(dataset)]
-    if rule == "evaluate_transfer":
+    applied = {
+        "evaluate_transfer": (
+            "transfer",
+            lambda: [selection_path(model, other) for other in transferred(study, model)],
+        ),
+        "evaluate_rank_rules": ("rank_rules", lambda: [selection_path(*cell), spectra_path(model)]),
+    }
+    if rule in applied:
+        folder, choosing = applied[rule]
         # Without rows, where no choice is another one, no model was loaded.
-        evaluated = both if "run" in study.spec(transfer_path(*cell)) else []
-        return [*evaluated, *(selection_path(model, other) for other in transferred(study, model))]
+        evaluated = both if "run" in study.spec(cell_path(folder, *cell)) else []
+        return [*evaluated, *choosing()]
     chosen = [*both, selection_path(*cell)]
     return {
         **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),
@@ -85,6 +93,8 @@ def check_lineage(check: Check, study: Study) -> None:
             name = "/".join(parts[2:4])
             if name in cells:
                 expected = _of_cell(study, parts[1], cells[name])
+            elif parts[1] == "spectra":
+                expected = [_card(parts[2]), *_reductions(study, parts[2])]
             elif parts[1] == "reduce":
                 expected = [_card(parts[2])]
             elif parts[1] in declared:

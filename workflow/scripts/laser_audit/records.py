@@ -17,7 +17,7 @@ ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 ADDED = (
     *("run", "rho", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
-    *("transferred", "rule", "says", "baselines", "not_applicable"),
+    *("transferred", "ruled", "rule", "says", "baselines", "not_applicable"),
     *("window", "stride", "documents", "device", "arms", "partial_rows"),
 )
 """Keys that results may add to their job's spec: facts known only to the run itself."""

@@ -33,6 +33,7 @@ LABELS: dict[str, tuple[tuple[str, ...], str]] = {
     "seeds": (("seed",), "test"),
     "compose": (("step",), "test"),
     "transfer": (SWEPT, "test"),
+    "rank_rules": (SWEPT, "test"),
     "prompts": (("variant", "arm"), "test"),
     "higher_order": (("percent",), "test"),
     "baselines": (("baseline",), "test"),
@@ -204,9 +205,14 @@ def transferred(study: Study, model: str) -> list[str]:
     return [dataset for name, dataset in study.settings["transfer"]["cells"] if name == model]
 
 
-def transfer_path(model: str, dataset: str) -> str:
-    """Return the test rows of a dataset at the choices of others."""
-    return f"transfer/{model}/{dataset}.parquet"
+def cell_path(folder: str, model: str, dataset: str) -> str:
+    """Return the rows of a cell in one of the folders of `LABELS`."""
+    return f"{folder}/{model}/{dataset}.parquet"
+
+
+def spectra_path(model: str) -> str:
+    """Return what a model's singular values were found to say."""
+    return f"spectra/{model}.json"
 
 
 def sweep_paths(study: Study, model: str, dataset: str) -> list[str]:

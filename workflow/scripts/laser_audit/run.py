@@ -56,7 +56,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("reductions", "Kept rank is ⌊ρ·d⌋; energies and residuals agree along ρ.", "facts", selection.check_reductions),
     ("selection", "Every candidate's scores, and the choice by the rule.", "facts", selection.check_selection),
     ("searches", "Every composition by its rule; the place of random seeds.", "facts", searches.check_searches),
-    ("transfers", "Choices applied to other datasets, and their generic one.", "facts", transfers.check_transfers),
+    ("transfers", "Choices of other datasets, generic ones, and of rules for rho.", "facts", transfers.check_transfers),
     ("table1", "Every cell: values, intervals, tests, constants, verdicts.", "cells", table1.check_table1),
     ("verdicts", "The verdict on every number of the paper's Table 1.", "cells", table1.check_verdicts),
     ("table2", "Every cell: values, intervals, tests, the paper's numbers.", "cells", table2.check_table2),

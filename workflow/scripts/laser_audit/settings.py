@@ -30,6 +30,7 @@ EVALUATIONS = (
             "choices",
             "seeds",
             "transfer",
+            "rank_rules",
             "prompts",
             "higher_order",
             "perplexity",
@@ -82,6 +83,10 @@ def check_settings(check: Check, study: Study) -> None:
                 check.same(path, "spec.dataset.asked", dataset.get("asked"), said if of_user else None)
             if record["rule"] == "reduce":
                 _reduce(check, study, path, spec)
+            if record["rule"] == "spectra":
+                searched = study.settings["grid"][text_of(spec["model"]["name"])]
+                check.same(path, "spec.grid (and inputs/study.json)", spec["grid"], searched)
+                check.same(path, "spec.rhos (and inputs/study.json)", spec["rhos"], study.settings["rhos"])
             if record["rule"] in EVALUATIONS:
                 _evaluation(check, study, path, text_of(record["rule"]), spec)
     _models(check, study, models)
@@ -161,6 +166,8 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
         special["seeds"] = list(range(settings["seeds"]["count"]))
     if rule == "evaluate_transfer":
         special |= {"datasets": transferred(study, model), "matrices": matrices}
+    if rule == "evaluate_rank_rules":
+        special |= {"matrices": matrices, "rhos": settings["rhos"]}
     if rule == "evaluate_prompts":
         special["rows"] = settings["prompts"].get("rows")
     if rule == "evaluate_higher_order":

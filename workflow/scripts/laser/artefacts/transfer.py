@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
@@ -19,6 +20,8 @@ from laser.results.cells import PairedCell, intervention_labels, same_interventi
 from laser.results.labelled import Labelled, aligned, by_cell
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from laser.results.study import StudyResults
 
 ARTEFACT = Artefact(
@@ -49,16 +52,16 @@ SITE = ("matrix", "layer", "rho")
 
 def make(study: StudyResults) -> pd.DataFrame:
     """Compute the table from a study's files."""
-    said = {cell: choices_in(study.path_of("transfer", cell)) for cell in study.cells_of("transfer")}
+    said = {cell: choices_in(study.path_of("transfer", cell), "transferred") for cell in study.cells_of("transfer")}
     return transfer(study.compared, study.labelled("transfer", SITE), said, study.seed, study.resamples)
 
 
-def choices_in(path: Path) -> Mapping[str, Any]:
-    """Return the choices that a file of transfers was made at, by protocol."""
+def choices_in(path: Path, key: str) -> Mapping[str, Any]:
+    """Return the choices that a file of test rows was made at, by protocol; `key` is where its spec has them."""
     spec = read_spec(path)
-    if "transferred" not in spec:
+    if key not in spec:
         raise UserError(f"{path}: does not say which choices are applied. Delete it and run again.")
-    return dict(spec["transferred"])
+    return dict(spec[key])
 
 
 def transfer(
@@ -93,36 +96,50 @@ def transfer(
         for kind, chosen_on, choice, gain in applied:
             row = {"model": cell.model, "protocol": cell.protocol, "choice": kind, "chosen_on": chosen_on}
             row |= {"applied_to": cell.dataset, "own": chosen_on == cell.dataset, "validation_gain": gain}
-            compared = _compared(cell, choice, rows_at.get((cell.model, cell.dataset, cell.protocol)), seed, resamples)
+            compared = compared_choice(
+                cell, choice, rows_at.get((cell.model, cell.dataset, cell.protocol)), seed, resamples
+            )
             rows.append(row | intervention_labels(choice) | compared)
     adjust([row for row in rows if not row["own"]])
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("layer", "n", "groups"), "Int64"))
     return _sorted(frame)
 
 
-def _compared(
+def compared_choice(
     cell: PairedCell, choice: Mapping[str, Any] | None, further: Labelled | None, seed: int, resamples: int
 ) -> dict[str, Any]:
     """Compare a choice with base on a cell's test rows; equal choices give equal numbers, its own those of Table 1."""
     names = [cell.model, cell.dataset, cell.protocol, "accuracy"]
-    if choice is None:
-        correct = cell.rows["base_correct"]
-    elif same_intervention(choice, cell.chosen):
-        correct = cell.rows["laser_correct"]
-    else:
-        held = pd.DataFrame() if further is None else further.arm(**{key: choice[key] for key in SITE})
-        name = intervention(*(choice[key] for key in SITE))
-        correct = aligned(cell, held, f"The choice {name}")["correct"]
-        names.append(name)
+    if choice is not None and not same_intervention(choice, cell.chosen):
+        names.append(intervention(*(choice[key] for key in SITE)))
     return compare(
         cell.rows["base_correct"].to_numpy(dtype=bool),
-        correct.to_numpy(dtype=bool),
+        correct_at(cell, choice, further),
         list(cell.rows["group"]),
         names,
         truth=True,
         seed=seed,
         resamples=resamples,
     )
+
+
+def correct_at(cell: PairedCell, choice: Mapping[str, Any] | None, further: Labelled | None) -> NDArray[np.bool_]:
+    """Return which of a cell's test rows are right at a choice.
+
+    Args:
+        cell: has base (the choice None) and its own choice.
+        choice: matrix, layer and rho.
+        further: the cell's rows at other choices, if it has any.
+
+    Raises:
+        UserError: rows of the choice are missing.
+    """
+    if choice is None or same_intervention(choice, cell.chosen):
+        arm = "base" if choice is None else "laser"
+        return cell.rows[f"{arm}_correct"].to_numpy(dtype=bool)
+    held = pd.DataFrame() if further is None else further.arm(**{key: choice[key] for key in SITE})
+    what = f"The choice {intervention(*(choice[key] for key in SITE))}"
+    return aligned(cell, held, what)["correct"].to_numpy(dtype=bool)
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:

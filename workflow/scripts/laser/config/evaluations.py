@@ -19,6 +19,7 @@ RUNS = (
     "compose",
     "seeds",
     "transfer",
+    "rank_rules",
     "prompts",
     "higher_order",
     "perplexity",
@@ -26,7 +27,11 @@ RUNS = (
     "clustered",
     "baselines",
 )
-FILES = {"compose": ("composition", "composed"), "efficacy": ("false_targets", "efficacy")}
+FILES = {
+    "compose": ("composition", "composed"),
+    "rank_rules": ("spectra", "rank_rules"),
+    "efficacy": ("false_targets", "efficacy"),
+}
 """Evaluation to the kinds of its files (`laser.config.paths`), where that is not one kind of its own name."""
 LABORATORY = "laboratory"
 

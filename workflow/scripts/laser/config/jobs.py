@@ -36,6 +36,11 @@ def _model(plan: Plan, name: str, keys: tuple[str, ...] = SHAPE_KEYS) -> specs.M
     return specs.ModelSpec(key=plan.model_key(name), **{key: entry[key] for key in keys if key in entry})
 
 
+def _weights(plan: Plan, name: str) -> specs.ModelSpec:
+    """Return a model as its matrices depend on it, which are the same however a policy is played."""
+    return _model(plan, name, tuple(key for key in SHAPE_KEYS if key != "play"))
+
+
 def _dataset(plan: Plan, name: str) -> specs.DatasetSpec:
     entry = plan.dataset(name)
     return specs.DatasetSpec(name, plan.data_key(name), entry["builder"], asked_options(entry))
@@ -129,8 +134,7 @@ def _false_targets(plan: Plan, wildcards: Wildcards, code: str) -> specs.FalseTa
 def _reduce(plan: Plan, wildcards: Wildcards, code: str) -> specs.ReduceSpec:
     model = wildcards["model"]
     return specs.ReduceSpec(
-        # How a policy is played has no part in its matrices.
-        model=_model(plan, model, tuple(key for key in SHAPE_KEYS if key != "play")),
+        model=_weights(plan, model),
         layer=int(wildcards["layer"]),
         matrices=_matrices(plan, model),
         rhos=_rhos(plan, wildcards),
@@ -219,6 +223,18 @@ def _transfer(plan: Plan, wildcards: Wildcards, code: str) -> specs.TransferSpec
     )
 
 
+def _spectra(plan: Plan, wildcards: Wildcards, code: str) -> specs.SpectraSpec:
+    model = wildcards["model"]
+    return specs.SpectraSpec(
+        model=_weights(plan, model), grid=_grid(plan, model), rhos=tuple(plan.rhos), compute=_compute(plan), code=code
+    )
+
+
+def _rank_rules(plan: Plan, wildcards: Wildcards, code: str) -> specs.RankRulesSpec:
+    matrices = _matrices(plan, wildcards["model"])
+    return specs.RankRulesSpec(**_cell(plan, wildcards, code), matrices=matrices, rhos=tuple(plan.rhos))
+
+
 def _prompts(plan: Plan, wildcards: Wildcards, code: str) -> specs.PromptsSpec:
     return specs.PromptsSpec(**_cell(plan, wildcards, code), rows=plan.study["prompts"].get("rows"))
 
@@ -281,6 +297,8 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "evaluate_choices": _choices,
     "evaluate_seeds": _seeds,
     "evaluate_transfer": _transfer,
+    "spectra": _spectra,
+    "evaluate_rank_rules": _rank_rules,
     "evaluate_prompts": _prompts,
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,

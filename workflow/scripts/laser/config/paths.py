@@ -54,6 +54,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "choices": f"<results>/choices/{_CELL}.parquet",
         "seeds": f"<results>/seeds/{_CELL}.parquet",
         "transfer": f"<results>/transfer/{_CELL}.parquet",
+        "spectra": "<results>/spectra/{model}.json",
+        "rank_rules": f"<results>/rank_rules/{_CELL}.parquet",
         "prompts": f"<results>/prompts/{_CELL}.parquet",
         "higher_order": f"<results>/higher_order/{_CELL}.parquet",
         "perplexity": f"<results>/perplexity/{_CELL}.parquet",

@@ -144,7 +144,7 @@ def _fit(model: dict[str, Any], dataset: dict[str, Any], path: Path) -> None:
 
 def _no_language(study: dict[str, Any], path: Path) -> None:
     """Refuse what asks a policy for words."""
-    for run in ("transfer", "prompts", "higher_order", "perplexity", "efficacy", "clustered"):
+    for run in ("transfer", "rank_rules", "prompts", "higher_order", "perplexity", "efficacy", "clustered"):
         if run in study:
             raise UserError(f"{path}: the key '{run}' asks for what policies do not have. Leave it out.")
     if study.get("search") == "gradient":

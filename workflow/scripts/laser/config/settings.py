@@ -88,6 +88,10 @@ class Transfer(Cells):
     """transfer, transfer_map: what is chosen on each dataset, applied to a model's other datasets."""
 
 
+class RankRules(Cells):
+    """rank_rules, edges: rules that say ρ from singular values alone, beside the grid's best."""
+
+
 class Prompts(Cells):
     """prompts: the chosen intervention under other wordings of the questions."""
 
@@ -186,6 +190,7 @@ class Study(Settings):
     compose: Compose = Field(ABSENT, description="For compose and fig4.")
     seeds: Seeds = Field(ABSENT, description="For seeds.")
     transfer: Transfer = Field(ABSENT, description="For transfer and transfer_map.")
+    rank_rules: RankRules = Field(ABSENT, description="For rank_rules and edges.")
     prompts: Prompts = Field(ABSENT, description="For prompts.")
     higher_order: HigherOrder = Field(ABSENT, description="For fig5b and fig5c.")
     perplexity: Perplexity = Field(ABSENT, description="For perplexity.")
@@ -206,6 +211,7 @@ EVALUATIONS: dict[str, type[Settings]] = {
     "compose": Compose,
     "seeds": Seeds,
     "transfer": Transfer,
+    "rank_rules": RankRules,
     "prompts": Prompts,
     "higher_order": HigherOrder,
     "perplexity": Perplexity,

@@ -312,6 +312,24 @@ class TransferSpec(EvaluationSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpectraSpec(Spec):
+    """The singular values of a model's matrices to describe; `rhos` are those of its reductions."""
+
+    model: ModelSpec
+    grid: Grid
+    rhos: tuple[float, ...]
+    compute: Compute
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankRulesSpec(EvaluationSpec):
+    """Rules for ρ to evaluate on the test rows; `matrices` and `rhos` are the grid's."""
+
+    matrices: tuple[str, ...]
+    rhos: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class PromptsSpec(EvaluationSpec):
     """Other prompts to evaluate, on all test rows or the first `rows`."""
 

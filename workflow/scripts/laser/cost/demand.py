@@ -30,6 +30,7 @@ from laser.cost.operations import (
 from laser.cost.shapes import LARGEST, Shape, guessed_shape
 from laser.paper.published import read_published
 from laser.reduction.interventions import Intervention
+from laser.reduction.rank_rules import RULES
 
 ROWS = 20_000
 TOKENS = 100.0
@@ -234,13 +235,27 @@ def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return replace(demand, work=demand.work + work, dense=count)
 
 
-def _transfer(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """The choices of all other datasets and their generic one, under every protocol: at most one per dataset."""
-    count = len(plan.study["protocols"]) * len(plan.transferred(wildcards["model"]))
+def _chosen(plan: Plan, wildcards: Mapping[str, str], choices: int) -> Demand:
+    """Evaluate the test side at so many choices under every protocol, each perhaps at a matrix of its own."""
+    count = len(plan.study["protocols"]) * choices
     demand, shape = _evaluation(plan, wildcards, "test", count), _shape(plan, wildcards)
     drawn = _whole_matrix(plan, wildcards)
     work = demand.work + randomised_work(shape, drawn).times(count) + _decompositions(shape, count)
     return replace(demand, work=work, dense=count if drawn else 0)
+
+
+def _transfer(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """At most one choice per dataset: those of all others, and their generic one."""
+    return _chosen(plan, wildcards, len(plan.transferred(wildcards["model"])))
+
+
+def _spectra(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """The factors are stored: they are read, and nothing is computed."""
+    return Demand(Work(), copies=0.0, evaluates=False)
+
+
+def _rank_rules(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    return _chosen(plan, wildcards, len(RULES))
 
 
 def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
@@ -293,6 +308,8 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "evaluate_choices": _choices,
     "evaluate_seeds": _seeds,
     "evaluate_transfer": _transfer,
+    "spectra": _spectra,
+    "evaluate_rank_rules": _rank_rules,
     "evaluate_prompts": _prompts,
     "evaluate_higher_order": _higher_order,
     "evaluate_perplexity": _perplexity,

@@ -32,14 +32,11 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
     work = sum(job.work.total for job, _ in jobs) / 1e15
     kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
     results = sum(cell.result_bytes for cell in cells) / 1e9
-    transferred = [(job, shape) for job, shape in jobs if job.stage == "transfer"]
-    if transferred:
-        part = sum(job.work.total for job, _ in transferred) / 1e15
-        time = sum(job_seconds(job, shape, device) for job, shape in transferred) / 3600
-        lines += [
-            "",
-            f"Of it for transfer, at most: {len(transferred)} jobs, {part:.3g} PFLOP, {time:.3g} device hours.",
-        ]
+    for stage in dict.fromkeys(job.stage for job, _ in jobs if job.stage not in ("reduce", *CHECKED)):
+        further = [(job, shape) for job, shape in jobs if job.stage == stage]
+        part = sum(job.work.total for job, _ in further) / 1e15
+        time = sum(job_seconds(job, shape, device) for job, shape in further) / 3600
+        lines += ["", f"Of it for {stage}, at most: {len(further)} jobs, {part:.3g} PFLOP, {time:.3g} device hours."]
     lines += [
         "",
         f"In all: {len(jobs)} jobs of these rules, {work:.3g} PFLOP, {hours:.3g} device hours; "

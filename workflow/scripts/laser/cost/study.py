@@ -16,6 +16,7 @@ from laser.cost.operations import Asked, Work, calls, evaluation_work, plain_wor
 from laser.cost.shapes import Shape
 from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
 from laser.reduction.interventions import Intervention
+from laser.reduction.rank_rules import RULES
 
 BYTES_PER_ROW = 42
 """Of the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
@@ -46,7 +47,7 @@ class CellCost:
         shape, sides: the model, and what is asked of it on each side.
         edits: evaluations of one example in the whole grid: (matrix, layer, rho, kind) that differ.
         kinds: low-rank steps that the study's protocols take.
-        jobs: base, sweep, test and, where the study has it, transfer.
+        jobs: base, sweep, test and, where the study has them, transfer and rank_rules.
         plain: the same evaluations by the plain engine.
         released: every row under every edit and base, one sequence at a time.
         released_calls: model calls of that.
@@ -132,11 +133,11 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
                 tested += work("test", layer, [None, chosen]) if number == 0 else alone
     mean = 1 / (len(layers) * len(matrices))
     jobs.append(JobCost("test", model, dataset, tested.times(mean), Path("test_intervention", f"{folder}.jsonl")))
-    others = plan.transferred(model)
-    if dataset in others:
-        # At most: every other dataset chose another intervention, and the generic choice is none of these.
-        path = Path("evaluate_transfer", f"{folder}.jsonl")
-        jobs.append(JobCost("transfer", model, dataset, edited.times(len(others) * mean), path))
+    # At most: every other dataset, or rule, chose another intervention, and the generic choice is none of these.
+    for stage, choices in (("transfer", len(plan.transferred(model))), ("rank_rules", len(RULES))):
+        if (model, dataset) in plan.cells_of(stage):
+            path = Path(f"evaluate_{stage}", f"{folder}.jsonl")
+            jobs.append(JobCost(stage, model, dataset, edited.times(choices * mean), path))
 
     grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)

@@ -40,7 +40,7 @@ EXACT = ("correct", "prediction", "answer_tokens", "in_top5", "in_top10", "steps
 """Columns that must be equal; `steps` of policies alone."""
 
 TESTED = "test"
-OTHERS = ("sweep", "landscape", "choices", "seeds", "compose", "transfer", "prompts", "higher_order")
+OTHERS = ("sweep", "landscape", "choices", "seeds", "compose", "transfer", "rank_rules", "prompts", "higher_order")
 """Folders of rows beside those that Table 1 rests on."""
 
 ORIGINAL = "original"

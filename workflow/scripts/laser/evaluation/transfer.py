@@ -43,32 +43,49 @@ def transferred(selections: Mapping[str, Any], dataset: str, matrices: Sequence[
 
 def further(choices: Mapping[str, Any], dataset: str) -> list[Choice]:
     """Return the distinct ones of `transferred` that the dataset's test file lacks: it has base and its own choice."""
-    known = [None, choices["chosen_on"][dataset]]
-    distinct: list[Choice] = []
-    for choice in (*choices["chosen_on"].values(), choices["generic"]["chosen"]):
-        if choice not in known and choice not in distinct:
-            distinct.append(choice)
-    return distinct
+    applied = [*choices["chosen_on"].values(), choices["generic"]["chosen"]]
+    return distinct(applied, choices["chosen_on"][dataset])
+
+
+def distinct(choices: Sequence[Choice | None], own: Choice | None) -> list[Choice]:
+    """Return the different interventions among choices, without a dataset's own and base (None)."""
+    different: list[Choice] = []
+    for choice in choices:
+        if choice is not None and choice != own and choice not in different:
+            different.append(choice)
+    return different
 
 
 def evaluate_transfer(job: Job) -> None:
-    """Write the test rows at every further choice, labels matrix, layer and rho; the spec says whose choice each is."""
+    """Write the test rows at every further choice; the file's spec says whose choice each is."""
     spec: TransferSpec = job.spec
-    output = job.output("transfer", **spec.cell)
     paths = job.inputs("selection", model=spec.model.name, dataset=spec.datasets)
     selections = {name: read_json(path)["protocols"] for name, path in zip(spec.datasets, paths, strict=True)}
     said = {
         protocol: transferred(selections, spec.dataset.name, spec.matrices, protocol) for protocol in spec.protocols
     }
     wanted = {protocol: further(choices, spec.dataset.name) for protocol, choices in said.items()}
-    frames, facts = [no_rows(LABELS)], {"transferred": said, "rule": RULE}
+    write_rows(job, "transfer", wanted, {"transferred": said, "rule": RULE})
+
+
+def write_rows(job: Job, kind: str, wanted: Mapping[str, Sequence[Choice]], facts: Mapping[str, Any]) -> None:
+    """Write the test rows at some interventions of each protocol, labels matrix, layer and rho.
+
+    Args:
+        job: of one model and dataset.
+        kind: of the file that is written (`laser.config.paths`).
+        wanted: protocol to its interventions; without any the file has no rows, and no model is loaded.
+        facts: what the file carries beside the job's spec.
+    """
+    output = job.output(kind, **job.spec.cell)
+    frames, run = [no_rows(LABELS)], {}
     if any(wanted.values()):
         cell = job_cell(job, "test")
         frames += rows_at(job, cell, wanted)
-        facts["run"] = cell.run_facts
+        run = {"run": cell.run_facts}
     else:
         job.say("every choice is the dataset's own or base: the file has no rows")
-    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
+    write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts, **run))
 
 
 def rows_at(job: Job, cell: Cell, wanted: Mapping[str, Sequence[Choice]]) -> list[pd.DataFrame]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from laser.errors import UserError
 from laser.io.files import write_text
+from laser.paper.published import read_published
 
 if TYPE_CHECKING:
     import pandas
@@ -176,10 +177,16 @@ def mark_parts(views: Sequence[View], frame: pandas.DataFrame, parts: Mapping[st
         parts: dataset to the reason why it is a part.
     """
     here = [name for name in parts if "dataset" in frame and (frame["dataset"] == name).any()]
-    if not here:
-        return list(views)
-    note = f"Part of the paper's rows: {'; '.join(f'{name} ({parts[name]})' for name in here)}."
-    return [replace(view, notes=[*view.notes, note]) for view in views]
+    papers = read_published().datasets if here else {}
+    notes = [
+        f"{what}: {'; '.join(f'{name} ({parts[name]})' for name in names)}."
+        for what, names in (
+            ("Part of the paper's rows", [name for name in here if name in papers]),
+            ("Part of the rows", [name for name in here if name not in papers]),
+        )
+        if names
+    ]
+    return [replace(view, notes=[*view.notes, *notes]) for view in views]
 
 
 def mark_quantised(views: Sequence[View], frame: pandas.DataFrame, quantised: Mapping[str, str]) -> list[View]:

@@ -146,12 +146,10 @@ def test_every_view_names_the_datasets_of_which_only_a_part_was_had():
     views = [View("one", "One", ["a"], [], notes=["first"]), View("two", "Two", ["a"], [])]
     frame = pd.DataFrame({"dataset": ["d", "fever"]})
     marked = mark_parts(views, frame, {"fever": "a half", "elsewhere": "a third"})
-    assert [view.notes for view in marked] == [
-        ["first", "Part of the paper's rows: fever (a half)."],
-        marked[0].notes[1:],
-    ]
+    note = "Part of the paper's rows: fever (a half)."
+    assert [view.notes for view in marked] == [["first", note], [note]]
     both = mark_parts(views[1:], frame, {"d": "mine", "fever": "a half"})
-    assert both[0].notes == ["Part of the paper's rows: fever (a half).", "Part of the rows: d (mine)."]
+    assert both[0].notes == [note, "Part of the rows: d (mine)."]
     assert mark_parts(views, frame, {"elsewhere": "a third"}) == mark_parts(views, pd.DataFrame(), {"d": "x"}) == views
 
 

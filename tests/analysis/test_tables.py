@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from laser.analysis import statistics, tables
-from laser.analysis.tables import View, mark_parts, mark_quantised
+from laser.analysis.tables import View, intervention, mark_parts, mark_quantised
 from laser.artefacts.table1 import COLUMNS, table1
 from laser.artefacts.table1 import views as table1_views
 from laser.artefacts.table3 import table3
@@ -357,3 +357,14 @@ def test_a_model_whose_weights_were_quantised_before_is_marked_where_it_stands(c
     assert [view.notes for view in marked] == [["First.", note], [note]]
     assert mark_quantised(views, frame, {"elsewhere": "8 bits"}) == mark_quantised(views, frame, {}) == views
     assert mark_quantised(views, pd.DataFrame(), {"small": "4 bits"}) == views
+
+
+@pytest.mark.parametrize("kept_rank", [0, 0.0, "0"])
+def test_a_kept_rank_of_nothing_is_said_to_be_a_deletion(kept_rank):
+    assert intervention("u_in", 3, 0.005, kept_rank) == "[u_in, 3, 0.005] (rank 0: the whole matrix is removed)"
+
+
+@pytest.mark.parametrize("kept_rank", [None, 1, 1.0, float("nan"), pd.NA])
+def test_any_other_kept_rank_is_not(kept_rank):
+    assert intervention("u_in", 3, 0.005, kept_rank) == "[u_in, 3, 0.005]"
+    assert intervention("", None, None, kept_rank) == "base"

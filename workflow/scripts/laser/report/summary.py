@@ -188,7 +188,8 @@ def _finding(base: Mapping[Any, Any], laser: Mapping[Any, Any], loss: Mapping[An
         f"{where}accuracy {verb} from {number(base['value'], 1)} % to {number(laser['value'], 1)} % "
         f"({number(laser['difference'], 1, True)} points, 95 % interval {bounds}, adjusted p "
         f"{_compared(laser['p_holm'])}, {integer(laser['n'])} test rows) with "
-        f"{intervention(laser['matrix'], laser['layer'], laser['rho'])}. The loss {direction} from "
+        f"{intervention(laser['matrix'], laser['layer'], laser['rho'], laser.get('kept_rank'))}. "
+        f"The loss {direction} from "
         f"{number(loss['value'] - loss['difference'], 2)} to {number(loss['value'], 2)} nats{certain}."
     )
 

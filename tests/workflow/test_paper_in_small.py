@@ -3,11 +3,16 @@
 Snakemake plans it; its commands then run in one process, since a hundred starts of torch would take five minutes.
 """
 
+import shutil
+
 import pandas as pd
 import pytest
 import yaml
 
-from laser.io.files import read_parquet, read_spec
+from laser.io.files import read_parquet, read_spec, write_parquet
+from laser_audit.beside import beside, check_beside
+from laser_audit.findings import Check
+from laser_audit.reading import Study
 from tests import made_up, tiny
 from tests.workflow.one_process import build
 from tests.workflow.runner import ROOT, planned
@@ -128,6 +133,31 @@ def test_rules_for_rho_stand_beside_the_grids_best_in_every_cell(paper):
     edges = pd.read_csv(paper / "tables/edges.csv")
     assert set(zip(edges["model"], edges["layer"], strict=True)) == {(name, 1) for name in FAMILIES}
     assert edges["edge"].gt(0).all() and edges["rho_effective_rank"].isin([0.5, 0.1]).all()
+
+
+def findings_beside(folder):
+    """Return path and place of every finding of an audit of clusters and false targets, and how much was compared."""
+    check, study = Check("searches", "", "facts"), Study(folder)
+    for path in beside(study):
+        check_beside(check, study, path)
+    return [(finding.path, finding.where) for finding in check.findings], check.count
+
+
+def test_an_audit_notices_another_best_clustering_and_a_missing_false_target(paper, tmp_path):
+    findings, count = findings_beside(paper)
+    assert findings == [] and count > 50
+    copy = tmp_path / "results" / paper.name
+    shutil.copytree(paper, copy)
+    path = copy / "clustered/gpt-j-6b/fever.parquet"
+    spec = read_spec(path)
+    best = spec["chosen"]["corrected"]
+    spec["chosen"]["corrected"] = best | {"rho": 0.1 if best["rho"] == 0.5 else 0.5}
+    write_parquet(path, read_parquet(path), spec)
+    other = copy / "efficacy/gpt-j-6b/counterfact.parquet"
+    write_parquet(other, read_parquet(other).iloc[1:], read_spec(other))
+    findings, _ = findings_beside(copy)
+    assert ("clustered/gpt-j-6b/fever.parquet", "corrected: tested") in findings
+    assert any(name == "efficacy/gpt-j-6b/counterfact.parquet" and "false target" in where for name, where in findings)
 
 
 def test_the_whole_paper_is_planned_without_a_network(tmp_path):

@@ -18,6 +18,7 @@ CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes"
 ADDED = (
     *("run", "rho", "chosen", "choices", "search", "intervention", "niter", "repaired", "whole_matrix", "variants"),
     *("transferred", "ruled", "rule", "says", "baselines", "not_applicable"),
+    *("places", "sizes"),
     *("window", "stride", "documents", "device", "arms", "partial_rows"),
 )
 """Keys that results may add to their job's spec: facts known only to the run itself."""

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from laser_audit.base import RERUN
+from laser_audit.beside import beside, check_beside
 from laser_audit.findings import Check
 from laser_audit.paper import paper
 from laser_audit.reading import Study, number_of, text_of
@@ -23,7 +24,7 @@ def check_searches(check: Check, study: Study) -> None:
     """Follow every composition's search by its rule; compare the edit of the seeds with the choice and the paper."""
     searches = study.matching("compose/", ".json")
     seeds = study.matching("seeds/", ".parquet")
-    if not searches and not seeds:
+    if not searches and not seeds and not beside(study):
         check.skipped = "the study has none"
     for path in searches:
         with check.guarded(path):
@@ -40,6 +41,9 @@ def check_searches(check: Check, study: Study) -> None:
     for path in seeds:
         with check.guarded(path):
             _seeds(check, study, path)
+    for path in beside(study):
+        with check.guarded(path):
+            check_beside(check, study, path)
 
 
 def _worth(scores: Scores) -> tuple[bool, float, float]:

@@ -161,6 +161,7 @@ def views(frame: pd.DataFrame) -> list[View]:
         notes = [
             "As factors: k(m + n) parameters in place of mn. They are fewer only where the kept rank k is below the "
             "break-even rank mn/(m + n); a negative number means that keeping the dense matrix is smaller.",
+            "Seconds per token of both forms are measured where the form factored is exported (latency.json).",
             "base: nothing is edited, so nothing is saved.",
         ]
         title = f"What the chosen reduction saves, {protocol} protocol"

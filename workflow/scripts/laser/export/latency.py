@@ -16,8 +16,8 @@ from laser.export.factored import FactoredLinear, linear, with_module
 
 BATCHES = (1, 16)
 PROMPT_TOKENS = 32
-NEW_TOKENS = 16
-REPEATS = 5
+NEW_TOKENS = 8
+REPEATS = 3
 
 
 def latency(model: Any) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from scipy import stats
 
 from laser.analysis import intervals
 from laser.claims import figure_rules, nulls, table_rules
-from laser.claims.findings import SUPPORTED
+from laser.claims.findings import CONTRADICTED, SUPPORTED
+from laser.claims.judged import overall
+from laser.config.rules import rules
 from tests.claims.made_up import CELL, SPREAD, gain, landscape, table1
 
 SAMPLES = 300
@@ -169,3 +171,82 @@ def test_corrections_that_do_not_depend_on_frequency_favour_no_bin():
         return {"fig3c": pd.DataFrame(rows)}
 
     assert supported(figure_rules.rare_facts, made) <= ALLOWED
+
+
+def test_a_printed_number_that_is_a_draw_itself_is_seldom_outside_and_one_at_the_margin_seldom_within():
+    generator, margin = np.random.default_rng(5), rules().margins.accuracy
+
+    def made(shift):
+        drawn = 50 + 0.4 * generator.normal(size=5)
+        printed = round(50 + shift + (0 if shift else 0.4 * generator.normal()), 1)
+        row = CELL | {"metric": "accuracy", "seeds": 5, "mean": drawn.mean(), "sd": drawn.std(ddof=1), "n": 500}
+        return {"seeds": pd.DataFrame([row | {"published": printed, "published_within_two_sd": True}])}
+
+    genuine = [table_rules.seeds(made(0))[0].verdict for _ in range(SAMPLES)]
+    assert genuine.count(CONTRADICTED) / SAMPLES <= ALLOWED
+    # Half a unit of the last printed digit is allowed for.
+    assert supported(table_rules.seeds, lambda: made(margin + 0.05)) <= ALLOWED
+
+
+def changes(generator, better, worse, models, rows=600):
+    """Return for every sample and model the difference of accuracy of paired rows, its bounds, and McNemar's p."""
+    drawn = generator.multinomial(rows, [better, worse, 1 - better - worse], size=(SAMPLES, models))
+    rise, fall = drawn[..., 0], drawn[..., 1]
+    low, high = intervals.change_bounds(rise - fall, rows, rows, rows, rise + fall, rise - fall)
+    chance = np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(rise, fall), rise + fall, 0.5))
+    return np.stack([100 * (rise - fall) / rows, 100 * low, 100 * high, chance], axis=-1)
+
+
+def test_printed_choices_without_an_effect_are_seldom_supported_in_a_whole_study():
+    samples = iter(changes(np.random.default_rng(6), 0.05, 0.05, 6))
+    names = ("paper_gain", "paper_gain_low", "paper_gain_high", "paper_gain_p")
+    row = CELL | {"paper_matrix": "u_in", "paper_layer": 3, "paper_rho": 0.1, "test_n": 600}
+
+    def made():
+        rows = [
+            row | {"model": f"m{at}"} | dict(zip(names, drawn, strict=True)) for at, drawn in enumerate(next(samples))
+        ]
+        return {"table3": pd.DataFrame(rows)}
+
+    assert supported(table_rules.published_choice, made) <= ALLOWED
+
+
+def searched(generator, difference, models=4):
+    """Return what the rule says in each sample of models whose cheap choice differs by this true number of points."""
+    names = ("difference", "difference_low", "difference_high", "p_value")
+    row = CELL | {"gradient_matrix": "u_in", "gradient_layer": 3, "gradient_rho": 0.1, "saving": 10.0, "n": 600}
+    verdicts = []
+    for sample in changes(generator, 0.05, 0.05 - difference / 100, models):
+        rows = [row | {"model": f"m{at}"} | dict(zip(names, drawn, strict=True)) for at, drawn in enumerate(sample)]
+        verdicts.append(table_rules.cheap_search({"search": pd.DataFrame(rows)}))
+    return verdicts
+
+
+def test_a_cheap_choice_that_is_worse_by_the_margin_is_seldom_called_as_good():
+    generator = np.random.default_rng(7)
+    worse = searched(generator, -rules().margins.accuracy)
+    verdicts = [one.verdict for comparisons in worse for one in comparisons]
+    assert verdicts.count(SUPPORTED) / len(verdicts) <= ALLOWED
+    assert sum(overall(comparisons) == SUPPORTED for comparisons in worse) / SAMPLES <= ALLOWED
+    # And one that is as good is seldom called worse, in a whole study.
+    equal = searched(generator, 0)
+    assert np.mean([any(one.verdict == CONTRADICTED for one in comparisons) for comparisons in equal]) <= ALLOWED
+
+
+@pytest.mark.parametrize(("rows", "none"), [(60, 0.3), (600, 0.3), (60, 0.06), (600, 0.9)])
+def test_components_that_lower_accuracy_by_just_the_margin_are_not_called_wrong_answers(rows, none):
+    generator, margin = np.random.default_rng(8), rules().components / 100
+
+    def made():
+        lines = []
+        for percent, truth in ((0, none), (50, none), (90, none - margin), (100, 1.0)):
+            right = (generator.random(rows // 3) < truth).repeat(3)
+            alone = generator.random(rows) < truth
+            # Half of the facts are answered alike in all phrasings.
+            right = np.where((generator.random(rows // 3) < 0.5).repeat(3), right, alone).astype(float)
+            low, high = intervals.share_interval(right, list(np.arange(rows) // 3))
+            bounds = {"accuracy": 100 * right.mean(), "accuracy_low": 100 * low, "accuracy_high": 100 * high}
+            lines.append(CELL | bounds | {"percent": percent, "n": rows})
+        return {"fig5b": pd.DataFrame(lines)}
+
+    assert supported(figure_rules.higher_order, made) <= ALLOWED

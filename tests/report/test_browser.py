@@ -15,8 +15,11 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 ATTACK = "<script>alert(1)</script>"
 WIDE, NARROW = {"width": 1400, "height": 1000}, {"width": 390, "height": 844}
-PAGES = ("index.html", "run.html")
+CHOICE = "choices/gpt-j-6b-fever.html"
+PAGES = ("index.html", "run.html", CHOICE)
+LAPTOP = {"width": 1366, "height": 900}
 COLUMN = "#table1-published tbody tr td:nth-child(4)"
+METRIC = "#table1-published tbody tr td:nth-child(3)"
 SORT = "#table1-published thead th:nth-child(4) button"
 
 
@@ -48,8 +51,16 @@ def visit(chromium, folder):
         one.close()
 
 
-def numbers(page):
-    return [float(re.match(r"[\d.]+", text)[0]) for text in page.locator(COLUMN).all_inner_texts()]
+def by_metric(page):
+    """Return metric and number of every row, as they stand."""
+    metrics, texts = (page.locator(cells).all_text_contents() for cells in (METRIC, COLUMN))
+    return [(metric, float(re.match(r"[\d.]+", text)[0])) for metric, text in zip(metrics, texts, strict=True)]
+
+
+def ordered(rows, sign=1):
+    """Return rows by metric, in the order of the table, and within it by number."""
+    metrics = list(dict.fromkeys(metric for metric, _ in rows))
+    return sorted(rows, key=lambda row: (metrics.index(row[0]), sign * row[1]))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -81,7 +92,9 @@ def test_every_link_leads_to_a_file_or_a_place_that_there_is(visit, folder, name
         assert not one.fragment or page.locator(f"[id='{one.fragment}']").count() == 1
     if name == "index.html":
         below = {path.relative_to(folder.parent).parts[0] for path in paths}
-        assert {"report", "records", "selection"} <= below
+        assert {"report", "records"} <= below
+    if name == CHOICE:
+        assert "selection" in {path.relative_to(folder.parent).parts[0] for path in paths}
 
 
 def test_the_folder_alone_keeps_its_own_links(visit, folder, tmp_path):
@@ -90,19 +103,26 @@ def test_the_folder_alone_keeps_its_own_links(visit, folder, tmp_path):
     links = [Path(unquote(one.path)) for one in addresses(visit(folder=alone).page)]
     inside = [path for path in links if path.is_relative_to(alone)]
     assert all(path.is_file() for path in inside)
-    assert {"tables", "figures", "rows", "questions"} <= {path.relative_to(alone).parts[0] for path in inside}
+    assert {"tables", "figures", "rows", "questions", "choices"} <= {
+        path.relative_to(alone).parts[0] for path in inside
+    }
 
 
-def test_a_click_sorts_and_a_second_one_turns_the_order(visit):
+def test_clicks_sort_within_a_metric_turn_the_order_and_restore_it(visit):
     page = visit().page
-    before = numbers(page)
+    before = by_metric(page)
+    assert len({metric for metric, _ in before}) == 2
     page.click(SORT)
-    assert numbers(page) == sorted(before) != before
+    assert by_metric(page) == ordered(before) != before
     assert page.locator("#table1-published [aria-sort=ascending]").count() == 1
     page.click(SORT)
-    assert numbers(page) == sorted(before, reverse=True)
+    assert by_metric(page) == ordered(before, -1)
     assert page.locator("#table1-published [aria-sort=descending]").count() == 1
-    assert "descending" in page.locator("#sorted").inner_text()
+    assert "descending, within each measure" in page.locator("#sorted").inner_text()
+    page.click(SORT)
+    assert by_metric(page) == before
+    assert page.locator("#table1-published [aria-sort]").count() == 0
+    assert "first order" in page.locator("#sorted").inner_text()
 
 
 def test_the_keyboard_is_enough(visit):
@@ -122,9 +142,9 @@ def test_the_keyboard_is_enough(visit):
     )
     assert page.evaluate(outline) == "solid3px"
     page.keyboard.press("Enter")
-    assert numbers(page) == sorted(numbers(page))
+    assert by_metric(page) == ordered(by_metric(page))
     page.keyboard.press("Space")
-    assert numbers(page) == sorted(numbers(page), reverse=True)
+    assert by_metric(page) == ordered(by_metric(page), -1)
     assert sort.evaluate("(one) => one === document.activeElement")
 
 
@@ -138,13 +158,66 @@ def test_dark_follows_the_system_and_the_button_overrules_it(visit):
     assert brightness(light) > 200 and brightness(dark) < 60
     light.click("#theme")
     assert brightness(light) < 60
-    for _ in range(20):  # the browser may write down what is stored only after the page has gone
-        light.reload()
-        if brightness(light) < 60:
-            break
+    light.reload()
     assert brightness(light) < 60
     dark.click("#theme")
     assert brightness(dark) > 200
+
+
+@pytest.mark.parametrize("failure", ["getItem", "setItem"])
+def test_the_theme_outlives_a_reload_where_storage_is_blocked(visit, failure):
+    opened = visit()
+    blocked = f"Storage.prototype.{failure} = () => {{ throw new DOMException('blocked', 'SecurityError'); }}"
+    opened.page.add_init_script(blocked)
+    opened.page.reload()
+    opened.page.click("#theme")
+    assert brightness(opened.page) < 60
+    opened.page.reload()
+    assert brightness(opened.page) < 60
+    opened.page.click("#theme")
+    opened.page.reload()
+    assert brightness(opened.page) > 200
+    assert opened.said == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_tables_fit_a_laptop_and_say_so_where_they_do_not(visit, name):
+    page = visit(name, viewport=LAPTOP).page
+    assert page.locator(".scroll").count() and page.locator(".wider:visible").count() == 0
+    page.set_viewport_size({"width": 600, "height": 900})
+    page.wait_for_timeout(100)
+    scrolls = "(table) => table.offsetWidth > table.parentElement.clientWidth"
+    for region in page.locator(".scroll").all():
+        assert region.locator(".wider").is_visible() == region.locator("table").evaluate(scrolls)
+    assert name != "index.html" or page.locator(".wider:visible").count()
+
+
+def test_the_first_screen_holds_finding_picture_and_cautions(visit):
+    page = visit(viewport=LAPTOP).page
+    for part in ("section > .lead", "#dumbbells-published", ".cautions h3"):
+        assert page.locator(part).first.bounding_box()["y"] < LAPTOP["height"]
+    marks = page.locator("#dumbbells-published tbody tr").all()
+    assert len(marks) == 4
+    for row in marks:
+        base, laser = (float(text) for text in row.locator("td:nth-child(3)").inner_text().split(" → "))
+        at = [row.locator(f"circle.{arm}").bounding_box()["x"] for arm in ("base", "laser")]
+        assert (at[1] - at[0]) * (laser - base) >= 0
+        for arm in ("base", "laser"):
+            line, dot = (row.locator(f"{shape}.{arm}").bounding_box() for shape in ("line", "circle"))
+            assert line["x"] <= dot["x"] + dot["width"] / 2 <= line["x"] + line["width"]
+
+
+def test_a_phone_gets_closed_contents_and_a_card_per_row(visit):
+    page = visit(viewport=NARROW).page
+    assert not page.locator("nav a").first.is_visible()
+    page.click("nav summary")
+    assert page.locator("nav a").first.is_visible()
+    cell = page.locator("#table1-published tbody tr").first.locator("td").nth(2)
+    assert "Base" in cell.evaluate("(one) => getComputedStyle(one, '::before').content")
+    box = page.locator("#table1-published tbody tr").first.bounding_box()
+    assert box["width"] <= NARROW["width"]
+    assert page.get_by_role("table", name="Table 1.").first.get_by_role("rowheader").count()
+    assert visit().page.locator("nav a").first.is_visible()
 
 
 def test_paper_is_white_and_carries_no_buttons(visit):

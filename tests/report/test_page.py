@@ -6,14 +6,16 @@ from urllib.parse import unquote
 
 import pytest
 
-from laser.analysis.tables import read_table, to_csv
+from laser.analysis.tables import View, read_table, to_csv
 from laser.config.artefacts import declared
 from laser.errors import UserError
 from laser.io.files import write_json, write_text
+from laser.report.dumbbells import picture
 from laser.report.files import slug, unique_slugs
 from laser.report.page import CAPTIONS, caption, write_report, write_run_page
 from laser.report.run_page import machines, timings
-from laser.report.summary import summarise
+from laser.report.shown import shown, unbroken
+from laser.report.summary import Pair, general_cautions, in_one_sentence, summarise
 from tests.artefacts import synthetic
 from tests.report import study
 
@@ -161,8 +163,10 @@ def test_the_summary_says_what_the_table_says(made, page):
         own = frame[(frame["protocol"] == one.protocol) & (frame["metric"] == "accuracy") & (frame["arm"] == "laser")]
         raised = int(((own["p_holm"] < 0.05) & (own["difference"] > 0)).sum())
         kept = int((own["matrix"] == "").sum())
-        assert f"rose significantly in {raised}" in one.headline
-        assert (f"base model on validation, in {kept}" in one.headline) == (kept > 0)
+        assert (f"raised held-out accuracy significantly in {raised} of {len(own)} pairs" in one.headline) == (
+            raised > 0
+        )
+        assert (f"on validation rows) in {kept}" in one.headline) == (kept > 0)
         assert len(one.findings) == len(own)
         for finding, row in zip(one.findings, own.to_dict("records"), strict=True):
             assert finding.startswith(f"{row['model']} on {row['dataset']}: ")
@@ -188,18 +192,37 @@ def test_weights_quantised_before_are_a_caution_of_their_model():
     import pandas as pd
 
     rows = [row("base"), row("laser"), row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
-    (summary,) = summarise(pd.DataFrame(rows), {"m": "4 bits (Q4_1)", "elsewhere": "8 bits"})
-    assert summary.cautions[0].startswith("m: its weights were quantised before they came here (4 bits (Q4_1))")
-    assert not any("elsewhere" in caution for caution in summary.cautions)
-    (summary,) = summarise(pd.DataFrame(rows))
-    assert not any("quantised" in caution for caution in summary.cautions)
+    frame = pd.DataFrame(rows)
+    quantised = {"m": "4 bits (Q4_1)", "elsewhere": "8 bits"}
+    (caution,) = general_cautions(frame, quantised, {})
+    assert caution.startswith("m: its weights were quantised to 4 bits (Q4_1) before")
+    assert general_cautions(frame, {}, {"elsewhere": "half"}) == []
+    (caution,) = general_cautions(frame, {}, {"d": "half of them"})
+    assert caution == "d: only a part of the paper's rows was read: half of them."
+
+
+def selection(kept_rank, **changes):
+    chosen = {"matrix": "u_in", "layer": 3, "rho": 0.005, "kept_rank": kept_rank} | changes
+    return {"model": "m", "dataset": "d", "protocols": {"corrected": {"chosen": chosen}}}
+
+
+@pytest.mark.parametrize("kept_rank, said", [(0, True), (1, False), (None, False)])
+def test_rank_0_is_said_to_remove_the_matrix(kept_rank, said):
+    import pandas as pd
+
+    rows = [row("base"), row("laser"), row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
+    (summary,) = summarise(pd.DataFrame(rows), [selection(kept_rank)])
+    words = "m on d: rank 0 was chosen (ρ = 0.005): the whole matrix u_in of layer 3 is removed, not approximated."
+    assert (words in summary.cautions) == said
+    (kept,) = summarise(pd.DataFrame(rows), [{**selection(0), "protocols": {"corrected": {"chosen": None}}}])
+    assert kept.cautions == []
 
 
 @pytest.mark.parametrize(
     "change, headline, finding",
     [
-        ({"p_holm": 0.01, "difference": 7.0}, "LASER helped", "accuracy rose from"),
-        ({"p_holm": 0.01, "difference": -7.0}, "LASER hurt", "accuracy fell from"),
+        ({"p_holm": 0.01, "difference": 7.0}, "LASER raised held-out accuracy significantly", "accuracy rose from"),
+        ({"p_holm": 0.01, "difference": -7.0}, "LASER lowered held-out accuracy significantly", "accuracy fell from"),
         ({"p_holm": 0.06, "difference": 7.0}, "LASER made no significant difference", "did not change significantly"),
         ({"matrix": ""}, "LASER was not chosen", "selection kept the base model"),
     ],
@@ -207,11 +230,82 @@ def test_weights_quantised_before_are_a_caution_of_their_model():
 def test_every_outcome_has_its_sentence(change, headline, finding):
     import pandas as pd
 
+    change = {"value": 50.0 + change.get("difference", 0.0)} | change
     rows = [row("base"), row("laser", **change), row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
     (summary,) = summarise(pd.DataFrame(rows))
-    assert headline in summary.headline and "1 of 1 model and dataset pair." in summary.headline
+    assert headline in summary.headline and summary.headline.endswith(" for m on d.")
+    assert in_one_sentence([summary]) == summary.headline
     assert finding in summary.findings[0]
     assert summary.cautions == []
+
+
+def pairs(*changes):
+    """Return Table 1 of one dataset with a model per mapping of changes to LASER's accuracy."""
+    import pandas as pd
+
+    rows = []
+    for index, change in enumerate(changes):
+        each = [row("base"), row("laser", **change), row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
+        rows += [one | {"model": f"m{index}", "protocol": change.get("protocol", "corrected")} for one in each]
+    return pd.DataFrame(rows)
+
+
+UP, DOWN, SAME, KEPT = ({"p_holm": 0.01, "difference": 7.0}, {"p_holm": 0.01, "difference": -7.0}, {}, {"matrix": ""})
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ([UP, UP], "LASER raised held-out accuracy significantly in all 2 pairs of model and dataset."),
+        (
+            [UP, DOWN],
+            "LASER raised held-out accuracy significantly in 1 of 2 pairs of model and dataset and lowered it",
+        ),
+        (
+            [SAME, KEPT],
+            "no significant difference to held-out accuracy in 1 of 2 pairs of model and dataset and was not",
+        ),
+        ([KEPT, KEPT], "LASER was not chosen (no intervention beat the base model on validation rows) in all 2 pairs"),
+    ],
+)
+def test_counts_over_pairs_make_one_sentence(changes, sentence):
+    assert sentence in in_one_sentence(summarise(pairs(*changes)))
+
+
+def test_two_protocols_share_one_sentence():
+    frame = pairs(UP, SAME, {"protocol": "published"} | DOWN)
+    text = in_one_sentence(summarise(frame))
+    assert text.startswith("Under the corrected protocol, LASER raised") and text.count(".") == 1
+    assert "; under the published protocol, LASER lowered held-out accuracy significantly for m2 on d." in text
+
+
+@pytest.mark.parametrize(
+    "before, after, sentence",
+    [
+        (10.8342, 10.8291, " The loss fell from 10.834 to 10.829 nats, not significantly."),
+        (10.84, 10.83, " The loss fell from 10.84 to 10.83 nats, not significantly."),
+        (2.0, 2.0000004, " The loss stayed at 2.00 nats."),
+        (2.0, 2.00002, " The loss rose from 2.00000 to 2.00002 nats, not significantly."),
+        (float("nan"), float("nan"), ""),
+    ],
+)
+def test_a_difference_is_never_rounded_away(before, after, sentence):
+    import pandas as pd
+
+    loss = row("laser", metric="loss", value=after, difference=after - before)
+    rows = [row("base"), row("laser", value=50.04, difference=0.04), row("base", metric="loss"), loss]
+    (summary,) = summarise(pd.DataFrame(rows))
+    assert summary.findings[0].endswith(f"with [u_in, 3, 0.1].{sentence}")
+    assert "from 50.00 % to 50.04 % (+0.04 points," in summary.findings[0]
+
+
+def test_one_is_singular():
+    import pandas as pd
+
+    laser = row("laser", n=1, value=51.0, difference=1.0, p_holm=0.01)
+    rows = [row("base", n=1), laser, row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
+    (summary,) = summarise(pd.DataFrame(rows))
+    assert "(+1.0 point, " in summary.findings[0] and ", 1 test row)" in summary.findings[0]
 
 
 def test_cautions_name_constant_answers_and_answers_in_prompts():
@@ -221,8 +315,8 @@ def test_cautions_name_constant_answers_and_answers_in_prompts():
     rows += [row("base", metric="loss"), row("laser", metric="loss", value=2.0)]
     (summary,) = summarise(pd.DataFrame(rows))
     assert len(summary.cautions) == 2
-    assert "base scores 50.0 %, no more than one constant answer (49.6 %)" in summary.cautions[0]
-    assert "'yes', makes up 90 %" in summary.cautions[0]
+    words = "m on d: base (50.0 %; predicts 'yes' in 90 % of rows) scores at most 0.5 points more than one constant"
+    assert summary.cautions[0] == f"{words} answer (49.6 %)."
     assert "12.0 % of the prompts" in summary.cautions[1]
 
 
@@ -249,6 +343,7 @@ def test_what_differs_by_run_stands_on_a_page_of_its_own(made):
     assert 'href="run.html"' in text and 'href="index.html"' in run
     assert "node1" in run and "node1" not in text
     assert "<td>1.5</td>" in run and "Minutes" not in text
+    assert "2 jobs took 1.5 minutes in all, counted one after another; the largest held 512 MB." in run
 
 
 def test_machines_are_counted_and_damaged_records_named(tmp_path):
@@ -268,8 +363,8 @@ def test_other_numbers_give_another_page(made, tmp_path):
         return frame.assign(value=frame["value"] / 2, difference=-frame["difference"])
 
     text = study.report(tmp_path, change=change).read_text(encoding="utf-8")
-    assert "LASER hurt" in text and "LASER helped" not in text
-    assert "LASER helped" in made.read_text(encoding="utf-8")
+    assert "LASER lowered held-out accuracy" in text and "LASER raised held-out accuracy" not in text
+    assert "LASER raised held-out accuracy" in made.read_text(encoding="utf-8")
 
 
 def test_missing_parts_are_named(made, tmp_path):
@@ -309,11 +404,13 @@ def test_times_are_summed_by_rule(tmp_path, page):
     write_text(tmp_path / "a.jsonl", '{"s": 1800, "max_rss": 100.0}\n')
     write_text(tmp_path / "b.jsonl", '{"s": 5400, "max_rss": "NA"}\n\n')
     write_text(tmp_path / "c.jsonl", '{"s": 36, "max_rss": 50}')
-    found = timings({"sweep": [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "base": [tmp_path / "c.jsonl"]})
-    assert found == [
+    summed = timings({"sweep": [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "base": [tmp_path / "c.jsonl"]})
+    assert summed.rules == [
         {"rule": "base", "jobs": "1", "minutes": "0.6", "memory": "50"},
         {"rule": "sweep", "jobs": "2", "minutes": "120.0", "memory": "100"},
     ]
+    assert summed.total == {"rule": "All rules", "jobs": "3", "minutes": "120.6", "memory": "100"}
+    assert timings({}).rules == []
     write_text(tmp_path / "d.jsonl", "s\th:m:s\n")
     with pytest.raises(UserError, match=r"d\.jsonl"):
         timings({"sweep": [tmp_path / "d.jsonl"]})
@@ -339,7 +436,7 @@ def test_films_are_copied_and_told_in_words(tmp_path):
     made = write_report(tmp_path / "study/report", study.SETTINGS, {}, {}, media=shown, **settings)
     images = Page(made.read_text(encoding="utf-8")).all("img")
     assert [image["src"] for image in images] == ["media/film-m-rooms.gif", "media/film-n-rooms.gif"]
-    told = "base has not solved the room after 2 steps; LASER has solved the room after 1 steps."
+    told = "base has not solved the room after 2 steps; LASER has solved the room after 1 step."
     assert images[0]["alt"] == f"Base (left) and LASER (right), m on rooms: {told}"
     assert images[1]["alt"] == 'Two <b>boxes</b> & a "wall".'
     assert (tmp_path / "study/report/media/film-m-rooms.csv").read_text() == MOVES
@@ -353,3 +450,76 @@ def test_what_an_earlier_page_had_is_gone(tmp_path):
     write_text(old, "<svg/>")
     write_report(tmp_path / "study/report", study.SETTINGS, {}, {})
     assert not old.exists()
+
+
+ROWS = [["d", "m", "accuracy, %", "1 [0, 2]", "", "8"], ["d", "m", "loss, nats", "2", "", "8"]]
+COLUMNS = ["Dataset", "Model", "Metric", "Base", "Paper", "n"]
+
+
+def test_columns_that_say_nothing_leave_the_grid():
+    trimmed = shown(View("v", "t", COLUMNS, ROWS, bold={(0, 1), (1, 3)}))
+    assert trimmed.view.columns == ["Metric", "Base"]
+    assert trimmed.view.rows == [["accuracy, %", "1 [0, 2]"], ["loss, nats", "2"]]
+    assert trimmed.view.bold == {(1, 1)}
+    assert trimmed.constants == [("Dataset", "d"), ("Model", "m"), ("n", "8")]
+    assert trimmed.metrics == ["accuracy, %", "loss, nats"]
+
+
+@pytest.mark.parametrize("rows", [ROWS[:1], [ROWS[0], ROWS[0]]], ids=["one row", "equal rows"])
+def test_rows_that_nothing_tells_apart_keep_what_they_say(rows):
+    trimmed = shown(View("v", "t", COLUMNS, rows))
+    assert trimmed.view.columns == ["Dataset", "Model", "Metric", "Base", "n"]
+    assert trimmed.constants == []
+
+
+def test_a_view_without_rows_or_words_keeps_its_columns():
+    assert shown(View("v", "t", COLUMNS, [])).view.columns == COLUMNS
+    assert shown(View("v", "t", ["A"], [[""], [""]])).view.rows == [[""], [""]]
+
+
+@pytest.mark.parametrize(
+    "cell, parts",
+    [
+        ("33.6 [29.3, 38.1]", ["33.6 ", "[29.3, 38.1]", ""]),
+        ("[u_in, 3, 0.1]", ["", "[u_in, 3, 0.1]", ""]),
+        ("a[b]c", ["a[b]c"]),
+        ("", [""]),
+    ],
+)
+def test_brackets_of_their_own_stay_whole(cell, parts):
+    assert unbroken(cell) == parts and "".join(unbroken(cell)) == cell
+
+
+def test_every_choice_has_a_page_with_its_candidates(made):
+    for model in synthetic.MODELS:
+        for dataset in synthetic.DATASETS:
+            text = (made.parent / f"choices/{slug(model)}-{slug(dataset)}.html").read_text(encoding="utf-8")
+            selected = json.loads((made.parents[1] / f"selection/{model}/{dataset}.json").read_text())["protocols"]
+            choice = Page(text)
+            assert len(choice.all("table")) == len(selected)
+            assert len(choice.all("tr")) == sum(len(each["candidates"]) + 2 for each in selected.values())
+            assert f'href="../../selection/{model}/{dataset}.json"' in text
+            assert [cell.startswith("chosen") for cell in choice.text["strong"]] == [True] * len(selected)
+
+
+def test_rows_hold_their_question(made):
+    import pandas as pd
+
+    questions = pd.read_csv(made.parent / "questions/fever.csv").set_index("id")["prompt"]
+    for path in (made.parent / "rows").glob("*-fever-*.csv"):
+        rows = pd.read_csv(path)
+        assert list(rows["prompt"]) == list(questions[rows["id"]])
+
+
+def test_published_values_stand_in_the_picture_only_where_one_was_compared():
+    def drawn(**given):
+        rows = [row("base", low=40.0, high=60.0), row("laser", low=40.0, high=60.0, published=70.0, **given)]
+        return picture([Pair(*rows, row("laser", metric="loss"))])
+
+    compared = drawn(verdict="differs")
+    assert compared.published and compared.rows[0].laser.published > compared.rows[0].laser.high
+    for verdict in ("not run", "part of the paper's rows", ""):
+        assert not drawn(verdict=verdict).published
+    labels = [label for _, label in compared.ticks]
+    assert labels == ["20", "30", "40", "50", "60", "70"]
+    assert all(0 <= position <= 100 for position, _ in compared.ticks)

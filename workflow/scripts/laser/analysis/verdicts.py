@@ -25,7 +25,8 @@ DIFFERS = "differs"
 UNDECIDED = "undecided"
 
 _MARGINS = (
-    f"{rules().margins.accuracy:g} points (or one row, where that is more), {rules().margins.loss:g} nats, "
+    f"{rules().margins.accuracy:g} point{'' if rules().margins.accuracy == 1 else 's'} (or one row, where that is "
+    f"more), {rules().margins.loss:g} nats, "
     f"{rules().margins.reward:g} points of return, and half a unit of the last printed digit"
 )
 VERDICT_RULES: dict[str, str] = {

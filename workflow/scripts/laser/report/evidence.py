@@ -11,11 +11,14 @@ from laser.report.files import Link, link_outside
 from laser.report.rows import Names
 
 
-def cell_links(rows: Mapping[Names, Link], root: Path, folder: Path) -> dict[Names, list[Link]]:
-    """Return, per cell of Table 1, links to its rows, its selection and the record of its test job.
+def cell_links(
+    rows: Mapping[Names, Link], choices: Mapping[tuple[str, str], Link], root: Path, folder: Path
+) -> dict[Names, list[Link]]:
+    """Return, per cell of Table 1, links to its rows, its choice and the record of its test job.
 
     Args:
         rows: the links to the rows (`laser.report.rows.write_rows`).
+        choices: the links to the choices (`laser.report.choices.write_choices`).
         root: the study's folder.
         folder: the report's.
     """
@@ -24,7 +27,7 @@ def cell_links(rows: Mapping[Names, Link], root: Path, folder: Path) -> dict[Nam
         about = f"of {model} on {dataset}"
         links[model, dataset, protocol] = [
             rows_link,
-            *link_outside(root / f"selection/{model}/{dataset}.json", folder, root, "Choice", f"Choice {about}"),
+            choices[model, dataset],
             *link_outside(
                 root / f"records/test_intervention/{model}/{dataset}.json", folder, root, "Record", f"Record {about}"
             ),

@@ -88,7 +88,8 @@ def _told(path: Path, texts: Sequence[str]) -> tuple[str, str]:
 
 def _ending(row: Mapping[Any, Any]) -> str:
     arm = "LASER" if row["arm"] == "laser" else row["arm"]
-    return f"{arm} {'has solved' if row['solved'] else 'has not solved'} the room after {row['step']} steps"
+    steps = f"{row['step']} step{'' if int(row['step']) == 1 else 's'}"
+    return f"{arm} {'has solved' if row['solved'] else 'has not solved'} the room after {steps}"
 
 
 def _title(frame: pandas.DataFrame | None) -> str:

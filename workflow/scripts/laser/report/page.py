@@ -20,6 +20,8 @@ from laser.config.artefacts import Artefact, declared
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
 from laser.paper.published import read_published
+from laser.report.choices import write_choices
+from laser.report.dumbbells import picture
 from laser.report.evidence import by_paper_names, cell_links, evidence, record_links
 from laser.report.explorer import EXPLORER, SweepFiles, write_explorer
 from laser.report.figures import films, pictures
@@ -27,14 +29,16 @@ from laser.report.files import Link, copy_beside, slug
 from laser.report.render import render
 from laser.report.rows import Names, write_questions, write_rows
 from laser.report.run_page import machines, timings
-from laser.report.summary import replications, summarise
+from laser.report.shown import view_values
+from laser.report.summary import Summary, general_cautions, in_one_sentence, replications, summarise
+from laser.results.loading import load_selections
 
 if TYPE_CHECKING:
     import pandas
 
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
-PARTS = ("tables", "figures", "media", "rows", "questions", EXPLORER)
+PARTS = ("tables", "figures", "media", "rows", "questions", "choices", EXPLORER)
 """Folders beside the page, rewritten with it."""
 
 
@@ -57,7 +61,7 @@ def write_report(
     """Write the report.
 
     Args:
-        folder: where index.html, explorer.html, tables/, figures/, rows/, questions/ and explorer/ go.
+        folder: where index.html, explorer.html and the folders `PARTS` go.
         study: the resolved study: title, description, and all settings, shown unchanged.
         tables: artefact (`laser.config.artefacts.declared`) to its CSV; `table1` is needed for the
             summary. The .md and .tex beside a CSV are copied with it.
@@ -83,7 +87,9 @@ def write_report(
     frames = {name: read_table(path, _artefact(name).texts) for name, path in tables.items()}
     for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
         shutil.rmtree(folder / part, ignore_errors=True)
-    cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), root, folder), read_published())
+    published, selected = read_published(), load_selections(selections)
+    choices = write_choices(folder, study, dict(zip(selections, selected, strict=True)), root, published)
+    cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), choices, root, folder), published)
     parts, quantised = _marks(dataset_cards, "partial"), _marks(model_cards, "quantised_before")
     shown = [
         _table(folder, name, frames[name], path, captions, cells, root, parts, quantised)
@@ -92,7 +98,9 @@ def write_report(
     # Games have a first table of their own, with the columns of the other.
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
-        summaries = summarise(frames[first], quantised, frames.get("by_relation")) if first else []
+        summaries = summarise(frames[first], selected, frames.get("by_relation")) if first else []
+        general = general_cautions(frames[first], quantised, parts) if first else []
+        drawn_pairs = {summary.protocol: picture(summary.pairs) for summary in summaries}
     with understood(tables.get("verdicts", folder)):
         protocols = [summary.protocol for summary in summaries]
         replicated = replications(frames["verdicts"], protocols) if "verdicts" in frames else {}
@@ -101,8 +109,12 @@ def write_report(
     text = render(
         "page.html.j2",
         study=study,
+        sentence=in_one_sentence(summaries),
         summaries=summaries,
+        pictures=drawn_pairs,
+        cautions=_by_protocol(general, summaries),
         replications=replicated,
+        compared=any(replication.compared for replication in replicated.values()),
         verdicts=[table for table in shown if table["name"] == "verdicts"],
         tables=[table for table in shown if table["name"] != "verdicts"],
         figures=[
@@ -149,6 +161,15 @@ def write_run_page(
     return path
 
 
+def _by_protocol(general: Sequence[str], summaries: Sequence[Summary]) -> list[tuple[str, list[str]]]:
+    """Return cautions under the protocol that they are about; those about all of the study come first, without one."""
+    if len(summaries) == 1:
+        listed = [("", [*general, *summaries[0].cautions])]
+    else:
+        listed = [("", list(general)), *((summary.protocol, summary.cautions) for summary in summaries)]
+    return [(protocol, items) for protocol, items in listed if items]
+
+
 def _marks(cards: Sequence[Path], key: str) -> dict[str, str]:
     """Return what cards say under a key that marks results, by the name of the dataset or model."""
     known = [card for path in cards if isinstance(card := read_json(path), dict)]
@@ -175,18 +196,17 @@ def _table(
         "id": slug(name),
         "title": artefact.title,
         "views": [
-            {
-                "id": slug(view.name),
-                "view": view,
-                "numeric": view.name == "verdicts" or (not artefact.wordy and view.name != "predictions"),
-                "evidence": evidence(view, cells),
-            }
+            view_values(view, evidence(view, cells), view.name in NUMERIC or not (artefact.wordy or view.name in WORDY))
             for view in views
         ],
         "caption": caption(captions, name),
         "links": copy_beside(path, folder, "tables", slug(name), (".csv", ".md", ".tex")),
         "records": record_links(name, root, folder),
     }
+
+
+NUMERIC, WORDY = ("verdicts",), ("predictions",)
+"""Views that are not like the others of their artefact."""
 
 
 def _artefact(name: str) -> Artefact:

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from laser.report.shown import unbroken
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
@@ -18,13 +20,15 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 def _environment() -> Any:
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         autoescape=True,
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = unbroken
+    return environment
 
 
 @cache

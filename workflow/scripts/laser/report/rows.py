@@ -29,7 +29,7 @@ _FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r]")
 def write_rows(
     folder: Path, tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]
 ) -> dict[Names, Link]:
-    """Write `rows/<model>-<dataset>-<protocol>.csv`, a row per test example with base and LASER side by side.
+    """Write `rows/<model>-<dataset>-<protocol>.csv`, a row per test example with its question and both arms.
 
     Texts that a spreadsheet would take for a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files
     keep them unchanged.
@@ -48,10 +48,16 @@ def write_rows(
     """
     cells = load_cells(tests, selections, rows) if tests else []
     names = unique_slugs("-".join((cell.model, cell.dataset, cell.protocol)) for cell in cells)
+    prompts = {
+        dataset: read_parquet(path, ["id", "prompt"]).set_index("id")["prompt"]
+        for dataset, path in _by_dataset(rows).items()
+        if any(cell.dataset == dataset for cell in cells)
+    }
     links = {}
     for cell in cells:
         name = names["-".join((cell.model, cell.dataset, cell.protocol))]
         frame = cell.rows.drop(columns=["has_options", "options", "answer_in_prompt"])
+        frame.insert(2, "prompt", frame["id"].map(prompts[cell.dataset]))
         write_text(folder / "rows" / f"{name}.csv", to_csv(for_spreadsheets(frame)))
         about = f"Rows of {cell.model} on {cell.dataset}, {cell.protocol} protocol"
         links[cell.model, cell.dataset, cell.protocol] = {
@@ -64,7 +70,7 @@ def write_rows(
 
 def write_questions(folder: Path, rows: Sequence[Path]) -> dict[str, Link]:
     """Write `questions/<dataset>.csv`: what every id of the rows asked, with its answer. Returns a link per dataset."""
-    datasets = {name: path for path in rows for name in load_rows([path])}
+    datasets = _by_dataset(rows)
     names, links = unique_slugs(datasets), {}
     for dataset, path in datasets.items():
         frame = read_parquet(path, QUESTION_COLUMNS)
@@ -72,6 +78,11 @@ def write_questions(folder: Path, rows: Sequence[Path]) -> dict[str, Link]:
         write_text(folder / "questions" / f"{names[dataset]}.csv", to_csv(for_spreadsheets(frame)))
         links[dataset] = {"href": quote(f"questions/{names[dataset]}.csv"), "text": f"Questions of {dataset}"}
     return links
+
+
+def _by_dataset(rows: Sequence[Path]) -> dict[str, Path]:
+    """Return the rows.parquet of every dataset."""
+    return {name: path for path in rows for name in load_rows([path])}
 
 
 def for_spreadsheets(frame: pandas.DataFrame) -> pandas.DataFrame:

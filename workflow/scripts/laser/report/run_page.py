@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,16 @@ from laser.io.files import read_json
 MACHINE = ("host", "platform", "processor", "device", "gpu", "git")
 
 
-def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
-    """Sum Snakemake's benchmark files by rule: jobs, minutes in all, largest memory in MB.
+@dataclass(frozen=True)
+class Timings:
+    """Jobs, minutes in all and largest memory in MB, as text: by rule, and of all rules."""
+
+    rules: list[dict[str, str]]
+    total: dict[str, str]
+
+
+def timings(benchmarks: Mapping[str, Iterable[Path]]) -> Timings:
+    """Sum Snakemake's benchmark files by rule.
 
     Raises:
         UserError: a file is not a benchmark in JSON lines.
@@ -33,15 +42,21 @@ def timings(benchmarks: Mapping[str, Iterable[Path]]) -> list[dict[str, Any]]:
             raise UserError(
                 f"{path}: is not a Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
             ) from error
-    return [
-        {
-            "rule": name,
-            "jobs": f"{total['jobs']:,}",
-            "minutes": f"{total['seconds'] / 60:,.1f}",
-            "memory": f"{total['memory']:,.0f}",
-        }
-        for name, total in sorted(rules.items())
-    ]
+    total = {
+        "jobs": sum(sums["jobs"] for sums in rules.values()),
+        "seconds": sum(sums["seconds"] for sums in rules.values()),
+        "memory": max((sums["memory"] for sums in rules.values()), default=0.0),
+    }
+    return Timings([_timing(name, sums) for name, sums in sorted(rules.items())], _timing("All rules", total))
+
+
+def _timing(name: str, sums: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "rule": name,
+        "jobs": f"{sums['jobs']:,}",
+        "minutes": f"{sums['seconds'] / 60:,.1f}",
+        "memory": f"{sums['memory']:,.0f}",
+    }
 
 
 def _megabytes(value: Any) -> float:

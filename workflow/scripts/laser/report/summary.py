@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.comparison import with_interval
@@ -28,6 +28,38 @@ if TYPE_CHECKING:
 LEAKAGE = 5.0
 MOST = 50.0
 """Percent of a gain: a single template that supplies more of it is named."""
+MOST_PLACES = 6
+"""Decimals after which two numbers count as equal."""
+
+RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "unclear", "kept"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One model on one dataset under one protocol, as rows of Table 1 in its long form.
+
+    Attributes:
+        base, laser: accuracy of both arms.
+        loss: of the LASER arm.
+    """
+
+    base: Mapping[Any, Any]
+    laser: Mapping[Any, Any]
+    loss: Mapping[Any, Any]
+
+    @property
+    def outcome(self) -> str:
+        """What became of accuracy: `RAISED`, `LOWERED`, `UNCLEAR`, or `KEPT` where selection kept the base model."""
+        if not self.laser["matrix"]:
+            return KEPT
+        if self.laser["p_holm"] < SIGNIFICANCE:
+            return RAISED if self.laser["difference"] > 0 else LOWERED
+        return UNCLEAR
+
+    @property
+    def title(self) -> str:
+        """Model and dataset in words."""
+        return f"{self.laser['model']} on {self.laser['dataset']}"
 
 
 @dataclass(frozen=True)
@@ -36,61 +68,92 @@ class Summary:
 
     Attributes:
         protocol: `published` or `corrected`.
-        headline: one sentence over all cells.
-        findings: a sentence per model and dataset.
-        cautions: what limits the numbers.
-        keys: the main figures, as (what, how many).
+        headline: one sentence over all pairs.
+        findings: a sentence per pair.
+        cautions: what limits the numbers of single pairs.
+        pairs: the pairs, in the table's order.
     """
 
     protocol: str
     headline: str
     findings: list[str]
     cautions: list[str]
-    keys: list[tuple[str, str]] = field(default_factory=list)
+    pairs: list[Pair]
 
 
 def summarise(
-    frame: pandas.DataFrame, quantised: Mapping[str, str] | None = None, parts: pandas.DataFrame | None = None
+    frame: pandas.DataFrame,
+    selections: Sequence[Mapping[str, Any]] = (),
+    parts: pandas.DataFrame | None = None,
 ) -> list[Summary]:
     """Summarise the long form of Table 1, one `Summary` per protocol in its order.
 
     Args:
         frame: the table.
-        quantised: models whose weights were quantised before they came here, each with how.
+        selections: selection files (`laser.results.loading.load_selections`), which say what rank was kept.
         parts: the table of gains by relation and template, where the study has it.
     """
+    chosen = {
+        (selection["model"], selection["dataset"], protocol): selected["chosen"] or {}
+        for selection in selections
+        for protocol, selected in selection["protocols"].items()
+    }
     summaries = []
-    for name in dict.fromkeys(frame["protocol"]):
-        summary = _summary(frame[frame["protocol"] == name], name, quantised or {})
+    for protocol in dict.fromkeys(frame["protocol"]):
+        pairs = _pairs(frame[frame["protocol"] == protocol])
+        cautions = [
+            caution
+            for pair in pairs
+            for caution in _cautions(pair, chosen.get((pair.laser["model"], pair.laser["dataset"], protocol), {}))
+        ]
         if parts is not None:
-            summary.cautions.extend(_one_template(parts[parts["protocol"] == name]))
-        summaries.append(summary)
+            cautions += _one_template(parts[parts["protocol"] == protocol])
+        headline = f"Under the {protocol} protocol, {_outcomes(pairs)}."
+        summaries.append(Summary(protocol, headline, [_finding(pair) for pair in pairs], cautions, pairs))
     return summaries
 
 
-def _summary(frame: pandas.DataFrame, protocol: str, quantised: Mapping[str, str]) -> Summary:
+def in_one_sentence(summaries: Sequence[Summary]) -> str:
+    """Return what was found under all protocols as one sentence."""
+    parts = [
+        f"under the {summary.protocol} protocol, {_outcomes(summary.pairs, of_what='' if index else _PAIRS)}"
+        for index, summary in enumerate(summaries)
+    ]
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def general_cautions(frame: pandas.DataFrame, quantised: Mapping[str, str], partial: Mapping[str, str]) -> list[str]:
+    """Return what limits all numbers of a model or a dataset.
+
+    Args:
+        frame: Table 1 in its long form.
+        quantised: models whose weights were quantised before they came here, each with how.
+        partial: datasets of which only a part of the paper's rows was had, each with which.
+    """
+    models, datasets = dict.fromkeys(frame["model"]), dict.fromkeys(frame["dataset"])
+    return [
+        *(
+            f"{model}: its weights were quantised to {quantised[model]} before this study read them. The numbers are "
+            "those of the quantised weights, which differ from the published ones."
+            for model in models
+            if model in quantised
+        ),
+        *(
+            f"{dataset}: only a part of the paper's rows was read: {partial[dataset]}."
+            for dataset in datasets
+            if dataset in partial
+        ),
+    ]
+
+
+def _pairs(frame: pandas.DataFrame) -> list[Pair]:
     rows = {(row["model"], row["dataset"], row["metric"], row["arm"]): row for row in frame.to_dict("records")}
-    cells = list(dict.fromkeys((model, dataset) for model, dataset, *_ in rows))
-    counts = {"raised": 0, "lowered": 0, "kept": 0, "unclear": 0}
-    findings = []
-    cautions = [
-        f"{model}: its weights were quantised before they came here ({quantised[model]}), so that they differ from the "
-        "published ones."
-        for model in dict.fromkeys(model for model, _ in cells)
-        if model in quantised
+    names = dict.fromkeys((model, dataset) for model, dataset, *_ in rows)
+    return [
+        Pair(rows[*name, "accuracy", "base"], rows[*name, "accuracy", "laser"], rows[*name, "loss", "laser"])
+        for name in names
     ]
-    for model, dataset in cells:
-        base, laser = (rows[model, dataset, "accuracy", arm] for arm in ("base", "laser"))
-        loss = rows[model, dataset, "loss", "laser"]
-        outcome = _outcome(laser)
-        counts[outcome] += 1
-        findings.append(_finding(base, laser, loss, outcome))
-        cautions += _cautions(base, laser)
-    keys = [
-        ("Accuracy rose significantly", f"{counts['raised']} of {len(cells)}"),
-        ("Accuracy fell significantly", f"{counts['lowered']} of {len(cells)}"),
-    ]
-    return Summary(protocol, _headline(counts, len(cells), protocol), findings, cautions, keys)
 
 
 @dataclass(frozen=True)
@@ -100,12 +163,12 @@ class Replication:
     Attributes:
         protocol: `published` or `corrected`.
         sentence: the counts in words.
-        keys: the main figures, as (what, how many).
+        compared: how many published numbers were compared.
     """
 
     protocol: str
     sentence: str
-    keys: list[tuple[str, str]]
+    compared: int
 
 
 def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[str, Replication]:
@@ -120,22 +183,21 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
             text = (
                 f"This study ran none of {of} under the {protocol} protocol, so it cannot say whether they replicate."
             )
-            by_protocol[protocol] = Replication(protocol, text, [("Published numbers compared", f"0 of {printed}")])
+            by_protocol[protocol] = Replication(protocol, text, 0)
             continue
         counts = judged["verdict"].value_counts()
-        said = [
+        verdicts_in_words = [
             f"{counts[name]} {texts[int(counts[name] > 1)]}" for name, texts in _IN_WORDS.items() if counts.get(name, 0)
         ]
         several = "" if len(judged) == len(judged.drop_duplicates(cell)) else ", some by several models"
         text = (
             f"Of {of}, this study ran {len(judged.drop_duplicates(cell))} under the {protocol} protocol{several}. "
-            f"Of {len(judged)} comparison{'' if len(judged) == 1 else 's'}, {_joined(said)}."
+            f"Of {len(judged)} comparison{'' if len(judged) == 1 else 's'}, {_joined(verdicts_in_words)}."
         )
         shows = judged["shows"].value_counts()
         weak = [f"{shows[name]} {words}" for name, words in _SHOWN_IN_WORDS.items() if shows.get(name, 0)]
         text += f" By themselves, the printed numbers show: {_joined(weak)}." if weak else ""
-        keys = [("Published numbers replicated", f"{counts.get(REPLICATED, 0)} of {len(judged)}")]
-        by_protocol[protocol] = Replication(protocol, text, keys)
+        by_protocol[protocol] = Replication(protocol, text, len(judged))
     return by_protocol
 
 
@@ -156,42 +218,73 @@ def _joined(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _outcome(laser: Mapping[Any, Any]) -> str:
-    if not laser["matrix"]:
-        return "kept"
-    if laser["p_holm"] < SIGNIFICANCE:
-        return "raised" if laser["difference"] > 0 else "lowered"
-    return "unclear"
+_OUTCOMES_IN_WORDS = {
+    RAISED: "raised {} significantly",
+    LOWERED: "lowered {} significantly",
+    UNCLEAR: "made no significant difference to {}",
+    KEPT: "was not chosen (no intervention beat the base model on validation rows)",
+}
 
 
-def _headline(counts: Mapping[str, int], cells: int, protocol: str) -> str:
-    of = f"of {cells} model and dataset pair{'' if cells == 1 else 's'}"
-    verdicts = {
-        "raised": "helped: held-out accuracy rose significantly in",
-        "lowered": "hurt: it fell significantly in",
-        "unclear": "made no significant difference in",
-        "kept": "was not chosen, because no intervention beat the base model on validation, in",
+_PAIRS = " pairs of model and dataset"
+
+
+def _outcomes(pairs: Sequence[Pair], of_what: str = _PAIRS) -> str:
+    """Return how LASER changed held-out accuracy, counted over pairs of model and dataset."""
+    outcomes = [pair.outcome for pair in pairs]
+    counted = [(words, outcomes.count(outcome)) for outcome, words in _OUTCOMES_IN_WORDS.items()]
+    (words, count), *others = [(words, count) for words, count in counted if count]
+    first = f"LASER {words.format('held-out accuracy')}"
+    if len(pairs) == 1:
+        return f"{first} for {pairs[0].title}"
+    if not others:
+        return f"{first} in all {count}{of_what}"
+    return _joined([f"{first} in {count} of {len(pairs)}{of_what}", *(f"{w.format('it')} in {n}" for w, n in others)])
+
+
+def apart(first: float, second: float, places: int, sign: bool = False) -> tuple[str, str]:
+    """Round two numbers to as many decimals as tell them apart: at least `places`, at most `MOST_PLACES`."""
+    for more in range(places, MOST_PLACES + 1):
+        texts = number(first, more, sign), number(second, more, sign)
+        if texts[0] != texts[1]:
+            return texts
+    return number(first, places, sign), number(second, places, sign)
+
+
+def _finding(pair: Pair) -> str:
+    base, laser, loss = pair.base, pair.laser, pair.loss
+    rows = f"{integer(laser['n'])} test row{'' if laser['n'] == 1 else 's'}"
+    if pair.outcome == KEPT:
+        return f"{pair.title}: selection kept the base model, {number(base['value'], 1)} % on {rows}."
+    before, after = apart(base["value"], laser["value"], 1)
+    changed = {
+        RAISED: f"rose from {before} % to {after} %",
+        LOWERED: f"fell from {before} % to {after} %",
+        UNCLEAR: f"did not change significantly: from {before} % to {after} %",
     }
-    parts = [f"it {text} {counts[key]}" for key, text in verdicts.items() if counts[key]]
-    return f"Under the {protocol} protocol, {'; '.join(parts).replace('it', 'LASER', 1)} {of}."
-
-
-def _finding(base: Mapping[Any, Any], laser: Mapping[Any, Any], loss: Mapping[Any, Any], outcome: str) -> str:
-    where = f"{laser['model']} on {laser['dataset']}: "
-    if outcome == "kept":
-        return where + f"selection kept the base model, {number(base['value'], 1)} % on {integer(base['n'])} test rows."
-    verb = {"raised": "rose", "lowered": "fell", "unclear": "did not change significantly:"}[outcome]
-    bounds = f"{number(laser['difference_low'], 1, True)} to {number(laser['difference_high'], 1, True)}"
-    direction = "fell" if loss["difference"] < 0 else "rose"
-    certain = "" if loss["p_holm"] < SIGNIFICANCE else ", not significantly"
+    change = changed[pair.outcome] if before != after else f"stayed at {after} %"
+    low, high = apart(laser["difference_low"], laser["difference_high"], 1, True)
+    # A difference that is not 0 is not shown as 0.
+    difference = number(0.0, 1) if before == after else apart(laser["difference"], 0.0, 1, True)[0]
     return (
-        f"{where}accuracy {verb} from {number(base['value'], 1)} % to {number(laser['value'], 1)} % "
-        f"({number(laser['difference'], 1, True)} points, 95 % interval {bounds}, adjusted p "
-        f"{_compared(laser['p_holm'])}, {integer(laser['n'])} test rows) with "
-        f"{intervention(laser['matrix'], laser['layer'], laser['rho'], laser.get('kept_rank'))}. "
-        f"The loss {direction} from "
-        f"{number(loss['value'] - loss['difference'], 2)} to {number(loss['value'], 2)} nats{certain}."
+        f"{pair.title}: accuracy {change} ({difference} point{'' if difference in _ONE else 's'}, 95 % interval {low} "
+        f"to {high}, adjusted p {_compared(laser['p_holm'])}, {rows}) with "
+        f"{intervention(laser['matrix'], laser['layer'], laser['rho'], laser.get('kept_rank'))}.{_of_loss(loss)}"
     )
+
+
+_ONE = ("+1.0", "−1.0")
+
+
+def _of_loss(loss: Mapping[Any, Any]) -> str:
+    """Return a sentence on the loss; empty where no row has one."""
+    if loss["value"] != loss["value"] or loss["difference"] != loss["difference"]:
+        return ""
+    before, after = apart(loss["value"] - loss["difference"], loss["value"], 2)
+    if before == after:
+        return f" The loss stayed at {after} nats."
+    certain = "" if loss["p_holm"] < SIGNIFICANCE else ", not significantly"
+    return f" The loss {'fell' if loss['difference'] < 0 else 'rose'} from {before} to {after} nats{certain}."
 
 
 def _compared(value: float) -> str:
@@ -199,20 +292,35 @@ def _compared(value: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _cautions(base: Mapping[Any, Any], laser: Mapping[Any, Any]) -> list[str]:
-    where = f"{base['model']} on {base['dataset']}"
+def _cautions(pair: Pair, chosen: Mapping[str, Any]) -> list[str]:
     cautions = []
-    for name, row in (("base", base), ("LASER", laser)):
-        if row["value"] <= row["constant"] + rules().constant:
-            top = next(iter(json.loads(row["prediction_shares"] or "{}").items()), None)
-            often = f"; its most frequent prediction, '{top[0]}', makes up {number(100 * top[1], 0)} %" if top else ""
-            cautions.append(
-                f"{where}: {name} scores {number(row['value'], 1)} %, no more than one constant answer "
-                f"({number(row['constant'], 1)} %){often}."
-            )
-    if base["answer_in_prompt"] >= LEAKAGE:
-        cautions.append(f"{where}: {number(base['answer_in_prompt'], 1)} % of the prompts already contain the answer.")
+    if chosen.get("kept_rank") == 0:
+        cautions.append(
+            f"{pair.title}: rank 0 was chosen (ρ = {chosen['rho']:g}): the whole matrix {chosen['matrix']} of layer "
+            f"{chosen['layer']} is removed, not approximated."
+        )
+    unskilled = [
+        (name, row)
+        for name, row in (("base", pair.base), ("LASER", pair.laser))
+        if row["value"] <= row["constant"] + rules().constant and not (name == "LASER" and pair.outcome == KEPT)
+    ]
+    if unskilled:
+        scores = _joined([f"{name} ({number(row['value'], 1)} %{_most_frequent(row)})" for name, row in unskilled])
+        cautions.append(
+            f"{pair.title}: {scores} {'scores' if len(unskilled) == 1 else 'score'} at most {rules().constant:g} "
+            f"points more than one constant answer ({number(pair.base['constant'], 1)} %)."
+        )
+    if pair.base["answer_in_prompt"] >= LEAKAGE:
+        cautions.append(
+            f"{pair.title}: {number(pair.base['answer_in_prompt'], 1)} % of the prompts already contain the answer."
+        )
     return cautions
+
+
+def _most_frequent(row: Mapping[Any, Any]) -> str:
+    """Return a clause with an arm's most frequent prediction; empty where none is known."""
+    top = next(iter(json.loads(row["prediction_shares"] or "{}").items()), None)
+    return f"; predicts '{top[0]}' in {number(100 * top[1], 0)} % of rows" if top else ""
 
 
 def _one_template(parts: pandas.DataFrame) -> list[str]:

@@ -1,0 +1,136 @@
+"""A page per model and dataset with every candidate of the choice, as validation rows scored it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from laser.analysis.tables import View, integer, intervention, number
+from laser.io.files import write_text
+from laser.paper.published import Published
+from laser.report.files import Link, link_outside, slug, unique_slugs
+from laser.report.render import render
+from laser.report.shown import view_values
+from laser.report.summary import apart
+from laser.results.cells import same_intervention
+
+FOLDER = "choices"
+
+
+def write_choices(
+    folder: Path, study: Mapping[str, Any], selections: Sequence[Mapping[str, Any]], root: Path, published: Published
+) -> dict[tuple[str, str], Link]:
+    """Write `choices/<model>-<dataset>.html`. Returns a link per model and dataset.
+
+    Args:
+        folder: the report's.
+        study: the resolved study.
+        selections: as read by `laser.results.loading.load_selections`.
+        root: the study's folder, in which the selection files are linked.
+        published: the paper's choices, which are marked where they were candidates.
+    """
+    names = unique_slugs("-".join((selection["model"], selection["dataset"])) for selection in selections)
+    links = {}
+    for selection in selections:
+        model, dataset = selection["model"], selection["dataset"]
+        path = folder / FOLDER / f"{names['-'.join((model, dataset))]}.html"
+        source = root / f"selection/{model}/{dataset}.json"
+        paper = published.choice(model, dataset)
+        text = render(
+            "choice.html.j2",
+            study=study,
+            name=f"{model} on {dataset}",
+            rule=str(selection.get("rule", "")),
+            protocols=[_protocol(name, selected, paper) for name, selected in selection["protocols"].items()],
+            files=link_outside(source, path.parent, root, "JSON", f"Selection of {model} on {dataset} as JSON"),
+        )
+        write_text(path, text)
+        links[model, dataset] = {
+            "href": quote(f"{FOLDER}/{path.name}"),
+            "text": "Choice",
+            "label": f"Choice of {model} on {dataset}",
+        }
+    return links
+
+
+def _protocol(name: str, selected: Mapping[str, Any], paper: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the page shows of the choice under one protocol."""
+    chosen, base = selected["chosen"], selected["validation"]["base"]
+    return {
+        "name": name,
+        "id": slug(f"protocol-{name}"),
+        "sentence": _sentence(chosen, selected["validation"], len(selected["candidates"])),
+        "view": view_values(_view(name, selected["candidates"], chosen, base, paper)),
+    }
+
+
+def _sentence(chosen: Mapping[str, Any] | None, validation: Mapping[str, Any], candidates: int) -> str:
+    base, rows = validation["base"], f"{integer(validation['base']['n'])} validation rows"
+    of = f"{candidates} candidate{'' if candidates == 1 else 's'}"
+    if chosen is None:
+        return f"The base model was kept: none of {of} beat its {number(base['accuracy'], 1)} % on {rows}."
+    best = validation.get("chosen") or base
+    before, after = apart(base["accuracy"], best["accuracy"], 1)
+    text = (
+        f"Of {of}, {intervention(chosen['matrix'], chosen['layer'], chosen['rho'])} was chosen: {after} % on {rows}, "
+        f"where the base model has {before} %."
+    )
+    if chosen.get("kept_rank") == 0:
+        text += " Its kept rank is 0: the whole matrix is removed."
+    return text
+
+
+def _view(
+    name: str,
+    candidates: Sequence[Mapping[str, Any]],
+    chosen: Mapping[str, Any] | None,
+    base: Mapping[str, Any],
+    paper: Mapping[str, Any] | None,
+) -> View:
+    """Return the candidates in their order, the base model before them."""
+    columns = [
+        "Candidate",
+        "Kept rank",
+        "Accuracy, %",
+        "Over base, points",
+        "Loss, nats",
+        "Over base, nats",
+        "n",
+        "Mark",
+    ]
+    rows = [["base", "", number(base["accuracy"], 1), "", number(base["loss"], 3), "", integer(base["n"]), ""]]
+    bold: set[tuple[int, int]] = set()
+    if chosen is None:
+        rows[0][-1] = "chosen"
+        bold.add((0, len(columns) - 1))
+    for candidate in candidates:
+        marks = []
+        if chosen is not None and same_intervention(candidate, chosen):
+            marks.append("chosen")
+            bold.add((len(rows), len(columns) - 1))
+        if paper is not None and same_intervention(candidate, paper):
+            marks.append("the paper's choice")
+        rows.append(
+            [
+                intervention(candidate["matrix"], candidate["layer"], candidate["rho"]),
+                integer(candidate.get("kept_rank")),
+                number(candidate["accuracy"], 1),
+                number(candidate["accuracy"] - base["accuracy"], 1, True),
+                number(candidate["loss"], 3),
+                number(_difference(candidate["loss"], base["loss"]), 3, True),
+                integer(candidate["n"]),
+                ", ".join(marks),
+            ]
+        )
+    title = f"Candidates on validation rows, {name} protocol"
+    notes = [
+        "A candidate is [matrix, layer counted from 0, ρ: the fraction of the maximum rank that is kept].",
+        "A loss is empty where the model overflows on a row, which counts as wrong.",
+    ]
+    return View(f"candidates-{name}", title, columns, rows, bold, notes)
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second

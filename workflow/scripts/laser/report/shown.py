@@ -1,0 +1,77 @@
+"""Views of tables as the page shows them: columns that say nothing in this study are left out of the grid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from laser.analysis.tables import View
+from laser.report.files import Link, slug
+
+METRICS = ("Metric", "Measure")
+"""Columns that say what the numbers of a row measure: rows are sorted within each of their values."""
+
+
+MANY_COLUMNS = 11
+"""A view with more is set smaller."""
+
+
+@dataclass(frozen=True)
+class ShownView:
+    """A view with the columns that tell its rows apart.
+
+    Attributes:
+        view: with these columns alone.
+        constants: column and value of those that have one value in every row.
+        metrics: per row, what its numbers measure; empty where the view has no such column.
+    """
+
+    view: View
+    constants: list[tuple[str, str]]
+    metrics: list[str]
+
+
+def shown(view: View) -> ShownView:
+    """Leave out columns that are blank in every row, and columns with one value in all of several rows."""
+    columns = [[row[column] for row in view.rows] for column in range(len(view.columns))]
+    metrics = next((columns[view.columns.index(name)] for name in METRICS if name in view.columns), [])
+    filled = [column for column, cells in enumerate(columns) if any(cells)]
+    varied = [column for column in filled if len(set(columns[column])) > 1]
+    # In a table of one row, or of equal rows, no column tells rows apart.
+    kept = varied or filled or list(range(len(columns)))
+    constants = [(view.columns[column], columns[column][0]) for column in filled if column not in kept]
+    position = {column: index for index, column in enumerate(kept)}
+    trimmed = replace(
+        view,
+        columns=[view.columns[column] for column in kept],
+        rows=[[row[column] for column in kept] for row in view.rows],
+        bold={(row, position[column]) for row, column in view.bold if column in position},
+    )
+    return ShownView(trimmed, constants, metrics)
+
+
+def view_values(view: View, evidence: Sequence[Sequence[Link]] = (), numeric: bool = True) -> dict[str, Any]:
+    """Return what the template `parts.html.j2` shows of a view.
+
+    Args:
+        view: the whole view.
+        evidence: links per row (`laser.report.evidence.evidence`).
+        numeric: False for a view of sentences, whose brackets are part of them.
+    """
+    trimmed = shown(view)
+    return {
+        "id": slug(view.name),
+        "view": trimmed.view,
+        "constants": trimmed.constants,
+        "metrics": trimmed.metrics,
+        "numeric": numeric,
+        "dense": len(trimmed.view.columns) > MANY_COLUMNS,
+        "evidence": evidence,
+    }
+
+
+def unbroken(cell: str) -> list[str]:
+    """Split a cell so that every second part is a bracket, such as an interval, within which no line may break."""
+    return re.split(r"((?<!\S)\[[^\[\]]*\](?!\S))", cell)

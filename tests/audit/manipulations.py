@@ -364,6 +364,9 @@ DETERMINED: dict[str, Change] = {
         text("inputs/published/table1.csv", "13.1", "0.0"), lambda folder: TABLE1
     ),
     "report: a number in its copy of a table": cell("report/tables/table1.csv", 0, "value", "99.9"),
+    "report: a script in the page of a choice": text(
+        "report/choices/gpt-j-6b-worldfacts.html", "</body>", "<script>document.title = 1</script></body>"
+    ),
     "report: a picture in the place of another": _other_picture,
     "report: a script in the explorer's data": _script_in_data,
     "report: a script of the explorer": text("report/explorer.html", "DOMContentLoaded", "load"),

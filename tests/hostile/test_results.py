@@ -25,6 +25,7 @@ from laser.artefacts.verdicts import views as verdict_views
 from laser.errors import UserError
 from laser.io.files import write_text
 from laser.paper.published import read_published
+from laser.report.choices import write_choices
 from laser.report.page import write_report, write_run_page
 from laser.results.averages import load_sweep
 from laser.results.labelled import load_labelled
@@ -81,6 +82,19 @@ def test_a_changed_selection_is_understood_or_refused(built, tmp_path_factory, d
     value = data.draw(mutated(json.loads(built.selections[0].read_text()), odd()))
     path.write_text(json.dumps(value), encoding="utf-8")
     refused(lambda: tables(built.tests, [path], built.rows), [path, *built.tests])
+    folder = tmp_path_factory.getbasetemp() / "choices"
+    shutil.rmtree(folder, ignore_errors=True)
+    refused(lambda: choices(folder, path), [path])
+    for page in folder.rglob("*"):
+        if page.is_file():
+            assert page.parent == folder / "report/choices"
+            harmless(page.read_text(encoding="utf-8"))
+
+
+def choices(folder, selection):
+    """Write the page of a choice, as the report does."""
+    read = {selection: load_selections([selection])[0]}
+    write_choices(folder / "report", SETTINGS, read, folder, read_published())
 
 
 @cases(12, 600)

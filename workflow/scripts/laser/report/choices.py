@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from laser.analysis.tables import View, integer, intervention, number
+from laser.errors import understood
 from laser.io.files import write_text
 from laser.paper.published import Published
 from laser.report.files import Link, link_outside, slug, unique_slugs
@@ -20,30 +21,39 @@ FOLDER = "choices"
 
 
 def write_choices(
-    folder: Path, study: Mapping[str, Any], selections: Sequence[Mapping[str, Any]], root: Path, published: Published
+    folder: Path,
+    study: Mapping[str, Any],
+    selections: Mapping[Path, Mapping[str, Any]],
+    root: Path,
+    published: Published,
 ) -> dict[tuple[str, str], Link]:
     """Write `choices/<model>-<dataset>.html`. Returns a link per model and dataset.
 
     Args:
         folder: the report's.
         study: the resolved study.
-        selections: as read by `laser.results.loading.load_selections`.
+        selections: selection/<model>/<dataset>.json, each as read by `laser.results.loading.load_selections`.
         root: the study's folder, in which the selection files are linked.
         published: the paper's choices, which are marked where they were candidates.
+
+    Raises:
+        UserError: the scores of a candidate are damaged.
     """
-    names = unique_slugs("-".join((selection["model"], selection["dataset"])) for selection in selections)
+    names = unique_slugs("-".join((each["model"], each["dataset"])) for each in selections.values())
     links = {}
-    for selection in selections:
+    for given, selection in selections.items():
         model, dataset = selection["model"], selection["dataset"]
         path = folder / FOLDER / f"{names['-'.join((model, dataset))]}.html"
         source = root / f"selection/{model}/{dataset}.json"
         paper = published.choice(model, dataset)
+        with understood(given):
+            protocols = [_protocol(name, selected, paper) for name, selected in selection["protocols"].items()]
         text = render(
             "choice.html.j2",
             study=study,
             name=f"{model} on {dataset}",
             rule=str(selection.get("rule", "")),
-            protocols=[_protocol(name, selected, paper) for name, selected in selection["protocols"].items()],
+            protocols=protocols,
             files=link_outside(source, path.parent, root, "JSON", f"Selection of {model} on {dataset} as JSON"),
         )
         write_text(path, text)

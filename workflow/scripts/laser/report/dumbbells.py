@@ -78,7 +78,7 @@ def picture(pairs: Sequence[Pair]) -> Picture:
         for value in map(_number, (row["value"], row["low"], row["high"], row["constant"], _compared(row)))
         if value is not None
     ]
-    first, last, step = _axis(min(numbers), max(numbers))
+    first, last, step = _axis(min(numbers, default=0.0), max(numbers, default=100.0))
 
     def position(given: Any) -> float | None:
         value = _number(given)
@@ -134,5 +134,5 @@ def _axis(low: float, high: float) -> tuple[float, float, float]:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, or None where it is missing or not finite."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    """Return a percentage, or None where it is missing."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 100 else None

@@ -7,7 +7,7 @@ import zstandard
 from laser.provenance.archive import write_archive
 from laser_audit.run import audit
 
-CITATION = {"authors": [{"family-names": "A", "given-names": "B"}], "license": "MIT", "version": "1"}
+CITATION = {"title": "T", "authors": [{"family-names": "A", "given-names": "B"}], "license": "MIT", "version": "1"}
 
 
 def test_round_trip(finished, tmp_path):

@@ -25,7 +25,8 @@ def overflowing(tmp_path_factory):
     folder = tmp_path_factory.mktemp("overflowing")
     study = write_study(folder)
     settings = yaml.safe_load(study.read_text(encoding="utf-8"))
-    settings = {key: value for key, value in settings.items() if key not in ("compose", "seeds", "prompts")}
+    evaluations = ("compose", "seeds", "prompts", "transfer", "rank_rules", "baselines", "efficacy", "clustered")
+    settings = {key: value for key, value in settings.items() if key not in evaluations}
     study.write_text(yaml.safe_dump(settings | {"datasets": settings["datasets"][:1], "artefacts": ARTEFACTS}))
     path = folder / "gptj/model.safetensors"
     weights = load_file(path)

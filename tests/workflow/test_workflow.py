@@ -115,10 +115,10 @@ def test_a_second_run_does_nothing(finished):
     assert planned(folder, study, "all") == {}
 
 
-def test_another_study_shares_model_and_data(finished):
+def test_another_study_shares_model_and_data(finished, tmp_path):
     """In both directions: what the second study needs of the cache is there, and the first one's need not be remade."""
     folder, first, _ = finished
-    second = folder / "second.yaml"
+    second = tmp_path / "second.yaml"
     second.write_text(first.read_text())
     assert {"fetch", "prepare"}.isdisjoint(planned(folder, second, "all"))
     (card,) = (folder / "cache/models").glob("*/card.json")

@@ -125,7 +125,11 @@ def test_a_note_is_read_back_and_a_damaged_one_is_none(tmp_path):
 
 def test_a_plan_of_policies_ends_in_a_plain_line_where_there_is_no_estimate():
     shown = subprocess.run(
-        ["make", "-n", "--no-print-directory", "plan", "STUDY=sokoban"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "plan", "STUDY=sokoban"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     estimate = shown.stdout.splitlines()[-1]
     ended = subprocess.run(["bash", "-o", "pipefail", "-c", estimate], cwd=ROOT, capture_output=True, text=True)

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from laser.config.architectures import ARCHITECTURES
+from laser.config.evaluations import RUNS
 from laser.config.paths import Folders
 from laser.config.specs import FORMAT, EvaluationSpec, read_spec
 from laser.evaluation.cell import Cell, open_cell
@@ -33,21 +34,7 @@ OUTPUTS = {
     "gradients": "gradients",
     "compose_layers": "composition",
     "compose_test": "composed",
-    **{
-        f"evaluate_{kind}": kind
-        for kind in (
-            "choices",
-            "seeds",
-            "transfer",
-            "rank_rules",
-            "prompts",
-            "higher_order",
-            "perplexity",
-            "efficacy",
-            "clustered",
-            "baselines",
-        )
-    },
+    **{f"evaluate_{kind}": kind for kind in ("choices", *RUNS) if kind not in ("landscape", "compose")},
 }
 """Name of a script to the kind of file that it makes."""
 FAMILIES = ("llama", "gptj", "roberta")

@@ -55,6 +55,11 @@ def integer(value: Any) -> str:
     return "" if missing else str(int(value)).replace("-", "−")
 
 
+def measure(metric: object) -> str:
+    """Write a metric of language models with its unit."""
+    return "accuracy, %" if metric == "accuracy" else "loss, nats"
+
+
 def p_value(value: Any) -> str:
     """Write a p value with three decimals, `<0.001` below that; empty for a missing value."""
     if value is None or value != value:

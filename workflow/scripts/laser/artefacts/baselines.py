@@ -10,7 +10,7 @@ import pandas as pd
 
 from laser.analysis.comparison import DIFFERENCE, adjust, compare, with_interval
 from laser.analysis.statistics import RESAMPLES
-from laser.analysis.tables import View, integer, intervention, p_value
+from laser.analysis.tables import View, integer, intervention, measure, p_value
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.results.cells import METRICS, PairedCell, intervention_labels
@@ -134,7 +134,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                     row["dataset"],
                     row["model"],
                     intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
-                    "accuracy, %" if row["metric"] == "accuracy" else "loss, nats",
+                    measure(row["metric"]),
                     row["says"],
                     with_interval(row, places, "value"),
                     with_interval(row, places, "laser"),

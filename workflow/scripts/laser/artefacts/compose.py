@@ -11,7 +11,7 @@ import pandas as pd
 
 from laser.analysis.comparison import adjust, difference, estimate, with_interval
 from laser.analysis.statistics import RESAMPLES
-from laser.analysis.tables import View, integer, number, p_value
+from laser.analysis.tables import View, integer, measure, number, p_value
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
 from laser.paper.published import Published, read_published
@@ -168,7 +168,7 @@ def views(frame: pd.DataFrame) -> list[View]:
             lines.append(
                 [
                     *names,
-                    "accuracy, %" if metric == "accuracy" else "loss, nats",
+                    measure(metric),
                     *(with_interval(arms[arm], places, "value", low="low", high="high") for arm in ARMS),
                     with_interval(composed, places + 1, "over_laser", sign=True),
                     p_value(composed["over_laser_p_holm"]),

@@ -14,7 +14,7 @@ import pandas as pd
 
 from laser.analysis.comparison import estimate, with_interval
 from laser.analysis.statistics import RESAMPLES
-from laser.analysis.tables import View, integer, intervention, number
+from laser.analysis.tables import View, integer, intervention, measure, number
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.config.protocols import PROTOCOLS
 from laser.errors import UserError
@@ -156,7 +156,7 @@ def views(frame: pd.DataFrame) -> list[View]:
                 [
                     row["dataset"],
                     row["model"],
-                    "accuracy, %" if row["metric"] == "accuracy" else "loss, nats",
+                    measure(row["metric"]),
                     intervention(row["matrix"], row["layer"], row["rho"], row["kept_rank"]),
                     integer(row["seeds"]),
                     with_interval(row, places, "mean", low="low", high="high"),

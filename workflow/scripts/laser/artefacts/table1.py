@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.comparison import DIFFERENCE, adjust, compare
 from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
-from laser.analysis.tables import View, integer, intervention, number, p_value
+from laser.analysis.tables import View, integer, intervention, measure, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, agreement, shown
 from laser.config.artefacts import Artefact
 from laser.paper.published import Printed, Published, read_published
@@ -206,7 +206,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
             [
                 laser["dataset"],
                 laser["model"],
-                "accuracy, %" if laser["metric"] == "accuracy" else "loss, nats",
+                measure(laser["metric"]),
                 _with_interval(base, "value", "low", "high", places),
                 _with_interval(laser, "value", "low", "high", places),
                 _with_interval(laser, "difference", "difference_low", "difference_high", places + 1, sign=True),

@@ -17,7 +17,6 @@ import torch
 
 from laser.config.protocols import PROTOCOLS
 from laser.config.specs import BaselinesSpec
-from laser.engine.live_edits import edited
 from laser.evaluation.calibration import calibrate
 from laser.evaluation.cell import (
     Cell,
@@ -30,8 +29,9 @@ from laser.evaluation.cell import (
     say_overflows,
 )
 from laser.evaluation.forbidden_words import forbid, words_of_noise
+from laser.evaluation.replaced_weights import matrix_view, replaced
 from laser.io.files import write_parquet
-from laser.models.adapter import live_name, locate, matrices, parameter_view
+from laser.models.adapter import live_name, locate, matrices
 from laser.provenance.job import Job
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight
 from laser.reduction.interventions import Intervention, kept_rank
@@ -142,7 +142,7 @@ def of_weights(
         return {}, dict.fromkeys((ZEROED, REMOVED, SCALED, RANDOM, PRUNED), reason)
     (laser,) = chosen_edit(cell, protocol, chosen)
     matrix, layer = laser.matrix, laser.layer
-    weight = _view(cell, matrix, layer).float()
+    weight = matrix_view(cell, matrix, layer).float()
     kept = kept_rank(laser.rho, weight.shape)
     made, lacking = [Baseline(ZEROED, matrix, layer)], {}
     if outputs := [name for name in matrices(cell.loaded.config, cell.loaded.mapping) if OUTPUTS.fullmatch(name)]:
@@ -169,11 +169,6 @@ def _share_of_norm(cell: Cell, weight: torch.Tensor, laser: Intervention) -> flo
     return norms[0] / norms[1] if norms[1] else 0.0
 
 
-def _view(cell: Cell, matrix: str, layer: int) -> torch.Tensor:
-    loaded = cell.loaded
-    return parameter_view(loaded.model, loaded.config, layer, matrix, loaded.mapping)
-
-
 def _answered(cell: Cell, baseline: Baseline, count: Callable[[int], None]) -> Any:
     with in_place(cell, baseline):
         (answers,) = answers_for(cell, [()], count)
@@ -184,15 +179,9 @@ def _answered(cell: Cell, baseline: Baseline, count: Callable[[int], None]) -> A
 def in_place(cell: Cell, baseline: Baseline) -> Iterator[None]:
     """Change the live weights for the duration of the block, then restore the exact original values."""
     names = baseline.matrix.split(" ")
-    weights = {} if baseline.kind == REMOVED else {name: _view(cell, name, baseline.layer).float() for name in names}
-    changed = {name: replacement(weight, baseline) for name, weight in weights.items()}
-    zeroed = [Intervention(name, baseline.layer, 0.0, "zero") for name in names]
+    weights = {name: replacement(matrix_view(cell, name, baseline.layer).float(), baseline) for name in names}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(edited(cell.loaded, zeroed, cell.store))
-        for name, weight in changed.items():
-            # Zeroed, the matrix is in the dtype in which an edit is computed.
-            view = _view(cell, name, baseline.layer)
-            view.copy_(weight.to(view.dtype))
+        stack.enter_context(replaced(cell, baseline.layer, weights))
         if baseline.kind == REMOVED:
             for bias in _biases(cell, names, baseline.layer):
                 stack.callback(bias.copy_, bias.clone())

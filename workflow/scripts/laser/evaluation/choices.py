@@ -17,8 +17,8 @@ from laser.errors import UserError
 from laser.evaluation.cell import Cell, answer_each, chosen_edit, job_cell, result_rows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.gradients import choose
+from laser.evaluation.replaced_weights import matrix_view
 from laser.io.files import read_json, read_parquet, write_parquet
-from laser.models.adapter import parameter_view
 from laser.provenance.job import Job
 from laser.reduction.interventions import Edit, Intervention, kept_rank
 
@@ -27,10 +27,9 @@ COLUMNS = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
 
 def with_kept_rank(cell: Cell, intervention: Intervention) -> dict[str, Any]:
     """Return matrix, layer and rho of an intervention, with the number of singular values that it keeps."""
-    loaded = cell.loaded
     matrix, layer, rho = intervention.matrix, intervention.layer, intervention.rho
-    shape = parameter_view(loaded.model, loaded.config, layer, matrix, loaded.mapping).shape
-    return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": kept_rank(rho, shape)}
+    kept = kept_rank(rho, matrix_view(cell, matrix, layer).shape)
+    return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": kept}
 
 
 def inspected_rows(sweep: Sequence[Path], ranking: Mapping[str, Any], keep: int) -> pd.DataFrame:

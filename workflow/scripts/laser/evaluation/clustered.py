@@ -5,8 +5,6 @@ Every number of clusters and every ρ is scored on validation rows; what is best
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -16,9 +14,9 @@ from laser.config.specs import ClusteredSpec
 from laser.engine import naive
 from laser.evaluation.cell import Cell, job_cell, result_rows
 from laser.evaluation.part_of_cell import first_rows, of_protocol
+from laser.evaluation.replaced_weights import matrix_view, replaced
 from laser.evaluation.row_clusters import decomposed, kept_parameters, reduced
 from laser.io.files import read_json, write_parquet
-from laser.models.adapter import parameter_view
 from laser.provenance.job import Job
 
 Place = tuple[str, int]
@@ -42,7 +40,7 @@ def evaluate_clustered(job: Job) -> None:
     # The weights are replaced whole, so that they stay in their own precision.
     validation = first_rows(job_cell(job, "validation", gradients=True), spec.rows)
     clusters = {
-        (place, count): decomposed(_view(validation, place), count, spec.seed)
+        (place, count): decomposed(matrix_view(validation, *place), count, spec.seed)
         for place in dict.fromkeys(places.values())
         for count in spec.clusters
     }
@@ -81,29 +79,12 @@ def evaluate_clustered(job: Job) -> None:
     write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(**facts))
 
 
-def _view(cell: Cell, place: Place) -> torch.Tensor:
-    matrix, layer = place
-    return parameter_view(cell.loaded.model, cell.loaded.config, layer, matrix, cell.loaded.mapping)
-
-
 def _rows(
     cell: Cell, place: Place, weight: torch.Tensor, protocol: str, split: str, count: int, rho: float
 ) -> pd.DataFrame:
     """Return result rows of a cell whose matrix at a place is another one."""
     requests: Any = cell.questions.requests
-    with _replaced(_view(cell, place), weight):
+    matrix, layer = place
+    with replaced(cell, layer, {matrix: weight}):
         answers = naive.answer(cell.loaded, requests, cell.spec.token_budget)
     return result_rows(cell, answers, protocol, split=split, clusters=count, rho=float(rho))
-
-
-@contextlib.contextmanager
-def _replaced(view: torch.Tensor, weight: torch.Tensor) -> Iterator[None]:
-    """Put other values into a weight while the context lasts."""
-    before = view.detach().clone()
-    with torch.no_grad():
-        view.copy_(weight.to(view.dtype))
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            view.copy_(before)

@@ -13,8 +13,8 @@ def watch(monkeypatch: Any, module: Any) -> dict[str, Any]:
     """Replace a module's `save` and return what is seen of the last figure that it would have saved.
 
     labels: of the legend; texts: in the panels; rows: labels of the vertical axes' ticks; axes: (title, x label,
-    y label); clashes: pairs of things that overlap or leave the page (panels with their labels, legend, title, and the
-    tick labels of one axis).
+    y label); axes_drawn: the panels themselves; clashes: pairs of things that overlap or leave the page (panels with
+    their labels, legend, title, and the tick labels of one axis).
     """
     seen: dict[str, Any] = {}
 
@@ -25,6 +25,7 @@ def watch(monkeypatch: Any, module: Any) -> dict[str, Any]:
         seen["labels"] = [text.get_text() for legend in legends for text in legend.get_texts()]
         seen["texts"] = [text.get_text() for axis in made.axes for text in axis.texts]
         seen["axes"] = [(axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) for axis in made.axes]
+        seen["axes_drawn"] = list(made.axes)
         seen["title"] = made.get_suptitle()
         seen["rows"] = [label.get_text() for axis in made.axes for label in axis.get_yticklabels()]
         seen["lines"] = [axis.get_lines() for axis in made.axes]

@@ -102,6 +102,28 @@ def test_a_bin_in_which_nothing_was_right_before_has_no_ratio_and_says_so(monkey
     assert "none right before" in seen["texts"]
 
 
+def test_one_long_whisker_does_not_press_the_bars_down_and_its_end_is_written(monkeypatch, tmp_path):
+    # Two of twenty-four rows were right before: some resamples hold one of them alone, beside many that became right.
+    base, laser = [1, 0, 1, 0, *[0] * 20], [1, 0, 1, 0, *[1] * 20]
+    frequency = counted({f"d-{number}": 3 for number in range(24)})
+    seen = watch(monkeypatch, fig3c_module)
+    data = fig3c(cell(base, laser), frequency, tmp_path / "x", resamples=400)
+    (axis,) = seen["axes_drawn"]
+    high, bar = data["corrected_ratio_high"].iloc[0], data["corrected_ratio"].iloc[0]
+    assert bar == 10 and high > 20 and axis.get_ylim() == (0, 2 * bar)
+    assert [text for text in seen["texts"] if text.startswith("↑")] == [f"↑ {high:.3g}"]
+    assert "0" in seen["texts"] and seen["clashes"] == []
+
+
+def test_whiskers_of_usual_length_are_drawn_whole(monkeypatch, tmp_path):
+    frequency = counted({f"d-{number}": 3 for number in range(40)})
+    seen = watch(monkeypatch, fig3c_module)
+    data = fig3c(cell([1, 0] * 20, [1, 1] * 10 + [0, 0] * 10), frequency, tmp_path / "x", resamples=100)
+    (axis,) = seen["axes_drawn"]
+    ends = data[["corrected_ratio_high", "spoilt_ratio_high"]].to_numpy().max()
+    assert ends <= axis.get_ylim()[1] and not any("↑" in text for text in seen["texts"])
+
+
 def test_thirds_hold_equally_many_groups_and_ties_share_a_bin():
     known = pd.DataFrame({"group": [f"g{number // 3}" for number in range(27)]})
     known["frequency"] = [float(number // 3) for number in range(27)]

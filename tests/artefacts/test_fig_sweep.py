@@ -1,6 +1,5 @@
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -84,9 +83,18 @@ def test_figure_8_labels_as_many_reductions_as_there_is_room_for(monkeypatch, tm
     seen = watch(monkeypatch, fig8_module)
     data = fig8(frame, base, "corrected", "u_in", 1, tmp_path / "x")
     assert len(data) == len(rhos) and seen["clashes"] == []
-    kept, labels = fig8_module._ticks(rhos)
-    assert labels[0] == "99.75" and len(kept) >= 10
-    assert (np.diff(np.log(kept)) > 0.15).all()
+    (axis,) = seen["axes_drawn"]
+    assert sorted([*axis.get_xticks(), *axis.get_xticks(minor=True)]) == list(range(len(rhos)))
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["10", "40", "60", "90", "95", "98", "99", "99.75"]
+
+
+def test_figure_8_names_every_reduction_of_the_paper(monkeypatch, tmp_path, study):
+    averages = load_sweep(study.sweeps["gpt-j-6b", "fever"], study.bases[0])
+    seen = watch(monkeypatch, fig8_module)
+    data = fig8(*averages, "corrected", "u_in", 5, tmp_path / "x", 0.1)
+    (axis,) = seen["axes_drawn"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == style.percentages(list(data["removed_percent"]))
+    assert {tuple(line.get_xdata()) for line in axis.get_lines() if line.get_marker() != "None"} == {(0, 1, 2)}
 
 
 def test_figure_7_fits_its_page_for_every_matrix(monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ from laser.errors import UserError
 from laser.results import loading
 from laser.results.averages import load_sweep
 from tests.artefacts import synthetic
+from tests.artefacts.drawing import watch
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,58 @@ def test_legend_covers_no_panel_and_everything_is_on_the_page(monkeypatch, tmp_p
     assert seen["lines"] == [len(rhos) + 1] * 3
     assert len(seen["labels"]) == len(rhos) + 2
     assert {"base", "range in the paper"} <= set(seen["labels"])
+
+
+@pytest.mark.parametrize("layers", [[0, 6, 12, 18, 24, 27, 28, 29], [3], list(range(32))])
+def test_every_searched_layer_has_a_tick_and_as_many_are_named_as_fit(monkeypatch, tmp_path, layers):
+    seen = watch(monkeypatch, fig2_module)
+    fig2(*grid(layers, [0.9, 0.1]), tmp_path / "x")
+    assert seen["clashes"] == []
+    for axis in seen["axes_drawn"]:
+        named = list(axis.get_xticks())
+        assert sorted([*named, *axis.get_xticks(minor=True)]) == layers
+        assert named == layers if len(layers) <= 10 else len(named) >= 8
+        at = axis.transData.transform([(layer, 0) for layer in layers])[:, 0]
+        assert np.allclose(np.diff(at), (at[-1] - at[0]) / max(1, len(at) - 1))
+
+
+def changes(values):
+    swept, base = grid(range(len(values)), [0.1])
+    return swept.assign(loss=3.0 + np.tile(values, 3)), base
+
+
+@pytest.mark.parametrize(
+    "values, scale", [([10.0, 0.1, -0.1, 0.05], "symlog"), ([0.3, 0.1, -0.1, 0.2], "linear"), ([0.0, 0.0], "linear")]
+)
+def test_figure_2_is_the_change_from_base_and_one_large_value_does_not_press_the_others(
+    monkeypatch, tmp_path, values, scale
+):
+    seen = watch(monkeypatch, fig2_module)
+    fig2(*changes(values), tmp_path / "x")
+    drawn = seen["axes_drawn"]
+    assert {axis.get_yscale() for axis in drawn} == {scale} and len({axis.get_ylim() for axis in drawn}) == 1
+    for axis in drawn:
+        curve, base = axis.get_lines()
+        assert np.allclose(curve.get_ydata(), values) and set(base.get_ydata()) == {0}
+        low, high = axis.get_ylim()
+        assert low <= min(values) and high >= max(values)
+        at = axis.transData.transform([(0, value) for value in (*values, low, high)])[:, 1]
+        spread = np.ptp(at[1 : len(values)]) / (at[-1] - at[-2])
+        assert spread > 0.25 or not any(values)
+
+
+def test_a_loss_without_bounds_leaves_the_scale_to_the_others(monkeypatch, tmp_path):
+    seen = watch(monkeypatch, fig2_module)
+    fig2(*changes([np.inf, 0.2, np.nan, 0.1]), tmp_path / "x")
+    assert all(axis.get_yscale() == "linear" and axis.get_ylim()[1] < 1 for axis in seen["axes_drawn"])
+
+
+def test_the_papers_band_is_shown_minus_the_base(monkeypatch, tmp_path):
+    seen = watch(monkeypatch, fig2_module)
+    fig2(*grid([0, 3], [0.1]), tmp_path / "x", published_range={"u_in": [(0, 2.5, 3.5), (3, 2.0, 4.0)]})
+    (band,) = seen["axes_drawn"][1].collections
+    corners = band.get_paths()[0].vertices
+    assert corners[:, 1].min() == -1.0 and corners[:, 1].max() == 1.0
 
 
 def test_lines_can_be_told_apart_in_grey():

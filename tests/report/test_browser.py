@@ -1,5 +1,6 @@
 """The report in a real browser: opened from its file, used by mouse and keyboard, printed, checked by axe."""
 
+import io
 import json
 import re
 import shutil
@@ -7,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from PIL import Image
 
 from tests.report import study
 from tests.report.browser import Visit, browser, why_not
@@ -73,6 +75,21 @@ def test_nothing_is_said_in_the_console_and_no_request_leaves(visit, name):
     assert one.asked and all(url.startswith("file://") for url in one.asked)
     broken = "Array.from(document.images).filter((image) => !image.complete || !image.naturalWidth).length"
     assert one.page.evaluate(broken) == 0
+
+
+def test_figures_are_dark_where_the_page_is_and_light_in_print(visit):
+    page = visit().page
+    picture = page.locator("figure img").first
+
+    def ground():
+        shown = Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
+        return shown.getpixel((shown.width // 2, 14))
+
+    assert min(ground()) > 240
+    page.click("#theme")
+    assert max(ground()) < 40
+    page.emulate_media(media="print")
+    assert min(ground()) > 240
 
 
 def addresses(page):

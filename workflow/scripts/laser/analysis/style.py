@@ -6,13 +6,15 @@ figures can be read in grey.
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laser.analysis.dark import with_dark_colours
 from laser.analysis.tables import to_csv
 from laser.io.files import atomic, write_text
 
@@ -26,6 +28,8 @@ PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH, LEGEND_LINE = 3.1, 2.5, 1.9, 0.175
 ALONE = 1.4
 """How much wider the panel of a figure with a single panel is."""
 TITLE_SIZE, CHARACTERS_PER_INCH = 10, 13
+LABELLED = 10
+"""Layers that an axis names at most, so that the numbers do not touch; the others have a tick."""
 MARKERS = "osD^vP<X>p"
 LINES = ("-", "--", ":", "-.")
 
@@ -181,14 +185,47 @@ def whole_numbers(axis: Axes, values: Sequence[int]) -> None:
         axis.set_xlim(values[0] - 1, values[0] + 1)
 
 
-def whole_layers(axis: Axes, layers: list[int]) -> None:
-    """Put ticks on whole layers only, and a margin around a single one."""
-    whole_numbers(axis, layers)
+def layer_axis(axis: Axes, layers: Iterable[int]) -> None:
+    """Put the layers that were looked at at equal distances, each with a tick; as many are named as there is room for.
+
+    Studies look closely at the last layers and skip most of the others: drawn to scale, the former would touch.
+    """
+    import numpy as np
+
+    every = sorted(set(layers))
+    # Values between two layers and just beyond the ends have a place too, for markers and margins.
+    known, places = [every[0] - 1, *every, every[-1] + 1], range(-1, len(every) + 1)
+    there, back = (lambda x: np.interp(x, known, places)), (lambda x: np.interp(x, places, known))
+    axis.set_xscale("function", functions=(there, back))
+    axis.set_xticks(every[:: math.ceil(len(every) / LABELLED)])
+    axis.set_xticks(every, minor=True)
+    axis.set_xlim(every[0] - 0.3, every[-1] + 0.3)
     axis.set_xlabel("layer ℓ, counted from 0")
+
+
+def changes_from_base(axis: Axes, values: ArrayLike) -> None:
+    """Scale an axis for changes that differ much in size, with the base as a dashed line at zero.
+
+    Where the largest is more than ten times the median, the scale is linear up to a power of ten near the median and
+    logarithmic beyond, so that neither the few large changes nor the many small ones are pressed into a line.
+    """
+    import numpy as np
+    from matplotlib.ticker import SymmetricalLogLocator
+
+    sizes = np.abs(np.asarray(values, dtype=np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if sizes.size and sizes.max() > 10 * np.median(sizes):
+        linear = 10.0 ** round(math.log10(np.median(sizes)))
+        axis.set_yscale("symlog", linthresh=linear)
+        axis.yaxis.set_minor_locator(SymmetricalLogLocator(base=10, linthresh=linear, subs=range(2, 10)))
+    axis.yaxis.set_major_formatter(lambda value, _: "0" if value == 0 else f"{value:+g}".replace("-", "−"))
+    axis.axhline(0, color="black", linestyle="--", linewidth=1, label="base", zorder=3)
 
 
 def save(made: Figure, data: pandas.DataFrame, stem: Path | str) -> list[Path]:
     """Write `<stem>.svg`, `<stem>.pdf` and the data behind them as `<stem>.csv`, atomically and without dates.
+
+    The SVG has dark colours where the page that shows it has (`laser.analysis.dark`).
 
     Returns:
         The three paths.
@@ -198,5 +235,8 @@ def save(made: Figure, data: pandas.DataFrame, stem: Path | str) -> list[Path]:
     for path, ending, undated in ((paths[0], "svg", "Date"), (paths[1], "pdf", "CreationDate")):
         with atomic(path) as temporary:
             made.savefig(temporary, format=ending, metadata={undated: None})
+            if ending == "svg":
+                drawn = Path(temporary)
+                drawn.write_text(with_dark_colours(drawn.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
     write_text(paths[2], to_csv(data))
     return paths

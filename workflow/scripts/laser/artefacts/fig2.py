@@ -1,4 +1,4 @@
-"""Figure 2: validation loss when one matrix of one layer is reduced, by matrix, layer and amount of reduction."""
+"""Figure 2: change of the validation loss when one matrix of one layer is reduced, by matrix, layer and reduction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis import style
-from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, legend, percentages, save, shades, title, whole_layers
+from laser.analysis.style import MARKERS, MATRIX_LABELS, figure, layer_axis, legend, percentages, save, shades, title
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
 from laser.paper.published import fig2_range_of
@@ -40,7 +40,7 @@ ARTEFACT = Artefact(
     name="fig2",
     kind="figure",
     title="Figure 2",
-    about="validation loss by layer, matrix and reduction",
+    about="change of the validation loss by layer, matrix and reduction",
     reads=("base",),
     cells=drawn_cells,
     also_reads={"sweep": swept_cells, "landscape": reduced_cells},
@@ -124,7 +124,7 @@ def fig2(
     published_range: Range | None = None,
     kind: str = "svd",
 ) -> pandas.DataFrame:
-    """Draw Figure 2 for one model and dataset: a panel per matrix, a line per rho, the base loss dashed.
+    """Draw Figure 2 for one model and dataset, the loss minus that of base: a panel per matrix, a line per rho.
 
     Args:
         swept: see `fig2_data`.
@@ -144,26 +144,29 @@ def fig2(
     columns = min(3, len(matrices))
     with figure(columns, math.ceil(len(matrices) / columns), len(rhos) + 2) as (made, axes):
         for axis, matrix in zip(axes, matrices, strict=False):
+            if axis is not axes[0]:
+                axis.sharey(axes[0])
             panel = data[data["matrix"] == matrix]
             band = (published_range or {}).get(matrix)
             if band:
-                layers, low, high = zip(*band, strict=True)
+                layers, *ends = zip(*band, strict=True)
+                low, high = ([loss - data["base_loss"].iloc[0] for loss in losses] for losses in ends)
                 axis.fill_between(layers, low, high, color="0.88", linewidth=0, label="range in the paper", zorder=0)
             for number, (rho, colour) in enumerate(zip(rhos, shades(len(rhos)), strict=True)):
                 line = panel[panel["rho"] == rho].sort_values("layer")
                 axis.plot(
                     line["layer"],
-                    line["loss"],
+                    line["difference"],
                     color=colour,
                     marker=MARKERS[number % len(MARKERS)],
                     label=f"{reductions[number]} %  (ρ = {rho:g})",
                 )
-            axis.axhline(panel["base_loss"].iloc[0], color="black", linestyle="--", linewidth=1, label="base", zorder=3)
+            style.changes_from_base(axis, data["difference"])
             axis.set_title(MATRIX_LABELS.get(matrix, matrix))
-            axis.set_ylabel("mean loss, nats per token")
-            whole_layers(axis, sorted(set(panel["layer"]) | {layer for layer, *_ in band or ()}))
+            axis.set_ylabel("change in loss, nats per token")
+            layer_axis(axis, {*panel["layer"], *(layer for layer, *_ in band or ())})
         first = data.iloc[0]
-        what = f"{first['model']} on {first['dataset']}: validation loss, {KINDS[kind]}"
+        what = f"{first['model']} on {first['dataset']}: change of validation loss, {KINDS[kind]}"
         title(made, f"{what}, {protocol} protocol, {style.rows(first['n'])}")
         for axis in axes[len(matrices) :]:
             axis.remove()

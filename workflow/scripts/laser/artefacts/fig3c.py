@@ -50,6 +50,8 @@ numbers."""
 RATIOS = ("corrected", "spoilt")
 ENDS = ("", "_low", "_high")
 WIDTH = 0.36
+STRETCH = 2.0
+"""How much higher than the highest bar the axis goes at most; a longer whisker ends there, and its end is written."""
 COLUMNS = (
     *("model", "dataset", "protocol", "frequency_from", "bin", "lowest", "highest", "n", "groups", "right_before"),
     *("corrected", "spoilt", "base_accuracy", "laser_accuracy"),
@@ -183,7 +185,9 @@ def fig3c(
             label = {"corrected": "wrong → right", "spoilt": "right → wrong"}[ratio]
             look: dict[str, Any] = {"color": colour, "hatch": ("", "////")[number], "edgecolor": "white"}
             axis.bar(at, values, WIDTH, label=label, **look)
-            axis.errorbar(at, values, errors, fmt="none", ecolor="black", elinewidth=1, capsize=2)
+            axis.errorbar(at, values, errors, fmt="none", ecolor="0.55", elinewidth=1.2, capsize=2.5)
+            for position in at[values == 0]:
+                axis.annotate("0", (position, 0), (0, 2), textcoords="offset points", ha="center", fontsize=8)
         if data["published_ratio"].notna().any():
             axis.plot(places - WIDTH / 2, data["published_ratio"], "k*", markersize=8, label="in the paper")
         for position, row in zip(places, data.to_dict("records"), strict=True):
@@ -191,7 +195,13 @@ def fig3c(
                 axis.text(position, 0, "none right before", ha="center", va="bottom", fontsize=8)
         labels = [f"{row['bin']}\n{style.rows(row['n'])}" for row in data.to_dict("records")]
         axis.set_xticks(places, labels)
-        axis.set_ylim(bottom=0)
+        top = _top(data)
+        axis.set_ylim(0, top)
+        for number, ratio in enumerate(RATIOS):
+            for position, high in zip(places + WIDTH * (number - 0.5), data[f"{ratio}_ratio_high"], strict=True):
+                if high > top:
+                    look = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "0.35"}
+                    axis.annotate(f"↑ {high:.3g}", (position, top), (0, 1), textcoords="offset points", **look)
         axis.set_xlim(-0.6, len(data) - 0.4)
         axis.grid(axis="x", visible=False)
         axis.set_xlabel(frequency.axis)
@@ -200,6 +210,14 @@ def fig3c(
         legend(made)
         save(made, data, stem)
     return data
+
+
+def _top(data: pd.DataFrame) -> float:
+    """Return where the axis ends: above all whiskers, but not so far above the bars that these cannot be read."""
+    bars = data[[*(f"{ratio}_ratio" for ratio in RATIOS), "published_ratio"]].max().max()
+    whiskers = data[[f"{ratio}_ratio_high" for ratio in RATIOS]].max().max()
+    top = min(1.05 * whiskers, STRETCH * bars) if bars > 0 else 1.05 * whiskers
+    return top if top > 0 else 1.0
 
 
 def _published(cell: PairedCell, frequency: Frequency) -> dict[str, float]:

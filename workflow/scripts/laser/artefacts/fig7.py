@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from laser.analysis import style
-from laser.analysis.style import MATRIX_LABELS, figure, legend, save, title, whole_layers
+from laser.analysis.style import MATRIX_LABELS, figure, layer_axis, legend, save, title
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
 
@@ -27,6 +27,9 @@ ARTEFACT = Artefact(
     texts=("model", "matrix"),
     resampled=False,
 )
+
+LEAST_SHOWN = 0.1
+"""Share of the largest rank that the axis shows at least, so that differences of a few components look small."""
 
 
 def make(study: StudyResults, picture: Picture, stem: Path) -> None:
@@ -71,8 +74,10 @@ def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
             label = MATRIX_LABELS.get(matrix, matrix)
             axis.plot(of_matrix["layer"], of_matrix["effective_rank"], label=label, **style.line(number, len(matrices)))
         axis.set_ylabel("effective rank, components")
-        axis.set_ylim(0, 1.05 * float(data["effective_rank"].max()))
-        whole_layers(axis, sorted(set(data["layer"])))
+        low, high = float(data["effective_rank"].min()), float(data["effective_rank"].max())
+        shown = max(1.1 * (high - low), LEAST_SHOWN * high)
+        axis.set_ylim((low + high - shown) / 2, (low + high + shown) / 2)
+        layer_axis(axis, data["layer"])
         title(made, f"{data['model'].iloc[0]}: effective rank by layer")
         legend(made, "matrix")
         save(made, data, stem)

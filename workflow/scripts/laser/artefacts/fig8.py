@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,8 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 TOP = (1, 5, 10)
-TICK_RATIO = 1.2
+LABELLED = 10
+"""Reductions that the axis names at most; the others have a tick."""
 
 
 def fig8_data(
@@ -87,7 +89,7 @@ def fig8(
 ) -> pandas.DataFrame:
     """Draw how often the answer's first token is among the k most probable, against the reduction.
 
-    The axis is logarithmic in ρ, so that the strong reductions, where something happens, are told apart.
+    The reductions stand at equal distances, so that the strong ones, where something happens, are told apart.
 
     Args:
         swept: see `fig8_data`.
@@ -102,17 +104,20 @@ def fig8(
         What `fig8_data` returns, as drawn.
     """
     data = fig8_data(swept, base, protocol, matrix, layer)
+    places = {rho: number for number, rho in enumerate(data["rho"])}
     with figure(1, 1, 2 * len(TOP) + 2) as (made, (axis,)):
         for number, (k, colour) in enumerate(zip(TOP, shades(len(TOP)), strict=True)):
             look: dict[str, Any] = {"color": colour, "linestyle": LINES[number]}
-            axis.plot(data["rho"], data[f"first_top{k}"], marker=MARKERS[number], label=f"top {k}, reduced", **look)
+            axis.plot(
+                list(places.values()), data[f"first_top{k}"], marker=MARKERS[number], label=f"top {k}, reduced", **look
+            )
             axis.axhline(data[f"base_first_top{k}"].iloc[0], linewidth=0.8, label=f"top {k}, base", **look)
         if chosen is not None:
-            axis.axvline(chosen, color="0.6", linewidth=3, alpha=0.5, zorder=0, label="chosen")
-        axis.set_xscale("log")
-        axis.set_xticks(*_ticks(list(data["rho"])), rotation=60)
-        axis.minorticks_off()
-        axis.set_xlim(1, float(data["rho"].min()) / 1.3)
+            axis.axvline(places[chosen], color="0.6", linewidth=3, alpha=0.5, zorder=0, label="chosen")
+        every = math.ceil(len(places) / LABELLED)
+        axis.set_xticks(range(len(places)), minor=True)
+        axis.set_xticks(range(0, len(places), every), percentages(list(data["removed_percent"]))[::every])
+        axis.margins(x=0.04)
         axis.set_xlabel("reduction 100·(1 − ρ), %")
         axis.set_ylabel("answer's first token in top k, %")
         first = data.iloc[0]
@@ -122,12 +127,3 @@ def fig8(
         legend(made)
         save(made, data, stem)
     return data
-
-
-def _ticks(rhos: list[float]) -> tuple[list[float], list[str]]:
-    """Return the ρ to label and their reductions in percent: each that leaves its neighbour room, smallest first."""
-    kept: list[float] = []
-    for rho in sorted(rhos):
-        if not kept or rho / kept[-1] > TICK_RATIO:
-            kept.append(rho)
-    return kept, percentages([100 * (1 - rho) for rho in kept])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from laser.analysis import style
-from laser.analysis.style import figure, legend, save, title, whole_layers
+from laser.analysis.style import figure, layer_axis, legend, save, title
 from laser.config.artefacts import Artefact, drawn_cells
 from laser.errors import UserError
 
@@ -119,7 +119,7 @@ def fig9(
             ring: dict[str, Any] = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.1}
             axis.scatter(taken["layer"], taken["benefit"], s=70, label="chosen", zorder=4, **ring)
         axis.set_ylabel("largest gain in accuracy, points")
-        whole_layers(axis, sorted(set(data["layer"])))
+        layer_axis(axis, data["layer"])
         title(made, f"{data['model'].iloc[0]}: best intervention of each layer, validation rows, {protocol} protocol")
         legend(made)
         save(made, data, stem)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.tables import read_table
+from laser.analysis.tables import number, read_table
 from laser.config.artefacts import declared
 from laser.errors import UserError, understood
 from laser.report.files import copy_beside, unique_slugs
@@ -111,10 +111,10 @@ def _alternative(artefact: str, title: str, frame: pandas.DataFrame | None) -> s
     text = ", ".join(part for part in (declared()[artefact].title, title) if part) + "."
     if artefact != "fig2" or frame is None or not len(frame):
         return text + " The data are in the CSV below."
-    ordered = frame.sort_values("loss").to_dict("records")
-    low, high = ordered[0], ordered[-1]
+    ordered = frame.sort_values("difference").to_dict("records")
     ends = "; ".join(
-        f"{word} loss {row['loss']:.2f} nats for {row['matrix']} in layer {row['layer']} at ρ = {row['rho']:g}"
-        for word, row in (("lowest", low), ("highest", high))
+        f"{word} {number(row['difference'], 2, sign=True)} nats for {row['matrix']} in layer {row['layer']} at "
+        f"ρ = {row['rho']:g}"
+        for word, row in (("lowest", ordered[0]), ("highest", ordered[-1]))
     )
-    return f"{text} Validation loss by layer, a panel per matrix, a line per rho; {ends}; base {low['base_loss']:.2f}."
+    return f"{text} Change of the validation loss by layer, a panel per matrix, a line per rho; {ends}."

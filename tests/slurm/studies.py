@@ -57,6 +57,8 @@ def quickstart(folder: Path) -> Path:
     study["datasets"] = [{"name": "worldfacts", "options": FACTS}]
     own = study["grid"]["models"][trained] | {"layers": [learner["layers"] - 1]}
     study["grid"] |= {"layers": study["grid"]["layers"][::4] + study["grid"]["layers"][-1:], "models": {trained: own}}
+    kept = [model["name"] if isinstance(model, dict) else model for model in study["models"]]
+    study["baselines"]["models"] = [name for name in study["baselines"]["models"] if name in kept]
     return _written(folder / "quickstart.yaml", study)
 
 

@@ -31,7 +31,8 @@ def test_quickstart(both):
     assert {job["state"] for job in jobs} == {"COMPLETED"}
     rules = Counter(re.match(r"rule_([a-z0-9_]+)_wildcards_", job["comment"]).group(1) for job in jobs)
     # Tables and the like never go through the queue.
-    assert rules == {"train": 1, "reduce": 4, "base": 2, "sweep": 4, "test_intervention": 2}
+    evaluated = {"base": 2, "sweep": 4, "test_intervention": 2, "evaluate_baselines": 1}
+    assert rules == {"train": 1, "reduce": 4} | evaluated
     for job in jobs:
         shown = on_cluster.slurm("scontrol", "show", "job", job["id"])
         assert "gres:gpu:1" in shown, shown

@@ -58,7 +58,8 @@ onstart:
     note_run(slurm_jobs=executor and executor.run_uuid)
     if executor:
         slurm_executor.complete(executor)
-    planned = progress.planned_jobs(PLAN, workflow.dag)
+    device = progress.device_of_run(PLAN.config["device"], here=workflow.local_exec)
+    planned = progress.planned_jobs(PLAN, workflow.dag, device)
     progress.write_note(PLAN.results, planned)
     logger.info(
         f"{len(planned)} jobs with a log of their own",

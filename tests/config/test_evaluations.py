@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from laser.config import variants
-from laser.config.settings import Clustered
+from laser.config.evaluations import RUNS
+from laser.config.settings import EVALUATIONS, Clustered
 from laser.config.study import resolve
 from laser.config.validation import check
 from laser.errors import UserError
@@ -167,3 +168,7 @@ def test_one_message_says_what_cannot_be(changes, expected):
     with pytest.raises(UserError) as raised:
         made(**changes)
     assert expected in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_every_evaluation_of_settings_has_files_in_the_plan():
+    assert set(RUNS) == set(EVALUATIONS) - {"figures", "gradient"}

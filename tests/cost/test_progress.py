@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from laser.cost.progress import PlannedJob, Progress, duration, note_path, read_note, write_note
+from laser.config.plan import Plan
+from laser.config.yaml_files import read_yaml
+from laser.cost.progress import (
+    PlannedJob,
+    Progress,
+    device_of_run,
+    duration,
+    job_seconds,
+    note_path,
+    read_note,
+    write_note,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,3 +146,26 @@ def test_a_plan_of_policies_ends_in_a_plain_line_where_there_is_no_estimate():
     ended = subprocess.run(["bash", "-o", "pipefail", "-c", estimate], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0 and ended.stderr == ""
     assert ended.stdout.startswith("No estimate of the time: model 'decision-transformer-small' is a policy")
+
+
+@pytest.mark.parametrize(
+    "asked, here, files, expected",
+    [
+        ("auto", True, ["null", "nvidiactl"], "cpu"),
+        ("auto", True, ["nvidia0"], "auto"),
+        ("auto", True, ["kfd"], "auto"),
+        ("auto", False, ["null"], "auto"),
+        ("cuda", True, ["null"], "cuda"),
+        ("cpu", True, ["nvidia0"], "cpu"),
+    ],
+)
+def test_a_run_on_a_machine_without_a_gpu_is_expected_to_take_a_processors_time(tmp_path, asked, here, files, expected):
+    for name in files:
+        (tmp_path / name).touch()
+    assert device_of_run(asked, here, tmp_path) == expected
+
+
+def test_a_processor_is_expected_to_take_longer_than_a_gpu():
+    plan = Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": "pocket"}, ROOT)
+    sweep = {"model": "smollm2-135m", "dataset": "fever", "layer": "0"}
+    assert job_seconds(plan, "sweep", sweep, "cpu") > 5 * job_seconds(plan, "sweep", sweep, "auto")

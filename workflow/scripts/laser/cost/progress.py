@@ -50,7 +50,24 @@ class PlannedJob:
         return f"{self.rule} {self.label}".rstrip()
 
 
-def planned_jobs(plan: Plan, dag: Any) -> list[PlannedJob]:
+GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
+"""What a driver puts into /dev where there is a GPU: NVIDIA's, AMD's, and Windows' for its subsystem for Linux."""
+
+
+def device_of_run(asked: str, here: bool, devices: Path = Path("/dev")) -> str:
+    """Return the device whose speed the jobs of a run are expected to have, without the seconds that torch would take.
+
+    Args:
+        asked: the config's device: auto, cpu or cuda.
+        here: True if the jobs run on this machine, False if they go to a cluster.
+        devices: the folder of device files.
+    """
+    if asked == "auto" and here and not any(any(devices.glob(pattern)) for pattern in GPU_FILES):
+        return "cpu"
+    return asked
+
+
+def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
     """Return the jobs that Snakemake is about to run, in the order of their inputs; targets, without a log, not."""
     return [
         PlannedJob(
@@ -59,7 +76,7 @@ def planned_jobs(plan: Plan, dag: Any) -> list[PlannedJob]:
             " ".join(map(str, job.wildcards_dict.values())),
             str(job.log[0]),
             str(getattr(job.output, "run_record", "")),
-            round(job_seconds(plan, job.rule.name, job.wildcards_dict), 1),
+            round(job_seconds(plan, job.rule.name, job.wildcards_dict, device), 1),
         )
         for level in dag.toposorted(set(dag.needrun_jobs()))
         for job in sorted(level, key=lambda job: (job.rule.name, dag.jobid(job)))
@@ -67,13 +84,16 @@ def planned_jobs(plan: Plan, dag: Any) -> list[PlannedJob]:
     ]
 
 
-def job_seconds(plan: Plan, rule: str, wildcards: Mapping[str, str]) -> float:
-    """Return the time in seconds that a job is expected to take; of a rule without a cost model, that of its start."""
+def job_seconds(plan: Plan, rule: str, wildcards: Mapping[str, str], device: str) -> float:
+    """Return the time in seconds that a job is expected to take on a device (auto, cpu or cuda).
+
+    Of a rule without a cost model it is that of its start; auto counts as a GPU.
+    """
     if rule not in STAGES:
         return START_SECONDS
     shape = guessed_shape(plan.model(wildcards["model"]))
     demand = demand_of(plan, rule, wildcards)
-    return START_SECONDS + expected_seconds(shape, demand, plan.config["device"], plan.config["threads"])
+    return START_SECONDS + expected_seconds(shape, demand, device, plan.config["threads"])
 
 
 def note_path(results: str | Path) -> Path:

@@ -168,11 +168,14 @@ def test_functions_of_the_rules_name_known_resources(device):
     assert {"mem_mb", "runtime", "gpu"} <= named <= resources()
 
 
-def test_the_default_profile_beside_it_has_one_key():
+def test_the_default_profile_beside_it_has_what_every_run_needs_alone():
     # It is merged on top of this one, and would replace whole blocks of it.
     assert not (ROOT / "workflow/profiles").exists()
     files = [path.relative_to(ROOT / "profiles").as_posix() for path in (ROOT / "profiles").rglob("*.yaml")]
     assert files == ["default/profile.yaml"]
-    assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text()) == {"rerun-incomplete": True}
+    assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text()) == {
+        "rerun-incomplete": True,
+        "quiet": ["reason"],
+    }
     # A config.yaml there would be read as a second profile; study.yaml is the profile's configuration of the workflow.
     assert sorted(path.name for path in PROFILE.parent.glob("*.yaml")) == ["profile.yaml", "study.yaml"]

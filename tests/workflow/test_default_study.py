@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL, LARGE = "quickstart", "paper"
 
 
+LONGEST_LINE = 2_000
+"""Characters, in a dry run: what names every input of a job has hundreds of thousands."""
+
+
 def datasets(study: str) -> int:
     return len(yaml.safe_load((ROOT / f"config/studies/{study}.yaml").read_text())["datasets"])
 
@@ -22,6 +26,7 @@ def prepared(folder: Path, *line: str) -> int:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     shown = done.stdout + done.stderr
     assert done.returncode == 0, shown[-3000:]
+    assert max(map(len, shown.splitlines())) < LONGEST_LINE
     return int(re.search(r"^prepare\s+(\d+)$", shown, re.M)[1])
 
 

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmarks.models import study
 from laser.analysis import intervals
 from laser.claims import figure_rules, nulls, table_rules
 from laser.claims.findings import CONTRADICTED, SUPPORTED
-from laser.claims.judged import overall
+from laser.claims.judged import SUPPORTED_ALONE, overall
 from laser.config.rules import rules
 from tests.claims.made_up import CELL, SPREAD, gain, landscape, table1
 
@@ -250,3 +251,30 @@ def test_components_that_lower_accuracy_by_just_the_margin_are_not_called_wrong_
         return {"fig5b": pd.DataFrame(lines)}
 
     assert supported(figure_rules.higher_order, made) <= ALLOWED
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {"models": 1, "spread": 0.0},
+        {"models": 2},
+        {"models": 2, "spread": 0.0},
+        {"models": 3, "spread": 1.0},
+        {"models": 4},
+        {"models": 15},
+        {"models": 15, "corpora": 3},
+        {"models": 15, "spread": 0.0, "alike": 1.0},
+        {"models": 6, "spread": 1.0, "alike": 0.5},
+    ],
+    ids=str,
+)
+def test_models_whose_gains_differ_about_nought_are_seldom_said_to_gain(drawn):
+    generator = np.random.default_rng(9)
+    verdicts = [overall(*study(generator, **drawn)) for _ in range(SAMPLES)]
+    assert sum(verdict in (SUPPORTED, SUPPORTED_ALONE) for verdict in verdicts) / SAMPLES <= ALLOWED
+
+
+def test_models_that_gain_are_said_to():
+    generator = np.random.default_rng(10)
+    verdicts = [overall(*study(generator, 8, mean=8.0, spread=3.0)) for _ in range(100)]
+    assert verdicts.count(SUPPORTED) > 90

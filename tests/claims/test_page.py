@@ -12,7 +12,7 @@ from laser.analysis.tables import to_csv
 from laser.claims.claims import CLAIMS, QUESTIONS
 from laser.claims.evidence import evidence_page
 from laser.claims.judged import judge, read_study
-from laser.claims.page import NOT_RUN_HERE, OTHER_DATA, PAPER_DATA, replication_page, write_pages
+from laser.claims.page import DEPENDENT, NOT_RUN_HERE, OTHER_DATA, PAPER_DATA, replication_page, write_pages
 from laser.errors import UserError
 from laser.io.files import sha256_file
 from laser_audit.reading import Study
@@ -78,12 +78,15 @@ def test_every_link_leads_somewhere_and_every_verdict_has_its_evidence(results):
 
 def test_the_page_holds_conclusions_and_the_evidence_their_numbers(results):
     page, evidence = page_of(results, "small"), evidence_of(results, "small")
-    assert "* supported: [accuracy](replication/small.md#accuracy) (1/1), [early layers]" in page
-    assert "* contradicted: [loss](replication/small.md#loss) (0/1)" in page
+    assert "* supported: [early layers](replication/small.md#early-layers) (2/2)" in page
+    assert "* supported by one source: [accuracy](replication/small.md#accuracy) (1/1)" in page
+    # The interval of the loss reaches from −0.7 to 1.3.
+    assert "* not supported: [loss](replication/small.md#loss) (0/1)" in page
+    assert "[supported by one source (1/1), +3.0 [+2.0, +4.0] points](replication/small.md#accuracy) |" in page
     assert "[supported (2/2)](replication/small.md#early-layers) |" in page
     assert "20.0 → 23.0, +3.0 [+2.0, +4.0] points, adjusted p 0.010, n = 50, [u_in, 5, 0.1] | supported |" in evidence
     assert "20.0 → 23.0" not in page
-    assert "**supported (1/1)** ([table1.csv](../../results/small/tables/table1.csv))" in evidence
+    assert "**supported by one source (1/1), +3.0 [+2.0, +4.0] points** ([table1.csv](../../results/" in evidence
     assert "**supported (2/2)** ([fig2, 2 files](../../results/small/figures/fig2))" in evidence
     assert "| [figures/fig2/a/d-corrected.csv](../../results/small/figures/fig2/a/d-corrected.csv) | `" in evidence
     assert "late-layers" not in evidence
@@ -127,8 +130,9 @@ def test_the_page_says_what_each_study_covers(results):
 def test_other_results_give_another_page(results):
     before = page_of(results, "small")
     written(results, "small", table1(-3.0, 0.01))
-    assert "[supported (1/1)](replication/small.md#accuracy)" in before
-    assert "[contradicted (0/1)](replication/small.md#accuracy)" in page_of(results, "small")
+    assert "[supported by one source (1/1), +3.0 [+2.0, +4.0] points](replication/small.md#accuracy)" in before
+    after = page_of(results, "small")
+    assert "[contradicted by one source (0/1), −3.0 [−4.0, −2.0] points](replication/small.md#accuracy)" in after
 
 
 def test_without_any_study_the_page_says_so(tmp_path):
@@ -224,3 +228,47 @@ def test_a_table_that_the_manifest_does_not_list_is_refused(results):
     table.write_text(table.read_text().replace("20.0", "21.0"))
     with pytest.raises(UserError, match=r"table1\.csv: is not the file that .*manifest\.json lists"):
         read_study(study)
+
+
+def card(folder, name, model, weights, corpus=None):
+    """Write the card of a model into a study's inputs."""
+    path = folder / f"results/{name}/inputs/models/{model}/card.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = {"kind": "hub"} if corpus is None else {"kind": "trained", "corpus": corpus}
+    files = {"model.safetensors": weights, "config.json": "c"}
+    path.write_text(json.dumps({"name": model, "files": files, "source": source}))
+
+
+def test_models_of_one_corpus_are_one_source_and_shared_checkpoints_are_named(results):
+    gains = [table1(3.0, 0.01, model=name) for name in ("a", "b", "m")]
+    written(results, "small", *gains)
+    written(results, "other", table1(3.0, 0.01, model="renamed"), table1(3.0, 0.01, model="c", dataset="e"))
+    for name, model, weights, corpus in (
+        ("small", "a", "1", {"seed": 0, "noise": {"level": 0.0}}),
+        ("small", "b", "2", {"seed": 0, "noise": {"level": 0.75}}),
+        ("small", "m", "3", None),
+        ("other", "renamed", "3", None),
+        ("other", "c", "4", {"seed": 0, "noise": {"level": 0.5}}),
+        ("other", "d", "5", {"seed": 1, "noise": {"level": 0.5}}),
+    ):
+        card(results, name, model, weights, corpus)
+    page = page_of(results, "small", "other")
+    dependent = section(page, DEPENDENT)
+    assert "* small and other have the same checkpoints: m.\n" in dependent
+    assert "* small and other have models of the same corpora: a and b.\n" in dependent
+    assert "* small and other have questions of the same datasets: d.\n" in dependent
+    assert "* small: one source are a and b." in dependent and "* other: one source" not in dependent
+    assert "3 models of 2 sources, standard deviation" in evidence_of(results, "small")
+    assert f"## {DEPENDENT}" not in page_of(results, "other")
+
+
+def test_a_study_without_cards_is_said_to_have_none(results):
+    assert "* small: its inputs hold no cards of models; each model counts as a source." in page_of(results, "small")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"name": "a", "files": 3, "source": {}}', '{"name": "a"}'])
+def test_a_card_that_is_none_is_one_message(results, text):
+    card(results, "small", "a", "1")
+    (results / "results/small/inputs/models/a/card.json").write_text(text)
+    with pytest.raises(UserError, match=r"card\.json: "):
+        judged(results, "small")

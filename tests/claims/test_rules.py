@@ -4,12 +4,15 @@ import pytest
 
 from laser.claims import figure_rules as claim_pictures
 from laser.claims import table_rules as claim_rules
-from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
+from laser.claims.estimates import estimates
+from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison, Effect
 from laser.claims.judged import (
-    MIXED,
+    CONTRADICTED_ALONE,
     NOT_JUDGED,
     NOT_RUN,
+    NOT_SETTLED,
     NOT_SUPPORTED,
+    SUPPORTED_ALONE,
     overall,
 )
 from tests.claims.made_up import CELL, SPREAD, gain, landscape, table1
@@ -297,9 +300,9 @@ def test_a_model_counts_once_however_many_comparisons_it_has():
     many = [Comparison("m on d, corrected", "e", SUPPORTED)] * 9
     others = [Comparison(f"{name} on d, corrected", "e", CONTRADICTED) for name in ("n", "o")]
     assert overall([*many, *others]) == CONTRADICTED
-    assert overall([*many, *others[:1]]) == MIXED
+    assert overall([*many, *others[:1]]) == NOT_SETTLED
     split = [Comparison(f"m on {name}, corrected", "e", word) for name, word in (("d", SUPPORTED), ("f", CONTRADICTED))]
-    assert overall(split) == MIXED
+    assert overall(split) == NOT_SETTLED
 
 
 @pytest.mark.parametrize(
@@ -308,11 +311,69 @@ def test_a_model_counts_once_however_many_comparisons_it_has():
         (None, NOT_RUN),
         ([], NOT_JUDGED),
         (judged(SUPPORTED, SUPPORTED, CONTRADICTED), SUPPORTED),
-        (judged(SUPPORTED, CONTRADICTED), MIXED),
+        (judged(SUPPORTED, CONTRADICTED), NOT_SETTLED),
         (judged(CONTRADICTED, CONTRADICTED, SUPPORTED), CONTRADICTED),
-        (judged(UNDECIDED, UNDECIDED, SUPPORTED), MIXED),
+        (judged(UNDECIDED, UNDECIDED, SUPPORTED), NOT_SETTLED),
         (judged(UNDECIDED, CONTRADICTED), NOT_SUPPORTED),
     ],
 )
 def test_a_studys_verdict_follows_from_its_comparisons(found, expected):
     assert overall(found) == expected
+
+
+def measured(effects, verdict=UNDECIDED, **rule):
+    """Return a comparison for every (cell, value), whose intervals are a point wide on each side."""
+    rule = {"unit": "points", "least": 1.0} | rule
+    return [Comparison(where, "e", verdict, Effect(value, value - 1, value + 1, **rule)) for where, value in effects]
+
+
+def on(*values, dataset="d"):
+    return [(f"m{number} on {dataset}, corrected", value) for number, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "expected"),
+    [
+        ((5.0, 6.0, 5.5, 6.5), {}, SUPPORTED),
+        ((-5.0, -6.0, -5.5, -6.5), {}, CONTRADICTED),
+        ((-5.0, -6.0, -5.5, -6.5), {"rises": False}, SUPPORTED),
+        ((5.0, 6.0, 5.5, 6.5), {"rises": False}, CONTRADICTED),
+        ((12.0, 0.5, 1.0, -0.5), {}, NOT_SUPPORTED),  # one model alone does not make a mean
+        ((0.8, 0.8, 0.8, 0.8), {}, NOT_SUPPORTED),
+        ((5.0, 6.0, 5.5, 6.5), {"supports": 5.0}, NOT_SUPPORTED),
+        ((0.3, -0.3, 0.1, -0.1), {"supports": -2.0, "contradicts": -2.0, "least": 0.0}, SUPPORTED),
+        ((5.0, 6.0, np.nan, 6.5, 5.5), {}, SUPPORTED),
+        ((np.nan, np.nan), {}, NOT_SUPPORTED),
+    ],
+)
+def test_models_are_averaged_where_an_effect_was_measured(values, rule, expected):
+    assert overall(measured(on(*values), **rule)) == expected
+
+
+def test_what_no_mean_settles_is_told_from_what_no_comparison_supports():
+    comparisons = measured(on(12.0, -12.0), SUPPORTED)
+    assert overall(comparisons) == NOT_SETTLED
+    # Rooms solved rise in all models, and so does the loss: no single answer.
+    both = measured(on(5.0, 6.0, 5.5)) + measured(on(5.0, 6.0, 5.5), unit="nats", rises=False)
+    assert overall(both) == NOT_SUPPORTED and [str(one)[-6:] for one in estimates(both, {})] == ["points", "] nats"]
+
+
+def test_models_of_one_corpus_count_as_one_and_a_lone_source_is_called_one():
+    values = on(5.0, 6.0, 5.5, 6.5)
+    corpora = {f"m{number}": "a corpus" for number in range(4)}
+    assert overall(measured(values), corpora) == SUPPORTED_ALONE
+    assert overall(measured(values[:1])) == SUPPORTED_ALONE
+    assert overall(measured(on(-6.0))) == CONTRADICTED_ALONE
+    (mean,) = estimates(measured([*values, ("other on d, corrected", 10.75)]), corpora)
+    assert (mean.sources, mean.models, mean.mean.value) == (2, 5, pytest.approx((5.75 + 10.75) / 2))
+    # Another dataset, or protocol, of a model does not make its weight larger.
+    (again,) = estimates(measured([*values, *[("other on d, published", 10.75)] * 3]), corpora)
+    assert again.mean == mean.mean
+
+
+def test_a_lone_source_is_averaged_over_its_datasets():
+    datasets = [part for name, value in (("a", 5.0), ("b", 6.0), ("c", 5.5)) for part in on(value, dataset=name)]
+    (estimate,) = estimates(measured(datasets), {})
+    assert (estimate.sources, estimate.datasets) == (1, 3) and "sources" not in estimate.heterogeneity
+    assert overall(measured(datasets)) == SUPPORTED_ALONE
+    assert overall(measured([*datasets, *on(-15.0, dataset="d")])) == NOT_SUPPORTED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -120,3 +121,48 @@ def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENC
     quantiles = chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], count - 1)
     low, high = (solution(float(target)) for target in quantiles)
     return solution(count - 1.0), low, high
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of true effects, of which estimates are given, with its interval.
+
+    Attributes:
+        value: the mean.
+        low: lower bound of its interval.
+        high: upper bound.
+        spread: standard deviation between the true effects, with the bounds of its own interval; NaN for a lone one.
+    """
+
+    value: float
+    low: float
+    high: float
+    spread: tuple[float, float, float]
+
+
+def random_effects(estimates: ArrayLike, errors: ArrayLike, *, confidence: float = CONFIDENCE) -> Mean:
+    """Return the mean of the effects from which those that were estimated are drawn.
+
+    Weights are by the errors and the spread (Paule and Mandel's estimate), the interval is Hartung and Knapp's with
+    Student's quantile. Estimates on the same rows may err alike, which their differences do not show: the mean error is
+    therefore added to the interval in quadrature, as if they all did.
+
+    Args:
+        estimates: (k,) estimates, at least one. The interval of a lone one is about itself alone.
+        errors: (k,) their standard errors.
+        confidence: nominal coverage.
+    """
+    from scipy.stats import norm, t
+
+    values, own = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    between = spread(values, np.diag(own**2), confidence=confidence)
+    positive = own[own > 0]
+    # As in `spread`: an estimate without an error of its own gets the smallest of the others.
+    variances = np.where(own > 0, own, positive.min() if positive.size else 1.0) ** 2 + np.nan_to_num(between[0]) ** 2
+    weights = (1 / variances) / (1 / variances).sum()
+    mean, alike = float(weights @ values), norm.ppf((1 + confidence) / 2) * float(weights @ own)
+    half = 0.0
+    if values.size > 1:
+        error = math.sqrt(float(weights @ (values - mean) ** 2) / (values.size - 1))
+        half = float(t.ppf((1 + confidence) / 2, values.size - 1)) * error
+    return Mean(mean, mean - math.hypot(half, alike), mean + math.hypot(half, alike), between)

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from laser.claims.claims import CLAIMS, QUESTIONS, Claim
-from laser.claims.findings import Comparison
-from laser.claims.judged import JudgedStudy, StudyTables, verdict_with_support
+from laser.claims.judged import JudgedStudy, StudyTables
 from laser.claims.markdown import relative, table_head, table_row
 from laser.io.files import sha256_file
 
@@ -38,21 +37,24 @@ def evidence_page(study: JudgedStudy, conclusions: Path, folder: Path) -> str:
         evident = [claim for claim in claims if study.comparisons[claim.name] is not None]
         if evident:
             parts.append(f"## {title}")
-        parts += [_claim(claim, study.tables, study.comparisons[claim.name] or [], folder) for claim in evident]
+        parts += [_claim(claim, study, folder) for claim in evident]
     return "\n\n".join([*parts, _files(study.tables, folder)]) + "\n"
 
 
-def _claim(claim: Claim, study: StudyTables, comparisons: Sequence[Comparison], folder: Path) -> str:
-    links = ", ".join(_link(study.files[name], name, folder) for name in claim.evidence)
+def _claim(claim: Claim, study: JudgedStudy, folder: Path) -> str:
+    comparisons = study.comparisons[claim.name] or []
+    links = ", ".join(_link(study.tables.files[name], name, folder) for name in claim.evidence)
     lines = [
         f'### <a id="{claim.name}"></a>{claim.text}',
         "",
         f"*Where*: {claim.source}. *Rule*: {claim.rule}",
         "",
-        f"**{verdict_with_support(comparisons)}** ({links})",
+        f"**{study.verdict_with_support(claim)}** ({links})",
     ]
     if not comparisons:
         return "\n".join(lines)
+    for estimate in study.estimates(claim):
+        lines += ["", f"Mean: {estimate}; {estimate.heterogeneity}."]
     lines += ["", *table_head(["Comparison", "Numbers", "Verdict"])]
     lines += [
         table_row([comparison.where, comparison.evidence, comparison.verdict]) for comparison in comparisons[:SHOWN]

@@ -16,6 +16,7 @@ from laser.claims.findings import (
     UNDECIDED,
     Artefacts,
     Comparison,
+    Effect,
     by_bounds,
     by_test,
     cells,
@@ -90,8 +91,9 @@ def rare_facts(made: Artefacts) -> list[Comparison]:
             for row in (rare, common)
         )
         low, high = difference_bounds(rare, common, "corrected_share")
-        margin = rules().frequency
-        comparisons.append(Comparison(where, text, by_bounds(low - margin, high + margin)))
+        margin, change = rules().frequency, rare["corrected_share"] - common["corrected_share"]
+        difference = Effect(change, low, high, "points", supports=margin, contradicts=-margin)
+        comparisons.append(Comparison(where, text, by_bounds(low - margin, high + margin), difference))
     return comparisons
 
 
@@ -103,7 +105,7 @@ def higher_order(made: Artefacts) -> list[Comparison]:
         none = cell[cell["percent"] == 0]
         if part.empty:
             continue
-        most, margin, verdict = part.iloc[-1], rules().components, UNDECIDED
+        most, margin, verdict, change = part.iloc[-1], rules().components, UNDECIDED, None
         text = (
             f"{most['percent']:g} % of the components kept: {with_interval(most, 1, 'accuracy')} % right; none kept: "
         )
@@ -111,7 +113,9 @@ def higher_order(made: Artefacts) -> list[Comparison]:
         if len(none):
             low, high = difference_bounds(most, none.iloc[0], "accuracy")
             verdict = by_bounds(-high - margin, -low + margin)
-        comparisons.append(Comparison(where, f"{text}, n = {integer(most['n'])}", verdict))
+            value = most["accuracy"] - none.iloc[0]["accuracy"]
+            change = Effect(value, low, high, "points", rises=False, supports=-margin, contradicts=margin)
+        comparisons.append(Comparison(where, f"{text}, n = {integer(most['n'])}", verdict, change))
     return comparisons
 
 

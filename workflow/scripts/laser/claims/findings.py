@@ -20,17 +20,55 @@ Artefacts = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What a comparison measured, so that models can be averaged.
+
+    Attributes:
+        value: the estimate.
+        low: lower bound of its 95 % interval.
+        high: upper bound.
+        unit: in which it is measured, and written.
+        places: decimals with which it is written.
+        rises: True if a large value supports the claim, False if a small one does.
+        supports: what the interval has to lie beyond to support.
+        contradicts: what it has to lie beyond, on the other side, to contradict.
+        least: how large a value has to be, in either direction, to matter.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    places: int = 1
+    rises: bool = True
+    supports: float = 0.0
+    contradicts: float = 0.0
+    least: float = 0.0
+
+
+def effect(row: Row, value: str, unit: str, **rule: Any) -> Effect:
+    """Return the effect that a row holds under `value`, with its bounds under `<value>_low` and `<value>_high`."""
+    return Effect(float(row[value]), float(row[f"{value}_low"]), float(row[f"{value}_high"]), unit, **rule)
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """One comparison: what was compared, the numbers, and what they say about the claim."""
+    """One comparison: what was compared, the numbers, what they say about the claim, and the effect, if it is one."""
 
     where: str
     evidence: str
     verdict: str
+    effect: Effect | None = None
 
     @property
     def subject(self) -> str:
         """The model that was compared; of a comparison over several models, what they were compared on."""
         return self.where.partition(" on ")[0]
+
+    @property
+    def dataset(self) -> str:
+        """The dataset on which a model was compared."""
+        return self.where.partition(" on ")[2].rpartition(", ")[0]
 
 
 def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import read_table
 from laser.claims.claims import CLAIMS, QUESTIONS, Claim
-from laser.claims.findings import CONTRADICTED, SUPPORTED, Comparison
+from laser.claims.estimates import Estimate, estimates
+from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
 from laser.config.artefacts import declared
 from laser.errors import UserError, understood
-from laser.io.files import read_json, sha256_file
+from laser.io.files import canonical_json, read_json, sha256_file
 
 if TYPE_CHECKING:
     import pandas
 
-NOT_RUN, NOT_JUDGED, MIXED, NOT_SUPPORTED = "not run here", "nothing to judge", "mixed", "not supported"
+NOT_RUN, NOT_JUDGED, NOT_SETTLED, NOT_SUPPORTED = "not run here", "nothing to judge", "not settled", "not supported"
+ONE_SOURCE = "{} by one source"
+SUPPORTED_ALONE, CONTRADICTED_ALONE = ONE_SOURCE.format(SUPPORTED), ONE_SOURCE.format(CONTRADICTED)
 OVERALL = {
     SUPPORTED: (
-        "more than half of the study's models support it; a model, with all its datasets, protocols and "
-        "matrices, counts "
-        "once: it supports if more than half of its comparisons do."
+        "where comparisons measure an effect, the mean over at least two sources supports it by the claim's "
+        "thresholds. A source is a pretrained checkpoint, or all models that were trained on one corpus, whatever "
+        "its noise; its datasets and protocols are averaged. The 95 % interval is about further sources like these "
+        "(random effects). Where comparisons measure no effect, more than half of the study's models support it; a "
+        "model, with all its datasets, protocols and matrices, counts once: it supports if more than half of its "
+        "comparisons do."
     ),
-    MIXED: "neither supported nor contradicted, and at least one comparison is supported.",
+    SUPPORTED_ALONE: (
+        "the same of a lone source, by the mean over its datasets. The interval is about further datasets, or about "
+        "the rows of a lone one, and says nothing about other sources."
+    ),
+    NOT_SETTLED: "neither supported nor contradicted, and at least one comparison is supported.",
     NOT_SUPPORTED: "neither, and none is supported.",
-    CONTRADICTED: "more than half of them contradict it, in the same way.",
+    CONTRADICTED_ALONE: "by the mean of a lone source.",
+    CONTRADICTED: "the mean over sources, or more than half of the models, contradict it in the same way.",
     NOT_JUDGED: "the study has the artefact, but no comparison in it that the claim is about.",
     NOT_RUN: "the study does not make the artefact.",
 }
@@ -42,12 +53,16 @@ class StudyTables:
         frames: artefact to its data; the data of all pictures of one figure are in one frame.
         files: artefact to the files that hold them.
         manifest: sha256 of the study's manifest.json; empty where it has none.
+        models: what tells each model's weights from others; models that the study has no card of are missing.
+        sources: the corpus, or the weights, that each of these models comes from.
     """
 
     name: str
     frames: dict[str, pandas.DataFrame]
     files: dict[str, list[Path]]
     manifest: str
+    models: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,20 @@ class JudgedStudy:
     def name(self) -> str:
         """The name of the study."""
         return self.tables.name
+
+    def verdict(self, claim: Claim) -> str:
+        """Return the study's verdict on a claim."""
+        return overall(self.comparisons[claim.name], self.tables.sources)
+
+    def estimates(self, claim: Claim) -> list[Estimate]:
+        """Return the study's estimates of what a claim is about, one per unit."""
+        return estimates(self.comparisons[claim.name] or [], self.tables.sources)
+
+    def verdict_with_support(self, claim: Claim) -> str:
+        """Write the verdict with its mean, and with its support where there are comparisons: `not settled (2/4)`."""
+        comparisons = self.comparisons[claim.name]
+        means = "".join(f", {estimate}" for estimate in self.estimates(claim))
+        return f"{self.verdict(claim)} ({support(comparisons)}){means}" if comparisons else self.verdict(claim)
 
 
 def read_study(folder: Path) -> StudyTables:
@@ -82,7 +111,37 @@ def read_study(folder: Path) -> StudyTables:
         parts = [part for part in (read_table(path, texts) for path in paths) if not part.empty]
         if parts:
             frames[name] = pd.concat(parts, ignore_index=True)
-    return StudyTables(folder.name, frames, files, _manifest(folder, files))
+    return StudyTables(
+        folder.name,
+        frames,
+        files,
+        _manifest(folder, files),
+        _from_cards(folder, _weights),
+        _from_cards(folder, _source),
+    )
+
+
+def _from_cards(folder: Path, read: Callable[[dict[str, Any]], str]) -> dict[str, str]:
+    """Return what is read from the card of every model, which stands in a study's folder of inputs."""
+    texts = {}
+    for path in sorted((folder / "inputs/models").glob("*/card.json")):
+        with understood(path, "a card"):
+            card = read_json(path)
+            texts[str(card["name"])] = read(card)
+    return texts
+
+
+def _weights(card: Mapping[str, Any]) -> str:
+    """Return the hashes of a checkpoint's weights."""
+    return canonical_json({name: digest for name, digest in card["files"].items() if name.endswith(".safetensors")})
+
+
+def _source(card: Mapping[str, Any]) -> str:
+    """Return what a model comes from: the corpus, but for its noise, that it was trained on, or its own weights."""
+    corpus = card["source"].get("corpus")
+    if corpus is None:
+        return _weights(card)
+    return canonical_json({name: value for name, value in corpus.items() if name != "noise"})
 
 
 def _manifest(folder: Path, files: Mapping[str, Sequence[Path]]) -> str:
@@ -127,12 +186,32 @@ def findings(claim: Claim, study: StudyTables) -> list[Comparison] | None:
         ) from error
 
 
-def overall(comparisons: Sequence[Comparison] | None) -> str:
-    """Return a study's verdict on a claim (`OVERALL`)."""
+def overall(comparisons: Sequence[Comparison] | None, sources: Mapping[str, str] | None = None) -> str:
+    """Return a study's verdict on a claim (`OVERALL`).
+
+    Args:
+        comparisons: of the claim, None where the study lacks its evidence.
+        sources: of the study's models.
+    """
     if comparisons is None:
         return NOT_RUN
     if not comparisons:
         return NOT_JUDGED
+    measured = estimates(comparisons, sources or {})
+    verdict = _agreed([estimate.verdict for estimate in measured]) if measured else _by_models(comparisons)
+    if verdict == UNDECIDED:
+        supported = any(comparison.verdict == SUPPORTED for comparison in comparisons)
+        return NOT_SETTLED if supported else NOT_SUPPORTED
+    return ONE_SOURCE.format(verdict) if measured and max(one.sources for one in measured) == 1 else verdict
+
+
+def _agreed(verdicts: Sequence[str]) -> str:
+    """Return the verdict that is given throughout, or that it is undecided."""
+    return verdicts[0] if len(set(verdicts)) == 1 else UNDECIDED
+
+
+def _by_models(comparisons: Sequence[Comparison]) -> str:
+    """Return the verdict that more than half of the models give, each with more than half of its comparisons."""
     by_subject: dict[str, list[str]] = {}
     for comparison in comparisons:
         by_subject.setdefault(comparison.subject, []).append(comparison.verdict)
@@ -140,18 +219,12 @@ def overall(comparisons: Sequence[Comparison] | None) -> str:
         agreeing = [verdicts for verdicts in by_subject.values() if verdicts.count(verdict) > len(verdicts) / 2]
         if len(agreeing) > len(by_subject) / 2:
             return verdict
-    return MIXED if any(comparison.verdict == SUPPORTED for comparison in comparisons) else NOT_SUPPORTED
+    return UNDECIDED
 
 
 def support(comparisons: Sequence[Comparison]) -> str:
     """Write how many comparisons support a claim, of how many: `3/4`, which no cell of a table breaks."""
     return f"{sum(comparison.verdict == SUPPORTED for comparison in comparisons)}/{len(comparisons)}"
-
-
-def verdict_with_support(comparisons: Sequence[Comparison] | None) -> str:
-    """Write a study's verdict on a claim, with its support where there are comparisons: `mixed (2/4)`."""
-    verdict = overall(comparisons)
-    return f"{verdict} ({support(comparisons)})" if comparisons else verdict
 
 
 def with_extent(study: StudyTables, datasets: Sequence[str]) -> list[str]:

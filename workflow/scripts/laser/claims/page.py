@@ -5,7 +5,8 @@ The evidence behind each verdict stands on a page per study (`laser.claims.evide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from laser.analysis.inconsistencies import search_space_notes, size_notes, table1_notes
@@ -17,9 +18,7 @@ from laser.claims.judged import (
     OVERALL,
     JudgedStudy,
     StudyTables,
-    overall,
     support,
-    verdict_with_support,
     with_extent,
 )
 from laser.claims.markdown import joined, relative, table_head, table_row
@@ -82,7 +81,12 @@ def replication_page(
     ]
     for title, claims in (("The paper's claims", CLAIMS), ("Questions beyond the paper", QUESTIONS)):
         parts.append(f"## {title}\n\n{_matrix(claims, ordered, folder)}")
-    parts += ["## What the verdicts mean\n\n" + _verdicts(), _inconsistencies(paper, published), _manifests(ordered)]
+    parts += [
+        _dependence(ordered),
+        "## What the verdicts mean\n\n" + _verdicts(),
+        _inconsistencies(paper, published),
+        _manifests(ordered),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -106,7 +110,7 @@ def _conclusions(study: JudgedStudy, folder: str) -> str:
     for claim in CLAIMS:
         comparisons = study.comparisons[claim.name]
         link = f"[{_label(claim)}]({page}#{claim.name})"
-        by_verdict[overall(comparisons)].append(f"{link} ({support(comparisons)})" if comparisons else _label(claim))
+        by_verdict[study.verdict(claim)].append(f"{link} ({support(comparisons)})" if comparisons else _label(claim))
     lines += [
         f"* {verdict}: {', '.join(claims)}"
         for verdict, claims in by_verdict.items()
@@ -170,12 +174,56 @@ def _matrix(claims: Sequence[Claim], studies: Sequence[JudgedStudy], folder: str
 
 
 def _cell(study: JudgedStudy, claim: Claim, folder: str) -> str:
-    text = verdict_with_support(study.comparisons[claim.name])
+    text = study.verdict_with_support(claim)
     return text if text == NOT_RUN else f"[{text}]({folder}/{study.name}.md#{claim.name})"
 
 
+DEPENDENT = "Studies and models that are not independent"
+
+
+def _dependence(studies: Sequence[JudgedStudy]) -> str:
+    """Return which studies share checkpoints, corpora or datasets, and which models of one count as one source."""
+    lines = []
+    for first, second in itertools.combinations([study.tables for study in studies], 2):
+        checkpoints = _shared(first.models, second.models)
+        corpora = [name for name in _shared(first.sources, second.sources) if name not in checkpoints]
+        datasets = [name for name in _names(first, "dataset") if name in _names(second, "dataset")]
+        for names, what in (
+            (checkpoints, "the same checkpoints"),
+            (corpora, "models of the same corpora"),
+            (datasets, "questions of the same datasets"),
+        ):
+            if names:
+                lines.append(f"* {first.name} and {second.name} have {what}: {_listed(names)}.")
+    for study in (study.tables for study in studies):
+        by_source: dict[str, list[str]] = {}
+        for model, source in study.sources.items():
+            by_source.setdefault(source, []).append(model)
+        groups = [models for models in by_source.values() if len(models) > 1]
+        lines += [f"* {study.name}: one source are {_listed(models)}." for models in groups]
+        if not study.sources:
+            lines.append(f"* {study.name}: its inputs hold no cards of models; each model counts as a source.")
+    if not lines:
+        return ""
+    return "\n".join([f"## {DEPENDENT}", "", "Every study is judged by itself; verdicts are not added up.", "", *lines])
+
+
+def _shared(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
+    """Return the names whose text is one of the second's."""
+    return [name for name, text in first.items() if text in second.values()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names, or how many more than a few there are."""
+    shown = list(names[:MODELS_NAMED])
+    return joined([*shown, f"{len(names) - len(shown)} more"] if len(names) > len(shown) else shown)
+
+
 ROOT = Path(__file__).resolve().parents[4]
-RULE_MODULES = tuple(f"workflow/scripts/laser/claims/{name}.py" for name in ("claims", "table_rules", "figure_rules"))
+RULE_MODULES = tuple(
+    f"workflow/scripts/laser/claims/{name}.py"
+    for name in ("claims", "table_rules", "figure_rules", "estimates", "judged")
+)
 """The modules with the words and the code of the rules."""
 
 

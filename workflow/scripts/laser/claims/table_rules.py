@@ -24,6 +24,7 @@ from laser.claims.findings import (
     by_test,
     cells,
     choice,
+    effect,
     records,
     where,
 )
@@ -130,6 +131,7 @@ def published_choice(made: Artefacts) -> list[Comparison]:
             f"{with_interval(row, 1, 'paper_gain', sign=True)} points over base, adjusted p {p_value(row['p_holm'])}, "
             f"n = {integer(row['test_n'])}",
             by_test(row["paper_gain"], row["p_holm"], rules().margins.accuracy),
+            effect(row, "paper_gain", "points", least=rules().margins.accuracy),
         )
         for row in evaluated
     ]
@@ -162,6 +164,7 @@ def composition(made: Artefacts) -> list[Comparison]:
             f"{with_interval(row, 1, 'over_laser', sign=True)} points over the best single one, adjusted p "
             f"{p_value(row['over_laser_p_holm'])}, {integer(row['edits'])} edits, n = {integer(row['n'])}",
             by_test(row["over_laser"], row["over_laser_p_holm"], rules().margins.accuracy),
+            effect(row, "over_laser", "points", least=rules().margins.accuracy),
         )
         for row in records(composed)
     ]
@@ -179,7 +182,9 @@ def perplexity(made: Artefacts) -> list[Comparison]:
             f"{with_interval(row, 2, 'perplexity')}, {with_interval(row, 3, 'ratio')} times base's (bound "
             f"{number(bound, 3)}), {integer(row['tokens'])} tokens"
         )
-        comparisons.append(Comparison(where(row), text, by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])))
+        verdict = by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])
+        ratio = effect(row, "ratio", "times base's", places=3, rises=False, supports=bound, contradicts=bound)
+        comparisons.append(Comparison(where(row), text, verdict, ratio))
     return comparisons
 
 
@@ -204,6 +209,7 @@ def selection(made: Artefacts) -> list[Comparison]:
             f"{with_interval(row, 1, 'gain_out_of_bag', sign=True)} out of bag; chosen again in "
             f"{number(row['share'], 0)} % of {integer(row['resamples'])} resamples, n = {integer(row['n'])}",
             by_bounds(row["gain_out_of_bag_low"], row["gain_out_of_bag_high"]),
+            effect(row, "gain_out_of_bag", "points"),
         )
         for row in records(frame[frame["selected"]])
     ]
@@ -269,10 +275,12 @@ def cheap_search(made: Artefacts) -> list[Comparison]:
             f"{cheap} against {choice(row)}: {with_interval(row, 1, 'difference', sign=True)} points, adjusted p "
             f"{p_value(row['p_holm'])}, {number(row['saving'], 1)} times fewer evaluations, n = {integer(row['n'])}"
         )
-        verdict = SUPPORTED if row["difference_low"] > -rules().margins.accuracy else UNDECIDED
-        if row["difference"] <= -rules().margins.accuracy and row["p_holm"] < SIGNIFICANCE:
+        margin = rules().margins.accuracy
+        verdict = SUPPORTED if row["difference_low"] > -margin else UNDECIDED
+        if row["difference"] <= -margin and row["p_holm"] < SIGNIFICANCE:
             verdict = CONTRADICTED
-        comparisons.append(Comparison(where(row), text, verdict))
+        change = effect(row, "difference", "points", supports=-margin, contradicts=-margin)
+        comparisons.append(Comparison(where(row), text, verdict, change))
     return comparisons
 
 
@@ -297,12 +305,14 @@ def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Comparison:
     same &= (frame["protocol"] == row["protocol"]) & (frame["metric"] == row["metric"])
     places, unit = UNITS[row["metric"]]
     base = frame[same].iloc[0]["value"]
-    change = with_interval(row, places, "difference", sign=True)
+    written = with_interval(row, places, "difference", sign=True)
     text = (
-        f"{row['metric']}: {number(base, places)} → {number(row['value'], places)}, {change} {unit}, adjusted p "
+        f"{row['metric']}: {number(base, places)} → {number(row['value'], places)}, {written} {unit}, adjusted p "
         f"{p_value(row['p_holm'])}, n = {integer(row['n'])}, {choice(row)}"
     )
-    return Comparison(where(row), text, by_test(sign * row["difference"], row["p_holm"], rules().margin(row["metric"])))
+    least = rules().margin(row["metric"])
+    change = effect(row, "difference", unit, places=places, rises=sign > 0, least=least)
+    return Comparison(where(row), text, by_test(sign * row["difference"], row["p_holm"], least), change)
 
 
 def _gains(frame: pd.DataFrame, keep: pd.Series) -> list[Comparison]:
@@ -312,6 +322,7 @@ def _gains(frame: pd.DataFrame, keep: pd.Series) -> list[Comparison]:
             f"{number(row['base'], 1)} → {number(row['laser'], 1)} %, {with_interval(row, 1, 'difference', sign=True)} "
             f"points, adjusted p {p_value(row['p_holm'])}, n = {integer(row['n'])}, {choice(row)}",
             by_test(row["difference"], row["p_holm"], rules().margins.accuracy),
+            effect(row, "difference", "points", least=rules().margins.accuracy),
         )
         for row in records(frame[keep])
     ]

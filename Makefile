@@ -84,7 +84,7 @@ lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) PYTHONPATH=workflow/scripts lint-imports --no-cache
 	@$(RUN) mypy
 
-schemas: $(STAMP)  ## write config/schemas/ and the tables of config/README.md again
+schemas: $(STAMP)  ## write config/schemas/ and the tables of keys in config/*.md again
 	@$(RUN) PYTHONPATH=workflow/scripts python -m laser.config.json_schemas
 
 golden: $(STAMP)  ## per-example agreement with the released code: make golden LASER_GOLDEN=folder

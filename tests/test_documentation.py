@@ -6,7 +6,7 @@ import pytest
 
 from tests.workflow.runner import ROOT
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("config/**/README.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("config/*.md"))]
 MADE_BY_A_STUDY = re.compile(r"^(\.\./)*results/[a-z]")
 
 

@@ -24,8 +24,9 @@ def test_the_files_are_current(name):
     assert (FOLDER / name).read_text() == SCHEMAS[name](), "run `make schemas`"
 
 
-def test_the_tables_of_keys_are_current():
-    assert json_schemas.README.read_text() == json_schemas.readme(), "run `make schemas`"
+@pytest.mark.parametrize("path", json_schemas.PAGES, ids=lambda path: path.name)
+def test_the_tables_of_keys_are_current(path):
+    assert path.read_text() == json_schemas.page(path), "run `make schemas`"
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

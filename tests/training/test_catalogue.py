@@ -53,7 +53,7 @@ def test_models_of_one_corpus_share_it_and_what_is_fetched_is_not_trained(tmp_pa
     assert counts == {"corpus": 2, "train": 4, "fetch": 1, "models": 1}
 
 
-def test_the_readme_names_the_defaults() -> None:
-    text = (ROOT / "config/README.md").read_text()
+def test_the_page_on_models_names_the_defaults() -> None:
+    text = (ROOT / "config/model.md").read_text()
     for name in DEFAULTS:
         assert f"`{name}`" in text or f"`training.{name}`" in text or f".{name}" in text

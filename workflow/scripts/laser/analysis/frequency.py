@@ -95,7 +95,7 @@ def read_counts(path: Path, groups: pd.Series) -> pd.Series:
         UserError: the file cannot be read, lacks a column, names an example twice or none of the dataset, or holds a
             count that is not a number of at least 0.
     """
-    with understood(path, "counts", "config/README.md describes the format."):
+    with understood(path, "counts", "config/data.md describes the format."):
         return _read_counts(path, _table(path), groups)
 
 
@@ -104,7 +104,7 @@ def _read_counts(path: Path, frame: pd.DataFrame, groups: pd.Series) -> pd.Serie
     if key is None or "count" not in frame.columns:
         raise UserError(
             f"{path}: has the columns {', '.join(map(str, frame.columns))}, but a file of counts needs 'count' and "
-            "'id' or 'group' (config/README.md)."
+            "'id' or 'group' (config/data.md)."
         )
     numbers = pd.to_numeric(frame["count"], errors="coerce").astype("float64")
     wrong = frame.loc[~(numbers >= 0) | numbers.isin([float("inf")]), [key, "count"]]

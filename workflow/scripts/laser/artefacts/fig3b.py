@@ -55,7 +55,7 @@ rows that are left out because their frequency is not known."""
 
 NOTHING = (
     "The training frequency of these facts is not known. Give a file of counts in the study "
-    "(counts: {dataset: file}; config/README.md)."
+    "(counts: {dataset: file}; config/data.md)."
 )
 
 

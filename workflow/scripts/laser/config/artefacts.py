@@ -199,7 +199,7 @@ def unfit(artefact: Artefact, study: Mapping[str, Any]) -> str:
         return f"is about policies that play Sokoban; the study has no model of the architecture {POLICY}. Leave it out"
     if artefact.needs and artefact.needs not in study:
         return (
-            f"needs the key '{artefact.needs}' (config/README.md). Add `{artefact.needs}: {{}}` for its defaults, or "
+            f"needs the key '{artefact.needs}' (config/study.md). Add `{artefact.needs}: {{}}` for its defaults, or "
             "leave the artefact out"
         )
     missing = artefact.missing(study) if artefact.missing else ""

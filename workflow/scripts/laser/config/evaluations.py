@@ -91,7 +91,7 @@ def _counts(study: dict[str, Any], path: Path) -> None:
         if not _is_file(file):
             raise UserError(
                 f"{path}: counts.{name} is '{file[:200]}', which is no file. Give a CSV or Parquet file of training "
-                "frequencies (config/README.md says how it must look)."
+                "frequencies (config/data.md says how it must look)."
             )
 
 

@@ -6,7 +6,7 @@ All are written from the models of settings, by `make schemas`; a test holds the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,6 @@ from laser.config.settings import EVALUATIONS, Cells, Configuration, Study
 
 ROOT = Path(__file__).resolve().parents[4]
 FOLDER = ROOT / "config/schemas"
-README = ROOT / "config/README.md"
 
 
 class _Schema(GenerateJsonSchema):
@@ -124,23 +123,24 @@ def evaluation_rows() -> list[str]:
     return rows
 
 
-def readme() -> str:
-    """Return config/README.md with its tables of keys written again, each after the line that names it."""
-    text = README.read_text(encoding="utf-8")
-    tables = {
-        "config.yaml": key_rows(Configuration, defaults=_written_configuration()),
-        "a study": key_rows(Study),
-        "evaluations": evaluation_rows(),
-    }
-    for name, rows in tables.items():
+def page(path: Path) -> str:
+    """Return a page of the documentation with its tables of keys written again, each after the line that names it."""
+    text = path.read_text(encoding="utf-8")
+    for name, rows in PAGES[path].items():
         start, end = f"<!-- keys of {name}, written by `make schemas` -->\n", "<!-- end -->"
         before, _, rest = text.partition(start)
         _, _, after = rest.partition(end)
         if not after:
-            raise ValueError(f"{README} lacks the lines '{start.strip()}' and '{end}'")
-        text = f"{before}{start}\n{key_table(rows)}\n\n{end}{after}"
+            raise ValueError(f"{path} lacks the lines '{start.strip()}' and '{end}'")
+        text = f"{before}{start}\n{key_table(rows())}\n\n{end}{after}"
     return text
 
+
+PAGES: Mapping[Path, Mapping[str, Callable[[], list[str]]]] = {
+    ROOT / "config/README.md": {"config.yaml": lambda: key_rows(Configuration, defaults=_written_configuration())},
+    ROOT / "config/study.md": {"a study": lambda: key_rows(Study), "evaluations": evaluation_rows},
+}
+"""Page to its tables of keys, by name, and what makes their rows."""
 
 SCHEMAS = {"study.schema.json": study_schema, "config.schema.yaml": configuration_schema}
 """File below config/schemas/ to what writes it."""
@@ -151,7 +151,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, make in SCHEMAS.items():
         (FOLDER / name).write_text(make(), encoding="utf-8")
-    README.write_text(readme(), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(page(path), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def _known_source(entry: dict[str, Any], path: Path) -> None:
         raise UserError(
             f"{path}: the model '{entry['name']}' has the architecture {POLICY}, but source.kind is "
             f"'{source.get('kind')}' and source.family '{source.get('family')}'. Policies are trained by the pipeline: "
-            f"kind trained, family {POLICY} (config/README.md)."
+            f"kind trained, family {POLICY} (config/rooms.md)."
         )
     if source["hidden"] % source["heads"]:
         raise UserError(

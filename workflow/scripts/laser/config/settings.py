@@ -202,7 +202,7 @@ class Study(Settings):
     )
     gradient: Gradient = Field(ABSENT, description="For search: gradient, and for the artefact search.")
     counts: dict[str, str] = Field(
-        ABSENT, description="By dataset: a file of training frequencies, for fig3b and fig3c (config/README.md)."
+        ABSENT, description="By dataset: a file of training frequencies, for fig3b and fig3c (config/data.md)."
     )
 
 

@@ -281,7 +281,7 @@ def _known_matrices(matrices: list[str], model: dict[str, Any], path: Path) -> N
         raise UserError(
             f"{path}: the model '{model['name']}' has the architecture '{name}'{nearest(name, ARCHITECTURES)}, "
             f"which is not known. Known: {', '.join(sorted(ARCHITECTURES))}; or give the model a 'mapping' "
-            "(config/README.md)."
+            "(config/model.md)."
         )
     for matrix in matrices:
         if not (in_mapping(mapping, matrix) if mapping is not None else matrix in has):

@@ -49,7 +49,8 @@ def both(loaded, asked, edits, store, **options):
 @pytest.mark.parametrize("family", CAUSAL)
 def test_every_matrix_and_rank_of_causal_models(family, layer, store):
     loaded = tiny(family)
-    assert_agree(*both(loaded, requests(), [(), *edits_of(loaded, layer)], store))
+    assert_agree(*both(loaded, requests(), [(), *edits_of(loaded, layer, (0.1,))], store))
+    assert_agree(*both(loaded, requests(generate=False), edits_of(loaded, layer), store))
 
 
 @pytest.mark.parametrize("family", VARIANTS)
@@ -68,7 +69,7 @@ def test_every_matrix_and_rank_of_masked_models(family, layer, store):
 @pytest.mark.parametrize("family", ["llama_bias", "gptj", "gpt2", "roberta"])
 def test_every_kind(family, store):
     loaded = tiny(family)
-    asked = masked_requests() if family in MASKED else requests(1)
+    asked = masked_requests() if family in MASKED else requests(1, generate=False)
     edits = [
         edit
         for layer in (1, LAYERS - 1)

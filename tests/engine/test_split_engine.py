@@ -37,7 +37,7 @@ def pair(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_both_engines_answer_as_with_fp32_products(family, store):
     single, split = pair(family)
-    asked = masked_requests() if family in MASKED else requests()
+    asked = masked_requests() if family in MASKED else requests(longest=4)
     matrices = list(network(single.model).blocks[1].linears)
     edits = [(), *((Intervention(matrix, 1, 0.3),) for matrix in matrices)]
     edits += [(Intervention("u_out", 2, 0.4, kind),) for kind in KINDS]

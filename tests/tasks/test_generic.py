@@ -145,6 +145,14 @@ def test_several_right_answers(tmp_path, content, name, keys):
             "rows.jsonl",
             {"answer_is": "letter"},
         ),
+        *(
+            (lines(*({"question": q, "answerKey": a, "choices": form(o)} for q, a, *o in CHOICES)), "rows.jsonl", {})
+            for form in (
+                lambda o: [{"label": letter, "text": option} for letter, option in zip("ABCD", o, strict=True)],
+                lambda o: dict(zip("ABCD", o, strict=True)),
+                lambda o: json.dumps(dict(zip("ABCD", o, strict=True))),
+            )
+        ),
         (
             lines(*({"question": q, "answer": a, "options": json.dumps(o)} for q, a, *o in CHOICES)),
             "rows.jsonl",
@@ -163,6 +171,64 @@ def test_options_may_differ_in_number_and_stand_in_the_prompt(tmp_path):
     row = rows_of(tmp_path, content, prompt="{question} {A}\n{options}\nAnswer:")[-1]
     assert row["options"] == ["1", "2", "4"] and row["answer"] == "4"
     assert row["prompt"] == "q8 1\nA. 1\nB. 2\nD. 4\nAnswer:"
+
+
+@pytest.mark.parametrize("names", ["ab", "AB"])
+@pytest.mark.parametrize("cells", [lambda n: (n, 2 * n + 1), lambda n: (f"word {n}", f"other {n}")])
+def test_columns_that_letters_merely_name_are_no_options_unless_answers_name_them(tmp_path, names, cells):
+    sums = [(f"q{number}", 3 * number + 10, *cells(number)) for number in range(8)]
+    rows = rows_of(tmp_path, table(("question", "answer", *names), sums), prompt=f"{{{names[0]}}} + {{{names[1]}}} =")
+    assert [row["options"] for row in rows] == [[]] * 8
+    assert [row["answer"] for row in rows] == [str(3 * number + 10) for number in range(8)]
+    assert rows[1]["prompt"] == " + ".join(map(str, cells(1))) + " ="
+    with pytest.raises(UserError, match="column 'answer': is '10', which is none of its"):
+        rows_of(tmp_path, table(("question", "answer", *names), sums), scoring="options", answer_is="text")
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "right"),
+    [
+        (("Yes", "No"), "YES", "Yes"),
+        (("New  Delhi", "Delhi"), "new delhi", "New  Delhi"),
+        (("yes", "Yes"), "Yes", "Yes"),
+        (("3", "4"), "3.0", "3"),
+        (("+3", "4"), "3", "+3"),
+        (("007", "008"), "7", "007"),
+        (("Ｔｏｋｙｏ", "Kyoto"), "tokyo", "Ｔｏｋｙｏ"),
+    ],
+)
+def test_an_answer_is_the_option_that_differs_in_its_writing_alone(tmp_path, options, answer, right):
+    content = lines(*({"question": f"q{n}", "answer": answer, "options": options} for n in range(8)))
+    assert {row["answer"] for row in rows_of(tmp_path, content, "rows.jsonl", answer_is="text")} == {right}
+
+
+def test_an_answer_that_is_written_like_two_options_is_neither(tmp_path):
+    content = lines(*({"question": f"q{n}", "answer": "yes", "options": ["Yes", "YES"]} for n in range(8)))
+    with pytest.raises(UserError, match="is 'yes', which is none of its options: Yes, YES"):
+        rows_of(tmp_path, content, "rows.jsonl", answer_is="text")
+
+
+def test_an_index_may_have_the_fraction_that_tables_with_gaps_add(tmp_path):
+    content = table(NAMED, [(q, f"{'ABCD'.index(a)}.0", *o) for q, a, *o in CHOICES])
+    assert [row["answer"] for row in rows_of(tmp_path, content)] == [
+        options["ABCD".index(answer)] for _, answer, *options in CHOICES
+    ]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_line_ends_within_cells_are_line_feeds(tmp_path, line_end):
+    content = line_end.join(["question,answer", *(f'"first{line_end}second {n}","a{n} "' for n in range(8))])
+    row = rows_of(tmp_path, content)[1]
+    assert (row["text"], row["answer"]) == ("first\nsecond 1", "a1")
+
+
+def test_a_name_in_braces_is_the_column_of_that_name(tmp_path):
+    content = table(("sentence", "question", "answer"), [(f"s{n}", f"q{n}", f"a{n}") for n in range(8)])
+    keys = {"columns": {"question": "sentence"}}
+    assert rows_of(tmp_path, content, **keys)[0]["prompt"] == "s0"
+    assert rows_of(tmp_path, content, prompt="{sentence} {question}", **keys)[0]["prompt"] == "s0 q0"
+    renamed = content.replace("question", "asked", 1)
+    assert rows_of(tmp_path, renamed, prompt="{question} {asked}", **keys)[0]["prompt"] == "s0 q0"
 
 
 def test_options_that_are_not_scored(tmp_path):
@@ -204,6 +270,14 @@ def test_too_few_rows_say_what_was_dropped(tmp_path):
     assert "limit" not in str(caught.value)
 
 
+def test_a_column_with_one_group_cannot_split(tmp_path):
+    content = table(("question", "answer", "group"), [(*row, "all") for row in OPEN])
+    with pytest.raises(UserError, match=r"column 'group': all rows are of the group 'all'.*columns: \{group: …\}"):
+        rows_of(tmp_path, content)
+    by_question = rows_of(tmp_path, content, columns={"group": "question"})
+    assert [row["split_corrected"] for row in by_question] == ["validation"] + ["test"] * 7
+
+
 def test_files_for_both_sides(tmp_path):
     (tmp_path / "v.csv").write_text(table(("question", "answer"), OPEN[:2]))
     (tmp_path / "t.csv").write_text(table(("question", "answer"), OPEN[2:]))
@@ -221,6 +295,7 @@ def test_files_for_both_sides(tmp_path):
 
 
 OPEN_HEAD = ("question", "answer")
+NAMED = ("question", "answer", *(f"option_{letter}" for letter in "abcd"))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +327,7 @@ OPEN_HEAD = ("question", "answer")
         (table(LETTERS, [*CHOICES, ("q", "C", 1, 2, 2, 4)]), "rows.csv", {}, "offers '2' twice"),
         (table(LETTERS, [*CHOICES, ("q", "A", 1, "", "", "")]), "rows.csv", {}, r"holds 1 option\(s\)"),
         (table(LETTERS, CHOICES), "rows.csv", {"answer_is": "index"}, "column 'answer': is 'A'.*counted from 0"),
-        (table(LETTERS, [(q, "?", *o) for q, _, *o in CHOICES]), "rows.csv", {}, "answer_is: letter, index or text"),
+        (table(NAMED, [(q, "?", *o) for q, _, *o in CHOICES]), "rows.csv", {}, "answer_is: letter, index or text"),
         (
             table(LETTERS, [(q, number % 3 + 1, *o) for number, (q, _, *o) in enumerate(CHOICES)]),
             "rows.csv",

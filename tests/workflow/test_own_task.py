@@ -7,6 +7,10 @@ import sys
 import pandas as pd
 import pytest
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import PreTrainedTokenizerFast
 
 from laser.io.files import read_json, read_parquet
 from tests import tiny
@@ -84,6 +88,31 @@ def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder):
     ):
         assert said in text, text
     assert not (folder / "results/preview").exists()
+
+
+def test_preview_names_rows_that_a_model_is_not_asked_and_answers_it_cannot_write(tmp_path):
+    tiny.checkpoint(tmp_path / "model")
+    words = Tokenizer(WordLevel({"[UNK]": 0, "what": 1, "one": 2, "two": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained(tmp_path / "words")
+    rows = [("what", "one", "two"), ("what " * 600, "two", "one"), *(("what", "three", "one") for _ in range(8))]
+    lines = ["question,answer,other", *(",".join(row) for row in rows)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    study(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "model" / name).write_bytes((tmp_path / "words" / name).read_bytes())
+    settings = yaml.safe_load((tmp_path / "own.yaml").read_text())
+    source = {"kind": "local", "files": str(tmp_path / "rows.csv")}
+    mine = {"name": "mine", "builder": "generic", "source": source}
+    settings["datasets"] = [mine, mine | {"name": "choice", "columns": {"options": ["answer", "other"]}}]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
+    line = [sys.executable, str(ROOT / "workflow/scripts/tools/preview.py"), "--study", str(tmp_path / "own.yaml")]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for dataset in done.stdout.split("Dataset ")[1:]:
+        assert "note: tiny is not asked 1 of 10 rows (ids 2): longer than the 512 tokens that it takes" in dataset
+        unknown = "takes a word of an answer or option for unknown in 8 of 10 rows (ids 3, 4, 5, …)"
+        assert f"note: the tokenizer of tiny {unknown}" in dataset
 
 
 @pytest.mark.parametrize(

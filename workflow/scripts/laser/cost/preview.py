@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from laser.config.evaluations import task_of
 from laser.config.own_rows import BUILDERS, asked_options
 from laser.config.plan import Plan
+from laser.cost.cautions import cautions
 from laser.cost.inputs import folder_at_hand, own_rows_of, sizes_of_folder, tokenizer_of
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.tasks.definitions import definition
-from laser.tasks.prepare import PROTOCOLS
+from laser.tasks.prepare import PROTOCOLS, to_frame
 from laser.tasks.questions import style_of
 from laser.tasks.tokens import continuation, prompt_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = 3
 """Prompts of each dataset."""
@@ -63,15 +67,13 @@ def _dataset_lines(plan: Plan, dataset: str) -> Iterator[str]:
     folder = Path(plan.config["cache"]) / "data" / plan.data_key(dataset)
     made = own_rows_of(plan, dataset)
     if made is not None:
-        card, rows = made.card, made.rows
+        card, frame = made.card, to_frame(made.rows, made.own)
     elif (folder / "card.json").is_file():
-        frame = read_parquet(folder / "rows.parquet")
-        card = read_json(folder / "card.json")
-        rows = [{str(key): value for key, value in row.items()} for row in frame.head(SHOWN).to_dict("records")]
+        card, frame = read_json(folder / "card.json"), read_parquet(folder / "rows.parquet")
     else:
         yield "  not read yet: its rows are fetched when the study runs"
         return
-    yield from (f"  {line}" for line in [*_card_lines(plan, card), *_row_lines(plan, entry, rows)])
+    yield from (f"  {line}" for line in [*_card_lines(plan, card), *_row_lines(plan, dataset, frame)])
 
 
 def _card_lines(plan: Plan, card: Mapping[str, Any]) -> Iterator[str]:
@@ -100,9 +102,10 @@ def _card_lines(plan: Plan, card: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _row_lines(plan: Plan, entry: Mapping[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield how rows are judged, and the first of them with the numbers of their tokens."""
-    offered = any(len(row["options"]) for row in rows)
+def _row_lines(plan: Plan, dataset: str, frame: pd.DataFrame) -> Iterator[str]:
+    """Yield how rows are judged, which cannot be, and the first of them with the numbers of their tokens."""
+    entry = plan.dataset(dataset)
+    offered = bool((frame["options"].map(len) > 0).any())
     described = definition(entry["builder"], asked_options(dict(entry)))
     of_rows = described.options_in_rows and offered
     for model in plan.models:
@@ -111,7 +114,11 @@ def _row_lines(plan: Plan, entry: Mapping[str, Any], rows: list[dict[str, Any]])
             style = style_of(described, task, family, of_rows)
             generated = f", {described.new_tokens} new tokens" if style == "generate" else ""
             yield f"right on {model}: {STYLES[style]}{generated}"
-    for number, row in enumerate(rows[:SHOWN], 1):
+            folder = folder_at_hand(plan, model)
+            if folder is not None:
+                yield from cautions(plan, model, dataset, frame, folder)
+    rows: list[Any] = frame.head(SHOWN).to_dict("records")
+    for number, row in enumerate(rows, 1):
         yield f"{number}. {row['prompt']!r}"
         yield f"   answer: {' or '.join(repr(str(text)) for text in (row['answer'], *_others(row)))}"
         if len(row["options"]):

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from laser.errors import UserError, nearest, shortened
+from laser.tasks.judging import canonical
 
 ORDER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -31,7 +32,8 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
 def text(value: Any, where: str, column: str) -> str:
     """Return a cell as text, white space at both ends removed; empty where there is no value.
 
-    Whole numbers that were stored with a fraction, as tables with gaps do, are written without it.
+    Whole numbers that were stored with a fraction, as tables with gaps do, are written without it. Lines end in a line
+    feed, whatever system wrote them.
 
     Raises:
         UserError: the cell is an object or a list.
@@ -39,7 +41,7 @@ def text(value: Any, where: str, column: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
-        return value.strip()
+        return value.replace("\r\n", "\n").replace("\r", "\n").strip()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -83,9 +85,43 @@ def _written_list(value: str, where: str, column: str) -> Any:
     )
 
 
-def labels(value: Any) -> list[str] | None:
-    """Return the names that an object of options gives them (ARC: A to D, or 1 to 4); None where it has none."""
+def offered(value: Any, where: str, column: str) -> tuple[list[str], list[str] | None]:
+    """Return the options in a cell, and what they are called where the cell says so, else None.
+
+    Beside lists (`texts`) there are the objects of published tasks: lists of texts and of names (ARC), a list of
+    objects with a text and a name each (CommonsenseQA), and options by their letters (MedQA).
+    """
+    if isinstance(value, str) and value.strip().startswith("{") and value.strip().endswith("}"):
+        value = _written_object(value.strip())
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple) and value and all(_is_named_text(item) for item in value):
+        value = {key: [item[key] for item in value] for key in ("text", "label")}
+    if isinstance(value, Mapping) and "text" not in value and all(_is_letter(name) for name in value):
+        # Parquet gives every object the same keys, of which some have no value.
+        value = {name: option for name, option in value.items() if option is not None}
+        value = {"text": list(value.values()), "label": list(value)}
+    return texts(value, where, column) if value is not None else [], _labels(value)
+
+
+def _written_object(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _is_named_text(item: Any) -> bool:
+    return isinstance(item, Mapping) and {"text", "label"} <= set(item)
+
+
+def _is_letter(name: Any) -> bool:
+    return isinstance(name, str) and re.fullmatch(r"[A-Za-z]", name.strip()) is not None
+
+
+def _labels(value: Any) -> list[str] | None:
     given = value.get("label") if isinstance(value, Mapping) else None
+    given = given.tolist() if given is not None and hasattr(given, "tolist") else given
     return [str(name).strip() for name in given] if isinstance(given, list | tuple) else None
 
 
@@ -103,10 +139,26 @@ def position(name: str, how: str, options: Sequence[str], names: Sequence[str]) 
         wanted = [each.casefold() for each in names]
         at = wanted.index(bare.casefold()) if bare.casefold() in wanted else -1
     elif how == "index":
-        at = int(name) if re.fullmatch(r"\d{1,6}", name) else -1
+        # A table with gaps writes the index 1 as 1.0.
+        at = int(float(name)) if re.fullmatch(r"\d{1,6}(\.0+)?", name) else -1
     else:
-        at = options.index(name) if name in options else -1
+        at = _same_text(name, options)
     return at if 0 <= at < len(options) and options[at] else None
+
+
+def _same_text(name: str, options: Sequence[str]) -> int:
+    """Return which option a text is, else -1: the same text, or the only one that differs in case or form alone."""
+    if name in options:
+        return options.index(name)
+    alike = [index for index, option in enumerate(options) if option and _form(option) == _form(name)]
+    return alike[0] if len(alike) == 1 else -1
+
+
+def _form(name: str) -> str | float:
+    """Return what two ways of writing the same option share: a number's value, else the text in one case."""
+    if re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,15})?", name):
+        return float(name)
+    return canonical(" ".join(name.split()))
 
 
 def fits(answers: Iterable[tuple[str, Sequence[str], Sequence[str]]], how: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from laser.errors import UserError, nearest, shortened
@@ -18,7 +18,7 @@ from laser.tasks.datasets._cells import (
     check_template,
     filled,
     fits,
-    labels,
+    offered,
     placeholders,
     position,
     text,
@@ -34,7 +34,7 @@ FILLED = True
 
 PLAIN = {
     "question": ("question", "prompt", "input"),
-    "answer": ("answer", "answers", "target", "targets", "label"),
+    "answer": ("answer", "answers", "answerkey", "answer_key", "correct_answer", "target", "targets", "label"),
     "options": ("options", "choices"),
     "group": ("group",),
     "id": ("id",),
@@ -42,11 +42,15 @@ PLAIN = {
 }
 """Names of columns that are taken where the study names none, in any case."""
 
-LETTERED = ("option_{}", "option{}", "choice_{}", "choice{}", "{}")
-"""Names of columns with one option each, the letter or number in place of {}."""
+BARE = "{}"
+LETTERED = ("option_{}", "option{}", "choice_{}", "choice{}", BARE)
+"""Names of columns with one option each, the letter or number in place of {}. A letter alone may name any column."""
 
 TEMPLATES = {"question": "Question: {question}\nAnswer:"}
 """The prompt by the plain name of the question's column; other columns hold the prompt itself."""
+
+WAYS = ("text", "letter", "index")
+"""How an answer may name its option."""
 
 NO_QUESTION, NO_ANSWER = "no question", "no answer"
 
@@ -62,6 +66,7 @@ class Layout:
         lists: whether `options` is one column of lists.
         group, subject, id: columns, or None.
         id_is_given: whether the study names the column of ids, which must then be distinct.
+        options_are_guessed: whether nothing but letters as the names of columns says that these hold options.
         prompt: the template.
     """
 
@@ -73,6 +78,7 @@ class Layout:
     subject: str | None
     id: str | None
     id_is_given: bool
+    options_are_guessed: bool
     prompt: str
 
 
@@ -117,6 +123,7 @@ def layout(options: Mapping[str, Any], present: Sequence[str], where: str) -> La
             )
     lists = isinstance(chosen["options"], str)
     columns = [chosen["options"]] if lists else list(chosen["options"] or _lettered(present))
+    guessed = not chosen["options"] and all(len(name) == 1 for name in columns)
     if options.get("scoring") == "options" and not columns:
         raise UserError(
             f"{where}: scoring is 'options', but no column holds them. Say which with columns: {{options: …}}, a "
@@ -131,6 +138,8 @@ def layout(options: Mapping[str, Any], present: Sequence[str], where: str) -> La
         )
     question = chosen["question"]
     prompt = options.get("prompt") or TEMPLATES.get(question.casefold(), "{question}")
+    if "prompt" not in options and question != "question" and "question" in present:
+        prompt = f"{{{question}}}"
     check_template(
         prompt, list(dict.fromkeys(["question", *(["options"] if columns else []), *present])), f"{where}: prompt"
     )
@@ -144,6 +153,9 @@ def layout(options: Mapping[str, Any], present: Sequence[str], where: str) -> La
         subject=chosen["subject"],
         id=chosen["id"],
         id_is_given="id" in given,
+        options_are_guessed=guessed
+        and not {"scoring", "answer_is"} & set(options)
+        and "options" not in placeholders(prompt),
         prompt=prompt,
     )
 
@@ -201,6 +213,11 @@ def build(
             dropped[NO_ANSWER] += 1
         else:
             asked.append((number, each))
+    if table.options_are_guessed and not _names_options([each for _, each in asked]):
+        table = replace(table, options=(), lists=False)
+        asked = [(number, replace(each, options=[], names=[])) for number, each in asked]
+    for _, each in asked:
+        _check_options(each, table)
     how = options.get("answer_is") or _how([each for _, each in asked], where)
     names = _names(asked, table)
     examples = [_example(each, table, how, options, name) for name, (_, each) in zip(names, asked, strict=True)]
@@ -215,26 +232,37 @@ def _asked(row: Mapping[str, Any], side: str | None, table: Layout, where: str) 
     names: list[str] | None = None
     if table.lists:
         (column,) = table.options
-        value = cell(row, column)
-        offered = texts(value, where, column) if value is not None else []
-        names = labels(value)
+        choices, names = offered(cell(row, column), where, column)
     else:
-        offered = [text(cell(row, column), where, column) for column in table.options]
-    if table.options and question and answers:
-        _check_options(offered, where, table)
-    return _Asked(row, where, side, question, answers, offered, names or list(ORDER[: len(offered)]))
+        choices = [text(cell(row, column), where, column) for column in table.options]
+    return _Asked(row, where, side, question, answers, choices, names or list(ORDER[: len(choices)]))
 
 
-def _check_options(offered: list[str], where: str, table: Layout) -> None:
-    columns = ", ".join(f"'{name}'" for name in table.options)
-    filled_in = [option for option in offered if option]
+def _names_options(asked: Sequence[_Asked]) -> bool:
+    """Return True if at least half of the answers name an option of their row in any way.
+
+    Columns with letters for names may be operands, or sides of a triangle; a few wrong answers among options remain
+    faults that are told.
+    """
+    answers = [(answer, each.options, each.names) for each in asked for answer in each.answers]
+    named = [any(position(*_as(answer, how)) is not None for how in WAYS) for answer in answers]
+    return 2 * sum(named) >= len(named)
+
+
+def _check_options(each: _Asked, table: Layout) -> None:
+    if not table.options:
+        return
+    where, columns = each.where, ", ".join(f"'{name}'" for name in table.options)
+    filled_in = [option for option in each.options if option]
     if len(filled_in) < 2:
         raise UserError(
             f"{where}, column {columns}: holds {len(filled_in)} option(s) ({shortened(filled_in)}). A question needs "
             "at least two; several in one cell are written as a list, as in JSON."
         )
-    if len(offered) > len(ORDER):
-        raise UserError(f"{where}, column {columns}: holds {len(offered)} options. At most {len(ORDER)} are asked.")
+    if len(each.options) > len(ORDER):
+        raise UserError(
+            f"{where}, column {columns}: holds {len(each.options)} options. At most {len(ORDER)} are asked."
+        )
     twice = [option for option, count in Counter(filled_in).items() if count > 1]
     if twice:
         raise UserError(f"{where}, column {columns}: offers {shortened(twice[0])} twice. Options must differ.")
@@ -248,15 +276,13 @@ def _how(asked: Sequence[_Asked], where: str) -> str:
     if fits(answers, "letter"):
         return "letter"
     if fits(answers, "index"):
-        if any(int(name) == 0 for name, *_ in answers):
+        if any(float(name) == 0 for name, *_ in answers):
             return "index"
         raise UserError(
             f"{where}: its answers are numbers such as {answers[0][0]}, and none is 0, so that they may count options "
             "from 1. Indices count from 0: lower each by 1, or, where they do count from 0, say answer_is: index."
         )
-    shares = {
-        how: sum(position(*_as(answer, how)) is not None for answer in answers) for how in ("text", "letter", "index")
-    }
+    shares = {how: sum(position(*_as(answer, how)) is not None for answer in answers) for how in WAYS}
     best = max(shares, key=lambda how: shares[how])
     if shares[best]:
         return best  # the row that does not fit is named with its column
@@ -298,13 +324,13 @@ def _names(asked: Sequence[tuple[int, _Asked]], table: Layout) -> list[str]:
 
 
 def _example(each: _Asked, table: Layout, how: str, options: Mapping[str, Any], name: str) -> Example:
-    answers, offered = each.answers, [option for option in each.options if option]
+    answers, choices = each.answers, [option for option in each.options if option]
     if each.options:
         answers = [_right(each, answer, how, table) for answer in each.answers]
     values = {placeholder: _value(each, placeholder, table) for placeholder in placeholders(table.prompt)}
     group = text(cell(each.row, table.group), each.where, table.group) if table.group else ""
     subject = text(cell(each.row, table.subject), each.where, table.subject) if table.subject else ""
-    by_options = bool(offered) and options.get("scoring", "options") == "options"
+    by_options = bool(choices) and options.get("scoring", "options") == "options"
     return Example(
         id=name,
         # A row without a group is one of its own, which no other is named like.
@@ -313,7 +339,7 @@ def _example(each: _Asked, table: Layout, how: str, options: Mapping[str, Any], 
         prompt=filled(table.prompt, values).rstrip(" "),
         # The next token after a prompt begins with the space before the answer, where tokenizers have one.
         answer=f" {answers[0]}" if options.get("scoring") == "next_token" else answers[0],
-        options=tuple(offered) if by_options else (),
+        options=tuple(choices) if by_options else (),
         subject=subject or None,
         other_answers=tuple(dict.fromkeys(answer for answer in answers[1:] if answer != answers[0])),
         side=each.side,
@@ -341,17 +367,25 @@ def _right(each: _Asked, answer: str, how: str, table: Layout) -> str:
 
 
 def _value(each: _Asked, placeholder: str, table: Layout) -> str:
-    """Return what stands in a prompt for a name in braces: question and options, else the row's column."""
-    if placeholder == "question":
+    """Return what stands in a prompt for a name in braces: the row's column of that name, else question or options."""
+    if placeholder == "question" and placeholder not in each.row:
         return each.question
-    if table.options and (placeholder == "options" or (table.lists and placeholder in table.options)):
+    if table.options and (
+        (placeholder == "options" and placeholder not in each.row) or (table.lists and placeholder in table.options)
+    ):
         pairs = zip(each.names, each.options, strict=False)
         return "\n".join(f"{name}. {option}" for name, option in pairs if option)
     return text(cell(each.row, placeholder), each.where, placeholder)
 
 
 def _one_side(examples: Sequence[Example], table: Layout) -> None:
-    """Refuse a group that the given files put on both sides."""
+    """Refuse a group that the given files put on both sides, and groups of which there is but one to split."""
+    if table.group and len(examples) > 1 and examples[0].side is None and len({each.group for each in examples}) == 1:
+        raise UserError(
+            f"column '{table.group}': all rows are of the group {shortened(examples[0].group)}, so that none could be "
+            "put on another side. Say which column tells groups apart with columns: {group: …}, such as one with "
+            "another value in every row."
+        )
     sides: dict[str, Example] = {}
     for example in examples:
         other = sides.setdefault(example.group, example)

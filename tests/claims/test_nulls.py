@@ -234,6 +234,38 @@ def test_a_cheap_choice_that_is_worse_by_the_margin_is_seldom_called_as_good():
     assert np.mean([any(one.verdict == CONTRADICTED for one in comparisons) for comparisons in equal]) <= ALLOWED
 
 
+def test_a_choice_that_does_what_deletion_does_is_seldom_said_to_do_more():
+    generator = np.random.default_rng(11)
+    names = ("difference", "difference_low", "difference_high", "p_holm")
+    row = CELL | {"metric": "accuracy", "laser": 20.0, "value": 20.0, "n": 600}
+    # It equals one of the three, and is far better than the others.
+    equal, better = changes(generator, 0.05, 0.05, 1), changes(generator, 0.2, 0.05, 2)
+    samples = iter(np.concatenate([equal, better], axis=1))
+
+    def made():
+        drawn = zip(table_rules.SIMPLER, next(samples), strict=True)
+        rows = [
+            row | {"baseline": name, "says": name} | dict(zip(names, values, strict=True)) for name, values in drawn
+        ]
+        return {"baselines": pd.DataFrame(rows)}
+
+    assert supported(table_rules.baselines, made) <= ALLOWED
+
+
+def test_a_gain_in_accuracy_alone_makes_no_answers_consistent():
+    from laser.artefacts.paraphrase import CONSISTENT, consistency
+
+    generator = np.random.default_rng(12)
+
+    def made():
+        # Of 600 facts base knows a third, LASER half; either has 40 % of what it knows right in all phrasings.
+        known = [generator.random(600) < share for share in (1 / 3, 1 / 2)]
+        whole = [arm & (generator.random(600) < 0.4) for arm in known]
+        return {"paraphrase": pd.DataFrame([CELL | {"measure": CONSISTENT} | consistency(whole, known)])}
+
+    assert supported(table_rules.consistency, made) <= ALLOWED
+
+
 @pytest.mark.parametrize(("rows", "none"), [(60, 0.3), (600, 0.3), (60, 0.06), (600, 0.9)])
 def test_components_that_lower_accuracy_by_just_the_margin_are_not_called_wrong_answers(rows, none):
     generator, margin = np.random.default_rng(8), rules().components / 100

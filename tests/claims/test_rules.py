@@ -129,6 +129,11 @@ def test_robustness_and_top_ten_take_the_right_rows():
     made = {"paraphrase": pd.DataFrame(rows)}
     assert verdicts(claim_rules.paraphrase(made)) == [SUPPORTED]
     assert verdicts(claim_rules.held_out(made)) == [CONTRADICTED]
+    # A gain that is surely too small to matter contradicts; one that is not known does not, nor one that is lost.
+    for difference, width, expected in ((0.2, 0.5, CONTRADICTED), (0.2, 1.0, UNDECIDED), (-4.0, 1.0, CONTRADICTED)):
+        bounds = {"difference_low": difference - width, "difference_high": difference + width}
+        row = gain(difference, 0.4, measure="facts right in all phrasings", **bounds)
+        assert verdicts(claim_rules.paraphrase({"paraphrase": pd.DataFrame([row])})) == [expected]
     first, whole = "first token of the answer", "whole answer as one token"
     rows = [
         gain(5.0, 0.01, split="test", k=10, measure=first),
@@ -342,6 +347,7 @@ def on(*values, dataset="d"):
         ((0.8, 0.8, 0.8, 0.8), {}, NOT_SUPPORTED),
         ((5.0, 6.0, 5.5, 6.5), {"supports": 5.0}, NOT_SUPPORTED),
         ((0.3, -0.3, 0.1, -0.1), {"supports": -2.0, "contradicts": -2.0, "least": 0.0}, SUPPORTED),
+        ((0.1, -0.1, 0.0, -0.2), {"contradicts": 1.5}, CONTRADICTED),  # no gain that matters
         ((5.0, 6.0, np.nan, 6.5, 5.5), {}, SUPPORTED),
         ((np.nan, np.nan), {}, NOT_SUPPORTED),
     ],
@@ -377,3 +383,51 @@ def test_a_lone_source_is_averaged_over_its_datasets():
     assert (estimate.sources, estimate.datasets) == (1, 3) and "sources" not in estimate.heterogeneity
     assert overall(measured(datasets)) == SUPPORTED_ALONE
     assert overall(measured([*datasets, *on(-15.0, dataset="d")])) == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "expected"),
+    [(5.0, 2.0, 8.0, SUPPORTED), (5.0, -1.0, 11.0, UNDECIDED), (0.5, 0.1, 0.9, CONTRADICTED), (-5.0, -8.0, -2.0, None)],
+)
+def test_consistency_is_that_of_facts_known_in_some_phrasing(difference, low, high, expected):
+    bounds = {"difference_low": low, "difference_high": high}
+    measures = ("of facts right in any phrasing, those right in all", "facts right in all phrasings")
+    rows = [gain(difference, np.nan, measure=measure, **bounds) for measure in measures]
+    assert verdicts(claim_rules.consistency({"paraphrase": pd.DataFrame(rows)})) == [expected or CONTRADICTED]
+    # No fact was right in any phrasing.
+    none = pd.DataFrame([gain(np.nan, np.nan, measure=measures[0])])
+    assert claim_rules.consistency({"paraphrase": none}) == []
+
+
+def beside(**differences):
+    """Return the table of baselines: differences of LASER to each, with an interval of a point on each side and p."""
+    rows = []
+    for metric in ("accuracy", "loss"):
+        for name, (value, chance) in differences.items():
+            row = CELL | {"metric": metric, "baseline": name, "says": name, "value": 20.0, "laser": 20.0 + value}
+            row |= {"difference": value, "difference_low": value - 1, "difference_high": value + 1}
+            rows.append(row | {"p_holm": chance, "n": 600, "kept_rank": 3})
+    return {"baselines": pd.DataFrame(rows)}
+
+
+@pytest.mark.parametrize(
+    ("zeroed", "scaled", "expected"),
+    [
+        ((5.0, 0.001), (3.0, 0.001), SUPPORTED),
+        ((5.0, 0.001), (3.0, 0.2), UNDECIDED),  # more than deletion, and not surely more than scaling
+        ((0.0, 1.0), (3.0, 0.001), UNDECIDED),
+        ((-0.5, 0.5), (3.0, 0.001), CONTRADICTED),  # as good as deletion, within the margin
+        ((5.0, 0.001), (-3.0, 0.001), CONTRADICTED),
+        ((5.0, 0.001), (np.nan, np.nan), SUPPORTED),  # what was not compared says nothing
+    ],
+)
+def test_an_intervention_has_to_do_more_than_every_simpler_edit(zeroed, scaled, expected):
+    made = beside(base=(9.0, np.nan), zeroed_matrix=zeroed, scaled_matrix=scaled, forbidden_words=(-20.0, 0.001))
+    (found,) = claim_rules.baselines(made)
+    assert found.verdict == expected and "forbidden" not in found.evidence and "base" not in found.evidence
+
+
+def test_the_simpler_edits_are_among_the_baselines():
+    from laser.evaluation.baselines import SAYS
+
+    assert set(claim_rules.SIMPLER) <= set(SAYS)

@@ -42,7 +42,9 @@ class Estimate:
         low, high = min(low, high), max(low, high)
         if low > sign * rule.supports and value >= rule.least:
             return SUPPORTED
-        return CONTRADICTED if high < sign * rule.contradicts and value <= -rule.least else UNDECIDED
+        if rule.contradicts is None:
+            return CONTRADICTED if high < 0 and value <= -rule.least else UNDECIDED
+        return CONTRADICTED if high < sign * rule.contradicts else UNDECIDED
 
     def __str__(self) -> str:
         """Write the mean with its interval and its unit."""

@@ -31,8 +31,8 @@ class Effect:
         places: decimals with which it is written.
         rises: True if a large value supports the claim, False if a small one does.
         supports: what the interval has to lie beyond to support.
-        contradicts: what it has to lie beyond, on the other side, to contradict.
-        least: how large a value has to be, in either direction, to matter.
+        contradicts: what it has to lie beyond, on the other side, to contradict; None for 0, and `least` there too.
+        least: how large a value has to be to matter.
     """
 
     value: float
@@ -42,7 +42,7 @@ class Effect:
     places: int = 1
     rises: bool = True
     supports: float = 0.0
-    contradicts: float = 0.0
+    contradicts: float | None = None
     least: float = 0.0
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from laser.analysis.comparison import adjust, with_interval
 from laser.analysis.tables import integer, intervention, number, p_value
 from laser.analysis.verdicts import DIFFERS, NOT_COMPARED, REPLICATED, SIGNIFICANCE
-from laser.artefacts.paraphrase import ALL, HELD_OUT
+from laser.artefacts.paraphrase import ALL, CONSISTENT, HELD_OUT
 from laser.artefacts.topk import FIRST
 from laser.claims.findings import (
     CONTRADICTED,
@@ -31,6 +31,9 @@ from laser.claims.findings import (
 from laser.claims.nulls import count_tails
 from laser.config.rules import rules
 from laser.paper.text_numbers import PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, read_text_numbers
+
+SIMPLER = ("zeroed_matrix", "scaled_matrix", "removed_mlp")
+"""Baselines that need no decomposition: what LASER has to do more than."""
 
 UNITS = {"accuracy": (1, "points"), "loss": (2, "nats"), "return": (2, "in reward")}
 """Decimal places and unit of a difference, by metric."""
@@ -138,8 +141,51 @@ def published_choice(made: Artefacts) -> list[Comparison]:
 
 
 def paraphrase(made: Artefacts) -> list[Comparison]:
-    """Judge the gain in facts that are right in all phrasings."""
-    return _gains(made["paraphrase"], made["paraphrase"]["measure"] == ALL)
+    """Judge the gain in facts that are right in all phrasings; no gain that matters contradicts."""
+    frame = made["paraphrase"]
+    return _gains(frame, frame["measure"] == ALL, contradicts=rules().margins.accuracy)
+
+
+def consistency(made: Artefacts) -> list[Comparison]:
+    """Judge whether facts that are right in any phrasing are right in all more often than before."""
+    frame, margin = made["paraphrase"], rules().margins.accuracy
+    comparisons = []
+    for row in records(frame[(frame["measure"] == CONSISTENT) & frame["difference"].notna()]):
+        text = (
+            f"{number(row['base'], 1)} → {number(row['laser'], 1)} %, {with_interval(row, 1, 'difference', sign=True)} "
+            f"points, n = {integer(row['n'])} facts, {choice(row)}"
+        )
+        verdict = SUPPORTED if row["difference_low"] > 0 and row["difference"] >= margin else UNDECIDED
+        verdict = CONTRADICTED if row["difference_high"] < margin else verdict
+        change = effect(row, "difference", "points", contradicts=margin, least=margin)
+        comparisons.append(Comparison(where(row), text, verdict, change))
+    return comparisons
+
+
+def baselines(made: Artefacts) -> list[Comparison]:
+    """Judge LASER against deleting and scaling the chosen matrix, and removing its layer's MLP: it has to beat all."""
+    frame = made["baselines"]
+    tested = frame[(frame["metric"] == "accuracy") & frame["baseline"].isin(SIMPLER) & frame["p_holm"].notna()]
+    comparisons = []
+    for name, cell in cells(tested):
+        # The best of the simpler edits is the one that LASER gains least on, or loses most to.
+        best = min(records(cell), key=lambda row: float(row["difference"]))
+        against = "; ".join(
+            f"{row['says']} {number(row['value'], 1)} %: {with_interval(row, 1, 'difference', sign=True)} points, "
+            f"adjusted p {p_value(row['p_holm'])}"
+            for row in records(cell)
+        )
+        text = f"LASER {choice(best)} {number(best['laser'], 1)} %, n = {integer(best['n'])}; against {against}"
+        margin = rules().margins.accuracy
+        by_baseline = [by_test(row["difference"], row["p_holm"], margin) for row in records(cell)]
+        verdict = UNDECIDED
+        if set(by_baseline) == {SUPPORTED}:
+            verdict = SUPPORTED
+        elif best["difference_high"] < margin:
+            verdict = CONTRADICTED
+        change = effect(best, "difference", "points", contradicts=margin, least=margin)
+        comparisons.append(Comparison(name, text, verdict, change))
+    return comparisons
 
 
 def held_out(made: Artefacts) -> list[Comparison]:
@@ -315,14 +361,23 @@ def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Comparison:
     return Comparison(where(row), text, by_test(sign * row["difference"], row["p_holm"], least), change)
 
 
-def _gains(frame: pd.DataFrame, keep: pd.Series) -> list[Comparison]:
+def _gains(frame: pd.DataFrame, keep: pd.Series, contradicts: float | None = None) -> list[Comparison]:
+    """Judge gains in percent.
+
+    Args:
+        frame: rows with base, LASER and their difference.
+        keep: which rows.
+        contradicts: contradicted is a gain whose whole interval lies below it, by default one that is a loss.
+    """
     return [
         Comparison(
             where(row),
             f"{number(row['base'], 1)} → {number(row['laser'], 1)} %, {with_interval(row, 1, 'difference', sign=True)} "
             f"points, adjusted p {p_value(row['p_holm'])}, n = {integer(row['n'])}, {choice(row)}",
-            by_test(row["difference"], row["p_holm"], rules().margins.accuracy),
-            effect(row, "difference", "points", least=rules().margins.accuracy),
+            CONTRADICTED
+            if contradicts is not None and row["difference_high"] < contradicts
+            else by_test(row["difference"], row["p_holm"], rules().margins.accuracy),
+            effect(row, "difference", "points", contradicts=contradicts, least=rules().margins.accuracy),
         )
         for row in records(frame[keep])
     ]

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from laser.cluster.environment import check_paths, set_environment
 from laser.config.plan import Plan
+from laser.config.searches import GRADIENT, RACING, searches_by
 from laser.cost.requests import (
     check_gpus,
     resource_functions,

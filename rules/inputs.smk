@@ -51,6 +51,13 @@ def per_rho(kind):
     return pattern if EACH_RHO else expand(pattern, rho=RHOS, allow_missing=True)
 
 
+def gradients_of_search(wildcards):
+    """The gradients, where the study searches only what they point to."""
+    if not searches_by(PLAN.study, GRADIENT):
+        return []
+    return files_of_cell("gradients")(wildcards)
+
+
 def text_of_model(wildcards):
     return PLAN.text_file(wildcards.model)
 

@@ -74,31 +74,84 @@ rule base:
         JOB
 
 
-rule sweep:
-    input:
-        model_card,
-        data_rows,
-        per_rho("reduction"),
-        # Under `search: gradient` a sweep evaluates only what the gradients point to.
-        FILES["gradients"] if PLAN.study["search"] == "gradient" else [],
-    output:
-        per_rho("sweep"),
-    log:
-        f"<logs>/sweep/{{model}}/{{dataset}}/{LAYER}.log",
-    benchmark:
-        f"<benchmarks>/sweep/{{model}}/{{dataset}}/{LAYER}.jsonl"
-    priority: longest_first("sweep")
-    conda:
-        "../envs/laser.yaml"
-    threads: PLAN.config["threads"]
-    resources:
-        **needs("sweep"),
-    params:
-        **job("sweep"),
-    message:
-        "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
-    shell:
-        JOB
+if searches_by(PLAN.study, RACING):
+
+    localrules:
+        survivors,
+
+    rule race:
+        input:
+            model_card,
+            data_rows,
+            FILES["base"],
+            reductions_of_model,
+            gradients_of_search,
+        output:
+            FILES["race"],
+        log:
+            "<logs>/race/{model}/{dataset}.log",
+        benchmark:
+            "<benchmarks>/race/{model}/{dataset}.jsonl"
+        conda:
+            "../envs/laser.yaml"
+        threads: PLAN.config["threads"]
+        resources:
+            **needs("race"),
+        params:
+            **job("race"),
+        message:
+            "Race of the candidates of {wildcards.model} on {wildcards.dataset}, validation rows"
+        shell:
+            JOB
+
+    rule survivors:
+        input:
+            FILES["race"],
+        output:
+            per_rho("sweep"),
+        log:
+            f"<logs>/survivors/{{model}}/{{dataset}}/{LAYER}.log",
+        benchmark:
+            f"<benchmarks>/survivors/{{model}}/{{dataset}}/{LAYER}.jsonl"
+        conda:
+            "../envs/laser.yaml"
+        resources:
+            mem_mb=3000,
+            runtime=20,
+        params:
+            **job("survivors"),
+        message:
+            "What ran to the end in layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}"
+        shell:
+            JOB
+
+else:
+
+    rule sweep:
+        input:
+            model_card,
+            data_rows,
+            per_rho("reduction"),
+            # Under `search: gradient` a sweep evaluates only what the gradients point to.
+            gradients_of_search,
+        output:
+            per_rho("sweep"),
+        log:
+            f"<logs>/sweep/{{model}}/{{dataset}}/{LAYER}.log",
+        benchmark:
+            f"<benchmarks>/sweep/{{model}}/{{dataset}}/{LAYER}.jsonl"
+        priority: longest_first("sweep")
+        conda:
+            "../envs/laser.yaml"
+        threads: PLAN.config["threads"]
+        resources:
+            **needs("sweep"),
+        params:
+            **job("sweep"),
+        message:
+            "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
+        shell:
+            JOB
 
 
 rule select_intervention:

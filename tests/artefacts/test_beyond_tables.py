@@ -23,6 +23,7 @@ from laser.artefacts.size import views as size_views
 from laser.artefacts.table3 import table3, with_test_scores
 from laser.artefacts.table3 import views as table3_views
 from laser.errors import UserError
+from laser.evaluation.racing import Race
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
 from laser.paper.published import Published, printed, read_published
 from laser.paper.text_numbers import COMPOSED, PERPLEXITY_INPUT, read_text_numbers
@@ -354,7 +355,14 @@ def test_prompts_without_the_original_are_refused(study):
 def searched(study):
     choices = load_labelled([synthetic_more.choices(study, FEVER)], ["choice"], study.rows)
     found = [read_json(synthetic_more.gradients(study, FEVER))]
-    return search_table(cells(study), load_selections(study.selections), found, choices, **QUICK), choices, found
+    table = search_table(cells(study), load_selections(study.selections), found, choices, races(choices), **QUICK)
+    return table, choices, found
+
+
+def races(choices):
+    """Races of 18 candidates over 24 rows, of which one ran to the end and the others saw two rows."""
+    race = Race(np.array([24, *[2] * 17]), 24, False)
+    return {(part.model, part.dataset, part.protocol): (race, True) for part in choices}
 
 
 def test_both_searches_stand_side_by_side_with_their_costs(study):
@@ -369,6 +377,8 @@ def test_both_searches_stand_side_by_side_with_their_costs(study):
     assert row["saving"] == pytest.approx(19 * 24 / (70 + BACKWARD * 10))
     # The synthetic selection file lists one candidate of eighteen.
     assert not row["whole_grid"] and row["candidates"] == 1
+    assert (row["racing_same"], row["racing_whole"], row["racing_evaluations"]) == (True, 1, 24 + 24 + 34)
+    assert row["racing_saving"] == pytest.approx(19 * 24 / 82)
     fits(search_views(frame))
 
 
@@ -377,7 +387,7 @@ def test_a_choices_file_without_the_search_is_refused(study):
     spec = choices[0].spec
     spec.pop("search")
     with pytest.raises(UserError, match="lacks its test, selection or choices file"):
-        search_table(cells(study), load_selections(study.selections), found, choices)
+        search_table(cells(study), load_selections(study.selections), found, choices, races(choices))
 
 
 # Size

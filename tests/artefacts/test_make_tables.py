@@ -37,7 +37,10 @@ def files(tmp_path_factory):
 
 def made(study, name, folder):
     cells = EVERY_CELL[:1] if name in ONE_CELL else EVERY_CELL
-    settings = {"trained_phrasings": {"tiny-llama": [0, 1]}} if name == "paraphrase" else {}
+    settings = {
+        "paraphrase": {"trained_phrasings": {"tiny-llama": [0, 1]}},
+        "search": {"racing": {"error": 0.05, "blocks": 10}},
+    }.get(name, {})
     spec = spec_of(name, cells, also={"choices": EVERY_CELL[:1]} if name == "table3" else {}, **settings)
     return [path.read_bytes() for path in make(study.folder, spec, folder)]
 

@@ -61,7 +61,11 @@ def _perplexity(cell, selection):
 
 
 def table(folder, into, name):
-    settings = {"paraphrase": {"trained_phrasings": {"tiny-gptj": [0]}}, "power": {"policies": False}}.get(name, {})
+    settings = {
+        "paraphrase": {"trained_phrasings": {"tiny-gptj": [0]}},
+        "power": {"policies": False},
+        "search": {"racing": {"error": 0.05, "blocks": 3}},
+    }.get(name, {})
     spec = spec_of(name, [tuple(CELL.split("/"))], layers=(0, 1), rhos=RHOS, **settings)
     (frame,) = frames(make(folder, spec, into))
     return frame
@@ -135,3 +139,5 @@ def test_costs_of_both_searches_are_those_of_the_run(files, tmp_path):
     candidates = len(selection["protocols"]["corrected"]["candidates"])
     assert (frame["evaluations"] == (candidates + 1) * frame["n"].map({18: 12, 20: 10})).all() and candidates == 12
     assert (frame["gradient_evaluations"] == (2 * len(RHOS) + 1) * 6).all() and frame["whole_grid"].all()
+    assert frame["racing_same"].all() and (frame["racing_evaluations"] <= frame["evaluations"]).all()
+    assert (frame["racing_saving"] == frame["evaluations"] / frame["racing_evaluations"]).all()

@@ -7,6 +7,7 @@ import pytest
 
 from laser.config import variants
 from laser.config.evaluations import RUNS
+from laser.config.searches import GRADIENT, RACING, searches_by
 from laser.config.settings import EVALUATIONS, Clustered
 from laser.config.study import resolve
 from laser.config.validation import check
@@ -162,6 +163,19 @@ def test_kinds_of_noise_are_models_of_their_own_and_named_with_their_family():
         ({"models": [study()["models"][0] | {"vary": {"seed": [1]}}]}, "Only models that the pipeline trains"),
         ({"models": [TRAINED | {"vary": {"seed": [1]}}, TRAINED | {"vary": {"seed": [1]}}]}, "makes 'lab-seed1' twice"),
         ({"search": "random"}, 'search is "random"'),
+        ({"search": "racing-gradient"}, 'search is "racing-gradient"'),
+        ({"search": "racing", "racing": {"error": 0}}, "racing.error is 0"),
+        ({"search": "racing", "racing": {"error": 1}}, "racing.error is 1"),
+        ({"search": "racing", "racing": {"blocks": 1}}, "racing.blocks is 1"),
+        ({"search": "racing", "racing": {"block": 5}}, "racing"),
+        ({"search": "racing", "artefacts": ["stability"]}, "holds 'stability', which needs every candidate's score"),
+        ({"search": "gradient-racing", "artefacts": ["power"]}, "but `search: gradient-racing` stops those"),
+        ({"search": "racing", "gradient": {}, "artefacts": ["search"]}, "Set search to exhaustive"),
+        ({"search": "racing", "rank_rules": {}}, "rank_rules needs every candidate's score"),
+        (
+            {"search": "racing", "transfer": {}, "datasets": ["worldfacts", "fever"]},
+            "under `search: racing` each dataset has other ones",
+        ),
     ],
 )
 def test_one_message_says_what_cannot_be(changes, expected):
@@ -171,4 +185,12 @@ def test_one_message_says_what_cannot_be(changes, expected):
 
 
 def test_every_evaluation_of_settings_has_files_in_the_plan():
-    assert set(RUNS) == set(EVALUATIONS) - {"figures", "gradient"}
+    assert set(RUNS) == set(EVALUATIONS) - {"figures", "gradient", "racing"}
+
+
+@pytest.mark.parametrize("search", ["exhaustive", "gradient", "racing", "gradient-racing"])
+def test_a_search_has_its_settings(search):
+    found = made(search=search)
+    assert found["racing"] | {"error": 0.05, "blocks": 10} == found["racing"]
+    assert searches_by(found, GRADIENT) == ("gradient" in search)
+    assert searches_by(found, RACING) == ("racing" in search)

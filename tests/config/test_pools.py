@@ -106,6 +106,7 @@ WRONG = [
     ({"pools": {"few": WITHOUT_SEED}}, "pools.few lacks the key 'seed'"),
     ({"pools": {"few": POOL | {"evaluation_share": 1.5}}}, "pools.few.evaluation_share is 1.5"),
     ({"search": "gradient"}, "search is 'gradient', which ranks matrices of language models only"),
+    ({"search": "gradient-racing"}, "search is 'gradient-racing', which ranks matrices of language models only"),
     ({"prompts": {}}, "the key 'prompts' asks for what policies do not have"),
     *(
         ({"artefacts": [name]}, f"artefacts holds '{name}', which is not for policies")

@@ -32,6 +32,7 @@ OUTPUTS = {
     "test_intervention": "test",
     "landscape": "landscape",
     "gradients": "gradients",
+    "race": "race",
     "compose_layers": "composition",
     "compose_test": "composed",
     **{f"evaluate_{kind}": kind for kind in ("choices", *RUNS) if kind not in ("landscape", "compose")},

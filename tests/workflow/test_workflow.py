@@ -152,6 +152,14 @@ def test_one_job_per_rank(finished, tmp_path):
     assert planned(tmp_path, study, one) == {"fetch": 1, "prepare": 1, "reduce": 1, "sweep": 1}
 
 
+@pytest.mark.parametrize(("search", "gradients"), [("racing", 0), ("gradient-racing", 1)])
+def test_a_race_takes_the_place_of_the_sweeps(finished, tmp_path, search, gradients):
+    folder, _, _ = finished
+    jobs = planned(tmp_path, tiny.study(tmp_path, folder / "model", search=search), "all")
+    assert (jobs["race"], jobs["survivors"], jobs.get("gradients", 0)) == (1, 2, gradients)
+    assert "sweep" not in jobs
+
+
 def test_a_new_rank_leaves_model_data_and_base_alone(copy):
     folder, _, _ = copy
     study = tiny.study(folder, folder.parent / "unused", name="tiny")

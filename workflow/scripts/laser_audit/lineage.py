@@ -10,13 +10,16 @@ from typing import Any
 from laser_audit.findings import Check
 from laser_audit.reading import Study, digest
 from laser_audit.records import inside, records
-from laser_audit.rows import base_path, cell_path, grid, spectra_path, sweep_paths, test_path, transferred
+from laser_audit.rows import base_path, cell_path, grid, race_path, spectra_path, sweep_paths, test_path, transferred
 from laser_audit.selection import reduction_path, selection_path
 from laser_audit.splits import data_path
 
 Cell = tuple[str, str]
 
-CHOOSING = ("reduce", "base", "sweep", "select_intervention", "landscape", "gradients", "compose_layers", "spectra")
+CHOOSING = (
+    *("reduce", "base", "sweep", "race", "survivors", "select_intervention", "landscape", "gradients"),
+    *("compose_layers", "spectra"),
+)
 """Rules whose jobs see only validation rows."""
 
 
@@ -51,6 +54,8 @@ def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
     return {
         **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),
         **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), chosen),
+        "race": [*both, base_path(*cell)],
+        "survivors": [race_path(*cell)],
         "evaluate_clustered": chosen,
         "evaluate_baselines": chosen,
         "compose_test": [*both, f"compose/{model}/{dataset}.json"],

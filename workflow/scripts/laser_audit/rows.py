@@ -210,6 +210,11 @@ def cell_path(folder: str, model: str, dataset: str) -> str:
     return f"{folder}/{model}/{dataset}.parquet"
 
 
+def race_path(model: str, dataset: str) -> str:
+    """Return the rows on which a cell's candidates raced."""
+    return f"race/{model}/{dataset}.parquet"
+
+
 def spectra_path(model: str) -> str:
     """Return what a model's singular values were found to say."""
     return f"spectra/{model}.json"
@@ -261,7 +266,7 @@ def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...])
     elif result.path.startswith("sweep/"):
         layer, rho = spec["layer"], spec["rho"]
         check.same(result.path, "its place", result.path, sweep_path(*cell, layer, rho))
-        if study.settings["search"] != "gradient":
+        if study.settings["search"] == "exhaustive":
             wanted = [(protocol, matrix, layer, rho) for matrix in grid(study, cell[0])[0] for protocol in protocols]
     if wanted is not None:
         check.same(result.path, "parts", sorted(map(str, result.averages)), sorted(map(str, wanted)))

@@ -23,7 +23,8 @@ EVALUATION = {
     *("compute", "code"),
 }
 EVALUATIONS = (
-    *("base", "sweep", "test_intervention", "landscape", "gradients", "compose_layers", "compose_test"),
+    *("base", "sweep", "race", "survivors", "test_intervention", "landscape", "gradients", "compose_layers"),
+    "compose_test",
     *(
         f"evaluate_{kind}"
         for kind in (
@@ -40,6 +41,8 @@ EVALUATIONS = (
         )
     ),
 )
+SWEEPS = ("sweep", "survivors")
+"""Rules that make a layer's sweep: by evaluating it, or from a race."""
 
 
 def check_settings(check: Check, study: Study) -> None:
@@ -116,7 +119,7 @@ def _evaluation(check: Check, study: Study, path: str, rule: str, spec: dict[str
         | set(expected)
         | {"layer", "rhos", "matrices", "published_choice", "cheap_search", "text_key", "corpus_key"}
     )
-    if rule not in ("sweep", "landscape"):
+    if rule not in (*SWEEPS, "landscape"):
         allowed -= {"layer"}
     check.same(path, "spec: keys that its rule does not have", sorted(set(spec) - allowed), [])
     for key, value in expected.items():
@@ -143,12 +146,15 @@ def _special(study: Study, rule: str, model: str) -> dict[str, Any]:
     settings = study.settings
     matrices, layers, _ = grid(study, model)
     special: dict[str, Any] = {}
-    if rule == "sweep":
+    if rule in SWEEPS:
         special["matrices"] = matrices
         if settings["one_job_per"] == "layer":
             special["rhos"] = settings["rhos"]
-        if settings["search"] == "gradient":
-            special["keep"] = settings["gradient"]["keep"]
+    if rule == "race":
+        special |= {"grid": settings["grid"][model], "rhos": settings["rhos"]}
+        special |= {key: settings["racing"][key] for key in ("error", "blocks")}
+    if rule in (*SWEEPS, "race") and "gradient" in settings["search"]:
+        special["keep"] = settings["gradient"]["keep"]
     if rule == "landscape":
         run = settings["landscape"]
         special |= {"kinds": run["kinds"], "matrices": run["grid"][model]["matrices"], "rhos": run["rhos"]}

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
+from laser.errors import UserError
 from laser.evaluation.racing import Race, Rules, run_race
 from laser.results.columns import read_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCORES = ["protocol", "id", "correct", "loss"]
 
@@ -38,20 +43,42 @@ def swept_scores(base: Path, sweep: Sequence[Path], matrices: Sequence[str]) -> 
         base: the base model's validation rows.
         sweep: the files of the sweep.
         matrices: the grid's order of matrices.
+
+    Raises:
+        UserError: an intervention was scored on other rows than base.
     """
-    reference = read_columns(base, SCORES)
-    rows = pd.concat([read_columns(path, ["matrix", "layer", "rho", *SCORES]) for path in sweep], ignore_index=True)
-    rows = rows.assign(matrix=rows["matrix"].map(list(matrices).index), layer=-rows["layer"])
+    unedited = {
+        str(protocol): rows.set_index("id")[["correct", "loss"]]
+        for protocol, rows in read_columns(base, SCORES).groupby("protocol")
+    }
+    found: dict[str, dict[tuple[str, int, float], NDArray[Any]]] = {protocol: {} for protocol in unedited}
+    # A file at a time: together the rows of a large sweep do not fit into memory.
+    for path in sweep:
+        rows = read_columns(path, ["matrix", "layer", "rho", *SCORES])
+        for labels, own in rows.groupby(["protocol", "matrix", "layer", "rho"]):
+            protocol, matrix, layer, rho = cast(tuple[str, str, int, float], labels)
+            scored = own.set_index("id")[["correct", "loss"]]
+            if sorted(scored.index) != sorted(unedited[protocol].index):
+                raise UserError(
+                    f"{path}: protocol {protocol} was scored on other validation rows than {base}. Delete and rerun."
+                )
+            found[protocol][matrix, int(layer), float(rho)] = _numbers(scored.loc[unedited[protocol].index])
+
+    def order(candidate: tuple[str, int, float]) -> tuple[int, int, float]:
+        matrix, layer, rho = candidate
+        return -layer, matrices.index(matrix), rho
+
     scores = {}
-    for protocol, of_base in reference.groupby("protocol"):
-        of_base = of_base.set_index("id")
-        own = rows[rows["protocol"] == protocol].set_index(["layer", "matrix", "rho", "id"])
-        wide = own[["correct", "loss"]].unstack("id").sort_index()
-        correct, loss = (wide[name][of_base.index].to_numpy() for name in ("correct", "loss"))
-        unedited = of_base[["correct", "loss"]].to_numpy(dtype=float).T
-        candidates = [(matrices[matrix], -layer, float(rho)) for layer, matrix, rho in wide.index]
-        scores[str(protocol)] = Swept(candidates, correct.astype(bool), loss.astype(float), unedited)
+    for protocol, by_candidate in found.items():
+        candidates = sorted(by_candidate, key=order)
+        both = np.stack([by_candidate[candidate] for candidate in candidates])
+        scores[protocol] = Swept(candidates, both[:, 0].astype(bool), both[:, 1], _numbers(unedited[protocol]))
     return scores
+
+
+def _numbers(scores: pd.DataFrame) -> NDArray[Any]:
+    """Return (2, rows) correct and loss."""
+    return scores.to_numpy(dtype=float, na_value=np.nan).T
 
 
 def winner(correct: np.ndarray, loss: np.ndarray, base: np.ndarray | None) -> int | None:

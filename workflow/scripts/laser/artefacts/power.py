@@ -18,6 +18,7 @@ from laser.config.artefacts import Artefact
 from laser.config.pools import is_policy
 from laser.config.protocols import SIGNIFICANCE
 from laser.config.rules import rules
+from laser.config.searches import lacks_candidates
 from laser.errors import UserError
 from laser.paper.published import Printed, read_published, read_table2
 from laser.results.cells import METRICS, POLICY_METRICS, PairedCell, intervention_labels, option_labels
@@ -39,6 +40,7 @@ ARTEFACT = Artefact(
     reads=("test", "selection", "rows", "base", "sweep"),
     texts=("model", "dataset", "protocol", "matrix", "equivalence", "published_excluded"),
     settings=_of_policies,
+    missing=lacks_candidates,
 )
 
 COLUMNS = (

@@ -1,4 +1,7 @@
-"""The cheap search by gradients of singular values beside the exhaustive one, on the same study (arXiv 2510.20800)."""
+"""The cheap search by gradients of singular values (arXiv 2510.20800), and racing, beside the exhaustive search.
+
+The race is replayed on the sweep (docs/racing.md).
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,58 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from laser.analysis.comparison import compare, difference, with_interval
+from laser.analysis.racing import replay, swept_scores
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.config.artefacts import Artefact, drawn_cells
+from laser.config.protocols import PROTOCOLS
+from laser.config.searches import lacks_candidates
 from laser.errors import UserError
+from laser.evaluation.racing import Race, Rules
 from laser.results.cells import PairedCell, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell, choices_of
 
 if TYPE_CHECKING:
+    from laser.config.plan import Plan
     from laser.results.study import StudyResults
+
+
+def _race_rules(plan: Plan) -> dict[str, Any]:
+    return {"racing": {key: plan.study["racing"][key] for key in ("error", "blocks")}}
+
 
 ARTEFACT = Artefact(
     name="search",
     kind="table",
-    title="Gradient search beside the exhaustive one",
-    about="the cheap search against the exhaustive one",
-    reads=("test", "selection", "rows", "choices", "gradients"),
+    title="Gradient search and racing beside the exhaustive search",
+    about="the cheap search and racing against the exhaustive search",
+    reads=("test", "selection", "rows", "choices", "gradients", "base", "sweep"),
     cells=drawn_cells,
     texts=("model", "dataset", "protocol", "matrix", "gradient_matrix"),
     not_for_policies="gradients are taken for language models only",
+    missing=lacks_candidates,
+    settings=_race_rules,
 )
+
+Races = Mapping[tuple[str, str, str], tuple[Race, bool]]
+"""Model, dataset and protocol to the race, and whether it ends in the exhaustive search's choice."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
     """Compute the table from a study's files."""
+    rules = Rules(**study.spec["racing"], seed=study.seed)
+    races = {}
+    for cell in study.cells:
+        matrices = study.selections[cell]["spec"]["grid"]["matrices"]
+        scores = swept_scores(study.base(cell), study.paths_of("sweep", cell), matrices)
+        for protocol, swept in scores.items():
+            races[*cell, protocol] = replay(swept, PROTOCOLS[protocol].base_is_candidate, rules)
     return search_table(
         study.compared,
         list(study.selections.values()),
         list(study.documents("gradients", "spec", "protocols").values()),
         study.labelled("choices", ("choice",)),
+        races,
         study.seed,
         study.resamples,
     )
@@ -47,18 +73,23 @@ GRADIENT = "gradient"
 BACKWARD = 3
 """What a forward and backward pass costs, in forward passes: the backward one is twice a forward one."""
 PLACE = ("matrix", "layer", "rho", "kept_rank")
+COUNTED = (
+    *("candidates", "evaluations", "gradient_evaluations", "backward_examples", "racing_whole", "racing_evaluations"),
+)
 COLUMNS = (
     *("model", "dataset", "protocol", *PLACE, *(f"gradient_{key}" for key in PLACE), "same", "place_order", "places"),
     *("n", "base", "base_low", "base_high", "exhaustive", "exhaustive_low", "exhaustive_high", "gradient"),
     *("gradient_low", "gradient_high", "exhaustive_gain", "gradient_gain", "gradient_gain_low", "gradient_gain_high"),
     *("gradient_gain_p", "gain_kept", "difference", "difference_low", "difference_high", "p_value"),
     *("candidates", "whole_grid", "evaluations", "gradient_evaluations", "backward_examples", "saving"),
+    *("racing_same", "racing_whole", "racing_evaluations", "racing_saving"),
 )
 """Columns of the CSV. Accuracies on test rows in percent, gains in points over base, `difference` gradient minus
 exhaustive. `place_order` is where the exhaustive search's matrix and layer comes in the gradient's order. `gain_kept`
 is the cheap gain in percent of the exhaustive one, where the latter is positive. Evaluations are forward passes of one
 validation row under one intervention; `saving` is how many times fewer the cheap search needs, its backward passes
-counted in."""
+counted in. `racing_same`: whether the race ends in the exhaustive search's choice; `racing_whole` counts the candidates
+that run to the end."""
 
 
 def search_table(
@@ -66,16 +97,18 @@ def search_table(
     selections: Sequence[Mapping[str, Any]],
     gradients: Sequence[Mapping[str, Any]],
     choices: Sequence[Labelled],
+    races: Races,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Compare what both searches choose, score and cost.
+    """Compare what the searches choose, score and cost.
 
     Args:
         cells: test results of base and the exhaustive search's choice.
         selections: selection files of the same cells.
         gradients: gradients/<model>/<dataset>.json of the cells that are compared.
         choices: test rows at given choices; `gradient` is the cheap search's, whose cost the files' specs hold.
+        races: the race of every cell and protocol.
         seed: of the study.
         resamples: of bootstrap and permutation test.
 
@@ -96,11 +129,12 @@ def search_table(
             key = (model, dataset, protocol)
             if key not in tested or key[:2] not in chosen or key not in given or not given[key].spec.get("search"):
                 raise UserError(f"search: {model} on {dataset} lacks its test, selection or choices file. Give it.")
-            rows.append(_row(tested[key], chosen[key[:2]][protocol], ranked, given[key], seed, resamples))
+            row = _row(tested[key], chosen[key[:2]][protocol], ranked, given[key], seed, resamples)
+            rows.append(row | _race_cost(*races[key]))
     whole = ("layer", "kept_rank", "gradient_layer", "gradient_kept_rank", "place_order", "places", "n")
-    types = dict.fromkeys((*whole, "candidates", "evaluations", "gradient_evaluations", "backward_examples"), "Int64")
+    types = dict.fromkeys((*whole, *COUNTED), "Int64")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(types | {"same": "boolean", "whole_grid": "boolean"})
+    return frame.astype(types | dict.fromkeys(("same", "whole_grid", "racing_same"), "boolean"))
 
 
 def _row(
@@ -159,11 +193,22 @@ def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:
     }
 
 
+def _race_cost(race: Race, same: bool) -> dict[str, Any]:
+    """Count the rows that a race scores, base included."""
+    evaluations = int(race.seen.sum()) + race.rows
+    return {
+        "racing_same": same,
+        "racing_whole": int(race.whole.sum()),
+        "racing_evaluations": evaluations,
+        "racing_saving": (len(race.seen) + 1) * race.rows / evaluations,
+    }
+
+
 def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset", "Model", "Exhaustive", "Gradient", "Its place in the order", "Base, %", "Exhaustive, %"]
     columns += ["Gradient, %", "Gradient − exhaustive, points", "p", "n", "Gain kept, %", "Row evaluations"]
-    columns += ["with gradients", "Fewer by"]
+    columns += ["with gradients", "Fewer by", "by racing", "Fewer by racing", "Race: same choice"]
     views = []
     for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = [
@@ -181,6 +226,9 @@ def views(frame: pd.DataFrame) -> list[View]:
                 integer(row["evaluations"]),
                 integer(row["gradient_evaluations"]),
                 f"{number(row['saving'], 1)}×",
+                integer(row["racing_evaluations"]),
+                f"{number(row['racing_saving'], 1)}×",
+                "yes" if row["racing_same"] else "no",
             ]
             for row in protocol_rows.to_dict("records")
         ]
@@ -189,11 +237,12 @@ def views(frame: pd.DataFrame) -> list[View]:
             "p: paired test of the two choices on the same rows, not adjusted.",
             f"Row evaluations: validation rows times interventions, base included. Fewer by: with {BACKWARD} more per "
             "example for the backward pass.",
+            "Racing: candidates that cannot win any more on validation stop (docs/racing.md), replayed on the sweep.",
         ]
         if not protocol_rows["whole_grid"].all():
             notes.append(
                 "Where the study itself searched by gradients, `exhaustive` is the choice among what survived."
             )
-        title = f"Search by gradients beside the exhaustive search, {protocol} protocol"
+        title = f"Search by gradients and racing beside the exhaustive search, {protocol} protocol"
         views.append(View(f"search_{protocol}", title, columns, lines, notes=notes))
     return views

@@ -15,6 +15,7 @@ from laser.analysis.statistics import CONFIDENCE, seed_sequence
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
 from laser.config.protocols import PROTOCOLS
+from laser.config.searches import lacks_candidates
 from laser.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ARTEFACT = Artefact(
     about="how often each intervention would have been chosen, and the gain with selection counted in",
     reads=("selection", "rows", "base", "sweep"),
     texts=("model", "dataset", "protocol", "matrix"),
+    missing=lacks_candidates,
 )
 
 

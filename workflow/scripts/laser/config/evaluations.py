@@ -11,6 +11,7 @@ from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrice
 from laser.config.artefacts import check_artefacts
 from laser.config.own_rows import BUILDERS, GENERIC
 from laser.config.pools import is_policy
+from laser.config.searches import EXHAUSTIVE, GRADIENT, RACING, searches_by
 from laser.errors import UserError, nearest
 from laser.io.user_paths import expanded
 
@@ -55,7 +56,8 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
     from laser.config.settings import EVALUATIONS
 
     study = copy.deepcopy(study)
-    study.setdefault("gradient", {})
+    for search in (GRADIENT, RACING):
+        study.setdefault(search, {})
     for name, settings in EVALUATIONS.items():
         if name in study:
             study[name] = with_defaults(settings, study[name])
@@ -68,6 +70,11 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
         study["clustered"]["clusters"] = sorted(study["clustered"]["clusters"])
     if "transfer" in study:
         _transfer(study, path)
+    if "rank_rules" in study and searches_by(study, RACING):
+        raise UserError(
+            f"{path}: rank_rules needs every candidate's score on all validation rows, but `search: {study['search']}` "
+            f"stops those that cannot win. Set search to {EXHAUSTIVE}, or leave rank_rules out."
+        )
     if "prompts" in study:
         _prompts(study, path)
     if "perplexity" in study:
@@ -153,10 +160,10 @@ def _transfer(study: dict[str, Any], path: Path) -> None:
             f"{path}: transfer applies what is chosen on one dataset to another, and has {len(datasets)} "
             f"({', '.join(datasets) or 'none'}). Give it two datasets or more, or leave transfer out."
         )
-    if study["search"] == "gradient":
+    if study["search"] != EXHAUSTIVE:
         raise UserError(
-            f"{path}: transfer compares the same interventions on all datasets, but under `search: gradient` each "
-            "dataset has other ones. Set search to exhaustive, or leave transfer out."
+            f"{path}: transfer compares the same interventions on all datasets, but under `search: {study['search']}` "
+            f"each dataset has other ones. Set search to {EXHAUSTIVE}, or leave transfer out."
         )
 
 

@@ -10,6 +10,7 @@ from laser.config.evaluations import LABORATORY
 from laser.config.own_rows import asked_options
 from laser.config.paths import rho_name
 from laser.config.plan import Plan
+from laser.config.searches import GRADIENT, searches_by
 from laser.io.files import canonical_json
 
 Wildcards = Mapping[str, str]
@@ -153,7 +154,23 @@ def _sweep(plan: Plan, wildcards: Wildcards, code: str) -> specs.SweepSpec:
         layer=int(wildcards["layer"]),
         matrices=_matrices(plan, wildcards["model"]),
         rhos=_rhos(plan, wildcards),
-        keep=plan.study["gradient"]["keep"] if plan.study["search"] == "gradient" else None,
+        keep=_kept_places(plan),
+    )
+
+
+def _kept_places(plan: Plan) -> int | None:
+    """Return how many matrices the gradients leave for inspection; None where they leave all."""
+    return plan.study["gradient"]["keep"] if searches_by(plan.study, GRADIENT) else None
+
+
+def _race(plan: Plan, wildcards: Wildcards, code: str) -> specs.RaceSpec:
+    return specs.RaceSpec(
+        **_cell(plan, wildcards, code),
+        grid=_grid(plan, wildcards["model"]),
+        rhos=tuple(plan.rhos),
+        error=plan.study["racing"]["error"],
+        blocks=plan.study["racing"]["blocks"],
+        keep=_kept_places(plan),
     )
 
 
@@ -288,6 +305,8 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "reduce": _reduce,
     "base": _evaluation,
     "sweep": _sweep,
+    "race": _race,
+    "survivors": _sweep,
     "select_intervention": _select,
     "test_intervention": _evaluation,
     "landscape": _landscape,

@@ -45,6 +45,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "reduction": "<results>/reductions/{model}/layer{layer}/rho{rho}.json",
         "base": f"<results>/sweep/{_CELL}/base.parquet",
         "sweep": f"<results>/sweep/{_CELL}/layer{{layer}}/rho{{rho}}.parquet",
+        "race": f"<results>/race/{_CELL}.parquet",
         "selection": f"<results>/selection/{_CELL}.json",
         "test": f"<results>/test/{_CELL}.parquet",
         "landscape": f"<results>/landscape/{_CELL}/layer{{layer}}.parquet",

@@ -16,6 +16,7 @@ from laser.config.fingerprint import code_fingerprint, unused_modules
 from laser.config.own_rows import BUILDERS, file_hashes
 from laser.config.paths import DatasetFiles, Folders, ModelFiles, StudyFiles
 from laser.config.pools import is_policy, pool_key
+from laser.config.searches import RACING, searches_by
 from laser.config.variants import facts
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
@@ -124,6 +125,8 @@ class Plan:
         """Return the kinds of files (`laser.config.paths`) that the study's tables rest on, each with its cells."""
         cells = self.cells()
         kinds = dict.fromkeys(("reduction", "sweep", "base", "selection", "test"), cells)
+        if searches_by(self.study, RACING):
+            kinds["race"] = cells
         needed = {declared()[artefact].needs for artefact in self.study["artefacts"]}
         for evaluation in RUNS:
             if evaluation in needed:

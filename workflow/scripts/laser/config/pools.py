@@ -147,5 +147,7 @@ def _no_language(study: dict[str, Any], path: Path) -> None:
     for run in ("transfer", "rank_rules", "prompts", "higher_order", "perplexity", "efficacy", "clustered"):
         if run in study:
             raise UserError(f"{path}: the key '{run}' asks for what policies do not have. Leave it out.")
-    if study.get("search") == "gradient":
-        raise UserError(f"{path}: search is 'gradient', which ranks matrices of language models only. Leave it out.")
+    if "gradient" in study.get("search", ""):
+        raise UserError(
+            f"{path}: search is '{study['search']}', which ranks matrices of language models only. Leave it out."
+        )

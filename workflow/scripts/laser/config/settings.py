@@ -141,7 +141,16 @@ class Gradient(Settings):
     """The cheap search: places ranked by the gradients of their singular values."""
 
     examples: Positive = Field(100, description="On which gradients are taken.")
-    keep: Positive = Field(2, description="Matrices that are swept under search: gradient.")
+    keep: Positive = Field(2, description="Matrices that are swept under search: gradient, or race with racing.")
+
+
+class Racing(Settings):
+    """Racing: candidates that cannot win any more on validation stop (docs/racing.md)."""
+
+    error: Annotated[float, Field(gt=0, lt=1)] = Field(0.05, description="Largest chance that the winner is stopped.")
+    blocks: Annotated[int, Field(ge=2, le=1000), Whole] = Field(
+        10, description="Blocks of validation rows, after each of which candidates may stop."
+    )
 
 
 def _name_or_entry(value: Any) -> str:
@@ -197,10 +206,13 @@ class Study(Settings):
     efficacy: Efficacy = Field(ABSENT, description="For efficacy.")
     clustered: Clustered = Field(ABSENT, description="For clustered and clusters.")
     baselines: Baselines = Field(ABSENT, description="For baselines.")
-    search: Literal["exhaustive", "gradient"] = Field(
-        "exhaustive", description="gradient: only the places that gradients point to are swept."
+    search: Literal["exhaustive", "gradient", "racing", "gradient-racing"] = Field(
+        "exhaustive",
+        description="gradient: only the places that gradients point to are swept. racing: candidates that cannot win "
+        "any more stop (docs/racing.md). gradient-racing: both.",
     )
     gradient: Gradient = Field(ABSENT, description="For search: gradient, and for the artefact search.")
+    racing: Racing = Field(ABSENT, description="For search: racing, and for the artefact search.")
     counts: dict[str, str] = Field(
         ABSENT, description="By dataset: a file of training frequencies, for fig3b and fig3c (config/data.md)."
     )
@@ -220,6 +232,7 @@ EVALUATIONS: dict[str, type[Settings]] = {
     "baselines": Baselines,
     "figures": Figures,
     "gradient": Gradient,
+    "racing": Racing,
 }
 """Keys of a study that hold settings of their own."""
 

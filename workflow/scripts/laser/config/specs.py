@@ -234,6 +234,24 @@ class SweepSpec(EvaluationSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RaceSpec(EvaluationSpec):
+    """Candidates to race (`laser.evaluation.racing`): those of a grid, or of its first `keep` matrices by gradients.
+
+    Attributes:
+        grid, rhos: the candidates.
+        error: largest probability that the winner is stopped.
+        blocks: number of blocks of rows.
+        keep: with it only what is among the first so many matrices of the gradients file races.
+    """
+
+    grid: Grid
+    rhos: tuple[float, ...]
+    error: float
+    blocks: int
+    keep: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SelectSpec(Spec):
     """A cell's intervention to choose from its sweep."""
 

@@ -205,6 +205,13 @@ def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return replace(demand, work=demand.work + reduced.times(len(plan.layers(wildcards["model"]))), copies=2.0)
 
 
+def _race(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """The sweeps of all layers, at most: no candidate stops."""
+    layers = plan.layers(wildcards["model"])
+    sweeps = [_sweep(plan, {**wildcards, "layer": str(layer)}) for layer in layers]
+    return replace(sweeps[0], work=sum((sweep.work for sweep in sweeps), Work()))
+
+
 def _compose(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     """Every candidate on top of those accepted so far: the whole model each time."""
     run = plan.study["compose"]
@@ -300,6 +307,7 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "reduce": _reduce,
     "base": _base,
     "sweep": _sweep,
+    "race": _race,
     "test_intervention": _test,
     "landscape": _landscape,
     "gradients": _gradients,

@@ -1,0 +1,24 @@
+"""How a study searches its grid: all of it, only where gradients point to, as a race, or both of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+EXHAUSTIVE, GRADIENT, RACING = "exhaustive", "gradient", "racing"
+"""Methods; `gradient-racing` is both."""
+
+
+def searches_by(study: Mapping[str, Any], method: str) -> bool:
+    """Return True if a study searches by a method, alone or together with another one."""
+    return method in study["search"].split("-")
+
+
+def lacks_candidates(study: Mapping[str, Any]) -> str:
+    """Return what an artefact about all candidates misses where they race; an empty text if they do not."""
+    if not searches_by(study, RACING):
+        return ""
+    return (
+        f"every candidate's score on all validation rows, but `search: {study['search']}` stops those that cannot win. "
+        f"Set search to {EXHAUSTIVE}, or leave the artefact out"
+    )

@@ -15,6 +15,7 @@ two submissions in a row), most_queued and most_running (sampled every second).
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import shutil
@@ -35,7 +36,8 @@ import yaml
 
 import benchmarks  # noqa: F401  (puts the package on the path)
 from laser.analysis import style
-from laser.io.files import atomic
+from laser.analysis.dark import with_dark_colours
+from laser.io.files import atomic, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE, PICTURE = ROOT / "docs/scaling.csv", ROOT / "docs/images/scaling.svg"
@@ -248,16 +250,20 @@ def draw() -> None:
         for axis, (column, label) in zip(axes, panels, strict=True):
             for number, (measurement, each) in enumerate(series):
                 rows = table[(table["measurement"] == measurement) & (table["one_job_per"] == each)]
-                name = measurement + (", job per rho" if each == "rho" else "")
+                name = measurement + (", a job per ρ" if each == "rho" else "")
                 axis.plot(rows["jobs"], rows[column], label=name, **style.line(number, len(series)))
             axis.set_xscale("log")
             axis.set_yscale("log" if column.endswith("_s") else "linear")
             axis.set_xlabel("jobs")
             axis.set_ylabel(label)
+            for scale in (axis.xaxis, axis.yaxis):
+                scale.set_major_formatter("{x:,.0f}")
+                scale.set_minor_formatter("")
+        style.title(made, "Processor time and memory of Snakemake itself, by number of jobs")
         style.legend(made)
-        PICTURE.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(PICTURE) as temporary:
-            made.savefig(temporary, format="svg", metadata={"Date": None})
+        drawn = io.StringIO()
+        made.savefig(drawn, format="svg", metadata={"Date": None})
+        write_text(PICTURE, with_dark_colours(drawn.getvalue()))
 
 
 def main() -> None:

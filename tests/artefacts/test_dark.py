@@ -48,6 +48,11 @@ def test_a_colour_of_its_own_stays():
     assert dark.dark_colour("#e69f00") == "#e69f00"
 
 
+def test_marks_on_a_picture_keep_their_colours():
+    assert [dark.dark_colour(colour) for colour in (dark.BLACK, dark.WHITE)] == [dark.BLACK, dark.WHITE]
+    assert contrast(dark.BLACK, dark.WHITE) > 20
+
+
 def test_every_colour_of_a_figure_has_its_rule_hatches_too(tmp_path):
     frequency = counted({f"d-{number}": number for number in range(8)})
     fig3c(cell([1, 1, 0, 0, 1, 0, 1, 1], [1, 0, 1, 1, 1, 0, 1, 1]), frequency, tmp_path / "x", resamples=20)

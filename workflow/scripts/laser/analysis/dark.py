@@ -10,6 +10,8 @@ import re
 
 GROUND, TEXT = "#14161a", "#e7e9ed"
 """What white and black become: the report's own colours (report/templates/style.css)."""
+BLACK, WHITE = "#000001", "#fffffe"
+"""For marks on a picture whose own colours stay: what is drawn in them has the same colour on every page."""
 HIGHEST, LOWEST = 1.0, 0.3
 """Positions on the colour map that its darkest and its palest colour take: the order is turned round, so that what
 stands out most on white does so on a dark ground, and the last of them can still be seen."""
@@ -41,7 +43,7 @@ def with_dark_colours(svg: str) -> str:
 def dark_colour(colour: str) -> str:
     """Return what a colour becomes on a dark page.
 
-    Greys become greys between `TEXT` and `GROUND`, and those of the figures' colour map another of the map; any other
+    Greys, but for `BLACK` and `WHITE`, become greys between `TEXT` and `GROUND`, and those of the figures' colour map another of the map; any other
     colour, which stands for a thing of its own, stays.
 
     Args:

@@ -135,7 +135,7 @@ def fig3b(cell: PairedCell, frequency: Frequency, stem: Path | str) -> pd.DataFr
 
 
 def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> None:
-    """Label the axis of frequencies; logarithmic where they span more than two orders of magnitude."""
+    """Label the axis of frequencies, which are counts; logarithmic where they span more than two orders of magnitude."""
     positive = frequencies[frequencies > 0]
     if not positive.empty and positive.max() / max(positive.min(), 1.0) > SPAN:
         if (frequencies == 0).any():
@@ -143,6 +143,8 @@ def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> N
             axis.set_xlim(left=-0.3)
         else:
             axis.set_xscale("log")
+    else:
+        style.whole_numbers(axis, list(frequencies))
     words = f"at most this {frequency.axis}" if frequency.source == STAND_IN else f"at most so many {frequency.axis}"
     axis.set_xlabel(textwrap.fill(words, 36))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from laser.analysis.dark import BLACK, WHITE
 from laser.analysis.style import figure, save, title
 from laser.analysis.tables import intervention, number, read_table
 from laser.artefacts import transfer
@@ -69,10 +70,10 @@ def transfer_map(frame: pd.DataFrame, model: str, protocol: str, stem: Path | st
         image = axis.imshow(gains.to_numpy(), cmap=cm.vik_r, vmin=-reach, vmax=reach, aspect="auto")
         for row in data.to_dict("records"):
             place = datasets.index(row["applied_to"]), lines.index((row["choice"], row["chosen_on"]))
-            colour = "white" if abs(row["difference"]) > reach / 2 else "black"
+            colour = WHITE if abs(row["difference"]) > reach / 2 else BLACK
             weight = "bold" if row["own"] else "normal"
             axis.text(*place, _label(row), ha="center", va="center", fontsize=8, color=colour, weight=weight)
-        axis.axhline(len(datasets) - 0.5, color="black", linewidth=1)
+        axis.axhline(len(datasets) - 0.5, color=BLACK, linewidth=1)
         axis.set_xticks(range(len(datasets)), datasets, rotation=20, ha="right")
         axis.set_yticks(range(len(lines)), [_line(data, *line) for line in lines])
         axis.set_xlabel("applied to (held-out rows)")

@@ -12,6 +12,7 @@ from laser.errors import UserError
 from laser.io.files import write_json, write_text
 from laser.report.files import slug, unique_slugs
 from laser.report.page import CAPTIONS, caption, write_report, write_run_page
+from laser.report.rows import write_rows
 from laser.report.run_page import machines, timings
 from laser.report.summary import summarise
 from tests.artefacts import synthetic
@@ -323,3 +324,26 @@ def test_rows_hold_their_question(made):
     for path in (made.parent / "rows").glob("*-fever-*.csv"):
         rows = pd.read_csv(path)
         assert list(rows["prompt"]) == list(questions[rows["id"]])
+
+
+@pytest.mark.parametrize("listed", [2, 100])
+def test_rows_can_be_read_by_outcome_with_both_outputs(tmp_path, monkeypatch, listed):
+    import pandas as pd
+
+    built = synthetic.build(tmp_path)
+    monkeypatch.setattr("laser.report.rows.LISTED", listed)
+    links = write_rows(tmp_path, study.SETTINGS, built.tests, built.selections, built.rows)
+    assert len(links) == len(list(tmp_path.glob("rows/*.html")))
+    for link in links.values():
+        path = tmp_path / link["href"]
+        rows = pd.read_csv(path.with_suffix(".csv"), dtype={"base_prediction": str, "laser_prediction": str})
+        page = Page(path.read_text(encoding="utf-8"))
+        sizes = rows.groupby(["base_correct", "laser_correct"]).size()
+        # Every outcome that there is has a table, with a line of heads.
+        assert len(page.all("table")) == len(sizes)
+        assert len(page.all("tr")) == sum(min(size, listed) + 1 for size in sizes)
+        assert f'href="{path.stem}.csv"' in path.read_text(encoding="utf-8")
+        put_right = rows[~rows["base_correct"] & rows["laser_correct"]].head(listed)
+        text = " ".join(page.text["th"] + page.text["td"] + page.text["span"])
+        for name in ("prompt", "base_prediction", "laser_prediction"):
+            assert [value for value in put_right[name] if str(value).strip("' ") not in text] == []

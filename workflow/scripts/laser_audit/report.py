@@ -15,8 +15,8 @@ FOLDERS = ("tables", "figures", "media")
 PAGE, RUN_PAGE, EXPLORER = "report/index.html", "report/run.html", "report/explorer.html"
 DATA = "report/explorer/"
 """The folder of pages that hand data to the explorer."""
-CHOICES = "report/choices/"
-"""The folder of the pages that list the candidates of each choice."""
+CHOICES, ROWS = "report/choices/", "report/rows/"
+"""The folders of the pages that list the candidates of each choice, and the rows that were put right or spoilt."""
 ACTIVE = ("iframe", "object", "embed", "form", "base", "link", "frame", "applet", "portal")
 """Elements that load, send or redirect; the report has none of them."""
 
@@ -47,8 +47,9 @@ def check_report(check: Check, study: Study) -> None:
                 host = str(study.json(path)["host"])
                 if host not in text:
                     check.fail(path, "host", host, f"one that {RUN_PAGE} names")
+    listed = [path for folder in (CHOICES, ROWS) for path in study.matching(folder, ".html")]
     first: dict[bool, tuple[str, list[str]]] = {}
-    for path in (PAGE, RUN_PAGE, EXPLORER, *study.matching(CHOICES, ".html"), *study.matching(DATA, "")):
+    for path in (PAGE, RUN_PAGE, EXPLORER, *listed, *study.matching(DATA, "")):
         if study.has(path):
             with check.guarded(path):
                 page = _Page(study.text(path))

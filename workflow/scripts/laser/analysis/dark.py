@@ -43,8 +43,8 @@ def with_dark_colours(svg: str) -> str:
 def dark_colour(colour: str) -> str:
     """Return what a colour becomes on a dark page.
 
-    Greys, but for `BLACK` and `WHITE`, become greys between `TEXT` and `GROUND`, and those of the figures' colour map another of the map; any other
-    colour, which stands for a thing of its own, stays.
+    Greys become greys between `TEXT` and `GROUND`, and colours of the figures' colour map others of the map. Any other
+    colour, which stands for a thing of its own, stays; so do `BLACK` and `WHITE`.
 
     Args:
         colour: `#rrggbb` in small letters.

@@ -135,7 +135,7 @@ def fig3b(cell: PairedCell, frequency: Frequency, stem: Path | str) -> pd.DataFr
 
 
 def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> None:
-    """Label the axis of frequencies, which are counts; logarithmic where they span more than two orders of magnitude."""
+    """Label the axis of frequencies, which are counts; logarithmic where they span more than two powers of ten."""
     positive = frequencies[frequencies > 0]
     if not positive.empty and positive.max() / max(positive.min(), 1.0) > SPAN:
         if (frequencies == 0).any():

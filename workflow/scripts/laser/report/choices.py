@@ -83,13 +83,8 @@ def _sentence(chosen: Mapping[str, Any] | None, validation: Mapping[str, Any], c
         return f"The base model was kept: none of {of} beat its {number(base['accuracy'], 1)} % on {rows}."
     best = validation.get("chosen") or base
     before, after = apart(base["accuracy"], best["accuracy"], 1)
-    text = (
-        f"Of {of}, {intervention(chosen['matrix'], chosen['layer'], chosen['rho'])} was chosen: {after} % on {rows}, "
-        f"where the base model has {before} %."
-    )
-    if chosen.get("kept_rank") == 0:
-        text += " Its kept rank is 0: the whole matrix is removed."
-    return text
+    named = intervention(chosen["matrix"], chosen["layer"], chosen["rho"], chosen.get("kept_rank"))
+    return f"Of {of}, {named} was chosen: {after} % on {rows}, where the base model has {before} %."
 
 
 def _view(

@@ -89,7 +89,9 @@ def write_report(
         shutil.rmtree(folder / part, ignore_errors=True)
     published, selected = read_published(), load_selections(selections)
     choices = write_choices(folder, study, dict(zip(selections, selected, strict=True)), root, published)
-    cells = by_paper_names(cell_links(write_rows(folder, tests, selections, rows), choices, root, folder), published)
+    cells = by_paper_names(
+        cell_links(write_rows(folder, study, tests, selections, rows), choices, root, folder), published
+    )
     parts, quantised = _marks(dataset_cards, "partial"), _marks(model_cards, "quantised_before")
     shown = [
         _table(folder, name, frames[name], path, captions, cells, root, parts, quantised)

@@ -1,17 +1,19 @@
-"""The rows behind Table 1 as CSV files that a spreadsheet can open, and the questions they answer."""
+"""The rows behind Table 1: a page to read and a CSV file that a spreadsheet can open, and the questions they answer."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from laser.analysis.tables import to_csv
+from laser.analysis.tables import View, integer, to_csv
 from laser.io.files import read_parquet, write_text
 from laser.report.files import Link, unique_slugs
+from laser.report.render import render
+from laser.report.shown import view_values
 from laser.results.loading import load_cells, load_rows
 
 if TYPE_CHECKING:
@@ -22,26 +24,39 @@ Names = tuple[str, str, str]
 
 QUESTION_COLUMNS = ["id", "group", "prompt", "answer", "options", "split_published", "split_corrected"]
 
+FOLDER = "rows"
+LISTED = 100
+"""Rows of each outcome that a page lists: the first ones in the dataset's order. Its CSV has all."""
+
+OUTCOMES = {
+    "put-right": ("Put right", False, True),
+    "spoilt": ("Spoilt", True, False),
+    "right": ("Right with both", True, True),
+    "wrong": ("Wrong with both", False, False),
+}
+"""Outcome of a row to its heading, and whether base and LASER are right."""
+
 _FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r]")
 """Some spreadsheets skip invisible characters, and read full-width signs like the plain ones (NFKC)."""
 
 
 def write_rows(
-    folder: Path, tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]
+    folder: Path, study: Mapping[str, Any], tests: Sequence[Path], selections: Sequence[Path], rows: Sequence[Path]
 ) -> dict[Names, Link]:
-    """Write `rows/<model>-<dataset>-<protocol>.csv`, a row per test example with its question and both arms.
+    """Write `rows/<model>-<dataset>-<protocol>.html` and `.csv`: test examples with their questions and both outputs.
 
-    Texts that a spreadsheet would take for a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files
-    keep them unchanged.
+    The page lists the first rows of every outcome, the CSV file all. In the CSV file, texts that a spreadsheet would
+    take for a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files keep them unchanged.
 
     Args:
         folder: the report's.
+        study: the resolved study.
         tests: test/<model>/<dataset>.parquet.
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
 
     Returns:
-        A link per cell.
+        A link to the page of each cell.
 
     Raises:
         UserError: a file is missing or damaged, or they do not belong together.
@@ -58,14 +73,39 @@ def write_rows(
         name = names["-".join((cell.model, cell.dataset, cell.protocol))]
         frame = cell.rows.drop(columns=["has_options", "options", "answer_in_prompt"])
         frame.insert(2, "prompt", frame["id"].map(prompts[cell.dataset]))
-        write_text(folder / "rows" / f"{name}.csv", to_csv(for_spreadsheets(frame)))
+        write_text(folder / FOLDER / f"{name}.csv", to_csv(for_spreadsheets(frame)))
         about = f"Rows of {cell.model} on {cell.dataset}, {cell.protocol} protocol"
+        page = render(
+            "rows.html.j2",
+            study=study,
+            about=about,
+            n=integer(len(frame)),
+            outcomes=_outcomes(frame),
+            files=[{"href": quote(f"{name}.csv"), "text": "CSV", "label": f"{about}, as CSV"}],
+        )
+        write_text(folder / FOLDER / f"{name}.html", page)
         links[cell.model, cell.dataset, cell.protocol] = {
-            "href": quote(f"rows/{name}.csv"),
+            "href": quote(f"{FOLDER}/{name}.html"),
             "text": "Rows",
             "label": about,
         }
     return links
+
+
+def _outcomes(frame: pandas.DataFrame) -> list[dict[str, Any]]:
+    """Return what the page shows of each outcome, given a cell's rows with their prompts."""
+    outcomes = []
+    for identifier, (heading, base, laser) in OUTCOMES.items():
+        part = frame[(frame["base_correct"] == base) & (frame["laser_correct"] == laser)]
+        listed = part.head(LISTED)[["prompt", "answer", "base_prediction", "laser_prediction"]]
+        title = f"{heading}: {integer(len(part))} of {integer(len(frame))}"
+        if len(listed) < len(part):
+            title += f", the first {integer(len(listed))}"
+        texts = [[str(text) for text in row] for row in listed.itertuples(index=False)]
+        view = View(identifier, title, ["Question", "Answer", "Base", "LASER"], texts, set(), [])
+        shown = view_values(view, numeric=False) if texts else None
+        outcomes.append({"id": identifier, "heading": heading, "count": integer(len(part)), "view": shown})
+    return outcomes
 
 
 def write_questions(folder: Path, rows: Sequence[Path]) -> dict[str, Link]:

@@ -1,12 +1,17 @@
-"""Running Snakemake itself in a folder of its own."""
+"""Running Snakemake itself in a folder of its own.
+
+A dry run is a fork of a process that has imported Snakemake and nothing else: its imports take most of the time.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,18 +51,71 @@ def run(
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {})
+    if "--dry-run" in flags:
+        return dry_run(line, environment)
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
+
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["snakemake.cli", "pandas", "pydantic"])
+
+
+def dry_run(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Do what `python -m snakemake --dry-run` does; return the finished process with its output.
+
+    Args:
+        line: the whole command.
+        environment: all variables that it sees.
+        folder: where it is started.
+    """
+    with tempfile.TemporaryDirectory() as shown:
+        streams = [Path(shown) / name for name in ("stdout", "stderr")]
+        process = FORKS.Process(target=_snakemake, args=(line[3:], dict(environment), folder, streams))
+        process.start()
+        process.join(300)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(line, 300)
+        return subprocess.CompletedProcess(line, process.exitcode, *(path.read_text() for path in streams))
+
+
+def _snakemake(arguments: list[str], environment: dict[str, str], folder: Path, streams: list[Path]) -> None:
+    for number, path in enumerate(streams, 1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    # Where pytest finds the package (pyproject.toml) is not where the workflow is to find it.
+    others = [path for path in sys.path if Path(path).resolve() not in (ROOT, ROOT / "workflow/scripts")]
+    sys.path[:] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *others]
+    sys.argv = ["snakemake", *arguments]
+    from snakemake.cli import main
+
+    main()
 
 
 def planned(folder: Path, study: Path | str, *arguments: str, **settings) -> dict[str, int]:
     """Return how many jobs of each rule a run would make, from a dry run."""
     done = run(folder, study, *arguments, flags=("--dry-run",), **settings)
     assert done.returncode == 0, done.stdout + done.stderr
+    return {name: count for name, count in counted(done).items() if name not in ("total", "all")}
+
+
+def counted(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Return the table of jobs that a dry run prints, which is empty where nothing is to be made."""
     table = re.search(r"Job stats:\njob\s+count\n[-\s]+\n(.*?)\n\n", done.stdout + done.stderr, re.S)
-    if table is None:
-        return {}
-    counts = dict(line.split() for line in table.group(1).splitlines())
-    return {name: int(count) for name, count in counts.items() if name not in ("total", "all")}
+    return {name: int(count) for name, count in map(str.split, table[1].splitlines())} if table else {}
+
+
+LONGEST_WORD = 131_072
+"""Bytes that Linux takes in one argument; a rule's command is one, given to bash -c."""
+
+
+def longest_command(done: subprocess.CompletedProcess[str]) -> int:
+    """Return the bytes of the longest command of those, some dozens at least, that a dry run prints."""
+    commands = [line for line in (done.stdout + done.stderr).splitlines() if "LASER_SCRIPTS" in line]
+    assert len(commands) > 50
+    return max(len(command.encode()) for command in commands)
 
 
 def contents(folder: Path, pattern: str = "**/*") -> dict[str, bytes]:

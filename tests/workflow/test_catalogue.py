@@ -1,15 +1,14 @@
 """Snakemake's workflow catalog: what it checks, and its standard usage as a module and from a bare clone."""
 
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.workflow.runner import ROOT, counted, dry_run
+
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
 
 
@@ -36,14 +35,9 @@ def hosted(tmp_path_factory):
 def plan(folder, *arguments, **environment):
     """Return the jobs by rule of a dry run in a folder."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=os.environ | environment, timeout=300
-    )
-    output = done.stdout + done.stderr
-    assert done.returncode == 0, output[-3000:]
-    table = re.search(r"Job stats:\njob\s+count\n[-\s]+\n(.*?)\n\n", output, re.S)
-    assert table is not None, output[-3000:]
-    return {name: int(count) for name, count in (line.split() for line in table.group(1).splitlines())}
+    done = dry_run(command, os.environ | environment, folder)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return counted(done)
 
 
 def test_a_bare_clone_plans(hosted, tmp_path):

@@ -1,14 +1,15 @@
 """Which study a command makes that names none: the quickstart; with the cluster's profile the paper."""
 
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.workflow.runner import ROOT, dry_run
+
 SMALL, LARGE = "quickstart", "paper"
 
 
@@ -23,7 +24,7 @@ def datasets(study: str) -> int:
 def prepared(folder: Path, *line: str) -> int:
     """Return how many datasets a dry run of a command in the repository would prepare."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--directory", str(folder), *line]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = dry_run(command, os.environ)
     shown = done.stdout + done.stderr
     assert done.returncode == 0, shown[-3000:]
     assert max(map(len, shown.splitlines())) < LONGEST_LINE
@@ -37,7 +38,7 @@ def prepared(folder: Path, *line: str) -> int:
         ("--cores 1 fig2", SMALL),
         ("--cores 1 data --config study=paper", LARGE),
         ("--cores 1 data --config device=cpu", SMALL),
-        ("--profile slurm all", LARGE),
+        ("--profile slurm data", LARGE),
         ("--profile slurm data --config cache=elsewhere", LARGE),
         ("--profile slurm data --config study=quickstart", SMALL),
         ("--profile slurm data --config study={root}/config/studies/quickstart.yaml device=cpu", SMALL),

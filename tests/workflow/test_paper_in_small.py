@@ -15,7 +15,7 @@ from laser_audit.findings import Check
 from laser_audit.reading import Study
 from tests import made_up, tiny
 from tests.workflow.one_process import build
-from tests.workflow.runner import ROOT, planned
+from tests.workflow.runner import LONGEST_WORD, ROOT, counted, longest_command, run
 
 FAMILIES = {"roberta-base": "roberta", "gpt-j-6b": "gptj", "llama2-7b": "llama"}
 
@@ -160,9 +160,12 @@ def test_an_audit_notices_another_best_clustering_and_a_missing_false_target(pap
     assert any(name == "efficacy/gpt-j-6b/counterfact.parquet" and "false target" in where for name, where in findings)
 
 
-def test_the_whole_paper_is_planned_without_a_network(tmp_path):
-    jobs = planned(tmp_path, "paper", "all")
+def test_the_whole_paper_is_planned_without_a_network_in_commands_that_the_system_takes(tmp_path):
+    done = run(tmp_path, "paper", "all", flags=("--dry-run", "--printshellcmds"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert longest_command(done) < LONGEST_WORD / 2
+    jobs = counted(done)
     assert (jobs["fetch"], jobs["prepare"], jobs["reduce"]) == (3, 8, 12 + 28 + 32)
     assert jobs["sweep"] == 8 * (12 + 28 + 32)
     assert jobs["base"] == jobs["select_intervention"] == jobs["test_intervention"] == 24
-    assert sum(jobs.values()) < 5000
+    assert jobs["total"] < 5000

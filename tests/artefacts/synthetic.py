@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +36,24 @@ class Study:
 
 
 def build(folder: Path, examples: int = 120, models=MODELS, datasets=DATASETS, layers=LAYERS, rhos=RHOS) -> Study:
-    """Write a whole study below `folder`. The same arguments give the same bytes."""
+    """Write a whole study below `folder`. The same arguments give the same bytes: what was made once is copied."""
+    made = _made(examples, tuple(models), tuple(datasets), tuple(layers), tuple(rhos))
+    shutil.copytree(made.folder, folder, dirs_exist_ok=True)
+
+    def moved(paths: list[Path]) -> list[Path]:
+        return [folder / path.relative_to(made.folder) for path in paths]
+
+    sweeps = {cell: moved(paths) for cell, paths in made.sweeps.items()}
+    lists = (moved(paths) for paths in (made.rows, made.tests, made.selections, made.bases))
+    return Study(folder, *lists, sweeps, moved(made.records))
+
+
+KEPT = tempfile.TemporaryDirectory(prefix="laser-synthetic-")
+
+
+@functools.cache
+def _made(examples: int, models: Any, datasets: Any, layers: Any, rhos: Any) -> Study:
+    folder = Path(tempfile.mkdtemp(dir=KEPT.name))
     study = Study(folder)
     frames = {}
     for dataset in datasets:

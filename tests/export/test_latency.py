@@ -51,9 +51,27 @@ def test_both_forms_are_measured_at_both_batch_sizes(tmp_path, kind, matrix, mon
     for batch in BATCHES:
         kinds = [layer for size, layer in seen if size == batch]
         assert kinds.count("Linear") == kinds.count("FactoredLinear") > 0
+    assert all(entry["repeats"] == 2 for entry in measured["seconds_per_token"])
     assert "differs from run to run" in measured["note"]
     monkeypatch.undo()
     assert model.get_submodule(name) is factors and torch.equal(model(IDS).logits, before)
+
+
+@pytest.mark.parametrize(("slow", "runs", "counted"), [(0.0, 4, 3), (4.0, 2, 1), (1000.0, 1, 1)])
+def test_no_further_repeat_begins_when_the_time_is_over(tmp_path, monkeypatch, slow, runs, counted):
+    model = factored(tmp_path, "llama", "u_gate")
+    clock, measured_runs = [0.0], []
+
+    def run(run, device):
+        clock[0] += slow
+        measured_runs.append(run)
+        return 1.0 if len(measured_runs) > 2 else 5.0
+
+    monkeypatch.setattr(module, "_seconds", run)
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    first = latency(model)["seconds_per_token"][0]
+    assert len(measured_runs) == 2 * runs * len(BATCHES) and first["repeats"] == counted
+    assert first["dense"] == first["factored"] == (5.0 if runs == 1 else 1.0) / module.NEW_TOKENS
 
 
 @pytest.mark.parametrize(("kind", "matrix"), CASES)

@@ -18,6 +18,8 @@ BATCHES = (1, 16)
 PROMPT_TOKENS = 32
 NEW_TOKENS = 8
 REPEATS = 3
+SECONDS = 10.0
+"""For a batch size, after which no further repeat begins; each form runs at least once."""
 
 
 def latency(model: Any) -> dict[str, Any]:
@@ -25,10 +27,12 @@ def latency(model: Any) -> dict[str, Any]:
 
     Of a causal model the time of greedy generation after a short prompt is divided by the new tokens of all sequences;
     of a masked model that of one pass by the tokens that it reads. The forms take turns, after one run of each that
-    does not count, and the median over `REPEATS` is taken.
+    does not count, and the median over `REPEATS` is taken. Where `SECONDS` are over, no more runs begin, and the first
+    one counts if there is no other.
 
     Returns:
-        What was measured on, and under `seconds_per_token` an entry per batch size with `dense` and `factored`.
+        What was measured on, and under `seconds_per_token` an entry per batch size with `dense`, `factored` and
+        `repeats`, the runs of each that count.
     """
     ((name, factors),) = [pair for pair in model.named_modules() if isinstance(pair[1], FactoredLinear)]
     forms = {"dense": dense_linear(factors), "factored": factors}
@@ -38,11 +42,16 @@ def latency(model: Any) -> dict[str, Any]:
         run = _run(model, batch, generates)
         tokens = batch * (NEW_TOKENS if generates else PROMPT_TOKENS)
         times: dict[str, list[float]] = {form: [] for form in forms}
+        ends = time.monotonic() + SECONDS
         for _ in range(1 + REPEATS):
             for form, module in forms.items():
                 with with_module(model, name, module):
                     times[form].append(_seconds(run, model.device) / tokens)
-        entries.append({"batch": batch} | {form: statistics.median(values[1:]) for form, values in times.items()})
+            if time.monotonic() > ends:
+                break
+        counted = {form: values[1:] or values for form, values in times.items()}
+        medians = {form: statistics.median(values) for form, values in counted.items()}
+        entries.append({"batch": batch, "repeats": len(counted["dense"])} | medians)
     return {
         "note": "measured: differs from run to run",
         "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu",
@@ -50,7 +59,6 @@ def latency(model: Any) -> dict[str, Any]:
         "dtype": str(model.dtype).removeprefix("torch."),
         "prompt_tokens": PROMPT_TOKENS,
         **({"new_tokens": NEW_TOKENS} if generates else {}),
-        "repeats": REPEATS,
         "seconds_per_token": entries,
     }
 

@@ -8,6 +8,7 @@ from laser.analysis import intervals, verdicts
 from laser.analysis.statistics import mcnemar_p_range, mcnemar_p_value
 from laser.analysis.verdicts import SHOWN_RULES, VERDICT_RULES, agreement, shown
 from laser.artefacts.verdicts import COLUMNS, verdict_table
+from laser.config.rules import rules
 from laser.paper.published import Published, printed, read_published
 
 NAN = math.nan
@@ -103,14 +104,16 @@ def test_the_margin_of_a_loss_is_in_nats_and_a_gain_is_a_fall():
     loss = {"metric": "loss", "published": printed("2.86"), "published_base": printed("3.52")}
     assert agree(**loss, ours=(2.85, 2.83, 2.88), difference=(-0.66, -0.68, -0.64)) == verdicts.REPLICATED
     assert agree(**loss, ours=(2.85, 2.83, 2.88), difference=(0.6, 0.58, 0.62)) == verdicts.DIFFERS
-    assert agree(**loss, ours=(2.92, 2.91, 2.93), difference=(-0.60, -0.61, -0.59)) == verdicts.UNDECIDED
-    assert (
-        agree(**(loss | {"metric": "return"}), ours=(2.92, 2.91, 2.93), difference=(-0.6, -0.61, -0.59)) == "replicated"
-    )
+    base = loss | {"arm": "base", "published": printed("3.52"), "difference": (NAN, NAN, NAN)}
+    assert agree(**base, ours=(3.59, 3.58, 3.60)) == verdicts.DIFFERS
+    assert agree(**base, ours=(3.57, 3.56, 3.58)) == verdicts.UNDECIDED
+    assert agree(**(base | {"metric": "return"}), ours=(3.57, 3.56, 3.58)) == verdicts.REPLICATED
+    # What would be another loss of base is within the seeds of LASER.
+    assert agree(**loss, ours=(2.92, 2.91, 2.93), difference=(-0.60, -0.61, -0.59)) == verdicts.REPLICATED
 
 
 def test_interval_on_other_rows():
-    base = {"arm": "base", "published": printed("51.8"), "difference": (NAN, NAN, NAN)}
+    base = {"arm": "base", "published": printed("51.8"), "difference": (NAN, NAN, NAN), "n": 10**9}
     assert agree(**base, ours=(51.0, 50.76, 52.8)) == verdicts.REPLICATED
     assert agree(**base, ours=(51.0, 50.74, 52.8)) == verdicts.UNDECIDED
     assert agree(**base, ours=(54.0, 52.84, 55.0)) == verdicts.UNDECIDED
@@ -121,12 +124,47 @@ def test_interval_on_other_rows():
 def test_another_accuracy_is_seldom_called_replicated(n):
     # Truth at the margin itself, so that every verdict `replicated` is a false one: at most 5 %.
     generator = np.random.default_rng(n)
-    right = generator.binomial(n, 0.4 + 0.0105, size=4000)
+    margin = rules().equivalence("accuracy", n, draws=0) + 0.05
+    right = generator.binomial(n, 0.4 + margin / 100, size=4000)
     low, high = (100 * bound for bound in intervals.share_bounds(right, n, n, n, right * (n - right) / n))
     value = 100 * right / n
     base = {"arm": "base", "published": printed("40.0"), "published_base": printed("40.0"), "n": n}
     given = [agree(**base, ours=ours) for ours in zip(value, low, high, strict=True)]
     assert given.count(verdicts.REPLICATED) / len(given) <= 0.05
+
+
+def test_the_margin_holds_what_seeds_and_rounding_change():
+    limits, accuracy = rules(), rules().margins.accuracy
+    assert limits.equivalence("return", 50, draws=2) == limits.margins.reward
+    assert limits.equivalence("accuracy", 10**9, draws=0) == pytest.approx(accuracy, abs=1e-4)
+    # Base has no seed, the printed LASER one, and under the published protocol ours is another draw.
+    widths = [limits.equivalence(metric, 804, draws=draws) for metric in ("accuracy", "loss") for draws in range(3)]
+    assert widths[0] < widths[1] < widths[2] and widths[3] < widths[4] < widths[5]
+    assert limits.equivalence("accuracy", 804, draws=1, roundings=2) > widths[1]
+    # Fewer rows: rounding moves more of their share, and one row is more.
+    assert limits.equivalence("accuracy", 50, draws=0) > 2.0 > widths[0] > accuracy
+    # What base may not be, LASER may, by its seed.
+    far = {"same_rows": True, "n": 1000, "published": printed("50.0"), "published_base": printed("50.0")}
+    shift = limits.equivalence("accuracy", 1000, draws=2)
+    ours = (50.0 + shift, 0.0, 100.0)
+    assert agree(**far, arm="base", ours=ours) == verdicts.DIFFERS
+    assert agree(**far, ours=ours, difference=(shift, 0.0, 100.0)) == verdicts.REPLICATED
+    assert agree(**far, ours=(50.2 + shift, 0.0, 100.0), difference=(shift, 0.0, 100.0)) == verdicts.DIFFERS
+
+
+@pytest.mark.parametrize("same_rows", [True, False])
+def test_another_seed_of_the_same_method_is_seldom_called_another_number(same_rows):
+    limits, n = rules(), 500
+    generator = np.random.default_rng(n)
+    seed = 100 * np.sqrt(limits.spreads.seed_rows / n)
+    told = []
+    for _ in range(400):
+        print_of = 50 + seed * generator.normal()
+        value = 50 + (seed * generator.normal() if same_rows else 0) + 0.05 * generator.normal()
+        number = printed(f"{print_of:.1f}")
+        gain = {"published_base": printed("40.0"), "difference": (value - 40, value - 40.4, value - 39.6)}
+        told.append(agree(published=number, same_rows=same_rows, n=n, ours=(value, value - 0.4, value + 0.4), **gain))
+    assert told.count(verdicts.DIFFERS) / len(told) <= 0.05
 
 
 def test_rounding_of_the_printed_value():

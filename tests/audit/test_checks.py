@@ -27,6 +27,7 @@ from laser_audit.splits import expected_sides
 from tests.workflow.runner import ROOT
 
 LIMITS = {name: rules().margin(metric) for metric, name in MARGINS.items()} | {"constant": rules().constant}
+LIMITS |= rules().spreads.model_dump()
 
 
 def scores(matrix="u_in", layer=0, rho=0.5, accuracy=50.0, loss=1.0):
@@ -157,6 +158,7 @@ def test_a_study_is_judged_by_its_own_margins(tmp_path, margin):
     path.write_text(changed, encoding="utf-8")
     limits, given = paper.rules(Study(tmp_path)), read_rules(path)
     assert {metric: limits[name] for metric, name in MARGINS.items()} == {name: given.margin(name) for name in MARGINS}
+    assert {name: limits[name] for name in given.spreads.model_dump()} == given.spreads.model_dump()
     assert (limits["constant"], limits["severe"]) == (given.constant, given.severe) and given.severe == 0.2
     row = {"metric": "accuracy", "arm": "base", "n": 1000, "value": 52.0, "low": 51.0, "high": 53.0}
     assert verdict(limits, row, "50.0", None, True, True) == ("differs" if float(margin) < 2 else "replicated")

@@ -137,14 +137,34 @@ def verdict(
         return "part of the paper's rows"
     if not complete or not row["n"]:
         return "not run"
-    margin = limits[MARGINS[row["metric"]]]
-    if row["metric"] == "accuracy":
-        margin = max(margin, 100 / row["n"])
+    draws = 0 if row["arm"] == "base" else 1 + same_rows
+    margin, of_change = (_margin(limits, row["metric"], row["n"], draws, values) for values in (1, 2))
     equal = [_equal(row, ("value", "low", "high"), float(text), margin + half_unit(text), same_rows)]
     if row["arm"] == "laser" and base_text is not None:
-        change, slack = float(text) - float(base_text), margin + half_unit(text) + half_unit(base_text)
+        change, slack = float(text) - float(base_text), of_change + half_unit(text) + half_unit(base_text)
         equal.append(_equal(row, ("difference", "difference_low", "difference_high"), change, slack, same_rows))
     return next((word for word in ("differs", "undecided") if word in equal), "replicated")
+
+
+def _margin(limits: dict[str, float], metric: str, n: int, draws: int, values: int) -> float:
+    """Return the margin of equivalence: what matters, and in quadrature what seeds and rounding change.
+
+    Args:
+        limits: from `rules`; those of an older version name no spreads.
+        metric: accuracy, loss or return.
+        n: number of rows.
+        draws: how many of the two values rest on a seed of the randomised SVD.
+        values: how many of our values are compared.
+    """
+    least = limits[MARGINS[metric]]
+    if metric == "accuracy":
+        least = max(least, 100 / n)
+    variance = 0.0
+    if metric == "accuracy":
+        variance = 100**2 * (draws * limits.get("seed_rows", 0.0) + values * limits.get("rounding_rows", 0.0)) / n
+    elif metric == "loss":
+        variance = draws * limits.get("seed_loss", 0.0) ** 2 + values * limits.get("rounding_loss", 0.0) ** 2 / n
+    return math.sqrt(least**2 + 1.959964**2 * variance)
 
 
 def _equal(row: dict[str, Any], names: tuple[str, str, str], printed: float, margin: float, same_rows: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,9 @@ from laser.config.yaml_files import read_yaml
 NAME = "config/claims.yaml"
 PATH = Path(__file__).resolve().parents[4] / NAME
 
+QUANTILE = 1.959964
+"""Standard deviations within which 95 % of a normal distribution lies."""
+
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -27,10 +31,20 @@ class Margins(Settings):
     reward: Positive
 
 
+class Spreads(Settings):
+    """How far two runs of one method lie apart: shares of rows whose answer changes, and spreads of the loss."""
+
+    seed_rows: Fraction
+    seed_loss: Positive
+    rounding_rows: Fraction
+    rounding_loss: Positive
+
+
 class Rules(Settings):
     """What config/claims.yaml says; its comments tell the units."""
 
     margins: Margins
+    spreads: Spreads
     constant: Positive
     wording: Positive
     frequency: Positive
@@ -43,6 +57,25 @@ class Rules(Settings):
     def margin(self, metric: str) -> float:
         """Return the margin of a metric of Table 1 or 2: accuracy, loss or return."""
         return {"accuracy": self.margins.accuracy, "loss": self.margins.loss, "return": self.margins.reward}[metric]
+
+    def equivalence(self, metric: str, n: int, *, draws: int, roundings: int = 1) -> float:
+        """Return the margin within which two values of one method are equal: what matters, and what chance changes.
+
+        Args:
+            metric: accuracy, loss or return. Of a return neither spread is known.
+            n: number of rows. An accuracy never has to be equal to less than one of them.
+            draws: how many of the two values rest on a seed of the randomised SVD.
+            roundings: how many values of ours, each with arithmetic of its own, are compared.
+        """
+        margin, spreads = self.margin(metric), self.spreads
+        seed = rounding = 0.0
+        if metric == "accuracy":
+            margin = max(margin, 100 / n)
+            # Answers change for the better as often as for the worse.
+            seed, rounding = (100 * math.sqrt(share / n) for share in (spreads.seed_rows, spreads.rounding_rows))
+        elif metric == "loss":
+            seed, rounding = spreads.seed_loss, spreads.rounding_loss / math.sqrt(n)
+        return math.hypot(margin, QUANTILE * seed * math.sqrt(draws), QUANTILE * rounding * math.sqrt(roundings))
 
 
 def read_rules(path: Path = PATH) -> Rules:

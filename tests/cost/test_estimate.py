@@ -19,7 +19,7 @@ from laser.cost.inputs import asked, asked_from, model_shape
 from laser.cost.operations import Work, decomposition_work, engine_work, plain_work, randomised_work
 from laser.cost.report import check_text
 from laser.cost.shapes import shape_of
-from laser.cost.study import cell_cost, job_seconds, model_cost
+from laser.cost.study import JobCost, cell_cost, job_parts, job_seconds, model_cost
 from laser.cost.time import GPU_RANDOMISED, SPLIT_SHARE, Compared, compare, parse_device
 from laser.engine import fast, naive
 from laser.errors import UserError
@@ -284,6 +284,16 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     device = parse_device("CPU: 0.1 fp32", 0.6)
     started = sum(job_seconds(job, each.shape, device) for job in each.jobs)
     assert started > 60 * 4 + sum(job_seconds(job, whole.shape, device) for job in whole.jobs)
+
+
+def test_the_parts_of_a_jobs_time_are_all_of_its_work():
+    device, shape_ = parse_device("X: 8 fp16, 4 fp32", 0.5), shape("llama")
+    work = Work(native=1e12, single=2e12, decomposition=3e12, randomised=4e12)
+    parts = [job_parts(JobCost(stage, "m", "", work, Path("x")), shape_, device) for stage in ("sweep", "reduce")]
+    assert all(part > 0 for part in parts[0].values())
+    assert parts[1]["reading checkpoints"] == 0 < parts[1]["starting jobs"] < parts[0]["starting jobs"]
+    outside = parts[0]["starting jobs"] + parts[0]["reading checkpoints"]
+    assert sum(parts[0].values()) - outside == pytest.approx(device.seconds(work, shape_.width, shape_.split))
 
 
 def benchmark(path, seconds, processor=1.0):

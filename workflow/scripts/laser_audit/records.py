@@ -16,19 +16,7 @@ OPTIONAL = {"dtype", "protocols"}
 ENDINGS = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 ADDED = (
-    *(
-        "run",
-        "rho",
-        "chosen",
-        "choices",
-        "search",
-        "race",
-        "intervention",
-        "niter",
-        "repaired",
-        "whole_matrix",
-        "variants",
-    ),
+    *("run", "rho", "chosen", "choices", "search", "race", "intervention", "niter", "repaired", "whole_matrix"),
     *("variants", "transferred", "ruled", "rule", "says", "baselines", "not_applicable"),
     *("places", "sizes"),
     *("window", "stride", "documents", "device", "arms", "partial_rows"),

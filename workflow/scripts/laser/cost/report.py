@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from laser.cost.study import CellCost, ModelCost, job_seconds, released_seconds
+from laser.cost.shapes import Shape
+from laser.cost.study import CellCost, JobCost, ModelCost, job_parts, job_seconds, released_seconds
 from laser.cost.time import Compared, Device
 
 TOLERANCE = 0.25
@@ -37,12 +38,28 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
         part = sum(job.work.total for job, _ in further) / 1e15
         time = sum(job_seconds(job, shape, device) for job, shape in further) / 3600
         lines += ["", f"Of it for {stage}, at most: {len(further)} jobs, {part:.3g} PFLOP, {time:.3g} device hours."]
+    lines += ["", *_parts(jobs, device)]
     lines += [
         "",
         f"In all: {len(jobs)} jobs of these rules, {work:.3g} PFLOP, {hours:.3g} device hours; "
         f"{kept:.3g} GB in the cache, {results:.3g} GB of results.",
     ]
     return "\n".join(lines)
+
+
+def _parts(jobs: Sequence[tuple[JobCost, Shape]], device: Device) -> list[str]:
+    """Return what the hours go into, model by model."""
+    seconds: dict[str, dict[str, float]] = {}
+    for job, shape in jobs:
+        of_model = seconds.setdefault(shape.name, {})
+        for part, time in job_parts(job, shape, device).items():
+            of_model[part] = of_model.get(part, 0.0) + time
+    parts = list(dict.fromkeys(part for of_model in seconds.values() for part in of_model))
+    lines = [*_row(["hours of", *seconds, "all"]), *_row(["---"] * (len(seconds) + 2))]
+    for part in parts:
+        each = [of_model[part] / 3600 for of_model in seconds.values()]
+        lines += _row([part, *(f"{hours:.3g}" for hours in (*each, sum(each)))])
+    return lines
 
 
 def check_text(compared: Sequence[Compared]) -> tuple[str, bool]:

@@ -20,6 +20,13 @@ from laser.reduction.rank_rules import RULES
 
 BYTES_PER_ROW = 42
 """Of the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
+WORK_PARTS = {
+    "native": "products of the models",
+    "single": "products of truncations, fp32",
+    "decomposition": "exact decompositions",
+    "randomised": "randomised decompositions",
+}
+"""Field of `Work` to what it is, for the reader."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +87,21 @@ class ModelCost:
 
 
 def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
-    """Return the time of a job: start, reading what it needs of the checkpoint, operations."""
+    """Return the time of a job."""
+    return sum(job_parts(job, shape, device).values())
+
+
+def job_parts(job: JobCost, shape: Shape, device: Device) -> dict[str, float]:
+    """Return the time of a job by what it goes into, in seconds."""
     read = 0 if job.stage == "reduce" else shape.bytes
-    return (
-        START_SECONDS * (0.5 if job.stage == "reduce" else 1)
-        + read / LOAD_BYTES_PER_SECOND
-        + device.seconds(job.work, shape.width, shape.split)
-    )
+    return {
+        "starting jobs": START_SECONDS * (0.5 if job.stage == "reduce" else 1),
+        "reading checkpoints": read / LOAD_BYTES_PER_SECOND,
+        **{
+            part: device.seconds(Work(**{field: getattr(job.work, field)}), shape.width, shape.split)
+            for field, part in WORK_PARTS.items()
+        },
+    }
 
 
 def model_cost(plan: Plan, model: str) -> ModelCost:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+from laser.replay.choices import Results, compared
 from laser_audit import replay
 from laser_audit.findings import Check
 from laser_audit.reading import Study
@@ -17,12 +20,22 @@ SCRIPTS = ROOT / "workflow/scripts"
 
 
 def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:
-    """Make artefacts again (`report` is one too); return the check and the report that it stands in."""
+    """Make artefacts again (also `report`, `manifest`); return the check and the report that it stands in."""
     report, check = Report(Study(folder), "", [], []), Check("replay", "", "")
     planned = replay.plan_again(report.study, SCRIPTS)
     known = {name: spec for name, spec in planned.artefacts.items() if name in artefacts}
     again = Path(tempfile.mkdtemp(prefix="again-", dir=folder.parent))
-    with mock.patch.object(replay, "RECORD", replay.RECORD if "report" in artefacts else ""):
+    parts = {"REPORT": "report", "MANIFEST": "manifest"}
+    without = {name: "" for name, part in parts.items() if part not in artefacts}
+    with mock.patch.multiple(replay, **without) if without else nullcontext():
         replay.check_made(check, report, replace(planned, artefacts=known), SCRIPTS, again, lambda line: None)
     report.checks.append(check)
     return check, report
+
+
+def chosen_again(folder: Path) -> Check:
+    """Return the check of choices, made again in this process."""
+    check, printed = Check("choices", "", ""), json.dumps(list(compared(Results(folder))), default=float)
+    with mock.patch.object(replay, "run_code", lambda *words, scripts: (printed, "")):
+        replay.check_choices(check, Study(folder), SCRIPTS)
+    return check

@@ -11,7 +11,7 @@ from laser_audit.pages import IN_PART, PASSED, status, terminal
 from laser_audit.paper import check_paper
 from laser_audit.reading import Study
 from laser_audit.run import Report
-from tests.audit.again import SCRIPTS, made_again
+from tests.audit.again import SCRIPTS, chosen_again, made_again
 from tests.audit.edits import content, frame, spec
 from tests.audit.seal import reseal, write
 from tests.workflow.runner import ROOT
@@ -31,6 +31,28 @@ def test_the_report_is_written_again(study):
     path.write_text(path.read_text().replace("| 77 |", "| 78 |"))
     check, _ = made_again(study, "report")
     assert [one.path for one in check.findings] == ["report/tables/table1.md"]
+
+
+def test_manifests_and_crate_are_written_again(study):
+    check, report = made_again(study, "manifest")
+    assert check.passed and check.count == 3 and report.not_compared == []
+    content("manifest.json", lambda held: held["spec"].update(code="0" * 16))(study)
+    check, report = made_again(study, "manifest")
+    assert check.passed and [what for what, _ in report.not_compared] == ["manifests and crate"]
+
+
+def test_choices_are_made_again_in_another_process_too(study):
+    check = Check("choices", "", "")
+    replay.check_choices(check, Study(study), SCRIPTS)
+    assert check.passed and check.count == chosen_again(study).count > 100, check.findings
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff"])
+def test_a_damaged_file_of_choices_is_a_finding(study, damage):
+    damaged = ["compose/gpt-j-6b/worldfacts.json", "transfer/gpt-j-6b/worldfacts.parquet", "spectra/gpt-j-6b.json"]
+    for path in damaged:
+        (study / path).write_bytes(damage)
+    assert set(damaged) <= {finding.path for finding in chosen_again(study).findings}
 
 
 def test_a_point_of_a_drawing_is_found(study):
@@ -68,7 +90,7 @@ def test_a_declaration_that_forgets_a_file_is_found(study):
     content("inputs/study.json", forget)(study)
     report = Report(Study(study), "", [], [])
     check = Check("plan", "", "")
-    replay.check_code(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
+    replay.check_plan(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
     assert [one.where for one in check.findings] == ["artefact_files (declared)"] and report.not_compared == []
 
 
@@ -76,7 +98,7 @@ def test_the_code_of_every_job_is_held_against_the_checkout(study):
     for path in ("records/test_intervention/gpt-j-6b/worldfacts.json", "inputs/data/worldfacts/record.json"):
         content(path, lambda held: held.update(code="0" * 16))(study)
     report, check = Report(Study(study), "", [], []), Check("plan", "", "")
-    replay.check_code(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
+    replay.check_plan(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
     assert check.passed and status(report) == IN_PART
     assert [what for what, _ in report.not_compared] == ["the code of 2 jobs (test_intervention, prepare)"]
 
@@ -89,7 +111,10 @@ def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):
         spec = record["spec"] | {"cells": [["../../outside", "x"]]}
         write(path, record | {"outputs": outputs, "script": "/bin/sh", "spec": spec})
         check, _ = made_again(study, "table4")
-        assert [one.where for one in check.findings] == ["spec (planned again)"]
+        assert check.passed
+        plan, report = Check("plan", "", ""), Report(Study(study), "", [], [])
+        replay.check_plan(plan, report, replay.plan_again(report.study, SCRIPTS))
+        assert [one.where for one in plan.findings] == ["spec.cells (planned again)"]
     assert not list(tmp_path.rglob("outside*"))
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from laser_audit.pages import FAILED, status, terminal
 from laser_audit.run import audit
-from tests.audit.again import made_again
-from tests.audit.manipulations import DETERMINED, NAIVE, REPLAYED
+from tests.audit.again import chosen_again, made_again
+from tests.audit.manipulations import CHOICES, CRATE, DETERMINED, NAIVE, REPLAYED
 from tests.audit.seal import reseal
 
 
@@ -20,7 +20,7 @@ def found(folder, named):
 
 
 def test_there_are_enough_of_them():
-    assert len(NAIVE) + len(DETERMINED) + len(REPLAYED) > 100, "docs/auditing.md says so"
+    assert sum(map(len, (NAIVE, DETERMINED, REPLAYED, CHOICES, CRATE))) > 100, "docs/auditing.md says so"
     assert len(DETERMINED) > len(NAIVE)
 
 
@@ -53,3 +53,18 @@ def test_what_only_the_code_can_give_is_found_by_replay(study, artefact):
     reseal(study)
     check, _ = made_again(study, artefact)
     assert named <= {finding.path for finding in check.findings}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_a_choice_that_does_not_follow_is_found_by_replay(study, name):
+    named = CHOICES[name](study)
+    reseal(study)
+    assert named in {finding.path for finding in chosen_again(study).findings}
+
+
+@pytest.mark.parametrize("name", CRATE)
+def test_a_crate_that_tells_of_another_run_is_found_by_replay(study, name):
+    named = CRATE[name](study)
+    reseal(study)
+    check, _ = made_again(study, "manifest")
+    assert named in {finding.path for finding in check.findings}

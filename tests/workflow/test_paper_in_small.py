@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from laser.io.files import read_parquet, read_spec, write_parquet
-from laser_audit.beside import beside, check_beside
-from laser_audit.findings import Check
-from laser_audit.reading import Study
+from laser.replay.choices import Results, compared
 from tests import made_up, tiny
 from tests.workflow.one_process import build
 from tests.workflow.runner import LONGEST_WORD, ROOT, counted, longest_command, run
@@ -135,16 +133,14 @@ def test_rules_for_rho_stand_beside_the_grids_best_in_every_cell(paper):
     assert edges["edge"].gt(0).all() and edges["rho_effective_rank"].isin([0.5, 0.1]).all()
 
 
-def findings_beside(folder):
+def findings_of_choices(folder):
     """Return path and place of every finding of an audit of clusters and false targets, and how much was compared."""
-    check, study = Check("searches", "", "facts"), Study(folder)
-    for path in beside(study):
-        check_beside(check, study, path)
-    return [(finding.path, finding.where) for finding in check.findings], check.count
+    made = [each for each in compared(Results(folder)) if each[0].startswith(("clustered/", "efficacy/"))]
+    return [(path, where) for path, where, value, expected in made if value != expected], len(made)
 
 
 def test_an_audit_notices_another_best_clustering_and_a_missing_false_target(paper, tmp_path):
-    findings, count = findings_beside(paper)
+    findings, count = findings_of_choices(paper)
     assert findings == [] and count > 50
     copy = tmp_path / "results" / paper.name
     shutil.copytree(paper, copy)
@@ -155,8 +151,8 @@ def test_an_audit_notices_another_best_clustering_and_a_missing_false_target(pap
     write_parquet(path, read_parquet(path), spec)
     other = copy / "efficacy/gpt-j-6b/counterfact.parquet"
     write_parquet(other, read_parquet(other).iloc[1:], read_spec(other))
-    findings, _ = findings_beside(copy)
-    assert ("clustered/gpt-j-6b/fever.parquet", "corrected: tested") in findings
+    findings, _ = findings_of_choices(copy)
+    assert ("clustered/gpt-j-6b/fever.parquet", "corrected: what is scored and what is tested") in findings
     assert any(name == "efficacy/gpt-j-6b/counterfact.parquet" and "false target" in where for name, where in findings)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from laser_audit.findings import Check, Unreadable
 from laser_audit.reading import Study, remembered
 
-MANIFEST, MANIFEST_RUN = "manifest.json", "manifest-run.json"
+MANIFEST, MANIFEST_RUN, CRATE = "manifest.json", "manifest-run.json", "ro-crate-metadata.json"
 FOLDERS = ("records", "runs", "logs", "benchmarks")
 NOT_COVERED = sorted(
     (
@@ -21,7 +21,8 @@ NOT_COVERED = sorted(
 )
 """Files that no manifest covers: the manifests themselves, the job that writes them, exports, and audits."""
 
-VOLATILE = ("report/run.html", "ro-crate-metadata.json")
+RUN_PAGE = "report/run.html"
+VOLATILE = (RUN_PAGE, CRATE)
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KEYS = {"path", "sha256", "bytes", "record"}
 
@@ -70,6 +71,7 @@ def check_manifests(check: Check, study: Study) -> None:
             for entry in whole["files"]:
                 _entry(check, name, entry)
     with check.guarded(MANIFEST_RUN):
+        check.same(MANIFEST_RUN, f"names {CRATE}", CRATE in listed(study, MANIFEST_RUN), True)
         for path in sorted(set(listed(study, MANIFEST)) & set(listed(study, MANIFEST_RUN))):
             check.fail(path, "", "in both manifests", "in one")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from laser_audit.findings import Check
 from laser_audit.manifest import FOLDERS, MANIFEST, listed
-from laser_audit.reading import Study, number_of, parse_object, remembered, text_of
+from laser_audit.reading import Study, digest, number_of, parse_object, remembered, text_of
 
 KEYS = {"schema", "rule", "script", "code", "spec", "seeds", "inputs", "outputs", "packages", "python"}
 OPTIONAL = {"dtype", "protocols"}
@@ -22,6 +22,9 @@ ADDED = (
     *("window", "stride", "documents", "device", "arms", "partial_rows"),
 )
 """Keys that results may add to their job's spec: facts known only to the run itself."""
+
+SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
+"""Keys of specs that the study's settings have too."""
 
 CLOCKS = timedelta(minutes=10)
 """Largest difference between the clocks of machines."""
@@ -176,7 +179,11 @@ def _copy_of(study: Study, name: str) -> str | None:
 
 
 def check_specs(check: Check, study: Study) -> None:
-    """Compare the spec that each result carries with the spec in its record; and the code of jobs of one script."""
+    """Compare each record's spec with the settings and with that in each result; one script has one code."""
+    keys = {
+        "model": {entry["name"]: digest(entry["source"], 8) for entry in study.settings["models"]},
+        "dataset": {entry["name"]: digest(entry, 8) for entry in study.settings["datasets"]},
+    }
     codes: dict[tuple[str, ...], Counter[str]] = {}
     for path, record in records(study).items():
         with check.guarded(path):
@@ -192,6 +199,18 @@ def check_specs(check: Check, study: Study) -> None:
         if not path.startswith("records/"):
             continue  # folders of the cache may have been filled by other versions, for other studies
         with check.guarded(path):
+            spec = record["spec"]
+            for key in spec.keys() & SHARED:
+                check.same(path, f"spec.{key} (and inputs/study.json)", spec[key], study.settings[key])
+            for kind, named in keys.items():
+                if isinstance(spec.get(kind), dict) and "key" in spec[kind]:
+                    name = text_of(spec[kind]["name"])
+                    check.same(
+                        path, f"spec.{kind}.key (and inputs/study.json)", spec[kind]["key"], f"{name}-{named[name]}"
+                    )
+            if "settings" in spec:
+                settings = {key: value for key, value in study.settings.items() if key != "artefact_files"}
+                check.same(path, "spec.settings (and inputs/study.json)", spec["settings"], settings)
             usual = codes[_kind(record)].most_common(1)[0][0]
             check.same(path, f"code of {record['script']}", record["code"], usual)
 

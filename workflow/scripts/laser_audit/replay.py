@@ -1,8 +1,7 @@
 """Making a study again from its own rows, with the study's own code, and comparing bytes.
 
-The checkout plans again from inputs/study.json what to make, from what, and by which program
-(`replay_inputs.plan_again`): nothing can be left out, and no command or path from a folder that someone may have
-tampered with is ever run.
+The checkout plans again from inputs/study.json what to make, from what, and by which program (`laser.replay.plan`):
+nothing can be left out, and no command or path from a folder that someone may have tampered with is ever run.
 """
 
 from __future__ import annotations
@@ -12,105 +11,220 @@ import importlib.util
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from laser_audit.findings import Check, checked
+from laser_audit.findings import Check, Unreadable, checked
+from laser_audit.manifest import CRATE, MANIFEST, MANIFEST_RUN, RUN_PAGE
+from laser_audit.reading import Study, text_of
 from laser_audit.records import records
-from laser_audit.replay_inputs import OTHER_CODE, Planned, check_code, check_inputs, check_sources, plan_again
-from laser_audit.replay_report import RECORD, captions, write_again
+from laser_audit.replay_inputs import check_inputs
 from laser_audit.run import Report
 from laser_audit.study_code import compare, run_code
 
 REPLAYS = ("never", "auto", "always")
-NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri")
+NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri", "rocrate")
 DRAWING = ("matplotlib", "numpy", "pandas", "scipy")
 PICTURES = (".svg", ".pdf", ".gif")
+OTHER_CODE = "other code than that of this checkout; check out the commit that the runs name"
+STUDY, REPORT = "inputs/study.json", "records/report/report.json"
+WHOLE_STUDY = ("inputs", "report")
+"""Rules whose specs have further keys, which the checkout does not plan here: hashes of files that are compared."""
+
+Say = Callable[[str], None]
 
 
-def replay(
-    report: Report, scripts: Path, cache: Path, when: str = "always", say: Callable[[str], None] = print
-) -> None:
-    """Make rows, tables, figures and report again and compare; `auto` does so where the packages are installed."""
+@dataclass(frozen=True)
+class Planned:
+    """What the checkout plans for the settings of a study (`laser.replay.plan`).
+
+    Attributes:
+        artefacts: name to the spec of its job.
+        described: the declarations, as inputs/study.json has them.
+        jobs: record to `spec`, `codes` (fingerprints that the job's code may have) and, if it has no plan, `reason`.
+        manifest: the spec of the manifest's job.
+        texts: hash of the captions and templates of the report.
+        sources: the models' sources in the checkout's catalogue, by name.
+    """
+
+    artefacts: dict[str, dict[str, Any]]
+    described: list[dict[str, Any]]
+    jobs: dict[str, dict[str, Any]]
+    manifest: dict[str, Any]
+    texts: str
+    sources: dict[str, dict[str, Any]]
+
+
+def replay(report: Report, scripts: Path, cache: Path, when: str = "always", say: Say = print) -> None:
+    """Make rows, choices, tables, figures and report again and compare; `auto`: where the packages are installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         why = f"the packages {', '.join(missing)} are not installed here"
         where = report.left if when == "auto" else report.not_compared
-        where.append(("tables, figures, report and data, made again (--replay)", why))
+        where.append(("choices, tables, figures, report and data, made again (--replay)", why))
         return
-    study = report.study
-    plan = Check("plan", "Every artefact's declaration and settings are those of the checkout.", "facts")
+    plan = Check("plan", "Every declaration and every job's settings are those that the checkout plans.", "facts")
     report.checks.append(plan)
-    with plan.guarded("inputs/study.json"), tempfile.TemporaryDirectory(prefix="laser-replay-") as folder:
-        planned = plan_again(study, scripts)
-        check_code(plan, report, planned)
-        check_sources(report, planned)
-        inputs = partial(
-            check_inputs, report=report, scripts=scripts, cache=cache, folder=Path(folder) / "inputs", say=say
+    with plan.guarded(STUDY), tempfile.TemporaryDirectory(prefix="laser-replay-") as name:
+        folder, planned = Path(name), plan_again(report.study, scripts)
+        check_plan(plan, report, planned)
+        steps: tuple[tuple[str, str, str, Callable[[Check], None]], ...] = (
+            (
+                "inputs",
+                "Rows of datasets and facts of corpora, made again; what tokenizers cannot take.",
+                "values",
+                partial(check_inputs, report=report, scripts=scripts, cache=cache, folder=folder / "inputs", say=say),
+            ),
+            (
+                "choices",
+                "Choices that files tell of, made again from the files that they rest on.",
+                "facts",
+                partial(check_choices, study=report.study, scripts=scripts),
+            ),
+            (
+                "replay",
+                "Every table, figure, page, manifest and crate, made again, has the same bytes.",
+                "files",
+                partial(check_made, report=report, planned=planned, scripts=scripts, folder=folder, say=say),
+            ),
         )
-        about = "Rows of datasets and facts of corpora, made again; what tokenizers cannot take."
-        report.checks.append(checked("inputs", about, "values", inputs, report.not_compared))
-        made = partial(check_made, report=report, planned=planned, scripts=scripts, folder=Path(folder), say=say)
-        about = "Every table, figure and page, made again from the rows, has the same bytes."
-        report.checks.append(checked("replay", about, "files", made, report.not_compared))
+        for step in steps:
+            report.checks.append(checked(*step, without=report.not_compared))
 
 
-def check_made(
-    check: Check,
-    report: Report,
-    planned: Planned,
-    scripts: Path,
-    folder: Path,
-    say: Callable[[str], None],
-) -> None:
-    """Make every table, figure and film again, and the report, and compare bytes."""
+def plan_again(study: Study, scripts: Path) -> Planned:
+    """Plan a study again from its settings. Raises Unreadable if the checkout cannot."""
+    settings = {key: value for key, value in study.settings.items() if key != "artefact_files"}
+    jobs = {path: record["rule"] for path, record in records(study).items()}
+    asked = json.dumps({"settings": settings, "title": settings["title"], "jobs": jobs})
+    printed, reason = run_code("-m", "laser.replay.plan", str(scripts), scripts=scripts, given=asked)
+    if reason:
+        raise Unreadable(STUDY, f"cannot be planned by this checkout ({reason})")
+    return Planned(**json.loads(printed))
+
+
+def check_plan(check: Check, report: Report, planned: Planned) -> None:
+    """Compare declarations, and settings and code of every job, with the checkout; report jobs of other code."""
+    study, others = report.study, []
+    check.same(STUDY, "artefact_files (declared)", study.settings["artefact_files"], planned.described)
+    for path, record in records(study).items():
+        check.count += 1
+        again, spec = planned.jobs[path], record["spec"]
+        if again["reason"]:
+            report.not_compared.append((f"the settings of {path}", again["reason"]))
+        elif record["code"] not in again["codes"]:
+            others.append(text_of(record["rule"]))
+        elif again["spec"] is not None:
+            for key in again["spec"].keys() - {"compute"}:
+                check.same(path, f"spec.{key} (planned again)", spec.get(key), again["spec"][key])
+            if record["rule"] not in WHOLE_STUDY:
+                check.same(path, "spec, keys (planned again)", sorted(spec), sorted(again["spec"]))
+    if others:
+        rules = ", ".join(dict.fromkeys(others))
+        report.not_compared.append((f"the code of {len(others)} jobs ({rules})", OTHER_CODE))
+    for entry in study.settings["models"]:
+        if entry["source"] != planned.sources.get(entry["name"], entry["source"]):
+            report.notes.append(f"The model {entry['name']} is not the catalogue's: it is from {entry['source']}.")
+
+
+def check_choices(check: Check, study: Study, scripts: Path) -> None:
+    """Compare what files say of choices with what the files that they rest on give (`laser.replay.choices`)."""
+    printed, reason = run_code("-m", "laser.replay.choices", str(study.folder.resolve()), scripts=scripts)
+    if reason:
+        raise Unreadable(STUDY, f"choices cannot be made again ({reason})")
+    for path, where, value, expected in json.loads(printed):
+        check.same(path, where, value, expected)
+    if not check.count:
+        check.skipped = "the study has none but its selections"
+
+
+def check_made(check: Check, report: Report, planned: Planned, scripts: Path, folder: Path, say: Say) -> None:
+    """Make every table, figure and film again, the report, and the manifests with the crate; compare bytes."""
     study = report.study
     for name, spec in planned.artefacts.items():
         path = f"records/{name}/{name}.json"
         with check.guarded(path):
-            record = study.json(path)
-            if record["code"] != spec["code"]:
+            if study.json(path)["code"] != spec["code"]:
                 report.not_compared.append((name, OTHER_CODE))
                 continue
-            check.same(path, "spec (planned again)", record["spec"], spec)
             say(f"  making {name} again")
-            _again(check, report, planned, name, record, scripts, folder / name)
-    if RECORD in records(study):
-        with check.guarded(RECORD):
-            record = records(study)[RECORD]
-            if record["code"] not in planned.codes[RECORD]:
+            _artefact(check, report, planned, name, scripts, folder / name)
+    if REPORT in records(study):
+        with check.guarded(REPORT):
+            record = records(study)[REPORT]
+            if record["code"] not in planned.jobs[REPORT]["codes"]:
                 report.not_compared.append(("report", OTHER_CODE))
-            elif captions(scripts) != record["spec"]["texts"]:
+            elif planned.texts != record["spec"]["texts"]:
                 report.not_compared.append(("report", "made with other captions or templates than those here"))
             else:
                 say("  writing the report again")
-                write_again(check, study, record, scripts, folder / "report")
+                _whole(check, study, "report", record["spec"], scripts, folder / "page", ("report", "audit"))
+    if not study.has(MANIFEST):
+        return  # a finding of the check of manifests
+    with check.guarded(MANIFEST):
+        if study.json(MANIFEST)["spec"].get("code") != planned.manifest["code"]:
+            report.not_compared.append(("manifests and crate", OTHER_CODE))
+        else:
+            say("  writing manifests and crate again")
+            made = (MANIFEST, MANIFEST_RUN, CRATE)
+            _whole(check, study, "manifest", planned.manifest, scripts, folder / "manifest", (*made, "audit"))
 
 
-def _again(
-    check: Check,
-    report: Report,
-    planned: Planned,
-    name: str,
-    record: dict[str, Any],
-    scripts: Path,
-    folder: Path,
-) -> None:
+def _artefact(check: Check, report: Report, planned: Planned, name: str, scripts: Path, folder: Path) -> None:
     """Make one artefact in `folder` and compare its files."""
-    study = report.study
+    study, record = report.study, f"records/{name}/{name}.json"
     words = ["--spec", json.dumps(planned.artefacts[name]), "--results", str(study.folder.resolve())]
     words += ["--inputs", str(study.folder.resolve() / "inputs"), "--into", str(folder)]
     _, reason = run_code(str(scripts / "make_artefact.py"), *words, scripts=scripts)
     if reason:
-        check.fail(f"records/{name}/{name}.json", "made again", reason, "exit status 0")
+        check.fail(record, "made again", reason, "exit status 0")
         return
-    drawn_alike = all(record["packages"].get(package) == _version(package) for package in DRAWING)
-    if not drawn_alike and any(path.endswith(PICTURES) for path in planned.writes[name]):
+    writes = next(entry["writes"] for entry in planned.described if entry["name"] == name)
+    drawn_alike = all(study.json(record)["packages"].get(package) == _version(package) for package in DRAWING)
+    if not drawn_alike and any(path.endswith(PICTURES) for path in writes):
         report.not_compared.append((f"pictures of {name}", "made with other versions of the drawing packages"))
-    for path in planned.writes[name]:
+    for path in writes:
         if drawn_alike or not path.endswith(PICTURES):
             compare(check, study, path, folder / path, name)
+
+
+def _whole(
+    check: Check, study: Study, script: str, spec: dict[str, Any], scripts: Path, folder: Path, made: tuple[str, ...]
+) -> None:
+    """Run a job about the whole study on a mirror of it that lacks what the job makes, and compare that.
+
+    Args:
+        check: takes the findings.
+        study: the study.
+        script: of the job.
+        spec: of the job.
+        scripts: the folder of the repository's scripts.
+        folder: a temporary one. The mirror has links to the study's files: pages link to files beside themselves.
+        made: the names in the study's folder that the mirror lacks.
+    """
+    mirror, cache = folder / text_of(study.settings["name"]).replace("/", "-"), folder / "cache"
+    mirror.mkdir(parents=True)
+    for item in study.folder.iterdir():
+        if item.name not in made and not item.is_symlink():
+            (mirror / item.name).symlink_to(item.resolve())
+    for kind, entries in (("models", spec["files"]["models"]), ("data", spec["files"]["datasets"])):
+        (cache / kind).mkdir(parents=True)
+        for entry in entries:
+            card = study.locate(f"inputs/{kind}/{text_of(entry['name'])}/card.json")
+            (cache / kind / text_of(entry["key"])).symlink_to(card.parent.resolve())
+    words = ["--spec", json.dumps(spec), "--results", str(mirror), "--cache", str(cache)]
+    _, reason = run_code(str(scripts / f"{script}.py"), *words, scripts=scripts)
+    if reason:
+        check.fail(f"records/{script}/{script}.json", "made again", reason, "exit status 0")
+        return
+    again = {
+        path.relative_to(mirror).as_posix() for name in made for path in [mirror / name, *(mirror / name).rglob("*")]
+    }
+    for path in sorted({path for path in again if (mirror / path).is_file()} | set(study.matching(f"{script}/", ""))):
+        if path != RUN_PAGE:
+            compare(check, study, path, mirror / path, f"the {script}")
 
 
 def _version(name: str) -> str | None:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from laser_audit.findings import Check, Unreadable
-from laser_audit.reading import Study, digest, text_of
-from laser_audit.records import records
+from laser_audit.reading import Study, digest
 from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, result_files
 from laser_audit.run import Report
 from laser_audit.splits import columns_of, data_path, prepared
 from laser_audit.study_code import run_code
 
-OTHER_CODE = "other code than that of this checkout; check out the commit that the runs name"
 Say = Callable[[str], None]
 
 PREPARE = """
@@ -53,93 +50,6 @@ items = examples(read_parquet(rows))
 tokenizer, task, family = load_tokenizer(folder), task_of(config), config["model_type"]
 print(json.dumps(ask(definition(builder, asked), items, tokenizer, task, family, max_positions(config)).left_out))
 """
-PLAN = """
-import json, sys
-from pathlib import Path
-from laser.config.artefacts import artefact_spec, declared, described
-from laser.config.plan import Plan
-from laser.config.yaml_files import read_yaml
-scripts, asked = Path(sys.argv[1]), json.load(sys.stdin)
-plan = Plan(asked["settings"], {"results": "results", "cache": "cache", "device": "auto", "threads": 1}, scripts)
-known = {name: declared()[name] for name in asked["settings"]["artefacts"]}
-specs = {name: json.loads(artefact_spec(plan, artefact)) for name, artefact in known.items()}
-def codes(script, model, dataset, artefact):
-    if artefact in specs:
-        return [specs[artefact]["code"]]
-    if not (scripts / f"{script}.py").is_file():
-        return []
-    return [plan.code(script, *names) for names in ((), (model,), (None, dataset), (model, dataset))]
-jobs = {path: codes(*job) for path, job in asked["jobs"].items()}
-models = read_yaml(scripts.parents[1] / "config/models.yaml")
-sources = {name: entry["source"] for name, entry in models.items()}
-print(json.dumps({"artefacts": specs, "described": described(plan), "codes": jobs, "sources": sources}))
-"""
-"""What the checkout plans for the settings of a study: each artefact's spec and declaration, each job's code."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What the checkout plans for the settings of a study.
-
-    Attributes:
-        artefacts: name to the spec of its job.
-        described: the declarations, as inputs/study.json has them.
-        writes: name to the files of the artefact.
-        codes: record to the fingerprints that the code of its job may have.
-        sources: the models' sources in the checkout's catalogue, by name.
-    """
-
-    artefacts: dict[str, dict[str, Any]]
-    described: list[dict[str, Any]]
-    writes: dict[str, list[str]]
-    codes: dict[str, list[str]]
-    sources: dict[str, dict[str, Any]]
-
-
-def plan_again(study: Study, scripts: Path) -> Planned:
-    """Plan a study again from its settings. Raises Unreadable if the checkout cannot."""
-    jobs = {}
-    for path, record in records(study).items():
-        script = text_of(record["script"]).rpartition("/")[2].removesuffix(".py")
-        jobs[path] = (script, *_names(study, record["spec"]), record["rule"])
-    settings = {key: value for key, value in study.settings.items() if key != "artefact_files"}
-    printed, reason = run_code(
-        "-c", PLAN, str(scripts), scripts=scripts, given=json.dumps({"settings": settings, "jobs": jobs})
-    )
-    if reason:
-        raise Unreadable("inputs/study.json", f"cannot be planned by this checkout ({reason})")
-    planned = json.loads(printed)
-    writes = {entry["name"]: entry["writes"] for entry in planned["described"]}
-    return Planned(planned["artefacts"], planned["described"], writes, planned["codes"], planned["sources"])
-
-
-def check_code(check: Check, report: Report, planned: Planned) -> None:
-    """Compare the declarations and the code of every job with the checkout; report jobs of other code."""
-    study = report.study
-    check.same("inputs/study.json", "artefact_files (declared)", study.settings["artefact_files"], planned.described)
-    others: list[str] = []
-    for path, record in records(study).items():
-        check.count += 1
-        if record["code"] not in planned.codes[path]:
-            others.append(text_of(record["rule"]))
-    if others:
-        rules = ", ".join(dict.fromkeys(others))
-        report.not_compared.append((f"the code of {len(others)} jobs ({rules})", OTHER_CODE))
-
-
-def check_sources(report: Report, planned: Planned) -> None:
-    """Name each model that has a name of the checkout's catalogue, and comes from elsewhere or with other pins."""
-    for entry in report.study.settings["models"]:
-        catalogued = planned.sources.get(entry["name"])
-        if catalogued is not None and entry["source"] != catalogued:
-            report.notes.append(f"The model {entry['name']} is not the catalogue's: it is from {entry['source']}.")
-
-
-def _names(study: Study, spec: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the model and the dataset that a job is about, if it is about one."""
-    model, dataset = spec.get("model"), spec.get("dataset")
-    model, dataset = (entry.get("name") if isinstance(entry, dict) else entry for entry in (model, dataset))
-    return model if model in study.models else None, dataset if dataset in study.datasets else None
 
 
 def check_inputs(check: Check, report: Report, scripts: Path, cache: Path, folder: Path, say: Say) -> None:

@@ -137,7 +137,7 @@ def check_splits(check: Check, study: Study) -> None:
 
 
 def check_data(check: Check, study: Study) -> None:
-    """Compare each dataset's rows with its card and with the study."""
+    """Compare each dataset's rows with its card and with the study, and each model's card with the study."""
     for dataset in study.datasets:
         path, card_path = data_path(dataset), f"inputs/data/{dataset}/card.json"
         with check.guarded(path):
@@ -156,6 +156,16 @@ def check_data(check: Check, study: Study) -> None:
                     check.same(card_path, f"splits.{protocol}.{side}", sizes[side], len(data.side(protocol, side)))
             check.same(path, "spec.dataset", data.entry, entry)
             check.same(card_path, "spec", card["spec"], study.spec(path))
+    for entry in study.settings["models"]:
+        path = f"inputs/models/{entry['name']}/card.json"
+        with check.guarded(path):
+            card, pins = study.json(path), entry["source"].get("sha256")
+            for key in ("name", "architecture", "layers"):
+                check.same(path, key, card[key], entry[key])
+            source = {key: value for key, value in card["source"].items() if key in entry["source"]}
+            check.same(path, "source (and inputs/study.json)", source, entry["source"])
+            for file, sha256 in pins.items() if isinstance(pins, dict) else ():
+                check.same(path, f"files.{file} (pinned in inputs/study.json)", card["files"].get(file), sha256)
 
 
 def _whole(key: str, value: Any) -> Any:

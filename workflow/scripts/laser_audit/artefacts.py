@@ -16,12 +16,10 @@ def check_artefacts(check: Check, study: Study) -> None:
     written = [path for entry in declared for path in entry["writes"]]
     for path in written:
         with check.guarded(path):
-            check.count += 1
             start = STARTS.get(path.rpartition(".")[2], b"")
             with study.locate(path).open("rb") as handle:
                 begin = handle.read(len(start) or 1)
-            if not begin or not begin.startswith(start):
-                check.fail(path, "first bytes", begin, start or "a header")
+            check.holds(path, "first bytes", bool(begin) and begin.startswith(start), begin, start or "a header")
     there = [*study.matching("tables/", ""), *study.matching("figures/", "")]
     for path in sorted(set(there) - set(written)):
         check.fail(path, "", "a file", "none: no artefact of the study declares it")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from laser_audit.findings import Check
-from laser_audit.reading import Study, close, number_of, text_of
+from laser_audit.reading import Study, text_of
 from laser_audit.rows import SCORES, Key, base_path, parts, test_path
-from laser_audit.selection import EXACT, base_average, selection_path
+from laser_audit.selection import base_average, compare_scores, selection_path
 
 RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
 """Largest difference of a log-probability between two runs, nats per answer token, by precision."""
@@ -45,13 +45,8 @@ def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:
     """Compare base in the selection file with base in the rows; this works under a single protocol too."""
     path = selection_path(model, dataset)
     for protocol in study.protocols:
-        scores = study.json(path)["protocols"][protocol]["validation"]["base"]
-        base = base_average(study, model, dataset, protocol)
-        check.same(path, f"protocols.{protocol}.validation.base.n", scores["n"], base.n)
-        for name, value in (("accuracy", base.accuracy), ("loss", base.loss)):
-            check.count += 1
-            if not close(math.inf if scores[name] is None else number_of(scores[name]), value, EXACT):
-                check.fail(path, f"protocols.{protocol}.validation.base.{name}", scores[name], value)
+        scores, where = study.json(path)["protocols"][protocol]["validation"]["base"], f"protocols.{protocol}"
+        compare_scores(check, path, f"{where}.validation.base", scores, base_average(study, model, dataset, protocol))
 
 
 def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, dtype: str = "") -> None:

@@ -38,9 +38,8 @@ def compare_table(
         name = " / ".join(str(wanted.get(key, "")) for key in keys)
         for column in columns:
             if column in row and column in wanted:
-                check.count += 1
-                if not same_cell(row[column], wanted[column]):
-                    check.fail(path, f"line {line}, {name}, {column}", row[column], shown(wanted[column]))
+                where, equal = f"line {line}, {name}, {column}", same_cell(row[column], wanted[column])
+                check.holds(path, where, equal, row[column], shown(wanted[column]))
 
 
 def same_cell(text: str, value: Any) -> bool:

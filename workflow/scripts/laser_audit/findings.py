@@ -78,13 +78,17 @@ class Check:
         """Add a finding; values are shortened, and control characters removed."""
         self.findings.append(Finding(brief(path), brief(where), brief(found), brief(expected)))
 
+    def holds(self, path: str, where: str, right: bool, found: Any, expected: Any) -> None:
+        """Count one comparison and add a finding unless it is right."""
+        self.count += 1
+        if not right:
+            self.fail(path, where, found, expected)
+
     def same(self, path: str, where: str, found: Any, expected: Any) -> bool:
         """Count one comparison and add a finding unless both are equal (True and 1 are not)."""
-        self.count += 1
-        equal = type(found) is type(expected) and found == expected
-        if not equal:
-            self.fail(path, where, found, expected)
-        return bool(equal)
+        equal = bool(type(found) is type(expected) and found == expected)
+        self.holds(path, where, equal, found, expected)
+        return equal
 
     @contextmanager
     def guarded(self, path: str = "", where: str = "") -> Iterator[None]:

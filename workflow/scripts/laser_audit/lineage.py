@@ -10,11 +10,32 @@ from typing import Any
 from laser_audit.findings import Check
 from laser_audit.reading import Study, digest
 from laser_audit.records import inside, records
-from laser_audit.rows import base_path, cell_path, grid, race_path, spectra_path, sweep_paths, test_path, transferred
-from laser_audit.selection import reduction_path, selection_path
-from laser_audit.splits import data_path
+from laser_audit.rows import grid
 
-Cell = tuple[str, str]
+CARD, ROWS = "inputs/models/{model}/card.json", "inputs/data/{dataset}/rows.parquet"
+SELECTION, REDUCTIONS = "selection/{model}/{dataset}.json", "reductions/{model}/layer{layer}/rho{rho}.json"
+BASE, SWEEP = "sweep/{model}/{dataset}/base.parquet", "sweep/{model}/{dataset}/layer{layer}/rho{rho}.parquet"
+EVALUATED, CHOSEN = (CARD, ROWS), (CARD, ROWS, SELECTION)
+READS: dict[str, tuple[str, ...]] = {
+    "reduce": (CARD,),
+    "spectra": (CARD, REDUCTIONS),
+    "select_intervention": (BASE, SWEEP, REDUCTIONS),
+    **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), EVALUATED),
+    **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), CHOSEN),
+    **dict.fromkeys(("evaluate_clustered", "evaluate_baselines"), CHOSEN),
+    "race": (*EVALUATED, BASE),
+    "survivors": ("race/{model}/{dataset}.parquet",),
+    "compose_test": (*EVALUATED, "compose/{model}/{dataset}.json"),
+    "evaluate_higher_order": (*CHOSEN, "test/{model}/{dataset}.parquet"),
+    "evaluate_efficacy": (*CHOSEN, "false_targets/{dataset}.parquet"),
+    "evaluate_perplexity": (CARD, SELECTION),
+    "evaluate_rank_rules": (SELECTION, "spectra/{model}.json"),
+    "evaluate_transfer": (SELECTION,),
+}
+"""Rule to the patterns of files that its jobs must have read; of a transfer, the selections of all its datasets."""
+
+UNLESS_EMPTY = {"evaluate_transfer": "transfer", "evaluate_rank_rules": "rank_rules"}
+"""Rules that load no model where no choice is another one, and the folder of their files."""
 
 CHOOSING = (
     *("reduce", "base", "sweep", "race", "survivors", "select_intervention", "landscape", "gradients"),
@@ -23,93 +44,49 @@ CHOOSING = (
 """Rules whose jobs see only validation rows."""
 
 
-def _reductions(study: Study, model: str) -> list[str]:
-    _, layers, rhos = grid(study, model)
-    return [reduction_path(model, layer, rho) for layer in layers for rho in rhos]
+def _expanded(study: Study, pattern: str, model: str, dataset: str) -> list[str]:
+    """Return the files of a pattern for one model and dataset, for all layers and ρ that it names."""
+    settings = study.settings
+    searched = settings["landscape"] if pattern.startswith("landscape/") else settings
+    layers = searched["grid"][model]["layers"] if "{layer}" in pattern else [""]
+    rhos = [f"{rho:g}" for rho in grid(study, model)[2]] if "{rho}" in pattern else [""]
+    names = {"model": model, "dataset": dataset}
+    source = next((entry["source"] for entry in settings["models"] if entry["name"] == model), {})
+    if "corpus" in source:
+        names["corpus_key"] = f"corpus-{digest(source['corpus'], 8)}"
+    elif "{corpus_key}" in pattern:
+        return []  # a model that the study does not train has no corpus
+    return [pattern.format(**names, layer=layer, rho=rho) for layer in layers for rho in rhos]
 
 
-def _card(model: str) -> str:
-    return f"inputs/models/{model}/card.json"
-
-
-def _of_cell(study: Study, rule: str, cell: Cell) -> list[str]:
-    """Return what a job of one model on one dataset must have read."""
-    model, dataset = cell
-    if rule == "select_intervention":
-        return [base_path(*cell), *sweep_paths(study, *cell), *_reductions(study, model)]
-    both = [_card(model), data_path(dataset)]
-    applied = {
-        "evaluate_transfer": (
-            "transfer",
-            lambda: [selection_path(model, other) for other in transferred(study, model)],
-        ),
-        "evaluate_rank_rules": ("rank_rules", lambda: [selection_path(*cell), spectra_path(model)]),
-    }
-    if rule in applied:
-        folder, choosing = applied[rule]
-        # Without rows, where no choice is another one, no model was loaded.
-        evaluated = both if "run" in study.spec(cell_path(folder, *cell)) else []
-        return [*evaluated, *choosing()]
-    chosen = [*both, selection_path(*cell)]
-    return {
-        **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), both),
-        **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), chosen),
-        "race": [*both, base_path(*cell)],
-        "survivors": [race_path(*cell)],
-        "evaluate_clustered": chosen,
-        "evaluate_baselines": chosen,
-        "compose_test": [*both, f"compose/{model}/{dataset}.json"],
-        "evaluate_higher_order": [*chosen, test_path(*cell)],
-        "evaluate_efficacy": [*chosen, f"false_targets/{dataset}.parquet"],
-        "evaluate_perplexity": [_card(model), selection_path(*cell)],
-    }.get(rule, [])
-
-
-def _of_artefact(study: Study, entry: dict[str, Any]) -> list[str]:
-    """Return what the job of a table or figure must have read, from its declaration in inputs/study.json."""
-    paths = []
-    for pattern, cells in entry["reads"].items():
-        if "{" not in pattern:
-            paths.append(pattern)
-        for model, dataset in cells:
-            searched = study.settings["landscape"] if pattern.startswith("landscape/") else study.settings
-            layers = searched["grid"][model]["layers"] if "{layer}" in pattern else [""]
-            rhos = [f"{float(rho):g}" for rho in study.settings["rhos"]] if "{rho}" in pattern else [""]
-            source = next(entry["source"] for entry in study.settings["models"] if entry["name"] == model)
-            names = {"model": model, "dataset": dataset}
-            if "corpus" in source:
-                names["corpus_key"] = f"corpus-{digest(source['corpus'], 8)}"
-            elif "{corpus_key}" in pattern:
-                continue  # a model that the study does not train has no corpus
-            paths += [pattern.format(**names, layer=layer, rho=rho) for layer in layers for rho in rhos]
-    return list(dict.fromkeys(paths))
+def _required(study: Study, path: str, declared: dict[str, Any]) -> list[str]:
+    """Return what the job of a record must have read; for an artefact's as inputs/study.json declares it."""
+    _, rule, *names = path.removesuffix(".json").split("/")
+    if rule in declared:
+        reads = declared[rule]["reads"].items()
+        plain = [pattern for pattern, _ in reads if "{" not in pattern]
+        return plain + [file for pattern, cells in reads for cell in cells for file in _expanded(study, pattern, *cell)]
+    model, dataset = (*names, "", "")[:2]
+    patterns = READS.get(rule, ())
+    if rule in UNLESS_EMPTY and "run" in study.spec(f"{UNLESS_EMPTY[rule]}/{model}/{dataset}.parquet"):
+        patterns = (*EVALUATED, *patterns)
+    files = [file for pattern in patterns for file in _expanded(study, pattern, model, dataset)]
+    if rule == "evaluate_transfer":
+        cells = [tuple(cell) for cell in study.settings["transfer"]["cells"] if cell[0] == model]
+        files += [file for cell in cells for file in _expanded(study, SELECTION, *cell)]
+    return files
 
 
 def check_lineage(check: Check, study: Study) -> None:
     """Check that the inputs of every record include all files that the job must have read."""
-    cells = {f"{model}/{dataset}": (model, dataset) for model, dataset in study.cells()}
     declared = {entry["name"]: entry for entry in study.settings["artefact_files"]}
     for path, record in records(study).items():
+        if not path.startswith("records/"):
+            continue
         with check.guarded(path):
-            if not path.startswith("records/"):
-                continue
             read = {inside(study, file["path"]) for file in record["inputs"]}
-            parts = path.removesuffix(".json").split("/")
-            name = "/".join(parts[2:4])
-            if name in cells:
-                expected = _of_cell(study, parts[1], cells[name])
-            elif parts[1] == "spectra":
-                expected = [_card(parts[2]), *_reductions(study, parts[2])]
-            elif parts[1] == "reduce":
-                expected = [_card(parts[2])]
-            elif parts[1] in declared:
-                expected = _of_artefact(study, declared[parts[1]])
-            else:
-                expected = []
-            if parts[1] in CHOOSING:
+            if path.split("/")[1] in CHOOSING:
                 seen = sorted(file for file in read if file and file.startswith("test/"))
                 check.same(path, "inputs of test rows' results", seen, [])
-            check.count += len(expected)
-            for file in expected:
-                if file not in read:
-                    check.fail(path, "inputs", f"no {file}", "every file that such a job reads")
+            for file in dict.fromkeys(_required(study, path, declared)):
+                check.holds(path, "inputs", file in read, f"no {file}", "every file that such a job reads")

@@ -39,9 +39,7 @@ def is_volatile(path: str) -> bool:
 
 def is_covered(path: str) -> bool:
     """Return True if a file must be in a manifest."""
-    return not any(
-        path.startswith(excluded) if excluded.endswith("/") else path == excluded for excluded in NOT_COVERED
-    )
+    return path not in NOT_COVERED and not path.startswith(tuple(each for each in NOT_COVERED if each.endswith("/")))
 
 
 @remembered
@@ -58,13 +56,12 @@ def check_manifests(check: Check, study: Study) -> None:
     for name in (MANIFEST, MANIFEST_RUN):
         with check.guarded(name):
             whole = study.json(name)
-            check.same(name, "schema", whole["schema"], 1)
-            check.same(name, "study", whole["study"], study.settings["name"])
-            check.same(name, "title", whole["title"], study.settings["title"])
+            expected = {key: study.settings[of] for key, of in (("study", "name"), ("title", "title"))}
+            expected |= {"schema": 1, "not_covered": NOT_COVERED}
+            for key, value in expected.items():
+                check.same(name, key, whole[key], value)
             check.same(name, "spec.study", whole["spec"]["study"], study.settings["name"])
-            check.same(name, "not_covered", whole["not_covered"], NOT_COVERED)
-            extra = sorted(set(whole) - {"schema", "study", "title", "spec", "not_covered", "files"})
-            check.same(name, "keys that do not belong there", extra, [])
+            check.same(name, "keys", sorted(whole), sorted({*expected, "spec", "files"}))
             paths = [entry["path"] for entry in whole["files"]]
             check.same(name, "order of files", paths == sorted(paths), True)
             check.same(name, "files named twice", len(paths) - len(set(paths)), 0)
@@ -79,14 +76,12 @@ def check_manifests(check: Check, study: Study) -> None:
 def _entry(check: Check, name: str, entry: dict[str, Any]) -> None:
     path = entry["path"]
     check.same(name, f"keys of {path}", sorted(entry), sorted(KEYS))
-    if not (isinstance(entry["sha256"], str) and SHA256.fullmatch(entry["sha256"])):
-        check.fail(name, f"sha256 of {path}", entry["sha256"], "64 hex digits")
-    size = entry["bytes"]
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        check.fail(name, f"bytes of {path}", size, "a whole number of at least 0")
+    sha256, size = entry["sha256"], entry["bytes"]
+    digits = isinstance(sha256, str) and bool(SHA256.fullmatch(sha256))
+    check.holds(name, f"sha256 of {path}", digits, sha256, "64 hex digits")
+    check.holds(name, f"bytes of {path}", type(size) is int and size >= 0, size, "a whole number of at least 0")
     check.same(path, "volatile, and so in manifest-run.json", name == MANIFEST_RUN, is_volatile(path))
-    if not is_covered(path):
-        check.fail(name, path, "named", "no entry: a manifest does not cover it")
+    check.holds(name, path, is_covered(path), "named", "no entry: a manifest does not cover it")
 
 
 def check_files(check: Check, study: Study) -> None:
@@ -98,11 +93,9 @@ def check_files(check: Check, study: Study) -> None:
     for path, entry in sorted(named.items()):
         with check.guarded(path):
             check.count += 1
-            size = study.bytes_of(path)
-            if size != entry["bytes"]:
-                check.fail(path, "bytes", size, entry["bytes"])
-            if study.sha256(path) != entry["sha256"]:
-                check.fail(path, "sha256", study.sha256(path), entry["sha256"])
+            for key, value in (("bytes", study.bytes_of(path)), ("sha256", study.sha256(path))):
+                if value != entry[key]:
+                    check.fail(path, key, value, entry[key])
     for path, plain in study.files.items():
         if not plain:
             check.fail(path, "", "a symbolic link or special file", "a plain file")

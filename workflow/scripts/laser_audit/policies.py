@@ -76,13 +76,13 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
             }
             for column, value in expected.items():
                 check.same(path, f"{where}: {column}", row[column], value)
-            check.count += 3
-            if not close(row["return"], end.total, DRAWN):
-                check.fail(path, f"{where}: return", row["return"], end.total)
-            if len(end.moves) != row["steps"] or len(end.moves) > limit:
-                check.fail(path, f"{where}: moves in prediction", len(end.moves), f"its steps, at most {limit}")
-            if not 1 <= row["answer_rank"] <= len(WAYS):
-                check.fail(path, f"{where}: answer_rank", row["answer_rank"], f"1 to {len(WAYS)}, as many as moves")
+            moves, rank = len(end.moves), row["answer_rank"]
+            for column, right, shown, wanted in (
+                ("return", close(row["return"], end.total, DRAWN), row["return"], end.total),
+                ("moves in prediction", moves == row["steps"] <= limit, moves, f"its steps, at most {limit}"),
+                ("answer_rank", 1 <= rank <= len(WAYS), rank, f"1 to {len(WAYS)}, as many as moves"),
+            ):
+                check.holds(path, f"{where}: {column}", right, shown, wanted)
 
 
 def check_sides(check: Check, study: Study) -> None:

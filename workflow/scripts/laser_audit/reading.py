@@ -26,6 +26,28 @@ PARQUET_KEYS = {SPEC_KEY, b"ARROW:schema"}
 LARGEST_TEXT = 200_000_000
 """Bytes of the largest JSON or CSV file that is read; a study's own are far smaller."""
 
+FIELD_KEYS = {b"PARQUET:field_id"}
+"""What the Parquet reader itself adds to a column's metadata."""
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+
+def remembered(
+    function: Callable[Concatenate[Study, Given], Returned],
+) -> Callable[Concatenate[Study, Given], Returned]:
+    """Compute a function of a study and further plain values once for each study."""
+
+    @wraps(function)
+    def compute_once(study: Study, /, *values: Given.args, **named: Given.kwargs) -> Returned:
+        key = (function, *values, *sorted(named.items()))
+        if key not in study.memory:
+            study.memory[key] = function(study, *values, **named)
+        result: Returned = study.memory[key]
+        return result
+
+    return compute_once
+
 
 class Study:
     """The folder of a study; files are read once and remembered. Paths are relative to it, with forward slashes.
@@ -84,9 +106,11 @@ class Study:
         """Return a file's length."""
         return self.locate(path).stat().st_size
 
+    @remembered
     def sha256(self, path: str) -> str:
         """Return the sha256 of a file."""
-        return _sha256(self, path)
+        with self.locate(path).open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
 
     def text(self, path: str) -> str:
         """Return a text file."""
@@ -98,9 +122,10 @@ class Study:
         except (OSError, UnicodeDecodeError) as error:
             raise Unreadable(path, f"cannot be read as UTF-8 text ({error})") from error
 
+    @remembered
     def json(self, path: str) -> dict[str, Any]:
         """Return the object in a JSON file."""
-        return _json(self, path)
+        return parse_object(path, self.text(path))
 
     def table(self, path: str) -> tuple[list[str], list[dict[str, str]]]:
         """Return the columns and rows of a CSV file, everything as text."""
@@ -115,14 +140,27 @@ class Study:
                 raise Unreadable(path, f"line {number} has {len(line)} cells, the header {len(lines[0])}")
         return lines[0], [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
 
+    @remembered
     def spec(self, path: str) -> dict[str, Any]:
         """Return the spec in the metadata of a Parquet file; the file must have no other metadata."""
-        return _parquet_spec(self, path)
+        metadata = self._parquet(path, pq.read_metadata).metadata or {}
+        fields = [field.name for field in self._parquet(path, pq.read_schema) if set(field.metadata or {}) - FIELD_KEYS]
+        if SPEC_KEY not in metadata:
+            raise Unreadable(path, "carries no spec in its metadata")
+        if fields or set(metadata) - PARQUET_KEYS:
+            raise Unreadable(path, f"has further metadata: {sorted(set(metadata) - PARQUET_KEYS)}, columns {fields}")
+        try:
+            return parse_object(path, metadata[SPEC_KEY].decode())
+        except UnicodeDecodeError as error:
+            raise Unreadable(path, "carries a spec that is not text") from error
 
     def columns(self, path: str) -> list[str]:
         """Return the names of the columns of a Parquet file."""
+        return list(self._parquet(path, pq.read_schema).names)
+
+    def _parquet(self, path: str, read: Callable[[Path], Any]) -> Any:
         try:
-            return list(pq.read_schema(self.locate(path)).names)
+            return read(self.locate(path))
         except (OSError, pa.ArrowException) as error:
             raise Unreadable(path, f"cannot be read as Parquet ({error})") from error
 
@@ -172,59 +210,6 @@ class Study:
     def wants(self, artefact: str) -> bool:
         """Return True if the study asks for an artefact."""
         return artefact in self.settings["artefacts"]
-
-
-Given = ParamSpec("Given")
-Returned = TypeVar("Returned")
-
-
-def remembered(
-    function: Callable[Concatenate[Study, Given], Returned],
-) -> Callable[Concatenate[Study, Given], Returned]:
-    """Compute a function of a study and further plain values once for each study."""
-
-    @wraps(function)
-    def compute_once(study: Study, /, *values: Given.args, **named: Given.kwargs) -> Returned:
-        key = (function, *values, *sorted(named.items()))
-        if key not in study.memory:
-            study.memory[key] = function(study, *values, **named)
-        result: Returned = study.memory[key]
-        return result
-
-    return compute_once
-
-
-@remembered
-def _sha256(study: Study, path: str) -> str:
-    with study.locate(path).open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-@remembered
-def _json(study: Study, path: str) -> dict[str, Any]:
-    return parse_object(path, study.text(path))
-
-
-@remembered
-def _parquet_spec(study: Study, path: str) -> dict[str, Any]:
-    try:
-        metadata = pq.read_metadata(study.locate(path)).metadata or {}
-        fields = [field.name for field in pq.read_schema(study.locate(path)) if set(field.metadata or {}) - FIELD_KEYS]
-    except (OSError, pa.ArrowException) as error:
-        raise Unreadable(path, f"cannot be read as Parquet ({error})") from error
-    if SPEC_KEY not in metadata:
-        raise Unreadable(path, "carries no spec in its metadata")
-    if fields or set(metadata) - PARQUET_KEYS:
-        raise Unreadable(path, f"has further metadata: {sorted(set(metadata) - PARQUET_KEYS)}, columns {fields}")
-    try:
-        text = metadata[SPEC_KEY].decode()
-    except UnicodeDecodeError as error:
-        raise Unreadable(path, "carries a spec that is not text") from error
-    return parse_object(path, text)
-
-
-FIELD_KEYS = {b"PARQUET:field_id"}
-"""What the Parquet reader itself adds to a column's metadata."""
 
 
 def parse_object(path: str, text: str) -> dict[str, Any]:

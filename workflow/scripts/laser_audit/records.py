@@ -55,6 +55,7 @@ def check_records(check: Check, study: Study) -> None:
     """Compare records with the files that they name as inputs and outputs."""
     made: dict[str, list[str]] = {}
     known: dict[str, str] = {}
+    cached: dict[str, str] = {}
     with check.guarded(MANIFEST):
         known = {path: text_of(file["sha256"]) for path, file in listed(study, MANIFEST).items()}
     for path, record in records(study).items():
@@ -62,7 +63,8 @@ def check_records(check: Check, study: Study) -> None:
             _form(check, path, record)
             for file in record["outputs"]:
                 made.setdefault(text_of(file["path"]), []).append(path)
-    cached = _cached(study)
+                if path.startswith("inputs/"):  # of a job of the cache
+                    cached[file["path"]] = file["sha256"]
     for path, record in records(study).items():
         for kind in ("inputs", "outputs"):
             with check.guarded(path, kind):
@@ -70,52 +72,36 @@ def check_records(check: Check, study: Study) -> None:
                     _file(check, study, path, kind, file, known, cached)
     with check.guarded(MANIFEST):
         for path, entry in listed(study, MANIFEST).items():
-            check.count += 1
-            makers = made.get(start(study) + path, [])
-            if path.startswith("records/"):
-                expected: list[str | None] = [None]
-            else:
-                expected = list(makers)
-                if len(makers) != 1:
-                    check.fail(path, "records that made it", makers, "exactly one")
-            if entry["record"] not in expected:
-                check.fail(MANIFEST, f"record of {path}", entry["record"], expected[0] if expected else "a record")
-
-
-def _cached(study: Study) -> dict[str, str]:
-    """Return the sha256 of every file that a job of the cache made, by its path in records."""
-    hashes: dict[str, str] = {}
-    for path, record in records(study).items():
-        if path.startswith("inputs/"):
-            hashes |= {file["path"]: file["sha256"] for file in record["outputs"]}
-    return hashes
+            makers: list[Any] = [None] if path.startswith("records/") else made.get(start(study) + path, [])
+            check.holds(path, "records that made it", len(makers) == 1, makers, "exactly one")
+            check.holds(
+                MANIFEST, f"record of {path}", entry["record"] in makers, entry["record"], [*makers, "a record"][0]
+            )
 
 
 def _form(check: Check, path: str, record: dict[str, Any]) -> None:
     """Check the form of one record."""
+    spec, parts = record["spec"], path.split("/")
+    model = spec.get("model")
+    expected = {"schema": 1, "code": spec["code"], "seeds": seeds(spec)}
+    if isinstance(model, dict) and "dtype" in model:
+        expected["dtype"] = model["dtype"]
+    if "protocols" in spec:
+        expected["protocols"] = spec["protocols"]
+    if parts[0] == "records":
+        expected["rule"] = parts[1]
+    for key, value in expected.items():
+        check.same(path, key, record.get(key), value)
     check.same(path, "keys that are missing", sorted(KEYS - set(record)), [])
     check.same(path, "keys that do not belong there", sorted(set(record) - KEYS - OPTIONAL), [])
-    check.same(path, "schema", record["schema"], 1)
-    spec = record["spec"]
-    check.same(path, "code", record["code"], spec["code"])
-    check.same(path, "seeds", record["seeds"], seeds(spec))
-    model = spec.get("model")
-    if isinstance(model, dict) and "dtype" in model:
-        check.same(path, "dtype", record.get("dtype"), model["dtype"])
-    if "protocols" in spec:
-        check.same(path, "protocols", record.get("protocols"), spec["protocols"])
-    parts = path.split("/")
-    if parts[0] == "records":
-        check.same(path, "rule", record["rule"], parts[1])
-    elif record["rule"] not in CACHE_JOBS:
-        check.fail(path, "rule", record["rule"], f"one of {CACHE_JOBS}")
-    if not re.fullmatch(r"workflow/scripts/[a-z0-9_]+\.py", text_of(record["script"])):
-        check.fail(path, "script", record["script"], "a script of the workflow")
+    known = parts[0] == "records" or record["rule"] in CACHE_JOBS
+    check.holds(path, "rule", known, record["rule"], f"one of {CACHE_JOBS}")
+    script = bool(re.fullmatch(r"workflow/scripts/[a-z0-9_]+\.py", text_of(record["script"])))
+    check.holds(path, "script", script, record["script"], "a script of the workflow")
     for kind in ("inputs", "outputs"):
         paths = [file["path"] for file in record[kind]]
         check.same(path, f"{kind} sorted, each once", paths, sorted(set(paths)))
-    if not record["outputs"]:
-        check.fail(path, "outputs", "none", "what the job made")
+    check.holds(path, "outputs", bool(record["outputs"]), "none", "what the job made")
 
 
 def seeds(value: Any, before: str = "") -> dict[str, Any]:
@@ -239,16 +225,13 @@ def check_jobs(check: Check, study: Study) -> None:
     """Check that every record has its run, log and benchmark, and the reverse, and that runs are plausible."""
     jobs = {folder: {job_of(path): path for path in study.files if path.startswith(f"{folder}/")} for folder in FOLDERS}
     settled = [job for job in jobs["records"] if job.split("/")[0] not in ("export", "manifest")]
-    for job in settled:
-        for folder in FOLDERS[1:]:
-            check.count += 1
-            if job not in jobs[folder]:
-                check.fail(jobs["records"][job], f"its file in {folder}/", "none", f"{folder}/{job}{ENDINGS[folder]}")
-    for folder in FOLDERS[1:]:
+    for folder, ending in ENDINGS.items():
+        for job in settled:
+            path = jobs["records"][job]
+            check.holds(path, f"its file in {folder}/", job in jobs[folder], "none", f"{folder}/{job}{ending}")
         for job, path in jobs[folder].items():
-            check.count += 1
-            if job not in settled and job.split("/")[0] not in (*CACHE_JOBS, "export", "manifest"):
-                check.fail(path, "its record", "none", f"records/{job}.json")
+            known = job in settled or job.split("/")[0] in (*CACHE_JOBS, "export", "manifest")
+            check.holds(path, "its record", known, "none", f"records/{job}.json")
     for path in [*jobs["runs"].values(), *study.matching("inputs/", "/run.json")]:
         if path.split("/")[1] not in ("export", "manifest"):
             with check.guarded(path):
@@ -285,18 +268,16 @@ def _run(check: Check, study: Study, path: str, benchmark: str | None) -> None:
     check.same(path, "schema", run["schema"], 1)
     if path.startswith("runs/"):
         check.same(path, "record", run["record"], f"{start(study)}records/{job_of(path)}.json")
-    if not STARTED.fullmatch(text_of(run["started"])):
-        check.fail(path, "started", run["started"], "a time in UTC")
-    elif start_of(run) > datetime.now(UTC) + CLOCKS:
-        check.fail(path, "started", run["started"], "a time in the past")
+    written = bool(STARTED.fullmatch(text_of(run["started"])))
+    check.holds(path, "started", written, run["started"], "a time in UTC")
+    if written:
+        past = start_of(run) <= datetime.now(UTC) + CLOCKS
+        check.holds(path, "started", past, run["started"], "a time in the past")
     seconds, peak = number_of(run["seconds"]), number_of(run["peak_memory_bytes"])
-    if not 0 <= seconds < 1e8:
-        check.fail(path, "seconds", run["seconds"], "at least 0")
-    if not 0 < peak < 1e15:
-        check.fail(path, "peak_memory_bytes", run["peak_memory_bytes"], "above 0")
+    check.holds(path, "seconds", 0 <= seconds < 1e8, seconds, "at least 0")
+    check.holds(path, "peak_memory_bytes", 0 < peak < 1e15, peak, "above 0")
     if benchmark is not None:
         with check.guarded(benchmark):
-            lines = study.text(benchmark).splitlines()
-            whole = number_of(parse_object(benchmark, lines[-1])["s"])
-            if not seconds <= whole + 5:
-                check.fail(path, "seconds", seconds, f"at most the {whole:g} that {benchmark} measured around it")
+            whole = number_of(parse_object(benchmark, study.text(benchmark).splitlines()[-1])["s"])
+            expected = f"at most the {whole:g} that {benchmark} measured around it"
+            check.holds(path, "seconds", seconds <= whole + 5, seconds, expected)

@@ -33,12 +33,10 @@ def check_report(check: Check, study: Study) -> None:
     for path in study.files:
         if path.startswith(tuple(f"report/{folder}/" for folder in FOLDERS)):
             with check.guarded(path):
-                check.count += 1
-                original = originals.get(path)
-                if original is not None and study.sha256(path) != study.sha256(original):
-                    check.fail(path, "", "other bytes", f"those of {original}")
-                elif study.sha256(path) not in hashes:  # long names are cut, and get a hash
-                    check.fail(path, "", "another file", "a copy of a table or figure")
+                original, sha256 = originals.get(path), study.sha256(path)
+                # Long names are cut, and get a hash.
+                copied = sha256 == study.sha256(original) if original is not None else sha256 in hashes
+                check.holds(path, "", copied, "other bytes", f"those of {original or 'a table or figure'}")
     check.same(PAGE, "there", study.has(PAGE), True)
     if study.has(RUN_PAGE):
         text = html.unescape(study.text(RUN_PAGE))

@@ -200,26 +200,6 @@ def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
     return list(searched["matrices"]), [int(layer) for layer in searched["layers"]], rhos
 
 
-def transferred(study: Study, model: str) -> list[str]:
-    """Return the datasets of a model whose choices are applied to each other."""
-    return [dataset for name, dataset in study.settings["transfer"]["cells"] if name == model]
-
-
-def cell_path(folder: str, model: str, dataset: str) -> str:
-    """Return the rows of a cell in one of the folders of `LABELS`."""
-    return f"{folder}/{model}/{dataset}.parquet"
-
-
-def race_path(model: str, dataset: str) -> str:
-    """Return the rows on which a cell's candidates raced."""
-    return f"race/{model}/{dataset}.parquet"
-
-
-def spectra_path(model: str) -> str:
-    """Return what a model's singular values were found to say."""
-    return f"spectra/{model}.json"
-
-
 def sweep_paths(study: Study, model: str, dataset: str) -> list[str]:
     """Return the validation rows of every reduction of a cell."""
     _, layers, rhos = grid(study, model)

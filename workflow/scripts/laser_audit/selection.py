@@ -16,6 +16,9 @@ EXACT = 4e-15
 MEASURED = 1.1e-4
 """Largest difference of a residual measured in fp32 from that of the spectrum; the records' own bound is larger."""
 
+PRECISION = ("residual", "orthogonality_u", "orthogonality_v")
+MEASURES = ("retained_energy", "relative_residual", "relative_residual_measured", "effective_rank", *PRECISION)
+
 
 def base_average(study: Study, model: str, dataset: str, protocol: str) -> Average:
     """Return base on a cell's validation rows."""
@@ -90,15 +93,13 @@ def _protocol(
     for index, (average, candidate) in enumerate(zip(every, selected["candidates"], strict=False)):
         where = f"{shown}.candidates[{index}]"
         _place(check, study, path, where, candidate, model, average)
-        _scores(check, path, where, candidate, average)
+        compare_scores(check, path, where, candidate, average)
     taken = choice(base, every[0], name)
-    _scores(check, path, f"{shown}.validation.base", selected["validation"]["base"], base)
-    _scores(check, path, f"{shown}.validation.chosen", selected["validation"]["chosen"], taken or base)
+    compare_scores(check, path, f"{shown}.validation.base", selected["validation"]["base"], base)
+    compare_scores(check, path, f"{shown}.validation.chosen", selected["validation"]["chosen"], taken or base)
     if taken is None or selected["chosen"] is None:
         expected = "the base model (null)" if taken is None else place_name(taken)
-        if (taken is None) != (selected["chosen"] is None):
-            check.fail(path, f"{shown}.chosen", selected["chosen"], expected)
-        check.count += 1
+        check.holds(path, f"{shown}.chosen", taken is selected["chosen"], selected["chosen"], expected)
     else:
         _place(check, study, path, f"{shown}.chosen", selected["chosen"], model, taken)
 
@@ -118,14 +119,15 @@ def _place(
         check.same(path, f"{where}.kept_rank", edit["kept_rank"], kept)
 
 
-def _scores(check: Check, path: str, where: str, scores: dict[str, Any], average: Average) -> None:
+def compare_scores(check: Check, path: str, where: str, scores: dict[str, Any], average: Average) -> None:
+    """Compare stored scores with averages of rows."""
     check.same(path, f"{where}.n", scores["n"], average.n)
-    check.count += 2
-    if not close(number_of(scores["accuracy"]), average.accuracy, EXACT):
-        check.fail(path, f"{where}.accuracy", scores["accuracy"], average.accuracy)
     loss = math.inf if scores["loss"] is None else number_of(scores["loss"])
-    if not close(loss, average.loss, EXACT):
-        check.fail(path, f"{where}.loss", scores["loss"], average.loss)
+    for key, value, expected in (
+        ("accuracy", number_of(scores["accuracy"]), average.accuracy),
+        ("loss", loss, average.loss),
+    ):
+        check.holds(path, f"{where}.{key}", close(value, expected, EXACT), scores[key], expected)
 
 
 def kept_of(rho: float, smaller: int) -> int:
@@ -160,33 +162,32 @@ def _reduction(
     check: Check, path: str, name: str, numbers: dict[str, Any], rho: float, before: tuple[str, dict[str, Any]] | None
 ) -> None:
     rows, columns = numbers["shape"]
-    kept = kept_of(rho, min(rows, columns))
-    check.same(path, f"{name}.kept_rank", numbers["kept_rank"], kept)
-    check.same(path, f"{name}.parameters", numbers["parameters"], rows * columns)
-    check.same(path, f"{name}.parameters_factored", numbers["parameters_factored"], kept * (rows + columns))
-    check.same(path, f"{name}.bytes_dense", numbers["bytes_dense"], 4 * rows * columns)
-    check.same(path, f"{name}.bytes_factored", numbers["bytes_factored"], 4 * kept * (rows + columns))
-    energy, residual = number_of(numbers["retained_energy"]), number_of(numbers["relative_residual"])
-    measured, effective = number_of(numbers["relative_residual_measured"]), number_of(numbers["effective_rank"])
-    for where, right, shown, expected in (
-        ("retained_energy", 0 <= energy <= 1 + 1e-12, energy, "0 to 1"),
-        ("relative_residual", abs(residual**2 - (1 - energy)) <= 1e-9, residual, "√(1 − retained_energy)"),
-        ("relative_residual_measured", abs(measured - residual) <= MEASURED, measured, f"{residual} ± {MEASURED:g}"),
-        ("effective_rank", 0 <= effective <= min(rows, columns) * (1 + 1e-9), effective, "0 to the smaller side"),
-        ("retained_energy", energy >= kept / min(rows, columns) - 1e-9, energy, "the largest singular values' share"),
+    smaller = min(rows, columns)
+    kept = kept_of(rho, smaller)
+    for key, value in (
+        ("kept_rank", kept),
+        ("parameters", rows * columns),
+        ("parameters_factored", kept * (rows + columns)),
+        ("bytes_dense", 4 * rows * columns),
+        ("bytes_factored", 4 * kept * (rows + columns)),
     ):
-        check.count += 1
-        if not right:
-            check.fail(path, f"{name}.{where}", shown, expected)
-    for key in ("residual", "orthogonality_u", "orthogonality_v"):
-        check.count += 1
-        if not 0 <= number_of(numbers[key]) < 1e-3:
-            check.fail(path, f"{name}.{key}", numbers[key], "at least 0 and small")
+        check.same(path, f"{name}.{key}", numbers[key], value)
+    value = {key: number_of(numbers[key]) for key in MEASURES}
+    energy, residual = value["retained_energy"], value["relative_residual"]
+    difference = abs(value["relative_residual_measured"] - residual)
+    for key, right, expected in (
+        ("retained_energy", 0 <= energy <= 1 + 1e-12, "0 to 1"),
+        ("retained_energy", energy >= kept / smaller - 1e-9, "the largest singular values' share"),
+        ("relative_residual", abs(residual**2 - (1 - energy)) <= 1e-9, "√(1 − retained_energy)"),
+        ("relative_residual_measured", difference <= MEASURED, f"{residual} ± {MEASURED:g}"),
+        ("effective_rank", 0 <= value["effective_rank"] <= smaller * (1 + 1e-9), "0 to the smaller side"),
+        *((key, 0 <= value[key] < 1e-3, "at least 0 and small") for key in PRECISION),
+    ):
+        check.holds(path, f"{name}.{key}", right, numbers[key], expected)
     if before is not None:
-        other, smaller = before
-        for key in ("shape", "effective_rank", "residual", "orthogonality_u", "orthogonality_v"):
-            check.same(path, f"{name}.{key} (whatever ρ, and so in {other})", numbers[key], smaller[key])
-        check.count += 1
-        less = number_of(smaller["retained_energy"])
-        if not energy >= less - 1e-12:
-            check.fail(path, f"{name}.retained_energy", energy, f"at least {less}, that of the smaller ρ in {other}")
+        other, less = before
+        for key in ("shape", "effective_rank", *PRECISION):
+            check.same(path, f"{name}.{key} (whatever ρ, and so in {other})", numbers[key], less[key])
+        lower = number_of(less["retained_energy"])
+        expected = f"at least {lower}, that of the smaller ρ in {other}"
+        check.holds(path, f"{name}.retained_energy", energy >= lower - 1e-12, energy, expected)

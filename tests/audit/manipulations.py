@@ -81,6 +81,18 @@ def _peeked(folder: Path) -> str:
     return content(path, lambda held: held["inputs"].append(entry))(folder)
 
 
+def _fewer_rows(folder: Path) -> str:
+    """Leave rows out of a layer's sweep, as if it had been asked for so many only."""
+    for rho in ("0.5", "0.1"):
+        path = SWEEP.replace("rho0.5", f"rho{rho}")
+        frame(path, lambda rows: rows.groupby(["protocol", "matrix"], sort=False).head(5).reset_index(drop=True))(
+            folder
+        )
+        spec(path, lambda held: held.update(rows=5))(folder)
+    content(f"records/sweep/{CELL}/layer0.json", lambda held: held["spec"].update(rows=5))(folder)
+    return SWEEP
+
+
 def _lower_laser(rows: pd.DataFrame) -> None:
     less_loss(rows, 0.5, (rows["arm"] == "laser") & (rows["protocol"] == "corrected"))
 
@@ -269,6 +281,7 @@ DETERMINED: dict[str, Change] = {
     "sweep: a loss lowered, log-probability to match": _two_files(
         frame(SWEEP, lambda rows: less_loss(rows, 0.7, rows["matrix"] == "u_out")), lambda folder: SELECTION
     ),
+    "sweep: rows left out that its spec leaves out": _fewer_rows,
     "sweep: its spec's seed": spec(SWEEP, lambda held: held.update(seed=7)),
     "sweep: its spec's rho": spec(SWEEP, lambda held: held.update(rho=0.4)),
     "sweep: a test row in it": frame(SWEEP, put("id", "capital-US-0")),

@@ -13,7 +13,7 @@ from typing import Any
 
 from laser_audit.findings import Check, Unreadable
 from laser_audit.reading import Study, digest
-from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, result_files
+from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, limit_of, result_files
 from laser_audit.run import Report
 from laser_audit.splits import columns_of, data_path, prepared
 from laser_audit.study_code import run_code
@@ -162,6 +162,6 @@ def check_left_out_again(check: Check, report: Report, model: str, dataset: str,
         sides = {name for protocol in study.protocols for name in data.side(protocol, side)}
         expected = {name: reason for name, reason in unasked.items() if name in sides}
         named = left_out_of(spec, dict.fromkeys(labels, "original"))
-        if path.startswith(SOME_ROWS) or spec.get("rows") is not None:
+        if path.startswith(SOME_ROWS) or limit_of(study, path) is not None:
             expected = {name: reason for name, reason in expected.items() if name in named}
         check.same(path, f"rows left out that {model} cannot be asked", named, expected)

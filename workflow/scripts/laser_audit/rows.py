@@ -129,8 +129,8 @@ def scored(study: Study, path: str) -> Scored:
         if path.startswith(SOME_ROWS):
             belongs = set(ids)
             wanted = [name for name in wanted if name in belongs]
-        elif spec.get("rows") is not None:
-            wanted = wanted[: int(spec["rows"])]
+        else:
+            wanted = wanted[: limit_of(study, path)]
         result.count += len(part)
         result.averages[key] = _average(dict(zip(labels, key[1:], strict=True)), part)
         if ids != wanted:
@@ -139,6 +139,12 @@ def scored(study: Study, path: str) -> Scored:
         elif protocol == "corrected" or "variant" not in labels or key[1] == "original":
             result.contradictions += contradictions(study, spec, data, protocol, where, part)
     return result
+
+
+def limit_of(study: Study, path: str) -> int | None:
+    """Return of how many rows at most a result file is, as the study's settings say; None for all."""
+    rows: int | None = study.settings["landscape"].get("rows") if path.startswith("landscape/") else None
+    return rows
 
 
 def left_out_of(spec: dict[str, Any], labels: dict[str, Any]) -> dict[str, str]:
@@ -269,7 +275,7 @@ def check_left_out(check: Check, study: Study) -> None:
             check.same(path, "rows left out that are not of its side", sorted(set(left_out) - sides)[:3], [])
             cell = (text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"]), side)
             first, others = said.setdefault(cell, (path, left_out))
-            if not path.startswith(SOME_ROWS) and spec.get("rows") is None:
+            if not path.startswith(SOME_ROWS) and limit_of(study, path) is None:
                 check.same(path, f"spec.run.left_out (and that of {first})", left_out, others)
 
 

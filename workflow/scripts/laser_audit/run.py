@@ -188,10 +188,11 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
         left = [(str(name), hashed) for name in study.settings["artefacts"] if name not in RECOMPUTED]
     except (Unreadable, KeyError, TypeError):
         left = []
+    left += [("Settings of every job, choices beside the selections, the RO-Crate", hashed)]
     left += [("Markdown and LaTeX of tables, and the report", hashed)]
     measured = [name for name in ("perplexity", "gradients") if study.matching(f"{name}/", "")]
     if measured:
-        left.append((f"numbers in {', '.join(measured)}", "Rows, hashes, records and settings were checked."))
+        left.append((f"numbers in {', '.join(measured)}", "Hashes and records were checked."))
     if study.matching("export/", ""):
         left.append(("export/", "No manifest covers exported checkpoints; each has its own hashes."))
     return [*left, *_left_out(study)]

@@ -59,8 +59,9 @@ def _judged(
     task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
     if task not in ("causal", "masked"):
         return  # a policy: its games are replayed in `laser_audit.policies`
-    builder, family = text_of(spec["dataset"]["builder"]), text_of(spec["model"]["architecture"])
-    next_token = (spec["dataset"].get("asked") or {}).get("scoring") == "next_token"
+    builder = text_of(data.entry["builder"])
+    family = next(entry["architecture"] for entry in study.settings["models"] if entry["name"] == model)
+    next_token = builder in OWN and data.entry["options"].get("scoring") == "next_token"
     five_masks = builder in FIVE_MASKS or (builder in OWN and not next_token)
     boundaries = protocol == "corrected"
     shown = 0

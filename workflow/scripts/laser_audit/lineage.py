@@ -51,7 +51,7 @@ def _expanded(study: Study, pattern: str, model: str, dataset: str) -> list[str]
     layers = searched["grid"][model]["layers"] if "{layer}" in pattern else [""]
     rhos = [f"{rho:g}" for rho in grid(study, model)[2]] if "{rho}" in pattern else [""]
     names = {"model": model, "dataset": dataset}
-    source = next((entry["source"] for entry in settings["models"] if entry["name"] == model), {})
+    source: dict[str, Any] = next((entry["source"] for entry in settings["models"] if entry["name"] == model), {})
     if "corpus" in source:
         names["corpus_key"] = f"corpus-{digest(source['corpus'], 8)}"
     elif "{corpus_key}" in pattern:

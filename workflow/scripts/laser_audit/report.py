@@ -35,8 +35,8 @@ def check_report(check: Check, study: Study) -> None:
             with check.guarded(path):
                 original, sha256 = originals.get(path), study.sha256(path)
                 # Long names are cut, and get a hash.
-                copied = sha256 == study.sha256(original) if original is not None else sha256 in hashes
-                check.holds(path, "", copied, "other bytes", f"those of {original or 'a table or figure'}")
+                alike = sha256 == study.sha256(original) if original is not None else sha256 in hashes
+                check.holds(path, "", alike, "other bytes", f"those of {original or 'a table or figure'}")
     check.same(PAGE, "there", study.has(PAGE), True)
     if study.has(RUN_PAGE):
         text = html.unescape(study.text(RUN_PAGE))

@@ -82,7 +82,8 @@ def command(script, spec):
 def job(name):
     """The params of a rule that has its own kind of spec."""
     return command(
-        name, lambda wildcards: job_spec(PLAN, name, dict(wildcards.items()))
+        PLAN.script(name),
+        lambda wildcards: job_spec(PLAN, name, dict(wildcards.items())),
     )
 
 

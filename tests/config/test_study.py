@@ -1,11 +1,14 @@
 """A study is checked before anything runs: one message that names file, key, value and what is allowed."""
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from laser.config.jobs import job_spec
+from laser.config.plan import Plan
 from laser.config.study import load_config, load_study, resolve
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
@@ -58,6 +61,33 @@ def test_too_few_resamples_for_any_difference_to_be_significant_are_refused(data
         with pytest.raises(UserError, match=rf"resamples is {needed - 1}.* Give at least {needed}\.$"):
             resolve(study(datasets=entries, resamples=needed - 1), PATH, ROOT)
     resolve(study(datasets=entries, resamples=max(100, needed)), PATH, ROOT)
+
+
+def test_what_may_be_chosen_has_a_least_kept_rank_and_no_search_beside_it():
+    assert resolve(study(keep_at_least=1), PATH, ROOT)["keep_at_least"] == 1
+    assert "keep_at_least" not in resolve(study(), PATH, ROOT)
+    for value in (0, -1, 1.5, "1", True):
+        with pytest.raises(UserError, match="keep_at_least"):
+            resolve(study(keep_at_least=value), PATH, ROOT)
+    others = ({"artefacts": ["table1", "compose"], "compose": {}}, {"search": "gradient"}, {"search": "racing"})
+    for changes in others:
+        resolve(study(**changes), PATH, ROOT)
+        with pytest.raises(UserError, match=r"keep_at_least stands beside (compose|search: \w+), "):
+            resolve(study(keep_at_least=1, **changes), PATH, ROOT)
+
+
+def test_a_least_kept_rank_changes_the_specs_of_selection_alone():
+    config = {"study": "quickstart", "device": "auto", "threads": 1}
+    whole = load_study("quickstart", ROOT)
+    plans = [Plan(whole | changes, config, ROOT / "workflow/scripts") for changes in ({}, {"keep_at_least": 1})]
+    wildcards = {"model": plans[0].models[0], "dataset": plans[0].datasets[0], "layer": "0"}
+    for rule in ("reduce", "base", "sweep", "test_intervention", "evaluate_baselines"):
+        first, second = (job_spec(plan, rule, wildcards) for plan in plans)
+        assert first == second and plans[1].script(rule) == rule
+    first, second = (json.loads(job_spec(plan, "select_intervention", wildcards)) for plan in plans)
+    assert "keep_at_least" not in first and second["keep_at_least"] == 1
+    assert [plan.script("select_intervention") for plan in plans] == ["select_intervention", "select_among_kept"]
+    assert {key for key in second if first.get(key) != second[key]} == {"keep_at_least", "code"}
 
 
 def test_grid_of_one_model():

@@ -27,12 +27,20 @@ def base_average(study: Study, model: str, dataset: str, protocol: str) -> Avera
 
 @remembered
 def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
-    """Return every intervention of a cell's sweep, by protocol."""
+    """Return every intervention of a cell's sweep that may be chosen, by protocol."""
     averages: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
+    least = study.settings.get("keep_at_least", 0)
     for path in sweep_paths(study, model, dataset):
         for (protocol, *_), value in scored(study, path).averages.items():
-            averages[protocol].append(value)
+            if not least or _kept(study, model, value) >= least:
+                averages[protocol].append(value)
     return averages
+
+
+def _kept(study: Study, model: str, average: Average) -> int:
+    """Return the kept rank of an intervention, from the shape of its matrix."""
+    record = study.json(reduction_path(model, average.layer, average.rho))["matrices"][average.matrix]
+    return kept_of(average.rho, min(record["shape"]))
 
 
 def selection_path(model: str, dataset: str) -> str:

@@ -7,10 +7,10 @@ effect of choosing. Only validation rows are used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,23 @@ class Scores:
     sizes: NDArray
 
 
-def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: Sequence[str]) -> dict[str, Scores]:
+def candidates_of(selection: Mapping[str, Any]) -> dict[str, list[tuple[str, int, float]]] | None:
+    """Return by protocol the (matrix, layer, ρ) among which a selection chose; None where those were all."""
+    if "keep_at_least" not in selection["spec"]:
+        return None
+    return {
+        protocol: [(each["matrix"], each["layer"], each["rho"]) for each in part["candidates"]]
+        for protocol, part in selection["protocols"].items()
+    }
+
+
+def load_scores(
+    base: Path,
+    sweep: Sequence[Path],
+    groups: pd.Series,
+    matrices: Sequence[str],
+    candidates: Mapping[str, Sequence[tuple[str, int, float]]] | None = None,
+) -> dict[str, Scores]:
     """Read one cell's validation rows, summed within groups, by protocol.
 
     Args:
@@ -52,6 +68,7 @@ def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: 
         sweep: the cell's sweep files.
         groups: group of every row, by id.
         matrices: the grid's order of matrices, which breaks ties.
+        candidates: by protocol, the (matrix, layer, ρ) among which selection chose; None for all that were swept.
 
     Raises:
         UserError: an intervention was scored on other rows than base.
@@ -73,6 +90,8 @@ def load_scores(base: Path, sweep: Sequence[Path], groups: pd.Series, matrices: 
     for name, part in unedited.groupby("protocol"):
         protocol = str(name)
         index, by_candidate = numbers[protocol], parts[protocol]
+        if candidates is not None:
+            by_candidate = {place: by_candidate[place] for place in candidates[protocol] if place in by_candidate}
         if not by_candidate:
             raise UserError(f"{base}: no sweep file holds rows of the protocol {protocol}. Give them, or run `sweep`.")
         # Ties go to the later layer, then the grid's order of matrices, then the smaller rho: selection's fixed order.

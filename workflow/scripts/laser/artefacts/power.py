@@ -11,7 +11,7 @@ import pandas as pd
 from laser.analysis.comparison import with_interval
 from laser.analysis.intervals import change_interval
 from laser.analysis.power import HIGH, POWER, best_of_null, constant_by_kind, detectable_gain
-from laser.analysis.stability import RESAMPLES, Scores, load_scores
+from laser.analysis.stability import RESAMPLES, Scores, candidates_of, load_scores
 from laser.analysis.statistics import constant_accuracies, seed_sequence
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.config.artefacts import Artefact
@@ -80,7 +80,8 @@ def make(study: StudyResults) -> pd.DataFrame:
     for name in study.cells:
         selection = study.selections[name]
         order = selection["spec"]["grid"]["matrices"]
-        scores = load_scores(study.base(name), study.paths_of("sweep", name), study.groups(name[1]), order)
+        among, groups = candidates_of(selection), study.groups(name[1])
+        scores = load_scores(study.base(name), study.paths_of("sweep", name), groups, order, among)
         relations = study.rows(name[1], "id", "relation").set_index("id")["relation"]
         for protocol in study.protocols:
             cell = tested[*name, protocol]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from laser.analysis.comparison import with_interval
-from laser.analysis.stability import BASE, RESAMPLES, Scores, choose, load_scores, resample
+from laser.analysis.stability import BASE, RESAMPLES, Scores, candidates_of, choose, load_scores, resample
 from laser.analysis.statistics import CONFIDENCE, seed_sequence
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
@@ -38,7 +38,8 @@ def make(study: StudyResults) -> pd.DataFrame:
     for cell in study.cells:
         selection = study.selections[cell]
         order = selection["spec"]["grid"]["matrices"]
-        scores = load_scores(study.base(cell), study.paths_of("sweep", cell), study.groups(cell[1]), order)
+        among, groups = candidates_of(selection), study.groups(cell[1])
+        scores = load_scores(study.base(cell), study.paths_of("sweep", cell), groups, order, among)
         lines += stability(cell, scores, selection, study.seed, resamples)
     return stability_table(lines)
 

@@ -25,7 +25,7 @@ def job_spec(plan: Plan, rule: str, wildcards: Wildcards) -> str:
     model, dataset = wildcards.get("model"), wildcards.get("dataset")
     if "data_key" in wildcards:
         dataset = plan.dataset_of_key(wildcards["data_key"])
-    return canonical_json(specs.as_json(SPECS[rule](plan, wildcards, plan.code(rule, model, dataset))))
+    return canonical_json(specs.as_json(SPECS[rule](plan, wildcards, plan.code(plan.script(rule), model, dataset))))
 
 
 def _compute(plan: Plan) -> specs.Compute:
@@ -181,6 +181,7 @@ def _select(plan: Plan, wildcards: Wildcards, code: str) -> specs.SelectSpec:
         grid=_grid(plan, wildcards["model"]),
         rhos=tuple(plan.rhos),
         protocols=tuple(plan.study["protocols"]),
+        keep_at_least=plan.study.get("keep_at_least"),
         code=code,
     )
 

@@ -183,6 +183,10 @@ class Study(Settings):
     ] = Field(description="Names in datasets.yaml, or entries; keys of an entry take the place of the catalogue's.")
     grid: Grid = Field(description="The interventions that are tried.")
     pools: Pools = Field(ABSENT, description="Pools of rooms beside those of rooms.yaml, or in place of them.")
+    keep_at_least: Positive = Field(
+        ABSENT,
+        description="A smaller kept rank is swept, and shown, and never chosen; 1 excludes rank 0, which deletes.",
+    )
     engine: Literal["fast", "naive"] = Field("fast", description="naive is the reference, and slow.")
     one_job_per: Literal["layer", "rho"] = Field("layer", description="rho: smaller jobs, more of them.")
     token_budget: Annotated[int, Field(ge=16), Whole, Hint("Batch size times padded length.")] = 2048

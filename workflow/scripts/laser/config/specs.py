@@ -260,6 +260,7 @@ class SelectSpec(Spec):
     grid: Grid
     rhos: tuple[float, ...]
     protocols: tuple[str, ...]
+    keep_at_least: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,6 +138,7 @@ def resolve(
     study.setdefault("artefacts", list(default))
     study = resolve_pools(study, _catalogue("rooms", Pools, root), path)
     _enough_resamples(study, path)
+    _one_search(study, path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
@@ -209,6 +210,24 @@ def _enough_resamples(study: dict[str, Any], path: Path) -> None:
             f"{path}: resamples is {study['resamples']}. The smallest p value of so many resamples is "
             f"{1 / (1 + study['resamples']):.2g}, and adjusted over the study's {tests} paired tests it is not below "
             f"{SIGNIFICANCE}: no difference could be significant. Give at least {needed}."
+        )
+
+
+OWN_SEARCHES = ("compose", "fig4", "rank_rules", "clustered", "clusters", "search")
+"""Artefacts of evaluations that choose among candidates of their own."""
+
+
+def _one_search(study: dict[str, Any], path: Path) -> None:
+    """Refuse `keep_at_least` beside another search, which would choose what it excludes."""
+    if "keep_at_least" not in study:
+        return
+    others = [name for name in OWN_SEARCHES if name in study["artefacts"]]
+    if study["search"] != "exhaustive":
+        others.append(f"search: {study['search']}")
+    if others:
+        raise UserError(
+            f"{path}: keep_at_least stands beside {', '.join(others)}, which would choose among all kept ranks. "
+            "Leave out the one or the other."
         )
 
 

@@ -99,4 +99,6 @@ lock: $(STAMP)  ## resolve envs/requirements.in into envs/requirements.txt
 clean:  ## remove the results of one study: make clean STUDY=quickstart; the cache of models and data stays
 	@if [ "$(origin STUDY)" = file ] || ! [[ "$(NAME)" =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$$ ]]; then \
 	  echo "Say whose results are to be removed: make clean STUDY=<name>. Here are: $$(cd results && ls -d */ 2>/dev/null | tr -d / | xargs)"; exit 2; fi
+	@if [ -z "$$(ls -d "results/$(NAME)" "results/$(NAME)".*.json 2>/dev/null)" ]; then \
+	  echo "There are no results of $(NAME). Here are: $$(cd results && ls -d */ 2>/dev/null | tr -d / | xargs)"; exit 2; fi
 	rm -rf -- "results/$(NAME)" "results/$(NAME).study.json" "results/$(NAME).run.json"

@@ -63,6 +63,12 @@ def main(folder: Path) -> int:
     if folder.is_symlink() and not folder.exists():
         say(f"{folder} is a link to {folder.readlink()}, which does not exist. Remove the link, then run again.")
         return 1
+    if folder.is_symlink():
+        say(
+            f"{folder} is a link to {folder.readlink()}, which may lack packages of today's requirements. Remove the "
+            f"link, or install them there and run: touch {folder / '.installed'}"
+        )
+        return 1
     if folder.exists() and any(folder.iterdir()) and not (folder / "pyvenv.cfg").exists():
         say(f"{folder} holds files and is not a virtual environment. Give another: make VENV=.venv quickstart")
         return 1

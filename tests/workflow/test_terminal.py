@@ -43,6 +43,12 @@ def test_clean_removes_one_study(studies, study):
     assert sorted(path.name for path in (studies / "results").iterdir()) == ["quickstart", "quickstart.study.json"]
 
 
+def test_clean_of_a_study_without_results_says_so(studies):
+    done = make(studies, "clean", "STUDY=owm")
+    assert done.returncode == 2 and "There are no results of owm. Here are: own quickstart" in done.stdout
+    assert len(list((studies / "results").iterdir())) == 4
+
+
 def test_an_old_python_is_one_line(tmp_path):
     old = tmp_path / "python2"
     old.write_text("#!/bin/sh\nexit 1\n")
@@ -54,11 +60,15 @@ def test_an_old_python_is_one_line(tmp_path):
     assert done.returncode != 0 and "is not Python 3.11 or newer" in done.stdout and "Traceback" not in done.stderr
 
 
-def test_a_link_to_an_environment_that_is_gone_is_one_line(tmp_path):
+@pytest.mark.parametrize(("there", "reason"), [(False, "gone, which does not exist"), (True, "may lack packages")])
+def test_a_link_in_place_of_the_environment_is_one_line(tmp_path, there, reason):
     (tmp_path / ".venv").symlink_to(tmp_path / "gone")
+    if there:
+        (tmp_path / "gone").mkdir()
+        (tmp_path / "gone/pyvenv.cfg").write_text("")
     line = [sys.executable, str(ROOT / "envs/install.py"), str(tmp_path / ".venv")]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "gone, which does not exist" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and reason in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_a_run_says_how_far_it_is_and_its_status_is_known(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from laser.replay.choices import Results, compared
 from laser_audit import replay
 from laser_audit.findings import Check
 from laser_audit.reading import Study
+from laser_audit.records import records
 from laser_audit.run import Report
 from tests.workflow.runner import ROOT
 
@@ -33,9 +34,12 @@ def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:
     return check, report
 
 
-def chosen_again(folder: Path) -> Check:
-    """Return the check of choices, made again in this process."""
-    check, printed = Check("choices", "", ""), json.dumps(list(compared(Results(folder))), default=float)
+def chosen_again(folder: Path, other_code: str = "") -> tuple[Check, Report]:
+    """Return the check of choices, made again in this process; `other_code` is the record of a job of other code."""
+    report, check = Report(Study(folder), "", [], []), Check("choices", "", "")
+    printed = json.dumps(list(compared(Results(folder))), default=float)
+    codes = {path: {"codes": [record["code"]]} for path, record in records(report.study).items()}
+    codes |= {other_code: {"codes": []}} if other_code else {}
     with mock.patch.object(replay, "run_code", lambda *words, scripts: (printed, "")):
-        replay.check_choices(check, Study(folder), SCRIPTS)
-    return check
+        replay.check_choices(check, report, replay.Planned({}, [], codes, {}, "", {}), SCRIPTS)
+    return check, report

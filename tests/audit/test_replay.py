@@ -13,6 +13,7 @@ from laser_audit.reading import Study
 from laser_audit.run import Report
 from tests.audit.again import SCRIPTS, chosen_again, made_again
 from tests.audit.edits import content, frame, spec
+from tests.audit.manipulations import CHOICES
 from tests.audit.seal import reseal, write
 from tests.workflow.runner import ROOT
 
@@ -42,9 +43,16 @@ def test_manifests_and_crate_are_written_again(study):
 
 
 def test_choices_are_made_again_in_another_process_too(study):
-    check = Check("choices", "", "")
-    replay.check_choices(check, Study(study), SCRIPTS)
-    assert check.passed and check.count == chosen_again(study).count > 100, check.findings
+    check, report = Check("choices", "", ""), Report(Study(study), "", [], [])
+    replay.check_choices(check, report, replay.plan_again(report.study, SCRIPTS), SCRIPTS)
+    assert check.passed and check.count == chosen_again(study)[0].count > 100, check.findings
+
+
+def test_a_choice_that_differs_in_a_file_of_other_code_is_said_and_not_compared(study):
+    path = CHOICES["transfer: the generic gain"](study)
+    assert {finding.path for finding in chosen_again(study)[0].findings} == {path}
+    check, report = chosen_again(study, f"records/evaluate_{path.removesuffix('.parquet')}.json")
+    assert check.passed and [what for what, _ in report.not_compared] == [f"{path}, spec.transferred"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff"])
@@ -52,7 +60,7 @@ def test_a_damaged_file_of_choices_is_a_finding(study, damage):
     damaged = ["compose/gpt-j-6b/worldfacts.json", "transfer/gpt-j-6b/worldfacts.parquet", "spectra/gpt-j-6b.json"]
     for path in damaged:
         (study / path).write_bytes(damage)
-    assert set(damaged) <= {finding.path for finding in chosen_again(study).findings}
+    assert set(damaged) <= {finding.path for finding in chosen_again(study)[0].findings}
 
 
 def test_a_point_of_a_drawing_is_found(study):

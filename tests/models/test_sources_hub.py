@@ -6,17 +6,18 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forks import Forks
 from tests.hub_server import Fault, Hub
 from tests.hub_server import hub as hub  # the fixture
 from tests.models.tiny import tiny_llama
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
+FORKS = Forks("torch", "safetensors.torch")  # huggingface_hub looks at the environment
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 RUN = """
 import json, sys, time
@@ -63,8 +64,9 @@ def run(
 ) -> Result:
     environment = hub.environment(place / "hf", PYTHONPATH=str(SCRIPTS), OMP_NUM_THREADS="1", **more)
     entry = {"name": "tiny", "source": {"kind": "hub", "repo": "someone/tiny", "revision": REVISION} | source}
-    command = [sys.executable, "-c", RUN, what, json.dumps(entry), str(place / "models/tiny"), json.dumps(pauses)]
-    return Result(subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300))
+    return Result(
+        FORKS.run(RUN, [what, json.dumps(entry), str(place / "models/tiny"), json.dumps(pauses)], environment)
+    )
 
 
 def nothing_left(place: Path) -> bool:

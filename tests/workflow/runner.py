@@ -1,19 +1,16 @@
-"""Running Snakemake itself in a folder of its own.
-
-A dry run is a fork of a process that has imported Snakemake and nothing else: its imports take most of the time.
-"""
+"""Running Snakemake itself in a folder of its own."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,8 +53,7 @@ def run(
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
 
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["snakemake.cli", "pandas", "pydantic"])
+FORKS = Forks("snakemake.cli", "pandas", "pydantic")
 
 
 def dry_run(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -68,30 +64,8 @@ def dry_run(line: list[str], environment: Mapping[str, str], folder: Path = ROOT
         environment: all variables that it sees.
         folder: where it is started.
     """
-    with tempfile.TemporaryDirectory() as shown:
-        streams = [Path(shown) / name for name in ("stdout", "stderr")]
-        process = FORKS.Process(target=_snakemake, args=(line[3:], dict(environment), folder, streams))
-        process.start()
-        process.join(300)
-        if process.exitcode is None:
-            process.kill()
-            raise subprocess.TimeoutExpired(line, 300)
-        return subprocess.CompletedProcess(line, process.exitcode, *(path.read_text() for path in streams))
-
-
-def _snakemake(arguments: list[str], environment: dict[str, str], folder: Path, streams: list[Path]) -> None:
-    for number, path in enumerate(streams, 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    # Where pytest finds the package (pyproject.toml) is not where the workflow is to find it.
-    others = [path for path in sys.path if Path(path).resolve() not in (ROOT, ROOT / "workflow/scripts")]
-    sys.path[:] = [str(folder), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), *others]
-    sys.argv = ["snakemake", *arguments]
-    from snakemake.cli import main
-
-    main()
+    assert line[:3] == [sys.executable, "-m", "snakemake"] and "--dry-run" in line
+    return FORKS.run("snakemake", line[3:], environment, folder)
 
 
 def planned(folder: Path, study: Path | str, *arguments: str, **settings) -> dict[str, int]:

@@ -45,6 +45,34 @@ def cell(base, laser, chosen=BETTER, groups=None, **changes):
     return PairedCell(rows=pd.DataFrame(rows), chosen=chosen, **(given | changes))
 
 
+def test_rows_that_were_not_asked_are_counted_and_named():
+    cells = [cell([True, False], [True, True]), cell([True], [False], dataset="e", left_out=3)]
+    frame = table1(cells)
+    assert tuple(frame.columns) == (*COLUMNS, "left_out")
+    assert frame.groupby("dataset")["left_out"].unique().map(list).to_dict() == {"d": [0], "e": [3]}
+    (view,) = table1_views(frame)
+    assert next(note for note in view.notes if "not asked" in note).endswith(": m on e: 3 of 4.")
+    assert "left_out" not in table1(cells[:1]).columns
+
+
+@pytest.mark.parametrize("chosen", [BETTER, None])
+def test_false_targets_have_columns_where_there_are_any(chosen):
+    scores = {"base": [-1.0, -4.0, -4.0, -2.0], "laser": [-0.5, -1.0, -5.0, -3.0]}
+    others = {"base": [-2.0, -2.0, -1.0, -3.0], "laser": [-1.0, -2.5, -0.5, -3.5]}
+    scored = cell([True] * 4, [True] * 4, chosen)
+    for arm, values in scores.items():
+        scored.rows[f"{arm}_logprob"], scored.rows[f"{arm}_answer_tokens"] = values, 1
+    labels = {"protocol": "corrected", "answer_tokens": 1, "id": list("0123")}
+    false = pd.concat([pd.DataFrame({**labels, "arm": arm, "logprob": values}) for arm, values in others.items()])
+    frame = table1([scored, cell([True], [True], dataset="e")], false={("m", "d"): false})
+    assert tuple(frame.columns) == (*COLUMNS, "efficacy", "efficacy_n", *(["false_rises"] if chosen else []))
+    base, laser = frame[(frame["dataset"] == "d") & (frame["metric"] == "accuracy")].to_dict("records")
+    assert (base["efficacy"], laser["efficacy"], base["efficacy_n"], laser["efficacy_n"]) == (50, 75, 4, 4)
+    if chosen:
+        assert laser["false_rises"] == 50 and math.isnan(base["false_rises"])
+    assert frame[(frame["dataset"] == "e") | (frame["metric"] == "loss")]["efficacy"].isna().all()
+
+
 def test_the_numbers_are_those_of_the_rows():
     base, laser = [True] * 10 + [False] * 30, [True] * 25 + [False] * 15
     frame = table1([cell(base, laser)])

@@ -11,6 +11,9 @@ import yaml
 
 from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.replay.choices import Results, compared
+from laser_audit.findings import Check
+from laser_audit.reading import Study
+from laser_audit.table1 import check_table1
 from tests import made_up, tiny
 from tests.workflow.one_process import build
 from tests.workflow.runner import LONGEST_WORD, ROOT, counted, longest_command, run
@@ -51,6 +54,22 @@ def test_table1_has_every_cell_under_both_protocols(paper):
     assert len(table) == 3 * 8 * 2 * 2 * 2
     assert table["value"].notna().all()
     assert set(table["protocol"]) == {"published", "corrected"}
+
+
+def test_table1_has_the_efficacy_of_false_targets_and_the_audit_recomputes_it(paper):
+    table = pd.read_csv(paper / "tables/table1.csv")
+    shown = table[table["efficacy"].notna()]
+    assert set(shown["dataset"]) == {"counterfact"} and set(shown["metric"]) == {"accuracy"}
+    assert len(shown) == 3 * 2 * 2 and (shown["efficacy_n"] == shown["n"]).all()
+    efficacy = pd.read_csv(paper / "tables/efficacy.csv").set_index(["model", "dataset", "protocol"])
+    for row in shown.to_dict("records"):
+        there = efficacy.loc[(row["model"], row["dataset"], row["protocol"])]
+        assert row["efficacy"] == there[row["arm"]]
+        if row["arm"] == "laser" and pd.notna(row["matrix"]):
+            assert row["false_rises"] == there["false_rises"]
+    check = Check("table1", "", "recomputed")
+    check_table1(check, Study(paper))
+    assert check.findings == [] and check.count > 100
 
 
 def test_cut_datasets_are_never_compared_with_the_paper(paper):

@@ -126,6 +126,26 @@ def paired(cell: PairedCell, false: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["base_asked"]]
 
 
+def shares_of(cell: PairedCell, false: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return, by arm, the columns that Table 1 has of efficacy, in percent: `efficacy`, `efficacy_n`, `false_rises`.
+
+    Args:
+        cell: test results with the columns `SCORES` of both arms.
+        false: of the same model and dataset, as `efficacy_table` takes it.
+    """
+    pairs = paired(cell, false)
+    by_arm = {
+        arm: {
+            "efficacy": 100 * float((pairs[f"{arm}_true"] > pairs[f"{arm}_false"]).mean()),
+            "efficacy_n": len(pairs),
+        }
+        for arm in ARMS
+    }
+    if cell.chosen is not None:
+        by_arm["laser"]["false_rises"] = 100 * float((pairs["laser_false"] > pairs["base_false"]).mean())
+    return by_arm
+
+
 def _rises(pairs: pd.DataFrame, names: Sequence[str], settings: dict[str, Any]) -> dict[str, float]:
     change = {name: (pairs[f"laser_{name}"] - pairs[f"base_{name}"]).to_numpy() for name in ("true", "false")}
     true, false = (change[name] > 0 for name in ("true", "false"))

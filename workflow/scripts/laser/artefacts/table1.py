@@ -11,14 +11,23 @@ from laser.analysis.comparison import DIFFERENCE, adjust, compare
 from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
 from laser.analysis.tables import View, integer, intervention, measure, number, p_value
 from laser.analysis.verdicts import SIGNIFICANCE, agreement, shown
+from laser.artefacts import efficacy
 from laser.config.artefacts import Artefact
 from laser.paper.published import Printed, Published, read_published
 from laser.results.cells import ARMS, METRICS, PairedCell, intervention_labels, option_labels
+from laser.results.columns import read_columns
 
 if TYPE_CHECKING:
     import pandas
 
+    from laser.config.artefacts import CellName
+    from laser.config.plan import Plan
     from laser.results.study import StudyResults
+
+
+def _cells_with_false_targets(plan: Plan) -> Sequence[CellName]:
+    return efficacy.ARTEFACT.cells(plan) if efficacy.ARTEFACT.name in plan.study["artefacts"] else []
+
 
 ARTEFACT = Artefact(
     name="table1",
@@ -26,6 +35,7 @@ ARTEFACT = Artefact(
     title="Table 1",
     about="accuracy and loss of base and LASER, test rows",
     reads=("test", "selection", "rows"),
+    also_reads={"efficacy": _cells_with_false_targets},
     texts=("model", "dataset", "metric", "arm", "matrix", "protocol", "prediction_shares", "shows", "verdict", "dtype"),
     not_for_policies="a policy's Table 1 is table2",
 )
@@ -33,7 +43,12 @@ ARTEFACT = Artefact(
 
 def make(study: StudyResults) -> pandas.DataFrame:
     """Compute the table from a study's files."""
-    return table1(study.compared, read_published(), study.seed, study.resamples)
+    false = {
+        cell: read_columns(study.path_of("efficacy", cell), ["protocol", "arm", "id", *efficacy.SCORES])
+        for cell in study.cells_of("efficacy")
+    }
+    cells = study.compared_with(efficacy.SCORES) if false else study.compared
+    return table1(cells, read_published(), study.seed, study.resamples, false=false)
 
 
 COLUMNS = (
@@ -45,6 +60,12 @@ COLUMNS = (
 token, differences LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
 answers (a prompt with options names the answer by design). `shows` is what the published number shows by itself, with
 the least and the largest p value that it allows; `verdict` is whether ours agrees."""
+
+OPTIONAL = ("left_out", "efficacy", "efficacy_n", "false_rises")
+"""Further columns, each at the end of the CSV where any row has a value. `left_out`: test rows that the model was not
+asked, mostly because they are longer than it takes. Of accuracy rows of data with false targets, over `efficacy_n`
+rows: `efficacy`, those whose true answer is more probable than the false one, and of LASER `false_rises`, those whose
+false one the intervention makes more probable; percent (the table `efficacy` has intervals and more)."""
 
 TOP_PREDICTIONS = 8
 
@@ -58,6 +79,7 @@ def table1(
     seed: int = 0,
     resamples: int = RESAMPLES,
     metrics: Sequence[str] = METRICS,
+    false: Mapping[CellName, pandas.DataFrame] | None = None,
 ) -> pandas.DataFrame:
     """Compute Table 1 in long form: a row per model, dataset, protocol, metric and arm.
 
@@ -71,9 +93,11 @@ def table1(
         seed: of the study; every quantity draws from its own stream.
         resamples: of the bootstrap and the permutation test.
         metrics: of which there are rows (`laser.results.cells`).
+        false: by model and dataset, the scores of false targets (`laser.artefacts.efficacy`).
 
     Returns:
-        A frame with the columns `COLUMNS`, nothing rounded; text is empty and numbers NaN where nothing applies.
+        A frame with the columns `COLUMNS` and those of `OPTIONAL` that apply, nothing rounded; text is empty and
+        numbers NaN where nothing applies.
     """
     import pandas as pd
 
@@ -82,8 +106,13 @@ def table1(
     constants: list[dict[str, float]] = []
     for cell in cells:
         by_constant = constant_accuracies(option_labels(cell.rows, "answer"), bool(cell.rows["has_options"].any()))
+        of_targets = (false or {}).get((cell.model, cell.dataset))
+        further = {} if of_targets is None else efficacy.shares_of(cell, of_targets)
         for metric in metrics:
-            rows += _rows(cell, metric, by_constant, published, seed, resamples)
+            made = _rows(cell, metric, by_constant, published, seed, resamples)
+            for row in made:
+                row |= {"left_out": cell.left_out} | (further.get(row["arm"], {}) if metric == "accuracy" else {})
+            rows += made
             constants += [by_constant] * len(ARMS)
     adjust(rows)
     by_name = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
@@ -100,8 +129,10 @@ def table1(
             part=cell.partial,
             constants=by_constant.values(),
         )
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({"layer": "Int64", "kept_rank": "Int64"})
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *OPTIONAL])
+    frame = frame.astype(dict.fromkeys(("layer", "kept_rank", "left_out", "efficacy_n"), "Int64"))
+    apply = {"left_out": bool((frame["left_out"] > 0).any())}
+    return frame.drop(columns=[name for name in OPTIONAL if not apply.get(name, bool(frame[name].notna().any()))])
 
 
 def judged(
@@ -236,9 +267,24 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
             "Brackets: 95 % interval over groups of dependent rows (docs/statistics.md).",
             "Bold: the better arm, where the Holm-adjusted paired p value is below 0.05.",
             "Constant answer: the best accuracy that one fixed answer reaches on the same rows.",
+            *_left_out(frame),
             *_overflows(frame),
         ],
     )
+
+
+def _left_out(frame: pandas.DataFrame) -> list[str]:
+    """Return a note that names the cells in which rows were not asked; none where there are no such cells."""
+    if "left_out" not in frame.columns:
+        return []
+    lacking = frame[(frame["left_out"] > 0) & (frame["metric"] == "accuracy") & (frame["arm"] == "laser")]
+    named = [
+        f"{row['model']} on {row['dataset']}: {int(row['left_out'])} of {int(row['left_out'] + row['n'])}"
+        for row in lacking.to_dict("records")
+    ]
+    if not named:
+        return []
+    return [f"Held-out rows that the model is not asked, mostly as they are longer than it takes: {'; '.join(named)}."]
 
 
 def _overflows(frame: pandas.DataFrame) -> list[str]:

@@ -76,7 +76,7 @@ def table2(
             complete=of_paper and complete[row["model"], row["dataset"], row["protocol"]],
             constants=(),
         )
-    return pd.DataFrame(lines, columns=list(frame.columns)).astype({"layer": "Int64", "kept_rank": "Int64"})
+    return pd.DataFrame(lines, columns=list(frame.columns)).astype(frame.dtypes[["layer", "kept_rank"]])
 
 
 def views(frame: pandas.DataFrame) -> list[View]:

@@ -36,6 +36,7 @@ class PairedCell:
         dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
         complete: True if the dataset was prepared whole; a truncated dataset is never compared with the paper.
         partial: True if the dataset was read from a source that has only a part of its rows.
+        left_out: how many test rows of the split are not among `rows`, as the model could not be asked them.
     """
 
     model: str
@@ -46,6 +47,7 @@ class PairedCell:
     dtype: str
     complete: bool = True
     partial: bool = False
+    left_out: int = 0
 
 
 def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:

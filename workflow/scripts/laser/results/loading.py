@@ -155,6 +155,7 @@ def _cells(
                 dtype=str(spec["model"].get("dtype", "")) if isinstance(spec["model"], dict) else "",
                 complete=is_complete(entry),
                 partial=is_partial(entry),
+                left_out=int((examples["id"].isin(left_out) & (examples[f"split_{protocol}"] == "test")).sum()),
             )
         )
     return cells

@@ -52,6 +52,8 @@ def spec_of(
         tuple(rhos),
     )
     reads = {kind: pairs for kind in (*artefact.reads, *artefact.also_reads) if kind != "counts"}
+    if "efficacy" in artefact.also_reads:
+        reads["efficacy"] = []  # the made-up questions have no false targets
     common = {"artefact": name, "cells": pairs, "protocols": list(synthetic.PROTOCOLS), "seed": 0, "resamples": 100}
     return common | {"files": files.spec(), "reads": reads | dict(also or {})} | settings
 

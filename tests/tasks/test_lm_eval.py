@@ -97,6 +97,12 @@ def test_what_cannot_be_carried_over_is_refused_by_name(tmp_path, change, said):
 
 
 @needs_package
+def test_a_prompt_that_is_the_same_for_all_documents_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"all 8 documents have the same prompt, 'qq'.*correct the field's name"):
+        build_rows(entry(task_file(tmp_path, CHOICE | {"doc_to_text": "qq"})))
+
+
+@needs_package
 def test_names_of_tasks(tmp_path):
     with pytest.raises(UserError, match=r"task is 'arc_esy' .did you mean 'arc_easy'"):
         build_rows(entry("arc_esy"))

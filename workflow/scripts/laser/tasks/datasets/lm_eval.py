@@ -109,6 +109,11 @@ def read_task(options: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[st
         raise UserError(
             f"task '{name}': its templates cannot be filled in for document {len(rows)} ({what})."
         ) from error
+    if len(rows) > 1 and len({row["prompt"] for row in rows}) == 1:
+        raise UserError(
+            f"task '{name}': all {len(rows)} documents have the same prompt, {shortened(rows[0]['prompt'])}. The "
+            "harness takes a doc_to_text that is no field for the prompt itself: correct the field's name."
+        )
     facts = {"kind": PACKAGE, "task": name, "task_version": task.VERSION, "package_version": _version()}
     return rows, facts | {"dataset": task.DATASET_PATH, "output_type": task.OUTPUT_TYPE, "few_shot": count}
 

@@ -32,7 +32,9 @@ FORBIDDEN = {
 
 
 def rules() -> set[str]:
-    return {name for path in RULE_FILES for name in re.findall(r"^(?:rule|checkpoint) (\w+):", path.read_text(), re.M)}
+    return {
+        name for path in RULE_FILES for name in re.findall(r"^ *(?:rule|checkpoint) (\w+):", path.read_text(), re.M)
+    }
 
 
 def options() -> set[str]:

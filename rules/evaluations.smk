@@ -60,6 +60,7 @@ for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
             f"<logs>/{NAME}/{FOLDER}.log",
         benchmark:
             f"<benchmarks>/{NAME}/{FOLDER}.jsonl"
+        priority: longest_first(NAME)
         conda:
             "../envs/laser.yaml"
         threads: PLAN.config["threads"]

@@ -61,6 +61,7 @@ rule base:
         "<logs>/base/{model}/{dataset}.log",
     benchmark:
         "<benchmarks>/base/{model}/{dataset}.jsonl"
+    priority: longest_first("base")
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
@@ -92,6 +93,7 @@ if searches_by(PLAN.study, RACING):
             "<logs>/race/{model}/{dataset}.log",
         benchmark:
             "<benchmarks>/race/{model}/{dataset}.jsonl"
+        priority: longest_first("race")
         conda:
             "../envs/laser.yaml"
         threads: PLAN.config["threads"]
@@ -164,6 +166,7 @@ rule select_intervention:
         "<logs>/select_intervention/{model}/{dataset}.log",
     benchmark:
         "<benchmarks>/select_intervention/{model}/{dataset}.jsonl"
+    priority: longest_first("select_intervention")
     conda:
         "../envs/laser.yaml"
     resources:
@@ -188,6 +191,7 @@ rule test_intervention:
         "<logs>/test_intervention/{model}/{dataset}.log",
     benchmark:
         "<benchmarks>/test_intervention/{model}/{dataset}.jsonl"
+    priority: longest_first("test_intervention")
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]

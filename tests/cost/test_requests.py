@@ -258,3 +258,14 @@ def test_long_jobs_start_first_and_what_they_wait_for_before_them():
     assert order["sweep", 0] > order["sweep", 13] > order["sweep", 27] > 0
     assert all(order["reduce", layer] > order["sweep", layer] for layer in (0, 13, 27))
     assert urgency(study, "sweep", job("gpt-j-6b")) > urgency(study, "sweep", job("roberta-base"))
+
+
+def test_what_a_long_test_waits_for_starts_before_short_jobs_of_other_models():
+    study = plan("quickstart")
+
+    def priority(stage, model, layer):
+        return urgency(study, stage, job(model, "worldfacts", layer))
+
+    waits = [priority(stage, "smollm2-135m", 29) for stage in ("base", "select_intervention", "test_intervention")]
+    assert min(waits) > priority("sweep", "lab-gptj", 0)
+    assert priority("base", "smollm2-135m", 0) < priority("sweep", "smollm2-135m", 0)

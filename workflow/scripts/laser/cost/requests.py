@@ -164,10 +164,14 @@ def expected_seconds(
     return read + _speed(device, threads, gpu).seconds(demand.work, shape.width)
 
 
-def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
-    """Return the priority of a job that reduces or sweeps a layer: the seconds until the layer is swept everywhere.
+BEFORE_SELECTION = ("base", "sweep", "race")
+"""Stages whose files the selection reads, which the test waits for."""
 
-    Long jobs that start last leave all other cores idle, so they start first, and their inputs before them.
+
+def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
+    """Return the priority of a job: the seconds from its start until its model is tested, on the longest way.
+
+    Long jobs that start last leave all other cores idle, so they start first, and before them what they wait for.
     """
     model = wildcards["model"]
     shape = guessed_shape(plan.model(model))
@@ -175,10 +179,16 @@ def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
     def seconds(of: str, names: Mapping[str, str]) -> float:
         return expected_seconds(shape, demand_of(plan, of, names), plan.config["device"], plan.config["threads"])
 
-    if stage != "reduce":
-        return seconds(stage, wildcards)
-    sweeps = (seconds("sweep", {**wildcards, "dataset": dataset}) for dataset in plan.datasets)
-    return seconds("reduce", wildcards) + max(sweeps)
+    def from_start(of: str, names: Mapping[str, str]) -> float:
+        if of == "reduce":
+            return seconds(of, names) + max(from_start("sweep", {**names, "dataset": each}) for each in plan.datasets)
+        if of == "select_intervention":
+            return seconds("test_intervention", names)
+        if of in BEFORE_SELECTION:
+            return seconds(of, names) + seconds("test_intervention", names)
+        return seconds(of, names)
+
+    return from_start(stage, wildcards)
 
 
 def _speed(device: str, threads: int, gpu: Mapping[str, Any] | None) -> Device:

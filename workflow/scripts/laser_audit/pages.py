@@ -21,6 +21,7 @@ body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #8885; }
 code { overflow-wrap: anywhere; }
+table:first-of-type code { overflow-wrap: normal; }
 @media (prefers-color-scheme: light) { :root:has(#theme:checked) { color-scheme: dark; } }
 @media (prefers-color-scheme: dark) { :root:has(#theme:checked) { color-scheme: light; } }
 @media print { label { display: none; } }
@@ -90,7 +91,7 @@ def page(report: Report) -> str:
     title = html.escape(f"Audit of {report.name or report.folder}")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     checks = [(check.name, check.about, count(check), check.skipped or outcome(check)) for check in report.checks]
-    theme = '<label><input type="checkbox" id="theme"> light on dark, or dark on light</label>'
+    theme = '<label><input type="checkbox" id="theme"> Swap dark and light</label>'
     parts = [f"<h1>{title}</h1>", theme, *(f"<p>{html.escape(line)}</p>" for line in verdict(report))]
     parts.append(_table(("check", "what", "looked at", "outcome"), checks))
     for check in report.checks:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-from laser.evaluation.baselines import Baseline, in_random_subspace, largest_entries, replacement
+from laser.evaluation.baselines import Baseline, changed_matrix, in_random_subspace, largest_entries
 from laser.evaluation.calibration import CONTENT_FREE, content_free
 from laser.evaluation.cell import asked
 from laser.io.files import read_parquet, read_spec, write_json
@@ -289,7 +289,7 @@ def test_replacements_keep_what_they_say():
         assert int(torch.linalg.matrix_rank(made)) == 5
         assert torch.allclose(in_random_subspace(weight, 12, 0), weight, atol=1e-5)
         assert not torch.allclose(made, in_random_subspace(weight, 5, 1))
-        assert torch.equal(replacement(weight, Baseline("zeroed_matrix", "q", 0)), torch.zeros(shape))
+        assert torch.equal(changed_matrix(weight, Baseline("zeroed_matrix", "q", 0)), torch.zeros(shape))
     equal = torch.tensor([[1.0, -1.0, 1.0], [2.0, 1.0, 0.5]])
     assert largest_entries(equal, 3).tolist() == [[1.0, -1.0, 0.0], [2.0, 0.0, 0.0]]
     assert largest_entries(equal, 6).tolist() == equal.tolist()

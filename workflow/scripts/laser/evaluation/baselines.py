@@ -1,15 +1,14 @@
 """Baselines beside LASER on the test rows: what deleting, shrinking or thinning the chosen matrix does by itself.
 
-Each baseline of the matrix is put into the live weights, and the questions are asked of the model as it then is. What
-cannot be made in a cell is named in the file's spec with the reason. Nothing here feeds a choice: the matrix, the layer
-and the rank are those that selection chose from validation rows.
+What cannot be made in a cell is named in the file's spec with the reason. Nothing here feeds a choice: the matrix, the
+layer and the rank are those that selection chose from validation rows.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -25,16 +24,16 @@ from laser.evaluation.cell import (
     chosen_interventions,
     counter,
     job_cell,
+    matrix_view,
     result_rows,
     say_overflows,
 )
 from laser.evaluation.forbidden_words import forbid, words_of_noise
-from laser.evaluation.replaced_weights import matrix_view, replaced
 from laser.io.files import write_parquet
 from laser.models.adapter import live_name, locate, matrices
 from laser.provenance.job import Job
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight
-from laser.reduction.interventions import Intervention, kept_rank
+from laser.reduction.interventions import Edit, Intervention, Replacement, kept_rank
 
 BASE, CALIBRATED, FORBIDDEN = "base", "calibrated", "forbidden_words"
 ZEROED, REMOVED, SCALED, RANDOM, PRUNED = (
@@ -98,8 +97,13 @@ def evaluate_baselines(job: Job) -> None:
         made[protocol], lacking[protocol] = of_weights(cell, protocol, chosen[protocol], spec.seeds)
     distinct = dict.fromkeys(baseline for by_name in made.values() for baseline in by_name.values())
     count = counter(job, cell, 1 + len(distinct))
-    (base,) = answers_for(cell, [()], count)
-    answered = {baseline: _answered(cell, baseline, count) for baseline in distinct}
+    apart = [baseline for baseline in distinct if _biases(cell, baseline)]
+    together = [baseline for baseline in distinct if baseline not in apart]
+    base, *others = answers_for(cell, [(), *(_edit(cell, baseline) for baseline in together)], count)
+    answered = dict(zip(together, others, strict=True))
+    for baseline in apart:
+        with _without_biases(cell, baseline):
+            (answered[baseline],) = answers_for(cell, [_edit(cell, baseline)], count)
     frames = []
     facts: dict[str, Any] = {}
     for protocol in spec.protocols:
@@ -169,37 +173,43 @@ def _share_of_norm(cell: Cell, weight: torch.Tensor, laser: Intervention) -> flo
     return norms[0] / norms[1] if norms[1] else 0.0
 
 
-def _answered(cell: Cell, baseline: Baseline, count: Callable[[int], None]) -> Any:
-    with in_place(cell, baseline):
-        (answers,) = answers_for(cell, [()], count)
-    return answers
+def _edit(cell: Cell, baseline: Baseline) -> Edit:
+    """Return the change of the matrices of a baseline."""
+    names, layer = baseline.matrix.split(" "), baseline.layer
+    return tuple(
+        Replacement(name, layer, weight=changed_matrix(matrix_view(cell, name, layer).float(), baseline))
+        for name in names
+    )
 
 
 @contextlib.contextmanager
-def in_place(cell: Cell, baseline: Baseline) -> Iterator[None]:
-    """Change the live weights for the duration of the block, then restore the exact original values."""
-    names = baseline.matrix.split(" ")
-    weights = {name: replacement(matrix_view(cell, name, baseline.layer).float(), baseline) for name in names}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(replaced(cell, baseline.layer, weights))
-        if baseline.kind == REMOVED:
-            for bias in _biases(cell, names, baseline.layer):
-                stack.callback(bias.copy_, bias.clone())
-                bias.zero_()
+def _without_biases(cell: Cell, baseline: Baseline) -> Iterator[None]:
+    """Set a removed MLP's last biases to 0 for the duration of the block, then restore the exact original values."""
+    biases = _biases(cell, baseline)
+    original = [bias.clone() for bias in biases]
+    try:
+        for bias in biases:
+            bias.zero_()
         yield
+    finally:
+        for bias, values in zip(biases, original, strict=True):
+            bias.copy_(values)
 
 
-def _biases(cell: Cell, names: Sequence[str], layer: int) -> list[torch.Tensor]:
-    """Return the biases that are added to the products of matrices, each once."""
+def _biases(cell: Cell, baseline: Baseline) -> list[torch.Tensor]:
+    """Return the biases that go with a removed MLP: those that are added to its last products, each once."""
+    if baseline.kind != REMOVED:
+        return []
     loaded = cell.loaded
     held = dict(loaded.model.named_parameters())
-    places = [locate(loaded.config, layer, name, loaded.mapping).parameter for name in names]
+    outputs = baseline.matrix.split(" ")
+    places = [locate(loaded.config, baseline.layer, name, loaded.mapping).parameter for name in outputs]
     weights = dict.fromkeys(live_name(loaded.model, place) for place in places)
     biases = [name for weight in weights for name in (f"{weight}_bias", re.sub(r"weight$", "bias", weight))]
     return [held[name].data for name in biases if name in held and name not in weights]
 
 
-def replacement(weight: torch.Tensor, baseline: Baseline) -> torch.Tensor:
+def changed_matrix(weight: torch.Tensor, baseline: Baseline) -> torch.Tensor:
     """Return what stands in place of a matrix (m, n) in fp32 under a baseline of that matrix."""
     if baseline.kind == SCALED:
         return weight * baseline.amount

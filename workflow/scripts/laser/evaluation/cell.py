@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from laser.cluster.local_copy import local_folder
 from laser.config.protocols import PROTOCOLS, interventions_kind
@@ -16,6 +17,7 @@ from laser.engine import fast, naive
 from laser.engine.products import products_of, use_split_products
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
+from laser.models.adapter import parameter_view
 from laser.models.kinds import POLICY
 from laser.models.load import LoadedModel, load, set_threads
 from laser.models.precision import precision_facts
@@ -140,6 +142,12 @@ def compute_facts(loaded: LoadedModel) -> dict[str, Any]:
     """Return how a model computes: device, products and, on a GPU, what is pinned (`laser.models.precision`)."""
     facts = {"device": str(loaded.device), "products": products_of(loaded.model, loaded.dtype)}
     return facts | precision_facts(loaded.device)
+
+
+def matrix_view(cell: Cell, matrix: str, layer: int) -> torch.Tensor:
+    """Return a logical matrix (out, in) of a cell's model, in the precision in which it is held."""
+    loaded = cell.loaded
+    return parameter_view(loaded.model, loaded.config, layer, matrix, loaded.mapping)
 
 
 def asked(spec: EvaluationSpec, loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:

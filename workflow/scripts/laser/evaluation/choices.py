@@ -14,10 +14,9 @@ import pandas as pd
 
 from laser.config.specs import ChoicesSpec
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, answer_each, chosen_edit, job_cell, result_rows
+from laser.evaluation.cell import Cell, answer_each, chosen_edit, job_cell, matrix_view, result_rows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.gradients import choose
-from laser.evaluation.replaced_weights import matrix_view
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.provenance.job import Job
 from laser.reduction.interventions import Edit, Intervention, kept_rank

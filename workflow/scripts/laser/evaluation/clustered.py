@@ -5,19 +5,18 @@ Every number of clusters and every ρ is scored on validation rows; what is best
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import torch
 
 from laser.config.specs import ClusteredSpec
-from laser.engine import naive
-from laser.evaluation.cell import Cell, job_cell, result_rows
+from laser.evaluation.cell import Cell, answers_for, job_cell, matrix_view, result_rows
 from laser.evaluation.part_of_cell import first_rows, of_protocol
-from laser.evaluation.replaced_weights import matrix_view, replaced
-from laser.evaluation.row_clusters import decomposed, kept_parameters, reduced
+from laser.evaluation.row_clusters import Cluster, decomposed, kept_parameters, reduced
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
+from laser.reduction.interventions import Replacement
 
 Place = tuple[str, int]
 """Matrix and layer."""
@@ -37,8 +36,7 @@ def evaluate_clustered(job: Job) -> None:
     selection = read_json(job.input("selection", **spec.cell))["protocols"]
     chosen = {name: selection[name]["chosen"] or selection[name]["candidates"][0] for name in spec.protocols}
     places = {name: (choice["matrix"], choice["layer"]) for name, choice in chosen.items()}
-    # The weights are replaced whole, so that they stay in their own precision.
-    validation = first_rows(job_cell(job, "validation", gradients=True), spec.rows)
+    validation = first_rows(job_cell(job, "validation"), spec.rows)
     clusters = {
         (place, count): decomposed(matrix_view(validation, *place), count, spec.seed)
         for place in dict.fromkeys(places.values())
@@ -52,8 +50,7 @@ def evaluate_clustered(job: Job) -> None:
         scored: list[tuple[tuple[float, ...], int, float]] = []
         for count in spec.clusters:
             parts = clusters[place, count]
-            for rho in spec.rhos:
-                frame = _rows(cell, place, reduced(parts, rho), name, "validation", count, rho)
+            for rho, frame in _rows(cell, place, parts, name, "validation", count, spec.rhos).items():
                 frames.append(frame)
                 overflowed = bool(frame["loss"].isna().any())
                 loss = float("inf") if overflowed else float(frame["loss"].mean())
@@ -62,11 +59,10 @@ def evaluate_clustered(job: Job) -> None:
                 advance(1)
         _, count, rho = min(scored)
         best[name] = {"clusters": count, "rho": rho, "parameters": kept_parameters(clusters[place, count], rho)}
-    test = job_cell(job, "test", gradients=True)
+    test = job_cell(job, "test")
     for name, place in places.items():
         count, rho = best[name]["clusters"], best[name]["rho"]
-        weight = reduced(clusters[place, count], rho)
-        frames.append(_rows(of_protocol(test, name), place, weight, name, "test", count, rho))
+        frames += _rows(of_protocol(test, name), place, clusters[place, count], name, "test", count, [rho]).values()
     facts = {
         "places": {name: {"matrix": matrix, "layer": layer} for name, (matrix, layer) in places.items()},
         "sizes": {
@@ -80,11 +76,13 @@ def evaluate_clustered(job: Job) -> None:
 
 
 def _rows(
-    cell: Cell, place: Place, weight: torch.Tensor, protocol: str, split: str, count: int, rho: float
-) -> pd.DataFrame:
-    """Return result rows of a cell whose matrix at a place is another one."""
-    requests: Any = cell.questions.requests
-    matrix, layer = place
-    with replaced(cell, layer, {matrix: weight}):
-        answers = naive.answer(cell.loaded, requests, cell.spec.token_budget)
-    return result_rows(cell, answers, protocol, split=split, clusters=count, rho=float(rho))
+    cell: Cell, place: Place, parts: list[Cluster], protocol: str, split: str, count: int, rhos: Sequence[float]
+) -> dict[float, pd.DataFrame]:
+    """Return by ρ the result rows of a cell whose matrix at a place is reduced part by part."""
+    edits = [(Replacement(*place, weight=reduced(parts, rho)),) for rho in rhos]
+    answers = answers_for(cell, edits, lambda examples: None)
+    labels = {"split": split, "clusters": count}
+    return {
+        rho: result_rows(cell, answered, protocol, **labels, rho=float(rho))
+        for rho, answered in zip(rhos, answers, strict=True)
+    }

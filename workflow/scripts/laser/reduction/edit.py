@@ -8,7 +8,7 @@ from decimal import Decimal
 import torch
 
 from laser.errors import UserError
-from laser.reduction.interventions import Intervention, kept_rank
+from laser.reduction.interventions import Intervention, Replacement, kept_rank
 from laser.reduction.svd import Factors, check_finite
 
 NEEDS_FACTORS = ("svd", "smallest")
@@ -23,7 +23,10 @@ def edited_weight(weight: torch.Tensor, intervention: Intervention, factors: Fac
     """Return the edited matrix (m, n) in fp32.
 
     Kinds (see `Intervention`): svd, smallest (need `factors`), randomised, pruning, zero. A kept rank of 0 gives zeros.
+    A `Replacement` brings its own.
     """
+    if isinstance(intervention, Replacement):
+        return intervention.weight.to(weight.device, torch.float32)
     matrix = weight.detach().to(torch.float32)
     kept = kept_rank(intervention.rho, matrix.shape)
     if intervention.kind == "zero":

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from laser.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KINDS = ("svd", "randomised", "pruning", "zero", "smallest")
 MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
@@ -36,6 +40,19 @@ class Intervention:
     kind: str = "svd"
     niter: int = 2
     seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Replacement(Intervention):
+    """Another matrix in place of the model's, for controls that no kind of `KINDS` describes. Equal to itself alone.
+
+    Attributes:
+        weight: (m, n), what stands there.
+    """
+
+    rho: float = 1.0
+    kind: str = "replacement"
+    weight: Tensor = field(kw_only=True)
 
 
 Edit = tuple[Intervention, ...]

@@ -282,20 +282,25 @@ def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 
 
 def _clustered(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """Every number of clusters and ρ on validation rows by the naive engine; the best one on test rows."""
-    run, shape = plan.study["clustered"], _shape(plan, wildcards)
-    times = len(plan.study["protocols"]) * len(run["clusters"]) * len(run["rhos"])
-    demand = _evaluation(plan, wildcards, "validation", times, run.get("rows"))
-    tested = _evaluation(plan, wildcards, "test", len(plan.study["protocols"]))
-    decomposed = _decompositions(shape, len(plan.study["protocols"]) * len(run["clusters"]))
-    return Demand(demand.work + tested.work + decomposed, dense=2)
+    """Every number of clusters and ρ on validation rows, at the middle layer; the best one on test rows."""
+    run, shape, protocols = plan.study["clustered"], _shape(plan, wildcards), len(plan.study["protocols"])
+    asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], "validation", run.get("rows"))
+    layer, rhos = shape.layers // 2, len(run["rhos"])
+    edits: list[Intervention | None] = [Intervention(LARGEST, layer, 1.0, "replacement")] * rhos
+    work = evaluation_work(_engine(plan, wildcards), shape, asked, layer, edits).times(len(run["clusters"]))
+    tested = _evaluation(plan, wildcards, "test", protocols)
+    decomposed = _decompositions(shape, protocols * len(run["clusters"]))
+    return Demand(work.times(protocols) + tested.work + decomposed, dense=rhos)
 
 
 def _baselines(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """Base, and per protocol the whole model under each change of the matrix, and where noise is known a last time."""
-    changes = WEIGHT_BASELINES + plan.study["baselines"]["subspaces"]
-    demand = _evaluation(plan, wildcards, "test", 1 + len(plan.study["protocols"]) * (1 + changes))
-    return replace(demand, dense=1)
+    """Base and per protocol each change of the chosen matrix, which may be any: one of the middle layer is counted."""
+    shape, protocols = _shape(plan, wildcards), len(plan.study["protocols"])
+    asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], "test")
+    layer, changes = shape.layers // 2, WEIGHT_BASELINES + plan.study["baselines"]["subspaces"]
+    edits = [None, *[Intervention(LARGEST, layer, 1.0, "replacement")] * changes]
+    work = evaluation_work(_engine(plan, wildcards), shape, asked, layer, edits).times(protocols)
+    return Demand(work + _decompositions(shape, protocols), dense=protocols * changes)
 
 
 def _export(plan: Plan, wildcards: Mapping[str, str]) -> Demand:

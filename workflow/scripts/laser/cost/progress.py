@@ -7,17 +7,20 @@ expected to take. From the note and the events of a run follows its progress; `l
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from laser.config.plan import Plan
 from laser.cost.demand import STAGES, demand_of
-from laser.cost.requests import expected_seconds
+from laser.cost.requests import CPU_FLOPS, expected_seconds
 from laser.cost.shapes import guessed_shape
-from laser.cost.time import START_SECONDS
+from laser.cost.time import GEMM_SHARE, START_SECONDS
 from laser.io.files import write_json
 
 SECONDS_OF_DOUBT = 20.0
@@ -67,8 +70,20 @@ def device_of_run(asked: str, here: bool, devices: Path = Path("/dev")) -> str:
     return asked
 
 
+def speed_of_thread() -> float:
+    """Measure one thread's large fp32 products here; return the operations per second that the engine makes of them."""
+    factor = np.ones((1024, 1024), np.float32)
+    rates = []
+    for _ in range(5):
+        start = time.process_time()
+        factor @ factor
+        rates.append(2 * 1024**3 / max(time.process_time() - start, 1e-3))
+    return GEMM_SHARE * statistics.median(rates)
+
+
 def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
     """Return the jobs that Snakemake is about to run, in the order of their inputs; targets, without a log, not."""
+    thread_flops = speed_of_thread() if device == "cpu" else CPU_FLOPS
     return [
         PlannedJob(
             dag.jobid(job),
@@ -76,7 +91,7 @@ def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
             " ".join(map(str, job.wildcards_dict.values())),
             str(job.log[0]),
             str(getattr(job.output, "run_record", "")),
-            round(job_seconds(plan, job.rule.name, job.wildcards_dict, device), 1),
+            round(job_seconds(plan, job.rule.name, job.wildcards_dict, device, thread_flops), 1),
         )
         for level in dag.toposorted(set(dag.needrun_jobs()))
         for job in sorted(level, key=lambda job: (job.rule.name, dag.jobid(job)))
@@ -84,7 +99,9 @@ def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
     ]
 
 
-def job_seconds(plan: Plan, rule: str, wildcards: Mapping[str, str], device: str) -> float:
+def job_seconds(
+    plan: Plan, rule: str, wildcards: Mapping[str, str], device: str, thread_flops: float = CPU_FLOPS
+) -> float:
     """Return the time in seconds that a job is expected to take on a device (auto, cpu or cuda).
 
     Of a rule without a cost model it is that of its start; auto counts as a GPU.
@@ -93,7 +110,7 @@ def job_seconds(plan: Plan, rule: str, wildcards: Mapping[str, str], device: str
         return START_SECONDS
     shape = guessed_shape(plan.model(wildcards["model"]))
     demand = demand_of(plan, rule, wildcards)
-    return START_SECONDS + expected_seconds(shape, demand, device, plan.config["threads"])
+    return START_SECONDS + expected_seconds(shape, demand, device, plan.config["threads"], thread_flops=thread_flops)
 
 
 def note_path(results: str | Path) -> Path:

@@ -157,11 +157,16 @@ def run_minutes(
 
 
 def expected_seconds(
-    shape: Shape, demand: Demand, device: str, threads: int, gpu: Mapping[str, Any] | None = None
+    shape: Shape,
+    demand: Demand,
+    device: str,
+    threads: int,
+    gpu: Mapping[str, Any] | None = None,
+    thread_flops: float = CPU_FLOPS,
 ) -> float:
     """Return the time in seconds that a job is expected to take, without its start."""
     read = demand.copies * shape.bytes / READ_BYTES
-    return read + _speed(device, threads, gpu).seconds(demand.work, shape.width)
+    return read + _speed(device, threads, gpu, thread_flops).seconds(demand.work, shape.width)
 
 
 BEFORE_SELECTION = ("base", "sweep", "race")
@@ -191,10 +196,10 @@ def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
     return from_start(stage, wildcards)
 
 
-def _speed(device: str, threads: int, gpu: Mapping[str, Any] | None) -> Device:
+def _speed(device: str, threads: int, gpu: Mapping[str, Any] | None, thread_flops: float) -> Device:
     """Return what the job's device does in a second, as far as the site has said."""
     if device == "cpu":
-        peak = CPU_FLOPS * threads
+        peak = thread_flops * threads
         return Device("CPU", peak, peak, None, efficiency=1.0, decomposition=1.0, randomised=peak)
     peaks = {name: (gpu or {}).get(f"{name}_tflops", GPU_TFLOPS[name]) * 1e12 for name in GPU_TFLOPS}
     return gpu_device("GPU", peaks["fp16"], peaks["fp32"], None, GPU_SHARE)

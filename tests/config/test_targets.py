@@ -35,7 +35,7 @@ def rules(plan):
         (f"{RESULTS}/sweep/{CELL}/layer20/rho0.3.parquet", r"does not have the rho 0\.3.*It has: 0\.9, .*grid\.rhos"),
         (f"{RESULTS}/reductions/smollm2-135m/layer20/rho0.10.json", r"the rho 0\.10"),
         (f"{RESULTS}/reductions/smollm2-135m/layer5/rho0.1.json", r"the layer 5.*It has: 0, 10, .*grid\.layers"),
-        (f"{RESULTS}/reductions/lab-gptj/layer20/rho0.1.json", "the layer 12"),
+        (f"{RESULTS}/reductions/lab-gptj/layer20/rho0.1.json", "the layer 20"),
         (f"{RESULTS}/test/smollm2-135x/worldfacts.parquet", "the model smollm2-135x .did you mean 'smollm2-135m'"),
         (f"{RESULTS}/test/smollm2-135m/worldfact.parquet", "the dataset worldfact .did you mean"),
         (f"{RESULTS}/export/{CELL}-corrected-dens/README.md", "the form dens"),

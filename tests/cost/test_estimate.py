@@ -190,8 +190,21 @@ def test_paper_study_from_the_config_alone(tmp_path):
         "base": 24,
         "sweep": 576,
         "test": 24,
-        "transfer": 24,
-        "rank_rules": 24,
+        # Every evaluation beside the sweep that the study asks for.
+        "evaluate_seeds": 24,
+        "evaluate_transfer": 24,
+        "evaluate_rank_rules": 24,
+        "evaluate_prompts": 24,
+        "evaluate_efficacy": 3,
+        "evaluate_baselines": 24,
+        "gradients": 24,
+        "evaluate_choices": 24,
+        "landscape": 28,
+        "compose_layers": 1,
+        "compose_test": 1,
+        "evaluate_higher_order": 1,
+        "evaluate_perplexity": 1,
+        "evaluate_clustered": 2,
     }
     first = cells[0].sides
     assert (first["validation"].examples, first["test"].examples) == (13151, 52606)
@@ -279,7 +292,7 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     plan.study["one_job_per"] = "rho"
     each = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
     names = [str(job.benchmark) for job in each.jobs if job.stage == "sweep"]
-    assert len(names) == 9 * 8 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.jsonl" in names
+    assert len(names) == 9 * 6 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.jsonl" in names
     assert each.stage("sweep").total > whole.stage("sweep").total
     device = parse_device("CPU: 0.1 fp32", 0.6)
     started = sum(job_seconds(job, each.shape, device) for job in each.jobs)

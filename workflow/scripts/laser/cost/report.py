@@ -33,11 +33,13 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
     work = sum(job.work.total for job, _ in jobs) / 1e15
     kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
     results = sum(cell.result_bytes for cell in cells) / 1e9
-    for stage in dict.fromkeys(job.stage for job, _ in jobs if job.stage not in ("reduce", *CHECKED)):
+    if stages := dict.fromkeys(job.stage for job, _ in jobs if job.stage not in ("reduce", *CHECKED)):
+        lines += ["", *_row(["beside the sweep", "jobs", "PFLOP, at most", "hours, at most"]), *_row(["---"] * 4)]
+    for stage in stages:
         further = [(job, shape) for job, shape in jobs if job.stage == stage]
         part = sum(job.work.total for job, _ in further) / 1e15
         time = sum(job_seconds(job, shape, device) for job, shape in further) / 3600
-        lines += ["", f"Of it for {stage}, at most: {len(further)} jobs, {part:.3g} PFLOP, {time:.3g} device hours."]
+        lines += _row([stage, str(len(further)), f"{part:.3g}", f"{time:.3g}"])
     lines += ["", *_parts(jobs, device)]
     lines += [
         "",
@@ -83,7 +85,7 @@ def _compared(stage: Compared) -> list[str]:
 
 
 def _cell(cell: CellCost, device: Device) -> list[str]:
-    hours = sum(job_seconds(job, cell.shape, device) for job in cell.jobs) / 3600
+    hours = sum(job_seconds(job, cell.shape, device) for job in cell.jobs if job.stage in CHECKED) / 3600
     plain = device.seconds(cell.plain, cell.shape.width, cell.shape.split) / 3600
     one_by_one = released_seconds(cell, device) / 3600
     stages = [f"{cell.stage(name).total / 1e15:.3g}" for name in CHECKED]

@@ -10,16 +10,19 @@ from typing import Any
 from laser.config.paths import rho_name
 from laser.config.plan import Plan
 from laser.config.protocols import interventions_kind
+from laser.config.searches import GRADIENT, searches_by
+from laser.cost.demand import STAGES, demand_of
 from laser.cost.edits import layer_edits, low_rank_steps
 from laser.cost.inputs import asked, model_shape
 from laser.cost.operations import Asked, Work, calls, evaluation_work, plain_work, randomised_work, reduce_work
 from laser.cost.shapes import Shape
 from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
 from laser.reduction.interventions import Intervention
-from laser.reduction.rank_rules import RULES
 
 BYTES_PER_ROW = 42
 """Of the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
+STAGE_OF = {"landscape": "landscape", "composition": "compose_layers", "composed": "compose_test"}
+"""Kind of file to the stage that makes it, where that is not evaluate_<kind>."""
 WORK_PARTS = {
     "native": "products of the models",
     "single": "products of truncations, fp32",
@@ -54,7 +57,7 @@ class CellCost:
         shape, sides: the model, and what is asked of it on each side.
         edits: evaluations of one example in the whole grid: (matrix, layer, rho, kind) that differ.
         kinds: low-rank steps that the study's protocols take.
-        jobs: base, sweep, test and, where the study has them, transfer and rank_rules.
+        jobs: base, sweep, test and the study's further evaluations of the cell.
         plain: the same evaluations by the plain engine.
         released: every row under every edit and base, one sequence at a time.
         released_calls: model calls of that.
@@ -137,22 +140,15 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
             edits = layer_edits(plan, model, layer, some)
             path = Path("sweep", folder, f"layer{layer}{name}.jsonl")
             jobs.append(JobCost("sweep", model, dataset, work("validation", layer, edits), path))
-    tested, edited = Work(), Work()
+    tested = Work()
     middle = rhos[len(rhos) // 2]
     for layer in layers:
         for matrix in matrices:
             for number, step in enumerate(steps):
                 chosen = Intervention(matrix, layer, middle, **step)
-                alone = work("test", layer, [chosen])
-                edited += alone
-                tested += work("test", layer, [None, chosen]) if number == 0 else alone
+                tested += work("test", layer, [None, chosen] if number == 0 else [chosen])
     mean = 1 / (len(layers) * len(matrices))
     jobs.append(JobCost("test", model, dataset, tested.times(mean), Path("test_intervention", f"{folder}.jsonl")))
-    # At most: every other dataset, or rule, chose another intervention, and the generic choice is none of these.
-    for stage, choices in (("transfer", len(plan.transferred(model))), ("rank_rules", len(RULES))):
-        if (model, dataset) in plan.cells_of(stage):
-            path = Path(f"evaluate_{stage}", f"{folder}.jsonl")
-            jobs.append(JobCost(stage, model, dataset, edited.times(choices * mean), path))
 
     grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)
@@ -172,12 +168,31 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
         sides=sides,
         edits=count,
         kinds=len(steps),
-        jobs=jobs,
+        jobs=jobs + further_jobs(plan, model, dataset),
         plain=plain,
         released=released,
         released_calls=sum(calls(side, grid + 1) for side in sides.values()),
         result_bytes=rows * BYTES_PER_ROW,
     )
+
+
+def further_jobs(plan: Plan, model: str, dataset: str) -> list[JobCost]:
+    """Return the jobs of a cell's evaluations beside the sweep, by what they request their time for: at most that."""
+    kinds = [kind for kind, cells in plan.evaluated().items() if (model, dataset) in cells]
+    stages = [stage for kind in kinds if (stage := STAGE_OF.get(kind, f"evaluate_{kind}")) in STAGES]
+    compared = plan.compares_searches(model, dataset)
+    if compared or searches_by(plan.study, GRADIENT):
+        stages.append("gradients")
+    if compared or ("table3" in plan.study["artefacts"] and plan.published_choice(model, dataset)):
+        stages.append("evaluate_choices")
+    jobs = []
+    for stage in stages:
+        layers = plan.study["landscape"]["grid"][model]["layers"] if stage == "landscape" else [None]
+        for layer in layers:
+            file = "/".join([model, dataset, *([] if layer is None else [f"layer{layer}"])]) + ".jsonl"
+            names = {"model": model, "dataset": dataset} | ({} if layer is None else {"layer": str(layer)})
+            jobs.append(JobCost(stage, model, dataset, demand_of(plan, stage, names).work, Path(stage, file)))
+    return jobs
 
 
 def released_seconds(cell: CellCost, device: Device) -> float:

@@ -14,7 +14,7 @@ from tests.artefacts.drawing import clashes, watch
 from tests.artefacts.making import frames, make, spec_of
 
 RHOS = (0.9, 0.1, 0.0025)
-KINDS = ("svd", "pruning", "smallest")
+KINDS = ("svd", "pruning", "smallest", "clustered")
 MATRICES = ("q", "u_in", "u_out")
 HELD = 5
 
@@ -116,7 +116,7 @@ def test_figure_2_takes_a_cells_landscape_and_the_sweep_of_the_others(study, tmp
     assert set(drawn[3]["n"]) == {HELD}
 
 
-@pytest.mark.parametrize("name, kind", [("fig10", "pruning"), ("smallest", "smallest")])
+@pytest.mark.parametrize("name, kind", [("fig10", "pruning"), ("smallest", "smallest"), ("fig2_clusters", "clustered")])
 def test_figures_of_other_kinds_draw_from_files_and_equal_files_give_equal_bytes(study, tmp_path, name, kind):
     landscape(study)
     spec = spec_of(name, [CELL], landscape=(0, 1), protocols=["corrected"])

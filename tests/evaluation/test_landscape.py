@@ -14,7 +14,8 @@ from laser.reduction.edit import edited_weight
 from laser.reduction.interventions import Intervention
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, rows
 
-KINDS = ["svd", "pruning", "smallest"]
+KINDS = ["svd", "pruning", "smallest", "clustered"]
+ONE_EDIT = KINDS[:3]
 RHOS = [0.9, 0.4, 0.025]
 LABELS = ["protocol", "kind", "matrix", "layer", "rho"]
 BUILDERS = {"llama": "worldfacts", "gptj": "fever", "roberta": "qa_wikidata"}
@@ -26,7 +27,7 @@ def cell_of(tmp_path_factory):
 
 
 def settings(cell, layer=1, **changes):
-    return {"layer": layer, "kinds": KINDS, "matrices": cell.matrices, "rhos": RHOS} | changes
+    return {"layer": layer, "kinds": KINDS, "matrices": cell.matrices, "rhos": RHOS, "clusters": 3} | changes
 
 
 @pytest.mark.parametrize("layer", [0, 1])
@@ -84,7 +85,7 @@ def test_kinds_are_the_protocols_own_step_and_two_controls(cell_of):
     made = {
         (protocol, kind): landscape_intervention(opened, protocol, kind, "u_in", 1, 0.1)
         for protocol in ("published", "corrected")
-        for kind in KINDS
+        for kind in ONE_EDIT
     }
     assert made["published", "svd"] == Intervention("u_in", 1, 0.1, "randomised", niter=20, seed=0)
     assert made["corrected", "svd"] == Intervention("u_in", 1, 0.1, "svd")

@@ -62,6 +62,7 @@ KINDS = {
     "svd": "rank reduction",
     "pruning": "magnitude pruning",
     "smallest": "only the smallest singular values kept",
+    "clustered": "clusters of rows, each reduced on its own",
 }
 """What each kind of intervention does to the matrix, for titles."""
 
@@ -84,7 +85,7 @@ def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, ki
             rank reductions alone, or `laser.results.averages.load_landscape`, which has a column `kind`).
         base: averages of the unmodified model, from the same call.
         protocol: `published` or `corrected`.
-        kind: `svd`, `pruning` or `smallest`.
+        kind: one of `KINDS`.
 
     Returns:
         model, dataset, protocol, kind, matrix, layer, rho, removed_percent (100·(1 − ρ)), n, loss, base_loss,
@@ -132,7 +133,7 @@ def fig2(
         stem: path without ending; writes <stem>.svg, .pdf and .csv.
         protocol: `published` or `corrected`.
         published_range: matrix to (layer, lowest, highest loss) of the paper's own figure, drawn as a grey band.
-        kind: `svd`, `pruning` or `smallest`.
+        kind: one of `KINDS`.
 
     Returns:
         The data that is drawn, as written to the CSV.

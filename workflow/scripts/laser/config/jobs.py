@@ -192,6 +192,7 @@ def _landscape(plan: Plan, wildcards: Wildcards, code: str) -> specs.LandscapeSp
         **_cell(plan, wildcards, code),
         layer=int(wildcards["layer"]),
         kinds=tuple(settings["kinds"]),
+        clusters=settings["clusters"] if "clustered" in settings["kinds"] else None,
         matrices=tuple(settings["grid"][wildcards["model"]]["matrices"]),
         rhos=tuple(settings["rhos"]),
         rows=settings.get("rows"),

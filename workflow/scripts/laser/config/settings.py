@@ -57,11 +57,13 @@ class Figures(Cells):
 
 
 class Landscape(Cells):
-    """fig10, smallest, and fig2 of these cells: every matrix at many reductions, on validation rows."""
+    """fig10, smallest, fig2_clusters, and fig2 of these cells: every matrix at many reductions, on validation rows."""
 
-    kinds: Annotated[list[Literal["svd", "pruning", "smallest"]], *Distinct] = Field(
-        ["svd", "pruning"], description="smallest keeps only the smallest singular values."
+    kinds: Annotated[list[Literal["svd", "pruning", "smallest", "clustered"]], *Distinct] = Field(
+        ["svd", "pruning"],
+        description="smallest keeps only the smallest singular values; clustered reduces clusters of rows one by one.",
     )
+    clusters: Annotated[int, Field(ge=2, le=64), Whole] = Field(4, description="Of a matrix's rows, for clustered.")
     matrices: Matrices = Field(ABSENT, description="All that the architecture has by default.")
     layers: ChosenLayers = Field(ABSENT, description="All by default.")
     reductions: Annotated[
@@ -199,7 +201,7 @@ class Study(Settings):
         description="Tables and figures; table1, table3, fig2 by default (table2 instead of table1 for policies).",
     )
     figures: Figures = Field(ABSENT, description="Which cells figures show; all by default.")
-    landscape: Landscape = Field(ABSENT, description="For fig10 and smallest, and fig2 of these cells.")
+    landscape: Landscape = Field(ABSENT, description="For fig10, smallest and fig2_clusters, and fig2 of these cells.")
     compose: Compose = Field(ABSENT, description="For compose and fig4.")
     seeds: Seeds = Field(ABSENT, description="For seeds.")
     transfer: Transfer = Field(ABSENT, description="For transfer and transfer_map.")

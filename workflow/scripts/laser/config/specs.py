@@ -265,13 +265,17 @@ class SelectSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class LandscapeSpec(EvaluationSpec):
-    """One layer of the landscape: every kind at every matrix and ρ, on all validation rows or the first `rows`."""
+    """One layer of the landscape: every kind at every matrix and ρ, on all validation rows or the first `rows`.
+
+    `clusters` is how many clusters of rows the kind `clustered` has; None without it.
+    """
 
     layer: int
     kinds: tuple[str, ...]
     matrices: tuple[str, ...]
     rhos: tuple[float, ...]
     rows: int | None = None
+    clusters: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

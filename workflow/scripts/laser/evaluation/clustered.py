@@ -13,10 +13,9 @@ import pandas as pd
 from laser.config.specs import ClusteredSpec
 from laser.evaluation.cell import Cell, answers_for, job_cell, matrix_view, result_rows
 from laser.evaluation.part_of_cell import first_rows, of_protocol
-from laser.evaluation.row_clusters import Cluster, decomposed, kept_parameters, reduced
+from laser.evaluation.row_clusters import Cluster, decomposed, kept_parameters, replacements
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
-from laser.reduction.interventions import Replacement
 
 Place = tuple[str, int]
 """Matrix and layer."""
@@ -79,10 +78,10 @@ def _rows(
     cell: Cell, place: Place, parts: list[Cluster], protocol: str, split: str, count: int, rhos: Sequence[float]
 ) -> dict[float, pd.DataFrame]:
     """Return by ρ the result rows of a cell whose matrix at a place is reduced part by part."""
-    edits = [(Replacement(*place, weight=reduced(parts, rho)),) for rho in rhos]
-    answers = answers_for(cell, edits, lambda examples: None)
+    edits = replacements(parts, *place, rhos)
+    answers = answers_for(cell, [(edit,) for edit in edits.values()], lambda examples: None)
     labels = {"split": split, "clusters": count}
     return {
         rho: result_rows(cell, answered, protocol, **labels, rho=float(rho))
-        for rho, answered in zip(rhos, answers, strict=True)
+        for rho, answered in zip(edits, answers, strict=True)
     }

@@ -6,11 +6,12 @@ by their best approximation of rank ⌊ρ·min(rows, n)⌋. One cluster is the t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
-from laser.reduction.interventions import kept_rank
+from laser.reduction.interventions import Replacement, kept_rank
 from laser.reduction.svd import Factors, exact_svd
 
 ITERATIONS = 100
@@ -47,6 +48,11 @@ def reduced(clusters: list[Cluster], rho: float) -> torch.Tensor:
         kept = kept_rank(rho, cluster.shape)
         matrix[cluster.rows.to(matrix.device)] = (u[:, :kept] * s[:kept]) @ vt[:kept]
     return matrix
+
+
+def replacements(clusters: list[Cluster], matrix: str, layer: int, rhos: Iterable[float]) -> dict[float, Replacement]:
+    """Return by ρ the edit that puts the reduced clusters in a matrix's place."""
+    return {rho: Replacement(matrix, layer, rho, weight=reduced(clusters, rho)) for rho in rhos}
 
 
 def kept_parameters(clusters: list[Cluster], rho: float) -> int:

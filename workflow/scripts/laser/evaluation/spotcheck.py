@@ -21,11 +21,13 @@ from laser.evaluation.cell import (
     chosen_edit,
     examples,
     intervention,
+    matrix_view,
     open_cell,
     result_rows,
 )
-from laser.evaluation.landscape import landscape_intervention
+from laser.evaluation.landscape import CLUSTERED, landscape_intervention
 from laser.evaluation.prompts import questions_of
+from laser.evaluation.row_clusters import decomposed, replacements
 from laser.io.files import read_json, read_parquet, read_spec, sha256_file
 from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.variants import variants
@@ -40,7 +42,10 @@ EXACT = ("correct", "prediction", "answer_tokens", "in_top5", "in_top10", "steps
 """Columns that must be equal; `steps` of policies alone."""
 
 TESTED = "test"
-OTHERS = ("sweep", "landscape", "choices", "seeds", "compose", "transfer", "rank_rules", "prompts", "higher_order")
+OTHERS = (
+    *("sweep", "landscape", "choices", "seeds", "compose", "transfer", "rank_rules", "prompts", "higher_order"),
+    "clustered",
+)
 """Folders of rows beside those that Table 1 rests on."""
 
 ORIGINAL = "original"
@@ -70,6 +75,8 @@ class Pick:
     @property
     def side(self) -> str:
         """The side of the split that the row is on."""
+        if self.folder == "clustered":
+            return str(self.row["split"])
         return "validation" if self.folder in ("sweep", "landscape") else "test"
 
     @property
@@ -236,12 +243,22 @@ def _edit_of(cell: Cell, pick: Pick) -> Edit:
     if pick.folder == "higher_order":
         at = spec["chosen"][protocol]
         return (Intervention(at["matrix"], at["layer"], round(row["percent"] / 100, 9), "smallest"),)
+    if pick.folder == "clustered":
+        at = spec["places"][protocol]
+        return _clustered(cell, at["matrix"], at["layer"], int(row["clusters"]), spec["seed"], float(row["rho"]))
     if "matrix" not in row:
         return ()
     site = (str(row["matrix"]), int(row["layer"]), float(row["rho"]))
     if pick.folder == "landscape":
+        if row["kind"] == CLUSTERED:
+            return _clustered(cell, *site[:2], spec["clusters"], spec["seed"], site[2])
         return (landscape_intervention(cell, protocol, row["kind"], *site),)
     return (intervention(cell, protocol, *site),)
+
+
+def _clustered(cell: Cell, matrix: str, layer: int, count: int, seed: int, rho: float) -> Edit:
+    """Return the edit of a matrix whose rows are clustered again."""
+    return (replacements(decomposed(matrix_view(cell, matrix, layer), count, seed), matrix, layer, [rho])[rho],)
 
 
 def _again(cell: Cell, picks: Sequence[Pick]) -> Iterator[tuple[Pick, dict[str, Any]]]:

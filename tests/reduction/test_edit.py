@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors, pruning_index, randomised_range
-from laser.reduction.interventions import KINDS, Intervention, kept_rank
+from laser.reduction.interventions import KINDS, Intervention, Replacement, kept_rank
 from laser.reduction.svd import exact_svd
 
 SHAPES = [(24, 16), (16, 24), (20, 20)]
@@ -145,3 +145,10 @@ def test_products_on_a_device_give_the_released_steps_matrix(shape, niter):
         torch.manual_seed(3)
         torch.testing.assert_close(randomised_range(weight, kept, niter), (u * s) @ v.T, atol=2e-5, rtol=1e-4)
     assert torch.equal(randomised_range(weight, 0, niter), torch.zeros(shape))
+
+
+def test_a_replacement_is_the_matrix_itself_and_equals_no_other():
+    weight, zeros = torch.ones(2, 3), torch.zeros(2, 3)
+    edits = [Replacement("u_in", 0, weight=each) for each in (weight, zeros, weight)]
+    assert len(set(edits)) == 3 and edits[0] != edits[2]
+    assert torch.equal(edited_weight(weight, edits[1]), zeros)

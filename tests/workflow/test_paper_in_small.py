@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from laser.evaluation import spotcheck
 from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.replay.choices import Results, compared
 from laser_audit.findings import Check
@@ -40,10 +41,11 @@ def paper(tmp_path_factory):
     ]
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
     artefacts = ["table1", "table3", "table4", "verdicts", "transfer", "transfer_map", "efficacy"]
-    artefacts += ["clustered", "clusters"]
+    artefacts += ["clustered", "clusters", "fig2_clusters"]
     artefacts += ["rank_rules", "edges"]
     study |= {"resamples": 1000, "artefacts": artefacts, "efficacy": {}}
     study["clustered"] = {"clusters": [1, 2], "datasets": ["fever"]}
+    study["landscape"] = {"kinds": ["clustered"], "datasets": ["fever"], "layers": [1], "reductions": [50, 90]}
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
     return build(folder, path)
@@ -140,6 +142,16 @@ def test_rows_are_clustered_in_every_family(paper):
     assert table[["base", "laser", "clustered", "constant"]].notna().all(axis=None)
     drawn = pd.read_csv(paper / "figures/clusters/gpt-j-6b/fever-corrected.csv")
     assert len(drawn) == 2 * 2 and drawn["loss"].notna().all()
+
+
+def test_clusters_have_a_landscape_and_their_rows_are_the_same_when_evaluated_again(paper, monkeypatch):
+    drawn = pd.read_csv(paper / "figures/fig2_clusters/llama2-7b/fever-corrected.csv")
+    assert set(drawn["matrix"]) == {"q", "k", "v", "o", "u_in", "u_gate", "u_out"} and set(drawn["rho"]) == {0.5, 0.1}
+    monkeypatch.setattr(spotcheck, "OTHERS", ("clustered", "landscape"))
+    said = []
+    assert spotcheck.spot_check(paper, 24, 0, paper.parents[1] / "cache", "cpu", said.append) == []
+    assert sum(line.startswith("same    clustered/") for line in said) == 6
+    assert sum(line.startswith("same    landscape/") for line in said) == 6
 
 
 def test_rules_for_rho_stand_beside_the_grids_best_in_every_cell(paper):

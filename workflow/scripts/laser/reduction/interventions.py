@@ -44,7 +44,7 @@ class Intervention:
 
 @dataclass(frozen=True, eq=False)
 class Replacement(Intervention):
-    """Another matrix in place of the model's, for controls that no kind of `KINDS` describes. Equal to itself alone.
+    """Another matrix in place of the model's, for what no kind of `KINDS` describes. Equal to itself alone.
 
     Attributes:
         weight: (m, n), what stands there.
@@ -53,6 +53,10 @@ class Replacement(Intervention):
     rho: float = 1.0
     kind: str = "replacement"
     weight: Tensor = field(kw_only=True)
+
+    # Not inherited: two replacements at one place may hold different matrices.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 Edit = tuple[Intervention, ...]

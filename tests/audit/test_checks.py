@@ -64,8 +64,9 @@ def test_kept_ranks(rho, smaller):
 @pytest.mark.parametrize("count", [2, 3, 5, 19, 100])
 def test_splits(count):
     groups = [f"g{place // 3}" for place in range(count)]
-    sides = expected_sides([{"group": group} for group in groups])
-    assert sides == {"published": split_published(count), "corrected": split_corrected(groups)}
+    for seed in (None, 0, 1):
+        sides = expected_sides([{"group": group} for group in groups], seed)
+        assert sides == {"published": split_published(count), "corrected": split_corrected(groups, seed)}
 
 
 PIECES = [

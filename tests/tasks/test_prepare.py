@@ -1,5 +1,6 @@
 """From an entry to rows.parquet and card.json."""
 
+import hashlib
 import json
 
 import pytest
@@ -103,6 +104,35 @@ def test_corrected_split_keeps_groups_whole_in_order_of_first_appearance(groups)
     assert first == order[: len(order) // 5 if len(order) >= 5 else int(len(order) >= 2)]
     for group, side in zip(groups, sides, strict=True):
         assert (side == "validation") == (group in first)
+
+
+def test_a_seed_shuffles_whole_groups_before_the_corrected_split_alone(entry, tmp_path):
+    """The validation side is no prefix of the file any more, and its first rows are the first groups of that order."""
+    plain, shuffled, again = ({}, {"split_seed": 3}, {"split_seed": 3, "validation_rows": 4})
+    frames = []
+    for number, keys in enumerate((plain, shuffled, again)):
+        card = prepare(entry | keys, tmp_path / str(number))
+        assert card["split_seed"] == keys.get("split_seed")
+        frames.append(read_parquet(tmp_path / str(number) / "rows.parquet"))
+    assert frames[0]["split_published"].equals(frames[1]["split_published"])
+    first = [set(frame.loc[frame["split_corrected"] == "validation", "group"]) for frame in frames]
+    assert len(first[0]) == len(first[1]) == 2 and first[0] != first[1]
+    assert len(first[2]) == 1 and first[2] < first[1]
+    for frame in frames[1:]:
+        assert frame.groupby("group")["split_corrected"].nunique().max() == 1
+    records = frames[2].to_dict("records")
+    assert used_sides(records, expected_sides(records, 3), 4, 3)["corrected"] == list(frames[2]["split_corrected"])
+    hashed = sorted(frames[1]["group"].unique(), key=lambda group: hashlib.sha256(f"3 {group}".encode()).hexdigest())
+    assert first[1] == set(hashed[:2]) and first[2] == {hashed[0]}
+
+
+def test_a_seed_has_nothing_to_shuffle_where_the_sides_are_given(tmp_path):
+    for side in ("validation", "test"):
+        (tmp_path / f"{side}.csv").write_text("question,answer\n" + "".join(f"{side} {n}?,a{n}\n" for n in range(5)))
+    files = {side: str(tmp_path / f"{side}.csv") for side in ("validation", "test")}
+    own = {"name": "mine", "builder": "generic", "sources": [{"kind": "local", "files": files}], "split_seed": 0}
+    with pytest.raises(UserError, match=r"mine.*split_seed is 0.*a file for each side"):
+        prepare(own, tmp_path / "out")
 
 
 def test_answers_on_the_card(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from laser_audit.findings import Check
@@ -84,10 +85,16 @@ def _plain(value: Any) -> Any:
     return None if value is None or value != value else value
 
 
-def expected_sides(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Return both splits of rows by the rule: a fifth of the rows, and a fifth of the groups, from the top."""
-    cut = int(0.2 * len(rows))
+def ordered_groups(rows: list[dict[str, Any]], seed: int | None) -> list[str]:
+    """Return the groups in the rows' order or, with a seed, by the hash of seed and group."""
     order = list(dict.fromkeys(row["group"] for row in rows))
+    return order if seed is None else sorted(order, key=lambda group: sha256(f"{seed} {group}".encode()).hexdigest())
+
+
+def expected_sides(rows: list[dict[str, Any]], seed: int | None = None) -> dict[str, list[str]]:
+    """Return both splits of rows by the rule: the first fifth of the rows, and of the groups in their order."""
+    cut = int(0.2 * len(rows))
+    order = ordered_groups(rows, seed)
     first = set(order[: max(int(0.2 * len(order)), min(1, len(order) - 1), 0)])
     return {
         "published": ["validation" if index < cut else "test" for index in range(len(rows))],
@@ -95,13 +102,17 @@ def expected_sides(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
     }
 
 
-def used_sides(rows: list[dict[str, Any]], sides: dict[str, list[str]], most: int | None) -> dict[str, list[str]]:
+def used_sides(
+    rows: list[dict[str, Any]], sides: dict[str, list[str]], most: int | None, seed: int | None = None
+) -> dict[str, list[str]]:
     """Return the sides with `unused` for validation rows beyond the first `most`; groups of `corrected` stay whole."""
     if most is None:
         return sides
     used = {}
     for protocol, of_rows in sides.items():
         units: dict[Any, list[int]] = {}
+        if protocol == "corrected":
+            units = {group: [] for group in ordered_groups(rows, seed)}
         for index, row in enumerate(rows):
             if of_rows[index] == "validation":
                 units.setdefault(row["group"] if protocol == "corrected" else index, []).append(index)
@@ -122,13 +133,14 @@ def check_splits(check: Check, study: Study) -> None:
         with check.guarded(path):
             data = prepared(study, dataset)
             rows = list(data.rows.values())
-            expected = expected_sides(rows)
+            seed = data.entry.get("split_seed")
+            expected = expected_sides(rows, seed)
             if gives_sides(data.entry, study.json(f"inputs/data/{dataset}/card.json")["source"]):
                 # Both protocols have the sides of the files, validation first.
                 count = sum(row["split_published"] != "test" for row in rows)
                 sides = ["validation"] * count + ["test"] * (len(rows) - count)
                 expected = dict.fromkeys(expected, sides)
-            for protocol, sides in used_sides(rows, expected, data.entry.get("validation_rows")).items():
+            for protocol, sides in used_sides(rows, expected, data.entry.get("validation_rows"), seed).items():
                 for row, side in zip(rows, sides, strict=True):
                     check.same(path, f"split_{protocol} of {row['id']}", row[f"split_{protocol}"], side)
             facts = {side: {row["group"] for row in rows if row["split_corrected"] == side} for side in SIDES}

@@ -396,6 +396,11 @@ class CatalogueDataset(OwnRows):
     validation_rows: Positive = Field(
         ABSENT, description="The first validation rows only; a group is kept whole or left out. The test rows stay."
     )
+    split_seed: Annotated[int, Field(ge=0), Whole] = Field(
+        ABSENT,
+        description="Seed of a random order of the groups for the corrected split, whose first fifth is validated on; "
+        "without it the order is that of the rows.",
+    )
     partial: Literal["allowed"] = Field(
         ABSENT, description="A source with a part of the rows may be used; its results are marked."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -45,8 +46,8 @@ def prepare(
 
     Args:
         entry: `name`, `builder`, `sources`, and optionally `options`, `limit` (number of first examples to keep),
-            `validation_rows` (number of first validation rows that are used) and `partial` (`allowed` if a source with
-            a part of the rows may be used).
+            `validation_rows` (number of first validation rows that are used), `split_seed` (of the order of groups in
+            the corrected split) and `partial` (`allowed` if a source with a part of the rows may be used).
         folder: where the two files go.
         spec: what goes into the Parquet metadata; default the entry. Where the rows are a part of the dataset, the
             metadata say why (`PARTIAL`).
@@ -94,7 +95,12 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
     complete = len(examples)
     if entry.get("limit") is not None:
         examples = _first(examples, entry["limit"])
-    rows = to_rows(examples, own, entry.get("validation_rows"))
+    if entry.get("split_seed") is not None and examples and examples[0].side is not None:
+        raise UserError(
+            f"dataset '{entry['name']}': split_seed is {entry['split_seed']}, but its source has a file for each side. "
+            "Leave out split_seed, or give one file."
+        )
+    rows = to_rows(examples, own, entry.get("validation_rows"), entry.get("split_seed"))
     faults = {name: fault["count"] for name, fault in bad.items()}
     _enough(entry, rows, {name: count for name, count in {**dropped, **faults}.items() if count})
     card = {
@@ -110,6 +116,7 @@ def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> 
         "rows_before_limit": complete,
         "limit": entry.get("limit"),
         "validation_rows": entry.get("validation_rows"),
+        "split_seed": entry.get("split_seed"),
         "groups": len({row["group"] for row in rows}),
         "dropped_by_filter": dropped,
         "bad_rows": bad,
@@ -191,21 +198,28 @@ def without_bad_rows(examples: Sequence[Example]) -> tuple[list[Example], dict[s
     return good, {name: {"count": len(ids), "first": ids[:NAMED]} for name, ids in bad.items()}
 
 
-def to_rows(examples: Sequence[Example], own: bool = False, validation_rows: int | None = None) -> list[dict[str, Any]]:
+def to_rows(
+    examples: Sequence[Example],
+    own: bool = False,
+    validation_rows: int | None = None,
+    split_seed: int | None = None,
+) -> list[dict[str, Any]]:
     """Return examples as rows, with both splits and whether the prompt contains the answer.
 
     Args:
         examples: in order.
         own: whether they are rows of one's own, which may have several right answers and given sides.
         validation_rows: the first so many validation rows of each split are used; by default all.
+        split_seed: of the order of groups in the corrected split; by default that of the examples.
     """
     groups = [example.group for example in examples]
-    published, corrected = split_published(len(examples)), split_corrected(groups)
+    published, corrected = split_published(len(examples)), split_corrected(groups, split_seed)
     if examples and examples[0].side is not None:
         published = corrected = [str(example.side) for example in examples]
     if validation_rows is not None:
-        published = first_of_validation(published, [example.id for example in examples], validation_rows)
-        corrected = first_of_validation(corrected, groups, validation_rows)
+        ids = [example.id for example in examples]
+        published = first_of_validation(published, ids, ids, validation_rows)
+        corrected = first_of_validation(corrected, groups, ordered_groups(groups, split_seed), validation_rows)
     rows = []
     for index, example in enumerate(examples):
         values = asdict(example)
@@ -238,18 +252,26 @@ def split_published(count: int) -> list[str]:
     return ["validation"] * cut + ["test"] * (count - cut)
 
 
-def split_corrected(groups: Sequence[str]) -> list[str]:
-    """Return the split by groups: the first 20 % of them, in order of first appearance, are validation.
+def ordered_groups(groups: Sequence[str], seed: int | None = None) -> list[str]:
+    """Return the distinct groups in order of first appearance or, with a seed, by the sha256 of "seed group"."""
+    distinct = list(dict.fromkeys(groups))
+    if seed is None:
+        return distinct
+    return sorted(distinct, key=lambda group: hashlib.sha256(f"{seed} {group}".encode()).digest())
+
+
+def split_corrected(groups: Sequence[str], seed: int | None = None) -> list[str]:
+    """Return the split by groups: the first 20 % of them, as `ordered_groups` has them, are validation.
 
     Of two to four groups, one is validation, so that a small trial dataset still has both sides.
     """
-    order = list(dict.fromkeys(groups))
-    share = max(int(VALIDATION_SHARE * len(order)), min(1, len(order) - 1))
-    validation = set(order[: max(share, 0)])
+    ordered = ordered_groups(groups, seed)
+    share = max(int(VALIDATION_SHARE * len(ordered)), min(1, len(ordered) - 1))
+    validation = set(ordered[: max(share, 0)])
     return ["validation" if group in validation else "test" for group in groups]
 
 
-def first_of_validation(sides: Sequence[str], groups: Sequence[str], most: int) -> list[str]:
+def first_of_validation(sides: Sequence[str], groups: Sequence[str], ordered: Sequence[str], most: int) -> list[str]:
     """Return the sides with `UNUSED` for the validation rows after the first groups that hold at most `most` rows.
 
     The first group stays, however large it is, so that there are validation rows.
@@ -257,8 +279,8 @@ def first_of_validation(sides: Sequence[str], groups: Sequence[str], most: int) 
     sizes = Counter(group for group, side in zip(groups, sides, strict=True) if side == "validation")
     kept: set[str] = set()
     used = 0
-    for group, size in sizes.items():
-        used += size
+    for group in (group for group in ordered if group in sizes):
+        used += sizes[group]
         if kept and used > most:
             break
         kept.add(group)

@@ -57,7 +57,7 @@ compare: $(STAMP)  ## which deterministic files two folders of a study do not sh
 preview: $(STAMP)  ## what a study asks, row by row, and how long it takes here: make preview STUDY=my/study.yaml
 	@$(RUN) python workflow/scripts/tools/preview.py --study $(STUDY) --jobs $(CORES)
 
-cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=paper COST="--efficiency 0.3"
+cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=quickstart COST=--details
 	@$(RUN) python workflow/scripts/tools/cost.py --study $(STUDY) $(COST)
 
 test: $(STAMP)  ## environment + lint + all tests

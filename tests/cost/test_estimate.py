@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -344,10 +345,21 @@ def run(*arguments):
 def test_command_prints_every_cell_and_fails_a_check_that_is_off(tmp_path):
     stated = ["--study", "quickstart", "--cache", str(tmp_path), "--device", "CPU: 0.1 fp32", "--efficiency", "0.6"]
     benchmark(tmp_path / "run/benchmarks/base/smollm2-135m/worldfacts.jsonl", 1e-3)
-    done = run(*stated, "--check", str(tmp_path / "run"))
+    done = run(*stated, "--details", "--check", str(tmp_path / "run"))
     assert done.returncode == 1, done.stderr
     assert "| smollm2-135m | worldfacts |" in done.stdout and "NOT within 25%" in done.stdout
-    assert run(*stated).returncode == 0
+    alone = run(*stated)
+    assert alone.returncode == 0 and alone.stdout.count("\n") == 1 and done.stdout.startswith(alone.stdout)
+    assert re.fullmatch(
+        r"LASER on a laptop: about \S+ hours of one CPU, beside the training of 3 models; "
+        r"\S+ GB in the cache, \S+ GB of results\.\n",
+        alone.stdout,
+    )
+
+
+def test_a_study_of_varied_models_has_a_cost_before_they_are_trained(tmp_path):
+    done = run("--study", "laboratory", "--cache", str(tmp_path), "--device", "CPU: 0.1 fp32")
+    assert done.returncode == 0 and "training of 29 models" in done.stdout, done.stderr
 
 
 def test_command_names_what_is_wrong():

@@ -12,7 +12,7 @@ from laser.config.own_rows import BUILDERS, GENERIC, asked_options
 from laser.config.plan import Plan
 from laser.cost.facts import read_facts
 from laser.cost.operations import Asked
-from laser.cost.shapes import Shape, shape_of
+from laser.cost.shapes import Shape, guessed_shape, shape_of
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.io.user_paths import expanded
@@ -90,6 +90,8 @@ def model_shape(plan: Plan, model: str) -> Shape:
         stored = sum(path.stat().st_size for path in at_hand.glob("*.safetensors"))
         return shape_of(entry | sizes_of_folder(at_hand, task_of(entry)), stored)
     if not (folder / "card.json").is_file():
+        if plan.is_trained(model):
+            return guessed_shape(entry)
         known = read_facts(plan.scripts.parents[1]).get("stored_in_half", [])
         return shape_of(entry, in_half=model in known)
     stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))

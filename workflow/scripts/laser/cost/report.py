@@ -1,15 +1,40 @@
-"""The cost of a study as text: one line per model and dataset, sums, disk, and the check against a finished run."""
+"""The cost of a study as text: a sentence, and by model, dataset and rule; and the check against a finished run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from laser.cost.progress import duration
 from laser.cost.shapes import Shape
 from laser.cost.study import CellCost, JobCost, ModelCost, job_parts, job_seconds, released_seconds
 from laser.cost.time import Compared, Device
 
 TOLERANCE = 0.25
 CHECKED = ("base", "sweep", "test")
+
+
+def sentence(
+    title: str, models: Sequence[ModelCost], cells: Sequence[CellCost], device: Device, jobs: int, trained: int
+) -> str:
+    """Return time and disk of a study in one sentence.
+
+    Args:
+        title: of the study.
+        models: its models' costs.
+        cells: those of its models on its datasets.
+        device: what it would run on.
+        jobs: how many run at once on this machine; 0 for a device elsewhere, whose hours are given.
+        trained: how many models the study trains itself, which is not counted.
+    """
+    both: list[ModelCost | CellCost] = [*models, *cells]
+    seconds = sum(job_seconds(job, cost.shape, device) for cost in both for job in cost.jobs)
+    kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
+    results = sum(cell.result_bytes for cell in cells) / 1e9
+    time = f"{seconds / 3600:.3g} hours of one {device.name}"
+    if jobs:
+        time = f"{duration(seconds / jobs)} on {device.name}"
+    time += f", beside the training of {trained} model{'s' if trained > 1 else ''}" if trained else ""
+    return f"{title}: about {time}; {kept:.3g} GB in the cache, {results:.3g} GB of results."
 
 
 def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost], device: Device) -> str:

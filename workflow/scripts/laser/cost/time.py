@@ -110,7 +110,7 @@ def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Devic
     if any(process.returncode for process in started):
         raise UserError("--measure: the product could not be measured; the message above says why.")
     rate = sum(rates) / jobs
-    name = f"this CPU, {jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each"
+    name = f"this CPU ({jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each)"
     return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share)
 
 

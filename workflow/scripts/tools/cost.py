@@ -1,7 +1,7 @@
 """Print what a study will cost, before anything is run: tokens, operations, device hours and disk.
 
     python workflow/scripts/tools/cost.py --study quickstart
-    python workflow/scripts/tools/cost.py --study paper --details --device "A100: 312 TFLOP/s fp16, 19.5 fp32, 2039 GB/s"
+    python workflow/scripts/tools/cost.py --study paper --details --device 'A100: 312 TFLOP/s fp16, 19.5 fp32'
     python workflow/scripts/tools/cost.py --study quickstart --check results/quickstart
 
 docs/cost.md says what is assumed.

@@ -82,7 +82,7 @@ def command(script, spec):
 def job(name):
     """The params of a rule that has its own kind of spec."""
     return command(
-        PLAN.script(name),
+        name,
         lambda wildcards: job_spec(PLAN, name, dict(wildcards.items())),
     )
 

@@ -23,15 +23,15 @@ def cell(tmp_path_factory):
     return cell
 
 
-def select(cell, script="select_among_kept", **spec):
+def select(cell, **spec):
     shared = {key: cell.spec[key] for key in ("model", "dataset", "protocols", "code", "format")}
     grid = {"matrices": cell.matrices, "layers": LAYERS}
-    cell.script(script, {"grid": grid, "rhos": RHOS} | spec, shared)
+    cell.script("select_intervention", {"grid": grid, "rhos": RHOS} | spec, shared)
     return read_json(cell.folders.path("selection", **cell.cell))
 
 
 def test_what_keeps_less_is_no_candidate_and_the_rest_is_ordered_as_before(cell):
-    whole = select(cell, "select_intervention")
+    whole = select(cell)
     ranks = {each["kept_rank"] for each in whole["protocols"]["corrected"]["candidates"]}
     assert 0 in ranks and max(ranks) > 1
     for least in (1, max(ranks)):
@@ -56,7 +56,7 @@ def test_resamples_choose_among_the_same_candidates(cell):
     paths = [cell.folders.path("sweep", **cell.cell, layer=layer, rho=rho) for layer in LAYERS for rho in RHOS]
     base = cell.folders.path("base", **cell.cell)
     groups = pd.Series({name: name for name in read_parquet(base)["id"].unique()})
-    kept, whole = select(cell, keep_at_least=1), select(cell, "select_intervention")
+    kept, whole = select(cell, keep_at_least=1), select(cell)
     assert candidates_of(whole) is None
     for selection in (kept, whole):
         scores = load_scores(base, paths, groups, cell.matrices, candidates_of(selection))

@@ -25,7 +25,7 @@ def job_spec(plan: Plan, rule: str, wildcards: Wildcards) -> str:
     model, dataset = wildcards.get("model"), wildcards.get("dataset")
     if "data_key" in wildcards:
         dataset = plan.dataset_of_key(wildcards["data_key"])
-    return canonical_json(specs.as_json(SPECS[rule](plan, wildcards, plan.code(plan.script(rule), model, dataset))))
+    return canonical_json(specs.as_json(SPECS[rule](plan, wildcards, plan.code(rule, model, dataset))))
 
 
 def _compute(plan: Plan) -> specs.Compute:

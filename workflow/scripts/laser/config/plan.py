@@ -226,11 +226,6 @@ class Plan:
         """Return noise level, seed, depth and family of each model that the pipeline trains."""
         return {entry["name"]: facts(entry) for entry in self.study["models"] if self.is_trained(entry["name"])}
 
-    def script(self, rule: str) -> str:
-        """Return the name of a rule's script: the rule's own, but where the study leaves out candidates."""
-        excludes = rule == "select_intervention" and "keep_at_least" in self.study
-        return "select_among_kept" if excludes else rule
-
     def code(self, script: str, model: str | None = None, dataset: str | None = None) -> str:
         """Return the fingerprint of a rule's script and all that it imports, without what such a job never uses.
 

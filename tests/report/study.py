@@ -30,6 +30,7 @@ from tests.artefacts import synthetic
 
 SETTINGS = {
     "title": "A study of nothing real",
+    "search": "exhaustive",
     "description": "Made-up numbers that look like real ones.",
     "name": "synthetic",
     "protocols": ["published", "corrected"],

@@ -29,6 +29,8 @@ def test_weights_quantised_before_are_a_caution_of_their_model():
     assert general_cautions(frame, {}, {"elsewhere": "half"}) == []
     (caution,) = general_cautions(frame, {}, {"d": "half of them"})
     assert caution == "d: only a part of the paper's rows was read: half of them."
+    (caution,) = general_cautions(frame, {}, {}, by_gradients=True)
+    assert caution.endswith("these candidates alone.")
 
 
 def selection(kept_rank, **changes):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import mark_parts, mark_quantised, read_table
 from laser.config.artefacts import Artefact, declared
+from laser.config.searches import GRADIENT, searches_by
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
 from laser.paper.published import read_published
@@ -101,7 +102,7 @@ def write_report(
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
         summaries = summarise(frames[first], selected, frames.get("by_relation")) if first else []
-        general = general_cautions(frames[first], quantised, parts) if first else []
+        general = general_cautions(frames[first], quantised, parts, searches_by(study, GRADIENT)) if first else []
         drawn_pairs = {summary.protocol: picture(summary.pairs) for summary in summaries}
     with understood(tables.get("verdicts", folder)):
         protocols = [summary.protocol for summary in summaries]

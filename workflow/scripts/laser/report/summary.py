@@ -123,13 +123,22 @@ def in_one_sentence(summaries: Sequence[Summary]) -> str:
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
-def general_cautions(frame: pandas.DataFrame, quantised: Mapping[str, str], partial: Mapping[str, str]) -> list[str]:
-    """Return what limits all numbers of a model or a dataset.
+_BY_GRADIENTS = (
+    "Only the matrices that gradients point to were swept (`search: gradient`). What the tables table3, stability and "
+    "power say of the search is said of these candidates alone."
+)
+
+
+def general_cautions(
+    frame: pandas.DataFrame, quantised: Mapping[str, str], partial: Mapping[str, str], by_gradients: bool = False
+) -> list[str]:
+    """Return what limits all numbers of a study, a model or a dataset.
 
     Args:
         frame: Table 1 in its long form.
         quantised: models whose weights were quantised before they came here, each with how.
         partial: datasets of which only a part of the paper's rows was had, each with which.
+        by_gradients: True if only candidates were swept that gradients point to.
     """
     models, datasets = dict.fromkeys(frame["model"]), dict.fromkeys(frame["dataset"])
     return [
@@ -144,6 +153,7 @@ def general_cautions(frame: pandas.DataFrame, quantised: Mapping[str, str], part
             for dataset in datasets
             if dataset in partial
         ),
+        *([_BY_GRADIENTS] if by_gradients else []),
     ]
 
 

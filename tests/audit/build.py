@@ -48,8 +48,8 @@ def write_study(folder: Path) -> Path:
         "transfer": {},
         "rank_rules": {},
         "prompts": {"rows": 20},
-        "baselines": {"subspaces": 2},
-        "resamples": 200,
+        "baselines": {"subspaces": 2, "datasets": ["worldfacts"]},
+        "resamples": 260,
         "artefacts": list(ARTEFACTS),
     }
     path = folder / f"{NAME}.yaml"

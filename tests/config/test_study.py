@@ -63,6 +63,17 @@ def test_too_few_resamples_for_any_difference_to_be_significant_are_refused(data
     resolve(study(datasets=entries, resamples=max(100, needed)), PATH, ROOT)
 
 
+def test_the_largest_table_decides_how_many_resamples_are_needed():
+    entries = [{"name": f"facts-{place}", "builder": "worldfacts"} for place in range(4)]
+    baselines = {"artefacts": ["table1", "baselines"], "baselines": {"subspaces": 3}}
+    with pytest.raises(UserError, match=r"resamples is 1199.* 60 paired tests of baselines .* Give at least 1200\.$"):
+        resolve(study(datasets=entries, resamples=1199, **baselines), PATH, ROOT)
+    resolve(study(datasets=entries, resamples=1200, **baselines), PATH, ROOT)
+    transfer = {"artefacts": ["table1", "transfer"], "transfer": {}}
+    with pytest.raises(UserError, match=r" 16 paired tests of transfer .* Give at least 320\.$"):
+        resolve(study(datasets=entries, resamples=319, **transfer), PATH, ROOT)
+
+
 def test_what_may_be_chosen_has_a_least_kept_rank_and_no_search_beside_it():
     assert resolve(study(keep_at_least=1), PATH, ROOT)["keep_at_least"] == 1
     assert "keep_at_least" not in resolve(study(), PATH, ROOT)

@@ -43,7 +43,7 @@ def paper(tmp_path_factory):
     artefacts = ["table1", "table3", "table4", "verdicts", "transfer", "transfer_map", "efficacy"]
     artefacts += ["clustered", "clusters", "fig2_clusters"]
     artefacts += ["rank_rules", "edges"]
-    study |= {"resamples": 1000, "artefacts": artefacts, "efficacy": {}}
+    study |= {"resamples": 4000, "artefacts": artefacts, "efficacy": {}}
     study["clustered"] = {"clusters": [1, 2], "datasets": ["fever"]}
     study["landscape"] = {"kinds": ["clustered"], "datasets": ["fever"], "layers": [1], "reductions": [50, 90]}
     path = folder / "paper.yaml"

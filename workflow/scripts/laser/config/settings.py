@@ -133,6 +133,10 @@ class Clustered(Cells):
     rows: Positive = Field(ABSENT, description="The first validation rows only.")
 
 
+WEIGHT_BASELINES = 4
+"""Baselines that change weights, beside the random subspaces."""
+
+
 class Baselines(Cells):
     """baselines: LASER beside the matrix zeroed, scaled, pruned or cut at random, and other baselines."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from laser.config.own_rows import BUILDERS, own_rows
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
 from laser.config.protocols import SIGNIFICANCE
-from laser.config.settings import EVALUATIONS, Configuration, Study
+from laser.config.settings import EVALUATIONS, WEIGHT_BASELINES, Configuration, Study
 from laser.config.validation import check
 from laser.config.variants import expand
 from laser.config.yaml_files import read_yaml
@@ -137,12 +138,13 @@ def resolve(
     default = POLICY_ARTEFACTS if any(map(is_policy, study["models"])) else DEFAULT_ARTEFACTS
     study.setdefault("artefacts", list(default))
     study = resolve_pools(study, _catalogue("rooms", Pools, root), path)
-    _enough_resamples(study, path)
     _one_search(study, path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
-    return resolve_runs(study, read_yaml(root / "config/corpora.yaml"), path)
+    study = resolve_runs(study, read_yaml(root / "config/corpora.yaml"), path)
+    _enough_resamples(study, path)
+    return study
 
 
 def _without(study: dict[str, Any], left_out: Sequence[str], path: Path) -> None:
@@ -196,20 +198,27 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
 
 
 def _enough_resamples(study: dict[str, Any], path: Path) -> None:
-    """Refuse so few resamples that no difference of Table 1 (or 2) could be significant, whatever its size.
+    """Refuse so few resamples that no difference of a table could be significant, whatever its size.
 
     The smallest p value of R sign patterns is 1 / (1 + R), and Holm's correction multiplies it by the number of tests
-    of a protocol: one per metric of each cell.
+    of a protocol: in Table 1 (or 2) one per metric of each cell, in the tables beside it at most as many as here.
     """
     policies = sum(map(is_policy, study["models"]))
     metrics = 2 * (len(study["models"]) - policies) + 3 * policies
-    tests = metrics * len(study["datasets"])
+    families = {"table2" if policies else "table1": metrics * len(study["datasets"])}
+    if "baselines" in study["artefacts"]:
+        each = 2 * (WEIGHT_BASELINES + study["baselines"]["subspaces"]) + 1
+        families["baselines"] = each * len(study["baselines"]["cells"])
+    if "transfer" in study["artefacts"]:
+        datasets = Counter(model for model, _ in study["transfer"]["cells"])
+        families["transfer"] = sum(count**2 for count in datasets.values())
+    table, tests = max(families.items(), key=lambda family: family[1])
     needed = round(tests / SIGNIFICANCE)
     if study["resamples"] < needed:
         raise UserError(
             f"{path}: resamples is {study['resamples']}. The smallest p value of so many resamples is "
-            f"{1 / (1 + study['resamples']):.2g}, and adjusted over the study's {tests} paired tests it is not below "
-            f"{SIGNIFICANCE}: no difference could be significant. Give at least {needed}."
+            f"{1 / (1 + study['resamples']):.2g}, and adjusted over the {tests} paired tests of {table} it is not "
+            f"below {SIGNIFICANCE}: no difference could be significant. Give at least {needed}."
         )
 
 

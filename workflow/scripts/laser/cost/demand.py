@@ -15,6 +15,7 @@ from pathlib import Path
 from laser.config.evaluations import is_masked
 from laser.config.plan import Plan
 from laser.config.pools import is_policy
+from laser.config.settings import WEIGHT_BASELINES
 from laser.cost.edits import layer_edits
 from laser.cost.facts import read_facts
 from laser.cost.operations import (
@@ -43,8 +44,6 @@ VARIANTS = 8
 """Prompts beside the original, at most."""
 MOST_ITERATIONS = 20
 """Power iterations of the released code's randomised decompositions, at most: those of masked models."""
-WEIGHT_BASELINES = 4
-"""Baselines that change weights, beside the random subspaces."""
 WINDOWS = 4000 * 512
 """Tokens of a text for perplexity, at most."""
 

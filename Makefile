@@ -11,7 +11,7 @@ PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
 RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study plan status replication preview audit spotcheck archive compare cost test browser fuzz lint schemas golden bench lock clean
+.PHONY: help env quickstart study plan status replication preview audit spotcheck archive compare cost test test-slurm browser fuzz lint schemas golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -34,7 +34,7 @@ study: $(STAMP)  ## one study: make study STUDY=laboratory CORES=4
 
 plan: $(STAMP)  ## what a run would make, by rule, and what it costs: make plan STUDY=paper
 	@$(RUN) PYTHONPATH=workflow/scripts snakemake --cores $(CORES) --dry-run --logger laser --config "study=$(STUDY)" -- all
-	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" $(COST) 2>&1 | sed 's/^ERROR: /No estimate of the time: /' | tail -n 1 || true
+	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" --jobs $(CORES) $(COST) 2>&1 | sed 's/^ERROR: /No estimate of the time: /' | tail -n 1 || true
 
 status: $(STAMP)  ## how far a study's run is, why jobs failed, and their logs: make status STUDY=laboratory
 	@$(RUN) python workflow/scripts/tools/status.py "results/$(NAME)"
@@ -58,7 +58,7 @@ preview: $(STAMP)  ## what a study asks, row by row, and how long it takes here:
 	@$(RUN) python workflow/scripts/tools/preview.py --study $(STUDY) --jobs $(CORES)
 
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=quickstart COST=--details
-	@$(RUN) python workflow/scripts/tools/cost.py --study $(STUDY) $(COST)
+	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" --jobs $(CORES) $(COST)
 
 test: $(STAMP)  ## environment + lint + all tests
 	@$(MAKE) --no-print-directory lint

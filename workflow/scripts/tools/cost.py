@@ -17,6 +17,7 @@ import _package  # noqa: F401
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
 from laser.cost.facts import read_facts
+from laser.cost.inputs import folder_at_hand
 from laser.cost.report import check_text, sentence, study_text
 from laser.cost.study import cell_cost, job_seconds, model_cost
 from laser.cost.time import compare, measured_device, parse_device
@@ -52,7 +53,7 @@ def main() -> None:
     facts = read_facts(ROOT)
     models = [model_cost(plan, name) for name in plan.models]
     cells = [cell_cost(plan, model, dataset, facts) for model, dataset in plan.cells()]
-    trained = sum(map(plan.is_trained, plan.models))
+    trained = sum(plan.is_trained(name) and folder_at_hand(plan, name) is None for name in plan.models)
     print(sentence(plan.study["title"], models, cells, device, 0 if given.device else given.jobs, trained))
     if given.details:
         print("", study_text(plan.study["title"], models, cells, device), sep="\n")

@@ -194,7 +194,9 @@ def _landscape(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     edits = [
         Intervention(matrix, layer, rho, kind) for kind in run["kinds"] for matrix in matrices for rho in run["rhos"]
     ]
-    return _layer(plan, wildcards, edits, run.get("rows"))
+    demand = _layer(plan, wildcards, edits, run.get("rows"))
+    clustered = len(matrices) if "clustered" in run["kinds"] else 0
+    return replace(demand, work=demand.work + _decompositions(_shape(plan, wildcards), clustered))
 
 
 def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Demand:

@@ -35,12 +35,12 @@ def set_environment(scripts: Path, folders: Folders, node_local: str = "", main_
 
     Args:
         scripts: the folder of the rule scripts.
-        folders: of the study's results and of the cache.
-        node_local: config key of that name. Scripts get it by LASER_NODE_LOCAL and not by their specs, because it does
+        folders: the folders of the study's results and of the cache.
+        node_local: the config key `node_local`. Scripts get it from LASER_NODE_LOCAL, not their specs, because it does
             not shape results. Its variables are expanded on the node, where Snakemake calls this again. Variables named
             SLURM_… do not reach the innermost process that Snakemake starts there, so the value that an outer process
             has expanded is kept.
-        main_process: True in Snakemake's main process, with which jobs end; False in a process inside a job.
+        main_process: True in Snakemake's main process, whose end ends the jobs; False in a process inside a job.
     """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["LASER_SCRIPTS"] = os.path.relpath(scripts)

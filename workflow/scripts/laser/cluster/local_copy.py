@@ -1,7 +1,7 @@
 """A copy of a checkpoint on the node's own disk, so that many jobs of one node read shared storage once.
 
 The copy is addressed by the content of the checkpoint's card, made under a lock, checked against every sha256 while it
-is copied, and moved into place when complete. Where that is not possible, the shared folder is used, and the log says
+is copied, and moved into place when complete. If that is not possible, the shared folder is used, and the log says
 why. Results do not depend on it.
 """
 
@@ -21,7 +21,7 @@ from laser.io.files import digest, read_json
 
 CHUNK = 2**24
 SPARE_BYTES = 1_000_000_000
-"""Left free on the node's disk, which others use too."""
+"""Bytes that are left free on the node's disk, which others use too."""
 
 
 def _say(text: str) -> None:
@@ -80,7 +80,7 @@ def _local(folder: Path, user_folder: Path, copy: bool, say: Callable[[str], Non
     if not copy:
         return folder
     with FileLock(user_folder / f".{target.name}.lock"):
-        if _whole(target, sizes):  # while we waited
+        if _whole(target, sizes):  # another job made it while this one waited
             return target
         for left in [target, *user_folder.glob(f".{target.name}.*.part")]:  # damaged, or of a process that was killed
             shutil.rmtree(left, ignore_errors=True)

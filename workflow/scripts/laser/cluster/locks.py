@@ -1,6 +1,6 @@
 """Continuing after an interrupted run, which may have left its lock and its SLURM jobs behind.
 
-Every run notes its host and process when it starts. If the note names a process of this host that no longer lives, the
+Every run notes its host and process when it starts. If the note names a process of this host that has ended, the
 next run cancels the SLURM jobs that were left and removes the lock. A lock of another host or without a note is not
 touched. Snakemake handles incomplete files itself (profiles/default).
 """
@@ -48,7 +48,7 @@ def read_note(folder: Path) -> dict[str, Any] | None:
 
 
 def runs_here(folder: Path = Path()) -> bool | None:
-    """Return whether the last run in a folder goes on; None if that was on another host, or is not known."""
+    """Return True if the last run in a folder is still going on; None if it was on another host, or this is unknown."""
     note = read_note(folder)
     if note is None or note["host"] != socket.gethostname():
         return None

@@ -44,7 +44,7 @@ def remember_min_job_age(plugin: ModuleType) -> None:
     """Keep asking squeue while the cluster's controller does not answer.
 
     Before each query the executor reads MinJobAge from the controller. If that fails it uses sacct, and without an
-    accounting database it loses its jobs and waits without end.
+    accounting database it loses its jobs and waits forever.
     """
     ask: Callable[[], int | None] = plugin.get_min_job_age
     last = ask()
@@ -59,7 +59,7 @@ def remember_min_job_age(plugin: ModuleType) -> None:
 
 
 def fail_preempted(plugin: ModuleType) -> None:
-    """Treat a preempted job as failed: SLURM does not requeue it, and the executor would wait for it without end."""
+    """Treat a preempted job as failed: SLURM does not requeue it, and the executor would wait for it forever."""
     ask = plugin.query_job_status
 
     async def query(command: str, logger: Any) -> tuple[dict[str, str] | None, float | None]:

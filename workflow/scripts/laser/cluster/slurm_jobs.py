@@ -29,7 +29,7 @@ MARKS = {
 SAID = "] ERROR: "
 """Precedes the message of a rule's script (laser.provenance.job)."""
 ENDED = ("100%) done", "Nothing to be done")
-"""Snakemake's last words in the log of a job that succeeded."""
+"""Snakemake's last words in the log of a job that has succeeded."""
 LONGEST_REASON = 300
 
 
@@ -37,7 +37,7 @@ def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], second
     """Cancel the jobs of a dead run, and wait until they have ended.
 
     Args:
-        name: of the run's jobs: the executor's `run_uuid`. Their ids cannot be used: Snakemake overwrites its note of
+        name: name of the jobs: the executor's `run_uuid`. Their ids cannot be used: Snakemake overwrites its note of
             them inside the job.
         folder: the run's working directory; jobs of other folders are never touched.
         say: takes the message to the user.

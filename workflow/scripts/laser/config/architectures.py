@@ -17,7 +17,7 @@ class Architecture:
         matrices: logical name to the weight's name below the prefix.
         packed: logical name to (index, count) where matrices are packed along the output dimension in equal parts.
         transposed: logical names whose weight is stored (in, out).
-        refused: logical names that exist but cannot be edited alone, with the reason.
+        refused: logical names that exist but cannot be edited on their own, with the reason.
     """
 
     layer: str
@@ -31,18 +31,18 @@ LAYER_COUNTS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 """Keys under which config.json may say how many layers a model has."""
 
 EXPERT = "{expert}"
-"""Stands in a mapping's weight for the number of an expert: u_out then gives u_out_0, u_out_1, …"""
+"""Placeholder in a mapping's weight name for the number of an expert: u_out then gives u_out_0, u_out_1, …"""
 
 
 def mapped_matrices(mapping: Mapping[str, Any]) -> list[str]:
-    """Return the logical matrices that a model's `mapping` names, those of single experts as `name_<expert>`."""
+    """Return the logical matrices that a model's `mapping` names; those of single experts are `name_<expert>`."""
     return sorted(
         f"{name}_<expert>" if EXPERT in str(value) else name for name, value in mapping.items() if name != "layer"
     )
 
 
 def in_mapping(mapping: Mapping[str, Any], matrix: str) -> bool:
-    """Return True if a model's `mapping` names a logical matrix; whether there is such an expert, the weights tell."""
+    """Return True if a model's `mapping` names a logical matrix. Only the weights tell if an expert exists."""
     if matrix != "layer" and matrix in mapping and EXPERT not in str(mapping[matrix]):
         return True
     numbered = re.fullmatch(r"(.+)_(\d+)", matrix)

@@ -1,8 +1,8 @@
-"""What a table, a figure or a film is: one declaration each, from which all that the workflow knows of it follows.
+"""The declarations of tables, figures and films; all that the workflow knows of an artefact follows from its own.
 
 A module `laser/artefacts/<name>.py` holds the declaration as `ARTEFACT`, and the function `make`; a table's module also
-has `views`. The modules are found, not listed: a new one, with its caption `workflow/report/<name>.rst`, is a new rule,
-a new target and a new name that a study may ask for (docs/adding-an-artefact.md).
+has `views`. The modules are found, not listed: a new one, with its caption `workflow/report/<name>.rst`, adds a rule, a
+target and a name that a study may ask for (docs/adding-an-artefact.md).
 
 The declarations are read while the Snakefile is parsed. Their modules import no matplotlib, scipy or torch at module
 level; pandas and numpy may be imported there, because Snakemake has imported both by then.
@@ -37,7 +37,7 @@ SCRIPT = "make_artefact"
 
 CellName = tuple[str, str]
 Cells = Callable[["Plan"], Sequence[CellName]]
-"""Which (model, dataset) pairs of a study, in order."""
+"""Function that returns some (model, dataset) pairs of a study, in order."""
 
 
 def every_cell(plan: Plan) -> list[CellName]:
@@ -51,7 +51,7 @@ def drawn_cells(plan: Plan) -> list[CellName]:
 
 
 def evaluated_cells(evaluation: str) -> Cells:
-    """Return a function that returns the pairs of an evaluation beside the sweep, such as `compose`."""
+    """Return a function that returns the pairs of an evaluation other than the sweep, such as `compose`."""
     return functools.partial(_cells_of, evaluation)
 
 
@@ -64,23 +64,23 @@ class Artefact:
     """The declaration of one table, figure or film.
 
     Attributes:
-        name: of its module, rule, target and caption, and of its files.
+        name: the name of its module, rule, target, caption and files.
         kind: `table`, `figure` or `film`.
-        title: what a reader calls it: Figure 9.
+        title: what a reader calls it, such as Figure 9.
         about: what it shows, in one line.
         reads: kinds of files that it reads (`laser.config.paths.PATTERNS`), for all of its cells; `counts` stands for
             the study's own files of training frequencies.
         cells: the (model, dataset) pairs that it is about.
-        also_reads: further kinds of files, each for other cells.
-        after: artefacts whose CSV it reads, tables all.
-        pictures: of a figure or film, the path of each picture below the artefact's folder, with the wildcards model,
-            dataset and protocol: there is a picture for each of their values.
-        texts: columns of its CSV that hold texts, which may be empty or look like numbers.
+        also_reads: further kinds of files, each with the cells for which it is read.
+        after: tables whose CSV files it reads.
+        pictures: for a figure or film, the pattern of its pictures' paths below the artefact's folder. It may have the
+            wildcards model, dataset and protocol; there is one picture for each combination of their values.
+        texts: columns of its CSV that hold text, which may be empty or look like numbers.
         wordy: whether the table's cells are sentences rather than numbers.
         needs: the evaluation that a study must have (`laser.config.evaluations`), if any.
-        missing: given a study, says what else it lacks; an empty text if it lacks nothing.
-        not_for_policies: why there is none of policies that play Sokoban; empty if there is.
-        only_policies: whether it is about such policies alone.
+        missing: returns what else a given study lacks; an empty text if it lacks nothing.
+        not_for_policies: why it does not exist for policies that play Sokoban; empty if it does.
+        only_policies: whether it exists only for such policies.
         resampled: whether it depends on the study's seed and number of resamples.
         settings: further settings that shape it, taken from the study.
     """
@@ -114,7 +114,7 @@ class Artefact:
         return importlib.import_module(f"{PACKAGE}.{self.name}")
 
     def cells_by_kind(self, plan: Plan) -> dict[str, list[CellName]]:
-        """Return the kinds of files that it reads, each with the cells for which it does."""
+        """Return the kinds of files that it reads, each with the cells for which it reads them."""
         kinds = dict.fromkeys(self.reads, self.cells) | dict(self.also_reads)
         return {kind: list(cells(plan)) for kind, cells in kinds.items() if kind != "counts"}
 
@@ -124,7 +124,7 @@ class Picture:
     """One picture of a figure or film.
 
     Attributes:
-        path: below the artefact's folder, without ending.
+        path: path below the artefact's folder, without file extension.
         model, dataset, protocol: what it shows; empty where it shows several.
     """
 
@@ -180,7 +180,7 @@ def declared() -> dict[str, Artefact]:
 
 
 def _order(artefact: Artefact) -> tuple[Any, ...]:
-    """Order by kind, then Table 2 before Table 10, then those that have a name and no number."""
+    """Return the sort key: by kind, then by number (Table 2 before Table 10), then names without a number."""
     number = re.search(r"\d+", artefact.name)
     return artefact.kind != TABLE, number is None, int(number[0]) if number else 0, artefact.name
 
@@ -219,12 +219,12 @@ def artefact_outputs(plan: Plan, artefact: Artefact) -> dict[str, Picture]:
 
 
 def artefact_code(name: str, scripts: Path) -> str:
-    """Return the fingerprint of the code that makes an artefact: its module and what that imports, and the script."""
+    """Return the fingerprint of the code that makes an artefact: its module, what that imports, and the script."""
     return code_fingerprint(scripts / f"{SCRIPT}.py", f"{PACKAGE}.{name}", scripts=scripts)
 
 
 def artefact_spec(plan: Plan, artefact: Artefact) -> str:
-    """Return the spec of an artefact's job: all that shapes it, and where its files are."""
+    """Return the spec of an artefact's job: everything that shapes it, and where its files are."""
     spec: dict[str, Any] = {
         "artefact": artefact.name,
         "study": plan.study["name"],
@@ -248,7 +248,7 @@ def artefact_spec(plan: Plan, artefact: Artefact) -> str:
 
 
 def _files_of(files: StudyFiles, read: Mapping[str, Sequence[CellName]]) -> StudyFiles:
-    """Return the part of a study's files that is read: without what is not part of their paths."""
+    """Return the part of a study's files that is read, without values that do not occur in their paths."""
     cells = [cell for cells in read.values() for cell in cells]
     names = {name for kind in read for name in names_in(kind)}
     models = tuple(
@@ -265,7 +265,7 @@ def _files_of(files: StudyFiles, read: Mapping[str, Sequence[CellName]]) -> Stud
 
 
 def check_artefacts(study: Mapping[str, Any], path: Path) -> None:
-    """Refuse an artefact that is not there, or whose evaluations the study lacks."""
+    """Refuse an artefact that does not exist, or whose evaluations the study lacks."""
     for name in study["artefacts"]:
         if name not in declared():
             raise UserError(
@@ -277,9 +277,9 @@ def check_artefacts(study: Mapping[str, Any], path: Path) -> None:
 
 
 def described(plan: Plan) -> list[dict[str, Any]]:
-    """Return what a reader of the study's folder needs to know of each of its artefacts, as plain data.
+    """Return what a reader of the study's folder needs to know about each of its artefacts, as plain data.
 
-    The patterns are below the study's folder; those of the cache's files are of their copies in inputs/.
+    The patterns are below the study's folder; for files of the cache they are those of the copies in inputs/.
     """
     return [
         {
@@ -303,6 +303,6 @@ def hash_of_declarations(plan: Plan) -> str:
 
 
 def copied(kind: str) -> str:
-    """Return the pattern of a kind of file below the study's folder; of the cache's files that of their copies."""
+    """Return the pattern of a kind of file below the study's folder; for files of the cache, that of their copies."""
     relative = PATTERNS[kind].removeprefix("<results>/").replace("<cache>/", "inputs/")
     return relative.replace("{model_key}", "{model}").replace("{data_key}", "{dataset}")

@@ -1,4 +1,4 @@
-"""What an entry of a catalogue, or of a study, may say: models, datasets, texts and pools of rooms."""
+"""What an entry of a catalogue or study may say: models, datasets, texts and pools of rooms."""
 
 from __future__ import annotations
 

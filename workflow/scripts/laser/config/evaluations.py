@@ -1,4 +1,4 @@
-"""What a study evaluates beside its sweep: which cells, with which settings, and what an artefact needs of it."""
+"""The evaluations of a study besides its sweep: their cells, their settings, and what artefacts need of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILES = {
     "rank_rules": ("spectra", "rank_rules"),
     "efficacy": ("false_targets", "efficacy"),
 }
-"""Evaluation to the kinds of its files (`laser.config.paths`), where that is not one kind of its own name."""
+"""Evaluation to the kinds of its files (`laser.config.paths`), unless it has one kind of its own name."""
 LABORATORY = "laboratory"
 
 
@@ -46,12 +46,12 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
         path: the study's file, for messages.
 
     Returns:
-        The study; each run that it names has `cells` (list of [model, dataset]) and no models or datasets any more.
+        The study; each run that it names has `cells` (list of [model, dataset]) and no longer `models` or `datasets`.
 
     Raises:
         UserError: a run names a model or dataset that the study lacks, or an artefact lacks its run.
     """
-    # Whoever asks only for a model's task needs no models of settings.
+    # Imported late: code that only asks for a model's task needs no models of settings.
     from laser.config.fields import with_defaults
     from laser.config.settings import EVALUATIONS
 
@@ -130,7 +130,7 @@ def _model(study: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def is_masked(entry: dict[str, Any]) -> bool:
-    """Whether a model's entry is a masked language model, by its task or, without one, its architecture."""
+    """Return True if a model's entry is a masked language model, by its task or, if it has none, its architecture."""
     task = entry.get("task")
     return bool(task == "masked" if task else entry["architecture"] in ("bert", "roberta", "xlm-roberta", "distilbert"))
 
@@ -141,7 +141,7 @@ def task_of(entry: dict[str, Any]) -> str:
 
 
 def _prompts(study: dict[str, Any], path: Path) -> None:
-    """Leave out datasets of the user's own rows, of whose questions there are no other wordings."""
+    """Leave out datasets of the user's own rows, whose questions have no other wordings."""
     worded = {entry["name"] for entry in study["datasets"] if entry["builder"] not in BUILDERS}
     study["prompts"]["cells"] = [cell for cell in study["prompts"]["cells"] if cell[1] in worded]
     if not study["prompts"]["cells"]:
@@ -168,7 +168,7 @@ def _transfer(study: dict[str, Any], path: Path) -> None:
 
 
 def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> None:
-    """Leave out masked models, which have no perplexity, and models without a corpus where it is to be their own."""
+    """Leave out masked models, which have no perplexity, and models without a corpus if each reads its own."""
     corpus = study["perplexity"]["corpus"]
     if corpus != LABORATORY and corpus not in corpora:
         known = [LABORATORY, *corpora]
@@ -188,7 +188,7 @@ def _perplexity(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> N
 
 
 def has_false_targets(entry: Mapping[str, Any]) -> bool:
-    """Return True if a dataset's entry says where false targets of its questions are."""
+    """Return True if a dataset's entry says where the false targets of its questions are."""
     if entry["builder"] == GENERIC:
         return "false_answer" in entry["options"].get("columns", {})
     return bool(entry["builder"] == "counterfact")

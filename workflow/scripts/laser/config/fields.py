@@ -1,7 +1,7 @@
-"""The kinds of values that settings are made of, and the base of all models of settings.
+"""The kinds of values that settings are made of, and the base class of all models of settings.
 
-The models describe and check. What the workflow uses is the checked value itself, a plain dict: values are never
-converted, and the text "1" is no number.
+The models only describe and check. The workflow uses the checked value itself, a plain dict: values are never
+converted, and the text "1" is not a number.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ABSENT: Any = None
 
 MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
 MOST_LAYERS = 1000
-"""Of a model. A study plans jobs for each, so that a slip of the keyboard must not ask for billions."""
+"""Largest number of layers of a model. A study plans jobs for each, so a typo must not ask for billions."""
 LARGEST_SEED = 2**63 - 1
-"""That the generators of random numbers take."""
+"""Largest seed that the random number generators take."""
 
 
 class Settings(BaseModel):
-    """Keys with values. A key that is unknown or lacking is told together with those that there are."""
+    """Keys with values. The error about an unknown or missing key also names the keys that exist."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -48,7 +48,7 @@ class Settings(BaseModel):
             needed = [name for name, field in cls.model_fields.items() if field.is_required()]
             missing = [key for key in needed if key not in value]
             unknown = [key for key in value if key not in cls.model_fields]
-            # A slip in a needed key makes an unknown one: that is the one to tell.
+            # A typo in a needed key makes an unknown key: report that one.
             context: dict[str, Any]
             misspelt = [key for key in unknown if nearest(str(key)[:80], missing)]
             if misspelt or (unknown and not missing):
@@ -71,13 +71,13 @@ def with_defaults(model: type[Settings], given: dict[str, Any]) -> dict[str, Any
 
 
 class Hint:
-    """Annotation of a single value: its description, which is told wherever the value is refused."""
+    """Annotation of a single value: its description, which every error about the value repeats."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of the annotated type, its errors with the description."""
+        """Return the schema of the annotated type, with the description in its errors."""
         return core_schema.no_info_wrap_validator_function(self._check, handler(source))
 
     def _check(self, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
@@ -93,7 +93,7 @@ class Hint:
 
 
 class OneOf:
-    """Annotation of a text that must be one of some names, which are known when the program runs."""
+    """Annotation of a text that must be one of some names that are known only at run time."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -104,9 +104,9 @@ class OneOf:
 
 
 class ToldBy:
-    """Annotation of a mapping whose model is told by the value of one of its keys.
+    """Annotation of a mapping in which the value of one key determines the model.
 
-    The value is in parentheses in pydantic's path to a fault, where `laser.config.validation` leaves it out.
+    Pydantic's path to an error has this value in parentheses; `laser.config.validation` leaves it out.
     """
 
     def __init__(self, key: str, **models: Any) -> None:
@@ -134,16 +134,16 @@ def _no_item_twice(items: list[Any]) -> list[Any]:
 
 
 def _whole(value: Any) -> Any:
-    """Take 1.0 for 1, as JSON does."""
+    """Accept 1.0 as 1, as JSON does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Distinct = (Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_no_item_twice))
-"""Annotations of a list that holds something, and nothing twice."""
+"""Annotations of a list that is not empty and holds nothing twice."""
 
 Text = Annotated[str, Field(min_length=1)]
 Whole = BeforeValidator(_whole)
-"""Annotation of an integer, after its bounds."""
+"""Annotation of an integer, to be placed after its bounds."""
 Positive = Annotated[int, Field(ge=1), Whole]
 Natural = Annotated[int, Field(ge=0), Whole]
 Layers = Annotated[int, Field(ge=1, le=MOST_LAYERS), Whole]

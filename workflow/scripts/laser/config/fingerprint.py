@@ -1,14 +1,14 @@
 """A hash of what the code behind a job means, so that exactly the results that an edit can change are made again.
 
 Snakemake does not see edits in imported modules; this hash goes into every rule's spec. It covers a root (a script or a
-module) and all modules of the package that it imports, directly or through others, inside functions too. Of each
-module the syntax tree is hashed: comments, layout, docstrings, annotations of types and imports for annotations alone
-leave it as it is, on every version of Python. Nothing is executed.
+module) and all modules of the package that it imports, directly or through others, including inside functions. Each
+module's syntax tree is hashed: comments, layout, docstrings, type annotations and imports used only in annotations do
+not change the hash, which is the same on every version of Python. Nothing is executed.
 
 Two declarations narrow it. `NO_RESULT` names the modules that shape no result. `unused_modules` names those that a
-kind of model or a dataset never uses, though the common code that chooses between them imports them all.
+kind of model or a dataset never uses, although the common code that chooses between them imports them all.
 
-A package's `__init__` counts only where something is imported from it that is no module of its own.
+A package's `__init__` counts only if something other than one of its modules is imported from it.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ UNUSED_BY_TASK = {
         )
     ),
 }
-"""By kind of model: the modules that its evaluations import and never call (tests/config/test_unused_modules.py)."""
+"""Kind of model to the modules that its evaluations import but never call (tests/config/test_unused_modules.py)."""
 
 DATASETS = "laser.tasks.datasets"
 """The package with a module per dataset; those whose name begins with _ are shared by several."""
 
 _TYPE_MARKS = ("ClassVar", "InitVar", "KW_ONLY")
-"""Annotations that a dataclass obeys."""
+"""Annotations that change how a dataclass treats a field."""
 _SKIPPED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores", "returns", "annotation"})
 
 
@@ -101,7 +101,7 @@ def _fingerprint(roots: tuple[str, ...], unused: frozenset[str], scripts: Path) 
 
 
 def modules_behind(*roots: Path | str, unused: Iterable[str] = (), scripts: Path = SCRIPTS) -> list[str]:
-    """Return the modules of the package that shape what the roots make, sorted; a root that is a module included."""
+    """Return the modules of the package that shape what the roots make, including roots that are modules, sorted."""
     left_out = (*NO_RESULT, *unused)
     waiting: list[str] = []
     reached: set[str] = set()
@@ -120,7 +120,7 @@ def unused_modules(task: str | None = None, builder: str | None = None, scripts:
     """Return the modules that a job never enters, given what it evaluates.
 
     Args:
-        task: the kind of the model, a key of `UNUSED_BY_TASK`; None if the job may meet any.
+        task: the kind of the model, a key of `UNUSED_BY_TASK`; None if it may be any kind.
         builder: the one dataset module that the job uses; None if it may use any.
         scripts: the folder that holds the package.
     """
@@ -136,7 +136,7 @@ def _dataset_modules(scripts: Path) -> list[str]:
 
 
 def _file_and_name(scripts: Path, imported: str) -> tuple[Path, str]:
-    """Return file and name of the module that an imported name means: a module itself, or the one that defines it."""
+    """Return file and name of the module behind an imported name: the name's own module, or the one that defines it."""
     path = scripts.joinpath(*imported.split("."))
     if path.with_suffix(".py").is_file():
         return path.with_suffix(".py"), imported
@@ -170,7 +170,7 @@ class _Meaning:
         self._statements(tree.body)
 
     def digest(self) -> str:
-        """Return the hash. Imports count as a set; others than the package's only if more than annotations use them."""
+        """Return the hash. Imports are a set; those from elsewhere count only if more than annotations use them."""
         kept = sorted(
             f"{source} as {name}"
             for source, name in self._imported
@@ -179,7 +179,7 @@ class _Meaning:
         return hashlib.sha256("\n".join([*kept, "", *self._parts]).encode()).hexdigest()
 
     def _statements(self, body: list[ast.stmt], annotated: str = "") -> None:
-        """Write a block. `annotated` is the kind of class whose body it is, where annotations may count."""
+        """Write a block. `annotated` is the kind of class that it is the body of, if annotations may count there."""
         self._parts.append("[")
         for statement in body:
             if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -207,7 +207,7 @@ class _Meaning:
         self.package_imports.update(source for source, _ in named if source.partition(".")[0] == PACKAGE)
 
     def _annotated(self, statement: ast.AnnAssign, annotated: str) -> None:
-        """Write `name: type = value` as an assignment; in a class an annotation makes a field, value or not."""
+        """Write `name: type = value` as an assignment; in a class an annotation makes a field, even without a value."""
         if annotated:
             marked = any(mark in ast.unparse(statement.annotation) for mark in _TYPE_MARKS)
             self._parts.append("field")
@@ -227,7 +227,7 @@ class _Meaning:
         self._statements(statement.body, "with bases" if statement.bases else "plain")
 
     def _node(self, node: ast.AST) -> None:
-        """Write a node and what is in it; empty fields are left out, since versions of Python differ in them."""
+        """Write a node and its contents; empty fields are left out, because versions of Python differ in them."""
         if isinstance(node, ast.Constant):
             self._parts.append(f"{type(node.value).__name__} {node.value!r}")
             return
@@ -259,7 +259,7 @@ class _Meaning:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """Return True for a docstring, or for a text below an assignment that explains it."""
+    """Return True for a docstring, including one below an assignment."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

@@ -38,7 +38,7 @@ def _model(plan: Plan, name: str, keys: tuple[str, ...] = SHAPE_KEYS) -> specs.M
 
 
 def _weights(plan: Plan, name: str) -> specs.ModelSpec:
-    """Return a model as its matrices depend on it, which are the same however a policy is played."""
+    """Return the part of a model that its matrices depend on; they are the same however a policy is played."""
     return _model(plan, name, tuple(key for key in SHAPE_KEYS if key != "play"))
 
 
@@ -71,7 +71,7 @@ def _published(plan: Plan, wildcards: Wildcards) -> specs.Site | None:
 
 
 def _cell(plan: Plan, wildcards: Wildcards, code: str) -> dict[str, Any]:
-    """Return what the specs of all evaluations have."""
+    """Return what the specs of all evaluations have in common."""
     return {
         "study": plan.study["name"],
         "model": _model(plan, wildcards["model"]),
@@ -159,7 +159,7 @@ def _sweep(plan: Plan, wildcards: Wildcards, code: str) -> specs.SweepSpec:
 
 
 def _kept_places(plan: Plan) -> int | None:
-    """Return how many matrices the gradients leave for inspection; None where they leave all."""
+    """Return how many matrices the gradients leave for inspection; None if they leave all."""
     return plan.study["gradient"]["keep"] if searches_by(plan.study, GRADIENT) else None
 
 

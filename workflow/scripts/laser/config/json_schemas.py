@@ -1,6 +1,6 @@
-"""JSON schemas of studies and of config/config.yaml, for editors and Snakemake's catalogue; and tables of keys to read.
+"""JSON schemas of studies and of config/config.yaml, for editors and Snakemake's catalogue, and tables of keys.
 
-All are written from the models of settings, by `make schemas`; a test holds them against the models.
+`make schemas` writes all of them from the models of settings; a test compares them with the models.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER = ROOT / "config/schemas"
 
 
 class _Schema(GenerateJsonSchema):
-    """The dialect of JSON schema that editors read; a key without a default has none."""
+    """The dialect of JSON schema that editors read; keys without a default get none."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
         if schema.get("default", ABSENT) is ABSENT:
@@ -32,7 +32,7 @@ class _Schema(GenerateJsonSchema):
         return dict(super().default_schema(schema))
 
     def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> dict[str, Any]:
-        """Return a choice of kinds, each once: oneOf means exactly one of them."""
+        """Return a choice of kinds, each listed once, because oneOf means exactly one of them."""
         made = dict(super().tagged_union_schema(schema))
         kinds = [kind for index, kind in enumerate(made["oneOf"]) if kind not in made["oneOf"][:index]]
         return made | {"oneOf": kinds}
@@ -48,7 +48,7 @@ def study_schema() -> str:
 
 
 def configuration_schema() -> str:
-    """Return the schema of config/config.yaml as YAML, without references: the catalogue's table follows none."""
+    """Return the schema of config/config.yaml as YAML, without references, which the catalogue does not follow."""
     schema = Configuration.model_json_schema(schema_generator=_Schema)
     # Every key may be left out of a configuration: config/config.yaml has it.
     del schema["required"]
@@ -90,7 +90,7 @@ def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
 
 
 def key_rows(model: type[Settings], prefix: str = "", defaults: Mapping[str, Any] = MappingProxyType({})) -> list[str]:
-    """Return rows of a Markdown table: key, default, what it is. Needed keys that hold others are followed by these."""
+    """Return rows of a Markdown table: key, default, description. The keys within a needed key follow it."""
     rows = []
     for name, field in model.model_fields.items():
         default = "needed" if field.is_required() else "" if field.default is ABSENT else _code(field.default)
@@ -107,12 +107,12 @@ def _code(value: Any) -> str:
 
 
 def key_table(rows: list[str]) -> str:
-    """Return rows with the table's head."""
+    """Return rows with the table's header."""
     return "\n".join(["| key | default | what |", "|---|---|---|", *rows])
 
 
 def evaluation_rows() -> list[str]:
-    """Return the keys of all evaluations beside the sweep; those that say for which cells are left out."""
+    """Return the keys of all evaluations besides the sweep, except those that choose the cells."""
     rows = []
     for name, model in EVALUATIONS.items():
         rows.append(f"| `{name}` | | {' '.join(str(model.__doc__).split())} |")
@@ -124,7 +124,7 @@ def evaluation_rows() -> list[str]:
 
 
 def page(path: Path) -> str:
-    """Return a page of the documentation with its tables of keys written again, each after the line that names it."""
+    """Return a page of the documentation with its tables of keys regenerated, each after the line that names it."""
     text = path.read_text(encoding="utf-8")
     for name, rows in PAGES[path].items():
         start, end = f"<!-- keys of {name}, written by `make schemas` -->\n", "<!-- end -->"
@@ -140,10 +140,10 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], list[str]]]] = {
     ROOT / "config/README.md": {"config.yaml": lambda: key_rows(Configuration, defaults=_written_configuration())},
     ROOT / "config/study.md": {"a study": lambda: key_rows(Study), "evaluations": evaluation_rows},
 }
-"""Page to its tables of keys, by name, and what makes their rows."""
+"""Page to its tables of keys: name to the function that returns the rows."""
 
 SCHEMAS = {"study.schema.json": study_schema, "config.schema.yaml": configuration_schema}
-"""File below config/schemas/ to what writes it."""
+"""File below config/schemas/ to the function that returns its text."""
 
 
 def main() -> None:

@@ -18,11 +18,11 @@ COMPARED = ("architecture", "task", "layers")
 
 
 def with_facts_of_folder(item: Any, cache: Path | None, where: str) -> Any:
-    """Return a model of a study; a local one with what its folder says under the keys that are not declared.
+    """Return a model of a study; for a local one, its folder fills in the keys that are not declared.
 
     Args:
         item: a name, or an entry.
-        cache: the cache's folder. A model whose folder has gone since it was fetched is described by its card there.
+        cache: the cache's folder, where a card describes a model whose own folder was removed after it was fetched.
         where: file and key, for messages.
 
     Raises:
@@ -111,5 +111,5 @@ def _dtype(folder: Path, config: dict[str, Any]) -> str:
 
 
 def _evaluated(stored: Any) -> str:
-    """Return the dtype in which a model is evaluated that is stored in another's name; fp32 if it is not known."""
+    """Return the dtype in which a model is evaluated, given the name of its stored one; fp32 if that is unknown."""
     return DTYPES.get(str(stored), str(stored) if stored in DTYPES.values() else "fp32")

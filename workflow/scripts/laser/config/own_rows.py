@@ -1,4 +1,4 @@
-"""Datasets of the user's own rows: the keys of their entries, as options and sources that other datasets have too."""
+"""Datasets of the user's own rows: the keys of their entries become options and sources, as of other datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GENERIC, LM_EVAL = "generic", "lm_eval"
 BUILDERS = (GENERIC, LM_EVAL)
 SIDES = ("validation", "test")
 ASKED = ("scoring", "new_tokens")
-"""Options that shape how rows are asked and scored, beside what is in the rows themselves."""
+"""Options that shape how rows are asked and scored, apart from what the rows themselves hold."""
 
 _KEYS = {
     GENERIC: ("columns", "prompt", "answer_is", "scoring", "new_tokens"),
@@ -23,7 +23,7 @@ _KEYS = {
 
 
 def asked_options(entry: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what a dataset's entry says about asking and scoring; None where its builder alone decides."""
+    """Return what a dataset's entry says about asking and scoring; None if only its builder decides."""
     if entry["builder"] not in BUILDERS:
         return None
     return {key: entry["options"][key] for key in ASKED if key in entry["options"]}
@@ -36,7 +36,7 @@ def local_names(source: Mapping[str, Any]) -> list[str]:
 
 
 def file_hashes(entry: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the sha256 of every file of an entry's local sources, and of its task's; of absent ones, as known."""
+    """Return the sha256 of every file of an entry's local sources and task; absent files as in `known`."""
     names: list[str] = []
     for source in entry["sources"]:
         if source["kind"] == "local":
@@ -89,7 +89,7 @@ def own_rows(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def splits_of(sources: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the splits that are read of the sources of one's own rows: `rows`, or `validation` and `test`."""
+    """Return the splits that are read from sources of own rows: `rows`, or `validation` and `test`."""
     files = sources[0].get("files") if sources else None
     return SIDES if isinstance(files, dict) and set(files) == set(SIDES) else ("rows",)
 

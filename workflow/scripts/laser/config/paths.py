@@ -80,7 +80,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 
 
 def rho_name(rho: float) -> str:
-    """Return ρ as file names have it: 0.9, 0.05, 0.005."""
+    """Return ρ as it is written in file names: 0.9, 0.05, 0.005."""
     return f"{rho:g}"
 
 
@@ -96,9 +96,9 @@ def names_in(kind: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Folders:
-    """The two folders below which all files are: of the study's results, and of the cache that studies share.
+    """The two folders that hold all files: the study's results, and the cache that studies share.
 
-    Without arguments both stand for themselves, `<results>` and `<cache>`, as Snakemake's rules want them.
+    By default they are the placeholders `<results>` and `<cache>`, as Snakemake's rules expect.
     """
 
     results: str | Path = RESULTS
@@ -134,7 +134,7 @@ class ModelFiles:
     Attributes:
         name: as in the study.
         key: its folder in the cache.
-        layers, landscape_layers: the layers that sweep and landscape have.
+        layers, landscape_layers: the layers of the sweep and of the landscape.
         corpus_key: the folder of its corpus, for a model that the pipeline trains on one.
     """
 
@@ -171,8 +171,8 @@ class StudyFiles:
     def paths(self, kind: str, cells: Iterable[Sequence[str]] | None = None) -> list[str]:
         """Return the files of one kind, each once, for some (model, dataset) pairs or for all, in the study's order.
 
-        A kind whose pattern names no dataset has a file per model (and layer and ρ, where it names them), one that
-        names no model a file per dataset. Of corpora those of trained models are returned.
+        A kind whose pattern names no dataset has one file per model (and per layer and ρ, if it names them); a kind
+        whose pattern names no model has one file per dataset. For corpora, only trained models have files.
         """
         wanted = self.cells() if cells is None else cells
         return list(dict.fromkeys(path for model, dataset in wanted for path in self.of_cell(kind, model, dataset)))
@@ -198,7 +198,7 @@ class StudyFiles:
         return [(model.name, dataset.name) for model in self.models for dataset in self.datasets]
 
     def spec(self) -> dict[str, Any]:
-        """Return what a job's spec has to hold so that the job finds the same files (`from_spec`)."""
+        """Return what a job's spec must hold so that the job finds the same files (`from_spec`)."""
         return {
             "models": [asdict(model) for model in self.models],
             "datasets": [asdict(dataset) for dataset in self.datasets],

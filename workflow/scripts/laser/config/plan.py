@@ -1,6 +1,6 @@
 """The plan of one study: its models, datasets and evaluations, and the folders of the cache that they use.
 
-The specs of its jobs are made by `laser.config.jobs`.
+`laser.config.jobs` makes the specs of its jobs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from laser.paper.published import read_published
 
 @dataclass(frozen=True)
 class Plan:
-    """One study with its configuration. All paths are relative to the working directory, as Snakemake wants them.
+    """One study with its configuration. All paths are relative to the working directory, as Snakemake expects.
 
     Attributes:
         study: the resolved study (`laser.config.study.load_study`).
@@ -41,7 +41,7 @@ class Plan:
     @classmethod
     def load(cls, values: dict[str, Any], root: Path) -> Plan:
         """Load the study that the configuration names. Raises UserError for anything that is not allowed."""
-        # Whoever is given a plan needs no models of settings.
+        # Imported late: code that is given a plan needs no models of settings.
         from laser.config.study import load_config, load_study
 
         config = load_config(values, root)
@@ -134,16 +134,16 @@ class Plan:
         return kinds
 
     def quantised(self, models: Iterable[str]) -> dict[str, str]:
-        """Return how the weights of models were quantised before they came here, for those that were."""
+        """Return how the weights of models were quantised before they came here; other models are left out."""
         entries = {name: self.model(name) for name in models}
         return {name: entry["quantised_before"] for name, entry in entries.items() if "quantised_before" in entry}
 
     def is_trained(self, model: str) -> bool:
-        """Whether the pipeline trains the model itself, on a corpus of sentences."""
+        """Return True if the pipeline trains the model itself, on a corpus of sentences."""
         return bool(self.model(model)["source"]["kind"] == "trained") and not self.is_policy(model)
 
     def is_policy(self, model: str) -> bool:
-        """Whether the model is a policy, which the pipeline trains on a pool of rooms."""
+        """Return True if the model is a policy, which the pipeline trains on a pool of rooms."""
         return is_policy(self.model(model))
 
     @property
@@ -156,14 +156,14 @@ class Plan:
         return pool_key(self.model(model)["source"]["pool"])
 
     def pool_of_dataset(self, dataset: str) -> str | None:
-        """Return the name of the folder of the pool that a dataset is a side of; None if it is none."""
+        """Return the name of the folder of the pool that a dataset is a side of; None if it has no pool."""
         pool = self.dataset(dataset)["options"].get("pool")
         return pool_key(pool) if pool else None
 
     def local_files(self, dataset: str) -> dict[str, str] | None:
         """Return the sha256 of the local files that hold a dataset of own rows; None for any other dataset.
 
-        A file that has gone since the rows were prepared counts as it was then.
+        A file that has disappeared since the rows were prepared counts with the sha256 that it had then.
         """
         entry = self.dataset(dataset)
         if entry["builder"] not in BUILDERS:
@@ -208,7 +208,7 @@ class Plan:
         return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
 
     def published_choice(self, model: str, dataset: str) -> dict[str, Any] | None:
-        """Return the paper's own (matrix, layer, rho) for a cell; None without one, or if the model lacks it."""
+        """Return the paper's own (matrix, layer, rho) for a cell; None without one, or if the model lacks the layer."""
         choice = read_published().choice(model, dataset)
         if choice is None or choice["layer"] >= self.model(model)["layers"]:
             return None
@@ -227,7 +227,7 @@ class Plan:
         return {entry["name"]: facts(entry) for entry in self.study["models"] if self.is_trained(entry["name"])}
 
     def code(self, script: str, model: str | None = None, dataset: str | None = None) -> str:
-        """Return the fingerprint of a rule's script and all that it imports, without what such a job never uses.
+        """Return the fingerprint of a rule's script and all that it imports, except what such a job never uses.
 
         Args:
             script: the script's name.
@@ -252,14 +252,14 @@ class Plan:
         return canonical_json(common | settings | {"code": self.code(script)})
 
     def texts(self) -> str:
-        """Return a hash of the captions and templates of the report, which are no Python modules."""
+        """Return a hash of the captions and templates of the report, which are not Python modules."""
         folders = (self.scripts.parent / "report", self.scripts / "laser/report/templates")
         files = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
         return digest({path.name: sha256_file(path) for path in files}, 16)
 
     def rules(self) -> str:
         """Return a hash of the margins and thresholds of verdicts."""
-        # Here, since a plan that costs a study is made where pydantic is missing too (benchmarks/gpu.py).
+        # Imported late: benchmarks/gpu.py makes a plan to cost a study even where pydantic is missing.
         from laser.config.rules import NAME as RULES
 
         return sha256_file(self.scripts.parents[1] / RULES)[:16]

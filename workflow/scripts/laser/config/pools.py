@@ -1,6 +1,6 @@
-"""Pools of Sokoban rooms, and the policies that are trained and evaluated on them: names resolved, and what must fit.
+"""Pools of Sokoban rooms, and the policies that are trained and evaluated on them: resolving names and checking fit.
 
-Rooms are divided into a training and an evaluation side by their hash alone (`laser.sokoban.room.side_of`). A policy
+Only its hash decides if a room is on the training or evaluation side (`laser.sokoban.room.side_of`). A policy
 reads the training side of its pool, a dataset the evaluation side of its pool.
 """
 
@@ -20,7 +20,7 @@ BOXOBAN_SHAPE = (10, 10)
 """Rows and columns of the public Boxoban levels."""
 
 PLAY = {"target_return": 10.0, "step_limit": 120}
-"""How a policy is played where its entry does not say: the paper's maximum return, gym-sokoban's limit of steps."""
+"""How a policy is played if its entry does not say: the paper's maximum return, gym-sokoban's step limit."""
 
 
 def is_policy(entry: Mapping[str, Any]) -> bool:
@@ -38,10 +38,10 @@ def resolve_pools(study: dict[str, Any], catalogue: Mapping[str, Any], path: Pat
 
     Returns:
         The study; `source.pool` of a policy and `options.pool` of a dataset are the pool's entry with its name and
-        without `chunks`, which shape no result; `pools` holds every pool that is used, whole.
+        without `chunks`, which shape no result; `pools` holds the whole entry of every pool that is used.
 
     Raises:
-        UserError: a pool that is not known or malformed, or models, datasets, pools or artefacts that do not fit.
+        UserError: a pool is unknown or malformed, or models, datasets, pools or artefacts that do not fit.
     """
     study = copy.deepcopy(study)
     known = {**catalogue, **study.pop("pools", {})}
@@ -143,7 +143,7 @@ def _fit(model: dict[str, Any], dataset: dict[str, Any], path: Path) -> None:
 
 
 def _no_language(study: dict[str, Any], path: Path) -> None:
-    """Refuse what asks a policy for words."""
+    """Refuse evaluations and searches that only language models have."""
     for run in ("transfer", "rank_rules", "prompts", "higher_order", "perplexity", "efficacy", "clustered"):
         if run in study:
             raise UserError(f"{path}: the key '{run}' asks for what policies do not have. Leave it out.")

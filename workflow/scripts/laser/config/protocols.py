@@ -18,7 +18,7 @@ class Protocol:
         name: `published` or `corrected`; also names the split column that it uses.
         low_rank: kind of the low-rank step, `randomised` (the released `svd_lowrank`) or `svd` (exact).
         search_prompt: an open answer of a causal model counts when it occurs anywhere in prompt + generation;
-            otherwise new tokens alone are searched.
+            otherwise only new tokens are searched.
         word_boundaries: an open answer must be enclosed by word boundaries.
         mask_divisor_extra: added to the number of answer tokens when a multi-token masked log-loss is averaged.
         option_mean: options of several tokens are compared by their mean log-probability per token where their
@@ -36,7 +36,7 @@ class Protocol:
 
 
 SIGNIFICANCE = 0.05
-"""Below it an adjusted p value counts as significant, under both protocols."""
+"""Significance level: an adjusted p value below it is significant, under both protocols."""
 
 PROTOCOLS = {
     "published": Protocol(
@@ -63,7 +63,7 @@ PROTOCOLS = {
 def randomised_iterations(task: str) -> int:
     """Return the power iterations of the released randomised SVD: 2 for decoders, 20 for masked models.
 
-    Nothing was released for policies: they get 20, which is nearer to the exact one.
+    Nothing was released for policies: they get 20, which is nearer to the exact decomposition.
     """
     return 20 if task in ("masked", "policy") else 2
 

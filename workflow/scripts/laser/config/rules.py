@@ -1,4 +1,4 @@
-"""The margins and thresholds of verdicts: config/claims.yaml, which is changed before results are looked at."""
+"""The margins and thresholds of verdicts: config/claims.yaml, which is changed only before results are looked at."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "config/claims.yaml"
 PATH = Path(__file__).resolve().parents[4] / NAME
 
 QUANTILE = 1.959964
-"""Standard deviations within which 95 % of a normal distribution lies."""
+"""Number of standard deviations around the mean that hold 95 % of a normal distribution."""
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -32,7 +32,7 @@ class Margins(Settings):
 
 
 class Spreads(Settings):
-    """How far two runs of one method lie apart: shares of rows whose answer changes, and spreads of the loss."""
+    """How far two runs of one method differ: shares of rows whose answer changes, and spreads of the loss."""
 
     seed_rows: Fraction
     seed_loss: Positive
@@ -41,7 +41,7 @@ class Spreads(Settings):
 
 
 class Rules(Settings):
-    """What config/claims.yaml says; its comments tell the units."""
+    """What config/claims.yaml says; its comments give the units."""
 
     margins: Margins
     spreads: Spreads
@@ -59,13 +59,13 @@ class Rules(Settings):
         return {"accuracy": self.margins.accuracy, "loss": self.margins.loss, "return": self.margins.reward}[metric]
 
     def equivalence(self, metric: str, n: int, *, draws: int, roundings: int = 1) -> float:
-        """Return the margin within which two values of one method are equal: what matters, and what chance changes.
+        """Return the margin within which two values of one method are equal: what matters, plus chance.
 
         Args:
-            metric: accuracy, loss or return. Of a return neither spread is known.
-            n: number of rows. An accuracy never has to be equal to less than one of them.
-            draws: how many of the two values rest on a seed of the randomised SVD.
-            roundings: how many values of ours, each with arithmetic of its own, are compared.
+            metric: accuracy, loss or return. For a return neither spread is known.
+            n: number of rows. The margin of an accuracy is never less than one row.
+            draws: how many of the two values depend on a seed of the randomised SVD.
+            roundings: how many of the compared values are ours, each with its own rounding.
         """
         margin, spreads = self.margin(metric), self.spreads
         seed = rounding = 0.0
@@ -82,7 +82,7 @@ def read_rules(path: Path = PATH) -> Rules:
     """Read the margins and thresholds.
 
     Raises:
-        UserError: a key is missing or unknown, or a value is none that is allowed.
+        UserError: a key is missing or unknown, or a value is not allowed.
     """
     given = read_yaml(path)
     check(given, Rules, path)

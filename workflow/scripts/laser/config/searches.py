@@ -1,4 +1,4 @@
-"""How a study searches its grid: all of it, only where gradients point to, as a race, or both of these."""
+"""How a study searches its grid: all of it, only where gradients point, as a race, or both of the latter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 EXHAUSTIVE, GRADIENT, RACING = "exhaustive", "gradient", "racing"
-"""Methods; `gradient-racing` is both."""
+"""Methods of search; `gradient-racing` is the last two together."""
 
 
 def searches_by(study: Mapping[str, Any], method: str) -> bool:
@@ -15,7 +15,7 @@ def searches_by(study: Mapping[str, Any], method: str) -> bool:
 
 
 def lacks_candidates(study: Mapping[str, Any]) -> str:
-    """Return what an artefact about all candidates misses where they race; an empty text if they do not."""
+    """Return what an artefact about all candidates lacks if they race; an empty text if they do not."""
     if not searches_by(study, RACING):
         return ""
     return (

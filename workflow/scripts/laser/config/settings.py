@@ -1,4 +1,4 @@
-"""What a study and config/config.yaml may say. Keys, defaults and descriptions are declared here alone.
+"""What a study and config/config.yaml may say. Keys, defaults and descriptions are declared only here.
 
 `laser.config.json_schemas` writes the JSON schemas for editors and for Snakemake's catalogue from them.
 """
@@ -134,7 +134,7 @@ class Clustered(Cells):
 
 
 WEIGHT_BASELINES = 4
-"""Baselines that change weights, beside the random subspaces."""
+"""Number of baselines that change weights, not counting the random subspaces."""
 
 
 class Baselines(Cells):

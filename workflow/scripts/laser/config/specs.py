@@ -1,7 +1,7 @@
 """The spec of each kind of job, as a typed record.
 
 A spec holds everything that shapes a job's output, and what its paths are made of (`laser.config.paths`). As canonical
-JSON it is what Snakemake compares, what the job is given, and what its results repeat; `read_spec` turns it back.
+JSON it is what Snakemake compares, what the job is given, and what its results repeat; `read_spec` reads it back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from laser.errors import UserError
 
 FORMAT = 2
-"""Of result files; raised when what is in them changes. Files of another format are refused."""
+"""Format of result files, raised when their content changes. Files of another format are refused."""
 
 Record = dict[str, Any]
 """An entry of a catalogue or study, as plain values by key."""
@@ -36,10 +36,10 @@ class ModelSpec:
     Attributes:
         name: as in the study.
         key: its folder in the cache.
-        dtype: in which it runs.
+        dtype: the dtype in which it runs.
         architecture, layers: as in its entry.
-        mapping: names of its weights, where its architecture is not built in.
-        play: of a policy, how it is played.
+        mapping: names of its weights, if its architecture is not built in.
+        play: for a policy, how it is played.
     """
 
     name: str
@@ -58,8 +58,8 @@ class DatasetSpec:
     Attributes:
         name: as in the study.
         key: its folder in the cache.
-        builder: of its rows.
-        asked: of rows of one's own, how they are scored and how many tokens are generated, as far as the study says.
+        builder: the builder of its rows.
+        asked: for own rows, how they are scored and how many tokens are generated, as far as the study says.
     """
 
     name: str
@@ -87,11 +87,11 @@ class Site:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What every spec has.
+    """What all specs have in common.
 
     Attributes:
         code: the fingerprint of the rule's script and of all that it imports.
-        format: of the job's results.
+        format: the format of the job's results.
     """
 
     code: str
@@ -100,7 +100,7 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class FetchSpec(Spec):
-    """A checkpoint to fetch: the model's entry without what its files do not depend on, and its folder in the cache."""
+    """A checkpoint to fetch: the part of the model's entry that its files depend on, and its folder in the cache."""
 
     model: Record
     key: str
@@ -159,8 +159,8 @@ class PrepareSpec(Spec):
     Attributes:
         dataset: its entry.
         key: its folder in the cache.
-        pool_key: of rooms, the pool whose episodes it is made from.
-        files: of rows of one's own in local files, the sha256 of each, so that an edited file is read again.
+        pool_key: for rooms, the pool whose episodes it is made from.
+        files: for own rows in local files, the sha256 of each file, so that an edited file is read again.
     """
 
     dataset: Record
@@ -171,7 +171,7 @@ class PrepareSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class FalseTargetsSpec(Spec):
-    """A dataset whose false targets to read; its entry, key and files as of `PrepareSpec`."""
+    """A dataset whose false targets are read; its entry, key and files as in `PrepareSpec`."""
 
     dataset: Record
     key: str
@@ -191,16 +191,16 @@ class ReduceSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec(Spec):
-    """What the evaluations of a model on a dataset share; rules base, test_intervention and compose_test need no more.
+    """What evaluations of a model on a dataset share; the rules base, test_intervention and compose_test need no more.
 
     Attributes:
         study: its name.
         model, dataset: what is evaluated on what.
-        protocols: how (`laser.config.protocols`).
+        protocols: names of the protocols (`laser.config.protocols`).
         engine: fast or naive.
-        token_budget: tokens in a batch.
-        seed: of the randomised step.
-        compute: where.
+        token_budget: upper bound of edits times tokens that run at once.
+        seed: seed of the randomised step.
+        compute: where the numbers are computed.
     """
 
     study: str
@@ -225,7 +225,7 @@ class EvaluationSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSpec(EvaluationSpec):
-    """One layer of the sweep; with `keep` only what is among the first so many matrices of the gradients file."""
+    """One layer of the sweep; with `keep`, only matrices among the first `keep` of the gradients file."""
 
     layer: int
     matrices: tuple[str, ...]
@@ -241,7 +241,7 @@ class RaceSpec(EvaluationSpec):
         grid, rhos: the candidates.
         error: largest probability that the winner is stopped.
         blocks: number of blocks of rows.
-        keep: with it only what is among the first so many matrices of the gradients file races.
+        keep: if given, only the first `keep` matrices of the gradients file race.
     """
 
     grid: Grid
@@ -253,7 +253,7 @@ class RaceSpec(EvaluationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class SelectSpec(Spec):
-    """A cell's intervention to choose from its sweep."""
+    """The choice of a cell's intervention from its sweep."""
 
     model: ModelSpec
     dataset: DatasetSpec
@@ -336,7 +336,7 @@ class TransferSpec(EvaluationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class SpectraSpec(Spec):
-    """The singular values of a model's matrices to describe; `rhos` are those of its reductions."""
+    """A model's matrices whose singular values are described; `rhos` are those of its reductions."""
 
     model: ModelSpec
     grid: Grid
@@ -361,7 +361,7 @@ class PromptsSpec(EvaluationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class HigherOrderSpec(EvaluationSpec):
-    """Percentages of the smallest singular values to keep alone."""
+    """Percentages of the singular values, from the smallest, that are kept while all others are dropped."""
 
     percents: tuple[float, ...]
 
@@ -377,7 +377,7 @@ class ClusteredSpec(EvaluationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class PerplexitySpec(EvaluationSpec):
-    """A text to read: a prepared one, or what was held out of the model's own corpus."""
+    """A text to read: a prepared one, or the held-out text of the model's own corpus."""
 
     text_key: str | None = None
     corpus_key: str | None = None
@@ -385,11 +385,11 @@ class PerplexitySpec(EvaluationSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class BaselinesSpec(EvaluationSpec):
-    """Baselines to evaluate beside the chosen intervention.
+    """Baselines to evaluate alongside the chosen intervention.
 
     Attributes:
-        seeds: of the random subspaces.
-        corpus_key: of a model that the pipeline trains, the folder of its corpus, whose noise is known.
+        seeds: seeds of the random subspaces.
+        corpus_key: for a model that the pipeline trains, the folder of its corpus, whose noise is known.
     """
 
     seeds: tuple[int, ...]
@@ -416,7 +416,7 @@ def as_json(value: Any) -> Any:
 
 
 PARTIAL = "partial_rows"
-"""What prepared rows carry beside their spec where their source has a part of the dataset: the reason."""
+"""Key beside the spec of prepared rows whose source has only part of the dataset; its value is the reason."""
 
 
 def check_format(metadata: Any, where: str) -> None:
@@ -430,7 +430,7 @@ def check_format(metadata: Any, where: str) -> None:
 
 
 def from_metadata(kind: type[S], metadata: Any, where: str) -> S:
-    """Return the spec in a result file's metadata, apart from what the run added to it."""
+    """Return the spec in a result file's metadata, without what the run added to it."""
     check_format(metadata, where)
     names = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return read_spec(kind, {name: value for name, value in metadata.items() if name in names}, where)

@@ -39,10 +39,10 @@ DATASET_KEYS = ("builder",)
 
 
 def load_config(values: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Check config/config.yaml as Snakemake merged it with the command line, or with a workflow's that uses this one.
+    """Check config/config.yaml, merged with the command line or the configuration of a workflow that imports this.
 
     A key that is not given is taken from config/config.yaml. Values given with --config arrive as text; `threads` is
-    read as a number, `accept_terms` as names between commas.
+    read as a number, `accept_terms` as names separated by commas.
     """
     merged = {**read_yaml(root / "config/config.yaml"), **values}
     if isinstance(merged.get("threads"), str) and merged["threads"].isdigit():
@@ -64,11 +64,11 @@ def load_study(name: str, root: Path, cache: Path | None = None, accepted: Seque
     Args:
         name: its name or path.
         root: the folder of the repository.
-        cache: the folder of the cache, for facts about local models whose folder has gone since they were fetched.
+        cache: the folder of the cache, for facts about local models whose folder was removed after fetching.
         accepted: models whose terms of use the configuration accepts.
 
     Raises:
-        UserError: naming file, key, value and what is allowed.
+        UserError: the study is not valid; the message names file, key, value and what is allowed.
     """
     folder, path = root / "config/studies", study_path(name, root)
     if not _is_file(path):
@@ -88,13 +88,13 @@ def load_study(name: str, root: Path, cache: Path | None = None, accepted: Seque
 
 
 def _possible_name(stem: str) -> str:
-    """Return a suggestion for the name of a study's file; nothing where no letter or digit is left."""
+    """Return a suggestion for the name of a study's file; an empty text if no letter or digit is left."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:80]
     return f", to {name}.yaml for instance" if name else ""
 
 
 def _is_file(path: Path) -> bool:
-    """Return True if there is such a file; a name that no file system takes names none."""
+    """Return True if the file exists; a name that no file system accepts counts as missing."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -172,7 +172,7 @@ def _catalogue(name: str, kind: Any, root: Path) -> dict[str, Any]:
 def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...], path: Path) -> list[dict[str, Any]]:
     """Resolve names against a catalogue; an entry given in the study overrides the catalogue's, key by key.
 
-    A model with another source is another checkpoint: nothing of the catalogue's entry holds for it.
+    A model with another source is another checkpoint: nothing in the catalogue's entry applies to it.
     """
     resolved: list[dict[str, Any]] = []
     for index, item in enumerate(given):
@@ -198,10 +198,10 @@ def _entries(given: list[Any], catalogue: Any, key: str, needed: tuple[str, ...]
 
 
 def _enough_resamples(study: dict[str, Any], path: Path) -> None:
-    """Refuse so few resamples that no difference of a table could be significant, whatever its size.
+    """Refuse a number of resamples with which no difference in a table could be significant, however large.
 
     The smallest p value of R sign patterns is 1 / (1 + R), and Holm's correction multiplies it by the number of tests
-    of a protocol: in Table 1 (or 2) one per metric of each cell, in the tables beside it at most as many as here.
+    of a protocol: one per metric of each cell in Table 1 (or 2), and at most as many as counted here in other tables.
     """
     policies = sum(map(is_policy, study["models"]))
     metrics = 2 * (len(study["models"]) - policies) + 3 * policies
@@ -227,7 +227,7 @@ OWN_SEARCHES = ("compose", "fig4", "rank_rules", "clustered", "clusters", "searc
 
 
 def _one_search(study: dict[str, Any], path: Path) -> None:
-    """Refuse `keep_at_least` beside another search, which would choose what it excludes."""
+    """Refuse `keep_at_least` together with another search, which would choose what it excludes."""
     if "keep_at_least" not in study:
         return
     others = [name for name in OWN_SEARCHES if name in study["artefacts"]]
@@ -241,7 +241,7 @@ def _one_search(study: dict[str, Any], path: Path) -> None:
 
 
 def _only_once(models: list[dict[str, Any]], path: Path) -> None:
-    """Refuse two models of one name, which `vary` can make."""
+    """Refuse two models of the same name, which `vary` can produce."""
     names = [model["name"] for model in models]
     for name in names:
         if names.count(name) > 1:
@@ -259,7 +259,7 @@ def _known_builder(entry: dict[str, Any], index: int, path: Path, root: Path) ->
 
 
 def _not_a_catalogue_name(entry: dict[str, Any], catalogue: dict[str, Any], where: str) -> None:
-    """Refuse rows of the user's own under the name of another dataset, whose published numbers are found by it."""
+    """Refuse own rows under the name of a catalogue's dataset, because published numbers are found by name."""
     known = catalogue.get(entry["name"], {}).get("builder", entry["builder"])
     if entry["builder"] in BUILDERS and known not in BUILDERS:
         raise UserError(
@@ -283,7 +283,7 @@ def _rhos(given: list[float], path: Path) -> list[float]:
 
 
 def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return matrices and layers for one model: the study's, with the model's own where it has any."""
+    """Return matrices and layers for one model: the study's, or the model's own if it has any."""
     chosen = {key: grid[key] for key in ("matrices", "layers")} | grid.get("models", {}).get(model["name"], {})
     if chosen["layers"] == "all":
         chosen["layers"] = list(range(model["layers"]))
@@ -299,7 +299,7 @@ def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, 
 
 
 def _known_matrices(matrices: list[str], model: dict[str, Any], path: Path) -> None:
-    """Refuse a matrix that the model's architecture does not have, or cannot have edited alone."""
+    """Refuse a matrix that the model's architecture does not have, or that cannot be edited on its own."""
     mapping, name = model.get("mapping"), model["architecture"]
     if mapping is not None:
         has, refused = mapped_matrices(mapping), {}

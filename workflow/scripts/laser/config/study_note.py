@@ -1,7 +1,7 @@
 """A note of the file that the results of a study are made from, beside their folder: results/<study>.study.json.
 
-The folder has the file's base name, so that two study files of one name in different folders would overwrite each
-other's results. A changed file goes on with its results; another file of the same name is refused.
+The folder has the file's base name, so two study files of the same name in different folders would overwrite each
+other's results. A changed file keeps its results; another file of the same name is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def write_note(results: str | Path, study: str, root: Path) -> None:
 
     Args:
         results: the folder of the study's results.
-        study: config key of that name.
+        study: the config key `study`.
         root: the repository; a file below it is noted by its path there.
     """
     file = study_path(study, root)
@@ -35,7 +35,7 @@ def write_note(results: str | Path, study: str, root: Path) -> None:
 def check_note(results: str | Path, study: str, root: Path) -> None:
     """Raise UserError if the results were made from another file of the same base name; without a note, do nothing.
 
-    A file that was moved, with the same content, is no other file. Arguments are those of `write_note`.
+    A file that was moved without changes counts as the same file. Arguments are those of `write_note`.
     """
     note, file = note_of(results), study_path(study, root)
     if not Path(results).exists():

@@ -25,7 +25,7 @@ def check_targets(plan: Plan, words: Iterable[str], rules: Iterable[str]) -> Non
         rules: names of the workflow's rules.
 
     Raises:
-        UserError: naming the target, what the study has, and what to change.
+        UserError: the study cannot make a target; the message names it, what the study has, and what to change.
     """
     known = set(rules)
     for word in words:

@@ -1,4 +1,4 @@
-"""Models with terms of use: they take part in a study only where the study or the command line accepts the terms."""
+"""Models with terms of use: they take part in a study only if the study or the command line accepts the terms."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from laser.errors import UserError, nearest
 
 KEYS = ("terms_accepted", "optional")
-"""Keys of a model's entry in a study that are about its terms alone; a resolved study does not have them."""
+"""Keys of a model's entry in a study that are only about its terms; a resolved study does not have them."""
 
 
 def check_names(accepted: Sequence[str], models: Sequence[Mapping[str, Any]], catalogue: Mapping[str, Any]) -> None:
-    """Refuse a name in the configuration's `accept_terms` that is a slip, or that of a model without terms.
+    """Refuse a name in the configuration's `accept_terms` that is a typo, or that of a model without terms.
 
-    Any other name may be that of a model which only another study has: the configuration is that of all studies.
+    Any other name may be that of another study's model, because all studies share the configuration.
 
     Args:
         accepted: the names.

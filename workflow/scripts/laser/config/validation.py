@@ -48,7 +48,8 @@ def check(value: Any, kind: Any, path: Path, prefix: Sequence[str | int] = ()) -
         prefix: keys and indices that lead to the value, for messages.
 
     Raises:
-        UserError: for the outermost fault: file, dotted key, value, what is allowed.
+        UserError: the value is not valid; the message names file, dotted key, value and what is allowed, for the
+            outermost fault.
     """
     check_plain(value, path, tuple(prefix))
     try:
@@ -60,7 +61,7 @@ def check(value: Any, kind: Any, path: Path, prefix: Sequence[str | int] = ()) -
 
 
 def _keys(fault: Mapping[str, Any]) -> list[str | int]:
-    """Return the keys and indices that lead to a fault; tags of unions, in parentheses, are no keys."""
+    """Return the keys and indices that lead to a fault; tags of unions, in parentheses, are not keys."""
     return [part for part in fault["loc"] if not (isinstance(part, str) and re.fullmatch(r"\(\w+\)|\[key\]", part))]
 
 
@@ -97,7 +98,7 @@ def _explain(key: str, fault: Mapping[str, Any]) -> str:
 
 
 def _unknown_kind(key: str, given: Any, name: str, allowed: Sequence[str]) -> str:
-    """Say what is wrong with a mapping whose kind is told by the value of one of its keys."""
+    """Say what is wrong with a mapping whose kind is determined by the value of one of its keys."""
     if not isinstance(given, dict):
         return f"{key} is {_shown(given)}, which is not of type {_TYPES['model_type']}."
     if name not in given:
@@ -110,6 +111,6 @@ def _shown(value: Any) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, TypeError, RecursionError):
-        # Numbers of thousands of digits, and structures that hold themselves, cannot be shown.
+        # Numbers of thousands of digits, and structures that contain themselves, cannot be shown.
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else text[:77] + "..."

@@ -10,17 +10,17 @@ from typing import Any
 from laser.errors import UserError
 
 ORDER = ("kind", "noise", "layers", "training", "corpus", "seed")
-"""In which a variant's name has its values."""
+"""Order of the values in a variant's name."""
 
 KINDS = {"generic": "", "wrong": ", false answers", "filler": ", filler"}
-"""What is written beside the family of a model whose corpus has another noise than generic words."""
+"""Kind of noise of a model's corpus to what is written after the model's family."""
 
 
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Replace every entry that has `vary` by one entry per combination, named after its values.
 
-    `noise` sets corpus.noise.level and `kind` corpus.noise.kind; `seed` sets training.seed, and corpus.seed where there
-    is one, `training` and `corpus` set them apart; `layers` sets the depth. A value equal to the entry's own makes a
+    `noise` sets corpus.noise.level and `kind` corpus.noise.kind; `seed` sets training.seed, and corpus.seed if there
+    is one; `training` and `corpus` set them apart; `layers` sets the depth. A value equal to the entry's own makes a
     variant too: its name then says which one it is.
 
     Raises:
@@ -51,7 +51,7 @@ def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
 def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     variant = copy.deepcopy(entry)
     del variant["vary"]
-    # A kind of noise names itself; other values stand behind what they are values of.
+    # A kind of noise names itself; other values follow the name of their key.
     parts = [value if name == "kind" else f"{name}{value:g}" for name, value in values.items()]
     variant["name"] = "-".join([entry["name"], *parts])
     source = variant["source"]

@@ -13,25 +13,25 @@ import yaml
 from laser.errors import UserError, shortened
 
 LARGEST_FILE = 1_000_000
-"""Bytes; the paper's study has two thousand."""
+"""Largest size of a file in bytes; the paper's study has two thousand."""
 MOST_VALUES = 100_000
-"""Single values in a file, where a part that is named again by an alias counts again."""
+"""Most values in a file; a part that an alias repeats counts again."""
 DEEPEST = 40
-"""Levels of nesting; Python's own limit is met soon after."""
+"""Most levels of nesting; Python's own limit is reached soon after."""
 
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\x85\ud800-\udfff]")
-"""Control characters, and halves of characters, which UTF-8 cannot write."""
+"""Control characters, and halves of surrogate pairs, which UTF-8 cannot encode."""
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, of which YAML would silently take the last."""
+    """A safe loader that refuses a key given twice; YAML would silently take the last value."""
 
 
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
-            # A few lines of merges of merges make a mapping that no memory holds.
+            # A few lines of nested merges make a mapping that no memory can hold.
             raise yaml.constructor.ConstructorError(None, None, "merge keys (<<) are not read", key_node.start_mark)
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, Hashable):
@@ -51,7 +51,7 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         UserError: the file is missing, is not YAML, holds a key twice or asks for Python objects; or it is larger or
-            deeper than any study, be it by aliases of aliases.
+            deeper than any study, possibly through nested aliases.
     """
     try:
         with path.open("rb") as handle:
@@ -77,7 +77,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def _check_size(value: Any, path: Path) -> None:
-    """Refuse what would take a computer's memory or patience to walk through; aliases make much of little text."""
+    """Refuse a value that is too large or too deep to walk through; aliases make huge values out of little text."""
     waiting, count = [(value, 0)], 0
     while waiting:
         current, depth = waiting.pop()
@@ -91,7 +91,7 @@ def _check_size(value: Any, path: Path) -> None:
 
 
 def check_plain(value: Any, path: Path, parts: tuple[Any, ...] = ()) -> None:
-    """Refuse what YAML can write and JSON cannot: dates, .nan, .inf, keys that are no text.
+    """Refuse what YAML can write and JSON cannot: dates, .nan, .inf, keys that are not text.
 
     Args:
         value: what was read.

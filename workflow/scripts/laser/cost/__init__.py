@@ -1,1 +1,1 @@
-"""What a study costs: shapes and work of its jobs, for job requests and for the reader."""
+"""What a study costs: shapes and work of its jobs, for resource requests and for the reader."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAMED = 3
-"""Rows whose ids are given."""
+"""Most rows whose ids are listed."""
 
 
 def cautions(plan: Plan, model: str, dataset: str, frame: pd.DataFrame, folder: Path) -> Iterator[str]:
@@ -31,7 +31,7 @@ def cautions(plan: Plan, model: str, dataset: str, frame: pd.DataFrame, folder: 
         model: name of one of its models.
         dataset: name of one of its datasets.
         frame: the dataset's prepared rows; the first `MOST_ROWS` are looked at.
-        folder: with the model's files.
+        folder: the folder of the model's files.
     """
     from laser.evaluation.cell import examples
 
@@ -54,12 +54,12 @@ def _rows(count: int, of: int, names: list[str]) -> str:
 
 
 def _reason(text: str, longest: int | None) -> str:
-    """Return why a row is left out without its own number of tokens."""
+    """Return why a row is left out, without the row's own number of tokens."""
     return f"longer than the {longest:,} tokens that it takes" if " tokens, the model takes " in text else text
 
 
 def _longest(folder: Path) -> int | None:
-    """Return how many tokens a model takes: as fetching found, else as its config.json says."""
+    """Return how many tokens a model takes: as found when it was fetched, else as its config.json says."""
     from laser.models.positions import max_positions
 
     card = folder / "card.json"
@@ -68,7 +68,7 @@ def _longest(folder: Path) -> int | None:
 
 
 def _unwritable(tokenizer: Any, items: list[Any]) -> dict[str, list[str]]:
-    """Return the ids of rows with an answer or option that has no token, or the one for unknown words."""
+    """Return the ids of rows with an answer or option that has no token or contains the unknown token, by problem."""
     unwritable: dict[str, list[str]] = {}
     for item in items:
         written = [encode(tokenizer, f" {text.strip()}", special=False) for text in (item.answer, *item.options)]

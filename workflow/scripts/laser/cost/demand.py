@@ -1,6 +1,6 @@
 """What each job computes and holds, for its run time and memory: the formulae of `operations` with coarse inputs.
 
-Nothing is read but the config: rows and tokens are stated or guessed, so that jobs can be planned before anything is
+Only the config is read: rows and tokens are stated or guessed, so that jobs can be planned before anything is
 prepared.
 """
 
@@ -35,17 +35,17 @@ from laser.reduction.rank_rules import RULES
 
 ROWS = 20_000
 TOKENS = 100.0
-"""Rows of a dataset, and tokens of a row, if they are unknown."""
+"""Rows of a dataset and tokens of a row that are assumed if they are unknown."""
 NEW_TOKENS = 15
-"""Tokens that are generated, at most."""
+"""Most tokens that are generated."""
 VALIDATION_SHARE = 0.25
-"""A little more than a fifth: with both protocols a row is evaluated that either puts on the validation side."""
+"""Share of validation rows: a little over a fifth, as a row counts if either of two protocols puts it on that side."""
 VARIANTS = 8
-"""Prompts beside the original, at most."""
+"""Most prompts besides the original."""
 MOST_ITERATIONS = 20
-"""Power iterations of the released code's randomised decompositions, at most: those of masked models."""
+"""Most power iterations of the released code's randomised decompositions: those of masked models."""
 WINDOWS = 4000 * 512
-"""Tokens of a text for perplexity, at most."""
+"""Most tokens of a text for perplexity."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Demand:
     Attributes:
         work: operations.
         copies: number of copies of the weights that the job holds.
-        dense: edited weights that are kept in the host's memory.
+        dense: number of edited matrices that are held in memory.
         evaluates: True if batches go through the model.
     """
 
@@ -79,8 +79,8 @@ def demand_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Demand:
 def rows_asked(plan: Plan, model: str, dataset: str, side: str, most: int | None = None) -> Asked:
     """Return what one side of a dataset asks of a model: the means of config/cost.yaml.
 
-    Rows are those of the paper's Table 4 or of config/cost.yaml, cut at the dataset's limit and at `most`. Of a policy,
-    they are its games: three tokens for every step in sight, at every step until the limit.
+    Rows are those of the paper's Table 4 or of config/cost.yaml, cut at the dataset's limit and at `most`. For a
+    policy, rows are games: at every step until the limit it reads three tokens per step of its context.
     """
     entry, model_entry = plan.dataset(dataset), plan.model(model)
     share = VALIDATION_SHARE if side == "validation" else 1 - VALIDATION_SHARE / 2
@@ -111,7 +111,7 @@ def rows_asked(plan: Plan, model: str, dataset: str, side: str, most: int | None
 
 
 def _in_one_pass(rows: float, tokens: float, read: float) -> Asked:
-    """Return rows that are scored in one pass of so many tokens each."""
+    """Return what rows ask that are each scored in one pass of `tokens` tokens."""
     return Asked(ceil(rows), tokens, prompt_tokens=0.0, nodes=tokens, read=read, passes=1.0, generations=0.0, steps=0.0)
 
 
@@ -139,12 +139,12 @@ def _shape(plan: Plan, wildcards: Mapping[str, str]) -> Shape:
 
 
 def _engine(plan: Plan, wildcards: Mapping[str, str]) -> str:
-    """Return the engine that evaluates a model; a policy runs whole for every edit, as by the naive one."""
+    """Return the engine that evaluates a model; a policy runs in full for every edit, as with the naive engine."""
     return "naive" if is_policy(plan.model(wildcards["model"])) else str(plan.study["engine"])
 
 
 def _whole_matrix(plan: Plan, wildcards: Mapping[str, str]) -> list[Intervention]:
-    """Return the randomised steps of the protocols at the largest matrix and ρ, where a choice is not known yet."""
+    """Return the protocols' randomised steps at the largest matrix and ρ, for choices that are not known yet."""
     edits = layer_edits(plan, wildcards["model"], 0, [1.0])
     return list(dict.fromkeys(replace(edit, matrix=LARGEST) for edit in edits if edit.kind == "randomised"))
 
@@ -155,7 +155,7 @@ def _decompositions(shape: Shape, count: int) -> Work:
 
 
 def _evaluation(plan: Plan, wildcards: Mapping[str, str], side: str, times: float, most: int | None = None) -> Demand:
-    """Run one side through the whole model `times` times; a few edits, each of which may be a randomised one."""
+    """Run one side through the whole model `times` times, with a few edits, each of which may be randomised."""
     shape, randomised = _shape(plan, wildcards), _whole_matrix(plan, wildcards)
     asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], side, most)
     work = evaluation_work(_engine(plan, wildcards), shape, asked, shape.layers - 1, [None]).times(times)
@@ -207,7 +207,7 @@ def _gradients(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 
 
 def _race(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """The sweeps of all layers, at most: no candidate stops."""
+    """The sweeps of all layers, an upper bound: no candidate stops."""
     layers = plan.layers(wildcards["model"])
     sweeps = [_sweep(plan, {**wildcards, "layer": str(layer)}) for layer in layers]
     return replace(sweeps[0], work=sum((sweep.work for sweep in sweeps), Work()))
@@ -235,7 +235,7 @@ def _choices(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 
 
 def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """A randomised decomposition per seed, at most of the whole matrix and with the most power iterations."""
+    """A randomised decomposition per seed, at most of the whole matrix with the most power iterations."""
     count = plan.study["seeds"]["count"]
     demand = _evaluation(plan, wildcards, "test", 1 + count)
     drawn = Intervention(LARGEST, 0, 1.0, "randomised", niter=MOST_ITERATIONS)
@@ -244,7 +244,7 @@ def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 
 
 def _chosen(plan: Plan, wildcards: Mapping[str, str], choices: int) -> Demand:
-    """Evaluate the test side at so many choices under every protocol, each perhaps at a matrix of its own."""
+    """Evaluate the test side at `choices` choices under every protocol, each possibly at a different matrix."""
     count = len(plan.study["protocols"]) * choices
     demand, shape = _evaluation(plan, wildcards, "test", count), _shape(plan, wildcards)
     drawn = _whole_matrix(plan, wildcards)
@@ -271,7 +271,7 @@ def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 
 
 def _higher_order(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """Only rows that LASER puts right are asked again; at most half of all are counted on."""
+    """Only rows that LASER corrects are asked again; half of all rows is assumed as the upper bound."""
     return _evaluation(plan, wildcards, "test", 0.5 * len(plan.study["higher_order"]["percents"]))
 
 
@@ -295,7 +295,7 @@ def _clustered(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 
 
 def _baselines(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """Base and per protocol each change of the chosen matrix, which may be any: one of the middle layer is counted."""
+    """Base, and per protocol each change of the chosen matrix; it may be any, so one of the middle layer is assumed."""
     shape, protocols = _shape(plan, wildcards), len(plan.study["protocols"])
     asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], "test")
     layer, changes = shape.layers // 2, WEIGHT_BASELINES + plan.study["baselines"]["subspaces"]

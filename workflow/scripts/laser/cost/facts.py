@@ -1,4 +1,4 @@
-"""What is assumed of datasets and checkpoints that are not there yet: config/cost.yaml."""
+"""What is assumed about datasets and checkpoints that are not available yet: config/cost.yaml."""
 
 from __future__ import annotations
 

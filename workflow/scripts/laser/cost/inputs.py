@@ -32,7 +32,7 @@ MOST_ROWS = 4000
 
 
 CHARACTERS_PER_TOKEN = 4.0
-"""Of own rows whose model is not at hand: a common rate of English text, not measured."""
+"""Assumed for own rows whose model is not at hand: a common rate of English text, not measured."""
 
 
 def model_folder(plan: Plan, model: str) -> Path:
@@ -132,7 +132,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
 
 
 def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
-    """Count what requests ask, prefixes merged as the sweep engine merges them."""
+    """Count what requests ask, with prefixes merged as the sweep engine merges them."""
     from laser.engine.fast import TREE_LIMIT
     from laser.engine.packing import sequences_of
     from laser.engine.trees import prefix_trees, separate

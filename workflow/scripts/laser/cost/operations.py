@@ -17,7 +17,7 @@ FACTORED = ("svd", "smallest")
 DISTINCT_SHARES = (
     (0.0, 0.81), (0.21, 0.24), (0.41, 0.18), (0.62, 0.18), (0.83, 0.21), (0.93, 0.22), (0.97, 0.28), (1.0, 0.48),
 )  # fmt: skip
-"""Depth of a layer, from 0 (the first) to 1 (the last), and the part of its further edits whose continuation differs
+"""Depth of a layer, from 0 (the first) to 1 (the last), and the share of its further edits whose continuation differs
 from all others so far, the mean over decoded tokens: measured on smollm2-135m (`benchmarks.distinct`, docs/cost.md)."""
 
 
@@ -61,9 +61,9 @@ class Asked:
         prompt_tokens: tokens of the prompts that are continued by generation.
         nodes: tokens that remain after prefixes are merged (docs/engine.md, prefix trees).
         read: positions at which the head is needed, before any token is decoded.
-        passes, generations: how many.
+        passes, generations: number of each.
         steps: tokens that are fed back while decoding (the last new token is not), all generations together.
-        source: of the numbers, for the reader.
+        source: source of the numbers, for the reader.
     """
 
     examples: int
@@ -85,9 +85,9 @@ def engine_work(
     Args:
         shape: the model.
         asked: the dataset's side.
-        layer: where all edits are.
+        layer: the layer of all edits.
         edits: None for the base model.
-        share: of the further edits that have a continuation of their own; by default what is measured for such a layer.
+        share: share of further edits with a continuation of their own; by default the one measured for such a layer.
     """
     share = distinct_share(layer, shape.layers) if share is None else share
     attention = [edit for edit in edits if edit is not None and edit.matrix in ATTENTION]
@@ -100,7 +100,7 @@ def engine_work(
 
 
 def distinct_share(layer: int, layers: int) -> float:
-    """Return the part of a layer's further edits whose continuation differs from all others so far.
+    """Return the share of a layer's further edits whose continuation differs from all others so far.
 
     Between the depths of `DISTINCT_SHARES` the share is interpolated.
     """
@@ -138,7 +138,7 @@ def _half(
 
 
 def _edited_mlp(shape: Shape, edits: Sequence[Intervention | None], shared: float, per_edit: float | None) -> Work:
-    """The MLP of an edited layer (`laser.engine.edited_layer`), `own` states per edit or all shared ones."""
+    """The MLP of an edited layer (`laser.engine.edited_layer`): `per_edit` states per edit, or only shared ones."""
     first = "u_gate" if shape.gated else "u_in"
     touched = {None if edit is None else edit.matrix for edit in edits}
     work = Work()
@@ -169,14 +169,14 @@ def _edited(
 
 
 def plain_work(shape: Shape, asked: Asked, edits: int) -> Work:
-    """Return the work of running the whole model for every edit (`laser.engine.naive`), padding left out."""
+    """Return the work of running the whole model for every edit (`laser.engine.naive`), without padding."""
     tokens = asked.pass_tokens + asked.prompt_tokens + asked.steps
     heads = asked.pass_tokens + asked.generations + asked.steps
     return tokens_work(shape, tokens, heads).times(edits * asked.examples)
 
 
 def tokens_work(shape: Shape, tokens: float, heads: float) -> Work:
-    """Return the work of tokens through all layers, and of some positions through the head."""
+    """Return the work of `tokens` tokens through all layers and `heads` positions through the head."""
     return Work(tokens * shape.layers * shape.block + heads * shape.head)
 
 

@@ -1,4 +1,4 @@
-"""What a study will ask, and how long it will take, before anything is evaluated: as text."""
+"""A text that says what a study will ask and how long it will take, before anything is evaluated."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 3
-"""Prompts of each dataset."""
+"""Prompts that are shown of each dataset."""
 LISTED = 5
-"""Rows that are named of those that were dropped, or ask the same."""
+"""Most rows that are named among those that were dropped or that ask the same."""
 STYLES = {
     "options": "the option with the highest log-probability",
     "option_masks": "the option with the highest log-probability, its tokens masked",
@@ -103,7 +103,7 @@ def _card_lines(plan: Plan, card: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _row_lines(plan: Plan, dataset: str, frame: pd.DataFrame) -> Iterator[str]:
-    """Yield how rows are judged, which cannot be, and the first of them with the numbers of their tokens."""
+    """Yield how rows are judged, which rows are not asked, and the first rows with their numbers of tokens."""
     entry = plan.dataset(dataset)
     offered = bool((frame["options"].map(len) > 0).any())
     described = definition(entry["builder"], asked_options(dict(entry)))
@@ -137,7 +137,7 @@ def _others(row: Mapping[str, Any]) -> list[str]:
 
 
 def time_line(seconds: float, jobs: int, device: str) -> str:
-    """Return the line about the time: of jobs that run several at once."""
+    """Return the line about the time if `jobs` jobs run at once."""
     minutes = seconds / jobs / 60
     said = f"{minutes:.0f} minutes" if minutes >= 2 else f"{seconds / jobs:.0f} seconds"
     return (
@@ -147,5 +147,5 @@ def time_line(seconds: float, jobs: int, device: str) -> str:
 
 
 def no_time_line(error: UserError) -> str:
-    """Return the line about the time where it cannot be estimated."""
+    """Return the line about the time if it cannot be estimated."""
     return f"Time: not estimated. {error}"

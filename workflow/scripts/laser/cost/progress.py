@@ -1,7 +1,7 @@
-"""How far a run is: the jobs that it plans, which of them run, have ended or failed, and the time that is left.
+"""The progress of a run: the jobs that it plans, which of them run, have ended or failed, and the time left.
 
-When a run starts it notes its jobs beside the study's results (results/<study>.run.json), each with the time that it is
-expected to take. From the note and the events of a run follows its progress; `laser.cost.status` reads the same note.
+When a run starts, it notes its jobs beside the study's results (results/<study>.run.json), each with the time that it
+is expected to take. Progress follows from the note and the events of the run; `laser.cost.status` reads the same note.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from laser.cost.time import GEMM_SHARE, START_SECONDS
 from laser.io.files import write_json
 
 SECONDS_OF_DOUBT = 20.0
-"""Jobs that were expected to take so long together count as much as what was believed before they ran."""
+"""Weight of the ratio that is assumed beforehand, in seconds of ended jobs' expected time."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class PlannedJob:
     """One job of a run.
 
     Attributes:
-        id: Snakemake's number of it.
+        id: Snakemake's number for it.
         rule: its rule.
         label: the values of its wildcards, for the reader.
-        log: its log.
+        log: the path of its log.
         run: the file that it writes when it has succeeded; empty if it writes none.
-        seconds: the time that it is expected to take.
+        seconds: the time that it is expected to take, in seconds.
     """
 
     id: int
@@ -54,11 +54,11 @@ class PlannedJob:
 
 
 GPU_FILES = ("nvidia[0-9]*", "kfd", "dxg")
-"""What a driver puts into /dev where there is a GPU: NVIDIA's, AMD's, and Windows' for its subsystem for Linux."""
+"""Files in /dev that a driver makes for a GPU: NVIDIA's, AMD's, and that of the Windows Subsystem for Linux."""
 
 
 def device_of_run(asked: str, here: bool, devices: Path = Path("/dev")) -> str:
-    """Return the device whose speed the jobs of a run are expected to have, without the seconds that torch would take.
+    """Return the device whose speed is expected of a run's jobs, without the seconds that importing torch takes.
 
     Args:
         asked: the config's device: auto, cpu or cuda.
@@ -71,7 +71,7 @@ def device_of_run(asked: str, here: bool, devices: Path = Path("/dev")) -> str:
 
 
 def speed_of_thread() -> float:
-    """Measure one thread's large fp32 products here; return the operations per second that the engine makes of them."""
+    """Measure large fp32 products on one thread here; return the operations per second that the engine reaches."""
     factor = np.ones((1024, 1024), np.float32)
     rates = []
     for _ in range(5):
@@ -82,7 +82,7 @@ def speed_of_thread() -> float:
 
 
 def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
-    """Return the jobs that Snakemake is about to run, in the order of their inputs; targets, without a log, not."""
+    """Return the jobs that Snakemake will run, in the order of their inputs, except targets, which have no log."""
     thread_flops = speed_of_thread() if device == "cpu" else CPU_FLOPS
     return [
         PlannedJob(
@@ -104,7 +104,7 @@ def job_seconds(
 ) -> float:
     """Return the time in seconds that a job is expected to take on a device (auto, cpu or cuda).
 
-    Of a rule without a cost model it is that of its start; auto counts as a GPU.
+    For a rule without a cost model, it is the time of the start; auto counts as a GPU.
     """
     if rule not in STAGES:
         return START_SECONDS
@@ -138,10 +138,10 @@ class Progress:
 
     Attributes:
         jobs: all jobs of the run.
-        running: those that run, with when they started.
-        done: those that have succeeded, with how long they took.
+        running: those that run, each with the time when it started.
+        done: those that have succeeded, each with its duration in seconds.
         failed: those whose last attempt has failed.
-        most: how many ran at once, at most.
+        most: the largest number of jobs that ran at once.
     """
 
     jobs: dict[int, PlannedJob]
@@ -170,11 +170,11 @@ class Progress:
             self.failed.add(number)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the expected time to the end; None before any job has ended.
+        """Return the expected time to the end in seconds; None before any job has ended.
 
-        The model's times are multiplied by how much longer the jobs of the same rule have taken so far, where there are
-        any, else by that of all jobs that the model knows. A job that runs longer than expected counts as well. Jobs
-        of rules that the model does not know, such as downloads, say nothing about the others.
+        The cost model's times are multiplied by the ratio of actual to expected time of the same rule's jobs so far;
+        if there are none, by that of all jobs that the model knows. A job that already runs longer than expected
+        counts too. Jobs of rules that the model does not know, such as downloads, say nothing about the others.
         """
         if not self.done:
             return None
@@ -199,12 +199,12 @@ class Progress:
         return max(left / self.most, longest)
 
     def _ratio(self, taken: Mapping[int, float], before: float) -> float:
-        """Return how much longer some jobs have taken than expected; the fewer they are, the nearer to `before`."""
+        """Return the ratio of actual to expected time of some jobs; the shorter the jobs, the nearer to `before`."""
         expected = sum(self.jobs[number].seconds for number in taken)
         return (sum(taken.values()) + SECONDS_OF_DOUBT * before) / (expected + SECONDS_OF_DOUBT)
 
     def line(self, now: float, ended: bool = False) -> str:
-        """Return the state in one line: 41/71 jobs, 2 running, about 6 min left (done 15:49); `ended`: without time."""
+        """Return the state in one line: 41/71 jobs, 2 running, about 6 min left (done 15:49); no time if `ended`."""
         parts = [f"{len(self.done)}/{len(self.jobs)} jobs", f"{len(self.running)} running"]
         if self.failed:
             parts.append(f"{len(self.failed)} failed")
@@ -216,7 +216,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as a reader says it: 40 s, 6 min, 2 h 10 min, 3 days 4 h."""
+    """Return a duration as a person would say it: 40 s, 6 min, 2 h 10 min, 3 days 4 h."""
     if seconds < 55:
         return f"{max(5, 5 * round(seconds / 5))} s"
     minutes = round(seconds / 60)

@@ -19,12 +19,12 @@ def sentence(
     """Return time and disk of a study in one sentence.
 
     Args:
-        title: of the study.
+        title: the study's title.
         models: its models' costs.
-        cells: those of its models on its datasets.
-        device: what it would run on.
+        cells: the costs of its models on its datasets.
+        device: the device that it would run on.
         jobs: how many run at once on this machine; 0 for a device elsewhere, whose hours are given.
-        trained: how many models the study trains itself, which is not counted.
+        trained: how many models the study trains itself; their training is not counted.
     """
     both: list[ModelCost | CellCost] = [*models, *cells]
     seconds = sum(job_seconds(job, cost.shape, device) for cost in both for job in cost.jobs)
@@ -75,7 +75,7 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
 
 
 def _parts(jobs: Sequence[tuple[JobCost, Shape]], device: Device) -> list[str]:
-    """Return what the hours go into, model by model."""
+    """Return what the hours are spent on, model by model."""
     seconds: dict[str, dict[str, float]] = {}
     for job, shape in jobs:
         of_model = seconds.setdefault(shape.name, {})

@@ -21,27 +21,27 @@ from laser.errors import UserError
 
 MEGABYTE = 1e6
 PROCESS_MB = 1500
-"""Python, torch, transformers and the rows."""
+"""Host memory of Python, torch, transformers and the rows."""
 CUDA_HOST_MB = 2000
-"""Further memory of the host for CUDA's libraries."""
+"""Further host memory for CUDA's libraries."""
 CUDA_CONTEXT_MB = 1000
 """GPU memory that CUDA uses before the first tensor."""
 SLACK = 2.0
-"""What a batch was found to take over what is counted below, on a CPU, where a batch is bounded by its tokens."""
+"""Memory that a batch was found to take divided by what is counted below, on a CPU, where its tokens bound a batch."""
 GPU_SLACK = 1.1
-"""The same on a GPU, where a batch is bounded by the slots of its keys and values. Full batches took 0.87 to
+"""The same on a GPU, where the slots of its keys and values bound a batch. Full batches took 0.87 to
 0.99 of what is counted (docs/gpu.md); the rest is for gaps between blocks."""
 USABLE = 0.95
-"""Part of a GPU's memory that a job can have."""
+"""Share of a GPU's memory that a job can use."""
 GPU_TFLOPS = {"fp32": 19.5, "fp16": 312.0}
-"""Peaks of the GPU that is assumed where the table of GPUs names none: an A100, as in docs/cost.md."""
+"""Peaks of the GPU that is assumed if the table of GPUs names none: an A100, as in docs/cost.md."""
 GPU_SHARE = 0.35
 CPU_FLOPS = 25e9
 """Operations per second of one CPU thread."""
 READ_BYTES = 3e8
 """Bytes per second at which a checkpoint comes from shared storage while other jobs read too."""
 START_SECONDS = 120
-"""Snakemake starts three times before a job's script does, and each start imports a good deal."""
+"""Seconds that starting one job takes: Snakemake starts three times before the script, each time with many imports."""
 SAFETY = 2.0
 SHORTEST_MINUTES = 30
 
@@ -51,27 +51,27 @@ def _weights_mb(shape: Shape) -> float:
 
 
 def _matrix_mb(shape: Shape) -> float:
-    """Return the size of the largest matrix that is edited."""
+    """Return the size in MB of the largest matrix that is edited."""
     outputs, inputs = shape.matrix(LARGEST)
     return outputs * inputs * shape.width / MEGABYTE
 
 
 def _factors_mb(shape: Shape) -> float:
-    """Return the size of its fp32 factors."""
+    """Return the size in MB of the fp32 factors of that matrix."""
     return shape.factor_bytes(LARGEST) / MEGABYTE
 
 
 def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack: float = SLACK) -> float:
-    """Return what evaluating one batch takes beside the weights, in MB (docs/engine.md, memory above the model).
+    """Return the memory in MB of evaluating one batch besides the weights (docs/engine.md, memory above the model).
 
-    States and the MLP's activations of `token_budget` tokens, their keys and values, the factors of the two edited
-    matrices, and the logits. On out-of-memory the engine halves its batches, so that less is slower and not an end.
+    It holds the states and MLP activations of `token_budget` tokens, their keys and values, the factors of the two
+    edited matrices, and the logits. If memory runs out, the engine halves its batches: less is slower, but no failure.
 
     Args:
         shape: the model.
-        token_budget: of the study.
-        above: layers whose keys and values are kept at once; None for all of a causal model's.
-        slack: what this is multiplied by.
+        token_budget: the study's token budget.
+        above: number of layers whose keys and values are kept at once; None for all layers of a causal model.
+        slack: factor by which the count is multiplied.
     """
     states = (6 * shape.hidden + 3 * shape.intermediate) * shape.width
     layers = (0 if shape.masked else shape.layers) if above is None else above
@@ -91,7 +91,7 @@ def memory_mb(shape: Shape, demand: Demand, token_budget: int, device: str, atte
 
 
 def gpu_memory_mb(shape: Shape, demand: Demand, token_budget: int, attempt: int = 1, above: int | None = None) -> int:
-    """Return the GPU memory in MB that a job should have; what it works with, not its weights, grows by attempt."""
+    """Return the GPU memory in MB that a job should have; its working memory, not its weights, grows by attempt."""
     working = working_mb(shape, token_budget, above, GPU_SLACK) if demand.evaluates else 6 * _factors_mb(shape)
     dense = demand.dense * _matrix_mb(shape)
     return ceil(CUDA_CONTEXT_MB + demand.copies * _weights_mb(shape) + dense + attempt * working)
@@ -100,7 +100,7 @@ def gpu_memory_mb(shape: Shape, demand: Demand, token_budget: int, attempt: int 
 def layers_above(plan: Plan, shape: Shape, wildcards: Mapping[str, str]) -> int | None:
     """Return how many layers' keys and values a job keeps at once; None if unknown.
 
-    Those from the edited layer on, where tokens are decoded; one at a time where none are.
+    If tokens are decoded, the edited layer and those above it; otherwise one at a time.
     """
     if "dataset" not in wildcards:
         return None
@@ -117,7 +117,7 @@ def gpu_floor_mb(shape: Shape, demand: Demand) -> int:
 def choose_gpu(table: list[dict[str, Any]], wanted_mb: int, floor_mb: int, what: str) -> dict[str, Any] | None:
     """Return the entry of the smallest GPU that has the wanted memory; None where the site's table is empty.
 
-    If none has as much, the largest is requested: the engine then works in smaller batches.
+    If none has that much, the largest is requested: the engine then works in smaller batches.
 
     Args:
         table: config key `gpus`.
@@ -148,7 +148,7 @@ def run_minutes(
 ) -> int:
     """Return the run time in minutes that a job requests, rounded up to tens: twice the expected time.
 
-    `longest_hours` of the GPU's entry is a bound: what its partition allows.
+    `longest_hours` in the GPU's entry, which its partition allows, is the upper bound.
     """
     seconds = START_SECONDS + expected_seconds(shape, demand, device, threads, gpu)
     minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
@@ -170,13 +170,13 @@ def expected_seconds(
 
 
 BEFORE_SELECTION = ("base", "sweep", "race")
-"""Stages whose files the selection reads, which the test waits for."""
+"""Stages whose files the selection reads; the test waits for the selection."""
 
 
 def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
-    """Return the priority of a job: the seconds from its start until its model is tested, on the longest way.
+    """Return the priority of a job: the seconds from its start until its model is tested, on the longest path.
 
-    Long jobs that start last leave all other cores idle, so they start first, and before them what they wait for.
+    Long jobs that start last leave all other cores idle, so they start first, after the jobs that they wait for.
     """
     model = wildcards["model"]
     shape = guessed_shape(plan.model(model))
@@ -197,7 +197,7 @@ def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
 
 
 def _speed(device: str, threads: int, gpu: Mapping[str, Any] | None, thread_flops: float) -> Device:
-    """Return what the job's device does in a second, as far as the site has said."""
+    """Return the speed of the job's device, as far as the site has stated it."""
     if device == "cpu":
         peak = thread_flops * threads
         return Device("CPU", peak, peak, None, efficiency=1.0, decomposition=1.0, randomised=peak)
@@ -243,9 +243,9 @@ def request(plan: Plan, stage: str, wildcards: Mapping[str, str], attempt: int =
 def resource_functions(plan: Plan, stage: str) -> dict[str, Any]:
     """Return the resources of a rule: numbers, or functions of (wildcards, attempt), by Snakemake's names.
 
-    The names are those that the SLURM executor reads (gpu, gpu_model, constraint, slurm_partition); the last three only
-    where the table of GPUs has them, so that a profile's default-resources hold otherwise. `gpu_memory_mb` is for the
-    reader, and for profiles that choose by it.
+    The names are those that the SLURM executor reads (gpu, gpu_model, constraint, slurm_partition); the last three are
+    given only if the table of GPUs has them, so that a profile's default-resources apply otherwise. `gpu_memory_mb` is
+    for the reader, and for profiles that choose by it.
     """
 
     @cache
@@ -288,12 +288,12 @@ def check_gpus(plan: Plan) -> None:
 
 
 def training_memory_mb(plan: Plan, model: str) -> int:
-    """Return the memory in MB for training a policy: all steps of its pool's episodes, some 40 of each."""
+    """Return the memory in MB for training a policy: all steps of its pool's episodes, about 40 per episode."""
     pool = plan.model(model)["source"]["pool"]
     rows, columns = shape(pool)
     return ceil(PROCESS_MB + 1500 + 40 * 2 * (rows * columns + 28) * pool.get("count", 0) / MEGABYTE)
 
 
 def fetch_memory_mb(entry: dict[str, Any]) -> int:
-    """Return the memory in MB for fetching a checkpoint: conversions hold it once as it was and once as it will be."""
+    """Return the memory in MB for fetching a checkpoint: a conversion holds it twice, before and after."""
     return ceil(PROCESS_MB + 2.6 * _weights_mb(guessed_shape(entry)))

@@ -12,7 +12,7 @@ from laser.models.stored import BYTES
 
 ATTENTION = ("q", "k", "v", "o")
 LARGEST = "u_in"
-"""A matrix of which a model has no larger one, apart from the embeddings."""
+"""The largest matrix of a model, or one of them, apart from the embeddings."""
 NEEDED = ("hidden", "intermediate", "heads", "vocabulary", "parameters")
 GUESSED_PARAMETERS, GUESSED_VOCABULARY = 200_000_000, 50_000
 """Assumed if an entry gives neither its parameters nor its hidden size, and if it gives no vocabulary."""
@@ -22,7 +22,7 @@ GUESSED_PARAMETERS, GUESSED_VOCABULARY = 200_000_000, 50_000
 class Shape:
     """What a model's cost depends on.
 
-    `bytes` is the size of the checkpoint's files, `width` the bytes of a weight; `split` whether an fp32 model's
+    `bytes` is the size of the checkpoint's files, `width` the bytes of a weight; `split` is True if an fp32 model's
     weights are exact in fp16, so that a GPU multiplies by split products (`laser.engine.products`).
     """
 

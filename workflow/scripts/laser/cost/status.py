@@ -21,13 +21,13 @@ SLURM_LOGS = Path("logs/slurm")
 
 
 def status_text(results: Path, now: float | None = None, alive: bool | None = None) -> str:
-    """Return what a person wants to know of a study's last run.
+    """Return what a person wants to know about a study's last run.
 
     Args:
         results: the folder of the study's results.
-        now: the time; by default that of the clock.
-        alive: whether the run goes on; by default whether no other study's run was started in the folder since then,
-            and its process on this host lives, or it is on another host.
+        now: the time in seconds since the epoch; by default that of the clock.
+        alive: whether the run is still going on. By default it is, if no other study's run was started in the folder
+            since then and its process is not known to have ended; that is known only on the run's own host.
 
     Raises:
         UserError: no run has noted its jobs.
@@ -105,7 +105,7 @@ def _seconds(run: Path) -> float:
 
 
 def _log_start(log: Path) -> float:
-    """Return when a job started: the time in the first line of its log, else the log's own."""
+    """Return when a job started: the time in the first line of its log, else the log's modification time."""
     try:
         first = log.read_text(encoding="utf-8", errors="replace").partition(",")[0]
         return datetime.datetime.fromisoformat(first).timestamp()

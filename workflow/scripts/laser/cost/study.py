@@ -20,24 +20,24 @@ from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
 from laser.reduction.interventions import Intervention
 
 BYTES_PER_ROW = 42
-"""Of the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
+"""Bytes per row in the files of sweep, base and test: measured on the quickstart, docs/cost.md."""
 STAGE_OF = {"landscape": "landscape", "composition": "compose_layers", "composed": "compose_test"}
-"""Kind of file to the stage that makes it, where that is not evaluate_<kind>."""
+"""Kind of file to the stage that makes it, unless that is evaluate_<kind>."""
 WORK_PARTS = {
     "native": "products of the models",
     "single": "products of truncations, fp32",
     "decomposition": "exact decompositions",
     "randomised": "randomised decompositions",
 }
-"""Field of `Work` to what it is, for the reader."""
+"""Field of `Work` to its description for the reader."""
 
 
 @dataclass(frozen=True)
 class JobCost:
-    """One job.
+    """The cost of one job.
 
     Attributes:
-        stage, model, dataset: which (no dataset for reduce).
+        stage, model, dataset: which job it is (reduce has no dataset).
         work: operations.
         benchmark: its benchmark file below <results>/benchmarks.
     """
@@ -51,16 +51,16 @@ class JobCost:
 
 @dataclass(frozen=True)
 class CellCost:
-    """One (model, dataset).
+    """The cost of one (model, dataset).
 
     Attributes:
         shape, sides: the model, and what is asked of it on each side.
-        edits: evaluations of one example in the whole grid: (matrix, layer, rho, kind) that differ.
-        kinds: low-rank steps that the study's protocols take.
+        edits: number of evaluations of one example in the whole grid: different (matrix, layer, rho, kind).
+        kinds: number of low-rank steps that the study's protocols take.
         jobs: base, sweep, test and the study's further evaluations of the cell.
-        plain: the same evaluations by the plain engine.
-        released: every row under every edit and base, one sequence at a time.
-        released_calls: model calls of that.
+        plain: work of the same evaluations with the naive engine.
+        released: work of every row under every edit and base, one sequence at a time, as in the released code.
+        released_calls: number of model calls of that procedure.
         result_bytes: size of the rows that are written.
     """
 
@@ -90,12 +90,12 @@ class ModelCost:
 
 
 def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
-    """Return the time of a job."""
+    """Return the time of a job in seconds."""
     return sum(job_parts(job, shape, device).values())
 
 
 def job_parts(job: JobCost, shape: Shape, device: Device) -> dict[str, float]:
-    """Return the time of a job by what it goes into, in seconds."""
+    """Return the time of a job in seconds, by what it is spent on."""
     read = 0 if job.stage == "reduce" else shape.bytes
     return {
         "starting jobs": START_SECONDS * (0.5 if job.stage == "reduce" else 1),
@@ -177,7 +177,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
 
 
 def further_jobs(plan: Plan, model: str, dataset: str) -> list[JobCost]:
-    """Return the jobs of a cell's evaluations beside the sweep, by what they request their time for: at most that."""
+    """Return the jobs of a cell's evaluations besides the sweep, with the most work that they may have."""
     kinds = [kind for kind, cells in plan.evaluated().items() if (model, dataset) in cells]
     stages = [stage for kind in kinds if (stage := STAGE_OF.get(kind, f"evaluate_{kind}")) in STAGES]
     compared = plan.compares_searches(model, dataset)
@@ -196,7 +196,7 @@ def further_jobs(plan: Plan, model: str, dataset: str) -> list[JobCost]:
 
 
 def released_seconds(cell: CellCost, device: Device) -> float:
-    """Return the time of the released procedure: every call reads all weights, which bounds it on a GPU."""
+    """Return the time in seconds of the released procedure: every call reads all weights, which bounds it on a GPU."""
     reading = 0.0
     if device.bandwidth is not None:
         reading = cell.released_calls * cell.shape.parameters * cell.shape.width / device.bandwidth

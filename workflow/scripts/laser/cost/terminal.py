@@ -1,7 +1,7 @@
 """What a person sees of a run: one line of progress, warnings, and at the end the cause of every failure.
 
-Snakemake hands over its log records (`snakemake_logger_plugin_laser`); what jobs say themselves goes to the terminal
-directly. Snakemake's own words are in .snakemake/log.
+Snakemake hands over its log records (`snakemake_logger_plugin_laser`); jobs write their own messages to the terminal
+directly. Snakemake's own messages are in .snakemake/log.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from laser.cluster.slurm_jobs import SAID
 from laser.cost.progress import Progress
 
 SECONDS_TO_COLLECT = 0.5
-"""Events that come together, such as the end of a job and the start of the next, make one line."""
+"""Events within this time, such as the end of a job and the start of the next, make one line."""
 SECONDS_OF_SILENCE = 60.0
-"""After so long a line is written again, because the time left changes."""
+"""Seconds after which a line is written again, because the time left changes."""
 RESTATEMENTS = (
     "returned non-zero exit status",
     "Cannot restore",
@@ -32,7 +32,7 @@ COLOURS = {"status": "\033[36m", "warning": "\033[33m", "error": "\033[31m"}
 
 
 def cause(log: Path) -> str:
-    """Return why a job failed: the message in its log, else the last line of it."""
+    """Return why a job failed: the message in its log, else the log's last line."""
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -93,7 +93,7 @@ class Terminal:
 
     def _message(self, record: logging.LogRecord) -> None:
         text = str(record.msg or "").strip()
-        # The message that a job's command has failed comes before the event of the failure.
+        # The message about a job's failed command comes before the event of the failure.
         running = self.progress is not None
         if not text or (running and any(words in text for words in RESTATEMENTS)):
             return
@@ -101,7 +101,7 @@ class Terminal:
         self.say(text, "error" if record.levelno >= logging.ERROR else "warning")
 
     def tick(self) -> None:
-        """Write the line of progress where it has changed, or nothing was written for long."""
+        """Write the line of progress if it has changed, or if nothing was written for a while."""
         with self.lock:
             now = self.clock()
             if self.progress is None:

@@ -16,20 +16,20 @@ from laser.cost.operations import Work
 from laser.errors import UserError
 
 GEMM_SHARE = 0.71
-"""The engine's operations per second over those of one large product, one thread: benchmarks.sweep, docs/cost.md."""
+"""The engine's operations per second over those of one large product, on one thread: benchmarks.sweep, docs/cost.md."""
 CPU_DECOMPOSITION = 0.75
 """The same for LAPACK's decomposition of 1536 x 576, by `decomposition_work`: measured, docs/cost.md."""
 GPU_DECOMPOSITION = 0.13
 """Share of a GPU's fp32 peak that an exact decomposition reaches, checks included: measured on an H100, docs/gpu.md."""
 GPU_RANDOMISED = 0.2
-"""The same of a randomised one."""
+"""The same for a randomised decomposition."""
 SPLIT_SHARE = 0.064
-"""Of a GPU's fp16 peak, what the engine's split products of an fp32 model reach: Llama 2 7B's shape on an H100, layer
-15, decoding, a token budget of 16,384: measured, docs/gpu.md."""
+"""Share of a GPU's fp16 peak that the engine's split products of an fp32 model reach: measured with Llama 2 7B's
+shape on an H100, layer 15, decoding, a token budget of 16,384, docs/gpu.md."""
 START_SECONDS = 4.5
-"""Of one job: Python, torch and a small model: measured, docs/cost.md."""
+"""Seconds that starting one job takes: Python, torch and a small model; measured, docs/cost.md."""
 LOAD_BYTES_PER_SECOND = 1e9
-"""Reading a checkpoint: assumed."""
+"""Speed of reading a checkpoint: assumed."""
 NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 
 
@@ -40,7 +40,7 @@ class Device:
     Attributes:
         name: for the reader.
         half, single: peak of products in fp16 or bf16, and in fp32.
-        bandwidth: of its memory; None if it was not given.
+        bandwidth: memory bandwidth; None if it was not given.
         efficiency: share of the peak that the engine's products reach.
         decomposition: share of the fp32 peak that decompositions reach.
         randomised: operations per second of the randomised decompositions.
@@ -55,7 +55,7 @@ class Device:
     randomised: float
 
     def seconds(self, work: Work, width: int, split: bool = False) -> float:
-        """Return the time of some work for a model of `width` bytes a weight; `split` as in `Shape`."""
+        """Return the time in seconds of some work for a model of `width` bytes a weight; `split` as in `Shape`."""
         native = (self.half if width == 2 else self.single) * self.efficiency
         if split:
             native = max(native, self.half * SPLIT_SHARE)
@@ -118,7 +118,7 @@ def large_product(threads: int | None = None, seconds: float | None = None) -> f
     """Return operations per second of a 2048-cubed fp32 product.
 
     Args:
-        threads: of torch; None leaves them unchanged.
+        threads: number of torch's threads; None leaves it unchanged.
         seconds: measure for this long and return the median rate by processor time of each thread, so that other work
             on the same cores counts little; None returns the best of five by wall-clock time.
     """

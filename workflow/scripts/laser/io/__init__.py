@@ -1,1 +1,1 @@
-"""Files: written atomically, and read back with the settings that they were made with."""
+"""Files, written atomically and read back with the settings that they were made with."""

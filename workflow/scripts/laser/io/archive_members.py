@@ -1,4 +1,4 @@
-"""Single files out of a wheel or a source archive, read as data: nothing is installed, unpacked whole, or run."""
+"""Single files from a wheel or a source archive, read as data: nothing is installed, fully unpacked, or run."""
 
 from __future__ import annotations
 

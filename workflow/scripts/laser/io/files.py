@@ -96,7 +96,7 @@ def read_json(path: Path | str) -> Any:
 def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, Any]) -> None:
     """Write `frame` as Parquet (zstd), atomically, with `spec` as JSON in the file's metadata.
 
-    The bytes depend on the rows and the spec alone, so that equal runs give equal files.
+    The bytes depend only on the rows and the spec, so that equal runs give equal files.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -118,7 +118,7 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.D
             raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again.")
         return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
     except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException) as error:
-        # Changed bytes can fail in any layer.
+        # Damaged bytes can fail in any layer of the reader.
         raise UserError(f"{path}: cannot be read as Parquet ({str(error)[:300]}). Delete it and run again.") from error
 
 

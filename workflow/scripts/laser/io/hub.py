@@ -247,7 +247,7 @@ def _meter(show: Progress) -> Any:
     reached = [0]
 
     class Meter(tqdm):
-        """Counts without a bar."""
+        """Counts without showing a bar."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             options.pop("name", None)

@@ -55,7 +55,7 @@ def explained(repo: str, revision: str, name: str, error: Exception) -> Exceptio
     Args:
         repo: owner/name.
         revision: a commit, branch or tag.
-        name: of the file, or an empty text.
+        name: the file's name, or an empty text.
         error: what the library raised; the errors that caused it count too, because the library hides an HTTP status
             behind a missing entry of its cache.
 

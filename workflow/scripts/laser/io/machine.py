@@ -32,7 +32,7 @@ def write_run(paths: RecordPaths, started: float, device: str | None, script: Pa
     """Write a job's run beside its record.
 
     Args:
-        paths: of the run and the record.
+        paths: the paths of the run and the record.
         started: when the job started, in seconds since the epoch.
         device: the spec's device: auto, cpu, cuda, or None for a job that does not compute on a device.
         script: the job's script; the commit of its repository is recorded.
@@ -56,7 +56,7 @@ def write_run(paths: RecordPaths, started: float, device: str | None, script: Pa
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory that this process has held."""
+    """Return the most memory in bytes that this process has held."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -102,7 +102,7 @@ def git(folder: Path) -> dict[str, Any] | None:
 
 
 def last_commit(folder: Path, *paths: str) -> str:
-    """Return the short name of the commit that last changed one of some files; empty where there is no repository."""
+    """Return the short name of the commit that last changed one of some files; empty if there is no repository."""
     return _say("git", "-C", str(folder), "log", "-1", "--format=%h", "--", *paths).strip()
 
 

@@ -41,7 +41,7 @@ Report = Callable[[str], None]
 
 
 class PackageIndexError(Exception):
-    """Why a file of the index cannot be had; the text is a user's message without its full stop.
+    """Why a file cannot be fetched from the index; the text is a user's message without its full stop.
 
     Attributes:
         key: the part of the pin that is wrong: `sha256`, `version`, or an empty text.
@@ -58,8 +58,8 @@ class Pin:
 
     Attributes:
         package, version: the release.
-        sha256: of the file.
-        archive: its name; None for a wheel of the release.
+        sha256: the file's sha256.
+        archive: the file's name; None for a wheel of the release.
         size: in bytes, if known.
     """
 
@@ -83,8 +83,8 @@ class Pin:
 def fetch(pin: Pin, downloads: Path, report: Report) -> Path:
     """Return the pinned file, in `downloads`, after downloading it unless it is there.
 
-    An unfinished download is kept beside it as <name>.part, and resumed where the index serves ranges. A file is only
-    given its name once its sha256 is the pinned one. Jobs that want the same file wait for each other.
+    An unfinished download is kept beside it as <name>.part, and resumed where the index serves ranges. A file gets its
+    name only once its sha256 is the pinned one. Jobs that want the same file wait for each other.
 
     Args:
         pin: what is wanted.
@@ -140,7 +140,7 @@ def _download(pin: Pin, downloads: Path, report: Report) -> Path:
             try:
                 return _download_link(pin, link, session, downloads, report)
             except PackageIndexError as error:
-                # Of several files without a known sha256 any may be the pinned one.
+                # Any of several files without a known sha256 may be the pinned one.
                 if error.key != "sha256" or number == len(links):
                     raise
     raise AssertionError("there is at least one link")
@@ -169,7 +169,7 @@ def _download_link(pin: Pin, link: Link, session: PyPIClient, downloads: Path, r
         raise PackageIndexError(f"{error}. Run again: the download goes on where it stopped") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            part.unlink(missing_ok=True)  # what is left of the disk is needed by others
+            part.unlink(missing_ok=True)  # others need what is left of the disk
         raise
     kept = downloads / link.filename
     part.chmod(0o644)
@@ -178,11 +178,11 @@ def _download_link(pin: Pin, link: Link, session: PyPIClient, downloads: Path, r
 
 
 def _stream(pin: Pin, link: Link, session: PyPIClient, part: Path, report: Report) -> None:
-    """Write the file to `part`, going on where an earlier download stopped."""
+    """Write the file to `part`, continuing where an earlier download stopped."""
     have = part.stat().st_size if part.is_file() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with session.stream("GET", link.url_without_fragment, headers=headers) as answer:
-        if answer.status_code == 416:  # there is nothing beyond what is here, whatever that is
+        if answer.status_code == 416:  # nothing follows what is here; its sha256 is checked later
             return
         if answer.status_code >= 400:
             reason = f"HTTP {answer.status_code} for {link.redacted}"
@@ -214,7 +214,7 @@ def _stream(pin: Pin, link: Link, session: PyPIClient, part: Path, report: Repor
 
 
 def _verify(pin: Pin, link: Link, part: Path, resumed: bool) -> None:
-    """Check the sha256 of a finished download. Another file is deleted; one that was resumed may do whole."""
+    """Check the sha256 of a finished download; delete another file. If it was resumed, a new download may succeed."""
     actual = sha256_file(part)
     if actual == pin.sha256:
         return
@@ -229,7 +229,7 @@ def _verify(pin: Pin, link: Link, part: Path, resumed: bool) -> None:
 
 
 def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Path) -> list[Link]:
-    """Return the link to the pinned file at the first index that has it, else all that may be it."""
+    """Return the link to the pinned file at the first index that has it, else all links that may lead to it."""
     import httpx2
     from unearth import PackageFinder
 
@@ -277,7 +277,7 @@ def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Pa
 
 
 def _announced(link: Link) -> str:
-    """Return the sha256 that the index gives for a file; empty where it gives none."""
+    """Return the sha256 that the index gives for a file; empty if it gives none."""
     return next(iter((link.hash_option or {}).get("sha256", [])), "")
 
 
@@ -376,7 +376,7 @@ def pip_settings() -> dict[str, str]:
 
 @cache
 def _pip_files() -> dict[str, str]:
-    """Return what `pip config list` prints; nothing where there is no pip."""
+    """Return what `pip config list` prints; nothing if there is no pip."""
     command = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)

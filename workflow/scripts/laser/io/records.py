@@ -70,7 +70,7 @@ class RecordPaths:
     def name(self, path: Path) -> str:
         """Return a file's path as written in records: below results/<study>/, cache/, or the working directory.
 
-        A file from elsewhere, such as a user's counts, is given by its name alone.
+        A file from elsewhere, such as a user's counts, is given by its name only.
         """
         whole = _absolute(path)
         below = {f"results/{self.results.name}": self.results, "cache": self.cache, "": Path()}
@@ -93,7 +93,7 @@ def record_paths(log: Path | None, outputs: Sequence[Path], results: Path, cache
     part of such a folder has its record beside the part, under the part's name.
 
     Args:
-        log: of the job.
+        log: the job's log.
         outputs: files that the job makes.
         results: the study's folder.
         cache: the folder of models and data that studies share.

@@ -46,7 +46,7 @@ class Published:
     table5: dict[str, str] = field(default_factory=dict)
 
     def cell(self, model: str, dataset: str, metric: str, arm: str) -> Printed | None:
-        """Return the printed number for our names of model and dataset, or None where the paper has no such cell."""
+        """Return the printed number for our names of model and dataset, or None if the paper has no such cell."""
         return self.table1.get((self.models.get(model, ""), self.datasets.get(dataset, ""), metric, arm))
 
     def choice(self, model: str, dataset: str) -> dict | None:

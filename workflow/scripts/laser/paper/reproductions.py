@@ -20,7 +20,7 @@ FOLLOW_UP_SETTINGS = {
     "case1_laser_one_ffn_matrix": "LASER on one MLP matrix",
     "case2_laser_ffn_and_mha": "LASER on MLP and attention matrices",
 }
-"""Columns of the follow-up work that hold LASER, and what it is there; the others hold another method."""
+"""Columns of the follow-up work that hold LASER, and what LASER is there; the others hold another method."""
 
 PLACES = 6
 """Decimals to which a difference of printed numbers is rounded, so that it shows no error of binary fractions."""
@@ -34,7 +34,7 @@ class Reproduction:
         model, dataset: by the paper's names, where the paper has such a model.
         setting: the intervention and the rows, as far as they are stated.
         source: whose number it is.
-        base, laser: accuracy in percent, NaN where the gain alone is given.
+        base, laser: accuracy in percent, NaN if only the gain is given.
         gain: in points.
     """
 

@@ -1,4 +1,4 @@
-"""Numbers that only the paper's text has, and those of its tables that the text contradicts."""
+"""Numbers that only the paper's text has, and numbers of its tables that the text contradicts."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TextNumber:
     """One quantity of the text.
 
     Attributes:
-        base: number of the unmodified model, None where none is given.
-        value: number with LASER, or the gain; None where it is no single number.
-        where: place in the paper.
+        base: number of the unmodified model; None if none is given.
+        value: number with LASER, or the gain; None if it is not a single number.
+        where: the place in the paper.
     """
 
     base: Printed | None

@@ -15,7 +15,7 @@ NEEDS_FACTORS = ("svd", "smallest")
 
 
 def low_rank_factors(factors: Factors, kept: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (m, k) and (k, n) whose product is the best rank-k approximation."""
+    """Return factors (m, k) and (k, n) whose product is the best rank-k approximation."""
     return factors.u[:, :kept] * factors.s[:kept], factors.vt[:kept]
 
 
@@ -23,7 +23,7 @@ def edited_weight(weight: torch.Tensor, intervention: Intervention, factors: Fac
     """Return the edited matrix (m, n) in fp32.
 
     Kinds (see `Intervention`): svd, smallest (need `factors`), randomised, pruning, zero. A kept rank of 0 gives zeros.
-    A `Replacement` brings its own.
+    A `Replacement` brings its own matrix.
     """
     if isinstance(intervention, Replacement):
         return intervention.weight.to(weight.device, torch.float32)
@@ -48,7 +48,7 @@ def _randomised(matrix: torch.Tensor, kept: int, intervention: Intervention) -> 
     """Return the released low-rank step: no oversampling, with the CPU's generator seeded directly before.
 
     The random test matrix comes from the CPU's generator on every device, so that results depend on the device only
-    by rounding. On CUDA `randomised_range` computes the product; on the CPU it does so if LAPACK's SVD does not
+    through rounding. On CUDA `randomised_range` computes the product; on the CPU it does so if LAPACK's SVD does not
     converge.
 
     Raises:

@@ -49,7 +49,7 @@ class FactorStore:
                 key = (handle.metadata() or {}).get("key")
                 tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118  (not a dict)
         except (OSError, SafetensorError):
-            return None  # truncated or another file: computed again
+            return None  # truncated or not such a file: the factors are computed again
         (m, n), d = weight.shape, min(weight.shape)
         wanted = {name: (shape, torch.float32) for name, shape in (("u", (m, d)), ("s", (d,)), ("vt", (d, n)))}
         if (

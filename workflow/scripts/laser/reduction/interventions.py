@@ -1,4 +1,4 @@
-"""Interventions on one weight matrix: the low-rank step of LASER and the controls beside it.
+"""Interventions on one weight matrix: the low-rank step of LASER and its controls.
 
 Source: arXiv 2312.13558 section 4; the released code's editors (pruning, zero, randomised SVD), see docs/protocols.md.
 """
@@ -26,12 +26,12 @@ class Intervention:
 
     Attributes:
         matrix: logical name, one of `MATRICES`.
-        layer: counts from 0.
+        layer: counted from 0.
         rho: ρ, the fraction of the maximum rank that is kept, in [0, 1]; the kept rank is ⌊ρ·min(m, n)⌋.
-            For `pruning` the fraction of entries that is kept; for `zero` ignored.
+            For `pruning`, the fraction of entries that is kept; ignored for `zero`.
         kind: `svd` (exact truncated SVD), `randomised` (`torch.svd_lowrank`, q = kept rank, `niter`, `seed`),
             `pruning` (the smallest magnitudes set to 0), `zero`, `smallest` (keep only the ⌊ρ·d⌋ smallest components).
-        niter, seed: for `randomised` alone; the generator is seeded directly before the call.
+        niter, seed: only for `randomised`; the generator is seeded directly before the call.
     """
 
     matrix: str
@@ -44,10 +44,10 @@ class Intervention:
 
 @dataclass(frozen=True, eq=False)
 class Replacement(Intervention):
-    """Another matrix in place of the model's, for what no kind of `KINDS` describes. Equal to itself alone.
+    """Another matrix in place of the model's, for edits that no kind of `KINDS` describes. Equal only to itself.
 
     Attributes:
-        weight: (m, n), what stands there.
+        weight: (m, n), the matrix that replaces the model's.
     """
 
     rho: float = 1.0

@@ -35,7 +35,7 @@ def edge(values: ArrayLike, shape: Sequence[int]) -> float:
     """Return the largest singular value that noise alone would have in a matrix of this shape (Marchenko-Pastur).
 
     The noise's standard deviation is estimated from the median singular value, y / sqrt(n μ), which few strong
-    components hardly move (Gavish and Donoho 2014, arXiv 1305.5870, section III-E); the edge is that times √m + √n.
+    components hardly move (Gavish and Donoho 2014, arXiv 1305.5870, section III-E); the edge is that times (√m + √n).
 
     Args:
         values: all min(m, n) singular values.
@@ -46,7 +46,7 @@ def edge(values: ArrayLike, shape: Sequence[int]) -> float:
 
 
 def noise(values: ArrayLike, shape: Sequence[int]) -> float:
-    """Return the standard deviation of the noise by the median singular value; arguments as in `edge`."""
+    """Return the standard deviation of the noise, from the median singular value; arguments as in `edge`."""
     small, large = sorted(shape)
     return float(np.median(_numbers(values)) / (large * median_of_noise(small / large)) ** 0.5)
 
@@ -80,7 +80,7 @@ def ranks(described: Mapping[str, Any]) -> dict[str, float]:
 
 
 def nearest_rho(rank: float, shape: Sequence[int], rhos: Sequence[float]) -> float:
-    """Return the value of ρ among `rhos` that is nearest to a rank of a matrix (m, n); the smaller of two as near."""
+    """Return the value of ρ among `rhos` that is nearest to a rank of a matrix (m, n); in a tie, the smaller."""
     return min(sorted(rhos), key=lambda rho: abs(rho - rank / min(shape)))
 
 

@@ -1,4 +1,4 @@
-"""The record of a reduction (layer, rho): what is kept of every matrix, and how well its decomposition was checked."""
+"""The record of a reduction (layer, rho): what is kept of every matrix, and the accuracy of its decomposition."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def records(
         factors: logical name to its full thin SVD, on the same device.
         rho: ρ, in [0, 1].
         checks: the result of `laser.reduction.svd.check` per matrix; it does not depend on ρ, so a caller with several
-            values of ρ computes it once. Computed here if it is not given.
+            values of ρ computes it once. Computed here if not given.
 
     Returns:
         `rho`, and `matrices`: logical name to `matrix_record`.
 
     Raises:
-        UserError: factors that are not those of the matrix.
+        UserError: the factors are not those of the matrix.
     """
     return {
         "rho": rho,

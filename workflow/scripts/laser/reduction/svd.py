@@ -37,8 +37,8 @@ class Factors:
 def exact_svd(weight: torch.Tensor) -> Factors:
     """Decompose a matrix (m, n) exactly, in fp32, on its own device.
 
-    On the CPU by LAPACK's divide and conquer. On CUDA by the eigenvectors of the Gram matrix in fp64, then by QR
-    iteration (gesvd), then on the CPU with all its threads: the first whose result meets `within_bounds`
+    The CPU uses LAPACK's divide and conquer. CUDA tries the eigenvectors of the Gram matrix in fp64, then QR
+    iteration (gesvd), then the CPU with all its threads, and takes the first result that meets `within_bounds`
     (docs/gpu.md has the times of each). The sign of each component is fixed (the entry of u with the largest magnitude
     is positive), so that equal input gives equal factors.
 
@@ -103,7 +103,7 @@ def gram_svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _cpu_svd(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Decompose on the CPU; a matrix that comes from a GPU, with all threads that the job has."""
+    """Decompose on the CPU, with all threads of the job if the matrix comes from a GPU."""
     with _threads(len(os.sched_getaffinity(0)) if matrix.is_cuda else torch.get_num_threads()):
         u, s, vt = torch.linalg.svd(matrix.to("cpu", dtype), full_matrices=False)
     return u.to(matrix.device), s.to(matrix.device), vt.to(matrix.device)
@@ -125,7 +125,7 @@ def _threads(count: int) -> Iterator[None]:
 def frobenius(matrix: Tensor) -> float:
     """Return the Frobenius norm of an fp32 matrix, whatever its scale.
 
-    The squares of entries below about 1e-23 are 0 in fp32, those of entries above about 1e19 infinite.
+    The squares of entries below about 1e-23 are 0 in fp32, and those of entries above about 1e19 are infinite.
     """
     norm = float(torch.linalg.norm(matrix))
     if SAFE_NORMS[0] <= norm <= SAFE_NORMS[1]:

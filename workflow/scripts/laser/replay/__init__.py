@@ -1,1 +1,1 @@
-"""What an audit asks the study's own code, in another process: to plan, to choose and to prepare a study again."""
+"""What an audit has the study's own code do again, in another process: plan, choose and prepare."""

@@ -1,8 +1,8 @@
-"""What a study's files say of choices, made again from its other files: whose they are, and which rows they have.
+"""What a study's files say about choices, made again from its other files: whose they are, and which rows they have.
 
 python -m laser.replay.choices RESULTS prints [file, where, what the file has, what it must have] for every comparison.
 
-Searches that scored rows with a model are followed from the scores on file.
+Searches that scored rows with a model are repeated with the scores on file.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ Compared = tuple[str, Any, Any]
 SITE = ("matrix", "layer", "rho", "kept_rank")
 LABELS = ["protocol", "matrix", "layer", "rho"]
 RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
-"""Largest difference of a mean loss between two runs, nats, by precision: other batches add in another order."""
+"""Largest difference of a mean loss between two runs, nats, by precision: other batches sum in another order."""
 
 TIED = {"fp32": 0.005, "fp16": 0.03, "bf16": 0.03}
 """Largest share of rows that may be right in one run and wrong in another (near ties), by precision."""
 
 EFFECTIVE = 1e-6
-"""Relative difference between the effective ranks of a reduction's record and of a spectrum."""
+"""Largest relative difference between the effective ranks of a reduction's record and of a spectrum."""
 
 
 class Results:
     """A study's folder and settings.
 
     Attributes:
-        folder: the study's.
-        study: its settings.
+        folder: the study's folder.
+        study: the study's settings.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -117,7 +117,7 @@ def _spectra(results: Results, path: str, model: str) -> Iterator[Compared]:
 
 
 def _held(value: float, expected: float, relative: float) -> float:
-    """Return a value if it is as near to the expected one as it must be, else that one."""
+    """Return `value` if it is close enough to `expected`, else `expected`."""
     return value if math.isclose(value, expected, rel_tol=relative) else expected
 
 
@@ -174,7 +174,7 @@ def _followed(
 
 
 def _near(scores: dict[str, Any], other: Mapping[str, Any], dtype: str) -> dict[str, Any]:
-    """Return scores where they are those of another run as far as two runs agree; else those of the other run."""
+    """Return scores if they agree with those of another run as closely as two runs do, else those of the other run."""
     rows = max(1, math.floor(TIED[dtype] * other["n"]))
     right = abs(scores["accuracy"] - other["accuracy"]) <= 100 * (rows + 1e-6) / other["n"]
     first, second = (math.inf if each["loss"] is None else each["loss"] for each in (scores, other))
@@ -240,7 +240,7 @@ AGAIN: Mapping[str, Callable[..., Iterator[Compared]]] = {
     "clustered/*/*.parquet": _clustered,
     "efficacy/*/*.parquet": _efficacy,
 }
-"""Pattern of files to the function that makes again what they say; it takes the names in their paths."""
+"""Pattern of files to the function that makes their content again; it takes the names in their paths."""
 
 
 def compared(results: Results) -> Iterator[tuple[str, str, Any, Any]]:
@@ -251,7 +251,7 @@ def compared(results: Results) -> Iterator[tuple[str, str, Any, Any]]:
             try:
                 for comparison in compare(results, inner, *inner.rpartition(".")[0].split("/")[1:]):
                     yield inner, *comparison
-            except Exception as error:  # whatever somebody wrote into a file of the study
+            except Exception as error:  # a file of the study may hold anything
                 yield inner, "made again", f"{type(error).__name__}: {error}", "a file that can be"
 
 

@@ -23,13 +23,13 @@ LAYER = re.compile(r"layer(?P<layer>\d+)(-rho(?P<rho>.+))?")
 def planned(plan: Plan, record: str, rule: str) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the spec of a job (None for a job of the cache, or of no known rule) and the codes that it may have.
 
-    Folders of the cache are shared: another study may have asked for them, with other settings beside their key. Of a
-    job about the whole study the keys that all such jobs have are planned.
+    Folders of the cache are shared: another study may have asked for them, with other settings beside their key. For
+    a job about the whole study, only the keys that all such jobs have are planned.
 
     Args:
-        plan: of the study.
+        plan: the study's plan.
         record: path of the job's record below the study's folder.
-        rule: of the job.
+        rule: the job's rule.
     """
     artefacts = {name: declared()[name] for name in plan.study["artefacts"]}
     if rule in artefacts:
@@ -66,7 +66,7 @@ def main() -> None:
         try:
             spec, codes = planned(plan, record, rule)
             jobs[record] = {"spec": spec, "codes": codes, "reason": ""}
-        except (UserError, OSError) as error:  # a file of the user's that is not here
+        except (UserError, OSError) as error:  # a user's file that is not on this machine
             jobs[record] = {"spec": None, "codes": [], "reason": str(error)}
     manifest = plan.study_spec("manifest", files=plan.files.spec(), title=asked["title"], evaluations=plan.evaluated())
     models = read_yaml(scripts.parents[1] / "config/models.yaml")

@@ -195,7 +195,7 @@ class Study(Settings):
     )
     engine: Literal["fast", "naive"] = Field("fast", description="naive is the reference, and slow.")
     one_job_per: Literal["layer", "rho"] = Field("layer", description="rho: smaller jobs, more of them.")
-    token_budget: Annotated[int, Field(ge=16), Whole, Hint("Upper bound of edits times tokens that run at once.")] = 2048
+    token_budget: Annotated[int, Field(ge=16), Whole, Hint("Most edits times tokens that run at once.")] = 2048
     seed: Seed = Field(0, description="Of the randomised SVD, the bootstrap and the permutation tests.")
     resamples: Annotated[
         int, Field(ge=100, le=1_000_000), Whole, Hint("Resamples of the bootstrap and of the permutation test.")

@@ -108,7 +108,7 @@ def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Devic
     ]
     rates = [float(process.communicate()[0] or "nan") for process in started]
     if any(process.returncode for process in started):
-        raise UserError("the speed of this CPU could not be measured; the message above says why. Give --device instead.")
+        raise UserError("this CPU's speed could not be measured; the message above says why. Give --device instead.")
     rate = sum(rates) / jobs
     name = f"this CPU ({jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each)"
     return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share)

@@ -1,7 +1,7 @@
 # The workflow at a glance. What each part means: docs/architecture.md. How to run it: README.md.
 from snakemake.utils import min_version
 
-# From 9.16.3 to 9.19, a run time set by option or profile was taken for seconds: --set-resources sweep:runtime=2880 gave
+# From 9.16.3 to 9.19, a run time set by option or profile was read as seconds: --set-resources sweep:runtime=2880 gave
 # 48 minutes (snakemake issue 4039).
 min_version("9.20")
 

@@ -1,11 +1,11 @@
-"""How often an interval of a gain holds the gain on other templates, or other answers, than those that were drawn.
+"""How often the interval of a gain covers the gain on templates, or answers, other than those that were drawn.
 
     PYTHONPATH=workflow/scripts python -m benchmarks.clusters [--samples 1000] [--seed 0]
 
 True gains of clusters are uniform about 10 points with a standard deviation of 0 to 10 points, or (skewed)
-exponential with a mean of 10: few clusters gain most. Templates have 90 rows each; rows of answers fall with the
-answer's place, as those of worldfacts do. Each line has the coverage of the interval over clusters and, beside it, of
-the interval over rows, which is about further rows of the same clusters.
+exponential with a mean of 10: a few clusters gain most. Templates have 90 rows each; the number of rows of an answer
+falls with its rank, as in worldfacts. Each line has the coverage of the interval over clusters and, beside it, of the
+interval over rows, which is about further rows of the same clusters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SKEWED = -1.0
 
 
 def sizes_of_kinds() -> dict[str, list[int]]:
-    """Return the rows of every cluster, by what is drawn."""
+    """Return the number of rows of every cluster, by what is drawn."""
     templates = {f"{count} templates": [90] * count for count in (5, 9, 15, 30)}
     return templates | {
         f"{count} answers": [max(3, 240 // place) for place in range(1, count + 1)] for count in (30, 140)
@@ -28,7 +28,7 @@ def sizes_of_kinds() -> dict[str, list[int]]:
 
 
 def covered(sizes: list[int], spread: float, samples: int, generator: np.random.Generator) -> tuple[float, float]:
-    """Return how often the intervals over clusters, and over rows, hold the mean gain of all possible clusters."""
+    """Return how often the intervals over clusters, and over rows, cover the mean gain of all possible clusters."""
     from laser.analysis.clusters import cluster_interval
     from laser.analysis.intervals import change_interval
 

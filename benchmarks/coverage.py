@@ -1,11 +1,11 @@
-"""How often the 95 % intervals of shares and of their paired changes hold the truth, on simulated facts.
+"""How often the 95 % intervals of shares and of their paired changes cover the truth, on simulated facts.
 
     PYTHONPATH=workflow/scripts python -m benchmarks.coverage [--samples 4000] [--seed 0]
 
-A fact has one row or three phrasings. Of dependent phrasings, a share of the facts (`copied`) is answered alike in all
-of them, the others independently; both kinds have the same chance of a right answer. Each line of the output gives the
-smallest coverage over those shares (0, 0.3, 0.6, 1), for the interval in use and for the percentile bootstrap. The
-last lines do the same for paired changes, by chances that a fact gets better and gets worse.
+A fact has one row or three phrasings. If phrasings are dependent, a share of the facts (`copied`) is answered alike in
+all of them, the others independently; both kinds have the same chance of a right answer. Each line of the output gives
+the smallest coverage over those shares (0, 0.3, 0.6, 1), for the interval in use and for the percentile bootstrap. The
+last lines do the same for paired changes, by the chances that a fact gets better and that it gets worse.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def facts_drawn(
     """Return (samples, kinds) counts of facts by the sum of their rows, from −rows to rows.
 
     Args:
-        chances: that a row is 1, and that it is −1.
-        facts: in a sample.
-        rows: of a fact.
+        chances: the chance that a row is 1, and that it is −1.
+        facts: number of facts in a sample.
+        rows: number of rows of a fact.
         copied: share of facts whose rows are all alike.
         samples: number of samples.
-        generator: of random numbers.
+        generator: the source of random numbers.
     """
     alone = np.array([chances[1], 1 - sum(chances), chances[0]])
     independent = np.ones(1)
@@ -47,7 +47,7 @@ def facts_drawn(
 
 
 def covered_shares(counts: NDArray, rows: int, share: float) -> float:
-    """Return how often `share_bounds` holds the true share."""
+    """Return how often `share_bounds` covers the true share."""
     from laser.analysis.intervals import share_bounds
 
     sums, facts = np.arange(-rows, rows + 1), int(counts[0].sum())
@@ -59,7 +59,7 @@ def covered_shares(counts: NDArray, rows: int, share: float) -> float:
 
 
 def covered_changes(counts: NDArray, rows: int, change: float) -> float:
-    """Return how often `change_bounds` holds the true change."""
+    """Return how often `change_bounds` covers the true change."""
     from laser.analysis.intervals import change_bounds
 
     sums, facts = np.arange(-rows, rows + 1), int(counts[0].sum())
@@ -69,7 +69,7 @@ def covered_changes(counts: NDArray, rows: int, change: float) -> float:
 
 
 def covered_bootstrap(counts: NDArray, rows: int, truth: float, generator: np.random.Generator) -> float:
-    """Return how often the percentile bootstrap holds the truth, on the first `BOOTSTRAPPED` samples."""
+    """Return how often the percentile bootstrap covers the truth, on the first `BOOTSTRAPPED` samples."""
     sums, facts = np.arange(-rows, rows + 1), int(counts[0].sum())
     held = 0
     for sample in counts[:BOOTSTRAPPED]:

@@ -2,8 +2,8 @@
 
     python -m benchmarks.distinct --results results/quickstart --model cache/models/NAME-KEY --dataset worldfacts
 
-While decoding, edits of one prompt whose tokens agree so far share the layers below the edit (docs/engine.md). Of E
-edits with D distinct beginnings the share is (D - 1) / (E - 1), the mean over examples and decoded tokens. Beginnings
+While decoding, edits of one prompt whose tokens agree so far share the layers below the edit (docs/engine.md). For E
+edits with D distinct beginnings the share is (D - 1) / (E - 1), averaged over examples and decoded tokens. Beginnings
 are those of the stored text, tokenized again.
 """
 
@@ -27,7 +27,7 @@ def distinct_share(rows: pd.DataFrame, encode: Callable[[str], Sequence[int]], s
 
     Args:
         rows: id and prediction, a row per example and edit of one layer.
-        encode: a text to its tokens.
+        encode: turns a text into its tokens.
         steps: tokens that are fed back while decoding.
     """
     shares = []

@@ -5,8 +5,8 @@
 
 Needs torch, transformers, numpy, pandas, pyarrow, yaml and safetensors, one GPU of 40 GB or more, and no network: the
 large models are GPT-J 6B's and Llama 2 7B's shapes with random weights, made on the device. The file is written anew
-after every step. A step that fails writes its error and the rest goes on; one for which no time is left is skipped and
-says so. docs/gpu.md shows what was found.
+after every step. If a step fails, its error is written and the rest continues; a step for which no time is left is
+skipped and says so. docs/gpu.md shows what was found.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def products(run: Run, found: dict[str, Any]) -> None:
     for name, (outputs, inputs) in shapes.items():
         generator = torch.Generator().manual_seed(1)
         states = torch.randn(rows, inputs, generator=generator)
-        states[:, : inputs // 64] *= 50  # as the few large components of a real model's states
+        states[:, : inputs // 64] *= 50  # like the few large components of a real model's states
         states = states.to(device)
         half = (torch.randn(outputs, inputs, generator=generator) * 0.02).half().to(device)
         single, full = half.float(), torch.randn(outputs, inputs, generator=generator).mul_(0.02).to(device)
@@ -173,7 +173,7 @@ def families(run: Run, found: dict[str, Any]) -> None:
 
 
 def spectrum_matrix(shape: tuple[int, int], condition: float, device: torch.device) -> torch.Tensor:
-    """Return a random matrix with singular values from 1 to 1/condition, geometrically."""
+    """Return a random matrix with geometrically spaced singular values from 1 to 1/condition."""
     generator = torch.Generator().manual_seed(0)
     count = min(shape)
     sides = [torch.randn(size, count, generator=generator).to(device) for size in shape]
@@ -182,7 +182,7 @@ def spectrum_matrix(shape: tuple[int, int], condition: float, device: torch.devi
 
 
 def decomposition_lines(device: torch.device, toy: bool) -> None:
-    """Decompose by each driver, a line of JSON each: run in a process of its own, which may be ended at any line."""
+    """Decompose with each driver and print a line of JSON for each; run in its own process, which may end early."""
 
     def line(name: str, work: Callable[[], dict[str, Any]]) -> None:
         try:

@@ -32,7 +32,7 @@ DATASETS = {
 }  # fmt: skip
 """The paper's datasets and their builders, as in config/datasets.yaml."""
 PROMPT_LENGTHS = (8, 23, 23)
-"""Tokens of CounterFact's base prompts and paraphrases, about."""
+"""Approximate number of tokens of CounterFact's base prompts and paraphrases."""
 
 
 def made_requests(rows: int, new_tokens: int, vocabulary: int) -> Requests:
@@ -149,7 +149,7 @@ def layer_job(
 
 
 def estimated_gb(entry: dict[str, Any], budget: int, above: int) -> float:
-    """Return what the cluster's requests count beside the weights, before their slack."""
+    """Return the memory that cluster requests count besides the weights, before slack, in GB."""
     from laser.cost.requests import working_mb
 
     return working_mb(shape_of(entry), budget, above, slack=1.0) / 1000
@@ -177,7 +177,7 @@ def kernels(run: Run, loaded: LoadedModel, asked: Requests, edits: Any, store: A
 
 
 def gptj(run: Run, found: dict[str, Any]) -> None:
-    """GPT-J's shape in fp16, next token alone: whole layers under exact and randomised edits."""
+    """GPT-J's shape in fp16, next token only: whole layers under exact and randomised edits."""
     dtype = "fp16" if run.cuda else "fp32"
     loaded = random_model(run, "gptj", dtype)
     last = loaded.config["n_layer"] - 1
@@ -255,7 +255,7 @@ def llama(run: Run, found: dict[str, Any]) -> None:
 def out_of_memory(
     run: Run, loaded: LoadedModel, asked: Requests, edits: Any, store: Any, budget: int, expected: list[Answers]
 ) -> dict[str, Any]:
-    """Leave the engine too little memory for its batches, and see whether it answers all the same."""
+    """Leave the engine too little memory for its batches, and see whether it still answers."""
     from laser.engine import batches
 
     failures: list[str] = []
@@ -280,7 +280,7 @@ def out_of_memory(
 
 
 def hours(run: Run, found: dict[str, Any]) -> None:
-    """Hours of the paper's sweeps at the measured rates: operations alone, both protocols, validation rows."""
+    """Hours of the paper's sweeps at the measured rates: operations only, both protocols, validation rows."""
     from laser.config.yaml_files import read_yaml
     from laser.cost.inputs import stated
     from laser.paper.published import read_published

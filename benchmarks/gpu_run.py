@@ -26,8 +26,8 @@ class Run:
     Attributes:
         device: where it runs.
         toy: whether shapes are tiny, for a check on a CPU.
-        out: the file.
-        deadline: by `time.monotonic`.
+        out: the output file.
+        deadline: on the clock of `time.monotonic`, in seconds.
         steps: what was found, by step.
         kept: what later steps need of earlier ones.
     """

@@ -1,4 +1,4 @@
-"""How often a study of models whose gains differ is said to support a gain, and how often a count of them would.
+"""How often a study of models whose gains differ is said to support a gain, and how often a count of models would.
 
     PYTHONPATH=workflow/scripts python -m benchmarks.models [--samples 1000] [--seed 1]
 
@@ -37,9 +37,9 @@ def study(
     """Return the comparisons of a study whose models' true gains are drawn, and the corpus of each model.
 
     Args:
-        generator: of random numbers.
-        models: their number.
-        mean: of the true gains, points.
+        generator: the source of random numbers.
+        models: number of models.
+        mean: mean of the true gains, points.
         spread: standard deviation of the true gains.
         corpora: how many corpora the models were trained on, each of which moves all of its models; 0 for none.
         alike: the share of the error's variance that is common to all models, which answer the same rows.

@@ -5,7 +5,7 @@
 
 A two-layer Llama of random weights is exported as two factors, loaded (`laser.export.factored.load_factored`) and
 wrapped by PEFT. It prints the versions, which weights are trained, and the loss before and after; it fails if the loss
-does not fall, or if any weight but the adapter's changes. PEFT is no part of the environment.
+does not fall, or if any weight but the adapter's changes. PEFT is not part of the environment.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How often a gain of the size that is called detectable is significant, on simulated facts.
+"""How often a gain of the size called detectable is significant, on simulated facts.
 
     PYTHONPATH=workflow/scripts python -m benchmarks.power [--samples 1000] [--seed 0]
 
 A fact has one row or three phrasings, as in benchmarks.coverage. Each cell of the output is the share of samples in
-which the paired test is significant where the true gain is the detectable one, and in brackets that gain in points.
+which the paired test is significant if the true gain is the detectable one, and in brackets that gain in points.
 A second table is about choices: the share of samples in which the best of 100 candidates has p of at most 0.05 although
 none of them is better than base.
 """
@@ -29,12 +29,12 @@ def changes_drawn(
     """Return (facts · rows,) paired changes −1, 0 or 1.
 
     Args:
-        gain: chance of a change to the better, less that to the worse; at most `changed`.
+        gain: chance of a change for the better, less that of one for the worse; at most `changed`.
         changed: chance that a row changes.
         facts: number of facts.
-        rows: of a fact.
+        rows: number of rows of a fact.
         copied: share of facts whose rows all change alike.
-        generator: of random numbers.
+        generator: the source of random numbers.
     """
     chances = [(changed - gain) / 2, 1 - changed, (changed + gain) / 2]
     drawn = generator.choice([-1, 0, 1], size=(facts, rows), p=chances)
@@ -53,7 +53,7 @@ def power_at_detectable(
     groups = list(np.repeat(np.arange(facts), rows))
     gains, significant = [], 0
     for sample in range(samples):
-        # The study at hand has its own gain; its discordance is what is known of the next one.
+        # The study at hand has its own gain; its discordance is all that is known about the next one.
         seen = detectable_gain(changes_drawn(0.0, changed, facts, rows, copied, generator), groups)
         gains.append(seen)
         drawn = changes_drawn(min(seen, 1.0), max(changed, seen), facts, rows, copied, generator)
@@ -66,10 +66,10 @@ def null_choices(facts: int, harmful: int, samples: int, generator: np.random.Ge
     """Return how often the best candidate has a p of at most 0.05 where none is better than base.
 
     Args:
-        facts: rows that choose.
-        harmful: of `CANDIDATES`, those that lose half of the right answers; the others are right as often as base.
+        facts: number of rows used for the choice.
+        harmful: how many of `CANDIDATES` lose half of the right answers; the others are right as often as base.
         samples: number of samples.
-        generator: of random numbers.
+        generator: the source of random numbers.
     """
     from laser.analysis.power import best_of_null
     from laser.analysis.stability import Scores

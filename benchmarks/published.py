@@ -1,8 +1,8 @@
-"""Evaluation the way the released code goes about it, written anew from a description of its behaviour.
+"""Evaluation by the released code's procedure, reimplemented from a description of its behaviour.
 
-One example at a time, no padding and no mask; per configuration one randomised low-rank step written into the weights;
-for decoders a greedy generation and then a second forward pass over prompt and answer with a log-softmax at every
-position; for RoBERTa batches of 256 prompts. Nothing is kept from one configuration to the next.
+It takes one example at a time, without padding or mask, and writes one randomised low-rank step into the weights per
+configuration. Decoders do a greedy generation and then a second forward pass over prompt and answer with a log-softmax
+at every position; RoBERTa takes batches of 256 prompts. Nothing is kept from one configuration to the next.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     PYTHONPATH=workflow/scripts python -m benchmarks.racing RESULTS [RESULTS ...] [--orders 20] [--rows 2000]
     PYTHONPATH=workflow/scripts python -m benchmarks.racing --simulate 1000
 
-A sweep holds the rows of every candidate, so that a race over the same rows is replayed exactly: by the code that runs
-it (laser.evaluation.racing), in several random orders. `--rows` draws so many rows from the sweep's with replacement,
-to show what larger validation sets would save. `--simulate` races candidates of equal accuracy on all rows, the
-hardest case, and counts how often the one that wins by its loss is stopped.
+A sweep holds the rows of every candidate, so a race over the same rows is replayed exactly, by the code that runs
+races (laser.evaluation.racing), in several random orders. `--rows` draws that many rows from the sweep's with
+replacement, to show what larger validation sets would save. `--simulate` races candidates of equal accuracy on all
+rows, the hardest case, and counts how often the one that wins by its loss is stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from laser.evaluation.racing import Rules
 
 RULES = Rules(error=0.05, blocks=10, seed=0)
 CASES = ((60, 2), (60, 162), (200, 2), (200, 162), (2000, 2))
-"""Rows and candidates of the simulated races."""
+"""Numbers of rows and candidates of the simulated races."""
 
 
 def study_table(results: Path, orders: int, rows: int | None) -> Iterator[dict[str, object]]:
@@ -54,7 +54,7 @@ def study_table(results: Path, orders: int, rows: int | None) -> Iterator[dict[s
 
 
 def drawn(swept: Swept, rows: int) -> Swept:
-    """Return so many rows of a sweep, drawn with replacement."""
+    """Return `rows` rows of a sweep, drawn with replacement."""
     picked = np.random.default_rng(0).integers(swept.correct.shape[1], size=rows)
     return Swept(swept.candidates, swept.correct[:, picked], swept.loss[:, picked], swept.base[:, picked])
 
@@ -65,9 +65,9 @@ def error_rate(rows: int, candidates: int, accuracy: float, alike: float, races:
     Args:
         rows: number of validation rows.
         candidates: number of candidates.
-        accuracy: of every candidate, on all rows.
+        accuracy: every candidate's accuracy on all rows.
         alike: share of the rows on which all candidates are right or all are wrong.
-        races: how many are simulated.
+        races: number of simulated races.
     """
     errors, shared = 0, round(alike * rows)
     right = np.arange(rows - shared) < accuracy * (rows - shared)

@@ -2,11 +2,11 @@
 
     PYTHONPATH=workflow/scripts python -m benchmarks.reduce [--json] [--shapes 1024x256] [--threads 1] [--device cpu]
 
-Every shape runs in a process of its own, on a seeded random matrix. `seconds_exact` is one `exact_svd`, its checks
-included: it serves every rho. `seconds_randomised` is one `torch.svd_lowrank` (no oversampling, niter 2, on the CPU)
-for each of the nine rhos that the released code sweeps, since it decomposes anew for each. `working_mib` is what the
-peak of the process grew by during the exact one (its result u, s, vt included); on CUDA the device's peak. Time grows
-as m·n² (n the smaller side), memory as m·n: 16384 × 4096 takes 64 times the time and 16 times the memory of
+Every shape runs in its own process, on a seeded random matrix. `seconds_exact` is one `exact_svd`, its checks included:
+it serves every rho. `seconds_randomised` is one `torch.svd_lowrank` (no oversampling, niter 2, on the CPU) for each of
+the nine rhos that the released code sweeps, since it decomposes anew for each. `working_mib` is how much the process's
+peak memory grew during the exact one (its result u, s, vt included); on CUDA it is the device's peak. Time grows as
+m·n² (n the smaller side), memory as m·n: 16384 × 4096 takes 64 times the time and 16 times the memory of
 4096 × 1024.
 """
 
@@ -24,7 +24,7 @@ RATIOS = (0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005)
 
 
 def measure(shape: tuple[int, int], threads: int, device: str, queue: Queue[dict[str, Any]]) -> None:
-    """Put the measurements of one shape into `queue`; run in a process of its own."""
+    """Put the measurements of one shape into `queue`; run in its own process."""
     import torch
 
     from laser.reduction.interventions import kept_rank

@@ -5,11 +5,11 @@
     python -m benchmarks.scaling --only local --sizes 50 200
 
 A study has the paper's shape: eight datasets, nine rhos, as many layers as make up the wanted number of jobs. Rows are
-added to docs/scaling.csv, those of the same measurement replaced, and docs/images/scaling.svg is drawn from the file.
+added to docs/scaling.csv, replacing those of the same measurement, and docs/images/scaling.svg is drawn from the file.
 
-Columns: wall_s (from start to exit), own_cpu_s and own_memory_mb (Snakemake's main process alone, sampled twice a
-second), cpu_s (with all that it started on this host, SLURM's jobs not), and for SLURM submit_s (median time between
-two submissions in a row), most_queued and most_running (sampled every second).
+Columns: wall_s (from start to exit), own_cpu_s and own_memory_mb (only Snakemake's main process, sampled twice a
+second), cpu_s (including everything that it started on this host, except SLURM's jobs), and for SLURM submit_s (median
+time between two submissions in a row), most_queued and most_running (sampled every second).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ KEYS = ["measurement", "one_job_per", "jobs"]
 DATASETS = 8
 RHOS = [0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005]
 STATUS_SECONDS = 7
-"""Between two questions to SLURM: a little more than a trivial job takes."""
+"""Seconds between two queries to SLURM: a little more than a trivial job takes."""
 TRIVIAL = """\
 import os, sys
 outputs, option = ("card", "records", "output", "svg", "pdf", "csv"), None
@@ -90,12 +90,12 @@ def write_study(path: Path, layers: int, datasets: int = DATASETS, one_job_per: 
 
 
 def layers_for(jobs: int) -> int:
-    """Return the layers that give about so many jobs: a reduction and eight sweeps each, and 41 others."""
+    """Return the number of layers that gives about that many jobs: a reduction and eight sweeps each, and 41 others."""
     return max(1, round((jobs - 41) / 9))
 
 
 class Watched:
-    """A run of Snakemake: its output with times, and what its main process takes."""
+    """A run of Snakemake: its output with times, and its main process's CPU time and memory."""
 
     def __init__(self, line: list[str], environment: dict[str, str] | None = None) -> None:
         environment = {**(environment or os.environ), "OMP_NUM_THREADS": "1"}
@@ -114,7 +114,7 @@ class Watched:
             self.lines.append((time.monotonic() - self.start, text.rstrip()))
 
     def sample(self) -> None:
-        """Look at the main process once."""
+        """Measure the main process once."""
         try:
             seen = psutil.Process(self.process.pid)
             times = seen.cpu_times()
@@ -184,7 +184,7 @@ def local(sizes: list[int], most_run: int) -> Iterator[dict[str, Any]]:
 
 
 def slurm(sizes: list[int], folder: Path, port: int) -> Iterator[dict[str, Any]]:
-    """Yield rows of runs through the shipped profile on a SLURM of this host, by jobs that go to the cluster."""
+    """Yield rows of runs through the shipped profile on this host's SLURM, by number of jobs that go to the cluster."""
     from tests.slurm import bed as cluster
     from tests.slurm.settings import Settings
 
@@ -201,7 +201,7 @@ def slurm(sizes: list[int], folder: Path, port: int) -> Iterator[dict[str, Any]]
 def _slurm_run(cluster: Any, bed: Any, size: int, place: Path) -> dict[str, Any]:
     snakefile = copy_workflow(place / "workflow-copy")
     study = write_study(place / "study.yaml", max(1, (size - 2) // 2), datasets=1)
-    # The host's two CPUs do all the work: with so much memory asked for, two jobs at a time run on each node.
+    # The host's two CPUs do all the work: with this much memory requested, two jobs at a time run on each node.
     limits = ("--set-resources", *(f"{rule}:mem_mb=3500" for rule in ("reduce", "base", "sweep", "test_intervention")))
     flags = ("--profile", str(snakefile.parent / "slurm"), "--slurm-logdir", str(place / "logs"))
     asked = ("--slurm-init-seconds-before-status-checks", str(STATUS_SECONDS))

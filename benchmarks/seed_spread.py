@@ -3,10 +3,10 @@
     PYTHONPATH=workflow/scripts python -m benchmarks.seed_spread results/pocket --datasets fever qa_wikidata
 
 The study has run under both protocols, whose low-rank steps are the released randomised one and the exact one. Name
-datasets on which both judge answers alike. Of every place (matrix, layer, ρ) that is at least as good as base on
-validation rows, by accuracy or by loss, the rows are compared that both protocols validate on, and on which base is
-judged alike. Printed are the share of rows whose answer changes from right to wrong or back, and the standard deviation
-of the mean loss, from the median of its absolute change.
+datasets on which both judge answers alike. For every intervention (matrix, layer, ρ) that is at least as good as base
+on validation rows, by accuracy or by loss, this compares the rows that both protocols validate on and on which base is
+judged alike. It prints the share of rows whose answer changes from right to wrong or back, and the standard deviation
+of the mean loss, estimated from the median of its absolute change.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NORMAL_MEDIAN = 0.6745
 
 
 def changes(cell: Path) -> pd.DataFrame:
-    """Return per place the share of rows that change, their number, and the change of the mean loss."""
+    """Return, for each intervention, the share of rows that change, their number, and the change in the mean loss."""
     base = pd.read_parquet(cell / "base.parquet", columns=["protocol", "id", "correct", "loss"])
     judged = base.pivot(index="id", columns="protocol", values="correct").dropna()
     alike = judged.index[judged["published"] == judged["corrected"]]

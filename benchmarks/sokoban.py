@@ -4,18 +4,18 @@
     python -m benchmarks.sokoban --only rooms step  # parts: rooms, solver, step, play
     python -m benchmarks.sokoban --levels FOLDER    # the solver on Boxoban's files too (unfiltered/valid/000.txt, ...)
 
-All times are processor seconds of this one process, so that a busy machine changes them little; one thread.
+All times are processor seconds of this one process, on one thread, so that a busy machine changes them little.
 
 rooms   Generated rooms per second (`laser.sokoban.generate`), and how large and how long they are.
 solver  The same rooms solved in the fewest moves (`laser.sokoban.solver`): rooms and nodes (expanded positions) per
         second; `slowest` is the longest time of one room. Rooms that need more than MAX_NODES nodes are left unsolved,
         and their time counts.
-step    Steps per second of random play in rooms of one shape (`laser.sokoban.batch`): so many side by side, against one
-        room alone (`ratio`). `seen` is the same with an observation of every room after every step. Rooms that random
-        play has solved are still stepped, and counted.
-play    The share of the environment (steps and observations) of a policy's play through the sweep's engine: the model
-        `decision-transformer-small` of config/models.yaml with random weights, which does not shape its cost, though
-        its rooms run to their last step.
+step    Steps per second of random play in rooms of one shape (`laser.sokoban.batch`): many rooms side by side, against
+        a single room (`ratio`). `seen` is the same with an observation of every room after every step. Rooms that
+        random play has solved are still stepped, and counted.
+play    The environment's share (steps and observations) of the time of a policy's play through the sweep's engine: the
+        model `decision-transformer-small` of config/models.yaml with random weights, which do not affect its cost per
+        step, though its rooms run to their last step.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from laser.sokoban.solver import solve
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((7, 1, 400), (7, 2, 400), (8, 2, 300), (10, 4, 40))
-"""Side of the room, boxes, rooms."""
+"""Side of the room, number of boxes, number of rooms."""
 
 MAX_NODES = 200_000
 BATCHES = (1, 10, 100, 1000, 10_000)
@@ -129,7 +129,7 @@ def measure_step() -> None:
 
 
 def measure_play() -> None:
-    """Print the share of the environment of a policy's play."""
+    """Print the environment's share of the time of a policy's play."""
     import torch
     import yaml
 
@@ -174,7 +174,7 @@ def measure_play() -> None:
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--levels", type=Path, default=None, help="folder of Boxoban's level files")

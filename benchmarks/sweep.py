@@ -11,17 +11,17 @@ released procedure makes its own, inside the time, as it does.
     engine_vs_published   units per second, engine over released procedure
     engine_vs_naive       the same over plain batching
     sweep_vs_published    engine_vs_published times all rows over the validation rows: the released procedure
-                          evaluates every row under every configuration, a sweep the validation rows alone (20 %)
+                          evaluates every row under every configuration, a sweep only the validation rows (20 %)
     late_vs_published     engine_vs_published over the last quarter of the layers
     late_sweep_vs_published  the same, times all rows over the validation rows
     gemm_share            the engine's matrix products per second over those of one large product (2048 x 2048 x
                           2048, fp32, the same threads), measured before every engine run
 
 How operations are counted. `torch.utils.flop_counter.FlopCounterMode` in a second, untimed run of the engine: 2*N*m*n
-for a product of (N, n) with (n, m). On the CPU it does not see inside attention (some per cent of the work), which so
-counts as nothing, as do norms, activations, softmax and sorting; gemm_share is thus on the low side. Forward tokens
-are rows through unedited MLP outputs, divided by the number of layers: what the same work would be in whole forward
-passes.
+for a product of (N, n) with (n, m). On the CPU it does not see inside attention (a few per cent of the work), which
+therefore counts as nothing, as do norms, activations, softmax and sorting; gemm_share is thus an underestimate. Forward
+tokens are rows through unedited MLP outputs, divided by the number of layers: what the same work would be in whole
+forward passes.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def counted(work: Callable[[], Any]) -> tuple[float, int]:
 def measure(
     loaded: LoadedModel, requests: Requests, layers: list[int], args: argparse.Namespace, store: FactorStore
 ) -> Measured:
-    """Measure one model over some layers, the ways taking turns."""
+    """Measure one model over some layers; the ways take turns."""
     matrices = ("u_gate", "u_out") if loaded.config["model_type"] == "llama" else ("u_in", "u_out")
     count = loaded.model.config.num_hidden_layers
     total = len(requests.passes)
@@ -309,7 +309,7 @@ def main() -> None:
             output["models"]["smollm2-135m"] = summary(measured, loaded.model.config.num_hidden_layers)
             output["ratios"] = output["models"]["smollm2-135m"]["ratios"]
             output["gemm_share"] = output["models"]["smollm2-135m"]["gemm_share"]
-    # Kilobytes on Linux. The process holds all three ways one after the other: an upper bound for each.
+    # Kilobytes on Linux. The process runs all three ways one after the other, so this is an upper bound for each.
     output["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     if args.json:
         print(json.dumps(output, indent=2))

@@ -1,4 +1,4 @@
-# Names that the other files share. No rules, no heavy imports: this is read twice per cluster job.
+# Names that the other files share. No rules and no heavy imports: this file is read twice per cluster job.
 import re
 import sys
 from pathlib import Path
@@ -40,14 +40,14 @@ set_environment(
 FILES = PATTERNS
 PATHS = PLAN.files.folders
 RHOS = [rho_name(rho) for rho in PLAN.rhos]
-# Before every job with another priority: what makes models and data, on which all others wait.
+# Priority of the jobs that make models and data: they run before all others, which wait for them.
 FIRST = 10**9
 EACH_RHO = PLAN.study["one_job_per"] == "rho"
 LAYER = "layer{layer}-rho{rho}" if EACH_RHO else "layer{layer}"
 TRAINED = [name for name in PLAN.models if PLAN.is_trained(name)]
 
-# The command of every job. What it reads and writes it finds by name, below the two folders (laser.config.paths). The
-# folders are variables of the environment and no params: a job is made again where its params have changed, and models
+# The command of every job. A job finds what it reads and writes by name, below the two folders (laser.config.paths).
+# The folders are environment variables, not params: Snakemake reruns a job if its params have changed, and the models
 # and data in the cache serve every study.
 JOB = (
     "python ${{LASER_SCRIPTS:-workflow/scripts}}/{params.script}.py --spec {params.spec:q}"
@@ -56,7 +56,7 @@ JOB = (
 
 
 def any_of(names):
-    """A wildcard's constraint: one of some names; without any, a pattern that nothing matches."""
+    """A wildcard's constraint: any of the names; without names, a pattern that matches nothing."""
     return "|".join(sorted({re.escape(name) for name in names})) or "(?!)"
 
 
@@ -75,7 +75,7 @@ wildcard_constraints:
 
 
 def command(script, spec):
-    """The params of a rule: what `JOB` is made of."""
+    """The params of a rule, from which `JOB` is made."""
     return {"script": script, "spec": spec}
 
 
@@ -88,5 +88,5 @@ def job(name):
 
 
 def needs(name):
-    """Memory, GPU and run time of a rule's jobs, from the model's size and the work; more at every further attempt."""
+    """Memory, GPU and run time of a rule's jobs, from the model's size and the work; each retry asks for more."""
     return resource_functions(PLAN, name)

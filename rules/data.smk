@@ -1,4 +1,4 @@
-# Datasets and texts into the cache, each with a card that says where it came from and what is in it.
+# Puts datasets and texts into the cache, each with a card that says where it came from and what is in it.
 
 
 # `update`: as in models.smk.

@@ -1,7 +1,7 @@
-# Evaluations beside the sweep, of the cells that the study names for each. Those that need the selection score test
-# rows, after it and for no choice; the others see validation rows alone.
+# Evaluations beside the sweep, for the cells that the study names for each. Those that need the selection run after it
+# and score test rows, from which nothing is chosen; the others see only validation rows.
 
-# Rule: the kind of file that it makes, those that it needs beside model and data, and what it does.
+# Rule to the kind of file that it makes, the kinds that it needs besides model and data, and what it does.
 EVALUATIONS = {
     "landscape": ("landscape", [], "Every matrix and reduction in a layer"),
     "gradients": (

@@ -19,14 +19,14 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# A run that was killed leaves its lock and its jobs in SLURM: the next run simply goes on. A job on a node reads this
-# file too, and leaves its run's lock alone; a dry run changes nothing.
+# A run that was killed leaves its lock, and its jobs in SLURM: the next run takes over and continues. A job on a node
+# reads this file too and does not touch its run's lock; a dry run changes nothing.
 if workflow.is_main_process and not workflow.output_settings.dryrun:
     take_over(say=logger.warning)
 
 
 def warn_of_unreachable_models():
-    """Say before any job starts which checkpoints cannot be had, and how to help; --keep-going runs the rest."""
+    """Warn before any job starts which checkpoints are unavailable, and how to help; --keep-going runs the rest."""
     from laser.models.sources import check
 
     folders = Folders(PLAN.results, PLAN.config["cache"])
@@ -45,7 +45,7 @@ def warn_of_unreachable_models():
 
 
 def tell_of_failed_slurm_jobs():
-    """Say at the end which jobs failed in SLURM, and why; those too that a retry made good."""
+    """Report at the end which jobs failed in SLURM, and why, including those that succeeded on a retry."""
     logs = getattr(workflow.executor_settings, "logdir", None)
     if logs:
         tell_failures(Path(logs), STARTED, logger.warning)

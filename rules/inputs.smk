@@ -1,4 +1,4 @@
-# Input functions: which files the jobs of a rule read. They need the plan, and Snakemake's own rules for what others make.
+# Input functions: which files a rule's jobs read. They use the plan, and Snakemake's rules for what other jobs make.
 import os
 
 from snakemake.rules import Rule as workflow_rule
@@ -39,7 +39,7 @@ def texts(wildcards):
 
 
 def longest_first(name):
-    """A rule's priority; a number, where Snakemake is older than its functions of wildcards."""
+    """A rule's priority; a constant if Snakemake is too old to accept a function of the wildcards."""
     if not hasattr(workflow_rule, "expand_priority"):
         return 0
     return lambda wildcards: urgency(PLAN, name, dict(wildcards.items()))
@@ -52,7 +52,7 @@ def per_rho(kind):
 
 
 def gradients_of_search(wildcards):
-    """The gradients, where the study searches only what they point to."""
+    """The gradients, if the study searches only what they point to."""
     if not searches_by(PLAN.study, GRADIENT):
         return []
     return files_of_cell("gradients")(wildcards)
@@ -63,14 +63,14 @@ def text_of_model(wildcards):
 
 
 def cheap_search_files(wildcards):
-    """What the cheap search rests on, where the study compares it with the exhaustive one."""
+    """The files that the cheap search needs, if the study compares it with the exhaustive one."""
     if not PLAN.compares_searches(wildcards.model, wildcards.dataset):
         return []
     return files_of_cell("gradients", "sweep")(wildcards)
 
 
 def selections_of_model(wildcards):
-    """What was chosen on each of the datasets whose choices are applied to each other."""
+    """The selections on the datasets whose choices are applied to each other."""
     datasets = PLAN.transferred(wildcards.model)
     return PATHS.each("selection", model=wildcards.model, dataset=datasets)
 
@@ -106,7 +106,7 @@ def study_job(name, **settings):
 
 
 def evaluation_files(wildcards):
-    """Every file that the tables rest on: asked for by name, so that a deleted one is noticed and made again."""
+    """Every file that the tables are made from: requested by name, so that a deleted one is noticed and remade."""
     return [
         path
         for kind, cells in PLAN.evaluated().items()
@@ -120,7 +120,7 @@ def artefact_names(wildcards):
 
 
 def record_files(wildcards):
-    """Record and run of every job of the study (docs/provenance.md): one that is deleted is made again with its job."""
+    """Record and run of every job of the study (docs/provenance.md): a deleted one is remade with its job."""
     files = [
         *artefact_files(wildcards),
         *evaluation_files(wildcards),

@@ -1,7 +1,7 @@
-# Models into the cache: fetched and checked, or trained by the pipeline on corpora and rooms that it makes.
+# Puts models into the cache: fetched and checked, or trained by the pipeline on corpora and rooms that it makes.
 from laser.cost.requests import fetch_memory_mb, training_memory_mb
 
-# `update`: Snakemake does not delete an output before it makes it again, as another run may be reading it.
+# `update`: Snakemake must not delete an output before remaking it, because another run may be reading it.
 
 
 localrules:

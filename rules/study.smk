@@ -1,5 +1,5 @@
-# What a person gets: the report, copies of what the study rests on, the manifest of all its files, and on request the
-# edited checkpoints (`snakemake results/<study>/export/<model>/<dataset>-<protocol>-<form>/README.md`).
+# What the user gets: the report, copies of the study's inputs, the manifest of all its files and, on request, edited
+# checkpoints (`snakemake results/<study>/export/<model>/<dataset>-<protocol>-<form>/README.md`).
 from laser.provenance.copied_inputs import (
     all_copies,
     copies,

@@ -1,1 +1,1 @@
-"""Checking a finished study from its files alone: no model, no cache, no network, and none of the code that made it."""
+"""Checks a finished study from its files only: no model, no cache, no network, and none of the code that made it."""

@@ -1,4 +1,4 @@
-"""Every requested artefact has the files that it declares, and there are no others."""
+"""Checks that every requested artefact has the files that it declares, and that there are no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ STARTS = {"svg": b"<?xml", "pdf": b"%PDF-", "gif": b"GIF8"}
 
 
 def check_artefacts(check: Check, study: Study) -> None:
-    """Check that the declared files of every artefact exist, how pictures begin, and that no other file is there."""
+    """Check that each artefact's declared files exist, pictures have the right header, and there is no other file."""
     declared = study.settings["artefact_files"]
     names = [entry["name"] for entry in declared]
     check.same("inputs/study.json", "artefact_files, and artefacts", names, study.settings["artefacts"])

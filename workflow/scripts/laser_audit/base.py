@@ -1,4 +1,4 @@
-"""Base in every comparison: the same rows have the same scores, whichever job ran the unmodified model."""
+"""Checks the base rows of every comparison: equal rows have equal scores, whichever job ran the unmodified model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from laser_audit.rows import SCORES, Key, base_path, parts, test_path
 from laser_audit.selection import base_average, compare_scores, selection_path
 
 RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
-"""Largest difference of a log-probability between two runs, nats per answer token, by precision."""
+"""Precision to the largest accepted difference in log-probability between two runs, nats per answer token."""
 
 
 def check_base(check: Check, study: Study) -> None:
-    """Compare the base rows of every comparison with each other, and LASER's with base where base was chosen."""
+    """Compare the base rows of every comparison with each other, and LASER's rows with base where base was chosen."""
     for model, dataset in study.cells():
         path = test_path(model, dataset)
         with check.guarded(path):
@@ -42,7 +42,7 @@ def check_base(check: Check, study: Study) -> None:
 
 
 def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:
-    """Compare base in the selection file with base in the rows; this works under a single protocol too."""
+    """Compare base's scores in the selection file with those of its rows; this works under a single protocol too."""
     path = selection_path(model, dataset)
     for protocol in study.protocols:
         scores, where = study.json(path)["protocols"][protocol]["validation"]["base"], f"protocols.{protocol}"
@@ -50,9 +50,9 @@ def _candidate(check: Check, study: Study, model: str, dataset: str) -> None:
 
 
 def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, dtype: str = "") -> None:
-    """Compare the scores of two parts row by row: exactly, or within the difference of two runs in `dtype`.
+    """Compare the scores of two parts row by row: exactly or, given a `dtype`, within its tolerance in `RERUN`.
 
-    Sums in another order change a log-probability a little, and below fp32 sometimes an answer.
+    A different order of summation changes a log-probability slightly and, below fp32, sometimes an answer.
     """
     allowed = RERUN.get(dtype, 0.0)
     for name in SCORES if dtype in ("", "fp32") else ("id", "loss", "logprob"):
@@ -72,7 +72,7 @@ def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: p
 
 
 def _shared(check: Check, path: str, by_key: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:
-    """Check that base rows shared by protocols have equal log-probabilities: the model ran once, only judges differ."""
+    """Check that base rows shared by protocols have equal log-probabilities: the model ran only once."""
     names = list(dict.fromkeys(key[0] for key in by_key))
     before = _logprobs(by_key[(names[0], *ends)])
     for protocol in names[1:]:
@@ -82,6 +82,6 @@ def _shared(check: Check, path: str, by_key: dict[Key, pd.DataFrame], ends: tupl
 
 
 def _logprobs(part: pd.DataFrame) -> dict[str, float | None]:
-    """Return id to log-probability; None where the model overflowed."""
+    """Map each id to its log-probability, or None where the model overflowed."""
     pairs = zip(part["id"].tolist(), part["logprob"].tolist(), strict=True)
     return {name: value if math.isfinite(value) else None for name, value in pairs}

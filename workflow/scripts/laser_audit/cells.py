@@ -27,11 +27,11 @@ class Tested:
     """A cell's test rows.
 
     Attributes:
-        model, dataset, protocol: its names.
+        model, dataset, protocol: the cell's names.
         ids: the rows, in order.
         groups: their groups.
-        arms: `base` and `laser` to their scores, in the same order.
-        chosen: the selected intervention, None for base.
+        arms: `base` and `laser` to their scores, in the order of `ids`.
+        chosen: the selected intervention; None if base was chosen.
         data: the prepared dataset.
     """
 
@@ -51,7 +51,7 @@ class Tested:
 
     @property
     def intervention(self) -> dict[str, Any]:
-        """The intervention as written in tables: empty text and no numbers where base was chosen."""
+        """The intervention as tables show it: empty text and no numbers where base was chosen."""
         chosen = self.chosen or {"matrix": "", "layer": None, "rho": None, "kept_rank": None}
         return {key: chosen[key] for key in ("matrix", "layer", "rho", "kept_rank")}
 
@@ -74,7 +74,7 @@ def tested(study: Study, model: str, dataset: str, protocol: str) -> Tested:
 
 
 def all_tested(study: Study, protocols: Sequence[str]) -> list[Tested]:
-    """Return every cell under these protocols, in the order of the study."""
+    """Return every cell under these protocols, in the study's order."""
     return [tested(study, *cell, protocol) for cell in study.cells() for protocol in protocols]
 
 
@@ -95,16 +95,16 @@ def compared(
     seed: int,
     resamples: int,
 ) -> dict[str, Any]:
-    """Return the columns of tables of comparisons: both arms with intervals, their difference, and its test.
+    """Return the columns of a comparison: both arms with intervals, their difference, and its test.
 
     Args:
         base: values of base, one per row; 0 or 1 if `truth`.
-        laser: the same rows in the other arm.
-        groups: of the rows.
-        names: of the quantity, for its streams of random numbers.
+        laser: values of the other arm, for the same rows.
+        groups: the rows' groups.
+        names: names of the quantity, which seed its streams of random numbers.
         truth: True if the values say which answers are right; the result is then in percent.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        seed: the study's seed.
+        resamples: number of draws for the bootstrap and the permutation test.
     """
     scale = 100.0 if truth else 1.0
     base, laser, groups = with_values(base, laser, groups)
@@ -130,7 +130,7 @@ def compared(
 
 
 def adjusted(rows: Sequence[dict[str, Any]]) -> None:
-    """Add Holm's adjusted p values in place, over all tests of one protocol."""
+    """Add Holm-adjusted p values in place, over all tests of each protocol."""
     for protocol in {row["protocol"] for row in rows}:
         tests = [row for row in rows if row["protocol"] == protocol and not math.isnan(row.get("p_value", math.nan))]
         for row, value in zip(tests, holm([row["p_value"] for row in tests]), strict=True):

@@ -1,4 +1,4 @@
-"""Comparing a table's CSV with recomputed rows."""
+"""Compares a table's CSV with recomputed rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from laser_audit.reading import Study, close
 Row = dict[str, Any]
 
 DRAWN = 1e-12
-"""Relative difference up to which two numbers are the same: sums and matrix products may add in any order."""
+"""Relative difference up to which two numbers count as equal: sums and matrix products may add in any order."""
 
 NOUGHT = 1e-13
-"""Absolute difference up to which they are the same, for differences of means that nearly cancel."""
+"""Absolute difference up to which two numbers count as equal, for differences of means that nearly cancel."""
 
 
 def compare_table(
@@ -24,9 +24,9 @@ def compare_table(
     """Compare a CSV with computed rows, cell by cell.
 
     Args:
-        check: takes the findings.
+        check: receives the findings.
         study: the study.
-        path: of the CSV.
+        path: the CSV's path.
         expected: rows in the required order; None and NaN are empty cells.
         keys: columns that name a row in a finding.
         columns: every column that the table must have, in order.
@@ -43,7 +43,7 @@ def compare_table(
 
 
 def same_cell(text: str, value: Any) -> bool:
-    """Return True if a CSV's cell holds a value."""
+    """Return True if the text of a CSV cell stands for the value."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return text == ""
     if isinstance(value, bool):
@@ -59,7 +59,7 @@ def same_cell(text: str, value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Return a value as written in the CSV."""
+    """Return a value as a finding shows it."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "an empty cell"
     return str(value)

@@ -1,4 +1,4 @@
-"""What an audit reports: its checks, how much each of them compared, and its findings."""
+"""What an audit reports: its checks, how much each compared, and its findings."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Check:
     """One kind of test over the whole study.
 
     Attributes:
-        name: short, as in the pages.
+        name: short name, as the pages show it.
         about: one sentence: what was compared with what.
-        unit: of `count`.
+        unit: what `count` counts.
         count: number of comparisons.
         findings: faults; the check passed if there are none.
         skipped: why there was nothing to check, if that is legitimate.
@@ -79,7 +79,7 @@ class Check:
         self.findings.append(Finding(brief(path), brief(where), brief(found), brief(expected)))
 
     def holds(self, path: str, where: str, right: bool, found: Any, expected: Any) -> None:
-        """Count one comparison and add a finding unless it is right."""
+        """Count one comparison and add a finding unless it is `right`."""
         self.count += 1
         if not right:
             self.fail(path, where, found, expected)
@@ -128,7 +128,7 @@ def checked(
 ) -> Check:
     """Run one check; an unexpected error is a finding as well.
 
-    A check that compared nothing has failed, unless `without` lists what it could not compare.
+    A check that compared nothing fails, unless `without` lists what it could not compare.
     """
     check = Check(name, about, unit)
     with check.guarded("", "the check as a whole"):

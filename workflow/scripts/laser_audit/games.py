@@ -14,7 +14,7 @@ Cell = tuple[int, int]
 KNOWN = frozenset("# .$*@+")
 WAYS: dict[str, Cell] = {"u": (-1, 0), "d": (1, 0), "l": (0, -1), "r": (0, 1)}
 STEP, ON, OFF, SOLVED = -0.1, 1.0, -1.0, 10.0
-"""Points for a step, a box pushed onto a target, one pushed off, and for the last box on its target."""
+"""Points for a step, for a box pushed onto a target, for a box pushed off one, and for solving the room."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Room:
     Attributes:
         height, width: number of rows and columns.
         walls, targets, boxes: their cells.
-        player: the player's.
+        player: the player's cell.
     """
 
     height: int
@@ -42,7 +42,7 @@ class Step:
     Attributes:
         letter: the move in Sokoban's notation, a capital where a box was pushed.
         reward: its points.
-        total: points up to and with it.
+        total: points up to and including it.
         solved: True if every box is on a target after it.
         player: the player's cell after it.
     """
@@ -56,7 +56,7 @@ class Step:
 
 @lru_cache(maxsize=100_000)
 def read_room(text: str) -> Room:
-    """Read a room; ValueError if the text is not a room."""
+    """Read a room; raise ValueError if the text is not one."""
     lines = text.split("\n")
     if len({len(line) for line in lines}) != 1 or len(lines) < 3 or len(lines[0]) < 3:
         raise ValueError("a room has at least 3 lines of at least 3 characters, all equally long")
@@ -82,8 +82,8 @@ class Outcome:
     """How a game ended.
 
     Attributes:
-        moves: those that were played, a capital where a box was pushed.
-        total: points.
+        moves: the moves that were played, a capital where a box was pushed.
+        total: sum of the points.
         solved: True if every box is on a target.
     """
 
@@ -94,17 +94,17 @@ class Outcome:
 
 @lru_cache(maxsize=200_000)
 def outcome(text: str, moves: str) -> Outcome:
-    """Return how moves end in a room that is not solved from the start; arguments and errors are those of `play`."""
+    """Return how a game ends in a room that is not solved at the start; arguments and errors are those of `play`."""
     steps = play(text, moves)
     last = steps[-1] if steps else Step("", 0.0, 0.0, False, (0, 0))
     return Outcome("".join(step.letter for step in steps), last.total, last.solved)
 
 
 def play(text: str, moves: str) -> tuple[Step, ...]:
-    """Play moves in a room until it is solved; steps are fewer than moves where that comes before their end.
+    """Play moves in a room until it is solved; moves after that are not played.
 
     Args:
-        text: of the room.
+        text: the room's text.
         moves: letters u, d, l, r; their case does not matter.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Lineage: every job read all files that its rule requires, so nothing was computed from fewer.
+"""Lineage: every job read all the files that its rule requires, so nothing was computed from fewer.
 
-No job whose outcome is a choice, or data for one, read results on test rows.
+No job that makes a choice, or the data for one, read results on test rows.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ READS: dict[str, tuple[str, ...]] = {
     "evaluate_rank_rules": (SELECTION, "spectra/{model}.json"),
     "evaluate_transfer": (SELECTION,),
 }
-"""Rule to the patterns of files that its jobs must have read; of a transfer, the selections of all its datasets."""
+"""Rule to the patterns of files that its jobs must have read; a transfer reads the selections of all its datasets."""
 
 UNLESS_EMPTY = {"evaluate_transfer": "transfer", "evaluate_rank_rules": "rank_rules"}
-"""Rules that load no model where no choice is another one, and the folder of their files."""
+"""Rules whose jobs load no model if there is no other choice to evaluate, to the folder of their files."""
 
 CHOOSING = (
     *("reduce", "base", "sweep", "race", "survivors", "select_intervention", "landscape", "gradients"),
@@ -60,7 +60,7 @@ def _expanded(study: Study, pattern: str, model: str, dataset: str) -> list[str]
 
 
 def _required(study: Study, path: str, declared: dict[str, Any]) -> list[str]:
-    """Return what the job of a record must have read; for an artefact's as inputs/study.json declares it."""
+    """Return what a record's job must have read; for an artefact, what inputs/study.json declares."""
     _, rule, *names = path.removesuffix(".json").split("/")
     if rule in declared:
         reads = declared[rule]["reads"].items()

@@ -1,7 +1,7 @@
-"""The audit's own statistics, written a second time from the documented recipe (docs/auditing.md).
+"""The audit's own statistics, reimplemented from the documented recipe (docs/auditing.md).
 
-Numbers that come from random draws repeat the same draws of numpy's generator; everything else is computed in another
-way than by the code under audit, with the standard library where that is possible.
+Numbers that come from random draws repeat the same draws of numpy's generator. Everything else is computed differently
+from the code under audit, with the standard library where possible.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DISTINCT = 1_000
-"""Up to this many distinct values, the count of each is drawn; above that, indices are drawn."""
+"""Largest number of distinct values for which the count of each is drawn; above it, indices are drawn."""
 
 BLOCK = 4_000_000
 ENUMERATED = 13
 TAIL = (1 - 0.95) / 2
 SERIES = 1_000
-"""From so many degrees of freedom, Student's quantile is a series (Abramowitz and Stegun, 26.7.5)."""
+"""Degrees of freedom from which Student's quantile is computed as a series (Abramowitz and Stegun, 26.7.5)."""
 
 
 def stream(seed: int, *names: str) -> np.random.Generator:
@@ -30,7 +30,7 @@ def stream(seed: int, *names: str) -> np.random.Generator:
 
 
 def by_group(values: Sequence[float], groups: Sequence[object]) -> tuple[NDArray, NDArray]:
-    """Return sum and size of every group, in order of first appearance."""
+    """Return the sum and size of every group, in order of first appearance."""
     indices: dict[object, int] = {}
     sums: list[float] = []
     sizes: list[float] = []
@@ -45,7 +45,7 @@ def by_group(values: Sequence[float], groups: Sequence[object]) -> tuple[NDArray
 
 
 def mean(values: ArrayLike) -> float:
-    """Return the mean of an exact sum."""
+    """Return the mean, computed from the exact sum."""
     listed = [float(value) for value in np.asarray(values, dtype=np.float64)]
     if any(not math.isfinite(value) for value in listed):
         return float(np.mean(listed))
@@ -55,7 +55,7 @@ def mean(values: ArrayLike) -> float:
 def interval(
     values: Sequence[float], groups: Sequence[object], draws: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the mean over rows, whole groups resampled."""
+    """Return the 95 % percentile bootstrap interval of the mean over rows, resampling whole groups."""
     sums, sizes = by_group(values, groups)
     distinct, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)
     if len(distinct) <= DISTINCT:
@@ -73,7 +73,7 @@ def interval(
 
 
 def share_interval(values: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
-    """Return the 95 % interval of a share: Clopper and Pearson's at the effective number of rows."""
+    """Return the 95 % Clopper-Pearson interval of a share, at the effective number of rows."""
     sums, sizes = by_group(values, groups)
     count, rows, total = len(sizes), math.fsum(sizes), math.fsum(sums)
     if count < 2:
@@ -111,7 +111,7 @@ def student_quantile(probability: float, degrees: float) -> float:
     if degrees < SERIES:
         share = beta_quantile(2 * probability, degrees / 2, 0.5)
         return -math.sqrt(degrees * (1 - share) / share)
-    # So near to the normal distribution the share is nearly 1, and what it lacks has too few digits.
+    # This close to the normal distribution the share is nearly 1, and its difference from 1 has too few digits.
     normal = NormalDist().inv_cdf(probability)
     terms = (
         normal**3 + normal,
@@ -123,7 +123,7 @@ def student_quantile(probability: float, degrees: float) -> float:
 
 
 def beta_quantile(probability: float, first: float, second: float) -> float:
-    """Return the quantile of the beta distribution, by halving."""
+    """Return the quantile of the beta distribution, by bisection."""
     low, high = 0.0, 1.0
     while low < (middle := (low + high) / 2) < high:
         if beta_share(middle, first, second) < probability:
@@ -138,7 +138,7 @@ def beta_share(value: float, first: float, second: float) -> float:
     if value > (first + 1) / (first + second + 2):
         return 1 - beta_share(1 - value, second, first)
     whole = first + second
-    # Logarithm of value^first (1 - value)^second / B(first, second), by Stirling: no large terms cancel.
+    # Logarithm of value^first (1 - value)^second / B(first, second), by Stirling's formula: no large terms cancel.
     front = first * math.log(value * whole / first) + second * math.log1p((first - value * whole) / second)
     front += (math.log(first) + math.log(second) - math.log(whole) - math.log(2 * math.pi)) / 2
     front += _stirling(whole) - _stirling(first) - _stirling(second)
@@ -157,7 +157,7 @@ def beta_share(value: float, first: float, second: float) -> float:
 
 
 def _stirling(value: float) -> float:
-    """Return what Stirling's formula lacks of the logarithm of the gamma function."""
+    """Return the logarithm of the gamma function less Stirling's formula for it."""
     if value < 15:
         return math.lgamma(value) - ((value - 0.5) * math.log(value) - value + math.log(2 * math.pi) / 2)
     square = value * value
@@ -165,14 +165,14 @@ def _stirling(value: float) -> float:
 
 
 def mcnemar(base: Sequence[bool], changed: Sequence[bool]) -> float:
-    """Return the two-sided p value of the exact McNemar test, in whole numbers up to the last division."""
+    """Return the two-sided p value of the exact McNemar test, in integers up to the last division."""
     lost = sum(1 for before, after in zip(base, changed, strict=True) if before and not after)
     won = sum(1 for before, after in zip(base, changed, strict=True) if after and not before)
     return mcnemar_of(min(lost, won), abs(won - lost))
 
 
 def mcnemar_of(fewer: int, net: int) -> float:
-    """Return McNemar's two-sided p value where `fewer` rows changed one way, and `net` more than that the other."""
+    """Return McNemar's two-sided p value if `fewer` rows changed one way and `fewer + net` the other."""
     total = 2 * fewer + net
     term = tail = 1
     for index in range(fewer):
@@ -190,7 +190,7 @@ def _ratio(top: int, halvings: int) -> float:
 def sign_flip(
     differences: Sequence[float], groups: Sequence[object], draws: np.random.Generator, resamples: int
 ) -> float:
-    """Return the two-sided p value of the paired test that changes the signs of whole groups."""
+    """Return the two-sided p value of the paired test that flips the signs of whole groups."""
     sums, _ = by_group(differences, groups)
     sums = sums[sums != 0]
     if not len(sums):
@@ -219,14 +219,14 @@ def sign_flip(
 def paired(
     base: Sequence[bool], changed: Sequence[bool], groups: Sequence[object], draws: np.random.Generator, resamples: int
 ) -> float:
-    """Return the p value of a change of accuracy: McNemar's, or the groups' test if a group has several rows."""
+    """Return the p value of a change of accuracy: McNemar's, or `sign_flip`'s if a group has several rows."""
     if len(set(groups)) == len(groups):
         return mcnemar(base, changed)
     return sign_flip([float(b) - float(a) for a, b in zip(base, changed, strict=True)], groups, draws, resamples)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p values in the given order."""
+    """Return Holm-adjusted p values in the given order."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -237,7 +237,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def shares(texts: Iterable[str]) -> dict[str, float]:
-    """Return the share of each stripped text, commonest first, then in alphabetical order."""
+    """Return the share of each stripped text, most common first, ties in alphabetical order."""
     listed = [text.strip() for text in texts]
     counts: dict[str, int] = {}
     for text in listed:
@@ -246,7 +246,7 @@ def shares(texts: Iterable[str]) -> dict[str, float]:
 
 
 def labels(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:
-    """Return texts, or the letters of the options that they are, if the rows' options differ from each other."""
+    """Return texts; if the rows' options differ from each other, replace each text that is an option by its letter."""
     if len({tuple(offered) for offered in options}) < 2:
         return list(texts)
     pairs = zip(texts, options, strict=True)
@@ -254,7 +254,7 @@ def labels(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:
 
 
 def constants(answers: Sequence[str], with_options: bool) -> list[float]:
-    """Return the accuracies of constant answers, percent: every label if rows have options, else the commonest."""
+    """Return the accuracies of constant answers, percent: of each label if rows have options, else of the commonest."""
     if with_options:
         return [100 * share for share in shares(answers).values()]
     return [100 * max(shares([answer.lower() for answer in answers]).values())]

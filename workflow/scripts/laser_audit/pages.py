@@ -1,4 +1,4 @@
-"""The outcome of an audit for people: lines for the terminal, and a page in HTML."""
+"""The outcome of an audit for readers: lines for the terminal, and an HTML page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from laser_audit.findings import Check, NotAStudy
 from laser_audit.run import CANNOT, Report
 
 TERMINAL = 12
-"""Findings shown on the terminal."""
+"""Largest number of findings shown on the terminal."""
 
 PASSED, FAILED, IN_PART = 0, 1, 3
-"""Exit statuses: nothing was found; something was; nothing was, but a replay could not compare everything."""
+"""Exit statuses: no findings; findings; no findings, but a replay could not compare everything."""
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -36,7 +36,7 @@ def status(report: Report) -> int:
 
 
 def outcome(check: Check) -> str:
-    """Return what came of a check, in a word or two."""
+    """Return a check's outcome in a word or two."""
     if check.skipped:
         return "nothing to do"
     return "passed" if check.passed else f"{len(check.findings):,} wrong"
@@ -48,7 +48,7 @@ def count(check: Check) -> str:
 
 
 def verdict(report: Report) -> list[str]:
-    """Return the verdict, what could not be compared, and what no audit of files can show, a line each."""
+    """Return lines with the verdict, what could not be compared, and what no audit of files can show."""
     done = [check for check in report.checks if not check.skipped]
     looked = f"{len(done)} checks, {sum(check.count for check in done):,} comparisons"
     failed = ", ".join(check.name for check in done if not check.passed)
@@ -67,7 +67,7 @@ def verdict(report: Report) -> list[str]:
 
 
 def _not_compared(report: Report) -> list[str]:
-    """Return a line for each reason why something was not compared."""
+    """Return a line for each reason for which something was not compared."""
     reasons: dict[str, list[str]] = {}
     for what, why in report.not_compared:
         reasons.setdefault(why, []).append(what)
@@ -75,7 +75,7 @@ def _not_compared(report: Report) -> list[str]:
 
 
 def terminal(report: Report) -> str:
-    """Return what the terminal shows: a line per check, the first findings, the verdict."""
+    """Return what the terminal shows: a line per check, the first findings, and the verdict."""
     width = max(len(check.name) for check in report.checks)
     lines = [f"  {check.name:<{width}}  {count(check):>16}  {outcome(check)}" for check in report.checks]
     findings = [(check, finding) for check in report.checks for finding in check.findings]
@@ -87,7 +87,7 @@ def terminal(report: Report) -> str:
 
 
 def page(report: Report) -> str:
-    """Return the page in HTML: one file, no script, nothing fetched."""
+    """Return the HTML page: one file without scripts that fetches nothing."""
     title = html.escape(f"Audit of {report.name or report.folder}")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     checks = [(check.name, check.about, count(check), check.skipped or outcome(check)) for check in report.checks]

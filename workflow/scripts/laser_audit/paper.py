@@ -12,10 +12,10 @@ from laser_audit.reading import Study, remembered
 
 FOLDER = "inputs/published"
 NAMES = f"{FOLDER}/names.csv"
-"""Our names of the paper's models and datasets."""
+"""File with our names for the paper's models and datasets."""
 
 RULES = "inputs/workflow/config/claims.yaml"
-"""The margins and thresholds of verdicts, as the study had them."""
+"""File with the margins and thresholds that the study's verdicts used."""
 
 LEVEL = 0.05
 MARGINS = {"accuracy": "accuracy", "loss": "loss", "return": "reward"}
@@ -24,13 +24,13 @@ MARGINS = {"accuracy": "accuracy", "loss": "loss", "return": "reward"}
 
 @dataclass(frozen=True)
 class Paper:
-    """The paper's tables by our names of models and datasets.
+    """The paper's tables, and our names for its models and datasets.
 
     Attributes:
-        names: (`model` or `dataset`, our name) to the paper's.
+        names: (`model` or `dataset`, our name) to the paper's name.
         printed: (model, dataset, metric, arm), the paper's names, to the text as printed.
-        choices: (model, dataset), the paper's names, to its Table 3.
-        sizes: dataset, the paper's name, to size, validation and test rows.
+        choices: (model, dataset), the paper's names, to its row of Table 3.
+        sizes: dataset, the paper's name, to its size and its numbers of validation and test rows.
     """
 
     names: dict[tuple[str, str], str]
@@ -39,7 +39,7 @@ class Paper:
     sizes: dict[str, dict[str, int]]
 
     def cell(self, model: str, dataset: str) -> tuple[str, str]:
-        """Return the paper's names of a cell; empty where it has none."""
+        """Return the paper's names for a cell; empty where it has none."""
         return self.names.get(("model", model), ""), self.names.get(("dataset", dataset), "")
 
     def text(self, model: str, dataset: str, metric: str, arm: str) -> str | None:
@@ -82,13 +82,13 @@ def paper(study: Study) -> Paper:
 
 @remembered
 def rules(study: Study) -> dict[str, float]:
-    """Return the margins and thresholds that the study was judged by, by name. No name occurs twice in the file."""
+    """Return the margins and thresholds of the study's verdicts, by name. No name occurs twice in the file."""
     lines = (line.partition("#")[0].partition(":") for line in study.text(RULES).splitlines())
     return {name.strip(): float(value) for name, _, value in lines if value.strip()}
 
 
 def check_paper(check: Check, study: Study) -> None:
-    """Compare the study's copy of the paper's numbers with that of the checkout, if the audit runs in one."""
+    """Compare the study's copy of the paper's numbers with the checkout's copy, if the audit runs in one."""
     shipped = study.checkout / "config/published" if study.checkout else None
     if shipped is None or not shipped.is_dir():
         check.skipped = "the audit does not run in a checkout"
@@ -98,7 +98,7 @@ def check_paper(check: Check, study: Study) -> None:
             check.count += 1
             other = shipped / path.rpartition("/")[2]
             if path == NAMES and other.is_file():
-                # Names of further models join the list from version to version.
+                # Later versions add names of further models to the list.
                 named = [*study.models, *study.datasets]
                 rows, others = study.table(path)[1], Study(shipped).table(other.name)[1]
                 check.same(path, "names", *([row for row in each if row["name"] in named] for each in (rows, others)))
@@ -127,9 +127,9 @@ def verdict(
         row: metric, arm, n, value and difference, both with bounds.
         text: this arm's number as printed, or None.
         base_text: the base arm's number as printed, or None.
-        complete: True if the dataset was prepared whole.
+        complete: True if the whole dataset was prepared.
         same_rows: True if our test rows are the paper's.
-        partial: True if the rows are from a source that has only a part of them.
+        partial: True if the rows are from a source that has only some of them.
     """
     if text is None:
         return ""
@@ -147,13 +147,13 @@ def verdict(
 
 
 def _margin(limits: dict[str, float], metric: str, n: int, draws: int, values: int) -> float:
-    """Return the margin of equivalence: what matters, and in quadrature what seeds and rounding change.
+    """Return the margin of equivalence: the smallest difference that matters and, in quadrature, seeds and rounding.
 
     Args:
-        limits: from `rules`; those of an older version name no spreads.
+        limits: from `rules`; those of older versions lack the spreads.
         metric: accuracy, loss or return.
         n: number of rows.
-        draws: how many of the two values rest on a seed of the randomised SVD.
+        draws: how many of the two values depend on a seed of the randomised SVD.
         values: how many of our values are compared.
     """
     least = limits[MARGINS[metric]]
@@ -168,7 +168,7 @@ def _margin(limits: dict[str, float], metric: str, n: int, draws: int, values: i
 
 
 def _equal(row: dict[str, Any], names: tuple[str, str, str], printed: float, margin: float, same_rows: bool) -> str:
-    """Return whether our value, or on other rows its whole interval, is as near to the printed one as the margin."""
+    """Return the verdict: our value, or on other rows its whole interval, must be within `margin` of `printed`."""
     far = [abs(row[name] - printed) > margin + 1e-9 for name in (names[:1] if same_rows else names[1:])]
     if not any(far):
         return "replicated"
@@ -184,7 +184,7 @@ def shown(
     constants: list[float],
     test_rows: int | None,
 ) -> dict[str, Any]:
-    """Return what a printed number shows by itself, and the range of McNemar's p over numbers of changed rows.
+    """Return what a printed number shows on its own, and the range of McNemar's p over numbers of changed rows.
 
     Args:
         limits: from `rules`.

@@ -19,7 +19,7 @@ NO_POLICY = "no model of the study is a policy"
 
 @remembered
 def policies(study: Study) -> dict[str, dict[str, Any]]:
-    """Return the entry of every model of the study that is a policy, by name."""
+    """Return the entries of the study's policies, by name."""
     known = {text_of(entry["name"]): entry for entry in study.settings["models"]}
     return {name: entry for name, entry in known.items() if entry.get("architecture") == POLICY}
 
@@ -86,7 +86,7 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
 
 
 def check_sides(check: Check, study: Study) -> None:
-    """Check that no policy of the study was trained on a room of a dataset; the room's name decides."""
+    """Check that no policy of the study was trained on a room of a dataset; rooms are compared by name."""
     known = policies(study)
     if not known:
         check.skipped = NO_POLICY
@@ -114,7 +114,7 @@ def check_sides(check: Check, study: Study) -> None:
 
 
 def _rooms(study: Study, pool: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return path and content of the card of a pool, found by its spec."""
+    """Return the path and content of a pool's card, found by its spec."""
     for path in study.matching("inputs/rooms/", "/card.json"):
         card = study.json(path)
         if card["spec"]["pool"] == pool:

@@ -24,10 +24,10 @@ PARQUET_KEYS = {SPEC_KEY, b"ARROW:schema"}
 """Keys of a Parquet file's metadata; a study's files have no others."""
 
 LARGEST_TEXT = 200_000_000
-"""Bytes of the largest JSON or CSV file that is read; a study's own are far smaller."""
+"""Size in bytes of the largest JSON or CSV file that is read; a study's own are far smaller."""
 
 FIELD_KEYS = {b"PARQUET:field_id"}
-"""What the Parquet reader itself adds to a column's metadata."""
+"""Keys that the Parquet reader itself adds to a column's metadata."""
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")
@@ -36,7 +36,7 @@ Returned = TypeVar("Returned")
 def remembered(
     function: Callable[Concatenate[Study, Given], Returned],
 ) -> Callable[Concatenate[Study, Given], Returned]:
-    """Compute a function of a study and further plain values once for each study."""
+    """Make a function of a study and plain values compute each result only once per study."""
 
     @wraps(function)
     def compute_once(study: Study, /, *values: Given.args, **named: Given.kwargs) -> Returned:
@@ -55,7 +55,7 @@ class Study:
     Attributes:
         folder: the folder.
         checkout: the repository that the audit runs in, if any.
-        memory: what `remembered` functions have returned.
+        memory: results of the `remembered` functions.
     """
 
     def __init__(self, folder: Path, checkout: Path | None = None) -> None:
@@ -99,11 +99,11 @@ class Study:
         return [path for path in self.files if path.startswith(start) and path.endswith(end)]
 
     def has(self, path: str) -> bool:
-        """Return True if there is a plain file."""
+        """Return True if the path is a plain file."""
         return self.files.get(path, False)
 
     def bytes_of(self, path: str) -> int:
-        """Return a file's length."""
+        """Return a file's size in bytes."""
         return self.locate(path).stat().st_size
 
     @remembered
@@ -113,7 +113,7 @@ class Study:
             return hashlib.file_digest(handle, "sha256").hexdigest()
 
     def text(self, path: str) -> str:
-        """Return a text file."""
+        """Return the content of a text file."""
         location = self.locate(path)
         if location.stat().st_size > LARGEST_TEXT:
             raise Unreadable(path, f"has {location.stat().st_size:,} bytes, more than any text of a study")
@@ -165,7 +165,7 @@ class Study:
             raise Unreadable(path, f"cannot be read as Parquet ({error})") from error
 
     def frame(self, path: str, columns: Sequence[str]) -> pd.DataFrame:
-        """Return columns of a Parquet file, not remembered."""
+        """Return columns of a Parquet file, which is read anew at each call."""
         location, known = self.locate(path), self.columns(path)
         try:
             missing = [name for name in columns if name not in known]
@@ -204,7 +204,7 @@ class Study:
 
     @property
     def sampling(self) -> tuple[int, int]:
-        """The study's seed, and its number of resamples."""
+        """The study's seed and its number of resamples."""
         return int(self.settings["seed"]), int(self.settings["resamples"])
 
     def wants(self, artefact: str) -> bool:
@@ -213,7 +213,7 @@ class Study:
 
 
 def parse_object(path: str, text: str) -> dict[str, Any]:
-    """Return a JSON object. NaN, infinities, repeated keys and everything else are `Unreadable`."""
+    """Return a JSON object; raise `Unreadable` for any other value, NaN, infinities and repeated keys."""
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

@@ -24,10 +24,10 @@ ADDED = (
 """Keys that results may add to their job's spec: facts known only to the run itself."""
 
 SHARED = ("seed", "resamples", "protocols", "engine", "token_budget")
-"""Keys of specs that the study's settings have too."""
+"""Keys that specs share with the study's settings."""
 
 CLOCKS = timedelta(minutes=10)
-"""Largest difference between the clocks of machines."""
+"""Largest accepted difference between the clocks of two machines."""
 
 RUN_KEYS = ("schema", "record", "started", "seconds", "peak_memory_bytes", "host", "platform", "git", "command")
 STARTED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)")
@@ -42,12 +42,12 @@ def records(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def start(study: Study) -> str:
-    """Return how paths of the study's own files begin in its records."""
+    """Return the prefix that the study's own files have in its records."""
     return f"results/{text_of(study.json(MANIFEST)['study'])}/"
 
 
 def job_of(path: str) -> str:
-    """Return what records, runs, logs and benchmarks of one job share: the path without folder and ending."""
+    """Return a path without its folder and ending: the part that a job's record, run, log and benchmark share."""
     return path.partition("/")[2].rpartition(".")[0]
 
 
@@ -63,7 +63,7 @@ def check_records(check: Check, study: Study) -> None:
             _form(check, path, record)
             for file in record["outputs"]:
                 made.setdefault(text_of(file["path"]), []).append(path)
-                if path.startswith("inputs/"):  # of a job of the cache
+                if path.startswith("inputs/"):  # made by a job of the cache
                     cached[file["path"]] = file["sha256"]
     for path, record in records(study).items():
         for kind in ("inputs", "outputs"):
@@ -139,7 +139,7 @@ def _file(
     elif name in cached:
         check.same(path, f"{where}, sha256", sha256, cached[name])
     elif kind == "inputs" and not path.startswith("inputs/") and sha256 not in known.values():
-        # Jobs of the cache, whose records are below inputs/, read what lies outside the study.
+        # Jobs of the cache, whose records are below inputs/, read files outside the study.
         check.fail(path, f"{where}, sha256", sha256, "that of one of the study's copies in inputs/")
     copy = _copy_of(study, name)
     if copy is not None:
@@ -148,7 +148,7 @@ def _file(
 
 
 def inside(study: Study, name: str) -> str | None:
-    """Return a recorded path below the study's folder: its own, or where the copy of a file of the cache belongs."""
+    """Return where a recorded file lies below the study's folder; for a file of the cache, where its copy belongs."""
     if name.startswith(start(study)):
         return name.removeprefix(start(study))
     parts = name.split("/")
@@ -159,13 +159,13 @@ def inside(study: Study, name: str) -> str | None:
 
 
 def _copy_of(study: Study, name: str) -> str | None:
-    """Return the study's copy of a file of the cache, where it keeps one."""
+    """Return the study's copy of a file of the cache, or None."""
     path = inside(study, name) if name.startswith("cache/") else None
     return path if path is not None and study.has(path) else None
 
 
 def check_specs(check: Check, study: Study) -> None:
-    """Compare each record's spec with the settings and with that in each result; one script has one code."""
+    """Compare each record's spec with the settings and with each result's spec; a script must have one code."""
     keys = {
         "model": {entry["name"]: digest(entry["source"], 8) for entry in study.settings["models"]},
         "dataset": {entry["name"]: digest(entry, 8) for entry in study.settings["datasets"]},
@@ -222,7 +222,7 @@ def _embedded(check: Check, study: Study, path: str, spec: dict[str, Any], recor
 
 
 def check_jobs(check: Check, study: Study) -> None:
-    """Check that every record has its run, log and benchmark, and the reverse, and that runs are plausible."""
+    """Check that every record has its run, log and benchmark and vice versa, and that runs are plausible."""
     jobs = {folder: {job_of(path): path for path in study.files if path.startswith(f"{folder}/")} for folder in FOLDERS}
     settled = [job for job in jobs["records"] if job.split("/")[0] not in ("export", "manifest")]
     for folder, ending in ENDINGS.items():

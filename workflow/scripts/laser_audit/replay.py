@@ -1,6 +1,6 @@
-"""Making a study again from its own rows, with the study's own code, and comparing bytes.
+"""Remakes a study from its own rows, with the study's own code, and compares bytes.
 
-The checkout plans again from inputs/study.json what to make, from what, and by which program (`laser.replay.plan`):
+From inputs/study.json, the checkout plans again what to make, from what, and by which program (`laser.replay.plan`):
 nothing can be left out, and no command or path from a folder that someone may have tampered with is ever run.
 """
 
@@ -58,7 +58,7 @@ class Planned:
 
 
 def replay(report: Report, scripts: Path, cache: Path, when: str = "always", say: Say = print) -> None:
-    """Make rows, choices, tables, figures and report again and compare; `auto`: where the packages are installed."""
+    """Remake rows, choices, tables, figures and the report, and compare; `auto`: only if the packages are installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         why = f"the packages {', '.join(missing)} are not installed here"
@@ -106,7 +106,7 @@ def plan_again(study: Study, scripts: Path) -> Planned:
 
 
 def check_plan(check: Check, report: Report, planned: Planned) -> None:
-    """Compare declarations, and settings and code of every job, with the checkout; report jobs of other code."""
+    """Compare declarations and every job's settings and code with the checkout; report jobs run by other code."""
     study, others = report.study, []
     check.same(STUDY, "artefact_files (declared)", study.settings["artefact_files"], planned.described)
     for path, record in records(study).items():
@@ -130,9 +130,9 @@ def check_plan(check: Check, report: Report, planned: Planned) -> None:
 
 
 def check_choices(check: Check, report: Report, planned: Planned, scripts: Path) -> None:
-    """Compare what files say of choices with what the files that they rest on give (`laser.replay.choices`).
+    """Compare the choices in files with those that the files' inputs give (`laser.replay.choices`).
 
-    What differs in a file of other code may have been chosen by another rule.
+    Where a file made by other code differs, the choice may have followed another rule.
     """
     study = report.study
     makers, known = listed(study, MANIFEST), records(study)
@@ -151,7 +151,7 @@ def check_choices(check: Check, report: Report, planned: Planned, scripts: Path)
 
 
 def check_made(check: Check, report: Report, planned: Planned, scripts: Path, folder: Path, say: Say) -> None:
-    """Make every table, figure and film again, the report, and the manifests with the crate; compare bytes."""
+    """Remake every table, figure and film, the report, and the manifests with the crate; compare bytes."""
     study = report.study
     for name, spec in planned.artefacts.items():
         path = f"records/{name}/{name}.json"
@@ -172,7 +172,7 @@ def check_made(check: Check, report: Report, planned: Planned, scripts: Path, fo
                 say("  writing the report again")
                 _whole(check, study, "report", record["spec"], scripts, folder / "page", ("report", "audit"))
     if not study.has(MANIFEST):
-        return  # a finding of the check of manifests
+        return  # the check of manifests reports this
     with check.guarded(MANIFEST):
         if study.json(MANIFEST)["spec"].get("code") != planned.manifest["code"]:
             report.not_compared.append(("manifests and crate", OTHER_CODE))
@@ -183,7 +183,7 @@ def check_made(check: Check, report: Report, planned: Planned, scripts: Path, fo
 
 
 def _artefact(check: Check, report: Report, planned: Planned, name: str, scripts: Path, folder: Path) -> None:
-    """Make one artefact in `folder` and compare its files."""
+    """Remake one artefact in `folder` and compare its files."""
     study, record = report.study, f"records/{name}/{name}.json"
     words = ["--spec", json.dumps(planned.artefacts[name]), "--results", str(study.folder.resolve())]
     words += ["--inputs", str(study.folder.resolve() / "inputs"), "--into", str(folder)]
@@ -203,16 +203,16 @@ def _artefact(check: Check, report: Report, planned: Planned, name: str, scripts
 def _whole(
     check: Check, study: Study, script: str, spec: dict[str, Any], scripts: Path, folder: Path, made: tuple[str, ...]
 ) -> None:
-    """Run a job about the whole study on a mirror of it that lacks what the job makes, and compare that.
+    """Run a job about the whole study on a mirror without the job's outputs, and compare what it makes.
 
     Args:
         check: takes the findings.
         study: the study.
-        script: of the job.
-        spec: of the job.
+        script: the job's script.
+        spec: the job's spec.
         scripts: the folder of the repository's scripts.
-        folder: a temporary one. The mirror has links to the study's files: pages link to files beside themselves.
-        made: the names in the study's folder that the mirror lacks.
+        folder: a temporary folder. The mirror links to the study's files, because pages link to files beside them.
+        made: names in the study's folder that the mirror lacks.
     """
     mirror, cache = folder / text_of(study.settings["name"]).replace("/", "-"), folder / "cache"
     mirror.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Making a study's inputs again: rows of datasets, facts of corpora, and which rows a model cannot be asked.
+"""Remakes a study's inputs: rows of datasets, facts of corpora, and which rows a model cannot be asked.
 
 Each is a short program that calls the study's own code in a separate process. Rows come from the source that the study
 read, if it is at hand (an installed package, the cache, a publisher's file); nothing is fetched from a hub.
@@ -95,13 +95,13 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
 
 
 def _sources_read(study: Study, dataset: str, entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the source that the study read, by its card: another may hold other rows, or a part of them."""
+    """Return the source that the study read, by its card: another may hold other rows, or only some."""
     card = study.json(f"inputs/data/{dataset}/card.json")["source"]
     return [source for source in entry["sources"] if source.items() <= card.items()]
 
 
 def _episodes(study: Study, pool: dict[str, Any], cache: Path) -> Path | None:
-    """Return the episodes of a pool in the cache, if they are those of the study."""
+    """Return the path of a pool's episodes in the cache, or None if the study used others."""
     for card_path in study.matching("inputs/rooms/", "/card.json"):
         card = study.json(card_path)
         path = (cache / "rooms" / card_path.split("/")[2] / "episodes.parquet").resolve()
@@ -135,7 +135,7 @@ def check_left_out_again(check: Check, report: Report, model: str, dataset: str,
     study = report.study
     entry = next(entry for entry in study.settings["models"] if entry["name"] == model)
     if "play" in entry:
-        return  # whether a room can be played does not depend on a tokenizer, but on its size: rooms are of one size
+        return  # whether a room can be played depends on its size and not on a tokenizer, and all rooms have one size
     folder = cache / "models" / f"{model}-{digest(entry['source'], 8)}"
     card = study.json(f"inputs/models/{model}/card.json")
     if not all((folder / name).is_file() for name in card["files"] if not name.endswith(".safetensors")):

@@ -14,9 +14,9 @@ from laser_audit.reading import Study
 FOLDERS = ("tables", "figures", "media")
 PAGE, RUN_PAGE, EXPLORER = "report/index.html", "report/run.html", "report/explorer.html"
 DATA = "report/explorer/"
-"""The folder of pages that hand data to the explorer."""
+"""The folder of the pages that pass data to the explorer."""
 CHOICES, ROWS = "report/choices/", "report/rows/"
-"""The folders of the pages that list the candidates of each choice, and the rows that were put right or spoilt."""
+"""The folders of the pages with each choice's candidates, and with the rows that it corrected or broke."""
 ACTIVE = ("iframe", "object", "embed", "form", "base", "link", "frame", "applet", "portal")
 """Elements that load, send or redirect; the report has none of them."""
 
@@ -34,7 +34,7 @@ def check_report(check: Check, study: Study) -> None:
         if path.startswith(tuple(f"report/{folder}/" for folder in FOLDERS)):
             with check.guarded(path):
                 original, sha256 = originals.get(path), study.sha256(path)
-                # Long names are cut, and get a hash.
+                # Long names are truncated and get a hash.
                 alike = sha256 == study.sha256(original) if original is not None else sha256 in hashes
                 check.holds(path, "", alike, "other bytes", f"those of {original or 'a table or figure'}")
     check.same(PAGE, "there", study.has(PAGE), True)
@@ -84,7 +84,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: (value or "").strip().lower() for name, value in attrs}
-        if tag == "script" and values.get("type") != "application/json":  # a block of data, which is not run
+        if tag == "script" and values.get("type") != "application/json":  # a block of data, which never runs
             self.scripts.append("")
             self._inside = True
         if tag == "meta" and values.get("http-equiv") == "content-security-policy":

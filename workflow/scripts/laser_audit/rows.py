@@ -38,10 +38,10 @@ LABELS: dict[str, tuple[tuple[str, ...], str]] = {
     "higher_order": (("percent",), "test"),
     "baselines": (("baseline",), "test"),
 }
-"""Folder to the columns that tell repetitions of rows apart, and the side; the sweep's depend on the file."""
+"""Folder to the columns that distinguish repetitions of rows, and the side; the sweep's depend on the file."""
 
 BESIDE = {"higher_order": ("similarity",)}
-"""Folder to the further columns of its files."""
+"""Folder to the additional columns of its files."""
 
 SOME_ROWS = ("prompts", "higher_order")
 """Folders whose files hold only some of the test rows."""
@@ -55,7 +55,7 @@ class Average:
 
     Attributes:
         matrix, layer, rho: the intervention; empty, -1 and 1 for base.
-        n: rows.
+        n: number of rows.
         accuracy: percent.
         loss: nats; infinite if a row has none.
     """
@@ -74,7 +74,7 @@ class Scored:
 
     Attributes:
         path: the file.
-        spec: of the file.
+        spec: the file's spec.
         averages: (protocol, labels…) to the averages of its rows, in the file's order.
         problems: (where, found, expected) of faults in the set or the order of rows.
         contradictions: the same for rows that contradict themselves.
@@ -91,7 +91,7 @@ class Scored:
 
 @lru_cache(maxsize=8)
 def parts(study: Study, path: str) -> dict[Key, pd.DataFrame]:
-    """Return (protocol, labels…) to the rows of a result file; columns have their types."""
+    """Map (protocol, labels…) to the rows of a result file; raise Unreadable if a column has another type."""
     labels, _ = labels_of(path)
     frame = study.frame(path, ["protocol", *labels, *SCORES])
     for name, kind in TYPES.items():
@@ -142,13 +142,13 @@ def scored(study: Study, path: str) -> Scored:
 
 
 def limit_of(study: Study, path: str) -> int | None:
-    """Return of how many rows at most a result file is, as the study's settings say; None for all."""
+    """Return the largest number of rows that the study's settings allow in a result file; None for all."""
     rows: int | None = study.settings["landscape"].get("rows") if path.startswith("landscape/") else None
     return rows
 
 
 def left_out_of(spec: dict[str, Any], labels: dict[str, Any]) -> dict[str, str]:
-    """Return id to reason of the rows that a run could not ask; each wording of a prompt has its own.
+    """Map the id of each row that a run could not ask to the reason; each wording of a prompt has its own rows.
 
     A file without rows (nothing left to search in this layer) names no run and left nothing out.
     """
@@ -185,35 +185,35 @@ def _difference(where: str, ids: list[str], wanted: list[str], data: Prepared, s
 
 
 def base_path(model: str, dataset: str) -> str:
-    """Return the base model's validation rows."""
+    """Return the path of the base model's validation rows."""
     return f"sweep/{model}/{dataset}/base.parquet"
 
 
 def test_path(model: str, dataset: str) -> str:
-    """Return the test rows."""
+    """Return the path of the test rows."""
     return f"test/{model}/{dataset}.parquet"
 
 
 def sweep_path(model: str, dataset: str, layer: int, rho: float) -> str:
-    """Return the validation rows of one reduction."""
+    """Return the path of the validation rows of one reduction."""
     return f"sweep/{model}/{dataset}/layer{layer}/rho{rho:g}.parquet"
 
 
 def grid(study: Study, model: str) -> tuple[list[str], list[int], list[float]]:
-    """Return matrices, layers and values of ρ that the study searches in a model."""
+    """Return the matrices, layers and values of ρ that the study searches in a model."""
     searched = study.settings["grid"][model]
     rhos = [float(rho) for rho in study.settings["rhos"]]
     return list(searched["matrices"]), [int(layer) for layer in searched["layers"]], rhos
 
 
 def sweep_paths(study: Study, model: str, dataset: str) -> list[str]:
-    """Return the validation rows of every reduction of a cell."""
+    """Return the paths of the validation rows of every reduction of a cell."""
     _, layers, rhos = grid(study, model)
     return [sweep_path(model, dataset, layer, rho) for layer in layers for rho in rhos]
 
 
 def result_files(study: Study) -> list[str]:
-    """Return every per-example file: those that each study has, and those of further evaluations."""
+    """Return the path of every per-example file: those that each study has, and those of further evaluations."""
     paths: list[str] = []
     for model, dataset in study.cells():
         paths += [base_path(model, dataset), test_path(model, dataset), *sweep_paths(study, model, dataset)]
@@ -239,7 +239,7 @@ def check_rows(check: Check, study: Study) -> None:
 
 
 def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...]) -> None:
-    """Compare the labels of a file with its spec: exactly the required parts."""
+    """Check that a file's labels agree with its spec and that it has exactly the required parts."""
     protocols, spec = study.protocols, result.spec
     check.same(result.path, "spec.protocols", spec["protocols"], protocols)
     cell = text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])
@@ -261,7 +261,7 @@ def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...])
 def check_left_out(check: Check, study: Study) -> None:
     """Compare which rows all runs of a cell left out, and why.
 
-    Whether a row can be asked depends on model and dataset alone, so every run of a cell must say the same.
+    Whether a row can be asked depends only on the model and the dataset, so every run of a cell must say the same.
     """
     said: dict[tuple[str, str, str], tuple[str, dict[str, str]]] = {}
     for path in result_files(study):
@@ -293,7 +293,7 @@ def check_scores(check: Check, study: Study) -> None:
 
 
 def _repaired(check: Check, study: Study, path: str) -> None:
-    """Check that rows of the smallest components are those that base has wrong and LASER right."""
+    """Check that the rows of the smallest components are those that base gets wrong and LASER gets right."""
     spec = study.spec(path)
     arms = parts(study, test_path(text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])))
     for (protocol, percent), part in parts(study, path).items():

@@ -1,4 +1,4 @@
-"""All checks in their order, and what none of them can do."""
+"""All checks in order, and what none of them can show."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("artefacts", "Every artefact is there in all its forms, and no other.", "files", artefacts.check_artefacts),
     ("report", "Copies in the report are true; its pages run no other script.", "files", report.check_report),
 )
-"""Name, what it looks at, what it counts, and the check itself."""
+"""Name, description, unit of its count, and function of each check."""
 
 RECOMPUTED = ("table1", "verdicts", "table2", "table3")
-"""Artefacts that are recomputed; their checks have their names."""
+"""Artefacts that are recomputed, each by the check of the same name."""
 
 CANNOT = (
     ("that answers and log-probabilities are the model's", "rows that were invented are found by `make spotcheck`"),
@@ -87,7 +87,7 @@ class Report:
 
     Attributes:
         study: what was audited.
-        name: of the study; empty if the folder does not say.
+        name: the study's name; empty if the folder does not say.
         checks: in order.
         left: (what, why) for everything that the plain audit does not recompute.
         not_compared: (what, why) for everything that a replay should have compared and could not.
@@ -113,7 +113,7 @@ class Report:
 
     @property
     def findings(self) -> int:
-        """How many findings there are."""
+        """Number of findings."""
         return sum(len(check.findings) for check in self.checks)
 
 
@@ -121,8 +121,8 @@ def audit(folder: Path, checkout: Path | None = None) -> Report:
     """Run every check on a study's folder.
 
     Args:
-        folder: the study's.
-        checkout: the repository that the audit runs in: its copy of the paper's numbers, and its page of results.
+        folder: the study's folder.
+        checkout: the repository that the audit runs in, with its copy of the paper's numbers and its page of results.
 
     Raises:
         NotAStudy: there is no such folder.
@@ -159,7 +159,7 @@ def out_of_order(study: Study) -> list[str]:
     try:
         early = records.before_their_inputs(study)
     except (Unreadable, KeyError, TypeError, ValueError, AttributeError):
-        return []  # a finding of the check of jobs
+        return []  # the check of jobs reports this
     if not early:
         return []
     return [
@@ -169,7 +169,7 @@ def out_of_order(study: Study) -> list[str]:
 
 
 def cited(study: Study) -> str:
-    """Say whether the checkout's page of results cites this very manifest."""
+    """Say whether the checkout's page of results cites this manifest."""
     try:
         sha256 = study.sha256(MANIFEST)
     except Unreadable:
@@ -199,7 +199,7 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
 
 
 def _left_out(study: Study) -> list[tuple[str, str]]:
-    """Return the test rows that runs left out; only the tokenizer shows if that was necessary."""
+    """Return the test rows that runs left out; only the tokenizer can show whether that was necessary."""
     named = []
     for path in study.matching("test/", ".parquet"):
         try:

@@ -54,7 +54,7 @@ def contradictions(
 def _judged(
     study: Study, spec: dict[str, Any], data: Prepared, protocol: str, where: str, part: pd.DataFrame
 ) -> Iterable[tuple[str, Any, Any]]:
-    """Judge each answer again if the file has all that this needs."""
+    """Judge each answer again if the file has everything that this needs."""
     model = text_of(spec["model"]["name"])
     task = study.json(f"inputs/models/{model}/card.json").get("task", "causal")
     if task not in ("causal", "masked"):

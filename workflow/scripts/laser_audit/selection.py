@@ -11,17 +11,17 @@ from laser_audit.reading import Study, close, number_of, remembered
 from laser_audit.rows import Average, base_path, grid, scored, sweep_paths, test_path
 
 EXACT = 4e-15
-"""Relative difference up to which two means of the same numbers may differ by the order of summation."""
+"""Largest relative difference that the order of summation can make between two means of the same numbers."""
 
 MEASURED = 1.1e-4
-"""Largest difference of a residual measured in fp32 from that of the spectrum; the records' own bound is larger."""
+"""Largest difference between a residual measured in fp32 and the spectrum's; the records' own bound is larger."""
 
 PRECISION = ("residual", "orthogonality_u", "orthogonality_v")
 MEASURES = ("retained_energy", "relative_residual", "relative_residual_measured", "effective_rank", *PRECISION)
 
 
 def base_average(study: Study, model: str, dataset: str, protocol: str) -> Average:
-    """Return base on a cell's validation rows."""
+    """Return base's averages over a cell's validation rows."""
     return scored(study, base_path(model, dataset)).averages[(protocol,)]
 
 
@@ -63,14 +63,14 @@ def ordered(averages: list[Average], matrices: list[str]) -> list[Average]:
 
 
 def choice(base: Average, best: Average, protocol: str) -> Average | None:
-    """Return the rule's choice: the best; under `corrected` base (None) unless the best wins, by accuracy or loss."""
+    """Return the rule's choice: the best; under `corrected`, base (None) unless the best wins by accuracy or loss."""
     better = best.accuracy > base.accuracy or (best.accuracy == base.accuracy and best.loss < base.loss)
     wins = better and math.isfinite(best.loss)
     return best if wins or protocol == "published" else None
 
 
 def by_protocol(check: Check, study: Study, path: str, model: str, dataset: str) -> dict[str, dict[str, Any]]:
-    """Return a file's part for each protocol of the study; it must be of this cell and have all of them."""
+    """Return a file's part for each protocol of the study; the file must be of this cell and have them all."""
     content = study.json(path)
     check.same(path, "model", content["model"], model)
     check.same(path, "dataset", content["dataset"], dataset)
@@ -113,7 +113,7 @@ def _protocol(
 
 
 def place_name(average: Average) -> str:
-    """Return an intervention as in Table 3."""
+    """Return an intervention as Table 3 writes it."""
     return f"[{average.matrix}, {average.layer}, {average.rho:g}]"
 
 

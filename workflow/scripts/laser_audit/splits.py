@@ -15,7 +15,7 @@ PREPARED = (
     *("subject", "relation", "phrasing", "frequency"),
 )
 OWN = ("generic", "lm_eval")
-"""Builders of the user's own rows, which may have several right answers, and files for both sides."""
+"""Builders of the user's own rows, which may have several right answers and a file for each side."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Prepared:
         rows: id to its row, in the file's order.
         entry: the dataset's entry in the spec of its file.
         limited: True if only the first rows, or the first validation rows, are used.
-        partial: True if the rows are from a source that has only a part of them.
+        partial: True if the rows are from a source that has only some of them.
     """
 
     rows: dict[str, dict[str, Any]]
@@ -50,7 +50,7 @@ def data_path(dataset: str) -> str:
 
 @remembered
 def prepared(study: Study, dataset: str) -> Prepared:
-    """Return a dataset's rows; `Unreadable` if they cannot be read, ValueError if an id occurs twice."""
+    """Return a dataset's rows; raise Unreadable if they cannot be read, ValueError if an id occurs twice."""
     path = data_path(dataset)
     entry = study.spec(path)["dataset"]
     frame = study.frame(path, columns_of(entry))
@@ -86,13 +86,13 @@ def _plain(value: Any) -> Any:
 
 
 def ordered_groups(rows: list[dict[str, Any]], seed: int | None) -> list[str]:
-    """Return the groups in the rows' order or, with a seed, by the hash of seed and group."""
+    """Return the groups in the rows' order or, with a seed, sorted by the hash of seed and group."""
     order = list(dict.fromkeys(row["group"] for row in rows))
     return order if seed is None else sorted(order, key=lambda group: sha256(f"{seed} {group}".encode()).hexdigest())
 
 
 def expected_sides(rows: list[dict[str, Any]], seed: int | None = None) -> dict[str, list[str]]:
-    """Return both splits of rows by the rule: the first fifth of the rows, and of the groups in their order."""
+    """Return both splits by the rule: validation is the first fifth of the rows, or of the groups in their order."""
     cut = int(0.2 * len(rows))
     order = ordered_groups(rows, seed)
     first = set(order[: max(int(0.2 * len(order)), min(1, len(order) - 1), 0)])
@@ -136,7 +136,7 @@ def check_splits(check: Check, study: Study) -> None:
             seed = data.entry.get("split_seed")
             expected = expected_sides(rows, seed)
             if gives_sides(data.entry, study.json(f"inputs/data/{dataset}/card.json")["source"]):
-                # Both protocols have the sides of the files, validation first.
+                # Both protocols use the sides of the files, validation first.
                 count = sum(row["split_published"] != "test" for row in rows)
                 sides = ["validation"] * count + ["test"] * (len(rows) - count)
                 expected = dict.fromkeys(expected, sides)

@@ -1,4 +1,4 @@
-"""Running the study's own code in another process, and comparing the files that it makes again."""
+"""Runs the study's own code in another process, and compares the files that it remakes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run_code(*words: str, scripts: Path, given: str = "") -> tuple[str, str]:
     """Run Python with the study's code; return what it prints, and why it failed (empty if it did not).
 
     Args:
-        words: of the command line after `python`.
+        words: arguments of the command line after `python`.
         scripts: the folder of the repository's scripts.
         given: the process's standard input.
     """
@@ -32,7 +32,7 @@ def run_code(*words: str, scripts: Path, given: str = "") -> tuple[str, str]:
 
 
 def compare(check: Check, study: Study, path: str, again: Path, maker: str) -> None:
-    """Compare a file of the study with the one that `maker` made again."""
+    """Compare a file of the study with the one that `maker` remade."""
     with check.guarded(path):
         equal = again.is_file() and again.read_bytes() == study.locate(path).read_bytes()
         check.holds(path, "", equal, "other bytes", f"those of {maker}, made again from the study's rows")

@@ -20,7 +20,7 @@ COLUMNS = (
     *("answer_in_prompt", "published", "shows", "published_p_low", "published_p_high", "verdict", "dtype"),
 )
 OPTIONAL = ("left_out", "efficacy", "efficacy_n", "false_rises")
-"""Further columns, there if any row has a value."""
+"""Further columns, present if any row has a value."""
 SHOWN = ("shows", "published_p_low", "published_p_high")
 NUMBERS = ("value", "low", "high", "difference", "difference_low", "difference_high")
 VERDICTS = (*("model", "dataset", "metric", "arm", "published", *SHOWN, "protocol", "run_model", *NUMBERS, "verdict"),)
@@ -75,11 +75,11 @@ def both_arms(
 
     Args:
         study: the study.
-        cell: its test rows.
-        metric: as the table names it.
+        cell: the cell's test rows.
+        metric: the metric's name in the table.
         base: values of base, one per row.
-        laser: those of LASER.
-        dtype: of the model.
+        laser: values of LASER, one per row.
+        dtype: the model's dtype.
         printed: the paper's numbers as text, by arm.
     """
     change = compared(base, laser, cell.groups, (*cell.name, metric), metric == "accuracy", *study.sampling)
@@ -117,12 +117,12 @@ def _pair(study: Study, cell: Tested, metric: str, dtype: str, constant: float) 
 
 
 def _is_share(row: Row, name: str) -> bool:
-    """Return True for a share of 0, which is a value; no row left out is none."""
+    """Return True if even 0 is a value of this column: a share of 0 is one, a count of no rows left out is not."""
     return name != "left_out" and row[name] is not None
 
 
 def _of_false_targets(study: Study, cell: Tested) -> dict[str, Row]:
-    """Return the columns of efficacy of both arms; nothing where the study does not ask for it."""
+    """Return both arms' efficacy columns; an empty mapping if the study does not ask for them."""
     asked = study.settings.get("efficacy", {}).get("cells", []) if study.wants("efficacy") else []
     if [cell.model, cell.dataset] not in [list(pair) for pair in asked]:
         return {}
@@ -164,7 +164,7 @@ def check_table1(check: Check, study: Study) -> None:
 
 
 def check_verdicts(check: Check, study: Study) -> None:
-    """Compare the list of the paper's numbers with their verdicts."""
+    """Compare every cell of the list of the paper's numbers and their verdicts."""
     path = "tables/verdicts.csv"
     with check.guarded(path):
         compare_table(check, study, path, _verdicts(study), ("model", "dataset", "metric", "arm"), VERDICTS)

@@ -13,7 +13,7 @@ from laser_audit.table1 import COLUMNS, both_arms
 METRICS = {"accuracy": "correct", "return": "return", "loss": "loss"}
 PRINTED = {"Transformer": "base", "with LASER": "laser"}
 OWN_SIZE = ("decision-transformer-paper", "sokoban-paper")
-"""Model and dataset of the paper's size; for others its numbers are shown, but not judged."""
+"""Model and dataset of the paper's size; for others, the paper's numbers are shown but not judged."""
 
 
 @remembered

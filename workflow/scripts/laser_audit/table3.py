@@ -1,4 +1,4 @@
-"""Table 3, recomputed: the choices, and the scores of these and of the paper's choices on test rows."""
+"""Table 3, recomputed: the choices, and their scores and those of the paper's choices on test rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lets the tools find the package: they are run by their paths, and Python looks beside them only."""
+"""Lets the tools find the package: they are run by path, and Python looks only beside them."""
 
 import sys
 from pathlib import Path

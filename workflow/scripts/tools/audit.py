@@ -3,7 +3,7 @@
     python workflow/scripts/tools/audit.py results/quickstart
     python workflow/scripts/tools/audit.py results/quickstart --replay
 
-Needs Python, numpy, pandas and pyarrow alone; --replay makes everything else again, with the whole environment.
+Needs only Python, numpy, pandas and pyarrow; --replay also remakes everything else, with the whole environment.
 Exit status: 0 passed, 1 failed, 3 passed as far as --replay could compare, 2 wrong usage.
 """
 

@@ -1,4 +1,4 @@
-"""Say which deterministic files two folders of a study do not have alike; exit status 1 if there are any.
+"""List the deterministic files that differ between two folders of a study; exit status 1 if there are any.
 
 python workflow/scripts/tools/compare.py results/quickstart elsewhere/results/quickstart
 """

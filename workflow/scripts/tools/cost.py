@@ -1,4 +1,4 @@
-"""Print what a study will cost, before anything is run: tokens, operations, device hours and disk.
+"""Print what a study will cost before anything is run: tokens, operations, device hours and disk.
 
     python workflow/scripts/tools/cost.py --study quickstart
     python workflow/scripts/tools/cost.py --study paper --details --device 'A100: 312 TFLOP/s fp16, 19.5 fp32'

@@ -1,10 +1,10 @@
-"""Write docs/replication.md, which of the paper's claims hold in the studies that were run, and their evidence.
+"""Write docs/replication.md: which of the paper's claims hold in the studies that were run, and the evidence.
 
 python workflow/scripts/tools/replication.py
 python workflow/scripts/tools/replication.py --studies quickstart laboratory --output docs/replication.md
 
-The pages of evidence, one per study, stand in a folder beside the page: docs/replication/<study>.md. Where a study asks
-the paper's own questions, README's section on real data and its picture are written too.
+The pages of evidence, one per study, go into a folder beside the page: docs/replication/<study>.md. If a study asks the
+paper's own questions, README's section on real data and its picture are written too.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=PAGE, help="default: docs/replication.md, and README's section")
     parser.add_argument("--readme", type=Path, help="README whose section is written; none with another --output")
     given = parser.parse_args()
-    # Imported here, because the texts of the rules hold numbers of config/claims.yaml, which may be refused.
+    # Imported here, because the texts of the rules hold numbers from config/claims.yaml, which may be refused.
     from laser.claims.judged import judge, read_study
     from laser.claims.page import write_pages
     from laser.claims.readme import write_readme

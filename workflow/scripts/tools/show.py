@@ -9,7 +9,7 @@ from laser.results.plain import from_markdown
 
 
 def main(folder: Path) -> None:
-    """Print Table 1, of policies Table 2, and the paths of the report, tables and figures."""
+    """Print Table 1 (for policies, Table 2) and the paths of the report, tables and figures."""
     for table in (folder / "tables/table1.md", folder / "tables/table2.md"):
         if table.is_file():
             print(f"\n{from_markdown(table.read_text(encoding='utf-8'))}\n")

@@ -2,7 +2,7 @@
 
     python workflow/scripts/tools/spot_check.py results/quickstart --count 20 --seed 7
 
-Runs the plain engine: weights edited, whole model, no cache of anything. docs/auditing.md says what may differ.
+Runs the plain engine: edited weights, the whole model, and no caches. docs/auditing.md says what may differ.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from laser.evaluation.spotcheck import spot_check
 
 
 def main() -> None:
-    """Parse the command line, draw, evaluate, and exit with 1 where a row differs."""
+    """Parse the command line, draw, evaluate, and exit with 1 if a row differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a study's folder")
     parser.add_argument("--count", type=int, default=20, help="how many rows; default %(default)s")

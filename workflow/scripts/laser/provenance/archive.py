@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest. Raises UserError where it is missing, damaged, or names a file outside its folder."""
+    """Read a manifest. Raises UserError if it is missing, damaged, or names a file outside its folder."""
     if not path.is_file():
         raise UserError(f"{path}: is missing: the study is not finished. Run `make study STUDY={path.parent.name}`.")
     manifest = read_json(path)
@@ -40,7 +40,7 @@ def check_files(folder: Path) -> list[str]:
     """Return the names of all files in a study's two manifests, after checking each against its hash.
 
     Raises:
-        UserError: naming the files that are missing or differ.
+        UserError: files are missing or differ; the message names them.
     """
     named = [file for name in (MANIFEST, MANIFEST_RUN) for file in read_manifest(folder / name)["files"]]
     wrong = []
@@ -63,9 +63,9 @@ def write_archive(folder: Path, citation: dict[str, Any], target: Path) -> None:
     """Write a study's files, its manifests, METADATA and codecheck.yml into a .tar.zst; METADATA also beside it.
 
     Args:
-        folder: the study's folder; in the archive, its name is the files' folder.
-        citation: CITATION.cff.
-        target: the archive.
+        folder: the study's folder; the files lie below its name in the archive.
+        citation: content of CITATION.cff.
+        target: path of the archive.
 
     Raises:
         UserError: see `check_files`.

@@ -25,8 +25,8 @@ class Closure:
 
     Attributes:
         folder: the study's folder.
-        records: record to its content, of every job whose outputs the study has.
-        made: every deterministic file that a job made: its sha256 and bytes (`sha256`, `bytes`, `record`).
+        records: record to its content, for every job whose outputs the study has.
+        made: every deterministic file that a job made, to its `sha256`, `bytes` and `record`.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ def close(folder: Path, seeds: Iterable[Path]) -> Closure:
 
     Args:
         folder: the study's folder.
-        seeds: files of it.
+        seeds: files of the study.
 
     Raises:
         UserError: one message that names every missing record, and every file that does not match its record.

@@ -22,8 +22,8 @@ def codecheck(study: str, files: Iterable[str], citation: Mapping[str, Any]) -> 
 
     Args:
         study: the folder of the study in the archive.
-        files: of its manifest, below that folder.
-        citation: CITATION.cff.
+        files: the files of the study's manifest, relative to that folder.
+        citation: content of CITATION.cff.
 
     Raises:
         UserError: CITATION.cff lacks title or authors.

@@ -1,4 +1,4 @@
-"""Comparing the files of two runs of a study."""
+"""Comparison of the files of two runs of a study."""
 
 from __future__ import annotations
 

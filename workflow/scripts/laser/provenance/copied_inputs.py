@@ -47,7 +47,7 @@ def count_copies(plan: Plan) -> dict[str, str]:
 
 
 def published_copies(plan: Plan) -> list[str]:
-    """Return the names of the files with the paper's numbers: copied from config/published/ to inputs/published/."""
+    """Return the names of the files with the paper's numbers, copied from config/published/ to inputs/published/."""
     return sorted(path.name for path in (plan.scripts.parents[1] / "config/published").glob("*.csv"))
 
 

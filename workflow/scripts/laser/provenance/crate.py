@@ -56,11 +56,11 @@ def crate(
         closure: the study's files and records.
         ran: its jobs (`laser.provenance.jobs.jobs`), at least one.
         files: path, sha256 and bytes of every file of the crate.
-        title: of the study.
-        citation: CITATION.cff, for authors and licence.
+        title: the study's title.
+        citation: content of CITATION.cff, for authors and licence.
 
     Raises:
-        UserError: CITATION.cff lacks either.
+        UserError: CITATION.cff lacks authors or licence.
     """
     from rocrate.rocrate import ROCrate
 

@@ -24,7 +24,7 @@ from laser.io.records import record_paths, write_record
 OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
 """Options that name output files, in every script that has them."""
 FOLDERS = ("factors", "cache", "benchmarks")
-"""Options that name a folder, which may not exist yet; a record names files only."""
+"""Options that name a folder, which may not exist yet; a record names only files."""
 SECONDS_BETWEEN_LINES = 5.0
 FREE_OR_ALLOW = (
     "Free space or permissions on that disk, then run again. In a cache that a group shares, every user needs "

@@ -31,7 +31,7 @@ NOT_COVERED = (
 
 
 def deterministic_files(closure: Closure) -> list[dict[str, Any]]:
-    """Return path, sha256, bytes and record of each deterministic file; a record has none itself."""
+    """Return path, sha256, bytes and record of each deterministic file; a record has no record of its own."""
     files = [{"path": name} | file for name, file in closure.made.items()]
     files += [_entry(closure.folder, name, None) for name in closure.records]
     return sorted(files, key=lambda file: file["path"])
@@ -69,7 +69,7 @@ def manifest(spec: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> dic
     """Return the content of a manifest.
 
     Args:
-        spec: of the manifest's job; has `study` (its name) and `title`.
+        spec: spec of the manifest's job; has `study` (its name) and `title`.
         files: `deterministic_files` or `volatile_files`.
     """
     return {

@@ -23,7 +23,7 @@ class BatchedRooms:
     """Episodes in rooms of one shape. A finished episode stays as it is and earns nothing more.
 
     Attributes:
-        height, width: of every room.
+        height, width: rows and columns of every room.
         cells: (rooms, height * width) uint8, the bits of `laser.sokoban.observations`.
         player: (rooms,) int64, the player's cell.
         solved: (rooms,) bool, every box stands on a target.

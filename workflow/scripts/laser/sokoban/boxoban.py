@@ -18,9 +18,9 @@ def read_levels(
 
     Args:
         path: file or folder. Folders below it are read too.
-        sha256: the hex digits of a single file; or those of files by their path below the folder. A file that is not
+        sha256: the hex digits of a single file, or those of files by their path below the folder. A file that is not
             among these is then refused.
-        limit: the first rooms only.
+        limit: how many of the first rooms to read; by default all.
 
     Raises:
         UserError: a file is missing, has another sha256 than given, or contains something that is not a room.

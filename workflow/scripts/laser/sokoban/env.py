@@ -38,8 +38,8 @@ class SokobanEnv(gymnasium.Env[np.ndarray, np.int64]):
         Args:
             rooms: what `reset` chooses from: at random with its seed, or the one named by `options={"room": index}`.
             encoding: `grid` or `pixels`, see `laser.sokoban.observations.encode`.
-            pixels_per_cell: of `pixels`.
-            step_limit: steps of an episode.
+            pixels_per_cell: side of a cell in pixels, for `pixels`.
+            step_limit: largest number of steps in an episode.
             render_mode: None or `rgb_array`.
         """
         self.rooms = list(rooms)

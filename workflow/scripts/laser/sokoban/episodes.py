@@ -22,8 +22,8 @@ def label(rooms: Iterable[Room], max_nodes: int, evaluation_share: float) -> lis
 
     Args:
         rooms: of any shapes.
-        max_nodes: of the solver; a room that needs more is left unsolved.
-        evaluation_share: of the rooms that are never trained on.
+        max_nodes: the solver's limit; a room that needs more is left unsolved.
+        evaluation_share: share of the rooms that are never trained on.
 
     Returns:
         One row per room, in their order, unsolved ones included: `text`, `hash`, `side` (training or evaluation),
@@ -60,7 +60,7 @@ class Replay:
         cells: (rooms, steps, height * width) uint8: the cells before each step, as the bits of
             `laser.sokoban.observations`, whose `encode` turns them into what a model reads.
         actions: (rooms, steps) int64, `NO_ACTION` after an episode's end.
-        rewards: (rooms, steps) float64, 0 after it.
+        rewards: (rooms, steps) float64, 0 after an episode's end.
         lengths: (rooms,) int64.
         solved: (rooms,) bool, at the end.
     """

@@ -6,9 +6,10 @@ depth-first search in reverse, with pulls for pushes, scores every position it m
 box) x (sum of the boxes' distances from their targets, in rows plus columns), and the best one is the room. A position
 in which a target is covered, by a box or the player, scores 0, and if no position scores more, another room is dug.
 
-It differs in what a state of the search is: there every step of the player, here every pull, with all cells that the
-player can walk to as one state. The player ends on a random cell of those. That makes a bounded search (`STATES`) deep
-enough. Every position is reached from the solved one by pulls, and pulls undone are pushes: every room can be solved.
+It differs in what a state of the search is: in gym-sokoban every step of the player, here every pull, with all cells
+that the player can walk to as one state. The player ends on a random one of those cells. This makes a bounded search
+(`STATES`) deep enough. Every position is reached from the solved one by pulls, and a pull undone is a push, so every
+room can be solved.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from laser.sokoban.room import Room
 from laser.sokoban.rules import offsets
 
 STATES = 500
-"""Positions that the reverse search visits."""
+"""Number of positions that the reverse search visits."""
 
 ATTEMPTS = 2000
-"""Rooms that are dug before `generate_room` gives up."""
+"""Number of rooms that are dug before `generate_room` gives up."""
 
 WALK_PER_SIDE = 1.7
 TURNING = 0.35
@@ -37,7 +38,7 @@ _STAMPS = (
     ((0, 0, 0), (1, 1, 0), (1, 1, 0)),
     ((0, 0, 0), (0, 1, 1), (0, 1, 0)),
 )
-"""What a step of the walk digs around it."""
+"""Patterns of cells that a step of the walk may dig around itself; 1 is floor."""
 
 
 def generate_room(height: int, width: int, boxes: int, seed: int, index: int, states: int = STATES) -> Room:
@@ -45,14 +46,14 @@ def generate_room(height: int, width: int, boxes: int, seed: int, index: int, st
 
     Args:
         height: rows, the rim of wall included.
-        width: columns, the same.
-        boxes: and as many targets.
-        seed: of the series.
-        index: from 0.
-        states: positions that the reverse search visits; more of them give rooms with longer solutions.
+        width: columns, the rim of wall included.
+        boxes: number of boxes, and of targets.
+        seed: the series' seed.
+        index: the room's number in the series, from 0.
+        states: number of positions that the reverse search visits; more of them give rooms with longer solutions.
 
     Raises:
-        UserError: no room with so many boxes was found for this size.
+        UserError: no room of this size with that many boxes was found.
     """
     drawn = np.random.Generator(np.random.PCG64([seed, height, width, boxes, index]))
     if min(height, width) >= 3 and boxes >= 1:

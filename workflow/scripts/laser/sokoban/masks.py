@@ -29,7 +29,7 @@ def floor_mask(room: Room) -> int:
 
 
 def flood(start: int, free: int, width: int) -> int:
-    """Return the cells that can be walked to.
+    """Return the mask of the cells that can be walked to.
 
     Args:
         start: mask of the cells to begin from; they belong to the result.
@@ -45,7 +45,7 @@ def flood(start: int, free: int, width: int) -> int:
 
 
 def distances(start: int, free: int, width: int) -> dict[int, int]:
-    """Return how many steps every reachable cell is away.
+    """Map every reachable cell to its distance in steps.
 
     Args:
         start: the cell to begin from.

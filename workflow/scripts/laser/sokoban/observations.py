@@ -61,7 +61,7 @@ def encode(cells: np.ndarray, encoding: str, height: int, width: int, pixels_per
             `pixels`: red, green and blue of every pixel, row by row, in gym-sokoban's tiny colours, from 0 to 1.
         height: rows of the room.
         width: columns of the room.
-        pixels_per_cell: of `pixels`: a cell is a square of so many pixels on a side.
+        pixels_per_cell: side of a cell in pixels, for `pixels`.
 
     Returns:
         (..., features) float32, `feature_count` of them.

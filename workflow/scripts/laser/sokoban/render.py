@@ -15,10 +15,10 @@ from laser.sokoban.observations import BOX, PLAYER, TARGET, WALL, cells_of
 from laser.sokoban.room import Room
 
 TILE = 16
-_FINER = 4  # tiles are drawn so many times larger and averaged
+_FINER = 4  # tiles are drawn this many times larger, then averaged
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart. In grey the order from dark to light is wall,
-# player, box on target, target, box, floor; and each has its own shape.
+# Okabe and Ito's colours, which colour-blind readers can tell apart. In grey, the order from dark to light is wall,
+# player, box on target, target, box, floor. Each also has its own shape.
 _WALL, _JOINT = (58, 58, 66), (92, 92, 102)
 _FLOOR, _TARGET = (246, 244, 238), (204, 121, 167)
 _BOX, _HOME, _EDGE = (230, 159, 0), (0, 158, 115), (40, 36, 30)
@@ -82,7 +82,7 @@ def write_film(frames: Sequence[np.ndarray], path: Path | str, milliseconds: int
     Args:
         frames: each (height, width, 3) uint8, all of one shape. To show a frame longer, repeat it.
         path: ends with `.gif` or `.png` (an animated PNG).
-        milliseconds: of every frame; GIF counts in tens of them.
+        milliseconds: duration of every frame; GIF counts in units of ten.
 
     Raises:
         UserError: the file name has another ending.

@@ -1,4 +1,4 @@
-"""A Sokoban room, its text in the usual (XSB) characters, and the name of all its turned and mirrored forms."""
+"""A Sokoban room, its text in the usual (XSB) characters, and the name shared by all its turned and mirrored forms."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def parse_room(text: str, where: str = "room") -> Room:
         where: the beginning of an error message.
 
     Raises:
-        UserError: names the line and what is wrong with it.
+        UserError: the text is not a room; the message names the line and what is wrong with it.
     """
     rows = text.strip("\r\n").splitlines()
     width = len(rows[0]) if rows else 0
@@ -120,7 +120,7 @@ def _symmetric_texts(text: str) -> list[str]:
 
 
 def side_of(identity: str, evaluation_share: float) -> Side:
-    """Return which side a room is on. It depends on the room's hash alone, so that no room is ever on both sides.
+    """Return which side a room is on. It depends only on the room's hash, so that no room is ever on both sides.
 
     Args:
         identity: `room_hash`; its first 16 digits are used, the others are free for further splits.

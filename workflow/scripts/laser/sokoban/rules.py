@@ -1,15 +1,15 @@
 """gym-sokoban's rules and rewards as numbers and names.
 
-A step costs `REWARD_STEP`, whether the player moves or not. A step after which more boxes stand on targets than before
-it earns `REWARD_ON_TARGET`, one after which fewer do `REWARD_OFF_TARGET` (a push from one target to another changes
-nothing), and the step that solves the room `REWARD_SOLVED` on top. An episode ends when every box stands on a target or
-after `STEP_LIMIT` steps. Its return is the plain sum of the rewards, undiscounted: a room of two boxes that is solved
-in 20 steps returns 10 + 2 - 2 = 10. More boxes give a larger return, so 10 is not the maximum.
+A step costs `REWARD_STEP`, whether the player moves or not. A step that puts one more box on a target also earns
+`REWARD_ON_TARGET`; a step that leaves one fewer there earns `REWARD_OFF_TARGET` (a push from one target to another
+changes nothing); the step that solves the room earns `REWARD_SOLVED` as well. An episode ends when every box stands on
+a target or after `STEP_LIMIT` steps. Its return is the plain sum of the rewards, undiscounted: a room of two boxes that
+is solved in 20 steps returns 10 + 2 - 2 = 10. More boxes give a larger return, so 10 is not the maximum.
 
 gym-sokoban has nine actions (nothing, four pushes, four moves). Its pushes move the player where there is no box, so
-that one needs no others: they are the four actions here, in its order. It also counts the boxes on targets as none when
-an episode begins, so that its first step earns a point if a box stands on a target from the start. Here it does not,
-and no generated room has a box on a target at the start.
+the moves are not needed: the four actions here are its pushes, in its order. gym-sokoban also takes the number of boxes
+on targets as 0 when an episode begins, so its first step earns a point if a box stands on a target from the start. Here
+it does not, and no generated room has a box on a target at the start.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ def pushes(boxes: int, player: int, free: int, live: int, width: int) -> Iterato
     """Yield (cell of the box, the cell it lands on, moves) of every push that the player can walk to, nearest first.
 
     Args:
-        boxes: mask.
-        player: cell.
+        boxes: mask of the boxes.
+        player: the player's cell.
         free: mask of the floor without boxes.
         live: mask of the cells that a box may be pushed on.
         width: columns of the room.

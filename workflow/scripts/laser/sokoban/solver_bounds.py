@@ -1,10 +1,10 @@
-"""Bounds for the solver, prepared before it searches: lower bounds on the remaining moves, and lost positions.
+"""Bounds for the solver, prepared before it searches: lower bounds on the remaining moves, tests for lost positions.
 
 Both bounds come from problems in which a box is alone in the room and the player walks around it. Only the other boxes
 are ignored, so the bounds never exceed the truth.
 
-* Pushes: the number of pushes that take a box from a cell to a target, least over the sides the player may begin at;
-  then the cheapest way to give every box a target of its own. Every push is a move and moves one box.
+* Pushes: the number of pushes that take a box from a cell to a target, minimised over the sides that the player may
+  begin at; then the cheapest way to give every box a target of its own. Every push is a move and moves one box.
 * One box: the moves that take the player to a box and this box to its nearest target, walks between the pushes
   included; the largest over the boxes. With one box this is exact.
 
@@ -63,8 +63,8 @@ class Bounds:
         """Return a lower bound on the moves that are left, `INFINITE` if the position is lost.
 
         Args:
-            boxes: mask.
-            player: cell.
+            boxes: mask of the boxes.
+            player: the player's cell.
             pushed: the box that was pushed last; any box before the first push.
         """
         known = self._known.get(boxes)
@@ -142,9 +142,9 @@ class Bounds:
         """Return the cost of taking a box to the nearest of these targets, from every side of every cell that can.
 
         Args:
-            targets: cells.
+            targets: the targets' cells.
             push: cost of a push.
-            walk: whether a step of the player around the box costs 1 or 0.
+            walk: whether a step of the player around the box costs 1 (True) or 0.
         """
         costs = {(cell, way): 0 for cell in targets for way in range(4) if (cell, way) in self._walks}
         queue = [(0, side) for side in costs]
@@ -153,7 +153,7 @@ class Bounds:
             if cost > costs[cell, way]:
                 continue
             standing = cell - self._offsets[way]
-            # Before a push in this direction the box was where the player is now.
+            # Before a push in this direction, the box was where the player is now.
             before = [((standing, way), cost + push)] if (standing, way) in self._walks else []
             for turned in range(4):
                 if (steps := self._walks.get((cell, turned), {}).get(standing)) is not None:

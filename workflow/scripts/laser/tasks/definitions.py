@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MaskedPrompt = Callable[[str, str, "PreTrainedTokenizerBase"], str]
 
 TAIL_TOKENS = 50
-"""How many tokens of a biography masked models see: its last ones (released code)."""
+"""Number of tokens of a biography that masked models see: its last ones (released code)."""
 
 PROFESSIONS = ("journalist", "poet", "composer", "model", "teacher", "architect", "painter", "professor")
 """The professions that are one token in the paper's tokenizers, in the released order."""
@@ -29,8 +29,8 @@ class Definition:
         title: the paper's name for the dataset; ours where the paper has none.
         options: the answers to choose from, in the released order; empty for open answers.
         new_tokens: length of greedy generation for open answers.
-        open_scoring: for open answers, a model family (the config's model_type) to `next_token` (the answer must be
-            the most probable next token) or `generate` (the generated text must contain it).
+        open_scoring: for open answers, maps a model family (the config's model_type) to `next_token` (the answer must
+            be the most probable next token) or `generate` (the generated text must contain it).
         options_in_rows: whether rows may offer options of their own.
         scoring: for open answers of any family, in place of `open_scoring`.
         masked_style: how masked models are asked. `single`: one mask in the prompt; `open5`: five masks appended;
@@ -192,10 +192,10 @@ def definition(name: str, asked: Mapping[str, Any] | None = None) -> Definition:
 
     Args:
         name: the builder's name.
-        asked: of a dataset of the user's own rows, its `scoring` and `new_tokens` as far as they are given.
+        asked: for the user's own rows, the dataset's `scoring` and `new_tokens`, if they are given.
 
     Raises:
-        UserError: an unknown name.
+        UserError: the name is unknown.
     """
     if name not in DEFINITIONS:
         raise UserError(f"builder is '{name}'{nearest(name, DEFINITIONS)}. Allowed: {', '.join(sorted(DEFINITIONS))}.")

@@ -21,10 +21,10 @@ class Example:
         prompt: the prompt for causal models, exactly as released.
         answer: the right answer; it keeps its leading space where the released code has one.
         options: the answers to choose from, in the released order; empty for open answers.
-        other_answers: further right answers, of which any counts; their log-probability is not taken.
-        side: `validation` or `test` where the source says so; None where the splits of the protocols do.
+        other_answers: further right answers, any of which counts; their log-probability is not computed.
+        side: `validation` or `test` if the source says so; None if the protocols' splits decide.
         subject, relation, phrasing, frequency: for fact datasets: the entity, the relation's name, which paraphrase
-            (0 is the first), and a count that stands for how often the fact is met.
+            (0 is the first), and a count that stands for how often the fact occurs.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Example:
 
     @property
     def right_answers(self) -> tuple[str, ...]:
-        """All right answers, that of `answer` first."""
+        """All right answers, `answer` first."""
         return (self.answer, *self.other_answers)
 
 
@@ -75,7 +75,7 @@ def check_example(example: Example, where: str) -> None:
 
 
 def labels_of(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:
-    """Return answers as they are; where rows offer different options, by the letter of the option: the first is A.
+    """Return answers as they are or, if rows offer different options, as the letter of the option: the first is A.
 
     An answer that is given to every question is then the first option, or the second, and not one text.
 

@@ -2,7 +2,7 @@
 
 CounterFact's records name one per fact (`requested_rewrite.target_new`); rows of the user's own have them in the column
 `columns.false_answer`. The dataset's own builder builds the rows a second time, with the false target in place of the
-true answer: it is written (spaces, letter of an option) as the true one is.
+true answer, so it is written (spaces, letter of an option) as the true one is.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from laser.tasks.formats import Rows
 from laser.tasks.sources import Downloads, read_dataset
 
 COLUMN = "false_answer"
-"""Key of `columns` of the user's own rows."""
+"""Key in `columns` of the user's own rows."""
 
 
 def false_targets(entry: Mapping[str, Any], downloads: Path) -> pd.DataFrame:
     """Return the false target of every question that has one: columns `id` and `answer`.
 
     Args:
-        entry: of the dataset, as it was prepared.
+        entry: the dataset's entry, as it was prepared.
         downloads: where archives of the package index are kept.
 
     Raises:
-        UserError: no source works, or a record has no false target where its dataset has them.
+        UserError: no source works, or a record lacks the false target that its dataset's records have.
     """
     own = entry["builder"] == GENERIC
     splits = splits_of(entry["sources"]) if own else module(entry["builder"]).SPLITS

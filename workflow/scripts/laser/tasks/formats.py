@@ -1,4 +1,4 @@
-"""Reading data files: tables in CSV, JSON and Parquet, and the publishers' own formats of a whole task."""
+"""Readers of data files: tables in CSV, JSON and Parquet, and the publishers' own formats of a whole task."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SourceError(Exception):
 
 
 class Row(dict[str, Any]):
-    """A row of a source that knows where it stands, for messages: the file, and the row's number in it from 1."""
+    """A row of a source that knows its place, for messages: the file, and the row's number in it, counted from 1."""
 
     __slots__ = ("where",)
 
@@ -35,7 +35,7 @@ def read_rows(path: Path, kind: str, columns: Sequence[str]) -> Rows:
     Args:
         path: the file.
         kind: a key of `SPLIT_FORMATS`.
-        columns: the top-level fields that are kept; empty for all.
+        columns: the top-level fields to keep; empty for all.
 
     Raises:
         SourceError: the file is not of that format, or lacks a field.
@@ -75,7 +75,7 @@ def _checked(path: Path, kind: str, read: Callable[[], Any]) -> Any:
 
 
 def header(path: Path, kind: str) -> list[str]:
-    """Return the names of a file's columns from its beginning alone; of JSON files, the keys of the first objects.
+    """Return a file's column names, reading only its beginning; for JSON files, the keys of the first objects.
 
     Args:
         path: the file.
@@ -133,7 +133,7 @@ def _items(path: Path) -> Iterator[Any]:
 
 
 FIRST_OBJECTS = 100
-"""Objects of a JSON file whose keys are taken for its columns: one that lacks a value may lack the key."""
+"""Number of objects of a JSON file whose keys are taken as its columns: an object without a value may lack the key."""
 
 
 def _first_keys(path: Path, items: Iterator[Any]) -> list[str]:
@@ -146,14 +146,14 @@ def _first_keys(path: Path, items: Iterator[Any]) -> list[str]:
 
 
 DELIMITERS = {"csv": ",;\t", "tsv": "\t"}
-"""What may separate the cells of a table; the one that is commonest in the header does."""
+"""Format to the characters that may separate cells; the one that is most common in the header is used."""
 
 
 def _delimited(path: Path, kind: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     """Return a table's header, and an iterator over (line, cells) of its rows; empty lines are skipped.
 
     Raises:
-        SourceError: the text is neither UTF-8 nor UTF-16, a quote is not closed, or names of columns are not distinct.
+        SourceError: the text is neither UTF-8 nor UTF-16, a quote is not closed, or column names are not distinct.
     """
     text = _decoded(path)
     first = text.lstrip("\r\n").partition("\n")[0]
@@ -255,7 +255,7 @@ def array_items(path: Path, chunk: int = 1 << 20) -> Iterator[Any]:
             if at < len(buffer) and buffer[at] == "]":
                 return
             try:
-                # A number at the very end of the buffer may go on in the next chunk.
+                # A number at the very end of the buffer may continue in the next chunk.
                 item, end = decoder.raw_decode(buffer, at)
                 if end == len(buffer) and not ended:
                     raise ValueError("it may go on")
@@ -311,7 +311,7 @@ _CLAIM = re.compile(r"following claim was made: (.*)\nQ: Was this claim true or 
 
 
 def _bigbench_fever(path: Path) -> dict[str, Rows]:
-    """Read FEVER's paper_test as a BIG-bench task: the claim stands in a sentence and a question."""
+    """Read FEVER's paper_test as a BIG-bench task: the claim is embedded in a sentence and a question."""
     rows = []
     for example in json.loads(path.read_text(encoding="utf-8"))["examples"]:
         claim = _CLAIM.search(example["input"])
@@ -355,7 +355,7 @@ HEADERS: dict[str, Callable[[Path], list[str]]] = {
     "parquet": _parquet_header,
     "tsv": _table_header("tsv"),
 }
-"""By format: how the names of the columns are read."""
+"""Format to the function that reads the column names."""
 
 WHOLE_FORMATS: dict[str, Callable[[Path], dict[str, Rows]]] = {
     "bbh": _bbh,

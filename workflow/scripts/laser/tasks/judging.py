@@ -1,7 +1,7 @@
 """Judging whether a text contains the answer: the released rule and the corrected one.
 
-The released rule strips white space at both ends, lowers the case and compares code points. The corrected one compares
-texts in one normal form, and asks for word boundaries where the script has them.
+The released rule strips white space at both ends, lowercases and compares code points. The corrected one compares
+texts in one normal form, and requires word boundaries where the script has them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ COMBINING_GRAPHEME_JOINER = "\u034f"
 
 
 def normalise(text: str) -> str:
-    """Strip white space at both ends and lower the case, as the released metric does."""
+    """Strip white space at both ends and lowercase, as the released metric does."""
     return text.strip().lower()
 
 
 def canonical(text: str) -> str:
     """Return the normal form in which the corrected protocol compares texts.
 
-    NFKC, case folded, without invisible characters (joiners, variation selectors, soft hyphens), white space stripped
-    at both ends. NFKC rather than NFC: many tokenizers apply it to every text, so that an answer with
+    The form is NFKC, case-folded, without invisible characters (joiners, variation selectors, soft hyphens) or white
+    space at either end. NFKC is used because many tokenizers apply it to every text: under NFC, an answer with
     full-width digits, a ligature or a no-break space could never be generated as it is written.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
@@ -48,8 +48,8 @@ def contains(text: str, answer: str, word_boundaries: bool) -> bool:
 
     Without `word_boundaries` this is the released rule. With them it is the corrected one: neither neighbour of the
     match may be a letter, digit or underscore, so that "no" is not found in "know" nor "12" in "2012", and a match may
-    not split a letter from its combining marks. Beside a character of a script without spaces between words no
-    boundary is needed, except between two digits.
+    not split a letter from its combining marks. No boundary is needed beside a character of a script without spaces
+    between words, except between two digits.
     """
     if not word_boundaries:
         wanted = normalise(answer)

@@ -37,7 +37,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class Requests:
-    """All that is asked about one set of examples."""
+    """Everything that is asked about one set of examples."""
 
     passes: tuple[Pass, ...] = ()
     generations: tuple[Generation, ...] = ()
@@ -66,8 +66,8 @@ class Answers:
 
     Attributes:
         passes: one per pass.
-        generations: only the new token ids; None if at any step the largest logit was not finite, so that no token was
-            the most probable one.
+        generations: only the new token ids; None if the largest logit was not finite at some step, so that no token
+            was the most probable one.
     """
 
     passes: list[PassAnswer] = field(default_factory=list)

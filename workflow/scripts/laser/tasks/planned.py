@@ -1,4 +1,4 @@
-"""What is checked of local models and datasets before any job starts, from names and headers alone."""
+"""Checks of local models and datasets before any job starts, from names and headers only."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from laser.tasks.sources import file_format, local_paths
 
 
 def check_planned(plan: Plan) -> None:
-    """Check a study's datasets and local models; what was fetched or prepared before need not be there any more.
+    """Check a study's datasets and local models; sources that were already fetched or prepared may be gone.
 
     Raises:
-        UserError: an option that a builder does not have, a local folder or file that is not there, or a column that
-            is not in its file.
+        UserError: a builder does not have an option, a local folder or file does not exist, or a column is not in its
+            file.
     """
     cache = Path(plan.config["cache"])
     for name in plan.models:
@@ -39,7 +39,7 @@ def check_planned(plan: Plan) -> None:
 
 
 def check_model(entry: Mapping[str, Any], where: str) -> None:
-    """Check that a local model's folder is there, with config.json and weights."""
+    """Check that a local model's folder exists and has config.json and weights."""
     if entry["source"]["kind"] != "local":
         return
     path = entry["source"]["path"]
@@ -70,7 +70,7 @@ def check_options(entry: Mapping[str, Any], where: str) -> None:
 
 
 def check_sources(entry: Mapping[str, Any], where: str) -> None:
-    """Check that the files of a dataset are there whose sources are all local; of own rows, also their columns."""
+    """Check that a dataset's files exist if all its sources are local; for the user's own rows, check columns too."""
     sources = entry["sources"]
     if not sources or any(source["kind"] != "local" for source in sources):
         return
@@ -94,7 +94,7 @@ def _check_columns(entry: Mapping[str, Any], source: Mapping[str, Any], path: Pa
 
 
 def _is_there(entry: Mapping[str, Any]) -> bool:
-    """Return True if all files of a dataset's local sources are there."""
+    """Return True if all files of a dataset's local sources exist."""
     try:
         return all([local_paths(source) for source in entry["sources"] if source["kind"] == "local"])
     except SourceError:

@@ -30,7 +30,7 @@ PROTOCOLS = ("published", "corrected")
 UNUSED = "unused"
 """Side of the rows that a study's `validation_rows` leaves out."""
 NAMED = 20
-"""How many bad rows, and how many answers of an open dataset, the card lists."""
+"""Largest number of bad rows, and of answers of an open dataset, that the card lists."""
 
 PAPER_SIZES = Path(__file__).resolve().parents[4] / "config" / "published" / "table4_dataset_sizes.csv"
 
@@ -46,12 +46,12 @@ def prepare(
 
     Args:
         entry: `name`, `builder`, `sources`, and optionally `options`, `limit` (number of first examples to keep),
-            `validation_rows` (number of first validation rows that are used), `split_seed` (of the order of groups in
-            the corrected split) and `partial` (`allowed` if a source with a part of the rows may be used).
+            `validation_rows` (number of first validation rows to use), `split_seed` (seed of the order of groups in
+            the corrected split) and `partial` (`allowed` if a source with only some of the rows may be used).
         folder: where the two files go.
-        spec: what goes into the Parquet metadata; default the entry. Where the rows are a part of the dataset, the
-            metadata say why (`PARTIAL`).
-        report: takes lines about the progress.
+        spec: what goes into the Parquet metadata; by default the entry. If the rows are only a part of the dataset,
+            the metadata say why (`PARTIAL`).
+        report: receives lines about the progress.
         downloads: where archives of the package index are kept; by default beside the folder.
 
     Returns:
@@ -69,7 +69,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset's rows and the card that describes them, without the spec of the job; `own`: rows of one's own."""
+    """A dataset's rows and the card that describes them, without the job's spec; `own`: the user's own rows."""
 
     rows: list[dict[str, Any]]
     card: dict[str, Any]
@@ -77,7 +77,7 @@ class Prepared:
 
 
 def build_rows(entry: Mapping[str, Any], downloads: Downloads | None = None) -> Prepared:
-    """Build a dataset's rows and card, and write nothing; see `prepare`."""
+    """Build a dataset's rows and card without writing anything; see `prepare`."""
     described = definition(entry["builder"])
     builder = module(entry["builder"])
     own = entry["builder"] in BUILDERS
@@ -140,9 +140,9 @@ def _of_task(entry: Mapping[str, Any]) -> tuple[dict[str, Rows], dict[str, Any]]
 
 
 def alike(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return rows that ask the same in different groups, so that the splits may put them on both sides.
+    """Count rows of different groups that ask the same, so that the splits may put them on both sides; list the first.
 
-    Rows are alike whose subjects and answers coincide; of rows without a subject, those whose questions do.
+    Rows ask the same if their subjects and answers coincide or, without a subject, if their questions do.
     """
     groups: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for row in rows:
@@ -208,9 +208,9 @@ def to_rows(
 
     Args:
         examples: in order.
-        own: whether they are rows of one's own, which may have several right answers and given sides.
-        validation_rows: the first so many validation rows of each split are used; by default all.
-        split_seed: of the order of groups in the corrected split; by default that of the examples.
+        own: whether they are the user's own rows, which may have several right answers and given sides.
+        validation_rows: how many of the first validation rows of each split are used; by default all.
+        split_seed: seed of the order of groups in the corrected split; by default their order in the examples.
     """
     groups = [example.group for example in examples]
     published, corrected = split_published(len(examples)), split_corrected(groups, split_seed)
@@ -236,7 +236,7 @@ def to_rows(
 
 
 def _first(examples: Sequence[Example], limit: int) -> list[Example]:
-    """Return the first examples; where sides are given, so many of each that their proportion stays."""
+    """Return the first examples; if sides are given, the first of each side, in an unchanged proportion."""
     if not examples or examples[0].side is None:
         return list(examples[:limit])
     kept = []
@@ -261,9 +261,9 @@ def ordered_groups(groups: Sequence[str], seed: int | None = None) -> list[str]:
 
 
 def split_corrected(groups: Sequence[str], seed: int | None = None) -> list[str]:
-    """Return the split by groups: the first 20 % of them, as `ordered_groups` has them, are validation.
+    """Return the split by groups: the first 20 % of them, in the order of `ordered_groups`, are validation.
 
-    Of two to four groups, one is validation, so that a small trial dataset still has both sides.
+    If there are two to four groups, one is validation, so that a small trial dataset still has both sides.
     """
     ordered = ordered_groups(groups, seed)
     share = max(int(VALIDATION_SHARE * len(ordered)), min(1, len(ordered) - 1))
@@ -338,7 +338,7 @@ def _beside_paper(described: Definition, size: int) -> dict[str, Any]:
 
 
 def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[str, Any]:
-    """Return the distribution of answers (`labels_of`), and the test accuracy of always giving the commonest one."""
+    """Return the distribution of answers (`labels_of`), and the test accuracy of always giving the most common one."""
     labels = labels_of([row["answer"] for row in rows], [row["options"] for row in rows])
     test = {
         name: [label for label, row in zip(labels, rows, strict=True) if row[f"split_{name}"] == "test"]
@@ -353,7 +353,7 @@ def _answers(rows: Sequence[Mapping[str, Any]], described: Definition) -> dict[s
 
 
 def _shares(answers: Sequence[str], options: Sequence[str]) -> dict[str, float]:
-    """Return the share of every option, or of the commonest answers where answers are open."""
+    """Return the share of every option or, for open answers, of the most common answers."""
     counts = Counter(answers)
     names = options or [name for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:NAMED]]
     return {name: round(counts[name] / len(answers), 6) for name in names}

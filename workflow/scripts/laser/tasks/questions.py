@@ -85,8 +85,8 @@ def style_of(definition: Definition, task: str, family: str, options_in_rows: bo
     """Return how a dataset is scored.
 
     Args:
-        definition: the dataset's.
-        task: of the model, causal or masked.
+        definition: the dataset's definition.
+        task: the model's task, `causal` or `masked`.
         family: the model's model_type.
         options_in_rows: whether the rows offer options of their own.
     """
@@ -115,13 +115,14 @@ def ask(
         tokenizer: the model's.
         task: `causal` or `masked`.
         family: the checkpoint's model_type.
-        longest: tokens that the model takes, or None for no limit. Longer examples are listed in `left_out`.
+        longest: largest number of tokens that the model takes, or None for no limit. Longer examples are listed in
+            `left_out`.
     """
     style = style_of(definition, task, family, _offered(definition, examples))
     builder = _Builder(longest)
     questions = Questions(style=style, definition=definition, task=task)
     if style == "options":
-        # Rows with options of their own take a pass for each: one row's tokens must not decide how another is asked.
+        # Rows with options of their own need a pass for each: one row's tokens must not decide how another is asked.
         questions.shared_pass = bool(definition.options) and all(
             len(_option_ids(tokenizer, option)) == 1 for option in definition.options
         )

@@ -180,7 +180,7 @@ def _open(
 
 
 def generated_text(question: Question, answers: Answers, tokenizer: PreTrainedTokenizerBase, with_prompt: bool) -> str:
-    """Return the decoded generation, with the prompt before it or without."""
+    """Return the decoded generation, with or without the prompt before it."""
     new = None if question.generation is None else answers.generations[question.generation]
     if new is None:
         raise ValueError(f"{question.example.id}: nothing was generated for this example")
@@ -203,9 +203,9 @@ def _in_top(
 
     Args:
         count: how many tokens to look at.
-        answered: of the answer's pass.
-        answer: its text.
-        token: its id if it is one token, else None.
+        answered: the model's output for the answer's pass.
+        answer: the answer's text.
+        token: the answer's token id if it is one token, else None.
         tokenizer: the model's.
         protocol: under `corrected`, the answer's token id counts, whatever its text is.
     """

@@ -44,10 +44,10 @@ NEEDED = {
     "installed": ("package", "version"),
 }
 ALLOWED = "allowed"
-"""Of a dataset's key `partial`: a source that has a part of the rows may be used."""
+"""Value of a dataset's key `partial`: a source that has only some of the rows may be used."""
 TIMEOUT = 60.0
 NAMED = 5
-"""Members that a message lists."""
+"""Largest number of members that a message lists."""
 ARCHIVES = (".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz")
 FORMATS = sorted({*SPLIT_FORMATS, *WHOLE_FORMATS})
 
@@ -60,7 +60,7 @@ class Reading:
         rows: split to rows.
         source: what was used, for the card: its entry, the commit or version, sha256 and size of every file.
         failed: the sources tried before it, each with the reason why it was not used.
-        partial: why the rows are a part of the dataset; None if they are all of it.
+        partial: why the rows are only a part of the dataset; None if they are all of it.
     """
 
     rows: dict[str, Rows]
@@ -69,13 +69,13 @@ class Reading:
     partial: str | None = None
 
     def read(self, split: str) -> Rows:
-        """Return the rows of one split; none of a split that was not asked for."""
+        """Return the rows of one split; an empty list if the split was not asked for."""
         return self.rows.get(split, [])
 
 
 @dataclass(frozen=True)
 class Downloads:
-    """Where files of the package index are kept, and what takes lines about the progress."""
+    """Where files of the package index are kept, and what receives lines about the progress."""
 
     folder: Path
     report: Callable[[str], None] = lambda line: None
@@ -97,7 +97,7 @@ def read_dataset(
         splits: the splits that are wanted; rows of different sources are never mixed.
         columns: the top-level fields that every row must have; others are dropped. Empty for all.
         downloads: needed for a source of kind package.
-        partial: `allowed` if a source with a part of the rows may be used.
+        partial: `allowed` if a source with only some of the rows may be used.
 
     Raises:
         UserError: an entry is malformed, or none of the sources works (each is listed with its reason).
@@ -287,7 +287,7 @@ def _from_hub(
 
 
 def _hub_files(source: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a hub source's files by split; those of its one `split` are found by the names that the hub gives them."""
+    """Return a hub source's files by split; those of its one `split` are found by their names on the hub."""
     if "files" in source:
         files: Mapping[str, Any] = source["files"]
         return files
@@ -309,7 +309,7 @@ def _hub_files(source: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def files_of_split(present: Sequence[str], config: str | None, split: str) -> list[str]:
-    """Return the files of a split among those of a dataset repository, of one format alone.
+    """Return the files of a split among those of a dataset repository, all of one format.
 
     A file belongs to a split whose name is a word of its path (train-00000-of-00001.parquet, data/train.csv), and to a
     config that is a folder above it or a word of its name.
@@ -320,7 +320,7 @@ def files_of_split(present: Sequence[str], config: str | None, split: str) -> li
         has_config = {name for name in of_kind if config and (f"/{config}/" in f"/{name}" or config in Path(name).stem)}
         of_config = [name for name in chosen if name in has_config]
         folders = {name.rpartition("/")[0] for name in chosen}
-        # A config without the split never stands for another that has it.
+        # If the config lacks the split, files of another config must not take its place.
         if config and not of_config and (has_config or len(folders) > 1):
             continue
         if of_config or chosen:

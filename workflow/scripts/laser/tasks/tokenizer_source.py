@@ -22,7 +22,7 @@ def load_tokenizer(source: Any, where: str) -> Any:
         where: the option's name, for messages.
 
     Raises:
-        UserError: it is malformed, or the tokenizer cannot be loaded.
+        UserError: the source is malformed, or the tokenizer cannot be loaded.
     """
     kind = source.get("kind") if isinstance(source, Mapping) else None
     needed = {"hub": ("repo", "revision"), "local": ("path",)}.get(str(kind))

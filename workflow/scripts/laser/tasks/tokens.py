@@ -14,7 +14,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, text: str, special: bool = True) 
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...]) -> str:
-    """Return the text of `ids`, special tokens left out, spaces as the tokens have them."""
+    """Return the text of `ids` without special tokens, with the spaces that the tokens have."""
     return str(tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
@@ -28,8 +28,8 @@ def answer_length(
 ) -> int:
     """Return how many trailing tokens of `ids` spell `answer`.
 
-    The released rule: the shortest suffix whose decoded, stripped text equals the stripped answer. Where no suffix
-    does (the released code stops there), the tokens after the common prefix with the prompt's own ids.
+    The released rule takes the shortest suffix whose decoded, stripped text equals the stripped answer. If there is
+    none (the released code stops there), the answer is the tokens after the common prefix with the prompt's own ids.
     """
     wanted = answer.strip()
     for length in range(1, len(ids)):

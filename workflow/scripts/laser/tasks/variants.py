@@ -30,9 +30,9 @@ class Variant:
         name: the variant's name in results.
         says: a description of the difference, for readers.
         wording: makes the prompt from `Example.text`; None leaves the example as it is.
-        sentence: the prompt of masked models is made from `Example.text` (a sentence to complete, a task's own input):
-            it is reworded as well.
-        masked: the prompt of masked models, where it is neither made from the prompt nor from a reworded text.
+        sentence: whether the prompt of masked models is made from `Example.text` (a sentence to complete, a task's own
+            input), which is then reworded as well.
+        masked: the prompt of masked models, if it is made neither from the prompt nor from a reworded text.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Variant:
     masked: MaskedPrompt | None = None
 
     def example(self, example: Example) -> Example:
-        """Return the example in this wording; id, group, answer and options are its own."""
+        """Return the example in this wording; id, group, answer and options stay the same."""
         if self.wording is None:
             return example
         prompt = self.wording(example.text)
@@ -214,4 +214,4 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
         ),
     ),
 }
-"""Builder name to its wordings beside the original."""
+"""Builder name to its wordings other than the original."""

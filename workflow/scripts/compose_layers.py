@@ -1,4 +1,4 @@
-"""Search for interventions on several layers at once, greedily, on the validation rows of one dataset."""
+"""Search greedily for interventions on several layers at once, on the validation rows of one dataset."""
 
 from laser.config.specs import ComposeSpec
 from laser.evaluation.compose import RULE, compose
@@ -7,7 +7,7 @@ from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write base, every step and the accepted edits per protocol."""
+    """Write the base model's scores, every step and the accepted edits, per protocol."""
     job.label = f"{job.spec.label}, composition"
     output = job.output("composition", **job.spec.cell)
     names = {**job.spec.cell, "rule": RULE}

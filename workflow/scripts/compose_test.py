@@ -1,4 +1,4 @@
-"""Evaluate composed interventions on the test rows: base, then the accepted edits, one more at every step."""
+"""Evaluate composed interventions on the test rows: the base model, then one more accepted edit at every step."""
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write one row per (protocol, step, example); step 0 is base, step k the first k accepted edits together."""
+    """Write one row per (protocol, step, example); step 0 is base, step k has the first k accepted edits."""
     spec = job.spec
     job.label = f"{spec.label}, composition"
     output = job.output("composed", **spec.cell)

@@ -1,4 +1,4 @@
-"""Make the corpus that the laboratory's models are trained on."""
+"""Make the corpus on which the laboratory's models are trained."""
 
 from laser.config.specs import CorpusSpec
 from laser.provenance.job import Job, run_job

@@ -1,4 +1,4 @@
-"""Put the shares of a pool of Sokoban rooms together: the expert's episodes, and a card that counts them."""
+"""Merge the shares of a pool of Sokoban rooms into the expert's episodes and a card that counts them."""
 
 from laser.config.specs import EpisodesSpec
 from laser.policies.pool import collect

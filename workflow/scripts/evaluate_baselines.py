@@ -1,4 +1,4 @@
-"""Evaluate baselines of the chosen intervention on the test rows: the matrix zeroed, scaled, thinned, and others."""
+"""Evaluate baselines for the chosen intervention on the test rows: the matrix zeroed, scaled, pruned, and others."""
 
 from laser.config.specs import BaselinesSpec
 from laser.evaluation.baselines import evaluate_baselines

@@ -1,4 +1,4 @@
-"""Evaluate on the test rows what selection did not choose: the paper's own choice, and the cheap search's."""
+"""Evaluate on the test rows the choices that selection did not make: those of the paper and of the cheap search."""
 
 from laser.config.specs import ChoicesSpec
 from laser.evaluation.choices import evaluate_choices

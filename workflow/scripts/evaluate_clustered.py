@@ -1,4 +1,4 @@
-"""Cluster the rows of the chosen matrix, reduce every cluster on its own, and evaluate."""
+"""Cluster the rows of the chosen matrix, reduce each cluster separately, and evaluate the result."""
 
 from laser.config.specs import ClusteredSpec
 from laser.evaluation.clustered import evaluate_clustered
@@ -6,7 +6,7 @@ from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write validation rows of every number of clusters and ρ, and test rows of the best."""
+    """Write the validation rows of every number of clusters and ρ, and the test rows of the best."""
     job.label = f"{job.spec.label}, clustered rows"
     evaluate_clustered(job)
 

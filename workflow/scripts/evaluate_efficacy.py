@@ -1,4 +1,4 @@
-"""Evaluate the false targets of the test rows under base and the chosen intervention."""
+"""Evaluate the false targets of the test rows under the base model and the chosen intervention."""
 
 from laser.config.specs import EvaluationSpec
 from laser.evaluation.efficacy import evaluate_efficacy

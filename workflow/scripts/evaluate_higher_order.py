@@ -1,4 +1,4 @@
-"""Evaluate what the chosen matrix's smallest singular values alone answer, on the test rows that LASER repairs."""
+"""Evaluate the chosen matrix with only its smallest singular values, on the test rows that LASER repairs."""
 
 from laser.config.specs import HigherOrderSpec
 from laser.evaluation.higher_order import higher_order

@@ -1,4 +1,4 @@
-"""Measure the perplexity of base and of the best input and output interventions on running text."""
+"""Measure the perplexity of the base model and of the best input and output interventions on running text."""
 
 from laser.config.specs import PerplexitySpec
 from laser.evaluation.perplexity import evaluate_perplexity

@@ -1,4 +1,4 @@
-"""Evaluate base and the chosen intervention on the test rows under a small fixed set of other prompts."""
+"""Evaluate the base model and the chosen intervention on the test rows with a small fixed set of other prompts."""
 
 from laser.config.specs import PromptsSpec
 from laser.evaluation.prompts import evaluate_prompts

@@ -1,4 +1,4 @@
-"""Evaluate on the test rows what rules for ρ choose in place of the grid."""
+"""Evaluate on the test rows the choices of rules that set ρ in place of the grid."""
 
 from laser.config.specs import RankRulesSpec
 from laser.evaluation.rank_rules import evaluate_rank_rules

@@ -1,4 +1,4 @@
-"""Copy into the study what its results rest on, so that it can be checked without the cache."""
+"""Copy the files that a study's results rest on into the study, so that it can be checked without the cache."""
 
 import shutil
 from pathlib import Path
@@ -14,13 +14,13 @@ def main(job: Job) -> None:
     """Write README.md and inputs/, study.json last."""
     spec = job.spec
     folder = job.output("inputs").parent
-    shutil.rmtree(folder, ignore_errors=True)  # of models and datasets that the study does not have any more
+    shutil.rmtree(folder, ignore_errors=True)  # drops models and datasets that the study no longer has
     copied = spec["copies"], spec["counts"], spec["published_files"], spec["workflow"]
-    # What the artefacts read and write is long: it is worked out here, and the spec holds its hash alone.
+    # The list of what the artefacts read and write is long: it is made here, and the spec holds only its hash.
     plan = Plan(spec["settings"], {"results": "results", "cache": "cache"}, Path(__file__).parent)
     study = spec["settings"] | {"artefact_files": described(plan)}
     pairs = copy_inputs(study, *copied, job.cache, folder)
-    # A run is a note of when and where, and no record depends on it.
+    # A run notes only when and where something ran; no record depends on it.
     lasting = [pair for pair in pairs if pair[0].name != CACHE_RUN]
     job.reads(*(source for source, _ in lasting))
     job.writes(job.results / "README.md", *(target for _, target in lasting))

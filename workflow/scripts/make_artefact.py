@@ -1,7 +1,7 @@
 """Make one table, figure or film, as its module in laser/artefacts declares it.
 
-The files that it reads are found by name, below --results and --cache. With --inputs the study's own copies take the
-place of the cache's files, and with --into the outputs go to another folder: so a finished study can be made again.
+The files that it reads are found by name, below --results and --cache. With --inputs the study's own copies replace the
+cache's files, and with --into the outputs go to another folder, so that a finished study can be made again.
 """
 
 from laser.analysis.tables import mark_parts, mark_quantised, write_table

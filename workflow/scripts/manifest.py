@@ -1,4 +1,4 @@
-"""The study's manifest, and its provenance as RO-Crate; the last job of a study."""
+"""Write the study's manifest, and its provenance as an RO-Crate; this is the last job of a study."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from laser.provenance.manifest import deterministic_files, left_over, manifest, 
 
 
 def main(job: Job) -> None:
-    """Check every record against its files; write all three files, manifest.json last."""
+    """Check every record against its files and write all three files, manifest.json last."""
     folder, spec = job.results, job.spec
     files = StudyFiles.from_spec(spec["files"], job.results, job.cache)
     ends = job.inputs("report") + job.inputs("inputs")

@@ -1,4 +1,4 @@
-"""Race the candidates of one (model, dataset) on its validation rows, until those that can still win have seen all."""
+"""Race the candidates of one (model, dataset) cell on its validation rows; those that can no longer win stop."""
 
 from laser.config.specs import RaceSpec
 from laser.evaluation.race import race_cell
@@ -6,7 +6,7 @@ from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write a row per (protocol, matrix, layer, rho, example) that was scored."""
+    """Write one row per (protocol, matrix, layer, rho, example) that was scored."""
     job.label = f"{job.spec.label}, race"
     race_cell(job)
 

@@ -1,4 +1,4 @@
-"""Decompose a layer's matrices exactly, once, and record what every rho keeps of them."""
+"""Decompose a layer's matrices exactly, once, and record what each rho keeps."""
 
 from laser.config.specs import ReduceSpec
 from laser.evaluation.reduce import reduce_layer

@@ -1,4 +1,4 @@
-"""The study's report: one offline folder with the page that a person reads, and the page of what differs by run."""
+"""Write the study's report: one offline folder with the main page, and a page of what differs from run to run."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from laser.report.page import write_report, write_run_page
 
 
 def main(job: Job) -> None:
-    """Write index.html, with copies of all tables, figures and rows beside it, and run.html."""
+    """Write index.html, copies of all tables, figures and rows beside it, and run.html."""
     root, settings = job.results, job.spec["settings"]
     files = StudyFiles.from_spec(job.spec["files"], job.results, job.cache)
     made = job.reads(*(root / path for path in job.spec["artefacts"]))

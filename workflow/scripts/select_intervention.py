@@ -1,4 +1,4 @@
-"""Choose the intervention of one (model, dataset) cell from validation rows alone."""
+"""Choose the intervention of one (model, dataset) cell from validation rows only."""
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write the chosen intervention per protocol, with the validation scores of every candidate.
 
-    Candidates are all that were swept, or those that keep at least as many dimensions as the study asks for.
+    All swept interventions are candidates, or only those that keep at least as many dimensions as the study asks for.
     """
     spec = job.spec
     model, dataset = spec.model.name, spec.dataset.name

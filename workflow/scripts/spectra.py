@@ -1,4 +1,4 @@
-"""Describe the singular values of a model's matrices: the edge of the noise, what lies above it, the effective rank."""
+"""Describe the singular values of a model's matrices: the noise edge, what lies above it, and the effective rank."""
 
 from laser.config.specs import SpectraSpec, as_json
 from laser.evaluation.spectra import spectra

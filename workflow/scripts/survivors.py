@@ -1,4 +1,4 @@
-"""Take from a race what ran to the end in one layer: the layer's sweep."""
+"""Write the sweep of one layer after a race: the candidates that ran to the end."""
 
 from laser.config.specs import SweepSpec
 from laser.evaluation.survivors import write_survivors

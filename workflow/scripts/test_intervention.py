@@ -1,4 +1,4 @@
-"""Evaluate base and the chosen intervention on the test rows."""
+"""Evaluate the base model and the chosen intervention on the test rows."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ from laser.provenance.job import Job, run_job
 
 
 def main(job: Job) -> None:
-    """Write one row per (protocol, arm, example); where base won, the laser arm repeats base."""
+    """Write one row per (protocol, arm, example); if base won, the laser arm repeats base."""
     spec = job.spec
     job.label = spec.label
     output = job.output("test", **spec.cell)

@@ -1,4 +1,4 @@
-"""Read a text for perplexity into one document per row, with its card."""
+"""Read a text for perplexity, one document per row, and write its card."""
 
 from laser.config.specs import TextSpec
 from laser.models.wheel import fetch_member

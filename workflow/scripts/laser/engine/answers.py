@@ -1,4 +1,4 @@
-"""Reading answers from the last layer's hidden states: log-probabilities, ranks and most probable tokens."""
+"""Answers read from the last layer's hidden states: log-probabilities, ranks and most probable tokens."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from laser.tasks.passes import TOP, PassAnswer, Requests
 
 LOGITS_AT_ONCE = 1 << 25
 NO_TOKEN = -1
-"""Stands for the most probable token where the largest logit is not finite."""
+"""Stands for the most probable token if the largest logit is not finite."""
 
 
 @dataclass
 class Wanted:
-    """Which values are read at which nodes of a batch.
+    """The values that are read at each node of a batch.
 
     Attributes:
         nodes: packed indices at which logits are wanted, ascending.
-        query_rows, query_tokens: per query, row of `nodes` and token id.
-        top_rows: per top-ten position, row of `nodes`.
-        counts: per pass of the batch, its (queries, top-ten positions).
+        query_rows, query_tokens: per query, the row of `nodes` and the token id.
+        top_rows: per top-ten position, the row of `nodes`.
+        counts: per pass of the batch, the number of (queries, top-ten positions).
         path_rows: per prompt, the rows of `nodes` at its last prompt token and at its draft's tokens.
     """
 
@@ -39,7 +39,7 @@ class Wanted:
 
 
 def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
-    """Find the nodes of a batch that reach the head."""
+    """Return the nodes of a batch that reach the head, and what is read there."""
     query_nodes: list[int] = []
     query_tokens: list[int] = []
     top_nodes: list[int] = []
@@ -67,12 +67,14 @@ def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
 
 @dataclass
 class Read:
-    """What was read for one edit: arrays in the order of `Wanted`.
+    """The values read for one edit: arrays in the order of `Wanted`.
 
     Attributes:
-        values: (queries,) log-probabilities in nats. ranks: (queries,).
-        top_ids, top_values: (top positions, TOP).
-        best: (nodes,) most probable token, or `NO_TOKEN`; best_open: the same with end tokens left out.
+        values: (queries,) log-probabilities in nats.
+        ranks: (queries,) ranks, from 1.
+        top_ids, top_values: (top positions, TOP) the most probable tokens and their log-probabilities.
+        best: (nodes,) most probable token, or `NO_TOKEN`.
+        best_open: `best` with end tokens left out.
     """
 
     values: np.ndarray
@@ -145,7 +147,7 @@ def _to(values: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _greater(logprobs: Tensor, rows: Tensor, values: Tensor) -> Tensor:
-    """Count, per query, the tokens strictly more probable; queries are taken some at a time to bound the memory."""
+    """Count the strictly more probable tokens of each query; queries are processed in parts to bound the memory."""
     step = max(1, LOGITS_AT_ONCE // logprobs.shape[1])
     parts = [
         (logprobs[rows[start : start + step]] > values[start : start + step, None]).sum(dim=-1)
@@ -162,15 +164,15 @@ def logit_blocks(network: Network, hidden: Tensor) -> Iterator[tuple[int, Tensor
 
 
 def most_probable(logits: Tensor) -> Tensor:
-    """Return, per row of logits (N, vocabulary), the first of the most probable tokens; `NO_TOKEN` where none is."""
+    """Return the most probable token (the first of equals) per row of logits (N, vocabulary), or `NO_TOKEN`."""
     largest, tokens = logits.max(dim=-1)
     return tokens.masked_fill(~largest.isfinite(), NO_TOKEN)
 
 
 def best_tokens(logprobs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return values and ids (N, TOP) of the most probable tokens, best first; of equal ones the lower id comes first.
+    """Return values and ids (N, TOP) of the most probable tokens, best first; among equals the lower id comes first.
 
-    `torch.topk` alone takes equal ones in any order, and half-precision logits are often equal.
+    `torch.topk` puts equal values in any order, and half-precision logits are often equal.
     """
     values, tokens = torch.topk(logprobs, TOP, dim=-1)
     equal = (values[:, 1:] == values[:, :-1]).any(dim=-1) | ((logprobs >= values[:, -1:]).sum(dim=-1) > TOP)

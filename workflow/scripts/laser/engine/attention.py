@@ -1,7 +1,7 @@
 """Attention over packed tokens: linear layers see one row per token, attention sees rows of slots.
 
-A row is a prefix tree (or a padded sequence); each of its tokens has a slot, in which its key and value are kept. A
-layout says, for the tokens of one pass, which slots they fill and which slots each of them sees.
+A row is a prefix tree (or a padded sequence); each of its tokens has a slot for its key and value. A layout says, for
+the tokens of one pass, which slots they fill and which slots each of them sees.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Cache:
     """Keys and values of some layers: per layer two tensors (rows, slots, key_heads·size).
 
     With `separate`, states that are not finite reach only the queries that see them. This costs time and changes
-    nothing where all states are finite.
+    nothing if all states are finite.
     """
 
     rows: int
@@ -50,9 +50,9 @@ class Layout:
     """The slots and positions of the tokens of one pass.
 
     Attributes:
-        slots: (N,) int64, row·capacity + slot of every token; capacity is the cache's.
+        slots: (N,) int64, row·capacity + slot of every token; the capacity is that of the cache.
         places: (N_q,) int64, row·width + column of every token that asks (has a query).
-        visible: (rows, width, used) bool: which slots the query in a column sees.
+        visible: (rows, width, used) bool, the slots that the query in a column sees.
         asking: (N_q,) int64 indices of the tokens that ask, or None for all.
     """
 
@@ -63,10 +63,10 @@ class Layout:
     _folded: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
 
     def mask(self, share: int, dtype: torch.dtype, reach: int | None = None) -> Tensor:
-        """Return what is added to the scores, for `share` query heads folded into the queries.
+        """Return the mask that is added to the scores, for `share` query heads folded into the queries.
 
-        With `reach`, only the last so many tokens are seen. Shape (rows, 1, share·width, used): 0 where a slot is seen,
-        minus infinity elsewhere. Made once per layout.
+        The mask (rows, 1, share·width, used) is 0 where a slot is seen and minus infinity elsewhere. With `reach`, a
+        query sees only the last `reach` tokens. Each mask is made once per layout.
         """
         if (share, reach) not in self._folded:
             visible = self.visible if reach is None else self._last(reach)
@@ -75,10 +75,10 @@ class Layout:
         return self._folded[share, reach]
 
     def _last(self, reach: int) -> Tensor:
-        """Return which slots are seen through a sliding window.
+        """Return the slots (rows, width, used) that are seen through a sliding window of `reach` tokens.
 
-        The slots that a query sees hold its sequence in order, whatever other sequences hold between them: parents come
-        before their children, and decoded tokens take later slots.
+        The slots that a query sees hold its sequence in order, even if slots of other sequences lie between them:
+        parents come before their children, and decoded tokens take later slots.
         """
         from_here = self.visible.flip(-1).cumsum(-1).flip(-1)
         return self.visible & (from_here <= reach)
@@ -95,7 +95,7 @@ def store(cache: Cache, layer: int, layout: Layout, key: Tensor, value: Tensor) 
 
 
 def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor) -> Tensor:
-    """Return what the queries (N_q, heads·size) read from the cache: the same shape, before the output projection."""
+    """Return the attention's output (N_q, heads·size) for the queries of that shape, before the output projection."""
     rows, width, used = layout.visible.shape
     share = block.heads // block.key_heads
     size = query.shape[1] // block.heads
@@ -117,16 +117,16 @@ def attend(block: Block, layer: int, cache: Cache, layout: Layout, query: Tensor
 
 
 def separate_attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, scale: float) -> Tensor:
-    """Return scaled dot-product attention in which what the mask hides has no effect, even if it is not finite.
+    """Return scaled dot-product attention in which hidden states have no effect, even if they are not finite.
 
-    The usual kernel adds minus infinity to a hidden score and weighs a hidden value by 0, and both give NaN where the
-    hidden state is not finite.
+    The usual kernel adds minus infinity to a hidden score and weights a hidden value by 0; both give NaN if the hidden
+    state is not finite.
 
     Args:
         query: (rows, heads, queries, size).
         keys: (rows, heads, slots, size).
-        values: of the same shape.
-        mask: (rows, 1, queries, slots): 0 where a slot is seen, minus infinity elsewhere.
+        values: (rows, heads, slots, size).
+        mask: (rows, 1, queries, slots), 0 where a slot is seen, minus infinity elsewhere.
         scale: factor of the scores.
     """
     seen = (mask == 0).expand(-1, keys.shape[1], -1, -1)
@@ -146,7 +146,7 @@ def separate_attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor
 def through_attention(
     block: Block, layer: int, cache: Cache, layout: Layout, hidden: Tensor, rotary: Rotary | None
 ) -> tuple[Tensor, Tensor]:
-    """Run a layer's attention; return (residual, MLP input), both (N_q, H), for the tokens that ask."""
+    """Run a layer's attention and return (residual, MLP input), both (N_q, H), for the tokens that ask."""
     states = block.before_attention(hidden)
     if layout.asking is None:
         query, key, value = block.project(states)
@@ -174,6 +174,6 @@ def asked_rotary(layout: Layout, rotary: Rotary | None) -> Rotary | None:
 def through_layer(
     block: Block, layer: int, cache: Cache, layout: Layout, hidden: Tensor, rotary: Rotary | None
 ) -> Tensor:
-    """Run a whole layer that no edit touches: (N, H) to (N_q, H)."""
+    """Run a whole unedited layer, from hidden states (N, H) to those of the tokens that ask (N_q, H)."""
     residual, states = through_attention(block, layer, cache, layout, hidden, rotary)
     return block.after(residual, block.mlp(states))

@@ -1,4 +1,4 @@
-"""One backward pass of the answer loss: its gradient with respect to any of a model's matrices.
+"""One backward pass of the answer loss: its gradients with respect to any of a model's matrices.
 
 The loss is that of the per-example rows: −log p(answer) per answer token, in nats, averaged over the examples.
 """
@@ -24,7 +24,7 @@ Place = tuple[int, str]
 """(layer, logical matrix)."""
 
 SCALES = {"fp16": (2.0**16, 2.0**12, 2.0**8, 2.0**4, 1.0)}
-"""Factors of the loss, by dtype, largest first: fp16 would round small gradients to 0; others need none."""
+"""Factors of the loss by dtype, largest first: fp16 would round small gradients to 0; other dtypes need no factor."""
 
 
 def answer_pass(questions: Questions, question: Question) -> tuple[Pass, tuple[tuple[int, int], ...]]:
@@ -39,7 +39,7 @@ def answer_pass(questions: Questions, question: Question) -> tuple[Pass, tuple[t
 
 
 def divisor(questions: Questions, queries: int, protocol: Protocol) -> int:
-    """Return what a protocol divides an answer's summed log-probability by."""
+    """Return the divisor that a protocol applies to an answer's summed log-probability."""
     return queries + (protocol.mask_divisor_extra if questions.style in ("option_masks", "open_masks") else 0)
 
 
@@ -48,22 +48,22 @@ def gradients(
 ) -> tuple[float, dict[Place, Tensor]]:
     """Return the mean answer loss of the questions and its gradient for every place.
 
-    Each batch runs forward and backward once for all places. A weight's gradient is added up in fp32 in the host's
-    memory as soon as the batch has computed it, and freed on the device. If the device runs out of memory, the pass
-    starts again with half the budget.
+    Each batch runs forward and backward once for all places. As soon as a batch has computed a weight's gradient, it is
+    added up in fp32 in the host's memory and freed on the device. If the device runs out of memory, the pass starts
+    again with half the budget.
 
     Args:
         loaded: model and tokenizer; unchanged afterwards.
         questions: examples and requests.
-        protocol: fixes the loss's divisor.
+        protocol: determines the divisor of the loss.
         places: (layer, logical matrix); the checkpoint may store the matrix packed or transposed.
         token_budget: upper bound of batch size times padded length.
 
     Returns:
-        Loss (nats), and per place the gradient as the logical matrix (out, in), fp32, on the CPU.
+        The loss (nats), and per place the gradient in the shape of the logical matrix (out, in), fp32, on the CPU.
 
     Raises:
-        UserError: loss or gradients are not finite.
+        UserError: the gradients are not finite.
     """
     owners = {place: _owner(loaded, place) for place in places}
     for scale in SCALES.get(loaded.dtype, (1.0,)):
@@ -93,7 +93,7 @@ def _accumulate(
     token_budget: int,
     scale: float,
 ) -> tuple[float, dict[int, Tensor]]:
-    """Run all batches; return the mean loss and the gradient per parameter, by its id."""
+    """Run all batches and return the mean loss and the gradients by the id of their parameter."""
     while True:
         sums = {id(parameter): torch.zeros(parameter.shape, dtype=torch.float32) for parameter in owners}
         try:

@@ -16,16 +16,16 @@ LACK_OF_MEMORY = (
     "not enough memory",
     "STATUS_ALLOC_FAILED",
     "cudaErrorMemoryAllocation",
-    # What a library says when there is no room left for its own workspace.
+    # Libraries say this when no memory is left for their own workspace.
     "CUBLAS_STATUS_NOT_INITIALIZED",
     "CUSOLVER_STATUS_NOT_INITIALIZED",
 )
-"""Parts of the messages of errors that are a lack of memory: torch's own, and those of the libraries beneath it."""
+"""Parts of messages that show a lack of memory: those of torch, and those of the libraries beneath it."""
 
 
 @dataclass
 class Room:
-    """What is known about the memory: the smallest size of a group that did not fit, in any unit."""
+    """What is known about the memory: the size of the smallest group that did not fit, in any unit."""
 
     too_large: float = float("inf")
 
@@ -33,8 +33,8 @@ class Room:
 def batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     """Group indices so that each group's count times its longest sequence stays within the budget.
 
-    Longest first, so that a batch that does not fit into memory fails at once. A sequence longer than the budget
-    forms a group of its own. Equal lengths keep their order, so that the grouping is deterministic.
+    The longest sequences come first, so that a batch that does not fit into memory fails at once. A sequence longer
+    than the budget forms a group of its own. Equal lengths keep their order, so that the grouping is deterministic.
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     groups: list[list[int]] = []
@@ -52,13 +52,13 @@ def run_halving(
     room: Room | None = None,
     size: Callable[[list[int]], float] = len,
 ) -> Iterator[tuple[list[int], Result]]:
-    """Run a group; on out-of-memory run its halves instead. A single sequence that does not fit is an error.
+    """Run a group; if memory runs out, run its halves instead. A single sequence that does not fit is an error.
 
     Args:
         group: indices.
-        run: is given a group or a part of it.
+        run: runs a group or a part of it.
         room: shared by the groups of a run: a group as large as one that did not fit is halved without being tried.
-        size: of a group, in one unit for all groups that share a `room`.
+        size: returns the size of a group, in one unit for all groups that share a `room`.
 
     Yields:
         (indices, result) for the parts that were run, in order.
@@ -74,7 +74,7 @@ def run_halving(
         else:
             yield group, result
             return
-        # Outside the handler: the error's traceback would hold the tensors of the failed run.
+        # Outside the handler, because the error's traceback holds the tensors of the failed run.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     middle = len(group) // 2

@@ -1,7 +1,7 @@
-"""One transformer block taken apart, as the sweep engine runs it.
+"""The parts of one transformer block, as the sweep engine runs them.
 
-Hidden states are packed: one row per token, (tokens, hidden), whatever its sequence; `laser.engine.attention` keeps
-sequences apart. `laser.engine.families` makes blocks from a checkpoint's own modules.
+Hidden states are packed: (tokens, hidden), one row per token of any sequence; `laser.engine.attention` keeps sequences
+apart. `laser.engine.families` makes blocks from a checkpoint's own modules.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Rotary = tuple[Tensor, Tensor]
 class Linear:
     """A logical matrix of the model: weight (out, in), bias (out,) or None.
 
-    `dtype` is that of the states, and of an edited weight: fp32 too where the weight itself is kept in fp16 for exact
-    products on tensor cores (`laser.engine.products`).
+    `dtype` is that of the states and of an edited weight. It is fp32 even if the weight itself is kept in fp16 for
+    exact products on tensor cores (`laser.engine.products`).
     """
 
     weight: Tensor
@@ -47,14 +47,14 @@ class Block:
         linears: logical matrices that can be edited one by one, by name (q k v o u_in u_gate u_out).
         heads, key_heads: number of query heads, and of key and value heads (fewer under grouped-query attention).
         scale: factor of the attention scores.
-        before_attention: hidden (N, H) to the input of q, k and v.
-        qkv: that input to q, k, v where they are packed in one weight; None where `linears` has them.
-        norms: by q and k, the norm of the queries and of the keys (N, heads·size) before rotation, where there is one.
-        rotate: (states (N, heads, size), rotary) to rotated states; None without rotary positions.
-        between: (hidden, attention output) to (residual, input of the MLP).
-        activation: of the MLP; with a u_gate it acts on the gate.
-        after: (residual, MLP output) to the next hidden states.
-        reach: how many tokens a query sees, its own included (a sliding window); None for all before it.
+        before_attention: maps hidden (N, H) to the input of q, k and v.
+        qkv: maps that input to q, k, v if one weight packs them; None if `linears` has them.
+        norms: norms of the queries and the keys (N, heads·size) before rotation, by q and k; empty if there are none.
+        rotate: maps (states (N, heads, size), rotary) to rotated states; None without rotary positions.
+        between: maps (hidden, attention output) to (residual, input of the MLP).
+        activation: activation of the MLP; with a u_gate it acts on the gate.
+        after: maps (residual, MLP output) to the next hidden states.
+        reach: number of tokens that a query sees, its own included (a sliding window); None for all before it.
     """
 
     linears: Mapping[str, Linear]
@@ -79,12 +79,12 @@ class Block:
         return query(shared), key(shared), value(shared)
 
     def turn(self, matrix: str, states: Tensor, rotary: Rotary | None) -> Tensor:
-        """Norm queries or keys (N, heads·size) and rotate them to their positions, where the architecture does so.
+        """Normalise queries or keys (N, heads·size) and rotate them to their positions, if the architecture does so.
 
         Args:
             matrix: q or k.
             states: the matrix's output.
-            rotary: of the states' positions.
+            rotary: cosines and sines of the states' positions.
         """
         if matrix in self.norms:
             states = self.norms[matrix](states)
@@ -116,9 +116,9 @@ class Network:
     """A whole model as the engine sees it.
 
     Attributes:
-        embed: (ids (N,), positions (N,)) to hidden states (N, H).
-        rotary: positions (N,) to (cos, sin), or None; where layers differ, those of all kinds side by side.
-        head: hidden states after the last layer (N, H) to logits (N, vocabulary), final norm included.
+        embed: maps (ids (N,), positions (N,)) to hidden states (N, H).
+        rotary: maps positions (N,) to (cos, sin), or None; if layers differ, those of all kinds side by side.
+        head: maps hidden states after the last layer (N, H) to logits (N, vocabulary), final norm included.
         causal: False for masked models, whose tokens see each other.
         first_position: the position id of a sequence's first token.
         unplaced: a token id that takes no position of its own (RoBERTa's padding token), or None.

@@ -1,8 +1,8 @@
-"""Greedy decoding of many (edit, prompt) pairs at once, one token a step.
+"""Greedy decoding of many (edit, prompt) pairs at once, one token per step.
 
-Below the edit, a pair's new token passes the layers of the base model. Their output depends on the tokens alone, so
-pairs of one prompt with the same new tokens share it. From the edit on, every pair has its own states. New tokens take
-further slots in the rows of the prompts' trees, with a mask under which each token sees only its own line.
+Below the edit, a pair's new token passes through the layers of the base model. Their output depends only on the tokens,
+so pairs of one prompt with the same new tokens share it. From the edit on, every pair has its own states. New tokens
+take further slots in the rows of the prompts' trees; under the mask, each token sees only its own sequence.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pair:
         edit: index within the stacked edits.
         prompt: index within the batch's prompts.
         tokens: new tokens so far; the last has not been run yet.
-        line: where the lower layers' slots that it sees are kept (index into the last step's nodes).
+        line: index into the last step's nodes of the record of the lower layers' slots that the pair sees.
     """
 
     edit: int
@@ -41,7 +41,7 @@ class Pair:
 
 @dataclass
 class _Step:
-    """The tokens of one step: `nodes` are distinct (prompt, tokens so far), `pairs` point to them."""
+    """The tokens of one step: `keys` are the distinct (prompt, tokens so far); `node_of` maps pairs to keys."""
 
     keys: list[tuple[int, tuple[int, ...]]]
     leaders: list[Pair]
@@ -59,7 +59,7 @@ def columns(batch: Batch) -> tuple[np.ndarray, int]:
 
 
 def capacity(batch: Batch) -> int:
-    """Return the slots that a row needs for its tree and for all tokens that its prompts can decode."""
+    """Return the number of slots that a row needs for its tree and for all tokens that its prompts can decode."""
     longest = max((prompt.new_tokens for prompt in batch.prompts), default=1)
     return batch.width + columns(batch)[1] * max(0, longest - 1)
 
@@ -85,13 +85,13 @@ def continue_greedily(
 
     Args:
         network: the model.
-        layer: where the edits are.
-        in_mlp: whether they are in its MLP; else in its attention.
+        layer: the layer of the edits.
+        in_mlp: whether they are in its MLP; otherwise they are in its attention.
         edits: the stacked edits.
-        batch: its trees fill the first `batch.width` slots of every row.
+        batch: the batch, whose trees fill the first `batch.width` slots of every row.
         lower: keys and values of the layers that the edits share, a row per tree; grows.
-        upper: of the layers from the edit on, a row per (edit, tree).
-        pairs: ordered by edit.
+        upper: keys and values of the layers from the edit on, a row per (edit, tree).
+        pairs: the pairs, ordered by edit.
         ends: tokens that end a generation.
     """
     column_of, across = columns(batch)

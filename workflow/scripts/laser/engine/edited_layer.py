@@ -1,7 +1,7 @@
 """A layer under several edits at once: what the edits share is computed once, then their states are stacked.
 
-`rows` gives, per edit, the shared states that it continues from: all of them while prompts are run, the tokens of its
-own continuation while decoding. Stacked states are ordered by edit, then by row.
+`rows` gives, per edit, the shared states that it continues from: all of them for prompts, the tokens of its own
+continuation for decoding. Stacked states are ordered by edit, then by row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _rows_of(shared: Tensor, rows: Sequence[Tensor] | None, index: int) -> Tenso
 def _edited_outputs(
     states: Tensor, matrix: str, edits: Sequence[Change], rows: Sequence[Tensor] | None
 ) -> dict[int, Tensor]:
-    """Return, for the edits of one matrix, its outputs by the edit's index."""
+    """Return the outputs of one matrix under the edits that change it, by the edit's index."""
     which = [index for index, edit in enumerate(edits) if edit.matrix == matrix]
     if not which:
         return {}
@@ -43,8 +43,8 @@ def edited_mlp(
         block: the layer.
         residual: (N, H), the residual stream after the layer's attention, shared by the edits.
         states: (N, H), the MLP's input, shared too.
-        edits: of this layer's MLP, or edits that change nothing.
-        rows: per edit the rows of the shared states; None for all.
+        edits: edits of this layer's MLP, or edits that change nothing.
+        rows: per edit, the rows of the shared states; None for all.
 
     Returns:
         Hidden states after the layer, stacked.
@@ -104,13 +104,13 @@ def edited_attention(
 
     Args:
         block: the layer.
-        layer: its number.
+        layer: its index.
         cache: keys and values of the stacked tokens: each edit has rows of its own.
-        layout: of the stacked tokens.
+        layout: layout of the stacked tokens.
         hidden: (N, H) input of the layer, shared by the edits.
-        rotary: of the stacked tokens.
-        edits: of this layer's attention, or edits that change nothing.
-        rows: per edit the rows of the shared states; None for all.
+        rotary: rotary positions of the stacked tokens.
+        edits: edits of this layer's attention, or edits that change nothing.
+        rows: per edit, the rows of the shared states; None for all.
 
     Returns:
         Hidden states after the layer, stacked, for the tokens that ask.

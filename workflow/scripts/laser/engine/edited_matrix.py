@@ -1,8 +1,8 @@
-"""The edited matrix of a layer, applied without being formed where the edit is a truncation.
+"""The edited matrix of a layer. Truncations are applied without forming the matrix.
 
 With W = U·diag(s)·Vᵀ the rank-k matrix gives U_k (diag(s_k) V_kᵀ x). diag(s) Vᵀ x is computed once for the largest k of
-all edits of that matrix; and since the rhos are nested, the output for a larger k is the output for a smaller one
-plus the components between, so that all rhos together cost little more than the largest alone.
+all edits of that matrix. The truncations are nested: the output for a larger k is that for a smaller k plus the
+components between them, so all rhos together cost little more than the largest one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention, kept_rank
 
 FREE_SHARE = 0.25
-"""The share of a GPU's memory that edited weights leave free for the batches."""
+"""Share of a GPU's memory that edited weights leave free for the batches."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Change:
 
     Attributes:
         matrix: logical name; None for an edit that changes nothing (the base model).
-        factored, first, last: for truncations; the components that are kept, counted within `factored`.
+        factored, first, last: for truncations, the factors and the range of kept components within them.
         dense: (out, in) in the model's dtype, for the other kinds; on the device while it has room, else on the host.
         bias: (out,) or None; no edit touches it.
     """
@@ -62,12 +62,12 @@ class Change:
 
 
 def changes(linears: dict[str, Linear], edits: Sequence[Intervention | None], store: FactorStore) -> list[Change]:
-    """Prepare the edits of one layer; each matrix's factors are read once, and only the components needed are held.
+    """Prepare the edits of one layer; each matrix's factors are read once, and only the needed components are kept.
 
     Args:
         linears: the layer's logical matrices.
         edits: one intervention per edit, all of this layer; None for the base model.
-        store: where factors are kept.
+        store: the store of the factors.
     """
     factors: dict[str, Factored] = {}
     for matrix in dict.fromkeys(edit.matrix for edit in edits if edit is not None and edit.kind in NEEDS_FACTORS):
@@ -117,10 +117,10 @@ def outputs(states: Tensor, wanted: Sequence[Change], rows: Sequence[Tensor] | N
     Args:
         states: (N, n), the input of the matrix.
         wanted: edits of that matrix.
-        rows: per edit the rows of `states` it is applied to, int64; None for all rows.
+        rows: per edit, the rows of `states` that it is applied to, int64; None for all rows.
 
     Returns:
-        Per edit (rows, m) in the dtype of `states`, bias included.
+        Per edit, the outputs (rows, m) in the dtype of `states`, bias included.
     """
     held = next((edit.factored for edit in wanted if edit.factored is not None), None)
     inputs = None if held is None else held.inputs(states)
@@ -149,10 +149,10 @@ def outputs(states: Tensor, wanted: Sequence[Change], rows: Sequence[Tensor] | N
 
 
 def apply_one(states: Tensor, edit: Change) -> Tensor:
-    """Apply one edit to states (N, n); return (N, m)."""
+    """Return the outputs (N, m) of one edit applied to states (N, n)."""
     return outputs(states, [edit])[0]
 
 
 def stack(parts: Sequence[Tensor]) -> Tensor:
-    """Stack the packed states of several edits, one after the other."""
+    """Concatenate the packed states of several edits."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))

@@ -1,7 +1,8 @@
 """The families of architectures that the sweep engine has blocks for.
 
-Every block is written from the checkpoint's own modules (their weights, norms and activations). Where a family keeps
-its layers and matrices is declared once, in `laser.config.architectures`; a family adds here how they belong together.
+Every block is made from the checkpoint's own modules (their weights, norms and activations).
+`laser.config.architectures` declares where a family keeps its layers and matrices; a family adds here how they fit
+together.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ def _linear(module: Any, transposed: bool, part: tuple[int, int]) -> Linear:
 
 
 def _rotate_halves(states: Tensor, rotary: Rotary) -> Tensor:
-    """Rotate the first components of every head, its halves against each other (Llama, GPT-NeoX)."""
+    """Rotate the first components of every head, their first half against their second (Llama, GPT-NeoX)."""
     cos, sin = (part[:, None, :] for part in rotary)
     size = cos.shape[-1]
     half = size // 2
-    # In place: the usual concatenation of halves costs more on a CPU than the layer's norms.
+    # In place, because the usual concatenation of halves costs more on a CPU than the layer's norms.
     turned = states[..., :size] * cos
     turned[..., :half].addcmul_(states[..., half:size], sin[..., :half], value=-1)
     turned[..., half:].addcmul_(states[..., :half], sin[..., half:])
@@ -62,7 +63,7 @@ def _rotate_pairs(states: Tensor, rotary: Rotary) -> Tensor:
 
 
 def _before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Sequential pre-norm blocks: the MLP sees the normed sum."""
+    """Sequential pre-norm blocks: the MLP sees the normalised sum."""
 
     def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         residual = hidden + attention
@@ -81,7 +82,7 @@ def _beside_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 
 def _normed_before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Sequential post-norm blocks: the MLP sees the normed sum, which is the residual too."""
+    """Sequential post-norm blocks: the MLP sees the normalised sum, which is the residual too."""
 
     def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         residual = norm(hidden + attention)
@@ -91,12 +92,12 @@ def _normed_before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Te
 
 
 def _normed_sum(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
-    """Post-norm blocks: the sum of residual and MLP output is normed."""
+    """Post-norm blocks: the sum of residual and MLP output is normalised."""
     return lambda residual, output: norm(residual + output)
 
 
 def _output_normed(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Blocks that norm what the attention adds: the MLP sees the residual itself."""
+    """Blocks that normalise the attention's output before adding it: the MLP sees the residual itself."""
 
     def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         residual = hidden + norm(attention)
@@ -106,12 +107,12 @@ def _output_normed(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor
 
 
 def _normed_output(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
-    """Blocks that norm what the MLP adds."""
+    """Blocks that normalise the MLP's output before adding it."""
     return lambda residual, output: residual + norm(output)
 
 
 def _rms_norm(module: Any) -> Callable[[Tensor], Tensor]:
-    """Return an RMSNorm module's function; in fp32 with one pass for the mean square and one for the product."""
+    """Return an RMSNorm module's function; in fp32 it makes one pass for the mean square and one for the product."""
     if module.weight.dtype != torch.float32:
         return module
     return partial(_rms_normed, module.weight, module.variance_epsilon)
@@ -136,7 +137,7 @@ def _rotary_module(module: Any, like: Tensor) -> Callable[[Tensor], Rotary]:
 
 
 def _reach(config: Any, layer: int) -> int | None:
-    """Return the sliding window of a layer in tokens, or None where it sees all tokens before it."""
+    """Return the sliding window of a layer in tokens, or None if a token sees all tokens before it."""
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and kinds[layer] != "sliding_attention":
         return None
@@ -147,7 +148,7 @@ def _reach(config: Any, layer: int) -> int | None:
 def _by_head(
     query: Callable[[Tensor], Tensor], key: Callable[[Tensor], Tensor], size: int
 ) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Return a block's norms where one applies to every head of packed queries, one of keys (N, heads·size)."""
+    """Return a block's norms of packed queries and keys (N, heads·size) that apply to each head separately."""
 
     def by_head(norm: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         return lambda states: norm(states.view(len(states), -1, size)).view(len(states), -1)
@@ -158,7 +159,7 @@ def _by_head(
 def _llama(model: Any) -> Network:
     """Llama, Mistral, Qwen2, Qwen3: sequential, RMSNorm, grouped-query attention, rotary positions, gated MLP.
 
-    Qwen3 norms the queries and keys of every head.
+    Qwen3 normalises the queries and keys of every head.
     """
     blocks = []
     for index, (layer, linears) in enumerate(_layers(model)):
@@ -177,7 +178,7 @@ def _llama(model: Any) -> Network:
 
 
 def _olmo2(model: Any) -> Network:
-    """OLMo 2: as Llama, but a norm after each half instead of before, and norms of all queries and keys together."""
+    """OLMo 2: like Llama, but with a norm after each half instead of before it, and norms over all heads together."""
     blocks = [
         Block(
             linears, model.config.num_attention_heads, model.config.num_key_value_heads, layer.self_attn.scaling,
@@ -196,13 +197,13 @@ def _llama_network(
     norm: Callable[[Tensor], Tensor],
     rotary: Callable[[Tensor], Rotary] | None = None,
 ) -> Network:
-    """Return the network of blocks between embeddings, final norm and head that are arranged as Llama's.
+    """Return the network of a model whose embeddings, final norm and head are arranged as in Llama.
 
     Args:
         model: the model.
-        blocks: of its layers.
-        norm: the final one.
-        rotary: the network's rotary positions, where they are not those of the model's own module.
+        blocks: the blocks of its layers.
+        norm: the final norm.
+        rotary: the network's rotary positions, if they are not those of the model's own module.
     """
     body = model.model
     return Network(
@@ -220,9 +221,9 @@ def _gemma_norm(module: Any) -> Callable[[Tensor], Tensor]:
 
 
 def _gemma3(model: Any) -> Network:
-    """Gemma 3: norms before and after each half, normed queries and keys, layers with and without a sliding window.
+    """Gemma 3: norms before and after each half, normalised queries and keys, layers with and without sliding window.
 
-    Each kind of layer has rotary positions of its own: the network's hold those of all kinds side by side, and a block
+    Each kind of layer has rotary positions of its own. Those of the network hold all kinds side by side, and each block
     takes its part.
     """
     body, config = model.model, model.config
@@ -265,7 +266,7 @@ def _gemma3(model: Any) -> Network:
 
 
 def _refuses_gemma3(config: Any) -> bool:
-    """Return True if logits are capped, or tokens see those that follow."""
+    """Return True if logits are capped, or tokens see the tokens after them."""
     settings = ("attn_logit_softcapping", "final_logit_softcapping", "use_bidirectional_attention")
     return any(getattr(config, name, None) for name in settings)
 
@@ -313,7 +314,7 @@ def _gpt2(model: Any) -> Network:
 
 
 def _gpt_neox(model: Any) -> Network:
-    """GPT-NeoX and Pythia: q, k, v interleaved head by head in one weight, so they are not edited here."""
+    """GPT-NeoX and Pythia: one weight interleaves q, k and v head by head, so they are not edited here."""
     body = model.gpt_neox
     heads = model.config.num_attention_heads
     blocks = []
@@ -343,7 +344,7 @@ def _gpt_neox(model: Any) -> Network:
 def _phi(model: Any) -> Network:
     """Phi 1 and 2: attention and MLP side by side after one norm, rotary positions on the first components of a head.
 
-    With `qk_layernorm` the queries and keys of every head are normed.
+    With `qk_layernorm` the queries and keys of every head are normalised.
     """
     blocks = []
     for layer, linears in _layers(model):
@@ -364,7 +365,7 @@ def _phi(model: Any) -> Network:
 def _opt(model: Any) -> Network:
     """OPT: sequential, LayerNorm before each half or (350M) after it, learned positions, ReLU.
 
-    Embeddings of another width than the states (350M) pass a projection each way.
+    Embeddings of a width other than that of the states (350M) are projected at both ends.
     """
     body = model.model.decoder
     heads = model.config.num_attention_heads
@@ -423,12 +424,12 @@ def _bert(model: Any) -> Network:
 
 @dataclass(frozen=True)
 class Family:
-    """What the engine knows of a model_type.
+    """What the engine knows about a model_type.
 
     Attributes:
-        build: a model to its blocks.
+        build: makes the network of a model.
         causal: False for masked models.
-        refuses: config to True where the family's blocks do not serve it.
+        refuses: returns True for a config that the family's blocks do not cover.
     """
 
     build: Callable[[Any], Network]
@@ -436,7 +437,7 @@ class Family:
     refuses: Callable[[Any], bool] = lambda config: False
 
 
-# Llama's own code has no sliding window, and Mistral's has one in all layers or none, whatever else config.json says.
+# Llama's own code has no sliding window. Mistral's has one in all layers or in none, whatever else config.json says.
 _LLAMA = Family(_llama, refuses=lambda config: getattr(config, "sliding_window", None) is not None)
 _MISTRAL = Family(_llama, refuses=lambda config: getattr(config, "layer_types", None) is not None)
 _ENCODER = Family(_bert, causal=False, refuses=lambda config: config.is_decoder)
@@ -461,10 +462,10 @@ STATIC_ROTARY = ("default", "linear", "llama3", "yarn")
 
 
 def network(model: Any) -> Network | None:
-    """Return a model as the engine sees it, or None where it has no blocks of its own for it.
+    """Return a model as the engine sees it, or None if the engine does not support it.
 
-    Not supported: an unknown model_type or a variant that its family refuses, rotary positions whose frequencies depend
-    on the sequence length, and models spread over several devices.
+    Not supported are an unknown model_type, a variant that its family refuses, rotary positions whose frequencies
+    depend on the sequence length, and models spread over several devices or dtypes.
     """
     config = model.config
     family = FAMILIES.get(config.model_type)
@@ -484,6 +485,6 @@ def network(model: Any) -> Network | None:
 
 
 def _static_rotary(parameters: Mapping[str, Any]) -> bool:
-    """Return True if no frequency depends on the sequence length; some models have parameters by kind of layer."""
+    """Return True if no frequency depends on the sequence length; some models have parameters per kind of layer."""
     by_kind: list[Mapping[str, Any]] = [values for values in parameters.values() if isinstance(values, dict)]
     return all(values.get("rope_type", "default") in STATIC_ROTARY for values in by_kind or [parameters])

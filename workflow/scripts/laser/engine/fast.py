@@ -1,6 +1,6 @@
 """The sweep engine: every edit of a layer at once, over prefix trees, from the hidden states at that layer.
 
-Agrees with `laser.engine.naive`; docs/engine.md says what it shares and why that changes no number.
+It agrees with `laser.engine.naive`; docs/engine.md explains what is shared and why that changes no number.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class _Job:
     """Everything that the batches of one (layer, half) share.
 
     Attributes:
-        accepted: per edit, (draft tokens accepted, draft tokens offered) in the batches so far.
-        room, edit_room: what did not fit, in slots of all edits: of whole batches, and of one tree's edits.
+        accepted: per edit, the number of (draft tokens accepted, draft tokens offered) in the batches so far.
+        room, edit_room: sizes that did not fit, in slots of all edits: for whole batches, and for one tree's edits.
     """
 
     network: Network
@@ -64,7 +64,7 @@ class _Job:
 
 @dataclass
 class _Shared:
-    """What the edits of a batch share: lower keys and values, the states that they continue from, and their nodes."""
+    """What the edits of a batch share: keys and values of lower layers, and the states to continue from, by node."""
 
     lower: Cache
     entry: tuple[Tensor, ...]
@@ -73,7 +73,7 @@ class _Shared:
 
 @dataclass
 class _Answered:
-    """One edit's answers to a batch, and whether something in them is not a number."""
+    """One edit's answers to a batch, and whether any value in them is not a number."""
 
     passes: list[tuple[int, PassAnswer]]
     generations: list[tuple[int, tuple[int, ...] | None]]
@@ -83,9 +83,11 @@ class _Answered:
 def supported(loaded: LoadedModel, edit: Edit) -> bool:
     """Return True if this engine can evaluate an edit; other edits go to the reference engine.
 
+    It can if the edit has at most one intervention, on a matrix that the architecture stores separately.
+
     Args:
         loaded: the model.
-        edit: at most one intervention, on a matrix that the architecture stores separately.
+        edit: the edit.
     """
     return _supported(loaded, network(loaded.model), edit)
 
@@ -114,14 +116,14 @@ def _evaluate(
     progress: Callable[[int], None],
     drafts: Sequence[tuple[int, ...]] | None,
 ) -> dict[int, Answers]:
-    """Evaluate supported edits, given by their index; group by group of (layer, half)."""
+    """Evaluate supported edits, given by index, in groups of one (layer, half)."""
     groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
     for index, edit in edits.items():
         if edit:
             groups[edit[0].layer, edit[0].matrix not in ATTENTION].append(index)
     unchanged = [index for index, edit in edits.items() if not edit]
     if unchanged:
-        # The base model costs one more edit in any group; alone it is an edit that changes nothing, at the last layer.
+        # The base model joins any group as one more edit. Without a group it is an edit of nothing at the last layer.
         groups[next(iter(groups), (len(net.blocks) - 1, True))] += unchanged
     answers_of: dict[int, Answers] = {}
     for (layer, in_mlp), indices in groups.items():
@@ -152,12 +154,12 @@ def evaluate(
     Args:
         loaded: model and tokenizer, as `laser.models.load.load` returns them.
         requests: what is asked.
-        edits: each a tuple of interventions made at once; the more of one layer in a call, the more they share.
-        store: where factors are kept.
-        token_budget: upper bound of edits times batch size times length of what runs at once.
+        edits: each a tuple of interventions made at once; the more edits of one layer in a call, the more they share.
+        store: the store of the factors.
+        token_budget: upper bound of edits times batch size times length that run at once.
         progress: called with the number of requests answered since the last call.
-        drafts: per generation, the base model's new tokens if they are known. Where single steps are slow (CUDA) they
-            are computed if not given.
+        drafts: per generation, the base model's new tokens if they are known. On CUDA, where single steps are slow,
+            they are computed if not given.
 
     Yields:
         One `Answers` per edit, in order, equal to what `laser.engine.naive.evaluate` yields.
@@ -182,7 +184,7 @@ def evaluate(
 
 
 def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
-    """Run all batches of a job; return the answers per edit."""
+    """Run all batches of a job and return the answers per edit."""
     requests = job.requests
     answers = [Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations)) for _ in job.changes]
     sequences = sequences_of(requests, job.drafts)
@@ -212,10 +214,10 @@ def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
 
 
 def _size(job: _Job, tree: Tree) -> int:
-    """Return what a tree counts for under the token budget.
+    """Return the size of a tree under the token budget.
 
-    On a CPU its nodes: more of them in a step make it faster, and memory is plenty. On CUDA the slots of its keys and
-    values, of which a tree with many prompts that decode has several times as many.
+    On a CPU it is the number of nodes: larger batches are faster, and memory is plentiful. On CUDA it is the number of
+    slots for keys and values, which is several times larger for a tree with many prompts that decode.
     """
     if job.device.type not in BUDGET_IN_SLOTS:
         return len(tree)
@@ -228,8 +230,8 @@ def _size(job: _Job, tree: Tree) -> int:
 def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
     """Run a batch under all edits of the job.
 
-    Where sequences share slots, one that overflows turns the others into NaN too. Edits under which that happens are
-    run again with an attention that keeps sequences separate.
+    If sequences share slots, one that overflows turns the others into NaN too. Edits under which this happens run again
+    with an attention that keeps sequences separate.
     """
     results = _run_edits(job, batch, range(len(job.changes)), separate=False)
     overflowed = [index for index, answered in results.items() if answered.overflowed]
@@ -239,7 +241,7 @@ def _run_batch(job: _Job, batch: Batch) -> list[_Answered]:
 
 
 def _run_edits(job: _Job, batch: Batch, edits: Iterable[int], separate: bool) -> dict[int, _Answered]:
-    """Run a batch under some edits, given by their index; return their answers by index."""
+    """Run a batch under the edits given by index and return their answers by index."""
     shared = _shared(job, batch, separate)
     results: dict[int, _Answered] = {}
     slots = capacity(batch) if job.device.type in BUDGET_IN_SLOTS and batch.prompts else batch.width
@@ -249,7 +251,7 @@ def _run_edits(job: _Job, batch: Batch, edits: Iterable[int], separate: bool) ->
     for indices, with_drafts in ((offered, True), (plain, False)):
         for chunk in _chunks(indices, most):
             run = partial(_run_chunk, job, batch, shared, with_drafts=with_drafts)
-            # With several trees the batch is halved instead, by the caller: that keeps more edits side by side.
+            # With several trees, the caller halves the batch instead: more edits then stay side by side.
             alone = len(batch.trees) == 1
             size = partial(_slots_of, slots)
             parts = run_halving(chunk, run, job.edit_room, size) if alone else [(chunk, run(chunk))]
@@ -263,13 +265,13 @@ def _slots_of(slots: int, chunk: list[int]) -> int:
 
 
 def _chunks(indices: list[int], most: int) -> list[list[int]]:
-    """Cut into as few chunks of at most `most` as possible, of even size."""
+    """Cut indices into as few chunks of at most `most` as possible, of even size."""
     count = -(-len(indices) // most)
     return [list(map(int, part)) for part in np.array_split(indices, count)] if indices else []
 
 
 def _offer(job: _Job, index: int) -> bool:
-    """Return True if an edit is offered drafts: until a batch has shown how many it accepts, then by that share."""
+    """Return True if an edit is offered drafts: always at first, then only if it has accepted a large enough share."""
     if not any(job.drafts):
         return False
     accepted, offered = job.accepted.get(index, (0, 0))
@@ -277,7 +279,7 @@ def _offer(job: _Job, index: int) -> bool:
 
 
 def _shared(job: _Job, batch: Batch, separate: bool) -> _Shared:
-    """Run the layers below the edits (and the attention of their layer, for edits of its MLP) once."""
+    """Run the layers below the edits once, and for edits of an MLP also the attention of their layer."""
     net, last = job.network, len(job.network.blocks) - 1
     every = np.arange(len(batch.ids))
     lower = Cache(len(batch.trees), batch.width, separate)
@@ -299,7 +301,7 @@ def _shared(job: _Job, batch: Batch, separate: bool) -> _Shared:
 
 
 def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_drafts: bool) -> list[_Answered]:
-    """Run some edits, stacked, from their layer on; then decode. Return an answer per edit."""
+    """Run some edits, stacked, from their layer on, then decode; return an answer per edit."""
     net, last = job.network, len(job.network.blocks) - 1
     edits = [job.changes[index] for index in chunk]
     where = wanted(batch, job.requests, with_drafts)
@@ -353,7 +355,7 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_
 
 
 def _opening(job: _Job, batch: Batch, rows: np.ndarray, values: Read, index: int, with_drafts: bool) -> list[int]:
-    """Return the first new tokens: the draft as far as the edited model chooses it too, and the token after that."""
+    """Return the first new tokens: the draft as far as the edited model agrees with it, and the token after that."""
     prompt = batch.prompts[index]
     draft = prompt.draft if with_drafts else ()
     tokens: list[int] = []

@@ -1,8 +1,8 @@
-"""Keeping freed memory for the next batch on the CPU.
+"""Freed memory kept for the next batch on the CPU.
 
 By default glibc returns every large block to the system when it is freed, and the system clears its pages when they are
-allocated again. With activations of some megabytes, allocated and freed hundreds of times a second, that adds half to
-the run time (docs/engine.md).
+allocated again. If activations of several megabytes are allocated and freed hundreds of times a second, this adds half
+to the run time (docs/engine.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LARGEST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Make glibc's allocator keep freed blocks in the process. Return True if it does; do nothing on other systems.
 
-    This changes where memory comes from, not any number.
+    This changes where memory comes from, but no result.
     """
     if not sys.platform.startswith("linux"):
         return False

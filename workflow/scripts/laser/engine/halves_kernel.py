@@ -1,6 +1,6 @@
-"""Splitting the rows of a matrix into two fp16 parts in one pass, on CUDA, with the Triton that torch installs.
+"""A CUDA kernel that splits the rows of a matrix into two fp16 parts in one pass, with the Triton that torch installs.
 
-The same numbers as `laser.engine.products.plain_halves`, which needs ten passes.
+It gives the same numbers as `laser.engine.products.plain_halves`, which needs ten passes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from laser.engine.products import BIAS, LARGEST_EXPONENT, LOW, MANTISSA_BITS, SMALLEST_EXPONENT, Halves, plain_halves
 
 LONGEST_ROW = 32768
-"""The most columns that one program can hold in its registers."""
+"""Largest number of columns that one program can hold in its registers."""
 
 
 @triton.jit
@@ -38,7 +38,7 @@ def _kernel(  # type: ignore[no-untyped-def]
 
 
 def halves_by_kernel(matrix: Tensor) -> Halves:
-    """Do the work of `laser.engine.products.halves`."""
+    """Return what `laser.engine.products.halves` returns."""
     rows, columns = matrix.shape
     if columns > LONGEST_ROW or not rows:
         return plain_halves(matrix)

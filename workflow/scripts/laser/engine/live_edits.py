@@ -1,4 +1,4 @@
-"""Putting edited matrices into a loaded model, and restoring the originals."""
+"""Edited matrices in a loaded model, and the restoration of the originals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def edited(loaded: LoadedModel, interventions: Sequence[Intervention], store: Fa
     """Edit the loaded model's matrices for the duration of the block, then restore the exact original values.
 
     Raises:
-        UserError: the same matrix is to be edited twice, or the architecture has no such matrix.
+        UserError: the interventions name a matrix twice, or the architecture has no such matrix.
     """
     matrices = [(edit.layer, edit.matrix) for edit in interventions]
     if len(set(matrices)) < len(matrices):
@@ -49,7 +49,7 @@ def edited(loaded: LoadedModel, interventions: Sequence[Intervention], store: Fa
 
 
 def _whole(loaded: LoadedModel, intervention: Intervention) -> SplitLinear | None:
-    """Return the linear module of an edit's matrix if its weight is in fp16; the edited weight needs fp32."""
+    """Return the linear module of an edit's matrix if its weight is in fp16, because the edited weight needs fp32."""
     parameter = locate(loaded.config, intervention.layer, intervention.matrix, loaded.mapping).parameter
     owner = loaded.model.get_submodule(live_name(loaded.model, parameter).rpartition(".")[0])
     return owner if isinstance(owner, SplitLinear) and owner.weight.dtype == torch.float16 else None

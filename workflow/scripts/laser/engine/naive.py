@@ -1,4 +1,4 @@
-"""The reference engine: edit the weights, run the whole model on padded batches. Slow and simple."""
+"""The reference engine, slow and simple: it edits the weights and runs the whole model on padded batches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def evaluate(
         loaded: model and tokenizer, as `laser.models.load.load` returns them.
         requests: what is asked.
         edits: each a tuple of interventions made at once.
-        store: where factors are kept.
+        store: the store of the factors.
         token_budget: upper bound of batch size times padded length.
         progress: called with the number of requests answered since the last call.
 
@@ -63,7 +63,10 @@ def answer(
 
 
 def groups(loaded: LoadedModel, lengths: Sequence[tuple[int, int]], token_budget: int) -> Iterator[list[int]]:
-    """Yield the indices of what runs side by side, by (given tokens, new tokens), as far as the model allows."""
+    """Yield groups of indices of sequences that run side by side, as far as the model allows.
+
+    `lengths` has the number of (given tokens, new tokens) of each sequence.
+    """
     for group in batches([given + new for given, new in lengths], token_budget):
         if loaded.batching == ONE_LENGTH:
             alike: dict[tuple[int, int], list[int]] = {}
@@ -107,10 +110,10 @@ def read_answer(request: Pass, logits: torch.Tensor, positions: Sequence[int]) -
 
 @torch.inference_mode()
 def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tuple[int, ...] | None]:
-    """Generate greedily; of the checkpoint's generation settings, only the end tokens are used.
+    """Generate greedily, with the checkpoint's end tokens but none of its other generation settings.
 
     Returns:
-        Per generation its new tokens, or None where at one of the steps the largest logit was not finite.
+        Per generation its new tokens, or None if the largest logit was not finite at one of the steps.
     """
     forget_lengths(loaded.model)
     new_tokens = max(request.new_tokens for request in generations)
@@ -142,7 +145,7 @@ def _generate(loaded: LoadedModel, generations: Sequence[Generation]) -> list[tu
 
 
 class _Finite(LogitsProcessor):
-    """Records at every step of a generation in which rows the largest logit is finite; changes no score."""
+    """Records, at every step of a generation, the rows whose largest logit is finite; it changes no score."""
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []

@@ -1,4 +1,4 @@
-"""From requests to packed batches: prefix trees, the tokens' slots, and the positions at which answers are read."""
+"""Packed batches of requests: prefix trees, the tokens' slots, and the positions at which answers are read."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Prompt:
     """A generation within a batch.
 
     Attributes:
-        index: which generation of the requests it is.
-        row: its tree.
+        index: index of the generation in the requests.
+        row: index of its tree.
         path: nodes of its tree: the prompt's tokens, then the draft's.
         length: number of prompt tokens.
-        new_tokens: how many are wanted at most.
+        new_tokens: largest number of new tokens.
         draft: the guessed next tokens, including those after the last node.
     """
 
@@ -38,17 +38,17 @@ class Prompt:
 
 @dataclass
 class Batch:
-    """Some trees, packed: tree after tree, node after node.
+    """Some trees, packed tree after tree, node after node.
 
     Attributes:
-        trees: in order.
+        trees: the trees, in order.
         offsets: packed index of each tree's first node.
-        width: nodes of the largest tree.
+        width: number of nodes of the largest tree.
         ids, positions: (N,) int64.
-        visible: (trees, width, width) bool.
-        passes: per pass in the batch (index of the request, row, path).
+        visible: (trees, width, width) bool, the nodes that each node sees.
+        passes: per pass in the batch, (index of the request, row, path).
         prompts: the generations in the batch.
-        drafted: (N,) bool: nodes that only a draft needs.
+        drafted: (N,) bool, the nodes that only a draft needs.
     """
 
     trees: list[Tree]
@@ -117,7 +117,7 @@ def make_batch(
 
 
 def _placed(network: Network, tokens: Sequence[int]) -> list[int]:
-    """Return position ids of a masked model's sequence; the token that takes no position gets its id as position id."""
+    """Return position ids of a masked model's sequence; for a token that takes no position, its own id."""
     placed, reached = [], network.first_position
     for token in tokens:
         if token == network.unplaced:
@@ -135,8 +135,8 @@ def layout_of(batch: Batch, nodes: np.ndarray, asking: np.ndarray | None, copies
         batch: the trees.
         nodes: packed indices that are run, ascending.
         asking: packed indices, among `nodes`, that have a query; None for all.
-        copies: number of edits stacked.
-        capacity: slots per row of the cache.
+        copies: number of stacked edits.
+        capacity: number of slots per row of the cache.
     """
     rows = np.repeat(np.arange(len(batch.trees)), np.diff(batch.offsets))
     slots = np.arange(len(rows)) - np.asarray(batch.offsets)[rows]

@@ -1,12 +1,12 @@
-"""Products of fp32 accuracy on tensor cores: fp32 operands as sums of two fp16 ones, sums in fp32.
+"""Products of fp32 accuracy on tensor cores: fp32 operands are sums of two fp16 parts, and products are summed in fp32.
 
-A row of states is scaled by a power of two (exact) so that its largest entry lies between 2¹⁴ and 2¹⁵, and written as
-high + low / 2¹¹ with both in fp16: 22 bits, and nothing significant is lost below. A weight whose entries are exact in
-fp16, as those of checkpoints that are distributed in fp16, is taken as it is: two fp16 products. Any other fp32 weight
-is written as a sum of two likewise: three products, the one of both small parts being below fp32's accuracy.
+A row of states is scaled by a power of two (exact) so that its largest entry lies between 2¹⁴ and 2¹⁵. It is then
+written as high + low / 2¹¹ with both in fp16: 22 bits, and nothing significant is lost below. A weight whose entries
+are exact in fp16, as in checkpoints distributed in fp16, is used as it is, which takes two fp16 products. Any other
+fp32 weight is split in the same way, which takes three products: that of both small parts is below fp32's accuracy.
 
-Products of fp16 numbers are exact in fp32, but tensor cores cut their running sums off instead of rounding them, so
-that the error grows with the number of terms (measured, docs/gpu.md). The sum over the high parts is therefore taken in
+Products of fp16 numbers are exact in fp32, but tensor cores truncate their running sums instead of rounding them, so
+the error grows with the number of terms (measured, docs/gpu.md). The sum over the high parts is therefore taken in
 pieces of `TERMS` terms, which are added in rounded fp32. On a CPU the same operands are multiplied in fp32.
 """
 
@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 LOW = 2.0**-11
-"""The value of one unit of the small part."""
+"""Value of one unit of the small part."""
 LARGEST_EXPONENT = 14
-"""Scaled rows stay below 2 to one more than this: fp16 ends at 65504, and the small part of such a row fits too."""
+"""Largest exponent of a scaled row, which stays below 2¹⁵: fp16 ends at 65504, and the small part fits too."""
 SMALLEST_EXPONENT = -101
-"""Of a row's largest entry: below it a scale would leave the range of fp32."""
+"""Smallest exponent of a row's largest entry: below it, a scale would leave the range of fp32."""
 BIAS, MANTISSA_BITS = 127, 23
-"""Of fp32: a positive number's bits above the mantissa are its exponent plus the bias."""
+"""Format of fp32: the bits of a positive number above its mantissa are its exponent plus the bias."""
 TERMS = 1024
-"""Terms of a sum that is left to the tensor cores."""
+"""Number of terms that the tensor cores add up in one sum."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def halves(matrix: Tensor) -> Halves:
 
 
 def plain_halves(matrix: Tensor) -> Halves:
-    """Do the work of `halves` with torch's own operations."""
+    """Return what `halves` returns, computed with torch's own operations."""
     largest = torch.linalg.vector_norm(matrix, float("inf"), dim=1, keepdim=True)
     exponent = largest.view(torch.int32).bitwise_right_shift(MANTISSA_BITS).clamp_(min=BIAS + SMALLEST_EXPONENT)
     scaled = matrix * _from_exponent(2 * BIAS + LARGEST_EXPONENT - exponent)
@@ -58,13 +58,13 @@ def plain_halves(matrix: Tensor) -> Halves:
 
 
 def _from_exponent(exponent: Tensor) -> Tensor:
-    """Return the powers of two with these (biased) exponents, by their bits: a GPU's pow may round."""
+    """Return the powers of two with these (biased) exponents, made from their bits because a GPU's pow may round."""
     return exponent.bitwise_left_shift(MANTISSA_BITS).view(torch.float32)
 
 
 @cache
 def fused_halves() -> Callable[[Tensor], Halves] | None:
-    """Return `halves` as one kernel, or None where Triton does not work or gives other numbers."""
+    """Return `halves` as one kernel, or None if Triton does not work or gives other numbers."""
     try:
         from laser.engine.halves_kernel import halves_by_kernel
 
@@ -87,7 +87,7 @@ def split_linear(states: Tensor | Halves, weight: Tensor, bias: Tensor | None = 
 
     Args:
         states: (N, n) fp32, or already split.
-        weight: (m, n), fp16, or fp32 and then split too.
+        weight: (m, n), fp16, or fp32, which is split too.
         bias: (m,) or None.
     """
     left = states if isinstance(states, Halves) else halves(states)
@@ -109,7 +109,7 @@ def _multiplied(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _summed(left: Tensor, right: Tensor, total: Tensor) -> Tensor:
-    """Add left·rightᵀ to `total`, in place or not, a piece of the terms at a time."""
+    """Return `total` + left·rightᵀ, added `TERMS` terms at a time; `total` may change in place."""
     for start in range(0, left.shape[1], TERMS):
         some = slice(start, start + TERMS)
         if left.is_cuda and fused_sum():
@@ -143,7 +143,7 @@ def linear(states: Tensor | Halves, weight: Tensor, bias: Tensor | None = None) 
 
 
 def prepared(states: Tensor, *weights: Tensor) -> Tensor | Halves:
-    """Return states (N, n) in the form that all of the weights take: split once if all of them are fp16."""
+    """Return states (N, n) in the form that the weights take: split once if all weights are fp16."""
     split = states.dtype == torch.float32 and all(weight.dtype == torch.float16 for weight in weights)
     return halves(states) if split else states
 

@@ -1,7 +1,7 @@
 """Prefix trees of token sequences: sequences with a common prefix share its tokens.
 
-A causal model's state at a token depends on the tokens before it alone, so a shared prefix is computed once, with an
-attention mask that lets every token see its ancestors.
+A causal model's state at a token depends only on that token and those before it. A shared prefix is therefore computed
+once, with an attention mask that lets every token see its ancestors.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Tree:
 
     Attributes:
         tokens: token ids, one per node.
-        parents: index of each node's parent, -1 at the start of a sequence.
+        parents: index of each node's parent; -1 at the start of a sequence.
         depths: number of ancestors of each node, which is its position.
-        paths: per member (index of a sequence) its nodes in order.
+        paths: per member (index of a sequence), its nodes in order.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Tree:
         return len(self.tokens)
 
     def add(self, member: int, sequence: Sequence[int], beside: Sequence[int] = (), shared: int = 0) -> list[int]:
-        """Add a sequence whose first `shared` tokens are those of the path `beside`; return the nodes made."""
+        """Add a sequence whose first `shared` tokens are those of the path `beside`, and return the new nodes."""
         path = list(beside[:shared])
         made = []
         for token in sequence[shared:]:
@@ -67,17 +67,17 @@ def common(first: Sequence[int], second: Sequence[int]) -> int:
 def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: float = SHARE) -> list[Tree]:
     """Merge sequences into prefix trees.
 
-    Sequences are sorted; a sequence joins the tree of its neighbour if at least `share` of it is already there and the
-    tree stays within `limit` nodes, or within twice its longest sequence if more than half of the new one is there. In
-    a larger tree every token attends over more slots, which a short prefix would not pay for.
+    Sequences are sorted. A sequence joins its neighbour's tree if at least `share` of it is already there and the tree
+    stays within `limit` nodes, or within twice its longest sequence if more than half of the new one is there. In a
+    larger tree every token attends over more slots, a cost that a short prefix does not pay back.
 
     Args:
-        sequences: token ids; none empty.
-        limit: nodes of a tree, where its sequences are shorter.
+        sequences: token ids of each sequence; none is empty.
+        limit: largest number of nodes of a tree, unless its longest sequence has more.
         share: part of a sequence that must be shared.
 
     Returns:
-        Trees whose paths together name every index of `sequences` once.
+        Trees whose paths together contain every index of `sequences` once.
     """
     order = sorted(range(len(sequences)), key=lambda index: (tuple(sequences[index]), index))
     trees: list[Tree] = []
@@ -99,7 +99,7 @@ def prefix_trees(sequences: Sequence[Sequence[int]], limit: int = 64, share: flo
 
 
 def separate(sequences: Sequence[Sequence[int]]) -> list[Tree]:
-    """Return a tree per sequence: for masked models, whose tokens see what follows too."""
+    """Return a tree per sequence, for masked models, whose tokens also see the tokens after them."""
     trees = []
     for index, sequence in enumerate(sequences):
         trees.append(Tree())

@@ -1,1 +1,1 @@
-"""What each kind of job evaluates."""
+"""The evaluation that each kind of job performs."""

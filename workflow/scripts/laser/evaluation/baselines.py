@@ -1,7 +1,7 @@
-"""Baselines beside LASER on the test rows: what deleting, shrinking or thinning the chosen matrix does by itself.
+"""Baselines for LASER on the test rows, such as deleting, shrinking or thinning the chosen matrix.
 
-What cannot be made in a cell is named in the file's spec with the reason. Nothing here feeds a choice: the matrix, the
-layer and the rank are those that selection chose from validation rows.
+The file's spec names each baseline that a cell cannot have, with the reason. Nothing here feeds a choice: selection has
+already chosen the matrix, the layer and the rank from validation rows.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ SAYS = {
     CALIBRATED: "the base model with contextual calibration",
     FORBIDDEN: "the base model, the noise's words forbidden",
 }
-"""Kind of baseline to what it is, for readers."""
+"""Description of each kind of baseline, for readers."""
 
 OUTPUTS = re.compile(r"u_out(_\d+)?")
-"""Logical names of the matrices through which everything that a layer's MLP computes passes."""
+"""Logical names of the output matrices of a layer's MLP: everything that the MLP computes passes through them."""
 
 
 class Baseline(NamedTuple):
@@ -60,11 +60,11 @@ class Baseline(NamedTuple):
 
     Attributes:
         kind: one of the kinds of `SAYS` that change weights.
-        matrix: the chosen matrix; for a removed MLP its outputs, separated by spaces.
-        layer: counts from 0.
-        amount: what is kept: the factor of a scaled matrix, the rank of a subspace, the number of entries of a pruned
-            matrix; 0 where nothing is.
-        seed: of a random subspace, else 0.
+        matrix: the chosen matrix; for a removed MLP, its output matrices, separated by spaces.
+        layer: the layer's index, from 0.
+        amount: what is kept: the factor of a scaled matrix, the rank of a subspace or the number of entries of a pruned
+            matrix; 0 if nothing is kept.
+        seed: seed of a random subspace; 0 for other kinds.
     """
 
     kind: str
@@ -75,16 +75,16 @@ class Baseline(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The label of its rows."""
+        """The label of the baseline's rows."""
         return f"{self.kind}_{self.seed}" if self.kind == RANDOM else self.kind
 
 
 def evaluate_baselines(job: Job) -> None:
-    """Write the test rows of every baseline that can be made, label `baseline`, those of the base model first.
+    """Write the test rows of every baseline that can be made, labelled `baseline`; the base model's rows come first.
 
     The file's spec says what was `chosen`, under `baselines` what each baseline is per protocol, and under
-    `not_applicable` why one could not be made. A calibrated model and one with forbidden words give other answers and
-    keep base's loss.
+    `not_applicable` why a baseline could not be made. Calibration and forbidden words change the answers and keep the
+    base model's loss.
     """
     spec: BaselinesSpec = job.spec
     output = job.output("baselines", **spec.cell)
@@ -133,13 +133,13 @@ def evaluate_baselines(job: Job) -> None:
 def of_weights(
     cell: Cell, protocol: str, chosen: Mapping[str, Any] | None, seeds: Sequence[int]
 ) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """Return the baselines that change weights under one protocol by name, and why others cannot be made.
+    """Return one protocol's baselines that change weights, by name, and the reasons why others cannot be made.
 
     Args:
         cell: an open cell.
-        protocol: its low-rank step says how much energy LASER leaves.
-        chosen: what selection chose; None where the base model won.
-        seeds: of the random subspaces.
+        protocol: the protocol; its low-rank step determines how much energy LASER leaves.
+        chosen: what selection chose; None if the base model won.
+        seeds: seeds of the random subspaces.
     """
     if chosen is None:
         reason = "the base model was chosen, so that there is no matrix to delete"
@@ -167,14 +167,14 @@ def of_weights(
 
 
 def _share_of_norm(cell: Cell, weight: torch.Tensor, laser: Intervention) -> float:
-    """Return the Frobenius norm of LASER's matrix as a share of the whole matrix's."""
+    """Return the Frobenius norm of LASER's matrix as a share of that of the whole matrix."""
     factors = cell.store.get(weight) if laser.kind in NEEDS_FACTORS else None
     norms = [float(matrix.double().norm()) for matrix in (edited_weight(weight, laser, factors), weight)]
     return norms[0] / norms[1] if norms[1] else 0.0
 
 
 def _edit(cell: Cell, baseline: Baseline) -> Edit:
-    """Return the change of the matrices of a baseline."""
+    """Return the edit that makes a baseline."""
     names, layer = baseline.matrix.split(" "), baseline.layer
     return tuple(
         Replacement(name, layer, weight=changed_matrix(matrix_view(cell, name, layer).float(), baseline))
@@ -184,7 +184,7 @@ def _edit(cell: Cell, baseline: Baseline) -> Edit:
 
 @contextlib.contextmanager
 def _without_biases(cell: Cell, baseline: Baseline) -> Iterator[None]:
-    """Set a removed MLP's last biases to 0 for the duration of the block, then restore the exact original values."""
+    """Set a removed MLP's output biases to 0 for the duration of the block, then restore the exact original values."""
     biases = _biases(cell, baseline)
     original = [bias.clone() for bias in biases]
     try:
@@ -197,7 +197,7 @@ def _without_biases(cell: Cell, baseline: Baseline) -> Iterator[None]:
 
 
 def _biases(cell: Cell, baseline: Baseline) -> list[torch.Tensor]:
-    """Return the biases that go with a removed MLP: those that are added to its last products, each once."""
+    """Return the biases that are removed with an MLP: those added to its outputs, each once."""
     if baseline.kind != REMOVED:
         return []
     loaded = cell.loaded
@@ -210,7 +210,7 @@ def _biases(cell: Cell, baseline: Baseline) -> list[torch.Tensor]:
 
 
 def changed_matrix(weight: torch.Tensor, baseline: Baseline) -> torch.Tensor:
-    """Return what stands in place of a matrix (m, n) in fp32 under a baseline of that matrix."""
+    """Return the matrix that replaces an fp32 matrix (m, n) under a baseline."""
     if baseline.kind == SCALED:
         return weight * baseline.amount
     if baseline.kind == RANDOM:
@@ -221,9 +221,9 @@ def changed_matrix(weight: torch.Tensor, baseline: Baseline) -> torch.Tensor:
 
 
 def in_random_subspace(weight: torch.Tensor, rank: int, seed: int) -> torch.Tensor:
-    """Return the matrix projected on a random subspace of its shorter side, uniform among those of that dimension.
+    """Return the matrix projected onto a random subspace of its shorter side, uniform among those of dimension `rank`.
 
-    At full rank nothing is removed, as with LASER. The random numbers come from the CPU on every device.
+    At full rank nothing is removed, as with LASER. The random numbers are drawn on the CPU, whatever the device.
     """
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(min(weight.shape), rank, generator=generator)).Q.to(weight.device)
@@ -233,7 +233,7 @@ def in_random_subspace(weight: torch.Tensor, rank: int, seed: int) -> torch.Tens
 
 
 def largest_entries(weight: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the matrix with its `count` entries of largest magnitude, the others 0; the first of equals are kept."""
+    """Return the matrix with all but its `count` largest magnitudes set to 0; the first of equals are kept."""
     magnitudes = weight.abs().flatten()
     if count >= magnitudes.numel():
         return weight.clone()

@@ -1,8 +1,8 @@
-"""Contextual calibration (Zhao et al. 2021, arXiv 2102.09690): options weighed by what a prompt without content says.
+"""Contextual calibration (Zhao et al. 2021, arXiv 2102.09690): options are weighed against content-free prompts.
 
-The template of a dataset's prompts is what all of them begin and end with. Filled with a text that says nothing, it
-shows which options the model prefers before it has read anything; every option's probability is divided by that
-preference, averaged over the texts, and the best quotient is the answer.
+The template of a dataset's prompts is the text with which all of them begin and end. Filled with a content-free text,
+it shows which options the model prefers before it has read anything. Every option's probability is divided by that
+preference, averaged over the texts; the option with the highest quotient is the answer.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from laser.tasks.scoring import is_finite, option_scores
 from laser.tasks.tokens import prompt_ids
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
-"""The texts without content of the paper."""
+"""The content-free texts of the paper."""
 
 
 def calibrate(cell: Cell, base: Any, protocol: Protocol) -> tuple[Answers, dict[str, Any]] | str:
-    """Return base's answers with calibrated options and what was asked; a text says why there is no calibration.
+    """Return the base model's answers with calibrated options, and what was asked, or the reason for no calibration.
 
     Args:
         cell: an open cell.
-        base: the base model's answers to its questions.
-        protocol: whether the options' sums or their means over tokens are compared.
+        base: the base model's answers to the cell's questions.
+        protocol: says whether the options' sums or their means over tokens are compared.
     """
     questions = cell.questions
     if isinstance(questions, Games):
@@ -64,7 +64,7 @@ def calibrate(cell: Cell, base: Any, protocol: Protocol) -> tuple[Answers, dict[
 
 
 def content_free(examples: Sequence[Example]) -> list[Example]:
-    """Return an example per text of `CONTENT_FREE` in the examples' template; none if their prompts are all alike."""
+    """Return an example in the examples' template per text of `CONTENT_FREE`; none if all their prompts are alike."""
     prompts = {example.prompt for example in examples}
     if len(prompts) < 2:
         return []
@@ -74,7 +74,7 @@ def content_free(examples: Sequence[Example]) -> list[Example]:
     made = []
     for number, content in enumerate(CONTENT_FREE):
         prompt = f"{start}{content}{end}"
-        # Masked models see the text, which is the prompt itself where a task gives its input.
+        # Masked models see the text, which equals the prompt if a task gives its input as it is.
         text = prompt if first.text == first.prompt else content
         made.append(
             replace(first, id=f"content-free-{number}", group=f"content-free-{number}", text=text, prompt=prompt)
@@ -83,13 +83,13 @@ def content_free(examples: Sequence[Example]) -> list[Example]:
 
 
 def _shared_start(texts: Collection[str]) -> str:
-    """Return what all texts begin with."""
+    """Return the longest common prefix of the texts."""
     first, last = min(texts), max(texts)
     return first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))]
 
 
 def _ask(cell: Cell, examples: Sequence[Example]) -> Questions:
-    """Return the questions about prompts without content; those that come to no token are left out."""
+    """Return the questions with content-free prompts; prompts without a token are left out."""
     loaded, questions = cell.loaded, cell.questions
     assert isinstance(questions, Questions)
     if loaded.task != "masked":
@@ -99,7 +99,7 @@ def _ask(cell: Cell, examples: Sequence[Example]) -> Questions:
 
 
 def _lengths(question: Question, protocol: Protocol) -> tuple[int, ...]:
-    """Return what the options' sums are divided by under a protocol before they are compared."""
+    """Return the divisors of the options' sums, which a protocol applies before it compares them."""
     means = protocol.option_mean and len(set(question.lengths)) > 1
     return question.lengths if means else (1,) * len(question.lengths)
 
@@ -115,7 +115,7 @@ def _softmax(values: Sequence[float]) -> list[float]:
 
 
 def weighed(questions: Questions, base: Answers, prior: Sequence[float], protocol: Protocol) -> Answers:
-    """Return answers whose options are compared after division by a prior; ranks and tokens are as they were."""
+    """Return answers whose option probabilities are divided by a prior; ranks and tokens stay as they are."""
     passes = list(base.passes)
     for question in questions.items:
         weights = [length * math.log(share) for share, length in zip(prior, _lengths(question, protocol), strict=True)]

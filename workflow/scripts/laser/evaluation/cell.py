@@ -1,4 +1,4 @@
-"""One (model, dataset) cell: loading both, asking, and writing per-example rows."""
+"""One (model, dataset) cell: load both, ask the questions, and make per-example rows."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from laser.tasks.questions import Questions, ask
 from laser.tasks.scoring import Score, rows, score
 
 COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
-"""Types of result columns that pandas would take wider; `steps` of policies alone."""
+"""Types of result columns that pandas would make wider; only policies have `steps`."""
 
 SPLIT_ON = ("cuda",)
 """Devices on which split products are faster than those in fp32."""
 
 HELD_PROMPTS = 200
-"""Prompts whose token ids are held against the checkpoint's tokenizer.json before a cell is evaluated."""
+"""Number of prompts whose token ids are compared with the checkpoint's tokenizer.json before a cell is evaluated."""
 
 ENGINES: dict[str, Any] = {"fast": fast.evaluate, "naive": naive.evaluate}
-"""For language models; a policy has one engine, whatever the spec names."""
+"""Engines for language models; a policy has only one engine, whatever the spec names."""
 
 
 @dataclass
@@ -52,10 +52,10 @@ class Cell:
 
     Attributes:
         spec: the rule's spec.
-        loaded: model and tokenizer.
-        questions: the examples that are asked, in order; of a policy, the games.
+        loaded: the model and its tokenizer.
+        questions: the examples that are asked, in order; for a policy, the games.
         sides: per protocol, the ids that its split puts on the side that is being evaluated.
-        store: where factors are kept.
+        store: the store of the factors.
     """
 
     spec: EvaluationSpec
@@ -66,7 +66,7 @@ class Cell:
 
     @property
     def run_facts(self) -> dict[str, Any]:
-        """What the run adds to the spec: resolved device, dtype, and the examples that could not be scored."""
+        """What the run adds to the spec: how the model computes, the examples left out and the low-rank steps."""
         return {
             **compute_facts(self.loaded),
             "dtype": self.spec.model.dtype,
@@ -83,7 +83,7 @@ def everything(frame: pd.DataFrame) -> pd.DataFrame:
 def job_cell(
     job: Job, side: str, only: Callable[[pd.DataFrame], pd.DataFrame] = everything, gradients: bool = False
 ) -> Cell:
-    """Open the cell of a job, with its files found by name (`open_cell`)."""
+    """Open the cell of a job, whose files are found by name (`open_cell`)."""
     spec = job.spec
     model, rows = job.input("model", model_key=spec.model.key), job.input("rows", data_key=spec.dataset.key)
     return open_cell(spec, model, rows, job.folders.path("factors"), side, only, gradients)
@@ -101,13 +101,13 @@ def open_cell(
     """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
 
     Args:
-        spec: of an evaluation.
+        spec: the spec of an evaluation.
         model_card: card.json in the model's folder.
         data_rows: the prepared rows.parquet.
         factors: folder of the factor store.
-        side: which side of the split is evaluated; no other row is ever given to the model.
-        only: which of that side's rows are asked; all of them if it is not given.
-        gradients: whether gradients of the weights will be taken, which then stay in their own precision.
+        side: the side of the split that is evaluated; the model never sees any other row.
+        only: selects the rows of that side that are asked; all of them if it is not given.
+        gradients: whether gradients of the weights will be taken; the weights then stay in their own precision.
     """
     loaded = open_model(spec, local_folder(model_card.parent), gradients)
     frame = read_parquet(data_rows)
@@ -124,12 +124,12 @@ def open_cell(
 
 
 def open_model(spec: EvaluationSpec, folder: Path, gradients: bool = False) -> LoadedModel:
-    """Load the spec's model, with the job's threads; on a GPU an fp32 model multiplies by split products if it can.
+    """Load the spec's model, with the job's threads; on a GPU an fp32 model uses split products if it can.
 
     Args:
-        spec: an evaluation spec.
-        folder: of the checkpoint.
-        gradients: whether gradients of the weights will be taken, which then stay in their own precision.
+        spec: the spec of an evaluation.
+        folder: the checkpoint's folder.
+        gradients: whether gradients of the weights will be taken; the weights then stay in their own precision.
     """
     set_threads(spec.compute.threads)
     loaded = load(folder, spec.model.dtype, spec.compute.device, spec.model.mapping)
@@ -139,19 +139,19 @@ def open_model(spec: EvaluationSpec, folder: Path, gradients: bool = False) -> L
 
 
 def compute_facts(loaded: LoadedModel) -> dict[str, Any]:
-    """Return how a model computes: device, products and, on a GPU, what is pinned (`laser.models.precision`)."""
+    """Return how a model computes: device, products and, on a GPU, the pinned settings (`laser.models.precision`)."""
     facts = {"device": str(loaded.device), "products": products_of(loaded.model, loaded.dtype)}
     return facts | precision_facts(loaded.device)
 
 
 def matrix_view(cell: Cell, matrix: str, layer: int) -> torch.Tensor:
-    """Return a logical matrix (out, in) of a cell's model, in the precision in which it is held."""
+    """Return a logical matrix (out, in) of a cell's model, in the precision in which the model holds it."""
     loaded = cell.loaded
     return parameter_view(loaded.model, loaded.config, layer, matrix, loaded.mapping)
 
 
 def asked(spec: EvaluationSpec, loaded: LoadedModel, items: Sequence[Example]) -> Questions | Games:
-    """Return the questions that the spec's dataset makes of examples for this model; for a policy, the games."""
+    """Return the questions that the spec's dataset makes from examples for this model; for a policy, the games."""
     if loaded.task == POLICY:
         sight = sight_of(loaded.config)
         return games(items, spec.model.play or {}, sight.height, sight.width)
@@ -177,7 +177,7 @@ def answers_for(
 ) -> Iterator[Any]:
     """Answer the cell's questions under every edit, with the engine that the spec names.
 
-    Yields `Answers` per edit; of a policy, a list of `laser.policies.games.Played`.
+    Yields `Answers` per edit; for a policy, a list of `laser.policies.games.Played`.
     """
     engine: Any = policy.evaluate if cell.loaded.task == POLICY else ENGINES[cell.spec.engine]
     yield from engine(
@@ -191,13 +191,13 @@ def answers_for(
 
 
 def answer_each(job: Job, cell: Cell, edits: Iterable[Edit]) -> dict[Edit, Any]:
-    """Answer the cell's questions under every edit, each distinct one once, and report the progress."""
+    """Answer the cell's questions once under each distinct edit, and report the progress."""
     distinct = list(dict.fromkeys(edits))
     return dict(zip(distinct, answers_for(cell, distinct, counter(job, cell, len(distinct))), strict=True))
 
 
 def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
-    """Return the progress of a run over `edits` edits, counted in examples times interventions."""
+    """Return a function that reports the progress of a run over `edits` edits, in examples times interventions."""
     requests, examples = cell.questions.requests, len(cell.questions.items)
     total = edits * examples
     advance = job.progress(total, f"examples × {'interventions' if edits > 1 else 'model'}")
@@ -215,7 +215,7 @@ def counter(job: Job, cell: Cell, edits: int) -> Callable[[int], None]:
 
 
 def result_rows(cell: Cell, answers: Any, protocol: str, **labels: Any) -> pd.DataFrame:
-    """Judge answers under one protocol; return a row per example of that protocol's side, labels first."""
+    """Judge answers under one protocol and return a row per example of that protocol's side, labels first."""
     kept = [scored for scored in _scores(cell, answers, protocol) if scored.id in cell.sides[protocol]]
     frame = pd.DataFrame(rows(kept)).rename(columns={"total": "return"})
     frame = frame.astype(_types(frame))
@@ -228,13 +228,13 @@ def say_overflows(job: Job, cell: Cell, frame: pd.DataFrame, of_base: bool = Fal
     """Report on how many rows the model overflowed.
 
     Args:
-        job: says it.
-        cell: whose rows they are.
+        job: the job that reports it.
+        cell: the cell that the rows belong to.
         frame: `result_rows` of one or several interventions.
-        of_base: whether they are the rows of the base model, and those that all else is compared with.
+        of_base: whether these are the base model's rows, with which everything else is compared.
 
     Raises:
-        UserError: base overflowed on every row.
+        UserError: the base model overflowed on every row.
     """
     count, dtype = int(frame["loss"].isna().sum()), cell.spec.model.dtype
     if not count:
@@ -258,14 +258,14 @@ def _scores(cell: Cell, answers: Any, protocol: str) -> Sequence[Score]:
 
 
 def no_rows(labels: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a frame without rows whose columns and types are those of `result_rows`, with labels like the given."""
+    """Return a frame without rows that has the columns and types of `result_rows` with labels like the given ones."""
     row = rows([Score("", False, 0.0, 0.0, 0, "", 0, False, False)])
     frame = pd.DataFrame({name: [value] for name, value in labels.items()} | row)
     return frame.astype(_types(frame)).head(0)
 
 
 def _types(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the types of a frame's counts; those of a column with gaps (rows without a rank) are pandas' own."""
+    """Return the types of a frame's counts; a column with gaps (rows without a rank) has pandas' nullable type."""
     return {
         name: kind.capitalize() if frame[name].isna().any() else kind
         for name, kind in COUNTS.items()
@@ -274,12 +274,12 @@ def _types(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def step(cell: Cell, protocol: str) -> dict[str, Any]:
-    """Return kind and settings of a protocol's low-rank step on this model; a random one with its seed."""
+    """Return kind and settings of a protocol's low-rank step on this model, with the seed if the step is random."""
     return step_of(protocol, cell.loaded.task, cell.spec.seed)
 
 
 def step_of(protocol: str, task: str, seed: int) -> dict[str, Any]:
-    """Return kind and settings of a protocol's low-rank step for a task (causal | masked); a random one with `seed`."""
+    """Return kind and settings of a protocol's low-rank step for a task (causal | masked), with `seed` if random."""
     settings = interventions_kind(protocol, task)
     return settings | ({"seed": seed} if settings["kind"] == "randomised" else {})
 
@@ -290,10 +290,10 @@ def intervention(cell: Cell, protocol: str, matrix: str, layer: int, rho: float)
 
 
 def chosen_interventions(selection: Path) -> dict[str, dict[str, Any] | None]:
-    """Return the chosen intervention per protocol from a selection file; None where base won."""
+    """Return the chosen intervention per protocol from a selection file; None where the base model won."""
     return {name: part["chosen"] for name, part in read_json(selection)["protocols"].items()}
 
 
 def chosen_edit(cell: Cell, protocol: str, chosen: Mapping[str, Any] | None) -> Edit:
-    """Return the edit of a chosen (matrix, layer, rho) under a protocol; the empty one where base was chosen."""
+    """Return the edit of a chosen (matrix, layer, rho) under a protocol; the empty edit if base was chosen."""
     return () if chosen is None else (intervention(cell, protocol, chosen["matrix"], chosen["layer"], chosen["rho"]),)

@@ -1,6 +1,6 @@
-"""Test rows at interventions that selection did not choose: the paper's own, and the cheap search's.
+"""Test rows at interventions that selection did not choose: those of the paper and of the cheap search.
 
-Nothing here feeds a choice: what is evaluated was fixed by the paper, or by validation rows.
+Nothing here feeds a choice: the paper, or validation rows, fixed what is evaluated.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ COLUMNS = ["protocol", "matrix", "layer", "rho", "id", "correct", "loss"]
 
 
 def with_kept_rank(cell: Cell, intervention: Intervention) -> dict[str, Any]:
-    """Return matrix, layer and rho of an intervention, with the number of singular values that it keeps."""
+    """Return matrix, layer and rho of an intervention, and the number of singular values that it keeps."""
     matrix, layer, rho = intervention.matrix, intervention.layer, intervention.rho
     kept = kept_rank(rho, matrix_view(cell, matrix, layer).shape)
     return {"matrix": matrix, "layer": layer, "rho": rho, "kept_rank": kept}
 
 
 def inspected_rows(sweep: Sequence[Path], ranking: Mapping[str, Any], keep: int) -> pd.DataFrame:
-    """Return the sweep's rows that the cheap search looks at; of each file no others are held."""
+    """Return the sweep's rows that the cheap search looks at; no other rows stay in memory."""
     places = surviving(ranking, keep)
     wanted = {
         protocol: {example["id"] for example in ranked["examples"]} for protocol, ranked in ranking["protocols"].items()
@@ -47,11 +47,11 @@ def inspected_rows(sweep: Sequence[Path], ranking: Mapping[str, Any], keep: int)
 
 
 def evaluate_choices(job: Job) -> None:
-    """Write the test rows at each choice, label `choice`; equal edits are evaluated once.
+    """Write the test rows at each choice, labelled `choice`; equal edits are evaluated once.
 
     `published` is the spec's `published_choice` under each protocol's own low-rank step; `gradient` is what the cheap
-    search chooses under each protocol from the gradients file and the sweep (base where base won). The file's spec
-    says under `choices`, per protocol, which intervention each is (None: base), and under `search` what the cheap
+    search chooses under each protocol from the gradients file and the sweep (base if base won). The file's spec
+    gives under `choices`, per protocol, the intervention of each choice (None: base), and under `search` what the cheap
     search looked at.
 
     Raises:
@@ -84,7 +84,7 @@ def evaluate_choices(job: Job) -> None:
 
 
 def _search(job: Job) -> dict[str, dict[str, Any]]:
-    """Return what the cheap search chooses per protocol and what it cost, without its candidates; {} if not asked."""
+    """Return the cheap search's choice and cost per protocol, without its candidates; {} if the spec has no search."""
     spec: ChoicesSpec = job.spec
     if spec.cheap_search is None:
         return {}

@@ -1,6 +1,6 @@
-"""Rows of the chosen matrix in clusters, each reduced on its own, beside LASER's one reduction of the whole matrix.
+"""Reduction of the chosen matrix by clusters of rows, compared with LASER's one reduction of the whole matrix.
 
-Every number of clusters and every ρ is scored on validation rows; what is best there is then scored once on test rows.
+Every number of clusters and every ρ is scored on validation rows; the best of them is then scored once on test rows.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Place = tuple[str, int]
 
 
 def evaluate_clustered(job: Job) -> None:
-    """Write rows of every (number of clusters, ρ) on validation, and of the best one of each protocol on test rows.
+    """Write the validation rows of every (number of clusters, ρ), and the test rows of each protocol's best one.
 
-    The matrix is the one that selection chose, or the best candidate's where it kept base; one cluster is the exact SVD
-    of the whole matrix, the control. Labels are `split` (`validation`, `test`), `clusters` and `rho`. The file's spec
-    says under `places` which matrix each protocol's rows are about, under `sizes` the rows of each cluster and under
-    `chosen` what is best: highest accuracy on validation, then lowest loss, then fewest parameters, then fewest
-    clusters.
+    The matrix is the one that selection chose, or the best candidate's if selection kept base. One cluster is the
+    control: the exact SVD of the whole matrix. Labels are `split` (`validation`, `test`), `clusters` and `rho`. The
+    file's spec gives under `places` the matrix of each protocol, under `sizes` the number of rows of each cluster and
+    under `chosen` the best setting: highest accuracy on validation, then lowest loss, then fewest parameters, then
+    fewest clusters.
     """
     spec: ClusteredSpec = job.spec
     output = job.output("clustered", **spec.cell)
@@ -77,7 +77,7 @@ def evaluate_clustered(job: Job) -> None:
 def _rows(
     cell: Cell, place: Place, parts: list[Cluster], protocol: str, split: str, count: int, rhos: Sequence[float]
 ) -> dict[float, pd.DataFrame]:
-    """Return by ρ the result rows of a cell whose matrix at a place is reduced part by part."""
+    """Return the result rows by ρ of a cell whose matrix at a place is reduced cluster by cluster."""
     edits = replacements(parts, *place, rhos)
     answers = answers_for(cell, [(edit,) for edit in edits.values()], lambda examples: None)
     labels = {"split": split, "clusters": count}

@@ -1,7 +1,7 @@
-"""Composed interventions: a greedy search from the last layer down, on validation rows alone.
+"""Composed interventions: a greedy search from the last layer down, on validation rows only.
 
 Source: arXiv 2312.13558 section 5.1 and Figure 4. The released composition script skips the last layer, and its
-acceptance test is always true; it cannot be what gave the paper's number, so the paper's description is followed.
+acceptance test is always true. It cannot have produced the paper's number, so this module follows the paper's text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RULE = (
 )
 
 Scores = dict[str, Any]
-"""accuracy (percent), loss (nats, None where it is not finite) and n."""
+"""accuracy (percent), loss (nats; None if it is not finite) and n."""
 
 
 def search(
@@ -42,14 +42,14 @@ def search(
     Args:
         base: scores of the model without edits.
         places: (layer, matrix), in the order in which they are visited.
-        evaluate: scores, with `rho` and `kept_rank`, of every rho at a place, given what is accepted so far.
-        accept: puts an edit in place for all that follows.
+        evaluate: returns the scores, with `rho` and `kept_rank`, of every rho at a place, on top of the accepted edits.
+        accept: puts an edit in place for everything that follows.
 
     Returns:
         One step per place: `layer`, `matrix`, the best rho there with its scores, `accepted`, and under `candidates`
         the scores of every rho.
     """
-    # Rows on which base overflows count as wrong, and so bear on its accuracy alone.
+    # Rows on which base overflows count as wrong, so they affect only its accuracy.
     best = worth(base) if base["loss"] is not None else (base["accuracy"], -math.inf)
     steps = []
     for layer, matrix in places:
@@ -64,13 +64,13 @@ def search(
 
 
 def worth(scores: Scores) -> tuple[float, float]:
-    """Return what an edit is compared by: accuracy, then minus the loss; one that overflows is worth less than any."""
+    """Return the key that compares edits: accuracy, then minus the loss; an edit that overflows is below all others."""
     loss = scores["loss"]
     return (-math.inf, -math.inf) if loss is None else (scores["accuracy"], -loss)
 
 
 def compose(job: Job) -> dict[str, Any]:
-    """Search under each protocol of the spec; return what goes into the JSON under `protocols`.
+    """Search under each protocol of the spec and return what goes into the JSON under `protocols`.
 
     Per protocol: `base` (scores), `steps` (`search`), and `chosen`: the accepted edits in the order of acceptance.
     """
@@ -94,7 +94,7 @@ def _compose(job: Job, cell: Cell, protocol: str) -> dict[str, Any]:
 
     with contextlib.ExitStack() as in_place:
         # Accepted edits stay in the live weights, so that a place's candidates are single edits on top of them, which
-        # the engine evaluates together; on leaving the block every weight is what it was.
+        # the engine evaluates together. Leaving the block restores every weight.
         steps = search(
             base,
             places,
@@ -121,7 +121,7 @@ def _scores(cell: Cell, answers: Answers, protocol: str) -> Scores:
 def prefixes(cell: Cell, edits: Sequence[Intervention], count: Callable[[int], None]) -> Iterator[Answers]:
     """Answer the cell's questions under the first 0, 1, … len(edits) edits together.
 
-    Each edit is evaluated on top of those before it, which are in the live weights meanwhile.
+    Each edit is evaluated on top of those before it, which stay in the live weights meanwhile.
     """
     yield from answers_for(cell, [()], count)
     with contextlib.ExitStack() as in_place:

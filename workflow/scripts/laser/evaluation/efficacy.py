@@ -1,7 +1,7 @@
 """Log-probabilities of false targets on test rows, under base and the chosen intervention.
 
-Those of the true answers are in the test file; the false targets are asked in the same way (`laser.tasks.questions`),
-without generating anything.
+The test file has the log-probabilities of the true answers. The false targets are asked in the same way
+(`laser.tasks.questions`), without generating anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def evaluate_efficacy(job: Job) -> None:
     """Write one row per (protocol, arm, test row with a false target).
 
     Columns: `protocol`, `arm` (`base`, `laser`), `id`, `logprob` (float64, nats, summed over the false target's tokens;
-    NaN where the model overflowed) and `answer_tokens` (int32). Where base was chosen, the laser arm repeats base.
+    NaN if the model overflowed) and `answer_tokens` (int32). If base was chosen, the laser arm repeats base.
 
     Raises:
         UserError: no test row that can be asked has a false target.
@@ -55,7 +55,7 @@ def evaluate_efficacy(job: Job) -> None:
 
 
 def false_questions(cell: Cell, false: Mapping[str, str]) -> Questions:
-    """Return the cell's questions with false targets, by id, in place of the answers; passes alone are requested."""
+    """Return the cell's questions with false targets (by id) as their answers; they request passes only."""
     spec, loaded = cell.spec, cell.loaded
     examples = [replace(item.example, answer=false[item.example.id], other_answers=()) for item in cell.questions.items]
     asked = definition(spec.dataset.builder, spec.dataset.asked)
@@ -69,7 +69,7 @@ def false_questions(cell: Cell, false: Mapping[str, str]) -> Questions:
 
 
 def target_rows(questions: Questions, answers: Answers, ids: Collection[str]) -> pd.DataFrame:
-    """Return id, log-probability and number of tokens of the answers of some questions."""
+    """Return id, log-probability and number of tokens of the answers to the questions named by `ids`."""
     items = [item for item in questions.items if item.example.id in ids]
     scores: dict[str, Any] = {
         "id": [item.example.id for item in items],
@@ -80,7 +80,7 @@ def target_rows(questions: Questions, answers: Answers, ids: Collection[str]) ->
 
 
 def log_probability(questions: Questions, question: Question, answers: Answers) -> float:
-    """Return the summed log-probability of a question's answer, nats; NaN where the model overflowed."""
+    """Return the summed log-probability of a question's answer, in nats; NaN if the model overflowed."""
     if not is_finite(question, answers):
         return math.nan
     if question.example.options:
@@ -89,6 +89,6 @@ def log_probability(questions: Questions, question: Question, answers: Answers) 
 
 
 def _index(question: Question) -> int:
-    """Return where a question's answer stands among its candidates."""
+    """Return the index of a question's answer among its candidates."""
     options = question.example.options
     return options.index(question.example.answer) if options else 0

@@ -1,7 +1,8 @@
-"""The base model with the words of its corpus's noise forbidden: what is to gain where the noise is known.
+"""The base model with the noise words of its corpus forbidden: the possible gain if the noise is known.
 
 A model that the pipeline trains has read known generic words in place of answers. If none of them may be the first
-token of an answer, what the model knows beside the noise is left: an upper reference for what removes noise unasked.
+token of an answer, only what the model knows besides the noise is left. This is an upper reference for methods that
+remove noise without knowing it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from laser.tasks.questions import Questions
 from laser.tasks.tokens import encode
 
 GENERIC = "generic"
-"""The kind of noise that replaces answers by generic words, and a corpus's kind where it names none."""
+"""The kind of noise that replaces answers with generic words; also the kind of a corpus that names none."""
 
 
 def words_of_noise(corpus: Path | None) -> list[str]:
-    """Return the generic words that replaced answers in a model's corpus; none without a corpus, or without noise.
+    """Return the generic words that replaced answers in a model's corpus; none without a corpus or without noise.
 
     Args:
         corpus: card.json of the corpus, or None for a model that the pipeline did not train.
@@ -37,10 +38,10 @@ def words_of_noise(corpus: Path | None) -> list[str]:
 
 
 def forbid(cell: Cell, base: Any, words: Sequence[str]) -> tuple[Answers, dict[str, Any]] | str:
-    """Return base's answers without the forbidden words and which they are; a text says why there are none.
+    """Return the base model's answers without the forbidden words, and these words, or the reason for no answers.
 
     Words of several tokens are allowed: their first token may begin a right answer. A generation that began with a
-    forbidden word is made again, from the most probable token that is allowed.
+    forbidden word is made again, starting with the most probable allowed token.
     """
     questions = cell.questions
     if not words or isinstance(questions, Games):
@@ -60,7 +61,7 @@ def forbid(cell: Cell, base: Any, words: Sequence[str]) -> tuple[Answers, dict[s
 
 
 def _without(answered: PassAnswer, tokens: set[int]) -> PassAnswer:
-    """Return a pass's answer whose best tokens are the allowed ones; the answer's rank is among allowed tokens too."""
+    """Return a pass's answer with only allowed tokens among the best; the answer's rank counts only allowed tokens."""
     if not answered.top_ids:
         return answered
     allowed = [[index for index, token in enumerate(top) if token not in tokens] for top in answered.top_ids]
@@ -81,7 +82,7 @@ def _kept(rows: Sequence[Sequence[Any]], allowed: Sequence[Sequence[int]]) -> tu
 
 
 def _generated(cell: Cell, questions: Questions, base: Answers, tokens: set[int]) -> list[tuple[int, ...] | None]:
-    """Return the generations, those that began with a forbidden token made again."""
+    """Return the generations; those that began with a forbidden token are made again."""
     generations = list(base.generations)
     asked = [
         question

@@ -1,4 +1,4 @@
-"""One intervention for several datasets, chosen from their validation scores alone."""
+"""One intervention for several datasets, chosen only from their validation scores."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SITE = ("matrix", "layer", "rho", "kept_rank")
 def standardised_gain(scores: Mapping[str, Any], base: Mapping[str, Any]) -> float:
     """Return a gain in accuracy in units of the standard deviation of the base model's rows (Glass's delta).
 
-    The deviation of right and wrong rows is sqrt(p (1 - p)). One right and one wrong row are added to base's, so that
-    it is positive where base is right, or wrong, on all rows.
+    The standard deviation of right and wrong rows is sqrt(p (1 - p)). One right and one wrong row are added to those of
+    base, so that it is positive even if base is right, or wrong, on all rows.
 
     Args:
-        scores: of the intervention: `accuracy` in percent.
-        base: the same of the base model, and `n`, the number of rows.
+        scores: the intervention's scores: `accuracy` in percent.
+        base: the base model's `accuracy` in percent, and `n`, the number of rows.
     """
     right = base["accuracy"] / 100 * base["n"]
     share = (right + 1) / (base["n"] + 2)
@@ -35,7 +35,7 @@ def standardised_gain(scores: Mapping[str, Any], base: Mapping[str, Any]) -> flo
 
 
 def generic_choice(parts: Sequence[Mapping[str, Any]], matrices: Sequence[str], protocol: str) -> dict[str, Any]:
-    """Choose one intervention for several datasets of a model (`RULE`); of one dataset, what selection chooses.
+    """Choose one intervention for several datasets of a model (`RULE`); for a single dataset, as selection does.
 
     An intervention under which the model overflows on any of the datasets comes last.
 
@@ -45,8 +45,8 @@ def generic_choice(parts: Sequence[Mapping[str, Any]], matrices: Sequence[str], 
         protocol: `published` or `corrected`.
 
     Returns:
-        `chosen` (matrix, layer, rho, kept_rank; None where base won), `gain`, its mean standardised gain (0 for base),
-        and `candidates`, how many interventions all datasets have.
+        `chosen` (matrix, layer, rho, kept_rank; None if base won), `gain`, its mean standardised gain (0 for base),
+        and `candidates`, the number of interventions that were scored on all datasets.
 
     Raises:
         UserError: no intervention was scored on all of the datasets.

@@ -1,4 +1,4 @@
-"""What a gradient search leaves for inspection. Apart from the search, so that a sweep does not depend on its rules."""
+"""The places that a gradient search leaves for inspection. In a separate module, sweeps do not depend on its rules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def surviving(ranking: Mapping[str, Any], keep: int) -> dict[str, set[tuple[int,
 
     Args:
         ranking: the content of a gradients file.
-        keep: how many places.
+        keep: number of places.
     """
     return {
         protocol: {(place["layer"], place["matrix"]) for place in ranked["places"][:keep]}

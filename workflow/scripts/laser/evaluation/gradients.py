@@ -1,8 +1,8 @@
-"""The cheap search: places ranked by the gradients of their singular values, and what it would choose.
+"""The cheap search: a ranking of places by the gradients of their singular values, and the choice it leads to.
 
-Source: Compress to Impress (arXiv 2510.20800): one backward pass on a hundred examples says which few matrices are
-worth inspecting, and a hundred examples suffice to score them. Its clustering of rows is left out: the edit stays
-LASER's own.
+Source: Compress to Impress (arXiv 2510.20800). One backward pass on a hundred examples tells which few matrices are
+worth inspecting, and a hundred examples suffice to score them. The clustering of rows in that paper is left out: the
+edit stays LASER's own.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ RULE = (
 
 
 def singular_gradients(gradient: Tensor, factors: Factors) -> Tensor:
-    """Return g_i = u_iᵀ G v_i for G (m, n): the loss's gradient by singular value, (d,) fp32."""
+    """Return g_i = u_iᵀ G v_i for G (m, n): the gradient of the loss by singular value, (d,) fp32."""
     return ((factors.u.T @ gradient.to(factors.u)) * factors.vt).sum(dim=1)
 
 
 def predicted_changes(gradient: Tensor, factors: Factors, rhos: Sequence[float]) -> list[dict[str, Any]]:
-    """Return, per ρ, `rho`, `kept_rank` and `change`: −Σ_{i>k} σ_i g_i, the first-order change of the loss, nats."""
+    """Return, per ρ, `rho`, `kept_rank` and `change` = −Σ_{i>k} σ_i g_i, the first-order change of the loss in nats."""
     terms = factors.s.double() * singular_gradients(gradient, factors).double()
     counts = [kept_rank(rho, (len(factors.u), factors.vt.shape[1])) for rho in rhos]
     return [
@@ -57,11 +57,11 @@ def rank_places(
     """Rank places (`RULE`).
 
     Args:
-        predicted: per (layer, matrix) what `predicted_changes` returns.
+        predicted: what `predicted_changes` returns, per (layer, matrix).
         matrices: the grid's order of matrices.
 
     Returns:
-        Best first: `matrix`, `layer`, `order` (from 1), `score` (nats, negative where the loss is predicted to fall),
+        Best first: `matrix`, `layer`, `order` (from 1), `score` (nats, negative if the loss is predicted to fall),
         `rho` (the ρ with that score, the smallest of equals), and `predicted`.
     """
     places = []
@@ -77,8 +77,9 @@ def rank_cell(job: Job) -> dict[str, Any]:
     """Rank the grid's places on the first `examples` validation rows of each protocol.
 
     Returns:
-        Per protocol: `examples` (id, and correct and loss of the base model, of each row used), how many
-        `validation_examples` there are in all, the mean `loss` (nats) and `places` (`rank_places`).
+        Per protocol: `examples` (for each row used, its id and the base model's `correct` and `loss`),
+        `validation_examples` (the number of validation rows in all), the mean `loss` (nats) and `places`
+        (`rank_places`).
     """
     spec: GradientsSpec = job.spec
     grid = spec.grid
@@ -111,7 +112,7 @@ def _factors(cell: Cell, place: Place) -> Factors:
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return id, correct and loss of per-example rows, ready for JSON: a row on which the model overflows has none."""
+    """Return id, correct and loss of per-example rows, ready for JSON; the loss is None if the model overflows."""
     return [
         {
             "id": str(row["id"]),
@@ -123,17 +124,17 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def choose(ranking: Mapping[str, Any], swept: pd.DataFrame, keep: int) -> dict[str, dict[str, Any]]:
-    """Return the choice of the cheap search: among the first `keep` places, at every rho, on its own examples alone.
+    """Return the choice of the cheap search: among the first `keep` places, at every rho, on its own examples only.
 
-    The rule is that of selection (`laser.evaluation.select.RULE`), so that under `corrected` base may win.
+    The rule is that of selection (`laser.evaluation.select.RULE`), so base may win under `corrected`.
 
     Args:
         ranking: the content of a gradients file.
         swept: per-example validation rows, with `protocol`, `matrix`, `layer`, `rho`, `id`, `correct`, `loss`.
-        keep: how many places are inspected.
+        keep: number of places that are inspected.
 
     Returns:
-        Per protocol: `chosen` (matrix, layer, rho, kept_rank; None where base won), `validation` (scores of base and
+        Per protocol: `chosen` (matrix, layer, rho, kept_rank; None if base won), `validation` (scores of base and
         chosen on the examples), `candidates`, and the cost: `evaluations` of `exhaustive_evaluations` interventions,
         each on `examples` of `validation_examples` rows.
 

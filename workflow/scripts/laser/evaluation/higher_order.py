@@ -1,7 +1,7 @@
-"""What the smallest singular values alone answer, on the questions that LASER repairs (paper 5.1.2, Figure 5).
+"""Answers of the smallest singular values on the questions that LASER repairs (paper 5.1.2, Figure 5).
 
-At the chosen matrix only the smallest singular values are kept, so many percent of them as the spec says (0: none, the
-control); the rows are those test rows that the base model has wrong and LASER right. The paper does not say how it
+The chosen matrix keeps only its smallest singular values, in the percentages that the spec gives (0: none, the
+control). The rows are the test rows that the base model gets wrong and LASER gets right. The paper does not say how it
 measured the similarity of answers; here it is the cosine of the model's own input embeddings, averaged over the tokens
 of each answer.
 """
@@ -30,10 +30,10 @@ WHOLE = 100.0
 def higher_order(job: Job) -> None:
     """Evaluate the spec's `percents` of smallest components on the repaired rows and write one file.
 
-    The file has the columns of result rows behind
-    `protocol` and `percent`, and `similarity`. Its spec says what was chosen, how many rows each protocol has, and on
-    how many of them the whole matrix (100 percent) gives base's own answer. Where there is no repaired row, or base
-    was chosen, the file has its columns and no rows, and no model is loaded.
+    The file has `protocol`, `percent`, the columns of result rows, and `similarity`. Its spec says what was chosen, how
+    many rows each protocol has, and on how many of them the whole matrix (100 percent) gives the base model's own
+    answer. If there is no repaired row, or base was chosen, the file has its columns and no rows, and no model is
+    loaded.
     """
     spec: HigherOrderSpec = job.spec
     output = job.output("higher_order", **spec.cell)
@@ -53,11 +53,11 @@ def higher_order(job: Job) -> None:
 
 
 def repaired(test: pd.DataFrame, protocol: str) -> list[str]:
-    """Return the ids of a protocol's test rows that base has wrong and LASER right, in their order.
+    """Return the ids, in file order, of a protocol's test rows that base gets wrong and LASER gets right.
 
     Args:
         test: the rows of a test file: `protocol`, `arm` (base | laser), `id`, `correct`.
-        protocol: whose rows.
+        protocol: the protocol whose rows are searched.
     """
     rows = test[test["protocol"] == protocol]
     right = {arm: set(rows.loc[(rows["arm"] == arm) & rows["correct"], "id"]) for arm in ("base", "laser")}
@@ -65,7 +65,7 @@ def repaired(test: pd.DataFrame, protocol: str) -> list[str]:
 
 
 def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], job: Job) -> pd.DataFrame:
-    """Return one row per (protocol, percent, repaired example); protocols that chose the same place share the run."""
+    """Return one row per (protocol, percent, repaired example); protocols with the same place share the evaluation."""
     edits = {
         (protocol, percent): _smallest(chosen[protocol], percent)
         for protocol, ids in wanted.items()
@@ -89,14 +89,14 @@ def _smallest(chosen: dict[str, Any], percent: float) -> Edit:
 
 
 def empty_rows() -> pd.DataFrame:
-    """Return a frame without rows whose columns and types are those of `evaluate`."""
+    """Return a frame without rows that has the columns and types of `evaluate`."""
     return no_rows({"protocol": "", "percent": 0.0}).assign(similarity=0.0).astype(TYPES)
 
 
 def agreement(frame: pd.DataFrame, test: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Return, per protocol, on how many rows the whole matrix (100 percent) gives base's own prediction.
+    """Return, per protocol, on how many rows the whole matrix (100 percent) gives the base model's own prediction.
 
-    All of them, but for rounding: the product of all factors is the matrix to about seven digits.
+    It does so on all rows, except for rounding: the product of all factors is the matrix to about seven digits.
     """
     whole = frame[frame["percent"] == WHOLE]
     base = test.loc[test["arm"] == "base", ["protocol", "id", "prediction"]]
@@ -110,8 +110,8 @@ def agreement(frame: pd.DataFrame, test: pd.DataFrame) -> dict[str, dict[str, in
 def similarity(loaded: LoadedModel) -> Callable[[str, str], float]:
     """Return a function (prediction, answer) that gives the cosine of their mean input embeddings, in fp64.
 
-    Of a text longer than the answer, as generations are, so many leading tokens count as the answer has. NaN where the
-    prediction has no tokens (an end token alone, or two options that tie).
+    If the prediction is longer than the answer, as generations are, only as many leading tokens count as the answer
+    has. The result is NaN if the prediction has no tokens (only an end token, or two options that tie).
     """
     table = loaded.model.get_input_embeddings().weight
     known: dict[str, tuple[int, ...]] = {}
@@ -135,7 +135,7 @@ def similarity(loaded: LoadedModel) -> Callable[[str, str], float]:
 
 
 def _answer_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Return the ids of a text as it follows a prompt; white space alone is not changed."""
+    """Return the ids of a text as it would follow a prompt; a text of only white space is encoded as it is."""
     if not text.strip():
         return encode(tokenizer, text, special=False)
     ids, length = continuation(tokenizer, "is", text.strip(), special=False)

@@ -1,7 +1,7 @@
 """The landscape of one layer: every kind of intervention at every matrix and rho, on validation rows.
 
-Paper Figure 2 (rank reduction), Figure 10 (pruning of the same amounts), the control that keeps only the smallest
-components, and rows in clusters that are reduced each on its own (arXiv 2510.20800).
+The kinds are rank reduction (paper Figure 2), pruning of the same amounts (paper Figure 10), the control that keeps
+only the smallest components, and separate reduction of clusters of rows (arXiv 2510.20800).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def landscape_intervention(cell: Cell, protocol: str, kind: str, matrix: str, la
     """Return a landscape's edit of any kind but `clustered`.
 
     `svd` is the protocol's own low-rank step. `pruning` sets the smallest magnitudes to 0 and keeps the fraction ρ of
-    the entries, `smallest` keeps the ⌊ρ·d⌋ components with the smallest singular values; both are the same under
-    every protocol.
+    the entries; `smallest` keeps the ⌊ρ·d⌋ components with the smallest singular values. Both are the same under every
+    protocol.
 
     Raises:
-        UserError: a kind that a landscape does not have.
+        UserError: a landscape has no such kind.
     """
     if kind not in LANDSCAPE_KINDS:
         allowed = (*LANDSCAPE_KINDS, CLUSTERED)
@@ -58,10 +58,10 @@ def edits_of_kind(cell: Cell, spec: LandscapeSpec, kind: str) -> dict[tuple[str,
 
 
 def evaluate_landscape(job: Job) -> None:
-    """Write the rows of one layer: labels kind, matrix, layer, rho; validation rows, or the first `rows` of them.
+    """Write one layer's validation rows, or the first `rows` of them, with the labels kind, matrix, layer and rho.
 
-    The engine is called once per kind: edits of one kind share the layers below them, and no more than one kind's
-    edited matrices (those of pruning, of clusters and of the randomised step are dense) are held at a time.
+    The engine is called once per kind: edits of one kind share the layers below them, and only one kind's edited
+    matrices (dense for pruning, for clusters and for the randomised step) are in memory at a time.
     """
     spec: LandscapeSpec = job.spec
     output = job.output("landscape", **spec.cell, layer=spec.layer)

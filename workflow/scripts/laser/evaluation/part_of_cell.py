@@ -16,7 +16,7 @@ def first_rows(cell: Cell, count: int | None) -> Cell:
 
     Args:
         cell: an open cell.
-        count: how many; None for all, which returns the cell itself.
+        count: number of examples; None for all, which returns the cell itself.
     """
     if count is None:
         return cell
@@ -30,7 +30,7 @@ def first_rows(cell: Cell, count: int | None) -> Cell:
 
 
 def of_protocol(cell: Cell, protocol: str) -> Cell:
-    """Return the cell with one protocol and the examples of its side alone."""
+    """Return the cell with one protocol and only the examples of its side."""
     ids = cell.sides[protocol]
     return replace(cell, questions=part_of(cell.questions, ids), sides={protocol: ids})
 
@@ -41,7 +41,7 @@ def part_of(questions: Questions | Games, ids: Collection[str]) -> Questions | G
 
 
 def only(questions: Questions, ids: Collection[str]) -> Questions:
-    """Return the questions about the examples named by `ids`, in their order, with their own requests alone."""
+    """Return the questions about the examples named by `ids`, in their order, with only their own requests."""
     passes, generations = questions.requests.passes, questions.requests.generations
     items: list[Question] = []
     kept_passes: list[Pass] = []

@@ -1,9 +1,9 @@
 """Perplexity of base and LASER on running text, read in strides (paper 5.1 and C.4: stride 512).
 
-The paper names the stride and not the window; here a window has as many tokens as the model takes, at most 1,024, and
-the stride is 512, or half a window where that is less. Each document is read by itself: a window begins every stride,
-and scores those of its tokens that no window before it has scored, each with all of the window's tokens before it as
-context. The first token of a document is context alone (the begin token, where the tokenizer has one).
+The paper gives the stride but not the window. Here a window has as many tokens as the model takes, at most 1,024, and
+the stride is 512, or half a window if that is less. Each document is read separately. A window begins every stride and
+scores those of its tokens that no earlier window has scored; the context of a token is all tokens of the window before
+it. The first token of a document (the begin token, if the tokenizer has one) serves only as context.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from laser.tasks.tokens import prompt_ids
 LARGEST_WINDOW = 1024
 STRIDE = 512
 ARMS = {"input": ("u_in", "u_gate", "q", "k", "v"), "output": ("u_out", "o")}
-"""Arms beside `base`: the matrices among which each takes the best candidate of the selection."""
+"""Arms besides `base`, and for each the matrices among which it takes the best candidate of the selection."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Window:
     """A stretch of one document.
 
     Attributes:
-        document: its place in the text, from 0.
+        document: the document's index in the text, from 0.
         ids: the token ids, context included.
-        first: index of the first id that is scored, at least 1; all after it are scored too.
+        first: index of the first id that is scored, at least 1; all ids after it are scored too.
     """
 
     document: int
@@ -54,7 +54,7 @@ class Arm:
 
     Attributes:
         parameters: matrix, layer, rho, kept rank and settings of the low-rank step; None for base.
-        edit: the same for an engine; None where the selection has no candidate, so that nothing is evaluated.
+        edit: the same for an engine; None if the selection has no candidate, so that nothing is evaluated.
     """
 
     parameters: dict[str, Any] | None
@@ -62,20 +62,20 @@ class Arm:
 
 
 def supports(task: str) -> bool:
-    """Return True if models of a task (causal | masked) have a perplexity; only causal ones score whole texts."""
+    """Return True if models of a task (causal | masked) have a perplexity: only causal models score whole texts."""
     return task == "causal"
 
 
 def evaluate_perplexity(job: Job) -> None:
     """Score the text under base and the best candidates, and write one file.
 
-    The file has a row per (protocol, arm, window): `protocol`, `arm` (`base`, `input`,
-    `output`), `document`, `window` (numbered over the whole text), `tokens` (scored), `nll` (their summed negative
-    log-likelihood, nats). Its spec says the window, the stride, and each arm's intervention; an arm for whose matrices
-    the selection has no candidate is null there and has no rows.
+    The file has a row per (protocol, arm, window): `protocol`, `arm` (`base`, `input`, `output`), `document`, `window`
+    (numbered over the whole text), `tokens` (the number scored) and `nll` (their summed negative log-likelihood, nats).
+    Its spec gives the window, the stride, and each arm's intervention. If the selection has no candidate for an arm's
+    matrices, the arm is null there and has no rows.
 
     Raises:
-        UserError: a masked model, or a text without a token to score.
+        UserError: the model is masked, or the text has no token to score.
     """
     spec: PerplexitySpec = job.spec
     output = job.output("perplexity", **spec.cell)
@@ -112,7 +112,7 @@ def sizes(positions: int | None) -> tuple[int, int]:
 
 
 def windows(loaded: LoadedModel, texts: Sequence[str], size: int, stride: int) -> list[Window]:
-    """Cut documents into windows; documents of fewer than two tokens have none."""
+    """Return the windows of all documents; documents of fewer than two tokens have none."""
     return [
         Window(document, ids[start:stop], first - start)
         for document, text in enumerate(texts)
@@ -124,7 +124,7 @@ def windows(loaded: LoadedModel, texts: Sequence[str], size: int, stride: int) -
 def spans(length: int, size: int, stride: int) -> Iterator[tuple[int, int, int]]:
     """Yield (start, first scored, stop) of each window over `length` tokens; every token but the first is scored once.
 
-    A window starts every `stride` tokens and has `size` tokens, fewer at the end, which closes the document.
+    A window starts every `stride` tokens and has `size` tokens; the last one ends with the document and may be shorter.
     """
     scored = 1
     for start in range(0, length, stride):
@@ -139,8 +139,8 @@ def spans(length: int, size: int, stride: int) -> Iterator[tuple[int, int, int]]
 def choose_arms(spec: EvaluationSpec, task: str, selection: Path) -> dict[str, dict[str, Arm]]:
     """Return the arms by protocol and name.
 
-    The selection file lists candidates from best to worst; the first one with a matrix of the arm is taken, whether
-    LASER won on validation or not.
+    The selection file lists candidates from best to worst. An arm takes the first candidate with one of its matrices,
+    whether LASER won on validation or not.
     """
     protocols = read_json(selection)["protocols"]
     arms: dict[str, dict[str, Arm]] = {}
@@ -196,6 +196,6 @@ def score(
 
 
 def _pass(window: Window) -> Pass:
-    """Ask for each scored token's log-probability, given at the position before it; the last id asks nothing."""
+    """Ask for each scored token's log-probability, read at the position before it; the last id is not an input."""
     queries = tuple((position - 1, window.ids[position]) for position in range(window.first, len(window.ids)))
     return Pass(window.ids[:-1], queries)

@@ -1,4 +1,4 @@
-"""Base and the selected intervention under other wordings of the prompt, on test rows (`laser.tasks.variants`)."""
+"""The base model and the selected intervention on test rows with reworded prompts (`laser.tasks.variants`)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from laser.tasks.variants import Variant, reworded, variants
 def evaluate_prompts(job: Job) -> None:
     """Evaluate every wording of the spec's dataset and write one file.
 
-    The spec's `rows` (null or absent: all) takes the
-    first so many test rows, with whole groups. The file has the columns of result rows behind `protocol`, `variant`
-    (`original` first) and `arm` (`base`, `laser`); where base was chosen, the laser arm repeats base, as in the test
-    file. Its spec says what each wording changes, what was chosen, and which examples a wording made too long.
+    The spec's `rows` limits the test rows to that many, completed to whole groups (null or absent: all). The file has
+    `protocol`, `variant` (`original` first), `arm` (`base`, `laser`) and the columns of result rows; if base was
+    chosen, the laser arm repeats base, as in the test file. Its spec says what each wording changes, what was chosen,
+    and which examples a wording made too long.
     """
     spec: PromptsSpec = job.spec
     output, count = job.output("prompts", **spec.cell), spec.rows
@@ -58,7 +58,7 @@ def first_groups(frame: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def questions_of(cell: Cell, variant: Variant) -> Questions:
-    """Return the cell's questions in a variant's wording; the examples that could be asked as released."""
+    """Return the cell's questions in a variant's wording, for the examples that could be asked as released."""
     loaded = cell.loaded
     asked = variant.definition(definition(cell.spec.dataset.builder, cell.spec.dataset.asked))
     examples = reworded(variant, [item.example for item in cell.questions.items])

@@ -1,4 +1,4 @@
-"""The race of one cell: its candidates on blocks of validation rows, until those that can still win have seen all."""
+"""The race of one cell: candidates are scored on blocks of validation rows until they can no longer win."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Candidate = tuple[int, str, float]
 def race_cell(job: Job) -> None:
     """Race the candidates of each protocol and write all rows that were scored.
 
-    Rows come by candidate, in the grid's order, and then in the data's order. The file's metadata says under `race`,
-    per protocol, what `race_protocol` returns.
+    Rows are ordered by candidate, in the grid's order, and then in the data's order. The file's metadata has under
+    `race`, per protocol, the facts that `race_protocol` returns.
     """
     spec: RaceSpec = job.spec
     output = job.output("race", **spec.cell)
@@ -62,15 +62,15 @@ def race_protocol(
     """Race the candidates of one protocol.
 
     Args:
-        job: its spec has the rules of the race.
-        cell: the examples of the protocol's side.
-        protocol: under which answers are judged.
-        candidates: what races.
+        job: the job, whose spec has the rules of the race.
+        cell: a cell with the examples of the protocol's side.
+        protocol: the protocol under which answers are judged.
+        candidates: the candidates that race.
         base: the base model's validation rows.
 
     Returns:
-        The rows that were scored, and `rows`, `candidates`, `whole` (how many of them ran to the end), `evaluations` of
-        `exhaustive_evaluations` (a candidate on a row), and `called_off`.
+        The rows that were scored, and the facts: `rows`, `candidates`, `whole` (how many of them ran to the end),
+        `evaluations` of `exhaustive_evaluations` (each is one candidate on one row), and `called_off`.
     """
     spec: RaceSpec = job.spec
     ids = [item.example.id for item in cell.questions.items]
@@ -115,7 +115,7 @@ def race_protocol(
 
 
 def _answers(cell: Cell, protocol: str, candidates: list[Candidate], which: np.ndarray) -> Any:
-    """Yield (candidate, its answers), layer by layer: the engine shares what is below an edited layer."""
+    """Yield (candidate, its answers), layer by layer: the engine shares the layers below an edited one."""
     for layer in dict.fromkeys(candidates[number][0] for number in which):
         here = [int(number) for number in which if candidates[number][0] == layer]
         edits = []
@@ -126,7 +126,7 @@ def _answers(cell: Cell, protocol: str, candidates: list[Candidate], which: np.n
 
 
 def _of_base(base: pd.DataFrame, protocol: str, ids: list[str]) -> np.ndarray | None:
-    """Return (2, rows) correct and loss of the base model, where it competes; None where it does not."""
+    """Return the base model's correct and loss (2, rows) if it competes, else None."""
     if not PROTOCOLS[protocol].base_is_candidate:
         return None
     rows = base[base["protocol"] == protocol].set_index("id")

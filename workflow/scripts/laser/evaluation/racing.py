@@ -1,20 +1,20 @@
-"""Racing: candidates that cannot win any more on validation stop, the others run to the end.
+"""Racing: candidates that can no longer win on validation stop; the others run to the end.
 
-The validation rows are taken in blocks, in a random order that a seed fixes. After each block the leader is the best
-candidate so far. A candidate stops where the rows seen so far refute, by a one-sided exact test, that it has at least
-as many right answers on all validation rows as the leader (Hoeffding races, Maron and Moore, NIPS 1993, with an exact
+The validation rows are scored in blocks, in a random order that a seed fixes. After each block the leader is the best
+candidate so far. A candidate stops if a one-sided exact test on the rows seen so far refutes that it has at least as
+many right answers on all validation rows as the leader (Hoeffding races, Maron and Moore, NIPS 1993, with an exact
 test in place of their bound).
 
-The test: rows in random order are drawn without replacement. Of the rows on which one of the two is right and the other
-is not, `more` speak for the leader and `less` for the candidate. If the candidate is not behind on all M such rows,
-at most half of them speak for the leader, and `more` of the `more + less` that were drawn is at most hypergeometric
-(McNemar's test, for a finite population). M is unknown: the largest probability over all possible M counts. It is 0
-where the candidate could not catch up even if it won on all rows that are left.
+The test: rows in random order are drawn without replacement. Among the rows seen on which exactly one of the two is
+right, `more` favour the leader and `less` favour the candidate. Suppose that the candidate is not behind on all M such
+rows. Then at most half of them favour the leader, and `more` out of the `more + less` drawn is stochastically at most
+hypergeometric (McNemar's test, for a finite population). M is unknown, so the largest probability over all possible M
+is taken. It is 0 if the candidate could not catch up even if it won on all rows that are left.
 
-The error: the candidate that the exhaustive search would choose stops, if at all, after one of the tests against some
+The error: the candidate that the exhaustive search would choose can only be stopped by one of its tests against some
 other candidate after some block. Each test has the level error / (tests that this candidate could take part in), so
-that it stops with a probability of at most `error`, whoever leads and however the leaders were found. Ties are decided
-by the loss (`laser.evaluation.select.RULE`): a candidate that may end level with the leader goes on.
+it is stopped with a probability of at most `error`, whoever leads and however the leaders were found. The loss decides
+ties (`laser.evaluation.select.RULE`): a candidate that may end level with the leader goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from itertools import pairwise
 import numpy as np
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Scores some candidates on some rows, both given as indices: correct and loss, (candidates, rows) each."""
+"""Function that scores candidates on rows, both given as indices: correct and loss, (candidates, rows) each."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Rules:
     """How a race is run.
 
     Attributes:
-        error: the largest probability that the candidate that wins on all rows is stopped.
-        blocks: number of blocks of rows, after each of which but the last candidates may stop.
-        seed: of the order of rows.
+        error: largest probability that the candidate that would win on all rows is stopped.
+        blocks: number of blocks of rows; candidates may stop after each block but the last.
+        seed: seed of the order of rows.
     """
 
     error: float
@@ -47,12 +47,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Race:
-    """What a race came to.
+    """The outcome of a race.
 
     Attributes:
         seen: (candidates,) number of rows on which each candidate was scored: all, or those until it stopped.
         rows: number of rows in all.
-        called_off: True if a leader overflowed later, so that all candidates were run to the end.
+        called_off: True if a leader overflowed later, so all candidates ran to the end.
     """
 
     seen: np.ndarray
@@ -61,12 +61,12 @@ class Race:
 
     @property
     def whole(self) -> np.ndarray:
-        """The candidates, True or False, that ran to the end."""
+        """(candidates,) True for each candidate that ran to the end."""
         return self.seen == self.rows
 
 
 def block_ends(rows: int, blocks: int) -> list[int]:
-    """Return where each block of rows ends; blocks of equal size, and none without a row."""
+    """Return where each block of rows ends; blocks have equal size up to rounding, and none is empty."""
     return sorted({round(rows * (block + 1) / blocks) for block in range(blocks)} - {0})
 
 
@@ -75,17 +75,17 @@ def beaten(more: int, less: int, unseen: int, level: float) -> bool:
     """Return True if the rows seen refute that a candidate is level with the leader, or ahead, on all rows.
 
     Args:
-        more: rows seen on which the leader alone is right.
-        less: rows seen on which the candidate alone is right.
-        unseen: rows that are left.
-        level: of the test.
+        more: number of rows seen on which only the leader is right.
+        less: number of rows seen on which only the candidate is right.
+        unseen: number of rows that are left.
+        level: level of the test.
     """
     from scipy.stats import hypergeom
 
     if more <= less:
         return False
     drawn = more + less
-    # The largest totals first: they nearly always have the largest probability, and most candidates go on.
+    # Try the largest totals first: they nearly always have the largest probability, and most candidates go on.
     for first in (max(drawn, drawn + unseen - 1), drawn):
         totals = np.arange(first, drawn + unseen + 1)
         leaders = totals // 2
@@ -96,16 +96,16 @@ def beaten(more: int, less: int, unseen: int, level: float) -> bool:
 
 
 def run_race(rows: int, candidates: int, evaluate: Evaluate, base: np.ndarray | None, rules: Rules) -> Race:
-    """Race some candidates over some rows.
+    """Race candidates over rows.
 
-    The best candidate so far goes on also where the base model leads, so that one has whole scores; so does whatever
-    has led, so that its losses are known to be finite.
+    The best candidate so far goes on even if the base model leads, so that one candidate has scores on all rows. Every
+    candidate that has led goes on too, to find out whether all its losses are finite.
 
     Args:
         rows: number of validation rows.
         candidates: number of candidates.
         evaluate: scores candidates on rows; a loss that is not finite is an overflow, and such a candidate comes last.
-        base: (2, rows) correct and loss of the base model, where it competes; None where not.
+        base: (2, rows) correct and loss of the base model if it competes, else None.
         rules: error, blocks and seed.
     """
     order = np.random.default_rng(rules.seed).permutation(rows)
@@ -127,7 +127,7 @@ def run_race(rows: int, candidates: int, evaluate: Evaluate, base: np.ndarray | 
         looked = order[:end]
         finite = np.isfinite(loss[:, looked]).all(axis=1)
         if not called_off and not finite[list(leaders)].all():
-            # Such a leader comes last, so that those that it beat may still win.
+            # A leader that overflows comes last, so candidates that it beat may still win.
             called_off, running[:] = True, True
             for since in np.unique(seen[seen < end]):
                 score(np.flatnonzero(seen == since), int(since), end)
@@ -150,11 +150,11 @@ def run_race(rows: int, candidates: int, evaluate: Evaluate, base: np.ndarray | 
 
 
 def _best(running: np.ndarray, correct: np.ndarray, loss: np.ndarray, finite: np.ndarray) -> int:
-    """Return the running candidate with the most right answers so far, ties to the lower loss; overflows last."""
+    """Return the running candidate with the most right answers so far; ties go to the lower loss, overflows last."""
     return int(min(running, key=lambda index: (not finite[index], -correct[index].sum(), loss[index].mean())))
 
 
 def _ahead(correct: np.ndarray, loss: np.ndarray, base: np.ndarray) -> bool:
-    """Return True if a candidate's accuracy so far is above base's, or equal with a lower loss, and it is finite."""
+    """Return True if a candidate with a finite loss is ahead of base so far, by accuracy or, if equal, by the loss."""
     mean = float(loss.mean())
     return bool(np.isfinite(mean) and (correct.mean(), -mean) > (base[0].mean(), -base[1].mean()))

@@ -1,4 +1,4 @@
-"""Rules for ρ in place of the grid: what each chooses on validation rows, and its test rows."""
+"""Rules that set ρ in place of the grid: the choice of each on validation rows, and its test rows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def ruled(
     rhos: Sequence[float],
     protocol: str,
 ) -> dict[str, Any]:
-    """Return what each rule chooses under one protocol, by the selection's own order (`generic_choice`).
+    """Return what each rule chooses under one protocol, in the order of selection (`generic_choice`).
 
-    A rule says ρ for every matrix and layer from singular values alone, and the grid's nearest is taken. Validation
-    rows choose matrix and layer, as for the grid; a rule so compares one candidate where the grid has all its ρ.
+    A rule derives ρ for every matrix and layer from singular values only; the nearest ρ of the grid is taken.
+    Validation rows choose matrix and layer, as for the grid. A rule thus compares one candidate per matrix and layer,
+    where the grid has one per ρ.
 
     Args:
         selected: one protocol's part of a selection file.
         spectra: records of the model's matrices (`laser.evaluation.spectra`).
         matrices: the grid's order of matrices.
-        rhos: the grid's.
+        rhos: the grid's values of ρ.
         protocol: `published` or `corrected`.
     """
     chosen = {}
@@ -43,7 +44,7 @@ def ruled(
 
 
 def evaluate_rank_rules(job: Job) -> None:
-    """Write the test rows at what the rules choose, labels matrix, layer and rho; the spec says which is whose."""
+    """Write the test rows at the rules' choices, labelled matrix, layer and rho; the spec gives each rule's choice."""
     spec: RankRulesSpec = job.spec
     spectra = read_json(job.input("spectra", model=spec.model.name))["matrices"]
     selection = read_json(job.input("selection", **spec.cell))["protocols"]

@@ -1,4 +1,4 @@
-"""The reductions of one layer: factors once, and a record for every rho."""
+"""The reductions of one layer: its matrices are decomposed once, and every rho gets a record."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from laser.reduction.svd import check
 def reduce_layer(spec: ReduceSpec, model_card: Path, factors: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Decompose the spec's matrices of one layer and return one record per rho, in the spec's order.
 
-    Only the matrices themselves are read from the checkpoint; the model is never built.
+    Only these matrices are read from the checkpoint; the model is never built.
     """
     set_threads(spec.compute.threads)
     device = resolve_device(spec.compute.device)
-    folder = local_folder(model_card.parent, copy=False, say=say)  # of the checkpoint, only this layer is read
+    folder = local_folder(model_card.parent, copy=False, say=say)  # no copy: only this layer is read
     config = read_json(folder / "config.json")
     store = FactorStore(factors)
     weights, decomposed = {}, {}
     for matrix in spec.matrices:
         location = locate(config, spec.layer, matrix, spec.model.mapping)
-        # In the precision that the sweep runs in: its factors are those of the weights that are edited.
+        # The sweep edits weights in its own precision; the factors must be those of these weights.
         weights[matrix] = read_matrix(folder, location).to(device, DTYPES[spec.model.dtype]).float()
         decomposed[matrix] = store.get(weights[matrix])
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")

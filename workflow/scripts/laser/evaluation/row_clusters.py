@@ -1,7 +1,7 @@
-"""A matrix whose rows are clustered, each cluster reduced on its own (after arXiv 2510.20800, which clusters rows too).
+"""Reduction of a matrix by clusters of its rows (after arXiv 2510.20800, which clusters rows too).
 
-Rows (m, n) are the weights of one output each. k-means puts alike rows together; every cluster's rows are then replaced
-by their best approximation of rank ⌊ρ·min(rows, n)⌋. One cluster is the truncated SVD of LASER.
+Each of the m rows of a matrix (m, n) holds the weights of one output. k-means groups similar rows; the rows of every
+cluster are then replaced by their best approximation of rank ⌊ρ·min(rows, n)⌋. One cluster is LASER's truncated SVD.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from laser.reduction.interventions import Replacement, kept_rank
 from laser.reduction.svd import Factors, exact_svd
 
 ITERATIONS = 100
-"""Of k-means, at most; it ends earlier where no row changes its cluster."""
+"""Largest number of iterations of k-means, which ends earlier once no row changes its cluster."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Rows of a matrix, by their indices, with their decomposition."""
+    """A cluster's rows, as indices into the matrix, with their decomposition."""
 
     rows: torch.Tensor
     factors: Factors
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and columns."""
         return len(self.rows), self.factors.vt.shape[1]
 
 
 def decomposed(weight: torch.Tensor, count: int, seed: int) -> list[Cluster]:
-    """Cluster a matrix's rows and decompose every cluster; fewer clusters than `count` where rows coincide."""
+    """Cluster a matrix's rows and decompose every cluster; there are fewer than `count` clusters if rows coincide."""
     matrix = weight.detach().to(torch.float32)
     labels = k_means(matrix, count, seed)
     members = [torch.nonzero(labels == label)[:, 0] for label in range(count)]
@@ -40,7 +40,7 @@ def decomposed(weight: torch.Tensor, count: int, seed: int) -> list[Cluster]:
 
 
 def reduced(clusters: list[Cluster], rho: float) -> torch.Tensor:
-    """Return the matrix (m, n), fp32, with every cluster at its own rank ⌊ρ·min(rows, n)⌋."""
+    """Return the matrix (m, n), fp32, with every cluster reduced to its own rank ⌊ρ·min(rows, n)⌋."""
     factors = clusters[0].factors
     matrix = factors.vt.new_zeros(sum(len(cluster.rows) for cluster in clusters), factors.vt.shape[1])
     for cluster in clusters:
@@ -51,7 +51,7 @@ def reduced(clusters: list[Cluster], rho: float) -> torch.Tensor:
 
 
 def replacements(clusters: list[Cluster], matrix: str, layer: int, rhos: Iterable[float]) -> dict[float, Replacement]:
-    """Return by ρ the edit that puts the reduced clusters in a matrix's place."""
+    """Return, by ρ, the edit that replaces a matrix with its reduced clusters."""
     return {rho: Replacement(matrix, layer, rho, weight=reduced(clusters, rho)) for rho in rhos}
 
 
@@ -80,7 +80,7 @@ def k_means(points: torch.Tensor, count: int, seed: int) -> torch.Tensor:
 
 
 def _first_centres(data: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Return k-means++ centres: each next row is drawn in proportion to its squared distance from those before it."""
+    """Return k-means++ centres: each is a row drawn in proportion to its squared distance from the nearest so far."""
     chosen = [int(torch.randint(len(data), (1,), generator=generator))]
     distances = _squared_distances(data, data[chosen])[:, 0]
     while len(chosen) < min(count, len(data)) and float(distances.max()) > 0:

@@ -1,6 +1,6 @@
 """The spread of the released randomised low-rank step over its seeds, on test rows.
 
-The released code sets no seed, so that a published number is one draw from this spread.
+The released code sets no seed, so a published number is one draw from this spread.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from laser.reduction.interventions import Intervention
 
 
 def place_to_draw(published: dict[str, Any] | None, selected: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the (matrix, layer, rho) at which seeds are drawn under one protocol, and where it comes from.
+    """Return the (matrix, layer, rho) that is evaluated under every seed of one protocol, and where it comes from.
 
     Args:
         published: the paper's choice for this cell, or None.
         selected: one protocol's part of a selection file.
 
     Returns:
-        The paper's choice; else the selected one; else, where base won, the best candidate.
+        The paper's choice, else the selected one, else (if base won) the best candidate; and its source in words.
     """
     if published is not None:
         return published, "published choice"
@@ -37,11 +37,11 @@ def place_to_draw(published: dict[str, Any] | None, selected: dict[str, Any]) ->
 
 
 def evaluate_seeds(job: Job) -> None:
-    """Write the test rows under every seed of the spec, label `seed`; equal edits are evaluated once.
+    """Write the test rows under every seed of the spec, labelled `seed`; equal edits are evaluated once.
 
     The step has the power iterations of the released code (2 for causal models, 20 for masked ones) under either
-    protocol: protocols differ in rows, judgement and, where the paper has no choice for the cell, in the place. The
-    file's spec says under `intervention`, per protocol, which place was drawn at and where that comes from.
+    protocol. Protocols differ in rows, judgement and, if the paper has no choice for the cell, in the place. The
+    file's spec gives under `intervention`, per protocol, the place and where it comes from.
     """
     spec: SeedsSpec = job.spec
     output = job.output("seeds", **spec.cell)

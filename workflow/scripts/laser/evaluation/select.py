@@ -1,8 +1,8 @@
-"""Choosing the intervention of one cell, from validation rows alone.
+"""The choice of one cell's intervention, from validation rows only.
 
-Rule (arXiv 2312.13558 E.1 and the released search): highest validation accuracy, ties to the lower validation
-log-loss, further ties to the first in a fixed order: later layers first, matrices in the grid's order, smaller ρ first.
-A mean loss is null where the model overflows on a row (which counts as wrong). Such an intervention comes last.
+Rule (arXiv 2312.13558 E.1 and the released search): the highest validation accuracy wins. Ties go to the lower
+validation log-loss, then to the first in a fixed order: later layers first, matrices in the grid's order, smaller ρ
+first. The mean loss is null if the model overflows on a row (which counts as wrong); such an intervention comes last.
 Under `corrected`, LASER is chosen only if its validation accuracy is above base's, or equal with a lower log-loss; an
 intervention that overflows is never chosen.
 """
@@ -33,14 +33,14 @@ def candidates(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _losses(frame: pd.DataFrame) -> pd.Series:
-    """Return the losses with infinity where there is none: a mean passes over gaps, and would be that of other rows."""
+    """Return the losses with gaps set to infinity: a mean would skip the gaps and cover only the other rows."""
     return frame["loss"].astype("float64").fillna(math.inf)
 
 
 def select(
     base: pd.DataFrame, swept: pd.DataFrame, matrices: list[str], kept: dict[tuple[str, int, float], int]
 ) -> dict[str, Any]:
-    """Choose per protocol.
+    """Choose an intervention per protocol.
 
     Args:
         base: per-example validation rows of the base model, with `protocol`.
@@ -49,10 +49,10 @@ def select(
         kept: kept rank by (matrix, layer, rho).
 
     Returns:
-        Per protocol: `chosen` (or None where base won), `validation` scores of base and chosen, all `candidates`.
+        Per protocol: `chosen` (None if base won), `validation` scores of base and chosen, and all `candidates`.
 
     Raises:
-        UserError: an intervention was scored on other rows than base.
+        UserError: an intervention was scored on a different number of rows than base.
     """
     result: dict[str, Any] = {}
     table = candidates(swept)

@@ -1,4 +1,4 @@
-"""What the singular values of a model's matrices say by themselves: the edge of the noise, and the effective rank."""
+"""Facts that follow from the singular values of a model's matrices: the noise edge and the effective rank."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from laser.reduction.rank_rules import describe
 def spectra(job: Job) -> list[dict[str, Any]]:
     """Return a record for every matrix of the grid (`laser.reduction.rank_rules.describe`), with matrix and layer.
 
-    The factors are those that the reductions have stored; of the checkpoint only the matrices themselves are read.
+    The factors are those that the reductions have stored; only the matrices are read from the checkpoint.
     """
     spec: SpectraSpec = job.spec
     set_threads(spec.compute.threads)
@@ -29,7 +29,7 @@ def spectra(job: Job) -> list[dict[str, Any]]:
     for layer in spec.grid.layers:
         for matrix in spec.grid.matrices:
             weight = read_matrix(folder, locate(config, layer, matrix, spec.model.mapping))
-            # In the precision that the sweep runs in, as the reductions are.
+            # The reductions have decomposed the weights in the sweep's precision.
             weight = weight.to(device, DTYPES[spec.model.dtype]).float()
             described = describe(store.get(weight).s.cpu().numpy(), tuple(weight.shape))
             records.append({"matrix": matrix, "layer": layer} | described)

@@ -1,4 +1,4 @@
-"""Evaluating a random sample of a finished study's rows again, from the checkpoint, with the plain engine."""
+"""Repeated evaluation of a random sample of a finished study's rows, from the checkpoint, with the naive engine."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.variants import variants
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
-"""Largest difference of a log-probability, nats per answer token, by the precision that the model runs in."""
+"""Largest allowed difference of a log-probability, in nats per answer token, by the precision of the model."""
 
 RANKS = {"fp32": 0.02, "fp16": 0.1, "bf16": 0.1}
-"""Largest difference of an answer's rank, as a share of it: far down, tokens are as good as equally probable."""
+"""Largest allowed difference of an answer's rank, as a share of it: far down, tokens are nearly equally probable."""
 
 EXACT = ("correct", "prediction", "answer_tokens", "in_top5", "in_top10", "steps")
-"""Columns that must be equal; `steps` of policies alone."""
+"""Columns that must be equal; only policies have `steps`."""
 
 TESTED = "test"
 OTHERS = (
     *("sweep", "landscape", "choices", "seeds", "compose", "transfer", "rank_rules", "prompts", "higher_order"),
     "clustered",
 )
-"""Folders of rows beside those that Table 1 rests on."""
+"""Folders of rows besides those that Table 1 rests on."""
 
 ORIGINAL = "original"
 Say = Callable[[str], None]
 NumberedRow = tuple[Path, int]
-"""A file, and the number of a row in it."""
+"""A file and the index of a row in it."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Pick:
     Attributes:
         folder: the kind of file: `test`, `sweep` ...
         path: the file.
-        number: the number of the row in it.
-        row: its values, labels first.
-        spec: what the file carries.
+        number: the index of the row in the file.
+        row: the row's values, labels first.
+        spec: the spec that the file carries.
     """
 
     folder: str
@@ -86,15 +86,15 @@ class Pick:
 
     @property
     def labels(self) -> str:
-        """What tells the row from others of the same example, in words."""
+        """The labels that tell the row from others of the same example, as text."""
         names = list(self.row)
         return ", ".join(str(self.row[name]) for name in names[: names.index("id")])
 
 
 def draw(folder: Path, count: int, seed: int) -> list[Pick]:
-    """Draw rows without repetition: half from test files, the others in turn from each further kind of file.
+    """Draw rows without repetition: half from test files, the others in turn from each other kind of file.
 
-    Half of those from test files are rows on which base and LASER disagree, as far as there are such rows.
+    Up to half of the rows from test files are rows on which base and LASER disagree.
 
     Raises:
         UserError: the folder holds no test rows.
@@ -108,7 +108,7 @@ def draw(folder: Path, count: int, seed: int) -> list[Pick]:
     wanted = count - count // 2
     disagreeing = _disagreeing({path for path, _ in queues[TESTED]})
     preferred = [row for row in queues[TESTED] if row in disagreeing][: wanted // 2]
-    # What was not preferred is drawn from all rows that are left, whether the arms disagree on them or not.
+    # The remaining test rows are drawn from all that are left, whether the arms disagree on them or not.
     others = [row for row in queues.pop(TESTED) if row not in preferred]
     drawn = [(TESTED, row) for row in [*preferred, *others[: wanted - len(preferred)]]]
     while len(drawn) < count and any(queues.values()):
@@ -140,10 +140,10 @@ def _pick(kind: str, path: Path, number: int) -> Pick:
 
 
 def check_models(study: Path, picks: Sequence[Pick], cache: Path, say: Say) -> dict[str, Path]:
-    """Hash every model folder that is needed against the study's copy of its card; return name to card.json.
+    """Check the hashes of every model that is needed against the study's copy of its card; return name to card.json.
 
     Raises:
-        UserError: a folder is missing, or a file in it has another hash.
+        UserError: a folder is missing, or a file in it is missing or has another hash.
     """
     cards = {}
     for name, key in sorted({(pick.spec["model"]["name"], pick.spec["model"]["key"]) for pick in picks}):
@@ -163,20 +163,20 @@ def check_models(study: Path, picks: Sequence[Pick], cache: Path, say: Say) -> d
 def spot_check(study: Path, count: int, seed: int, cache: Path, device: str, say: Say) -> list[str]:
     """Evaluate `count` random rows again and return a line per difference.
 
-    Rows are grouped by model, dataset, side and wording, so that each model is loaded and each matrix decomposed as
-    seldom as possible. Decompositions are computed again, in a temporary folder. For every file that a row was drawn
-    from, the examples that it names as left out are held against those that the tokenizer cannot ask.
+    Rows are grouped by model, dataset, side and wording, so that models are loaded and matrices decomposed as rarely as
+    possible. Decompositions are computed again, in a temporary folder. For every file with a drawn row, the examples
+    that it names as left out are compared with those that the tokenizer cannot ask.
 
     Args:
         study: the study's folder.
-        count: how many rows.
-        seed: of the draw.
+        count: number of rows.
+        seed: seed of the draw.
         cache: folder with `models/`.
         device: auto, cpu or cuda.
         say: called with each line of progress.
 
     Raises:
-        UserError: files are missing or damaged, or the checkpoint is another one.
+        UserError: files are missing or damaged, or the checkpoint is a different one.
     """
     picks = draw(study, count, seed)
     say(f"{len(picks)} rows drawn with seed {seed}")
@@ -215,7 +215,7 @@ def _open(picks: Sequence[Pick], card: Path, rows: Path, factors: Path, device: 
 
 
 def _left_out(cell: Cell, picks: Sequence[Pick], rows: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each file that leaves out other examples than this model must, and how."""
+    """Yield each file that leaves out examples that this model can be asked, with a description."""
     if picks[0].wording != ORIGINAL:
         return
     frame = read_parquet(rows)
@@ -257,12 +257,12 @@ def _edit_of(cell: Cell, pick: Pick) -> Edit:
 
 
 def _clustered(cell: Cell, matrix: str, layer: int, count: int, seed: int, rho: float) -> Edit:
-    """Return the edit of a matrix whose rows are clustered again."""
+    """Return the edit of a matrix reduced by clusters, which are computed again."""
     return (replacements(decomposed(matrix_view(cell, matrix, layer), count, seed), matrix, layer, [rho])[rho],)
 
 
 def _again(cell: Cell, picks: Sequence[Pick]) -> Iterator[tuple[Pick, dict[str, Any]]]:
-    """Evaluate the rows of one cell; yield each with its new values."""
+    """Evaluate the rows of one cell and yield each with its new values."""
     edits: dict[Edit, list[Pick]] = {}
     for pick in picks:
         edits.setdefault(_edit_of(cell, pick), []).append(pick)

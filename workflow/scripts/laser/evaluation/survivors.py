@@ -1,4 +1,4 @@
-"""The sweep of one layer as a race leaves it: the candidates that ran to the end, on all validation rows."""
+"""The sweep of one layer after a race: the candidates that ran to the end, on all validation rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from laser.provenance.job import Job
 
 
 def write_survivors(job: Job) -> None:
-    """Write one file per rho, in the spec's order of rhos; files of a layer without survivors have no rows."""
+    """Write one file per rho, in the spec's order of rhos; the files of a layer without survivors have no rows."""
     spec: SweepSpec = job.spec
     outputs = job.outputs("sweep", **spec.cell, layer=spec.layer, rho=spec.rhos)
     source = job.input("race", **spec.cell)

@@ -1,4 +1,4 @@
-"""The sweep of one layer: all its matrices, rhos and protocols on the validation rows."""
+"""The sweep of one layer: all its matrices, rhos and protocols, on the validation rows."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
 
 LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
-"""The columns before the scores of a row, for a file without rows."""
+"""Example values of the columns before a row's scores, for a file without rows."""
 
 
 def sweep_layer(job: Job) -> None:
     """Evaluate the spec's matrices at its rhos and write one file per rho, in the spec's order of rhos.
 
-    Protocols that share their low-rank step share its evaluation: only the judgement differs. With the spec's `keep` a
-    protocol has only those matrices among the first `keep` places of the gradients file; where none of them
-    is in this layer, the files have their columns and no rows, and no model is loaded.
+    Protocols with the same low-rank step share its evaluation: only the judgement differs. If the spec has `keep`, a
+    protocol evaluates only the matrices among the first `keep` places of the gradients file. If none of them is in this
+    layer, the files have their columns and no rows, and no model is loaded.
     """
     spec: SweepSpec = job.spec
     outputs = job.outputs("sweep", **spec.cell, layer=spec.layer, rho=spec.rhos)

@@ -1,4 +1,4 @@
-"""Test rows of one dataset at interventions that validation rows of a model's other datasets chose."""
+"""Test rows of one dataset at interventions chosen on the validation rows of a model's other datasets."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
 
 LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
-"""The columns before the scores of a row, for a file without rows."""
+"""Example values of the columns before a row's scores, for a file without rows."""
 
 Choice = Mapping[str, Any]
-"""matrix, layer, rho and kept_rank of an intervention."""
+"""An intervention's matrix, layer, rho and kept_rank."""
 
 
 def transferred(selections: Mapping[str, Any], dataset: str, matrices: Sequence[str], protocol: str) -> dict[str, Any]:
     """Return the choices that are applied to a dataset under one protocol.
 
     Args:
-        selections: dataset to the protocols of its selection file.
-        dataset: the one that they are applied to.
+        selections: maps each dataset to the protocols of its selection file.
+        dataset: the dataset that the choices are applied to.
         matrices: the grid's order of matrices.
         protocol: `published` or `corrected`.
 
     Returns:
-        `chosen_on`: dataset to its choice, None where base won, its own among them; `generic`: the one intervention
-        for all the other datasets (`generic_choice`).
+        `chosen_on`: maps each dataset, this one included, to its choice (None if base won); `generic`: the one
+        intervention for all the other datasets (`generic_choice`).
     """
     parts = {name: protocols[protocol] for name, protocols in selections.items()}
     others = [part for name, part in parts.items() if name != dataset]
@@ -42,13 +42,13 @@ def transferred(selections: Mapping[str, Any], dataset: str, matrices: Sequence[
 
 
 def further(choices: Mapping[str, Any], dataset: str) -> list[Choice]:
-    """Return the distinct ones of `transferred` that the dataset's test file lacks: it has base and its own choice."""
+    """Return the distinct choices of `transferred` without base and the dataset's own, which its test file has."""
     applied = [*choices["chosen_on"].values(), choices["generic"]["chosen"]]
     return distinct(applied, choices["chosen_on"][dataset])
 
 
 def distinct(choices: Sequence[Choice | None], own: Choice | None) -> list[Choice]:
-    """Return the different interventions among choices, without a dataset's own and base (None)."""
+    """Return the distinct interventions among choices, without a dataset's own and base (None)."""
     different: list[Choice] = []
     for choice in choices:
         if choice is not None and choice != own and choice not in different:
@@ -69,13 +69,13 @@ def evaluate_transfer(job: Job) -> None:
 
 
 def write_rows(job: Job, kind: str, wanted: Mapping[str, Sequence[Choice]], facts: Mapping[str, Any]) -> None:
-    """Write the test rows at some interventions of each protocol, labels matrix, layer and rho.
+    """Write the test rows at some interventions of each protocol, labelled matrix, layer and rho.
 
     Args:
-        job: of one model and dataset.
-        kind: of the file that is written (`laser.config.paths`).
-        wanted: protocol to its interventions; without any the file has no rows, and no model is loaded.
-        facts: what the file carries beside the job's spec.
+        job: a job of one model and dataset.
+        kind: the kind of file that is written (`laser.config.paths`).
+        wanted: each protocol's interventions; if there are none, the file has no rows and no model is loaded.
+        facts: what the file carries besides the job's spec.
     """
     output = job.output(kind, **job.spec.cell)
     frames, run = [no_rows(LABELS)], {}

@@ -1,1 +1,1 @@
-"""Edited checkpoints for others to load."""
+"""Edited checkpoints that others can load."""

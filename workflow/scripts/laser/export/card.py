@@ -27,10 +27,10 @@ def export_model(job: Job) -> None:
     """Export the intervention that the spec's `protocol` chose, in the spec's `form`.
 
     The whole folder is replaced; export.json and, last, README.md are written into it. Both are the same for equal
-    studies; of the form `factored`, latency.json holds times that differ from run to run (`laser.export.latency`).
+    studies. For the form `factored`, latency.json holds times that differ from run to run (`laser.export.latency`).
 
     Raises:
-        UserError: the base model was chosen, so there is nothing to export.
+        UserError: the base model was chosen, so there is nothing to export; or the protocol or model does not fit.
     """
     spec: ExportSpec = job.spec
     protocol = spec.protocol

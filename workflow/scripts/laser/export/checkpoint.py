@@ -1,4 +1,4 @@
-"""Writing an edited checkpoint: the chosen matrix replaced (`dense`), or kept as its two factors (`factored`).
+"""Edited checkpoints, with the chosen matrix replaced (`dense`) or stored as its two factors (`factored`).
 
 All other weights are the original's, byte for byte. The edit is computed as in the evaluation: from the matrix in the
 study's dtype, rounded to that dtype, then stored in the checkpoint's dtype.
@@ -44,21 +44,21 @@ def export(
 
     Args:
         origin: folder of the original checkpoint.
-        folder: where the edited one goes.
+        folder: folder of the edited checkpoint.
         edit: the intervention, of kind svd or randomised.
         form: one of `FORMS`.
-        dtype: what the study computes in: fp32, fp16 or bf16.
-        store: where factors are kept.
+        dtype: the study's dtype: fp32, fp16 or bf16.
+        store: the store of the factors.
         mapping: where an unknown architecture stores its matrices.
 
     Returns:
-        `parameter` (the weight's name), `shape`, `kept_rank`, `relative_difference` (Frobenius, of the stored matrix
-        from the evaluated one; 0 if the checkpoint's dtype represents it exactly), `bytes_original`, `bytes` and
-        `bytes_saved` (of the weight files on disk), and `files` (name to sha256).
+        `parameter` (the weight's name), `shape`, `kept_rank`, `relative_difference` (relative Frobenius norm of the
+        difference between stored and evaluated matrix; 0 if the checkpoint's dtype represents it exactly),
+        `bytes_original`, `bytes` and `bytes_saved` (of the weight files on disk), and `files` (name to sha256).
 
     Raises:
-        UserError: an unknown form, an intervention that has no factors, a packed matrix in the form `factored`, or a
-            folder that holds something else.
+        UserError: the form is unknown, the intervention has no factors, the matrix is packed but the form is
+            `factored`, or the folder holds something else.
     """
     _check(edit, form)
     _replaceable(folder)
@@ -70,7 +70,7 @@ def export(
         )
     path, name = find_weight(origin, location)
     stored = read_weight(path, name)
-    # Strides as in a loaded model: the last digits depend on them.
+    # The view keeps the strides of a loaded model, because the last digits depend on them.
     weight = view_of(stored, location).to(DTYPES[dtype]).float()
     factors = store.get(weight) if edit.kind in NEEDS_FACTORS else None
     evaluated = edited_weight(weight, edit, factors).to(DTYPES[dtype])
@@ -86,7 +86,7 @@ def export(
         if form == "dense":
             difference = _dense(origin, part, path, name, location, evaluated)
         else:
-            # An SVD edit uses the original's factors at every rho; the result of a randomised step must be factored.
+            # An SVD edit uses the original's factors at every rho. The result of a randomised step has to be factored.
             whole = exact_svd(evaluated.float()) if factors is None else factors
             pair = low_rank_factors(whole, kept_rank(edit.rho, weight.shape))
             difference = _factored(origin, part, path, name, location, evaluated, pair)
@@ -116,7 +116,7 @@ def _replaceable(folder: Path) -> None:
 
 
 def _dense(origin: Path, part: Path, path: Path, name: str, location: MatrixLocation, evaluated: torch.Tensor) -> float:
-    """Copy all weight files, the edited one with the matrix replaced; return the relative rounding difference."""
+    """Copy all weight files with the matrix replaced in its own, and return the relative rounding difference."""
     for file in weight_files(origin):
         if file != path.name:
             shutil.copyfile(origin / file, part / file)
@@ -138,7 +138,7 @@ def _factored(
     evaluated: torch.Tensor,
     pair: tuple[torch.Tensor, torch.Tensor],
 ) -> float:
-    """Copy all weight files under other names, the edited one with factors for the matrix; return the difference."""
+    """Copy all weight files under other names with factors for the matrix, and return the rounding difference."""
     for file in weight_files(origin):
         if file != path.name:
             shutil.copyfile(origin / file, part / f"{PREFIX}{file}")

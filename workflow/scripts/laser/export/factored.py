@@ -1,7 +1,7 @@
-"""Loading checkpoints in which one matrix is stored as two factors into a transformers model.
+"""Transformers models loaded from checkpoints in which one matrix is stored as two factors.
 
-`laser.export.checkpoint` writes them. Their weight files have other names than those that transformers looks for, so
-that plain `from_pretrained` refuses the folder instead of filling the missing matrix with random numbers.
+`laser.export.checkpoint` writes them. Their weight files have names that transformers does not look for, so that plain
+`from_pretrained` refuses the folder instead of filling the missing matrix with random numbers.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ PREFIX = "factored-"
 class FactoredLinear(torch.nn.Module):
     """Two linear layers y = left(right(x)) in place of one with the dense weight left · right.
 
-    Both are `torch.nn.Linear`, so that adapters such as PEFT's find them by their names.
+    Both are `torch.nn.Linear`, so that adapters such as those of PEFT find them by name.
 
     Attributes:
-        left: weight (out, k), and the bias of the layer that they replace. right: weight (k, in), no bias.
+        left: linear layer with the weight (out, k) and the bias of the layer that the two replace.
+        right: linear layer with the weight (k, in), without bias.
     """
 
     def __init__(self, left: torch.Tensor, right: torch.Tensor, bias: torch.nn.Parameter | None) -> None:
@@ -53,7 +54,7 @@ class FactoredLinear(torch.nn.Module):
 
 
 def linear(weight: torch.Tensor, bias: torch.nn.Parameter | None) -> torch.nn.Linear:
-    """Return a linear layer with a given weight (out, in), which is not trained, and bias."""
+    """Return a linear layer with the given weight (out, in), which is frozen, and bias."""
     layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
     layer.weight = torch.nn.Parameter(weight, requires_grad=False)
     layer.register_parameter("bias", bias)
@@ -62,7 +63,7 @@ def linear(weight: torch.Tensor, bias: torch.nn.Parameter | None) -> torch.nn.Li
 
 @contextlib.contextmanager
 def with_module(model: Any, name: str, module: torch.nn.Module) -> Iterator[None]:
-    """Put a module in the place of the model's own of that name, while the context lasts."""
+    """Replace the model's module of a name for the duration of the block, then restore the original."""
     before = model.get_submodule(name)
     model.set_submodule(name, module)
     try:
@@ -75,7 +76,7 @@ def load_factored(folder: Path | str, dtype: str | None = None) -> Any:
     """Load a factored checkpoint into a transformers model whose edited matrix stays two factors.
 
     Args:
-        folder: written by `laser.export.checkpoint` in the form `factored`.
+        folder: a folder that `laser.export.checkpoint` wrote in the form `factored`.
         dtype: fp32, fp16 or bf16; None for the one in config.json.
 
     Returns:

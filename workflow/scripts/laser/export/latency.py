@@ -1,6 +1,6 @@
 """Seconds per token of a model whose edited matrix is two factors, and of the same model with their product.
 
-What is measured differs from run to run and from machine to machine.
+The measured times differ from run to run and from machine to machine.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ PROMPT_TOKENS = 32
 NEW_TOKENS = 8
 REPEATS = 3
 SECONDS = 10.0
-"""For a batch size, after which no further repeat begins; each form runs at least once."""
+"""Seconds per batch size after which no further repeat begins; each form runs at least once."""
 
 
 def latency(model: Any) -> dict[str, Any]:
     """Measure a model from `load_factored` in both forms.
 
-    Of a causal model the time of greedy generation after a short prompt is divided by the new tokens of all sequences;
-    of a masked model that of one pass by the tokens that it reads. The forms take turns, after one run of each that
-    does not count, and the median over `REPEATS` is taken. Where `SECONDS` are over, no more runs begin, and the first
-    one counts if there is no other.
+    For a causal model, the time of greedy generation after a short prompt is divided by the new tokens of all
+    sequences; for a masked model, the time of one pass is divided by the tokens that it reads. The forms take turns.
+    The first run of each does not count, and the median over `REPEATS` further runs is taken. After `SECONDS` no more
+    runs begin, and the first one counts if there is no other.
 
     Returns:
-        What was measured on, and under `seconds_per_token` an entry per batch size with `dense`, `factored` and
-        `repeats`, the runs of each that count.
+        The conditions of the measurement, and under `seconds_per_token` an entry per batch size with `dense`,
+        `factored` and `repeats`, the number of runs of each form that count.
     """
     ((name, factors),) = [pair for pair in model.named_modules() if isinstance(pair[1], FactoredLinear)]
     forms = {"dense": dense_linear(factors), "factored": factors}
@@ -69,7 +69,7 @@ def dense_linear(factors: FactoredLinear) -> torch.nn.Linear:
 
 
 def _run(model: Any, batch: int, generates: bool) -> Callable[[], Any]:
-    """Return a run of the model on made-up token ids."""
+    """Return a function that runs the model once on made-up token ids."""
     ids = torch.arange(batch * PROMPT_TOKENS, device=model.device).reshape(batch, -1) % model.config.vocab_size
     mask = torch.ones_like(ids)
     if not generates:

@@ -1,1 +1,1 @@
-"""Checkpoints: where they come from, how they are loaded, and where their matrices are."""
+"""Checkpoints: their sources, how they are loaded, and where they store their matrices."""

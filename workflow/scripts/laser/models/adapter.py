@@ -25,8 +25,8 @@ class MatrixLocation:
 
     Attributes:
         parameter: name of the weight, as in the checkpoint's own files.
-        part: (index, count) where several matrices are packed along the output dimension, else None.
-        transposed: the weight is stored (in, out), as GPT-2's Conv1D does, instead of (out, in).
+        part: (index, count) if several matrices are packed along the output dimension, else None.
+        transposed: True if the weight is stored as (in, out), as in GPT-2's Conv1D, instead of (out, in).
         expert: index in a weight (experts, …, …) that packs the experts of a layer, else None.
     """
 
@@ -43,11 +43,12 @@ _OF_AN_EXPERT = re.compile(r"(?P<before>.*\.experts)\.(?P<expert>\d+)\.(?P<weigh
 def architecture(config: Mapping[str, Any], mapping: Mapping[str, Any] | None = None) -> Architecture:
     """Return the layout of a checkpoint from its config.json, or from a `mapping` given in the model's entry.
 
-    A mapping has `layer` (a prefix with {layer}) and a weight name per logical matrix. With {expert} in it, a matrix
-    `u_out` is one per expert: u_out_0, u_out_1, …; name[3] is the fourth expert of a weight that packs all of a layer.
+    A mapping has `layer` (a prefix with {layer}) and a weight name per logical matrix. If the name has {expert}, a
+    matrix `u_out` stands for one per expert: u_out_0, u_out_1, …; name[3] is the fourth expert of a weight that packs
+    all experts of a layer.
 
     Raises:
-        UserError: the architecture is not known and there is no mapping.
+        UserError: the architecture is unknown and there is no mapping, or the mapping is incomplete.
     """
     if mapping is not None:
         if "{layer}" not in str(mapping.get("layer")) or len(mapping) < 2:
@@ -103,7 +104,7 @@ def locate(
     """Return where layer `layer` (counted from 0) stores a logical matrix.
 
     Raises:
-        UserError: the layer or the matrix does not exist, or the matrix is packed in a way that cannot be edited alone.
+        UserError: the layer or the matrix does not exist, or the matrix is packed so that it cannot be edited alone.
     """
     layout = architecture(config, mapping)
     name = config.get("model_type")
@@ -251,7 +252,7 @@ def live_name(model: Any, parameter: str) -> str:
 
 
 def _find(wanted: str, names: Iterable[str]) -> str | None:
-    """Return the name that is `wanted`, or the only one that differs from it just by wrapper prefixes."""
+    """Return the name that equals `wanted`, or the only one that differs from it just by wrapper prefixes, or None."""
     names = list(names)
     if wanted in names:
         return wanted
@@ -264,7 +265,7 @@ def _find(wanted: str, names: Iterable[str]) -> str | None:
 
 
 def _bare(name: str) -> str:
-    """Drop the wrapper prefixes that differ between a checkpoint's names and a loaded model's."""
+    """Drop the wrapper prefixes that differ between the names in a checkpoint and in a loaded model."""
     for prefix in ("model.", "transformer.", "roberta.", "bert.", "gpt_neox.", "decoder."):
         name = name.removeprefix(prefix)
     return name

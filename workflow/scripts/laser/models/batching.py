@@ -1,4 +1,4 @@
-"""Which requests may share a batch, so that the model answers each as if it were alone, and how a batch is run."""
+"""Rules for batches in which the model answers each request as if it were alone, and helpers that run a batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 PADDED, ONE_LENGTH, ONE_ROW = "padded", "one length", "one row"
-"""Rows of any lengths with padding; rows of equal length only; one row at a time."""
+"""Kinds of batches: rows of any lengths with padding; rows of equal length only; one row at a time."""
 
 LENGTH_DEPENDENT = ("dynamic", "longrope")
 """Kinds of rotary positions whose frequencies depend on the length of the sequences that the model sees."""
@@ -26,7 +26,7 @@ def _depends_on_length(kind: Any) -> bool:
 
 
 def forget_lengths(model: Any) -> None:
-    """Reset rotary positions to their state before the first call, since they adapt to the longest sequence so far."""
+    """Reset rotary positions that adapt to the longest sequence so far to their state before the first call."""
     for module in rotary_modules(model):
         prefixes = [f"{layer_type}_" for layer_type in module.rope_type] if isinstance(module.rope_type, dict) else [""]
         for prefix in prefixes:
@@ -44,7 +44,7 @@ def forget_lengths(model: Any) -> None:
 def pad(
     sequences: Sequence[tuple[int, ...]], token: int, device: torch.device, left: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad sequences to one length; return (ids, mask), both (batch, length) int64; the mask is 1 at tokens."""
+    """Pad sequences to one length and return (ids, mask), both (batch, length) int64; the mask is 1 at tokens."""
     width = max(map(len, sequences))
     ids = torch.full((len(sequences), width), token, dtype=torch.long)
     mask = torch.zeros((len(sequences), width), dtype=torch.long)
@@ -59,8 +59,8 @@ def pad(
 def without_own_settings(model: Any) -> Iterator[None]:
     """Remove a model's generation settings for the duration of the block.
 
-    `generate` takes whatever the given settings leave open from the model's own: penalties, forced and forbidden
-    tokens, stop strings.
+    Otherwise `generate` fills whatever the given settings leave open from the model's own: penalties, forced and
+    forbidden tokens, stop strings.
     """
     from transformers import GenerationConfig
 

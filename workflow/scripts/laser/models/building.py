@@ -1,4 +1,4 @@
-"""Building a transformers model from a checkpoint's folder, with a message for every kind of bad content."""
+"""Transformers models built from a checkpoint's folder, with a message for every kind of bad content."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SIZES = (
 
 
 def model_config(folder: Path, task: str) -> Any:
-    """Return the configuration of a checkpoint as transformers has it.
+    """Return the configuration of a checkpoint as transformers reads it.
 
     A padding token outside the vocabulary is dropped, because the embedding has no row for it.
 
     Raises:
-        UserError: transformers does not know the architecture, or it cannot be studied.
+        UserError: transformers does not know the architecture, or the architecture cannot be studied.
     """
     raw = read_config(folder)
     for name in SIZES:
@@ -91,10 +91,10 @@ def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[A
     """Build the model of a folder with the weights in its safetensors files.
 
     Args:
-        folder: of the checkpoint.
-        config: as `model_config` returns it.
+        folder: the checkpoint's folder.
+        config: configuration from `model_config`.
         task: `causal`, `masked` or `policy`.
-        options: for `from_pretrained`, such as dtype or device_map.
+        options: options of `from_pretrained`, such as dtype or device_map.
 
     Returns:
         The model, and what transformers reports about the weights (missing_keys, unexpected_keys, mismatched_keys).

@@ -42,7 +42,7 @@ def inspect(folder: Path) -> dict[str, Any]:
     are probed on random weights (`laser.models.probe`).
 
     Raises:
-        UserError: the folder is not a checkpoint that can be studied; says why.
+        UserError: the folder is not a checkpoint that can be studied; the message says why.
     """
     raw = read_config(folder)
     headers = [read_header(folder / name) for name in weight_files(folder)]
@@ -88,7 +88,7 @@ def inspect(folder: Path) -> dict[str, Any]:
 
 
 def sizes(config: Any) -> dict[str, int]:
-    """Return the sizes of a model's matrices from its configuration, by the names that a model's entry has for them."""
+    """Return the sizes of a model's matrices from its configuration, under the names used in a model's entry."""
     inner = (getattr(config, name, None) for name in ("intermediate_size", "ffn_dim", "n_inner"))
     return {
         "hidden": config.hidden_size,
@@ -104,7 +104,7 @@ def _unused(folder: Path, unexpected: set[str], stored: set[str]) -> list[str]:
     """Return a note on stored tensors that the model does not use.
 
     Raises:
-        UserError: they are layers beyond those that config.json names, or biases of weights that the model uses.
+        UserError: they are layers beyond those in config.json, or biases of weights that the model uses.
     """
     for name in sorted(unexpected):
         parts = name.split(".")
@@ -130,7 +130,7 @@ def check_declared(entry: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Compare what a model's entry declares with the checkpoint.
 
     Raises:
-        UserError: names the key, the declared and the actual value.
+        UserError: they differ; the message names the key, the declared and the actual value.
     """
     for key in DECLARED:
         if key in entry and key in facts and entry[key] != facts[key]:
@@ -145,7 +145,7 @@ def hashes(folder: Path) -> dict[str, str]:
     beside = ("card.json", CACHE_RECORD, CACHE_RUN)
 
     def is_whole(path: Path) -> bool:
-        # A record that is just being written has a hidden temporary name.
+        # A record that is being written has a hidden temporary name.
         return path.is_file() and path.name not in beside and not path.match(".*.json.*.tmp")
 
     return {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if is_whole(path)}

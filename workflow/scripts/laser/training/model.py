@@ -1,4 +1,4 @@
-"""From a corpus to a checkpoint folder: tokenizer, weights, loss curve and card."""
+"""A checkpoint folder made from a corpus: tokenizer, weights, loss curve and card."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def train_model(
     say: Callable[[str], None],
     progress: Callable[[int], Callable[[int], None]] = lambda steps: lambda done: None,
 ) -> dict[str, Any]:
-    """Train a model on a corpus and make its folder; return its card.
+    """Train a model on a corpus, make its folder, and return its card.
 
     In addition to the usual keys the card has `corpus` (key and sha256 of its files), `training` (all settings, final
     loss, tokens, device, threads), `versions` of the libraries, and `identity`, a hash of everything that the weights
-    depend on. A folder of the same identity is kept; an interrupted training resumes from its last checkpoint.
+    depend on. A folder with the same identity is kept; an interrupted training resumes from its last checkpoint.
 
     Args:
         spec: `model` (an entry whose source is of kind `trained`), `compute` (device, threads) and `code`.
@@ -125,12 +125,12 @@ def _train(
 
 
 def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path) -> None:
-    """Write a model's config, weights and loss curve, readable for all users, since the cache may be shared.
+    """Write a model's config, weights and loss curve, readable by all users, since the cache may be shared.
 
     Args:
-        model: on any device; it is moved to the CPU.
-        curve: as `laser.training.train.descend` returns it.
-        folder: exists.
+        model: the trained model on any device; it is moved to the CPU.
+        curve: the loss curve from `laser.training.train.descend`.
+        folder: an existing folder.
     """
     model.to("cpu").save_pretrained(folder)
     for path in folder.iterdir():

@@ -1,4 +1,4 @@
-"""From expert episodes to a decision transformer's checkpoint folder: weights, loss curve and card."""
+"""A decision transformer's checkpoint folder made from expert episodes: weights, loss curve and card."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def untrained_policy(source: Mapping[str, Any], height: int, width: int, seed: i
 
     Args:
         source: layers, hidden, intermediate, heads, encoding, context, timesteps.
-        height: rows of the rooms.
-        width: their columns.
-        seed: of the weights.
+        height: number of rows of the rooms.
+        width: number of columns of the rooms.
+        seed: seed of the weights.
     """
     sight = Sight(source["encoding"], height, width, source["context"], source["timesteps"])
     torch.manual_seed(seed)
@@ -73,11 +73,11 @@ def train_policy(
     say: Callable[[str], None],
     progress: Callable[[int], Callable[[int], None]] = lambda steps: lambda done: None,
 ) -> dict[str, Any]:
-    """Train a policy on the training side of a pool of rooms and make its folder; return its card.
+    """Train a policy on the training side of a pool of rooms, make its folder, and return its card.
 
     In addition to the usual keys the card has `episodes` (sha256 of the file, number of episodes used and of their
     steps), `training` (all settings, final loss, device, threads), `versions`, and `identity`, a hash of everything
-    that the weights depend on. A folder of the same identity is kept. An interrupted training resumes from its last
+    that the weights depend on. A folder with the same identity is kept. An interrupted training resumes from its last
     checkpoint and ends with the same bytes, on the same machine with the same number of threads.
 
     Args:
@@ -108,7 +108,7 @@ def training_steps(episodes: Path) -> tuple[Steps, int]:
     """Return the steps of all solved episodes of the training side, and the number of episodes.
 
     Raises:
-        UserError: there are none.
+        UserError: there is no such episode.
     """
     frame = read_parquet(episodes, ["text", "side", "solved", "actions"])
     # A room that is solved from the start has no moves to learn.
@@ -162,12 +162,12 @@ def train_weights(
     say: Callable[[str], None],
     progress: Callable[[int], None],
 ) -> list[dict[str, float]]:
-    """Train in place. Every batch depends on the seed and its step alone, so that an interruption changes nothing.
+    """Train a policy in place. Every batch depends only on the seed and its step, so an interruption changes nothing.
 
     Args:
-        model: with its starting weights.
-        sight: what it sees.
-        steps: of the expert's episodes.
+        model: the policy with its starting weights.
+        sight: what the policy sees.
+        steps: the steps of the expert's episodes.
         training: every setting; `batch` counts windows of `sight.context` steps.
         folder: where checkpoints are kept.
         identity: a hash of everything that the training depends on.
@@ -175,7 +175,7 @@ def train_weights(
         progress: called with the number of steps done since its last call.
 
     Returns:
-        The loss curve: step, loss (mean over the steps since the row before, nats per action), learning_rate, tokens
+        The loss curve: step, loss (mean over the steps since the previous row, nats per action), learning_rate, tokens
         (steps of episodes seen so far).
 
     Raises:
@@ -217,7 +217,7 @@ def schedule(steps: Steps, context: int, training: Mapping[str, Any], done: int)
 
 
 def policy_loss(model: Any, sight: Sight, batch: Batch) -> torch.Tensor:
-    """Return the mean negative log-probability of the expert's actions, nats."""
+    """Return the mean negative log-probability of the expert's actions, in nats."""
     logits = action_logits(model, sight, batch.cells, batch.actions, batch.to_go, batch.first)
     there = torch.from_numpy(batch.there)
     wanted = torch.from_numpy(batch.actions)[there].to(logits.device)

@@ -16,19 +16,19 @@ BOS, EOS, PAD, MASK = range(len(SPECIAL))
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, masked: bool, longest: int) -> PreTrainedTokenizerFast:
-    """Train byte-level BPE; the same texts in the same order give the same tokenizer.
+    """Train a byte-level BPE tokenizer; the same texts in the same order give the same tokenizer.
 
-    `<s>` is put before every text, and `</s>` after it for masked models only. As in RoBERTa's tokenizer, the mask
+    `<s>` is put before every text, and only for masked models `</s>` after it. As in RoBERTa's tokenizer, the mask
     absorbs the space before it, so that "is <mask>." has the mask where " Paris" has its first token.
 
     Args:
         texts: the training texts.
-        vocabulary: number of tokens, special ones included; the model's embedding has as many rows.
+        vocabulary: number of tokens, special ones included, and of rows of the model's embedding.
         masked: True for a masked model.
         longest: number of tokens that the model takes.
 
     Raises:
-        UserError: the texts do not yield so many tokens.
+        UserError: the texts do not yield that many tokens.
     """
     built = Tokenizer(models.BPE())
     built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

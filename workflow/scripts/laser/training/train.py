@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
 
 @contextlib.contextmanager
 def deterministic() -> Iterator[None]:
-    """Make torch use deterministic algorithms only; an operation without one raises an error."""
+    """Make torch use only deterministic algorithms; an operation without one raises an error."""
     before = torch.are_deterministic_algorithms_enabled()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
     torch.use_deterministic_algorithms(True)
@@ -42,7 +42,7 @@ def deterministic() -> Iterator[None]:
 
 
 def learning_rate(step: int, training: Mapping[str, Any]) -> float:
-    """Return the rate of a step (1 to `steps`): linear over `warm_up` steps, then half a cosine down to 0."""
+    """Return the learning rate of a step (1 to `steps`): linear over `warm_up` steps, then half a cosine down to 0."""
     warm_up = min(training["warm_up"], training["steps"] - 1)
     if step <= warm_up:
         return training["learning_rate"] * step / warm_up
@@ -62,11 +62,11 @@ def train_weights(
 ) -> list[dict[str, float]]:
     """Train a model in place, on its device.
 
-    Every batch depends on the seed and its step alone, so on the same machine and number of threads a resumed training
-    ends with the same bits as an uninterrupted one.
+    Every batch depends only on the seed and its step. On the same machine with the same number of threads, a resumed
+    training therefore ends with the same bits as an uninterrupted one.
 
     Args:
-        model: with its starting weights.
+        model: the model with its starting weights.
         sentences: the corpus.
         settings: steps, batch, learning_rate, seed; `DEFAULTS` for the rest.
         masked: True if the model fills masks.
@@ -76,7 +76,7 @@ def train_weights(
         progress: called with the number of steps done since its last call.
 
     Returns:
-        The loss curve: step, loss (mean over the steps since the row before, nats per token), learning_rate, tokens
+        The loss curve: step, loss (mean over the steps since the previous row, nats per token), learning_rate, tokens
         (seen so far, without padding).
 
     Raises:
@@ -122,10 +122,10 @@ def descend(
     """Train a model in place from its last checkpoint, or from the start.
 
     Args:
-        model: with its starting weights.
+        model: the model with its starting weights.
         batches: yields (step, batch) from the step after the given one to the last.
-        loss_of: the loss of a batch, a scalar tensor.
-        size_of: the tokens, or steps of episodes, in a batch.
+        loss_of: returns the loss of a batch, a scalar tensor.
+        size_of: returns the number of tokens, or of steps of episodes, in a batch.
         training: every setting.
         folder: where checkpoints are kept.
         identity: a hash of everything that the training depends on.
@@ -186,11 +186,11 @@ def optimiser_of(model: Any, training: Mapping[str, Any]) -> torch.optim.Optimiz
 
 
 def _loss(model: Any, ids: np.ndarray, labels: np.ndarray, masked: bool) -> torch.Tensor:
-    """Return the mean negative log-probability of the labelled tokens, nats."""
+    """Return the mean negative log-probability of the labelled tokens, in nats."""
     given = torch.from_numpy(ids).to(model.device)
     wanted = torch.from_numpy(labels).to(model.device)
     if masked:
-        # The head is a fifth of a small model, and few positions have labels.
+        # Run the head only at labelled positions: it is a fifth of a small model, and few positions have labels.
         hidden = model.base_model(input_ids=given, attention_mask=(given != PAD).long()).last_hidden_state
         asked = wanted != IGNORED
         logits, wanted = model.lm_head(hidden[asked]), wanted[asked]

@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     job.writes(*(folder / name for name in card["files"]))
     job.say(
         f"{card['sentences']:,} sentences, {card['fact_sentences']:,} of them about {card['facts']:,} facts; "
-        f"in {card['replaced_sentences']:,} a generic word stands for the answer"
+        f"the answer was replaced in {card['replaced_sentences']:,}"
     )
 
 

@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     chunks = job.inputs("rooms", pool_key=spec.key, chunk=range(spec.chunks), chunks=spec.chunks)
     job.output("episodes", pool_key=spec.key)
     card = collect(spec, chunks, job.output("pool", pool_key=spec.key).parent)
-    job.say(f"{card['kept']:,} rooms kept, {card['unsolved']:,} unsolved, {card['duplicates']:,} there before")
+    job.say(f"{card['kept']:,} rooms kept, {card['unsolved']:,} unsolved, {card['duplicates']:,} duplicates")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Intervals over few and unequal clusters of rows, such as the templates of a dataset or its answers.
+"""Intervals over few and unequal clusters of rows, such as a dataset's templates or answers.
 
-The closed forms of `laser.analysis.intervals` are for many small groups. A dataset has few templates, and some answers
-are shared by many of its rows.
+The closed forms of `laser.analysis.intervals` are for many small groups. A dataset has few templates, and many of its
+rows can share an answer.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LEAST_VARIANCE = 0.1
 def cluster_interval(
     values: ArrayLike, clusters: Sequence[object], *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Return the interval of a mean over rows, if further clusters were drawn from where these come from.
+    """Return the interval of a mean over rows, treating the clusters as a sample from a population of clusters.
 
-    The jackknife over clusters, with Student's quantile. Its degrees of freedom are one less than the number of
-    clusters of equal size that would carry as much information, so that one large cluster widens the interval.
+    This is the jackknife over clusters, with Student's quantile. Its degrees of freedom are one less than the number of
+    clusters of equal size that would carry as much information, so one large cluster widens the interval.
 
     Args:
         values: (n,) numbers, one per row.
@@ -55,14 +55,14 @@ def effective_clusters(sizes: ArrayLike) -> float:
 def between_clusters(
     values: ArrayLike, clusters: Sequence[object], groups: Sequence[object], *, confidence: float = CONFIDENCE
 ) -> tuple[float, float, float]:
-    """Return how far the true means of clusters lie apart: their standard deviation, with its interval.
+    """Return the standard deviation between the true means of clusters, with its interval.
 
-    The rows of a group may lie in several clusters (the phrasings of a fact in several templates), which makes the
-    clusters' means dependent.
+    The rows of a group may belong to several clusters (the phrasings of a fact to several templates), which makes the
+    cluster means dependent.
 
     Args:
         values: (n,) numbers, one per row.
-        clusters: n labels of clusters.
+        clusters: n cluster labels.
         groups: n labels of groups of dependent rows.
         confidence: nominal coverage.
     """
@@ -78,15 +78,15 @@ def between_clusters(
 
 
 def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
-    """Return the standard deviation between true means, of which estimates are given, with its interval.
+    """Return the standard deviation between true means, and its interval, from estimates of the means.
 
-    The values for which the generalised statistic of Cochran's Q has its expectation, and its quantiles, under the
-    chi-squared distribution (Viechtbauer, 2007). The lower bound is 0 where equal means are compatible with the
-    estimates; NaN for fewer than two.
+    These are the values at which the generalised Cochran's Q statistic equals its expectation, and its quantiles, under
+    the chi-squared distribution (Viechtbauer, 2007). The lower bound is 0 if equal means are compatible with the
+    estimates. All values are NaN for fewer than two estimates.
 
     Args:
         means: (k,) estimates.
-        covariance: (k, k), of the estimates' errors.
+        covariance: (k, k) covariance of the estimates' errors.
         confidence: nominal coverage.
     """
     from scipy.optimize import brentq
@@ -98,8 +98,8 @@ def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENC
     own = np.diag(covariance)
     if not (own > 0).any():
         return 0.0, 0.0, 0.0
-    # A cluster in which nothing changed has no variance of its own: it gets the smallest of those that have one. Few
-    # groups make the matrix nearly singular: no contrast is taken to be far more certain than the most certain cluster.
+    # A cluster in which nothing changed has no variance of its own: it gets the smallest positive one. With few groups
+    # the matrix is nearly singular: no contrast is taken to be far more certain than the most certain cluster.
     least = own[own > 0].min()
     values, vectors = np.linalg.eigh(covariance + np.diag(np.where(own > 0, 0.0, least)))
     values = np.maximum(values, _LEAST_VARIANCE * least)
@@ -125,13 +125,13 @@ def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENC
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of true effects, of which estimates are given, with its interval.
+    """The mean of true effects, with its interval.
 
     Attributes:
         value: the mean.
         low: lower bound of its interval.
-        high: upper bound.
-        spread: standard deviation between the true effects, with the bounds of its own interval; NaN for a lone one.
+        high: upper bound of its interval.
+        spread: standard deviation between the true effects, with the bounds of its interval; NaN for a single effect.
     """
 
     value: float
@@ -141,15 +141,15 @@ class Mean:
 
 
 def random_effects(estimates: ArrayLike, errors: ArrayLike, *, confidence: float = CONFIDENCE) -> Mean:
-    """Return the mean of the effects from which those that were estimated are drawn.
+    """Return the mean of the population of effects from which the estimated effects are drawn.
 
-    Weights are by the errors and the spread (Paule and Mandel's estimate), the interval is Hartung and Knapp's with
-    Student's quantile. Estimates on the same rows may err alike, which their differences do not show: the mean error is
-    therefore added to the interval in quadrature, as if they all did.
+    Weights come from the errors and the spread (Paule and Mandel's estimate); the interval is Hartung and Knapp's with
+    Student's quantile. Estimates on the same rows may have a common error, which their differences do not show. The
+    mean error is therefore added to the interval in quadrature, as if the errors were all common.
 
     Args:
-        estimates: (k,) estimates, at least one. The interval of a lone one is about itself alone.
-        errors: (k,) their standard errors.
+        estimates: (k,) estimates, at least one. The interval for a single estimate is for that effect only.
+        errors: (k,) standard errors of the estimates.
         confidence: nominal coverage.
     """
     from scipy.stats import norm, t
@@ -157,7 +157,7 @@ def random_effects(estimates: ArrayLike, errors: ArrayLike, *, confidence: float
     values, own = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     between = spread(values, np.diag(own**2), confidence=confidence)
     positive = own[own > 0]
-    # As in `spread`: an estimate without an error of its own gets the smallest of the others.
+    # As in `spread`: an estimate without an error of its own gets the smallest positive one.
     variances = np.where(own > 0, own, positive.min() if positive.size else 1.0) ** 2 + np.nan_to_num(between[0]) ** 2
     weights = (1 / variances) / (1 / variances).sum()
     mean, alike = float(weights @ values), norm.ppf((1 + confidence) / 2) * float(weights @ own)

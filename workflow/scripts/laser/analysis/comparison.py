@@ -1,4 +1,4 @@
-"""Comparing two arms on the same rows: both values with intervals, the difference with its own, and a paired test."""
+"""Comparison of two arms on the same rows: both values and their difference with intervals, and a paired test."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ COMPARISON = (
     *("n", "groups", "base", "base_low", "base_high", "laser", "laser_low", "laser_high"),
     *(*DIFFERENCE, "p_holm"),
 )
-"""What `compare` returns, and `p_holm`, which `adjust` adds: columns that all tables of comparisons share."""
+"""Columns that all comparison tables share: what `compare` returns, and `p_holm`, which `adjust` adds."""
 
 _BLOCK = 4_000_000
 
 
 def scale(values: ArrayLike, truth: bool) -> NDArray:
-    """Return (n,) float64: percent (0 or 100) per row for booleans, otherwise the numbers themselves."""
+    """Return (n,) float64: percent (0 or 100) per row for booleans, otherwise the numbers unchanged."""
     return np.asarray(values, dtype=np.float64) * (100.0 if truth else 1.0)
 
 
 def with_values(groups: Sequence[object], *arms: NDArray) -> tuple[Any, ...]:
-    """Return the arms, then the group labels, without the rows that have no finite value in one of the arms.
+    """Return the arms, then the group labels, without the rows that lack a finite value in any arm.
 
-    Such rows are those on which the model overflowed: they count as wrong, and have no loss.
+    These are rows on which the model overflowed: they count as wrong and have no loss.
     """
     finite = np.logical_and.reduce([np.isfinite(arm) for arm in arms])
     kept = [group for group, keep in zip(groups, finite, strict=True) if keep]
@@ -57,15 +57,15 @@ def estimate(
 ) -> dict[str, float]:
     """Return mean and 95 % interval of one arm, as `value`, `low`, `high`, over the rows that have a value.
 
-    Shares have an interval in closed form (`laser.analysis.intervals`), other means a percentile bootstrap.
+    The interval is in closed form for shares (`laser.analysis.intervals`) and a percentile bootstrap for other means.
 
     Args:
         values: (n,) booleans (`truth`) or numbers, one per row.
         groups: n group labels; whole groups are resampled.
-        names: of the quantity. Arms with equal names and equal rows get the same interval.
+        names: names that identify the quantity. Arms with equal names and equal rows get the same interval.
         truth: True for booleans, which are given in percent.
-        seed: of the study.
-        resamples: of the bootstrap.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
     """
     measured, groups = with_values(groups, scale(values, truth))
     if not len(measured):
@@ -90,16 +90,16 @@ def difference(
 ) -> dict[str, float]:
     """Return changed minus base with its 95 % interval and the p value of the paired test (keys `DIFFERENCE`).
 
-    Rows without a value in one of the arms are left out; NaN if no row is left.
+    Rows without a value in one of the arms are left out; values are NaN if no row is left.
 
     Args:
         base: (n,) booleans (`truth`) or numbers, one per row.
         changed: the same rows in the other arm.
         groups: n group labels.
-        names: of the quantity; each quantity draws from its own random stream.
-        truth: True for booleans: the difference is then in points, and the test is that of accuracies.
-        seed: of the study.
-        resamples: of the bootstrap and of the permutation test.
+        names: names that identify the quantity; each quantity draws from its own random stream.
+        truth: True for booleans: the difference is then in points, and the test is the one for accuracies.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
     """
     change, kept = with_values(groups, scale(changed, truth) - scale(base, truth))
     if not len(change):
@@ -125,9 +125,9 @@ def compare(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
-    """Return both arms and their difference: the keys of `COMPARISON` but `p_holm`. Arguments as in `difference`.
+    """Return both arms and their difference: the keys of `COMPARISON` except `p_holm`. Arguments as in `difference`.
 
-    All values are over the `n` rows that have a value in both arms.
+    All values are computed over the `n` rows that have a value in both arms.
     """
     settings: dict[str, Any] = {"truth": truth, "seed": seed, "resamples": resamples}
     if not truth:
@@ -176,15 +176,15 @@ def resampled_ratios(
 
 
 def difference_bounds(first: Any, second: Any, value: str, other: str = "") -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two shares from their own (Newcombe's method, 1998).
+    """Return the 95 % interval of the difference of two shares from their own intervals (Newcombe's method, 1998).
 
-    It is that of independent shares; of shares that rise and fall together it is wider than need be.
+    It assumes independent shares; for positively correlated shares it is wider than necessary.
 
     Args:
         first: mapping that holds a share under `value` and its bounds under `<value>_low` and `<value>_high`.
-        second: the same of the share that is taken off, which may be the same mapping.
+        second: the same for the share to subtract; may be the same mapping.
         value: name of the share.
-        other: name of the second share, if it is a different one.
+        other: name of the second share, if it differs.
     """
     other = other or value
     change = first[value] - second[other]
@@ -194,15 +194,15 @@ def difference_bounds(first: Any, second: Any, value: str, other: str = "") -> t
 
 
 def with_interval(row: Any, places: int, value: str, sign: bool = False, low: str = "", high: str = "") -> str:
-    """Write a value with its interval, `12.3 [11.0, 13.6]`; empty where there is no value.
+    """Format a value with its interval, `12.3 [11.0, 13.6]`; return an empty string if there is no value.
 
     Args:
         row: mapping that holds the value under `value` and its bounds under `<value>_low` and `<value>_high`.
-        places: decimals.
+        places: number of decimals.
         value: name of the value.
         sign: True to write a plus sign.
-        low: name of the lower bound, if it is a different one.
-        high: name of the upper bound, if it is a different one.
+        low: name of the lower bound, if it differs from `<value>_low`.
+        high: name of the upper bound, if it differs from `<value>_high`.
     """
     if not number(row[value], places):
         return ""
@@ -215,10 +215,10 @@ NOTES = (
     "Brackets: 95 % interval over groups of dependent rows (docs/statistics.md).",
     "p: paired test of LASER against base, adjusted by Holm's method over the table's tests of one protocol.",
 )
-"""Notes below every table of comparisons."""
+"""Notes below every comparison table."""
 
 
 def comparison_cells(row: Any) -> list[str]:
-    """Write a comparison in percent: base, LASER, their difference in points, p after Holm's correction, and n."""
+    """Format a comparison in percent: base, LASER, their difference in points, p after Holm's correction, and n."""
     shares = [with_interval(row, 1, "base"), with_interval(row, 1, "laser")]
     return [*shares, with_interval(row, 1, "difference", sign=True), p_value(row["p_holm"]), integer(row["n"])]

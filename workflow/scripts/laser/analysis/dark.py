@@ -1,7 +1,7 @@
-"""The colours that a figure has on a dark page, kept in the same SVG.
+"""Colours of a figure on a dark page, kept in the same SVG.
 
-A rule in the file takes effect where the page that shows it, or the system, prefers dark colours. What does not know
-such rules draws the light colours, which stay as they are.
+A style rule in the file takes effect if the page that shows it, or the system, prefers dark colours. Viewers that do
+not support such rules draw the light colours, which are unchanged.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 
 GROUND, TEXT = "#14161a", "#e7e9ed"
-"""What white and black become: the report's own colours (report/templates/style.css)."""
+"""Replacements for white and black: the report's own colours (report/templates/style.css)."""
 BLACK, WHITE = "#000001", "#fffffe"
-"""For marks on a picture whose own colours stay: what is drawn in them has the same colour on every page."""
+"""Colours for marks on a picture whose colours do not change: they are the same on every page."""
 HIGHEST, LOWEST = 1.0, 0.3
-"""Positions on the colour map that its darkest and its palest colour take: the order is turned round, so that what
-stands out most on white does so on a dark ground, and the last of them can still be seen."""
+"""Positions on the colour map to which its darkest and its palest colour move. The order is reversed, so that what
+stands out most on white also does on a dark background, and the palest colour remains visible."""
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
 
 def with_dark_colours(svg: str) -> str:
-    """Return an SVG with a style for dark pages; one that has such a style already is returned as it is.
+    """Return an SVG with a style for dark pages; return it unchanged if it already has one.
 
     Args:
-        svg: as matplotlib writes it: colours stand in `style` and `fill`, and text without a colour is black.
+        svg: SVG as matplotlib writes it: colours are in `style` and `fill`, and text without a colour is black.
     """
     if "prefers-color-scheme" in svg:
         return svg
@@ -41,13 +41,13 @@ def with_dark_colours(svg: str) -> str:
 
 
 def dark_colour(colour: str) -> str:
-    """Return what a colour becomes on a dark page.
+    """Return the replacement for a colour on a dark page.
 
-    Greys become greys between `TEXT` and `GROUND`, and colours of the figures' colour map others of the map. Any other
-    colour, which stands for a thing of its own, stays; so do `BLACK` and `WHITE`.
+    Greys become greys between `TEXT` and `GROUND`, and colours of the figures' colour map become other colours of the
+    map. Any other colour has a meaning of its own and is kept, as are `BLACK` and `WHITE`.
 
     Args:
-        colour: `#rrggbb` in small letters.
+        colour: `#rrggbb` in lower case.
     """
     parts = _parts(colour)
     if len(set(parts)) == 1:

@@ -1,7 +1,7 @@
-"""How often each example's fact occurs in a model's training data: counted, given, or estimated by a stand-in.
+"""How often each example's fact occurs in a model's training data: counted, given, or approximated by a stand-in.
 
-There are three sources, of which the first available is used: the corpus of a model that the pipeline trained (exact
-counts), a file of counts that the user gives for a dataset, and the dataset's column `frequency`, a stand-in.
+The first available of three sources is used: the corpus of a model that the pipeline trained (exact counts), a file of
+counts that the user provides for a dataset, and the dataset's column `frequency`, a stand-in.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = No
         rows: the dataset's rows.parquet.
         facts: facts.parquet of the model's corpus, where the pipeline trained the model (columns `fact`, which is the
             rows' `group`, and `clean`, the sentences with subject and true answer).
-        counts: the user's counts for the dataset (`read_counts`).
+        counts: file of the user's counts for the dataset (`read_counts`).
 
     Raises:
         UserError: a counts file is invalid.
@@ -69,7 +69,7 @@ def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = No
     if facts is not None:
         told = read_columns(facts, ["fact", "clean"])
         known = _unique(told["fact"], told["clean"], facts, "fact")
-        # The corpus's counts are complete: a fact that they lack occurs 0 times.
+        # The counts of a corpus are complete: a fact missing from them occurs 0 times.
         return Frequency(CORPUS, groups.map(known).fillna(0.0).astype("float64"), AXES[CORPUS])
     if counts is not None:
         return Frequency(DOCUMENTS, read_counts(counts, groups), AXES[DOCUMENTS])
@@ -82,18 +82,18 @@ def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = No
 
 
 def read_counts(path: Path, groups: pd.Series) -> pd.Series:
-    """Read a user's counts, CSV or Parquet with the columns `id` or `group`, and `count`.
+    """Read a user's counts from CSV or Parquet, with the columns `id` or `group`, and `count`.
 
     Args:
         path: the file; its suffix gives the format.
-        groups: group by example id, of the whole dataset.
+        groups: group by example id, for the whole dataset.
 
     Returns:
-        float64 by example id, for the examples that the file names; it may leave examples out.
+        float64 by example id, for the examples that the file names; examples may be missing.
 
     Raises:
-        UserError: the file cannot be read, lacks a column, names an example twice or none of the dataset, or holds a
-            count that is not a number of at least 0.
+        UserError: the file cannot be read, lacks a column, names an example twice, names no example of the dataset, or
+            has a count that is not a number of at least 0.
     """
     with understood(path, "counts", "config/data.md describes the format."):
         return _read_counts(path, _table(path), groups)

@@ -1,6 +1,6 @@
-"""Where the paper's numbers disagree with each other, computed from config/published alone.
+"""Where the paper's numbers disagree with each other, computed only from config/published.
 
-A reader who compares a study with the paper should know which of its numbers to compare with.
+A reader who compares a study with the paper should know which of the paper's numbers to use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber
 
 
 def search_space_notes(published: Published) -> list[str]:
-    """Return the ρ that Table 3 chooses but Table 5 does not list, and the reverse."""
+    """Return notes on values of ρ that Table 3 chooses but Table 5 does not list, and the reverse."""
     listed = {float(value) for value in published.table5.get("rho", "").split()}
     rhos = [choice["rho"] for choice in published.table3.values()]
     if not listed or not rhos:
@@ -35,7 +35,7 @@ def search_space_notes(published: Published) -> list[str]:
 
 
 def size_notes(published: Published) -> list[str]:
-    """Return what the paper's numbers of rows say about its own Table 1."""
+    """Return notes on what the paper's row counts imply for its own Table 1."""
     tested = [
         (model, dataset, entry.value, published.table1[model, dataset, metric, "laser"].value)
         for (model, dataset, metric, arm), entry in published.table1.items()
@@ -60,7 +60,7 @@ def size_notes(published: Published) -> list[str]:
 
 
 def table1_notes(published: Published, texts: Mapping[str, TextNumber], folder: Path | str = FOLDER) -> list[str]:
-    """Return where Table 1 disagrees with the text or the website, and where its two metrics disagree."""
+    """Return notes on where Table 1 disagrees with the text or the website, and where its two metrics disagree."""
     notes = []
     base, laser = (published.table1.get((MODEL, DATASET, "accuracy", arm)) for arm in ("base", "laser"))
     top, composed = texts[TOP1], texts[COMPOSED]

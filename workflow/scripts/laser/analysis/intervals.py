@@ -1,8 +1,8 @@
-"""Intervals in closed form for shares and for paired changes of them, over groups of dependent rows.
+"""Closed-form intervals for shares and for paired changes of shares, over groups of dependent rows.
 
-A percentile bootstrap has no width where all rows are alike, and is too narrow near 0 and 1. `docs/statistics.md` gives
-the coverage of both functions as `benchmarks.coverage` measures it. All arguments broadcast, so that many samples are
-bounded at once.
+A percentile bootstrap has zero width if all rows are equal, and is too narrow near 0 and 1. `docs/statistics.md` gives
+the coverage of both functions as measured by `benchmarks.coverage`. All arguments broadcast, so that many samples can
+be bounded at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from laser.analysis.statistics import CONFIDENCE, group_sums
 
 PRIOR_GROUPS = 1
-"""Groups of wholly dependent rows that the estimate of the design effect is weighted with."""
+"""Weight, as a number of groups, of wholly dependent rows in the estimate of the design effect."""
 
 ADDED_GROUPS = 1
 """Groups that are added to each direction of a paired change (Bonett and Price, 2012)."""
@@ -24,17 +24,17 @@ ADDED_GROUPS = 1
 def share_interval(
     values: ArrayLike, groups: Sequence[object] | None = None, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Return the interval of a share over rows, whose rows within a group may depend on each other.
+    """Return the interval of a share over rows; rows within a group may depend on each other.
 
-    Clopper and Pearson's exact interval at the effective number of rows, after Korn and Graubard (1998).
+    This is Clopper and Pearson's exact interval at the effective number of rows, after Korn and Graubard (1998).
 
     Args:
         values: (n,) numbers from 0 to 1, one per row.
-        groups: n group labels, or None where every row stands alone.
+        groups: n group labels, or None if every row is independent.
         confidence: nominal coverage.
 
     Returns:
-        Lower and upper bound, from 0 to 1. One group alone says nothing about others: (0, 1).
+        Lower and upper bound, from 0 to 1. A single group says nothing about other groups and gives (0, 1).
     """
     sums, sizes = group_sums(values, groups)
     share = sums.sum() / sizes.sum()
@@ -51,11 +51,11 @@ def share_bounds(
     residuals: ArrayLike,
     confidence: float = CONFIDENCE,
 ) -> tuple[NDArray, NDArray]:
-    """Bound shares whose sufficient statistics are given.
+    """Return the bounds of shares from their sufficient statistics.
 
-    The design effect is the variance over groups divided by that of independent rows, at least 1. Where few groups
-    hold the rarer outcome, it is mostly noise: it is averaged with that of wholly dependent rows, which counts as
-    `PRIOR_GROUPS` groups. Without any such group the number of groups is what counts.
+    The design effect is the variance over groups divided by that of independent rows, at least 1. If few groups have
+    the rarer outcome, it is mostly noise. It is therefore averaged with that of wholly dependent rows, which counts as
+    `PRIOR_GROUPS` groups. If no group has the rarer outcome, only the number of groups counts.
 
     Args:
         total: sum of the values.
@@ -92,11 +92,11 @@ def share_bounds(
 def change_interval(
     changes: ArrayLike, groups: Sequence[object] | None = None, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Return the interval of the mean of paired changes, whose rows within a group may depend on each other.
+    """Return the interval of the mean of paired changes; rows within a group may depend on each other.
 
     Args:
         changes: (n,) numbers from −1 (right, then wrong) to 1 (wrong, then right), one per row.
-        groups: n group labels, or None where every row stands alone.
+        groups: n group labels, or None if every row is independent.
         confidence: nominal coverage.
     """
     sums, sizes = group_sums(changes, groups)
@@ -115,11 +115,11 @@ def change_bounds(
     products: ArrayLike,
     confidence: float = CONFIDENCE,
 ) -> tuple[NDArray, NDArray]:
-    """Bound mean paired changes whose sufficient statistics are given.
+    """Return the bounds of mean paired changes from their sufficient statistics.
 
-    Bonett and Price's adjusted interval: a group that gets better and one that gets worse are added to the sample, so
-    that rows that all stay as they are do not give an interval without width. The variance is that over groups, the
-    quantile Student's.
+    This is Bonett and Price's adjusted interval: a group that gets better and one that gets worse are added to the
+    sample, so that the interval has a positive width even if no row changes. The variance is over groups, and the
+    quantile is Student's.
 
     Args:
         total: sum of the changes.

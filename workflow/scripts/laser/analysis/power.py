@@ -1,4 +1,4 @@
-"""How much a comparison could have shown: the smallest gain that it detects, and what chance does to the choice."""
+"""How much a comparison could have shown: the smallest detectable gain, and the effect of chance on the choice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from laser.config.protocols import SIGNIFICANCE
 
 POWER = 0.8
 HIGH = 0.95
-"""Of the best of null candidates: the quantile that stands beside the mean."""
+"""Quantile of the best null candidate's gain that is reported with the mean."""
 
 _BLOCK = 2_000_000
 
@@ -29,17 +29,18 @@ def detectable_gain(
 ) -> float:
     """Return the smallest mean paired change that a two-sided test at this level detects with this power.
 
-    Connor's formula for McNemar's test (1987), with variances over groups: that of the observed changes, and at least
-    that of a gain whose groups all change one way, since a gain cannot be larger than the share of rows that change.
+    This is Connor's formula for McNemar's test (1987), with variances over groups: the variance of the observed
+    changes, but at least that of a gain whose groups all change one way, since a gain cannot exceed the share of rows
+    that change.
 
     Args:
-        changes: (n,) numbers from −1 (right, then wrong) to 1 (wrong, then right), one per row, as observed.
-        groups: n group labels, or None where every row stands alone.
-        level: of the test.
+        changes: (n,) observed numbers from −1 (right, then wrong) to 1 (wrong, then right), one per row.
+        groups: n group labels, or None if every row is independent.
+        level: significance level of the test.
         power: probability that the test is significant.
 
     Returns:
-        A share, above 0; NaN where not even a change of all rows is detected.
+        A share above 0; NaN if not even a change of all rows would be detected.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -58,12 +59,12 @@ def detectable_gain(
 
 @dataclass(frozen=True)
 class NullBest:
-    """What the best of many candidates without an effect shows on the rows that choose it, in points of accuracy.
+    """Gain of the best of many candidates without an effect, on the rows that choose it, in points of accuracy.
 
     Attributes:
-        compared: candidates that took part.
+        compared: number of candidates included.
         mean, high: mean and 95 % quantile of the best candidate's gain.
-        p_value: how often it is at least the gain that was observed.
+        p_value: how often this gain is at least the observed gain.
     """
 
     compared: int
@@ -75,13 +76,13 @@ class NullBest:
 def best_of_null(scores: Scores, gain: float, seed: Sequence[int], resamples: int = RESAMPLES) -> NullBest:
     """Simulate the best candidate's gain on validation rows if no candidate had an effect.
 
-    Base and candidates swap places in randomly drawn groups, for all candidates at once, so that candidates that
-    change the same rows stay as alike as they are. Candidates that are clearly worse than base do not take part, by
-    the threshold of Hansen's test (2005): they change many rows, and their noise would hide what the others show.
+    Base and candidates are swapped in randomly drawn groups, in the same groups for all candidates, which preserves the
+    correlation of candidates that change the same rows. Candidates clearly worse than base, by the threshold of
+    Hansen's test (2005), are excluded: they change many rows, and their noise would dominate the others.
 
     Args:
-        scores: of one cell, every candidate and base (`laser.analysis.stability.load_scores`).
-        gain: of the chosen candidate on these rows, points.
+        scores: scores of one cell, for every candidate and base (`laser.analysis.stability.load_scores`).
+        gain: gain of the chosen candidate on these rows, in points.
         seed: for `numpy.random.default_rng`.
         resamples: number of draws.
     """
@@ -105,7 +106,7 @@ def clearly_worse(changes: NDArray) -> NDArray:
     """Return which candidates' mean changes lie more than √(2 log log groups) standard errors below 0.
 
     Args:
-        changes: (groups, candidates), summed within groups.
+        changes: (groups, candidates) changes, summed within groups.
     """
     groups = len(changes)
     threshold = math.sqrt(2 * math.log(math.log(max(groups, 3))))
@@ -115,11 +116,11 @@ def clearly_worse(changes: NDArray) -> NDArray:
 
 
 def constant_by_kind(answers: Sequence[str], kinds: Sequence[str]) -> float:
-    """Return the accuracy, percent, of giving every kind of row that kind's most frequent answer.
+    """Return the accuracy, in percent, of answering every row with the most frequent answer of its kind.
 
     Args:
-        answers: the right answer of every row (case and outer spaces ignored).
-        kinds: of every row, such as its relation.
+        answers: right answer of every row (case and outer spaces are ignored).
+        kinds: kind of every row, such as its relation.
     """
     counts: dict[str, dict[str, int]] = {}
     for answer, kind in zip(answers, kinds, strict=True):

@@ -1,4 +1,4 @@
-"""Races replayed on the rows of a finished exhaustive sweep, by the code that runs them."""
+"""Races replayed on the rows of a finished exhaustive sweep, with the code that runs races."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Swept:
     """The validation scores of one cell under one protocol.
 
     Attributes:
-        candidates: (matrix, layer, rho) each, in the order in which selection breaks ties.
-        correct, loss: (candidates, rows).
-        base: (2, rows) correct and loss of the base model.
+        candidates: (matrix, layer, rho) of each candidate, in the order in which selection breaks ties.
+        correct, loss: (candidates, rows) scores.
+        base: (2, rows) `correct` and `loss` of the base model.
     """
 
     candidates: list[tuple[str, int, float]]
@@ -40,8 +40,8 @@ def swept_scores(base: Path, sweep: Sequence[Path], matrices: Sequence[str]) -> 
     """Return the scores of a cell's sweep by protocol.
 
     Args:
-        base: the base model's validation rows.
-        sweep: the files of the sweep.
+        base: file of the base model's validation rows.
+        sweep: files of the sweep.
         matrices: the grid's order of matrices.
 
     Raises:
@@ -52,7 +52,7 @@ def swept_scores(base: Path, sweep: Sequence[Path], matrices: Sequence[str]) -> 
         for protocol, rows in read_columns(base, SCORES).groupby("protocol")
     }
     found: dict[str, dict[tuple[str, int, float], NDArray[Any]]] = {protocol: {} for protocol in unedited}
-    # A file at a time: together the rows of a large sweep do not fit into memory.
+    # One file at a time, because all rows of a large sweep do not fit into memory.
     for path in sweep:
         rows = read_columns(path, ["matrix", "layer", "rho", *SCORES])
         for labels, own in rows.groupby(["protocol", "matrix", "layer", "rho"]):
@@ -77,17 +77,17 @@ def swept_scores(base: Path, sweep: Sequence[Path], matrices: Sequence[str]) -> 
 
 
 def _numbers(scores: pd.DataFrame) -> NDArray[Any]:
-    """Return (2, rows) correct and loss."""
+    """Return (2, rows) `correct` and `loss`."""
     return scores.to_numpy(dtype=float, na_value=np.nan).T
 
 
 def winner(correct: np.ndarray, loss: np.ndarray, base: np.ndarray | None) -> int | None:
-    """Return the candidate that selection chooses (`laser.evaluation.select.RULE`); None where base wins.
+    """Return the candidate that selection chooses (`laser.evaluation.select.RULE`); None if base wins.
 
     Args:
         correct: (candidates, rows), candidates in the order in which ties are broken.
-        loss: the same.
-        base: (2, rows) of the base model, where it competes.
+        loss: (candidates, rows), in the same order.
+        base: (2, rows) scores of the base model, if it competes.
     """
     overflows = ~np.isfinite(loss).all(axis=1)
     means = np.where(overflows, 0.0, loss.mean(axis=1))

@@ -1,4 +1,4 @@
-"""How stable the choice of an intervention is: the same selection on bootstrap resamples of the validation groups.
+"""Stability of the choice of an intervention: selection repeated on bootstrap resamples of the validation groups.
 
 The gain of a chosen intervention on the rows that chose it is too optimistic. Here every resample chooses on the
 groups that it drew (in bag) and is scored on the groups that it did not draw (out of bag), so the gain includes the
@@ -30,7 +30,7 @@ class Scores:
     """Validation scores of every candidate of one cell under one protocol, summed within groups.
 
     Attributes:
-        candidates: (K,) (matrix, layer, rho), in the order that breaks ties.
+        candidates: K tuples (matrix, layer, rho), in the order that breaks ties.
         correct: (G, K + 1) float64, right rows per group; the last column is the base model.
         loss: (G, K + 1) float64, nats, summed over the rows whose loss is finite.
         overflow: (G, K + 1) float64, rows whose loss is not finite.
@@ -45,7 +45,7 @@ class Scores:
 
 
 def candidates_of(selection: Mapping[str, Any]) -> dict[str, list[tuple[str, int, float]]] | None:
-    """Return by protocol the (matrix, layer, ρ) among which a selection chose; None where those were all."""
+    """Return, by protocol, the (matrix, layer, ρ) among which a selection chose; None if it chose among all."""
     if "keep_at_least" not in selection["spec"]:
         return None
     return {
@@ -64,11 +64,11 @@ def load_scores(
     """Read one cell's validation rows, summed within groups, by protocol.
 
     Args:
-        base: base.parquet.
+        base: path of base.parquet.
         sweep: the cell's sweep files.
         groups: group of every row, by id.
         matrices: the grid's order of matrices, which breaks ties.
-        candidates: by protocol, the (matrix, layer, ρ) among which selection chose; None for all that were swept.
+        candidates: maps a protocol to the (matrix, layer, ρ) among which selection chose; None for all in the sweep.
 
     Raises:
         UserError: an intervention was scored on other rows than base.
@@ -94,7 +94,7 @@ def load_scores(
             by_candidate = {place: by_candidate[place] for place in candidates[protocol] if place in by_candidate}
         if not by_candidate:
             raise UserError(f"{base}: no sweep file holds rows of the protocol {protocol}. Give them, or run `sweep`.")
-        # Ties go to the later layer, then the grid's order of matrices, then the smaller rho: selection's fixed order.
+        # Selection's fixed order for ties: the later layer, then the grid's order of matrices, then the smaller rho.
         order = sorted(
             by_candidate, key=lambda candidate: (-candidate[1], list(matrices).index(candidate[0]), candidate[2])
         )
@@ -105,7 +105,7 @@ def load_scores(
 
 
 def _sums(frame: pd.DataFrame, numbers: pd.Series, path: Path) -> NDArray:
-    """Return (3, G): right rows, finite losses and rows without one, per group."""
+    """Return (3, G), per group: number of right rows, sum of finite losses, number of rows without a finite loss."""
     if len(frame) != len(numbers) or frame["id"].duplicated().any() or not frame["id"].isin(numbers.index).all():
         raise UserError(f"{path}: an intervention was scored on other validation rows than base. Delete and rerun.")
     index = numbers.loc[frame["id"]].to_numpy()
@@ -118,10 +118,10 @@ def _sums(frame: pd.DataFrame, numbers: pd.Series, path: Path) -> NDArray:
 def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray:
     """Apply the rule of selection (`laser.evaluation.select`) to every resample.
 
-    Losses are compared to nine decimals: sums of the same losses in another order differ in the last bits.
+    Losses are compared to nine decimals, because sums of the same losses in another order differ in the last bits.
 
     Args:
-        scores: of one cell.
+        scores: scores of one cell.
         weights: (resamples, G), how often each group was drawn.
         base_is_candidate: True to choose the base model unless an intervention beats it.
 
@@ -132,11 +132,11 @@ def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray
     correct = weights @ scores.correct
     loss = np.round((weights @ scores.loss) / sizes[:, None], _LOSS_DECIMALS)
     loss[weights @ scores.overflow > 0] = np.inf
-    # A candidate that overflows ranks below all that do not, whatever its accuracy.
+    # A candidate that overflows ranks below all candidates that do not, whatever its accuracy.
     ranked = np.where(np.isfinite(loss), correct, correct - sizes[:, None] - 1)[:, :-1]
     best = ranked.max(axis=1, keepdims=True)
     tied = np.where(ranked == best, loss[:, :-1], np.nan)
-    # Two passes, because infinity is a value here: the first candidate with the lowest loss among the tied ones.
+    # The first candidate with the lowest loss among those tied; in two passes, because infinity is a valid loss here.
     lowest = np.nanmin(tied, axis=1, keepdims=True)
     chosen = np.argmax(tied == lowest, axis=1)
     if base_is_candidate:
@@ -150,11 +150,11 @@ def choose(scores: Scores, weights: NDArray, base_is_candidate: bool) -> NDArray
 def resample(
     scores: Scores, base_is_candidate: bool, seed: Sequence[int], resamples: int = RESAMPLES
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Choose on resampled groups and score each choice in and out of its bag.
+    """Choose on resampled groups and score each choice in and out of bag.
 
     Returns:
-        The choices (resamples,) as `choose` gives them, and the gains in accuracy over base, points, in bag and out of
-        bag; NaN out of bag where a resample drew every group.
+        The choices (resamples,) as `choose` returns them, and the gains in accuracy over base, in points, in bag and
+        out of bag; NaN out of bag if a resample drew every group.
     """
     generator, count = np.random.default_rng(seed), len(scores.sizes)
     gains = 100 * (scores.correct[:, :-1] - scores.correct[:, -1:])

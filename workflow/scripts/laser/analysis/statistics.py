@@ -1,8 +1,8 @@
 """Intervals and tests for accuracies and losses whose rows may depend on each other.
 
-Rows of one group (paraphrases of a fact, choices of a question) are not independent, so groups are what is resampled
-and what changes sign. With one row per group these are the ordinary bootstrap and the ordinary paired tests. All
-randomness comes from a seed; equal input gives equal output. The paper reports no interval and no test.
+Rows of one group (paraphrases of a fact, choices of a question) are not independent, so whole groups are resampled or
+change sign. With one row per group these are the ordinary bootstrap and the ordinary paired tests. All randomness comes
+from a seed; equal input gives equal output. The paper reports no intervals and no tests.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def group_sums(values: ArrayLike, groups: Sequence[object] | None = None) -> tup
 
     Args:
         values: (n,) numbers.
-        groups: n group labels, or None where every row is independent.
+        groups: n group labels, or None if every row is independent.
 
     Returns:
         Sums (G,) float64 and group sizes (G,) float64, groups in order of first appearance.
 
     Raises:
-        ValueError: no rows, a value that is not finite, or lengths that differ.
+        ValueError: there are no rows, a value is not finite, or the lengths differ.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
@@ -65,13 +65,13 @@ def bootstrap_interval(
 
     Args:
         values: (n,) numbers, one per row.
-        groups: n group labels, or None where every row is independent.
-        seed: for `numpy.random.default_rng`.
+        groups: n group labels, or None if every row is independent.
+        seed: seed for `numpy.random.default_rng`.
         resamples: number of resamples.
         confidence: nominal coverage.
 
     Returns:
-        Lower and upper bound, in the unit of `values`. One group alone gives an interval of no width.
+        Lower and upper bound, in the unit of `values`. A single group gives an interval of zero width.
     """
     sums, sizes = group_sums(values, groups)
     generator = np.random.default_rng(seed)
@@ -85,7 +85,7 @@ def _resampled_means(sums: NDArray, sizes: NDArray, generator: np.random.Generat
     """Draw means of resampled groups.
 
     Groups with equal (sum, size) are exchangeable, so drawing how often each distinct value occurs has the same
-    distribution as drawing groups, and costs far less for accuracies.
+    distribution as drawing groups, and is far cheaper for accuracies.
     """
     count = sums.size
     distinct, counts = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
@@ -105,7 +105,7 @@ def mcnemar_p_value(base: ArrayLike, changed: ArrayLike) -> float:
 
     Args:
         base: (n,) booleans, True where the row was right without the intervention.
-        changed: (n,) booleans, the same rows with it.
+        changed: (n,) booleans, the same rows with the intervention.
     """
     from statsmodels.stats.contingency_tables import mcnemar
 
@@ -126,14 +126,14 @@ def sign_flip_p_value(
 ) -> float:
     """Return the two-sided p value of the paired sign-flip permutation test on groups.
 
-    Without an effect, swapping the two arms of a whole group has probability 1/2. The statistic is the summed
-    difference, which corresponds to the mean over rows. All sign patterns are enumerated where at most
-    13 groups differ; otherwise `resamples` are drawn and p = (1 + as extreme) / (1 + resamples).
+    Without an effect, the two arms of a whole group are swapped with probability 1/2. The statistic is the summed
+    difference, which corresponds to the mean over rows. All sign patterns are enumerated if at most 13 groups differ;
+    otherwise `resamples` patterns are drawn and p = (1 + as extreme) / (1 + resamples).
 
     Args:
         differences: (n,) changed minus base, one per row.
-        groups: n group labels, or None where every row is independent.
-        seed: for `numpy.random.default_rng`.
+        groups: n group labels, or None if every row is independent.
+        seed: seed for `numpy.random.default_rng`.
         resamples: number of sign patterns drawn.
     """
     sums, _ = group_sums(differences, groups)
@@ -174,8 +174,9 @@ def accuracy_p_value(
 ) -> float:
     """Test a change of accuracy on the same rows.
 
-    Exact McNemar where every row is its own group. Where groups hold several rows, McNemar would count dependent rows
-    as independent evidence; there the sign-flip test on groups is used (with one row per group the two agree).
+    The test is McNemar's exact test if every row is its own group. If groups have several rows, McNemar's test would
+    count dependent rows as independent evidence, so the sign-flip test on groups is used instead (with one row per
+    group the two agree).
     """
     if groups is None or len(set(groups)) == len(groups):
         return mcnemar_p_value(base, changed)
@@ -193,15 +194,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def mcnemar_p_range(first: float, second: float, n: int) -> tuple[float, float]:
-    """Return the least and the largest p value of McNemar's exact test that two accuracies on the same rows allow.
+    """Return the smallest and the largest p value of McNemar's exact test that two accuracies on the same rows allow.
 
-    The more rows change sides both ways, the larger p is. Fewest change where all changes go one way; most where every
-    row that can, does.
+    The more rows change in both directions, the larger p is. The fewest rows change if all changes go in one direction,
+    the most if every row that can change does.
 
     Args:
         first: accuracy of one arm, percent.
-        second: accuracy of the other, percent.
-        n: rows in each arm, the same ones.
+        second: accuracy of the other arm, percent.
+        n: number of rows, the same in both arms.
     """
     from scipy.stats import binom
 
@@ -222,15 +223,15 @@ def shares(values: Sequence[str]) -> dict[str, float]:
 
 
 def constant_accuracies(answers: Sequence[str], with_options: bool) -> dict[str, float]:
-    """Return what answering the same thing every time scores on these rows, best first.
+    """Return the accuracy of each constant answer on these rows, best first.
 
     Args:
-        answers: the right answer of every row.
-        with_options: True if rows offer options: every label is then returned, otherwise the most frequent answer
-            alone (case and outer spaces ignored, as the judgement of open answers does).
+        answers: right answer of every row.
+        with_options: True if rows offer options: every label is then returned; otherwise only the most frequent answer
+            (ignoring case and outer spaces, as the scoring of open answers does).
 
     Returns:
-        Answer to accuracy in percent.
+        A mapping from answer to accuracy in percent.
     """
     if with_options:
         return {answer: 100 * share for answer, share in shares(answers).items()}

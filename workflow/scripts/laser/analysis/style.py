@@ -1,7 +1,7 @@
-"""The look of every figure, and saving it so that equal data give equal bytes.
+"""Style of all figures, and saving them so that equal data give equal bytes.
 
-Colours come from cmcrameri's perceptually uniform maps and get darker in order; lines differ in marker as well, so that
-figures can be read in grey.
+Colours come from cmcrameri's perceptually uniform maps and get darker in order; lines also differ in marker, so that
+figures can be read in greyscale.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_WIDTH, LEGEND_LINE = 3.1, 2.5, 1.9, 0.175
 ALONE = 1.4
-"""How much wider the panel of a figure with a single panel is."""
+"""Factor by which a panel is wider if it is the only one of a figure."""
 TITLE_SIZE, CHARACTERS_PER_INCH = 10, 13
 LABELLED = 10
-"""Layers that an axis names at most, so that the numbers do not touch; the others have a tick."""
+"""Largest number of layers labelled on an axis, so that labels do not touch; the others only have a tick."""
 MARKERS = "osD^vP<X>p"
 LINES = ("-", "--", ":", "-.")
 
@@ -68,12 +68,12 @@ SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def figure(columns: int, rows: int, entries: int) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Yield a figure with rows × columns panels (row by row) and room on its right for a legend; close it after.
+    """Yield a figure with rows × columns panels (row by row) and room on its right for a legend; close it afterwards.
 
     Args:
-        columns: panels side by side.
-        rows: panels above each other.
-        entries: lines of the legend; the figure is made high enough for them.
+        columns: number of panels side by side.
+        rows: number of panels above each other.
+        entries: number of lines in the legend; the figure is made high enough for them.
     """
     import matplotlib
 
@@ -93,11 +93,11 @@ def figure(columns: int, rows: int, entries: int) -> Iterator[tuple[Figure, list
 
 
 def title(made: Figure, text: str) -> None:
-    """Write a figure's title above its panels, in as many lines as their width asks for; the legend keeps its corner.
+    """Write a figure's title above its panels, wrapped to their width; the legend keeps its corner.
 
     Args:
         made: the figure.
-        text: words between ordinary spaces; those joined by no-break spaces stay on one line.
+        text: title, broken only at ordinary spaces; words joined by no-break spaces stay on one line.
     """
     width = int((made.get_size_inches()[0] - LEGEND_WIDTH) * CHARACTERS_PER_INCH)
     lines = [""]
@@ -112,17 +112,17 @@ def title(made: Figure, text: str) -> None:
 
 
 def rows(count: int) -> str:
-    """Write a number of rows for a title, on one line."""
+    """Format a number of rows for a title, on one line."""
     return f"n\u00a0=\u00a0{count:,}"
 
 
 def matrix_of_layer(matrix: str, layer: int) -> str:
-    """Write a matrix of a layer for a title, on one line."""
+    """Format a matrix of a layer for a title, on one line."""
     return f"{MATRIX_LABELS.get(matrix, matrix)}\u00a0of\u00a0layer\u00a0{layer}"
 
 
 def legend(made: Figure, heading: str | None = None) -> None:
-    """Put one legend to the right of all panels, each label once, in the order of drawing."""
+    """Put one legend to the right of all panels, each label once, in drawing order."""
     handles = {
         label: handle for axis in made.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
@@ -130,7 +130,7 @@ def legend(made: Figure, heading: str | None = None) -> None:
 
 
 def line(number: int, count: int) -> dict[str, Any]:
-    """Return colour, marker and line style of the number-th of `count` lines: each of them alone tells lines apart."""
+    """Return colour, marker and line style of line `number` of `count`; each property alone distinguishes the lines."""
     return {
         "color": shades(count)[number],
         "marker": MARKERS[number % len(MARKERS)],
@@ -139,12 +139,12 @@ def line(number: int, count: int) -> dict[str, Any]:
 
 
 def band(axis: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: Any) -> None:
-    """Shade an interval around a line, pale enough for the line of another band to show through."""
+    """Shade an interval around a line, pale enough for other lines to show through."""
     axis.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
 
 
 def bars_of(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> Any:
-    """Return (2, n) lengths below and above, for `Axes.errorbar`; rounding never makes them negative."""
+    """Return (2, n) lengths below and above the middle, for `Axes.errorbar`; rounding never makes them negative."""
     import numpy as np
 
     middle, low, high = (np.asarray(values, dtype=np.float64) for values in (middle, low, high))
@@ -162,7 +162,7 @@ def notice(data: pandas.DataFrame, stem: Path | str, heading: str, message: str)
 
 
 def percentages(values: Sequence[float]) -> list[str]:
-    """Write percentages for the ticks of an axis, `99.5`."""
+    """Format percentages for axis ticks, `99.5`."""
     return [f"{value:.4g}" for value in values]
 
 
@@ -186,14 +186,14 @@ def whole_numbers(axis: Axes, values: Sequence[int]) -> None:
 
 
 def layer_axis(axis: Axes, layers: Iterable[int]) -> None:
-    """Put the layers that were looked at at equal distances, each with a tick; as many are named as there is room for.
+    """Space the evaluated layers evenly, each with a tick; label as many as there is room for.
 
-    Studies look closely at the last layers and skip most of the others: drawn to scale, the former would touch.
+    Studies evaluate the last layers closely and skip most of the others: drawn to scale, the last layers would touch.
     """
     import numpy as np
 
     every = sorted(set(layers))
-    # Values between two layers and just beyond the ends have a place too, for markers and margins.
+    # Markers and margins also need positions between two layers and just beyond the ends.
     known, places = [every[0] - 1, *every, every[-1] + 1], range(-1, len(every) + 1)
     there, back = (lambda x: np.interp(x, known, places)), (lambda x: np.interp(x, places, known))
     axis.set_xscale("function", functions=(there, back))
@@ -204,10 +204,10 @@ def layer_axis(axis: Axes, layers: Iterable[int]) -> None:
 
 
 def changes_from_base(axis: Axes, values: ArrayLike) -> None:
-    """Scale an axis for changes that differ much in size, with the base as a dashed line at zero.
+    """Scale an axis for changes of very different sizes, with the base as a dashed line at zero.
 
-    Where the largest is more than ten times the median, the scale is linear up to a power of ten near the median and
-    logarithmic beyond, so that neither the few large changes nor the many small ones are pressed into a line.
+    If the largest change is more than ten times the median, the scale is linear up to a power of ten near the median
+    and logarithmic beyond, so that both the few large changes and the many small ones can be told apart.
     """
     import numpy as np
     from matplotlib.ticker import SymmetricalLogLocator
@@ -225,7 +225,7 @@ def changes_from_base(axis: Axes, values: ArrayLike) -> None:
 def save(made: Figure, data: pandas.DataFrame, stem: Path | str) -> list[Path]:
     """Write `<stem>.svg`, `<stem>.pdf` and the data behind them as `<stem>.csv`, atomically and without dates.
 
-    The SVG has dark colours where the page that shows it has (`laser.analysis.dark`).
+    The SVG has dark colours if the page that shows it does (`laser.analysis.dark`).
 
     Returns:
         The three paths.

@@ -23,7 +23,7 @@ class View:
     """A rounded table for reading.
 
     Attributes:
-        name: distinguishes the views of one table.
+        name: name that distinguishes the views of one table.
         title: heading and caption.
         columns: column heads.
         rows: cells as plain text, a list per row.
@@ -40,7 +40,7 @@ class View:
 
 
 def number(value: Any, places: int, sign: bool = False) -> str:
-    """Round for reading, with a true minus sign; empty for a missing value."""
+    """Format a rounded number with a true minus sign; return an empty string for a missing value."""
     if value is None or value != value:
         return ""
     text = f"{float(value):{'+' if sign else ''}.{places}f}"
@@ -50,18 +50,18 @@ def number(value: Any, places: int, sign: bool = False) -> str:
 
 
 def integer(value: Any) -> str:
-    """Write a whole number; empty for a missing value."""
+    """Format a whole number; return an empty string for a missing value."""
     missing = value is None or (isinstance(value, float) and math.isnan(value)) or str(value) in {"<NA>", ""}
     return "" if missing else str(int(value)).replace("-", "−")
 
 
 def measure(metric: object) -> str:
-    """Write a metric of language models with its unit."""
+    """Format a metric of language models with its unit."""
     return "accuracy, %" if metric == "accuracy" else "loss, nats"
 
 
 def p_value(value: Any) -> str:
-    """Write a p value with three decimals, `<0.001` below that; empty for a missing value."""
+    """Format a p value with three decimals, `<0.001` below that; return an empty string for a missing value."""
     if value is None or value != value:
         return ""
     return "<0.001" if value < 0.001 else f"{value:.3f}"
@@ -71,9 +71,9 @@ DELETED = "rank 0: the whole matrix is removed"
 
 
 def intervention(matrix: Any, layer: Any, rho: Any, kept_rank: Any = None) -> str:
-    """Write an intervention as in Table 3, `[matrix, layer, ρ]`; `base` where there is none.
+    """Format an intervention as in Table 3, `[matrix, layer, ρ]`, or `base` if there is none.
 
-    Where the kept rank is known to be 0, which is no low rank but a deletion, that is said behind it.
+    If the kept rank is known to be 0, which is a deletion rather than a low rank, a remark says so.
     """
     if not isinstance(matrix, str) or not matrix:
         return "base"
@@ -82,21 +82,22 @@ def intervention(matrix: Any, layer: Any, rho: Any, kept_rank: Any = None) -> st
 
 
 def to_csv(frame: pandas.DataFrame) -> str:
-    """Return a frame as CSV; floats keep every digit that tells them apart."""
-    # A cell is quoted where it holds a character of the line's end: with both of them, a bare carriage return is too.
+    """Return a frame as CSV; floats keep every digit that distinguishes them."""
+    # pandas quotes a cell that contains a character of the line terminator. With both characters in the terminator, a
+    # cell with only a carriage return is quoted too.
     return _LINE_END.sub(lambda match: match[1] or "\n", frame.to_csv(index=False, lineterminator="\r\n"))
 
 
 _LINE_END = re.compile(r'("(?:[^"]|"")*")|\r\n')
-"""A quoted cell, or the end of a line."""
+"""Pattern of a quoted cell, or of the end of a line."""
 
 
 def read_table(path: Path | str, texts: Sequence[str]) -> pandas.DataFrame:
-    """Read a table's CSV back: columns of texts keep empty texts, numbers are read exactly.
+    """Read a table's CSV back: text columns keep empty texts, and numbers are read exactly.
 
     Args:
         path: the CSV.
-        texts: names of the columns that hold texts (`laser.config.artefacts.Artefact.texts`); others may be missing.
+        texts: names of the text columns (`laser.config.artefacts.Artefact.texts`); other columns may be missing.
 
     Raises:
         UserError: the file is missing or is not such a CSV.
@@ -124,14 +125,14 @@ def to_markdown(view: View) -> str:
 
 
 LATEX_ROWS = 50
-"""Rows of one LaTeX table: a float cannot break over pages, so a longer table is continued in further floats."""
+"""Largest number of rows of one LaTeX table: a float cannot break over pages, so a longer table is split."""
 
 
 def to_latex(view: View) -> str:
     """Return a view as LaTeX tables (packages booktabs and graphicx), every cell escaped.
 
-    A table is shrunk to fit the line and three quarters of the page. A table of more than `LATEX_ROWS` rows is split
-    into several of about equal length; a comment marks the continuations.
+    A table is shrunk to fit the line width and three quarters of the page. A table of more than `LATEX_ROWS` rows is
+    split into several of about equal length; a comment marks the continuations.
     """
     body = []
     for i, row in enumerate(view.rows):
@@ -144,7 +145,7 @@ def to_latex(view: View) -> str:
 
 
 def _latex_table(view: View, body: Sequence[str], part: int) -> str:
-    """Return some rows of a view; parts are counted from 0, and the first has the notes."""
+    """Return one part of a view as a LaTeX table; parts are counted from 0, and the first has the notes."""
     heads = " & ".join(latex_escape(name) for name in view.columns)
     notes = " ".join(latex_escape(note) for note in view.notes)
     caption = latex_escape(view.title) + (" (continued)" if part else f". {notes}" if notes else "")
@@ -174,12 +175,12 @@ def _latex_table(view: View, body: Sequence[str], part: int) -> str:
 
 
 def mark_parts(views: Sequence[View], frame: pandas.DataFrame, parts: Mapping[str, str]) -> list[View]:
-    """Return the views of a table, each with a note that names datasets of which only a part of the rows was had.
+    """Return the views of a table, each with a note that names datasets for which only part of the rows was available.
 
     Args:
-        views: of the table.
-        frame: the table; datasets stand in its column `dataset`.
-        parts: dataset to the reason why it is a part.
+        views: views of the table.
+        frame: the table; its column `dataset` names datasets.
+        parts: maps a dataset to the reason why it is only a part.
     """
     here = [name for name in parts if "dataset" in frame and (frame["dataset"] == name).any()]
     papers = read_published().datasets if here else {}
@@ -195,12 +196,12 @@ def mark_parts(views: Sequence[View], frame: pandas.DataFrame, parts: Mapping[st
 
 
 def mark_quantised(views: Sequence[View], frame: pandas.DataFrame, quantised: Mapping[str, str]) -> list[View]:
-    """Return the views of a table, each with a note that names models whose weights were quantised before.
+    """Return the views of a table, each with a note that names models whose weights had been quantised before.
 
     Args:
-        views: of the table.
-        frame: the table; models stand in its column `model` (`run_model` where that has the paper's names).
-        quantised: model to how.
+        views: views of the table.
+        frame: the table; its column `model` names models (`run_model` if `model` has the paper's names).
+        quantised: maps a model to how it was quantised.
     """
     columns = [column for column in ("model", "run_model") if column in frame]
     here = [name for name in quantised if any((frame[column] == name).any() for column in columns)]
@@ -247,14 +248,14 @@ _LATEX = {
     "∞": r"$\infty$",
 }
 _LATEX_KNOWS = frozenset(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x180)))) - frozenset("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
-"""Characters that pdflatex sets without a package; a model can write any other."""
+"""Characters that pdflatex sets without a package; a model can generate any other."""
 
 
 def latex_escape(text: str) -> str:
-    """Escape a text for LaTeX; control characters become spaces, and unsupported characters their names: U+4EAC."""
+    """Escape a text for LaTeX; control characters become spaces, unsupported ones their code points: U+4EAC."""
     flat = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
     flat = "".join(map(_latex_character, flat))
-    # A row that starts with a bracket would be read as the optional argument of the line break before it.
+    # LaTeX would read a bracket at the start of a row as the optional argument of the line break before it.
     return "{" + flat + "}" if flat.startswith("[") else flat
 
 

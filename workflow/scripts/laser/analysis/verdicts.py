@@ -1,6 +1,6 @@
-"""Judging a published number, by rules that are written down as data and applied by code alone.
+"""Judging a published number by rules that are written down as data and applied only by code.
 
-Two questions are kept apart: what the printed number shows by itself (`shows`), and whether ours agrees with it
+There are two separate questions: what the printed number shows on its own (`shown`), and whether ours agrees with it
 (`agreement`). Margins come from config/claims.yaml.
 """
 
@@ -18,7 +18,7 @@ from laser.paper.published import Printed
 PART = "part of the paper's rows"
 NOT_RUN = "not run"
 NOT_COMPARED = (PART, NOT_RUN)
-"""Verdicts on numbers that nothing of ours stands beside."""
+"""Verdicts on published numbers that are compared with none of ours."""
 
 REPLICATED = "replicated"
 DIFFERS = "differs"
@@ -50,7 +50,7 @@ VERDICT_RULES: dict[str, str] = {
     ),
     UNDECIDED: "Corrected protocol only: the interval lies partly within the margin and partly outside.",
 }
-"""Whether ours agrees: each verdict and when it is given. A LASER arm for which selection kept the base model is judged
+"""Whether ours agrees: each verdict and its condition. A LASER arm for which selection kept the base model is judged
 like any other: its difference is 0."""
 
 CONSTANT = "a constant answer does as well"
@@ -73,8 +73,8 @@ SHOWN_RULES: dict[str, str] = {
     DIFFERENCE: f"The same: p is below {SIGNIFICANCE} however many rows changed sides.",
     ABILITY: "Accuracy of the base arm: the published value is further above that of every constant answer.",
 }
-"""What a printed number shows by itself. The first rule that applies, in this order, decides; a printed loss or return
-cannot be tested, as no spread is printed."""
+"""What a printed number shows on its own. The first rule that applies, in this order, decides; a printed loss or return
+cannot be tested, because no spread is printed."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def shown(
     Args:
         metric: `accuracy` (percent), `loss` or `return`.
         arm: `base` or `laser`.
-        published: the printed number of this arm; None where the paper has no such cell.
+        published: the printed number of this arm; None if the paper has no such cell.
         published_base: the printed number of the base arm.
-        published_n: the paper's number of test rows, None where it prints none.
-        constants: accuracies of constant answers on our test rows, percent; empty where answers are no words.
+        published_n: the paper's number of test rows; None if it prints none.
+        constants: accuracies of constant answers on our test rows, percent; empty if answers are not words.
     """
     if published is None or metric != "accuracy":
         return Shown()
@@ -137,14 +137,14 @@ def agreement(
     Args:
         metric: `accuracy` (percent), `loss` (nats) or `return` (points).
         arm: `base` or `laser`.
-        published: the printed number of this arm; None where the paper has no such cell, which has no verdict.
+        published: the printed number of this arm; None if the paper has no such cell, which then has no verdict.
         published_base: the printed number of the base arm.
-        complete: True if our dataset was prepared whole.
-        part: True if our dataset was read from a source with a part of its rows.
+        complete: True if our dataset was prepared in full.
+        part: True if our dataset was read from a source that has only part of its rows.
         same_rows: True if our test rows are the paper's.
         n: our number of test rows.
         ours: our value and the bounds of its 95 % interval.
-        difference: our LASER minus base, and its bounds; NaN for the base arm.
+        difference: our LASER minus base and the bounds of its 95 % interval; NaN for the base arm.
     """
     if published is None:
         return ""
@@ -152,7 +152,7 @@ def agreement(
         return PART
     if not complete or not n:
         return NOT_RUN
-    # The printed LASER is a draw of the randomised SVD; so is ours under the published protocol.
+    # The printed LASER number is one draw of the randomised SVD; so is ours under the published protocol.
     draws = 0 if arm == "base" else 2 if same_rows else 1
     margin = rules().equivalence(metric, n, draws=draws)
     verdicts = [_equal(*ours, published.value, margin + published.half_unit, same_rows)]
@@ -167,11 +167,11 @@ def agreement(
 
 
 ROUNDING = 1e-9
-"""Allowed for where a difference of decimals is compared with a margin."""
+"""Tolerance for comparing a difference of decimal numbers with a margin."""
 
 
 def _equal(value: float, low: float, high: float, printed: float, margin: float, same_rows: bool) -> str:
-    """Judge the equality of our value (same rows), or of its interval (other rows), with a printed number."""
+    """Judge whether our value (same rows), or its interval (other rows), agrees with a printed number."""
     if same_rows:
         low = high = value
     least, most = printed - margin - ROUNDING, printed + margin + ROUNDING

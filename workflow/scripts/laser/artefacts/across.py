@@ -1,4 +1,4 @@
-"""Gains in accuracy across models and datasets: this study's, the paper's, and those that others report."""
+"""Gains in accuracy across models and datasets: from this study, the paper and other reports."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ ARTEFACT = Artefact(
 
 
 def make(study: StudyResults) -> pd.DataFrame:
-    """Put the gains of the study's Table 1 beside the paper's and those of others."""
+    """Put the gains in the study's Table 1 beside those of the paper and of others."""
     frame = read_table(study.table("table1"), table1.ARTEFACT.texts)
     extents = {name: _extent(entry) for name, (_, entry) in study.datasets.items()}
     return across(frame, read_published(), read_reproductions(), extents)
 
 
 def _extent(entry: Mapping[str, Any]) -> str:
-    """Return which rows of a dataset a study holds; an empty text for all of them."""
+    """Describe which rows of a dataset the study holds; return an empty string if it holds all of them."""
     remarks = [PART] if is_partial(entry) else []
     if entry.get("limit"):
         remarks.append(f"the first {entry['limit']} rows")
@@ -55,10 +55,12 @@ COLUMNS = (
     *("dataset", "model", "protocol", "whose", "setting", "source", "rows", "n"),
     *("base", "laser", "gain", "gain_low", "gain_high", "p_holm"),
 )
-"""Columns of the CSV: accuracies in percent, gains in points. `gain_low` and `gain_high` bound the 95 % interval of our
-own gains, `p_holm` is Table 1's; the paper and others print neither. `protocol` is empty for their numbers. `rows`
-says which rows of the dataset the study holds, where it does not hold all. Datasets bear our names, where we have them,
-and the models of the paper and of others the paper's names."""
+"""Columns of the CSV: accuracies in percent, gains in points.
+
+`gain_low` and `gain_high` bound the 95 % interval of our own gains, and `p_holm` is taken from Table 1; the paper and
+others report neither. `protocol` is empty for their numbers. `rows` says which rows of the dataset the study holds if
+it does not hold all of them. Datasets have our names where we have one; the models of the paper and of others have the
+paper's names."""
 
 
 def across(
@@ -67,16 +69,16 @@ def across(
     reproductions: Sequence[Reproduction],
     extents: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Return the gains, dataset by dataset: ours, then the paper's, then those that others report.
+    """Return the gains by dataset: ours, then the paper's, then those that others report.
 
     Args:
         frame: the long form of Table 1 (`laser.artefacts.table1.table1`).
         published: the paper's numbers.
-        reproductions: the numbers of others.
-        extents: dataset to which of its rows the study holds, empty for all.
+        reproductions: numbers reported by others.
+        extents: maps a dataset to a description of the rows that the study holds; empty for all rows.
 
     Returns:
-        A frame with the columns `COLUMNS`: the study's datasets first, then the rest of the paper's.
+        A frame with the columns `COLUMNS`: the study's datasets first, then the paper's other datasets.
     """
     names = {paper: ours for ours, paper in published.datasets.items()}
     lines = [
@@ -149,9 +151,9 @@ NOTES = (
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return a view per protocol: its gains beside the paper's and those of others on the same datasets.
+    """Return a view per protocol: its gains beside those of the paper and of others on the same datasets.
 
-    Where the study has none of the paper's datasets, all that the paper and others report is shown.
+    If the study has none of the paper's datasets, everything that the paper and others report is shown.
     """
     columns = ["Dataset", "Model", "Whose", "Base, %", "LASER, %", "Gain, points", "p (Holm)", "n", "Setting"]
     shown = set(frame.loc[frame["whose"] == OURS, "dataset"])

@@ -1,4 +1,4 @@
-"""LASER against baselines on the same test rows: is the gain that of a low rank, or that of any smaller matrix?"""
+"""LASER against baselines on the same test rows: does the gain come from low rank, or from any smaller matrix?"""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ ARTEFACT = Artefact(
 
 BASE = "base"
 WITHOUT_LOSS = ("calibrated", "forbidden_words")
-"""Baselines that give another answer after the same model's probabilities, so that there is no loss of theirs."""
+"""Baselines that change the answer after the same model's probabilities are computed, so they have no loss."""
 COLUMNS = (
     *("model", "dataset", "protocol", "metric", "baseline", "says", "value", "value_low", "value_high"),
     *("laser", "laser_low", "laser_high", *DIFFERENCE, "p_holm", "n", "groups"),
     *("matrix", "layer", "rho", "kept_rank", "not_compared"),
 )
 """Columns of the CSV. Accuracy in percent, loss in nats per answer token; `difference` is LASER minus the baseline,
-with its 95 % interval. `not_compared` is why there is no number. The place and kept rank are those of LASER."""
+with its 95 % interval. `not_compared` gives the reason why there is no number. Matrix, layer and kept rank are those
+of LASER."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -53,20 +54,20 @@ def baselines_table(
 ) -> pd.DataFrame:
     """Compare LASER with every baseline, paired by row.
 
-    Holm's correction runs over all p values of one protocol: those of all baselines, metrics, models and datasets. The
-    base model is shown and not tested, since Table 1 tests it.
+    Holm's correction covers all p values of one protocol: all baselines, metrics, models and datasets. The base model
+    is shown but not tested, because Table 1 tests it.
 
     Args:
-        cells: test results of base and LASER, in the order in which they are shown.
+        cells: test results of base and LASER, in display order.
         made: test rows of the baselines of the same cells.
-        seed: of the study; every quantity draws from its own stream.
-        resamples: of bootstrap and permutation test.
+        seed: seed of the study; every quantity draws from its own random stream.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`, a row per cell, metric and baseline.
 
     Raises:
-        UserError: a cell has no file of baselines, or one that was made at another choice.
+        UserError: a cell has no baselines file, or its file was made for another choice.
     """
     given = by_cell(made)
     rows: list[dict[str, Any]] = []
@@ -108,7 +109,7 @@ def _rows(cell: PairedCell, metric: str, baselines: Labelled, seed: int, resampl
 
 
 def says(texts: Mapping[str, str], name: str, kind: str) -> str:
-    """Return what a baseline is; one of several seeds with its seed."""
+    """Describe a baseline; add the seed if it has several."""
     seed = name.removeprefix(f"{kind}_") if name != kind else ""
     return f"{texts[kind]}, seed {seed}" if seed else texts[kind]
 

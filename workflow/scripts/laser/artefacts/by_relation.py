@@ -1,6 +1,6 @@
-"""LASER's gain by relation and by template of the questions, and how far it rests on the largest of them.
+"""LASER's gain by relation and by question template, and how much of it the largest of them contributes.
 
-No table of the paper, which prints one number per dataset.
+The paper has no such table: it prints one number per dataset.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 ALL, RELATION, TEMPLATE = "all rows", "relation", "template"
 OVER = ("groups", "answers", "templates")
-"""What the gain's interval can be taken over."""
+"""Units over which the gain's interval can be computed."""
 
 BLANK = "…"
-"""Stands for the subject in a template."""
+"""Placeholder for the subject in a template."""
 
 SHOWN = 10
-"""Relations, and templates, that a view lists of a cell: those with the most net rows. The CSV has all."""
+"""Number of relations, and of templates, that a view lists per cell: those with the most net rows. The CSV has all."""
 
 _GAIN = ("gain", "gain_low", "gain_high")
 COLUMNS = (
@@ -58,17 +58,17 @@ COLUMNS = (
 )
 """Columns of the CSV, accuracies in percent and gains in points, with 95 % intervals.
 
-`part` is `all rows`, `relation` or `template`. `net_rows` became right, less those that became wrong; `share_of_net` is
-their share of the cell's, in percent (where that is positive), and `gain_without` the gain of the other rows. Of all
-rows alone: the number of answers and templates, the bounds of the gain if these are what is resampled, and which of
-the three intervals is the `widest`. In the rows of relations and templates, `spread` is the standard deviation of their
-true gains, the same for all of a cell."""
+`part` is `all rows`, `relation` or `template`. `net_rows` counts the rows that became right minus those that became
+wrong; `share_of_net` is their share of the cell's net rows, in percent (where those are positive), and `gain_without`
+is the gain over the other rows. Only `all rows` has the number of answers and templates, the bounds of the gain if
+these are resampled, and which of the three intervals is the `widest`. In the rows of relations and templates, `spread`
+is the standard deviation of their true gains, the same throughout a cell."""
 
 
 def templates(rows: pd.DataFrame) -> pd.Series:
-    """Return the template of every prepared row: its prompt with `BLANK` in the subject's place.
+    """Return the template of every prepared row: its prompt with the subject replaced by `BLANK`.
 
-    An empty text where the row has no relation or subject, or where only one group of rows is asked in these words.
+    The template is empty if the row has no relation or subject, or if only one group of rows uses this wording.
     """
     worded = [
         _template(*values) if isinstance(relation, str) else ""
@@ -82,7 +82,7 @@ def templates(rows: pd.DataFrame) -> pd.Series:
 def _template(prompt: str, subject: object) -> str:
     if not isinstance(subject, str) or not subject.strip():
         return ""
-    # Names of countries have an article within a sentence: the Gambia.
+    # Within a sentence, names of countries can have an article: the Gambia.
     name = subject.strip().removeprefix("The ")
     head, named, tail = prompt.partition(name)
     if not named:
@@ -91,11 +91,11 @@ def _template(prompt: str, subject: object) -> str:
 
 
 def by_relation(cells: Sequence[PairedCell], prepared: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Compute the gain of every cell over all rows, and by relation and template where its dataset has them.
+    """Compute the gain of every cell over all rows, and by relation and template if its dataset has them.
 
     Args:
         cells: per-example results of base and LASER.
-        prepared: dataset to its rows with id, group, prompt, subject and relation.
+        prepared: maps a dataset to its rows, with id, group, prompt, subject and relation.
 
     Returns:
         A frame with the columns `COLUMNS`.
@@ -156,16 +156,16 @@ def _share(of_part: pd.DataFrame, rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _overall(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the bounds of the gain over answers and over templates, and which interval is the widest."""
+    """Return the bounds of the gain over answers and over templates, and the name of the widest interval."""
     line: dict[str, Any] = {}
     widths = {"groups": _width(_gain(rows)[1:])}
-    # A choice among a few options is no fact that rows share.
+    # Rows with the same option as their answer do not share a fact.
     answers = rows["answer"].str.strip().str.lower().where(~rows["has_options"], "")
     for name, labels in (("answers", answers), ("templates", rows["relation"] + "\0" + rows["template"])):
         told = answers != "" if name == "answers" else rows["template"] != ""
         if not told.any():
             continue
-        # Rows without a label stand for themselves, in their groups.
+        # Rows without a label are clustered by their group.
         bounds = [
             100 * bound for bound in cluster_interval(rows["change"], list(labels.where(told, "\0" + rows["group"])))
         ]
@@ -180,7 +180,7 @@ def _width(bounds: Sequence[float]) -> float:
 
 
 def largest_part(frame: pd.DataFrame, row: Mapping[Any, Any], part: str) -> dict[Any, Any] | None:
-    """Return the relation or template with the most net rows of the cell of a row; None where there is no gain."""
+    """Return the relation or template with the most net rows in the given row's cell; None if there is no gain."""
     same = (frame[["model", "dataset", "protocol"]] == [row["model"], row["dataset"], row["protocol"]]).all(axis=1)
     parts = frame[same & (frame["part"] == part) & frame["share_of_net"].notna()]
     ordered = parts.sort_values("share_of_net", ascending=False, kind="stable")
@@ -188,12 +188,12 @@ def largest_part(frame: pd.DataFrame, row: Mapping[Any, Any], part: str) -> dict
 
 
 def named_part(row: Mapping[Any, Any]) -> str:
-    """Write which rows a row of the table is about."""
+    """Return a name for the rows that a row of the table is about."""
     return f"{row['relation']}: {row['template']}" if row["template"] else str(row["relation"])
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return per protocol one view of all rows and, where rows have relations, one of these and their templates."""
+    """Return, per protocol, a view of all rows and, if rows have relations, a view of relations and templates."""
     made = []
     for protocol in dict.fromkeys(frame["protocol"]):
         of_protocol = frame[frame["protocol"] == protocol]

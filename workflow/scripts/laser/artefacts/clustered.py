@@ -1,4 +1,7 @@
-"""Rows of the chosen matrix in clusters, each reduced on its own: the best on validation rows, on test rows."""
+"""Clustered reduction: rows of the chosen matrix are clustered and each cluster is reduced on its own.
+
+The clustering that is best on validation rows is compared on test rows.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +46,10 @@ COLUMNS = (
     *("constant", "commonest_answer", "commonest_share"),
 )
 """Columns of the CSV, accuracy and shares in percent, differences in points. `clusters` and `rho` are the best on
-validation rows (`validation` is their accuracy there); `parameters` those of all clusters' factors. `base`, `laser` and
-`clustered` are on the same test rows; `…_over_base` is clustered minus base, `…_over_laser` clustered minus the
-intervention that selection chose. `constant` is the best accuracy of an answer that does not depend on the question;
-`commonest_answer` what the clustered model predicts most often, with its share of the rows."""
+validation rows (`validation` is their accuracy there); `parameters` counts those of all clusters' factors. `base`,
+`laser` and `clustered` are on the same test rows; `…_over_base` is clustered minus base, `…_over_laser` clustered minus
+the intervention that selection chose. `constant` is the best accuracy of an answer that does not depend on the
+question; `commonest_answer` is the clustered model's most frequent prediction, with its share of the rows."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -62,14 +65,14 @@ def clustered_table(
     Args:
         cells: test results.
         files: results of `laser.evaluation.clustered` of the same cells.
-        seed: of the study.
-        resamples: of the bootstrap and of the permutation test.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`.
 
     Raises:
-        UserError: a cell without its file, or one that was scored on other rows than the test file.
+        UserError: a cell has no file, or its file was scored on other rows than the test file.
     """
     read = {cell_of(path)[:2]: path for path in files}
     rows = []

@@ -1,4 +1,4 @@
-"""Rows in clusters: validation accuracy and loss along the reduction, a line per number of clusters."""
+"""Clustered reduction: validation accuracy and loss against the amount of reduction, a line per number of clusters."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def clusters_data(path: Path, base: Path, protocol: str) -> pd.DataFrame:
 
     Args:
         path: results of `laser.evaluation.clustered`.
-        base: the unmodified model's validation rows of the same cell.
+        base: validation rows of the unmodified model for the same cell.
         protocol: `published` or `corrected`.
 
     Returns:
-        model, dataset, protocol, matrix, layer, clusters, rho, removed_percent (100·(1 − ρ)), n, accuracy,
-        base_accuracy (percent), loss, base_loss (nats per answer token); base over the same rows.
+        A frame with model, dataset, protocol, matrix, layer, clusters, rho, removed_percent (100·(1 − ρ)), n, accuracy,
+        base_accuracy (percent), loss, base_loss (nats per answer token); base is averaged over the same rows.
     """
     model, dataset, spec = cell_of(path)
     frame = read_columns(path, ["protocol", "split", "clusters", "rho", "id", *SCORES])
@@ -71,7 +71,7 @@ def clusters_data(path: Path, base: Path, protocol: str) -> pd.DataFrame:
 
 
 def clusters(path: Path, base: Path, stem: Path | str, protocol: str) -> pd.DataFrame:
-    """Draw accuracy and loss along the reduction; write <stem>.svg, .pdf and .csv and return the data."""
+    """Draw accuracy and loss against the reduction; write <stem>.svg, .pdf and .csv and return the data."""
     data = clusters_data(path, base, protocol)
     counts = sorted(set(data["clusters"]))
     reductions = sorted(set(data["removed_percent"]))

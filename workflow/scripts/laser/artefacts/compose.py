@@ -54,9 +54,9 @@ COLUMNS = (
     *("over_laser", "over_laser_low", "over_laser_high", "over_laser_p", "over_laser_p_holm"),
     *("validation_base", "validation_composed", "validation_n", "published"),
 )
-"""Columns of the CSV. Accuracy in percent, loss in nats per answer token; differences are to base, those named
-`over_laser` are the composition minus the best single intervention; `interventions` is a JSON list of
-[matrix, layer, rho] in the order of acceptance; `validation_…` are the scores that the greedy search saw."""
+"""Columns of the CSV. Accuracy in percent, loss in nats per answer token; differences are relative to base, except that
+those named `over_laser` are the composition minus the best single intervention; `interventions` is a JSON list of
+[matrix, layer, rho] in order of acceptance; `validation_…` are the scores that the greedy search saw."""
 
 
 def compose_table(
@@ -73,17 +73,17 @@ def compose_table(
     Args:
         cells: test results (`laser.results.loading.load_cells`).
         composed: test rows of every step of the composition (label `step`, 0 is base).
-        searches: the searches (compose/<model>/<dataset>.json).
+        searches: search results (compose/<model>/<dataset>.json).
         published: the paper's names and numbers, or None.
-        texts: the numbers of the paper's text, or None.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        texts: numbers from the paper's text, or None.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`, for the cells that were composed.
 
     Raises:
-        UserError: test rows of a composition without its search or its cell, or of another composition.
+        UserError: a composition's search or cell is missing, or its test rows belong to another composition.
     """
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
     searched = {(search["model"], search["dataset"]): search["protocols"] for search in searches}
@@ -157,7 +157,7 @@ def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str,
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return one rounded view per protocol, and the accepted edits."""
+    """Return one rounded view per protocol, and a view of the accepted edits."""
     views = []
     for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines, edits = [], []

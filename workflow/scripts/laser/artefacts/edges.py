@@ -1,4 +1,4 @@
-"""What lies above the edge of the noise in each matrix, and its effective rank: ranks without any evaluation."""
+"""Singular values above the noise edge of each matrix, and its effective rank: ranks that need no evaluation."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ COLUMNS = (
     *("model", "layer", "matrix", "rows", "columns", "median", "noise", "edge", "above", "share_above"),
     *("effective_rank", *(f"rho_{rule}" for rule in RULES)),
 )
-"""Columns of the CSV. `median` singular value; `noise`, the standard deviation that it implies; `edge`, the largest
-singular value of such noise; `above`, how many singular values are larger, and their share of the sum of squares, in
-percent; `rho_…`, the grid's ρ that is nearest to each rule's rank."""
+"""Columns of the CSV. `median` is the median singular value; `noise` the standard deviation that it implies; `edge` the
+largest singular value of such noise; `above` how many singular values are larger, with their share of the sum of
+squares in percent; `rho_…` the grid's ρ nearest to each rule's rank."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def edges(documents: Iterable[Mapping[str, Any]], rhos: Sequence[float]) -> pd.D
 
     Args:
         documents: spectra/<model>.json of each model.
-        rhos: the grid's values of ρ.
+        rhos: values of ρ in the grid.
     """
     lines = []
     for document in documents:

@@ -1,4 +1,4 @@
-"""How often the true answer is more probable than a false target, in base and LASER, and which of the two rise."""
+"""How often the true answer is more probable than a false target, in base and LASER, and which of the two rises."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ COLUMNS = (
 )
 """Columns of the CSV, shares of rows in percent. `base`, `laser` and their difference: rows whose true answer is more
 probable than the false target. `true_rises`, `false_rises`, `both_rise`: rows on which the intervention makes the true
-answer, the false target, or both more probable; `false_rises_too`: of the rows whose true answer becomes more probable,
-those whose false target does as well. `true_change`, `false_change`: mean change of the log-probability, nats. Empty
-where base was chosen."""
+answer, the false target, or both more probable; `false_rises_too`: among the rows whose true answer becomes more
+probable, those whose false target does too. `true_change`, `false_change`: mean change of the log-probability in nats.
+The columns on changes are empty where base was chosen."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -73,15 +73,15 @@ def efficacy_table(
 
     Args:
         cells: test results with the columns `SCORES` of both arms.
-        false: by model and dataset, the columns protocol, arm, id and `SCORES` of the false targets.
-        seed: of the study.
-        resamples: of the bootstrap and of the permutation test.
+        false: maps (model, dataset) to the columns protocol, arm, id and `SCORES` of the false targets.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`.
 
     Raises:
-        UserError: false targets of rows that the test file does not hold, or arms with other rows.
+        UserError: false targets have rows that the test file lacks, or the two arms have different rows.
     """
     rows = []
     for cell in cells:
@@ -98,10 +98,10 @@ def efficacy_table(
 
 
 def paired(cell: PairedCell, false: pd.DataFrame) -> pd.DataFrame:
-    """Return group and, for each arm, the log-probabilities of true answer and false target, of rows that have both.
+    """Return group and, for each arm, the log-probabilities of true answer and false target, for rows that have both.
 
-    Where a protocol compares options by their mean per token (`Protocol.option_mean`), so it does here if the numbers
-    of tokens differ.
+    If the protocol compares options by their mean per token (`Protocol.option_mean`), so does this function where the
+    numbers of tokens differ.
     """
     known = cell.rows.set_index("id")
     frame = pd.DataFrame({"group": known["group"]})
@@ -127,11 +127,11 @@ def paired(cell: PairedCell, false: pd.DataFrame) -> pd.DataFrame:
 
 
 def shares_of(cell: PairedCell, false: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Return, by arm, the columns that Table 1 has of efficacy, in percent: `efficacy`, `efficacy_n`, `false_rises`.
+    """Return, by arm, the efficacy columns of Table 1, shares in percent: `efficacy`, `efficacy_n`, `false_rises`.
 
     Args:
         cell: test results with the columns `SCORES` of both arms.
-        false: of the same model and dataset, as `efficacy_table` takes it.
+        false: false targets of the same model and dataset, with columns as in `efficacy_table`.
     """
     pairs = paired(cell, false)
     by_arm = {

@@ -27,12 +27,12 @@ def landscaped_cells(plan: Plan) -> list[tuple[str, str]]:
 
 
 def reduced_cells(plan: Plan) -> list[tuple[str, str]]:
-    """Return the drawn cells whose landscape has rank reductions, and more of them than the sweep."""
+    """Return the drawn cells whose landscape includes rank reductions, of which it has more than the sweep."""
     return landscaped_cells(plan) if "svd" in plan.study.get("landscape", {}).get("kinds", ()) else []
 
 
 def swept_cells(plan: Plan) -> list[tuple[str, str]]:
-    """Return the drawn cells for which the sweep has to do."""
+    """Return the other drawn cells, which are drawn from the sweep."""
     return [cell for cell in drawn_cells(plan) if cell not in reduced_cells(plan)]
 
 
@@ -68,31 +68,31 @@ KINDS = {
 
 
 def draw_landscape(kind: str, study: StudyResults, picture: Picture, stem: Path) -> None:
-    """Draw one picture of another kind of intervention from a study's landscape."""
+    """Draw one picture of the given kind of intervention from a study's landscape."""
     fig2(*study.landscape((picture.model, picture.dataset)), stem, picture.protocol, kind=kind)
 
 
 def lacking_kind(kind: str, study: Mapping[str, Any]) -> str:
-    """Return what a study lacks for such a picture, in words."""
+    """Return, in words, what a study lacks for a picture of this kind."""
     return "" if kind in study["landscape"]["kinds"] else f"'{kind}' among landscape.kinds"
 
 
 def fig2_data(swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, kind: str = "svd") -> pandas.DataFrame:
-    """Return the numbers behind Figure 2 or, for another kind of intervention, a figure like it.
+    """Return the numbers behind Figure 2 or, for another kind of intervention, a similar figure.
 
     Args:
         swept: averages of one model and dataset per intervention (`laser.results.averages.load_sweep`, which holds
-            rank reductions alone, or `laser.results.averages.load_landscape`, which has a column `kind`).
+            only rank reductions, or `laser.results.averages.load_landscape`, which has a column `kind`).
         base: averages of the unmodified model, from the same call.
         protocol: `published` or `corrected`.
         kind: one of `KINDS`.
 
     Returns:
-        model, dataset, protocol, kind, matrix, layer, rho, removed_percent (100·(1 − ρ)), n, loss, base_loss,
-        difference (nats per answer token), accuracy, base_accuracy (percent).
+        A frame with model, dataset, protocol, kind, matrix, layer, rho, removed_percent (100·(1 − ρ)), n, loss,
+        base_loss, difference (nats per answer token), accuracy, base_accuracy (percent).
 
     Raises:
-        UserError: there is nothing of that kind under that protocol.
+        UserError: there are no interventions of that kind under that protocol.
     """
     swept = swept if "kind" in swept.columns else swept.assign(kind="svd")
     of_kind = swept[(swept["protocol"] == protocol) & (swept["kind"] == kind)]
@@ -130,13 +130,13 @@ def fig2(
     Args:
         swept: see `fig2_data`.
         base: see `fig2_data`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
         protocol: `published` or `corrected`.
-        published_range: matrix to (layer, lowest, highest loss) of the paper's own figure, drawn as a grey band.
+        published_range: maps a matrix to (layer, lowest, highest loss) in the paper's figure, drawn as a grey band.
         kind: one of `KINDS`.
 
     Returns:
-        The data that is drawn, as written to the CSV.
+        The drawn data, as written to the CSV.
     """
     data = fig2_data(swept, base, protocol, kind)
     matrices = list(dict.fromkeys(data["matrix"]))

@@ -1,4 +1,4 @@
-"""Beside Figure 2: the rows of a matrix in clusters, each cluster reduced on its own (after arXiv 2510.20800)."""
+"""Companion to Figure 2: a matrix's rows are clustered, each cluster reduced on its own (after arXiv 2510.20800)."""
 
 from __future__ import annotations
 

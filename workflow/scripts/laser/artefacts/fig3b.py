@@ -1,4 +1,4 @@
-"""Figure 3b: accuracy over all questions whose fact is at most so frequent in the training data, base and LASER."""
+"""Figure 3b: accuracy of base and LASER over questions whose fact has at most a given training frequency."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 POINTS, SPAN = 40, 50
 MEASURES = {"top10": "answer among the ten\nmost probable tokens, %", "accuracy": "accuracy, %"}
-"""What is drawn, in the order of the panels: the paper's measure, and whether the answer is right."""
+"""Measures drawn, in panel order: the paper's measure, and whether the answer is right."""
 
 LABELS = {"base": "base", "laser": "LASER"}
 COLUMNS = (
@@ -51,7 +51,7 @@ COLUMNS = (
     *(f"{arm}_{measure}{end}" for measure in MEASURES for arm in ARMS for end in ("", "_low", "_high")),
 )
 """Columns of the CSV. Shares in percent with 95 % intervals over groups; `without_frequency` counts the test
-rows that are left out because their frequency is not known."""
+rows that are left out because their frequency is unknown."""
 
 NOTHING = (
     "The training frequency of these facts is not known. Give a file of counts in the study "
@@ -64,11 +64,11 @@ def fig3b_data(cell: PairedCell, frequency: Frequency) -> pd.DataFrame:
 
     Args:
         cell: test results (`laser.results.loading.load_cells`).
-        frequency: of the dataset's examples (`laser.analysis.frequency.frequency_of`).
+        frequency: training frequency of the dataset's examples (`laser.analysis.frequency.frequency_of`).
 
     Returns:
-        A frame with the columns `COLUMNS`; empty where no frequency is known. Thresholds are the distinct
-        frequencies, or 40 of them that hold about equally many rows where there are more.
+        A frame with the columns `COLUMNS`; empty if no frequency is known. Thresholds are the distinct frequencies or,
+        if there are more than 40, 40 of them with about equally many rows in between.
     """
     rows = cell.rows.assign(frequency=cell.rows["id"].map(frequency.values))
     known = rows[rows["frequency"].notna()]
@@ -101,13 +101,13 @@ def _thresholds(frequencies: pd.Series) -> list[float]:
 def fig3b(cell: PairedCell, frequency: Frequency, stem: Path | str) -> pd.DataFrame:
     """Draw Figure 3b for one cell: a panel per measure, base and LASER with their intervals.
 
-    Where the cell is the paper's own (GPT-J on CounterFact) and documents are counted, its curves as read off its
-    image are drawn too.
+    If the cell is the paper's own (GPT-J on CounterFact) and documents are counted, the paper's curves, as read off its
+    image, are drawn too.
 
     Args:
         cell: see `fig3b_data`.
         frequency: see `fig3b_data`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
 
     Returns:
         What `fig3b_data` returns, as drawn.
@@ -135,7 +135,7 @@ def fig3b(cell: PairedCell, frequency: Frequency, stem: Path | str) -> pd.DataFr
 
 
 def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> None:
-    """Label the axis of frequencies, which are counts; logarithmic where they span more than two powers of ten."""
+    """Label the axis of frequencies, which are counts; it is logarithmic if they span more than two powers of ten."""
     positive = frequencies[frequencies > 0]
     if not positive.empty and positive.max() / max(positive.min(), 1.0) > SPAN:
         if (frequencies == 0).any():
@@ -150,7 +150,7 @@ def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> N
 
 
 def _draw_published(axis: Any, cell: PairedCell, frequency: Frequency) -> None:
-    """Draw the paper's curves, which count The Pile's documents, beside those of the same cell."""
+    """Draw the paper's curves, which count documents of The Pile, if the cell is the paper's."""
     published = read_published()
     names = published.models.get(cell.model), published.datasets.get(cell.dataset)
     if names != ("GPT-J", "CounterFact") or frequency.source != DOCUMENTS:

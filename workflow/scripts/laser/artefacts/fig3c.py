@@ -1,4 +1,4 @@
-"""Figure 3c: answers that LASER corrects, for every answer that was right before, by training frequency."""
+"""Figure 3c: answers that LASER corrects, per answer that was right before, by training frequency."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 PAPERS_BINS = (("<50", -math.inf, 50.0), ("50–1000", 50.0, 1000.5), (">1000", 1000.5, math.inf))
-"""Label, lowest frequency (included) and highest (not included). The paper counts documents, so 1000.5 parts whole
+"""Label, lowest frequency (included) and highest (excluded). The paper counts documents, so 1000.5 lies between whole
 numbers."""
 
 RATIOS = ("corrected", "spoilt")
 ENDS = ("", "_low", "_high")
 WIDTH = 0.36
 STRETCH = 2.0
-"""How much higher than the highest bar the axis goes at most; a longer whisker ends there, and its end is written."""
+"""Upper limit of the axis as a multiple of the highest bar; a longer whisker is cut there and its end is written."""
 COLUMNS = (
     *("model", "dataset", "protocol", "frequency_from", "bin", "lowest", "highest", "n", "groups", "right_before"),
     *("corrected", "spoilt", "base_accuracy", "laser_accuracy"),
@@ -59,26 +59,26 @@ COLUMNS = (
     *(f"{name}{end}" for name in ("corrected_share", "net") for end in ENDS),
     *("without_frequency", "published_ratio"),
 )
-"""Columns of the CSV. `corrected` rows are wrong in base and right under LASER, `spoilt` the reverse; their ratios are
-to the rows that base has right, with 95 % bootstrap intervals over groups (empty where base has none right).
-`corrected_share` is the percentage of rows that base has wrong, `net` the change of accuracy in points; lowest and
-highest are frequencies that occur in the bin."""
+"""Columns of the CSV. `corrected` rows are wrong in base and right under LASER, `spoilt` rows the reverse; their ratios
+are relative to the rows that base has right, with 95 % bootstrap intervals over groups (empty if base has none right).
+`corrected_share` is a percentage of the rows that base has wrong, `net` the change of accuracy in points; `lowest` and
+`highest` are the extreme frequencies that occur in the bin."""
 
 
 def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return what LASER corrects and spoils by training frequency, a row per bin.
 
-    Bins are the paper's (below 50, 50 to 1000, above 1000) where documents are counted, and otherwise thirds: three
-    bins of about equally many groups, fewer where frequencies tie.
+    If documents are counted, the bins are the paper's (below 50, 50 to 1000, above 1000). Otherwise they are thirds:
+    three bins of about equally many groups, or fewer if frequencies tie.
 
     Args:
         cell: test results (`laser.results.loading.load_cells`).
-        frequency: of the dataset's examples (`laser.analysis.frequency.frequency_of`).
-        seed: of the study.
-        resamples: of the bootstrap.
+        frequency: training frequency of the dataset's examples (`laser.analysis.frequency.frequency_of`).
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
-        A frame with the columns `COLUMNS`; empty where no frequency is known.
+        A frame with the columns `COLUMNS`; empty if no frequency is known.
     """
     rows = cell.rows.assign(frequency=cell.rows["id"].map(frequency.values))
     known = rows[rows["frequency"].notna()]
@@ -119,7 +119,7 @@ def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
 
 
 def thirds(known: pd.DataFrame) -> list[tuple[str, float, float]]:
-    """Return up to three bins of frequency with about equally many groups; equal frequencies share a bin."""
+    """Return up to three frequency bins with about equally many groups; equal frequencies share a bin."""
     from matplotlib.ticker import EngFormatter
 
     if known.empty:
@@ -142,12 +142,12 @@ def ratio_interval(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of Σ hits / Σ right, resampling whole groups.
 
-    Resamples in which nothing was right have no ratio and are left out; (nan, nan) where nothing was right at all.
+    Resamples in which nothing was right have no ratio and are left out. The interval is (nan, nan) if no row was right.
     """
     if not right.any():
         return math.nan, math.nan
     sums = np.stack([group_sums(values.astype(np.float64), groups)[0] for values in (hits, right)], axis=1)
-    # Groups with equal sums are exchangeable: drawing how often each pair occurs is the same, and costs far less.
+    # Groups with equal sums are exchangeable: drawing how often each pair occurs is equivalent and far cheaper.
     pairs, counts = np.unique(sums, axis=0, return_counts=True)
     drawn = np.random.default_rng(list(seed)).multinomial(len(sums), counts / len(sums), size=resamples) @ pairs
     ratios = drawn[drawn[:, 1] > 0]
@@ -158,14 +158,14 @@ def ratio_interval(
 def fig3c(
     cell: PairedCell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
-    """Draw Figure 3c for one cell: two bars per bin, corrected and spoilt answers for each that was right before.
+    """Draw Figure 3c for one cell: two bars per bin, corrected and spoilt answers per answer that was right before.
 
     Args:
         cell: see `fig3c_data`.
         frequency: see `fig3c_data`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
-        seed: of the study.
-        resamples: of the bootstrap.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
         What `fig3c_data` returns, as drawn.
@@ -213,7 +213,7 @@ def fig3c(
 
 
 def _top(data: pd.DataFrame) -> float:
-    """Return where the axis ends: above all whiskers, but not so far above the bars that these cannot be read."""
+    """Return the upper limit of the axis: above all whiskers, but not so high that the bars cannot be read."""
     bars = data[[*(f"{ratio}_ratio" for ratio in RATIOS), "published_ratio"]].max().max()
     whiskers = data[[f"{ratio}_ratio_high" for ratio in RATIOS]].max().max()
     top = min(1.05 * whiskers, STRETCH * bars) if bars > 0 else 1.05 * whiskers
@@ -221,7 +221,7 @@ def _top(data: pd.DataFrame) -> float:
 
 
 def _published(cell: PairedCell, frequency: Frequency) -> dict[str, float]:
-    """Return the paper's ratios by bin, where the cell is the paper's own and documents are counted as there."""
+    """Return the paper's ratios by bin, if the cell is the paper's and documents are counted as in the paper."""
     published = read_published()
     names = published.models.get(cell.model), published.datasets.get(cell.dataset)
     if names != ("GPT-J", "CounterFact") or frequency.source != DOCUMENTS:

@@ -45,13 +45,15 @@ COLUMNS = (
     *("model", "dataset", "protocol", "step", "layer", "matrix", "rho", "accepted", "edits"),
     *("validation_accuracy", "validation_best", "validation_n", "test_accuracy", "test_low", "test_high", "test_n"),
 )
-"""Columns of the CSV, a row per place in the order in which the search went, and one (step 0) for the base model.
-`validation_accuracy` is that of the best rho tried there on top of the edits accepted before, `validation_best` the
-best so far, `edits` how many are accepted by then; the test columns are filled where an edit was accepted. Percent."""
+"""Columns of the CSV: a row for the base model (step 0) and one per matrix and layer, in search order.
+
+`validation_accuracy` is that of the best rho tried there on top of the edits accepted before, `validation_best` is the
+best so far, and `edits` counts the edits accepted so far. Test columns are filled where an edit was accepted.
+Accuracies are in percent."""
 
 
 def fig4_data(search: Mapping[str, Any], composed: Labelled) -> pd.DataFrame:
-    """Return the course of one composition.
+    """Return the accuracies along one composition.
 
     Args:
         search: compose/<model>/<dataset>.json.
@@ -61,7 +63,7 @@ def fig4_data(search: Mapping[str, Any], composed: Labelled) -> pd.DataFrame:
         A frame with the columns `COLUMNS`.
 
     Raises:
-        UserError: the test rows are of another composition than the search.
+        UserError: the test rows and the search belong to different compositions.
     """
     if composed.protocol not in search["protocols"]:
         raise UserError(
@@ -81,7 +83,7 @@ def fig4_data(search: Mapping[str, Any], composed: Labelled) -> pd.DataFrame:
     base = {"layer": None, "matrix": "", "rho": math.nan, "accepted": True, "accuracy": searched["base"]["accuracy"]}
     best, edits, rows = -math.inf, 0, []
     for number, step in enumerate([base, *searched["steps"]]):
-        # Accepted steps are never worse than the best so far, so that the last one is the best so far.
+        # Accepted steps are never worse than the best so far, so the last accepted step is the best.
         best = step["accuracy"] if step["accepted"] else best
         row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan) | names | {"step": number}
         row |= {key: step[key] for key in ("layer", "matrix", "rho", "accepted")}
@@ -103,12 +105,12 @@ def _test(composed: Labelled, edits: int) -> dict[str, float]:
 
 
 def fig4(search: Mapping[str, Any], composed: Labelled, stem: Path | str) -> pd.DataFrame:
-    """Draw Figure 4 for one cell and protocol: accuracy by accepted edits, and by the place that the search reached.
+    """Draw Figure 4 for one cell and protocol: accuracy by accepted edits, and by matrix and layer in search order.
 
     Args:
         search: see `fig4_data`.
         composed: see `fig4_data`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
 
     Returns:
         What `fig4_data` returns, as drawn.
@@ -141,13 +143,13 @@ def fig4(search: Mapping[str, Any], composed: Labelled, stem: Path | str) -> pd.
 
 
 def _layer_axis(axis: Any, data: pd.DataFrame) -> None:
-    """Name the places that the search went through: the base, then layers downwards with the matrices of each."""
+    """Label the steps of the search: the base, then layers downwards with the matrices of each."""
     places = data[data["step"] > 0]
     starts = places.drop_duplicates("layer")
     every = math.ceil(len(starts) / 10)
     shown = starts.iloc[::every]
     axis.set_xticks(list(shown["step"]), [str(layer) for layer in shown["layer"]])
-    # One line lower, because the first layer stands next to it.
+    # One line lower, because the label of the first layer is next to it.
     axis.set_xticks([0], ["base"], minor=True)
     axis.tick_params(axis="x", which="minor", pad=15, length=0)
     order = ", ".join(MATRIX_LABELS.get(name, name) for name in dict.fromkeys(places["matrix"]))

@@ -1,4 +1,4 @@
-"""Figure 5b: what the smallest singular values alone answer: similarity to the true answer, and accuracy."""
+"""Figure 5b: answers with only the smallest singular values kept: similarity to the true answer, and accuracy."""
 
 from __future__ import annotations
 
@@ -44,25 +44,26 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 MEASURES = {"similarity": "mean cosine similarity of\nanswer and true answer", "accuracy": "accuracy, %"}
-"""What is drawn, in the order of the panels."""
+"""Measures drawn, in panel order."""
 
 COLUMNS = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "percent", "n", "groups", "with_similarity"),
     *(f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")),
 )
-"""Columns of the CSV: `percent` of the matrix's smallest singular values is kept; similarity is a cosine (−1 to 1) over
-the `with_similarity` rows that have an answer, accuracy is in percent; 95 % intervals over groups."""
+"""Columns of the CSV. `percent` is the share of the matrix's singular values kept, smallest first; similarity is a
+cosine (−1 to 1) over the `with_similarity` rows that have an answer; accuracy is in percent; 95 % intervals over
+groups."""
 
 
 def load_higher_order(path: Path, rows: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read one cell's answers of the smallest components, with the group of every row, and the file's spec.
+    """Read the answers of one cell's smallest components, with the group of every row, and the file's spec.
 
     Args:
         path: higher_order/<model>/<dataset>.parquet.
         rows: rows.parquet of its dataset.
 
     Raises:
-        UserError: a row that is no test row of its protocol.
+        UserError: a row is not a test row of its protocol.
     """
     ((_, (examples, _)),) = load_rows([rows]).items()
     frame = read_columns(path, ["protocol", "percent", "id", "correct", "prediction", "similarity"])
@@ -81,13 +82,13 @@ def fig5b_data(
 
     Args:
         frame: answers to the questions that LASER repairs (`load_higher_order`).
-        spec: of the file.
+        spec: spec of the file.
         protocol: `published` or `corrected`.
-        seed: of the study.
-        resamples: of the bootstrap.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
-        A frame with the columns `COLUMNS`; empty where LASER repairs nothing under that protocol.
+        A frame with the columns `COLUMNS`; empty if LASER repairs nothing under that protocol.
     """
     protocol_rows = frame[frame["protocol"] == protocol]
     chosen = intervention_labels((spec.get("chosen") or {}).get(protocol))
@@ -119,15 +120,15 @@ def fig5b(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Draw Figure 5b for one cell and protocol; where LASER repairs no answer, a notice in its place.
+    """Draw Figure 5b for one cell and protocol; if LASER repairs no answer, draw a notice instead.
 
     Args:
         frame: see `fig5b_data`.
         spec: see `fig5b_data`.
         protocol: `published` or `corrected`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
-        seed: of the study.
-        resamples: of the bootstrap.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
         What `fig5b_data` returns, as drawn.

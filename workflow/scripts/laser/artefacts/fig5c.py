@@ -1,7 +1,6 @@
-"""Figure 5c: examples of what the smallest singular values alone answer, beside base, LASER and the true answer.
+"""Figure 5c: example answers with only the smallest singular values, beside base, LASER and the true answer.
 
-The paper shows twelve prompts and does not say how they were picked; here the rule is fixed (`RULE`), so that nobody
-picks.
+The paper shows twelve prompts and does not say how they were chosen. Here a fixed rule (`RULE`) chooses them.
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ COLUMNS = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "percent", "repaired", "id", "group", "prompt"),
     *(*ANSWERS, "smallest_correct", "similarity"),
 )
-"""Columns of the CSV, texts whole. `percent` of the smallest singular values is kept: the largest evaluated percentage
-that does not exceed what LASER removes, 100·(1 − ρ), or the smallest evaluated one where all exceed it."""
+"""Columns of the CSV, texts in full. `percent` is the share of singular values kept, smallest first: the largest
+evaluated percentage that does not exceed what LASER removes, 100·(1 − ρ), or the smallest one if all exceed it."""
 
 
 def shown_percent(percents: Sequence[float], rho: float) -> float:
-    """Return the evaluated percentage of smallest components that stands for what LASER removes."""
+    """Return the evaluated percentage of smallest components that represents what LASER removes."""
     removed = 100 * (1 - rho) + 1e-6
     some = [percent for percent in percents if percent > 0] or list(percents)  # 0 is the control, no components
     return max((percent for percent in some if percent <= removed), default=min(some))
@@ -76,7 +75,7 @@ def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> 
         prompts: prompt by example id.
 
     Returns:
-        A row per example with the keys `COLUMNS`; none where LASER repairs nothing.
+        A row per example with the keys `COLUMNS`; empty if LASER repairs nothing.
     """
     protocol_rows = smallest[smallest["protocol"] == cell.protocol]
     if protocol_rows.empty or cell.chosen is None:
@@ -106,7 +105,7 @@ def fig5c_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return a view per cell and protocol, long texts cut; one that says so where no answer is repaired anywhere."""
+    """Return a view per cell and protocol with long texts shortened; a single notice if no answer is repaired."""
     columns = ["Prompt", "True answer", "Base", "LASER", "Smallest components alone", "Similarity"]
     views = []
     for (model, dataset, protocol), cell_rows in frame.groupby(["model", "dataset", "protocol"], sort=False):
@@ -132,7 +131,7 @@ def views(frame: pd.DataFrame) -> list[View]:
 
 
 def brief(text: Any, end: bool = False) -> str:
-    """Cut a text for reading, on one line: its beginning, or its end; the CSV has it whole."""
+    """Shorten a text to one line: its beginning, or its end; the CSV has it in full."""
     flat = " ".join(str(text).split())
     if len(flat) <= LONGEST:
         return flat

@@ -41,7 +41,7 @@ NAMES = {0: "floor", WALL: "wall", TARGET: "target", BOX: "box", BOX | TARGET: "
 
 
 def chosen_room(rows: pandas.DataFrame) -> pandas.Series:
-    """Return the row that is drawn: of the rooms with most boxes the first in the dataset's order.
+    """Return the row to draw: the first room, in the dataset's order, among those with the most boxes.
 
     Args:
         rows: id, text and answer of every room.
@@ -51,9 +51,9 @@ def chosen_room(rows: pandas.DataFrame) -> pandas.Series:
 
 
 def fig6_data(dataset: str, row: pandas.Series) -> pandas.DataFrame:
-    """Return a row per cell: dataset, room (its id), row, column, what, player (bool) and step.
+    """Return a row per square of the room: dataset, room (its id), row, column, what, player (bool) and step.
 
-    `step` is when the expert's player is first there, from 0; empty where never.
+    `step` is the step, from 0, at which the expert's player first reaches the square; empty if it never does.
     """
     import pandas as pd
 
@@ -78,7 +78,7 @@ def fig6_data(dataset: str, row: pandas.Series) -> pandas.DataFrame:
 
 
 def _path(room: Room, moves: str) -> list[int]:
-    """Return the player's cell before the first move and after each."""
+    """Return the player's square before the first move and after each move."""
     played = BatchedRooms([room], step_limit=len(moves) + 1)
     cells = [room.player]
     for action in action_numbers(moves):
@@ -91,9 +91,9 @@ def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataF
     """Draw the room; write <stem>.svg, .pdf and .csv.
 
     Args:
-        dataset: its name.
+        dataset: name of the dataset.
         rows: id, text and answer of every room of the dataset.
-        stem: path without ending.
+        stem: output path without suffix.
     """
     row = chosen_room(rows)
     room = parse_room(row["text"])
@@ -117,7 +117,7 @@ def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataF
 
 
 def _draw(axis: Any, data: pandas.DataFrame) -> None:
-    """Draw the cells as squares, rings and a disc: shapes and greys tell them apart as well as colours."""
+    """Draw the squares of the room; shapes and greys distinguish them as well as colours."""
     styles = {
         "target": {"marker": "o", "s": 220, "facecolor": "none", "edgecolor": "#CC79A7", "linewidth": 2.5},
         "box": {"marker": "s", "s": 300, "facecolor": "#E69F00", "edgecolor": "0.15", "linewidth": 1.5},

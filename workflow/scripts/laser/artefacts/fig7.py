@@ -29,7 +29,7 @@ ARTEFACT = Artefact(
 )
 
 LEAST_SHOWN = 0.1
-"""Share of the largest rank that the axis shows at least, so that differences of a few components look small."""
+"""Smallest range of the axis, as a share of the largest rank, so that differences of a few components look small."""
 
 
 def make(study: StudyResults, picture: Picture, stem: Path) -> None:
@@ -42,10 +42,10 @@ def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
 
     Args:
         reductions: records of one model (`laser.results.loading.load_reductions`); effective_rank does not depend on
-            ρ, so one record per layer and matrix is taken.
+            ρ, so one record per layer and matrix is used.
 
     Raises:
-        UserError: records of several models, or without effective ranks.
+        UserError: the records belong to several models, or lack effective ranks.
     """
     if "effective_rank" not in reductions.columns or reductions["model"].nunique() != 1:
         raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` again.")
@@ -61,7 +61,7 @@ def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
 
     Args:
         reductions: see `fig7_data`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
 
     Returns:
         What `fig7_data` returns, as drawn.

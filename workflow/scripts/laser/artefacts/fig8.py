@@ -43,7 +43,7 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 TOP = (1, 5, 10)
 LABELLED = 10
-"""Reductions that the axis names at most; the others have a tick."""
+"""Largest number of reductions labelled on the axis; the others only have a tick."""
 
 
 def fig8_data(
@@ -55,15 +55,15 @@ def fig8_data(
         swept: averages of one model and dataset (`laser.results.averages.load_sweep`).
         base: averages of the unmodified model, from the same call.
         protocol: `published` or `corrected`.
-        matrix: of the chosen intervention.
-        layer: of the chosen intervention.
+        matrix: matrix of the chosen intervention.
+        layer: layer of the chosen intervention.
 
     Returns:
-        model, dataset, protocol, matrix, layer, rho, removed_percent, n, first_top1, first_top5, first_top10 and
-        the same of base with the prefix base_ (percent), largest ρ first.
+        A frame with model, dataset, protocol, matrix, layer, rho, removed_percent, n, first_top1, first_top5,
+        first_top10 and, with the prefix base_, the same for base (percent), largest ρ first.
 
     Raises:
-        UserError: the sweep does not hold the matrix at that layer.
+        UserError: the sweep does not have the matrix at that layer.
     """
     keep = (swept["protocol"] == protocol) & (swept["matrix"] == matrix) & (swept["layer"] == layer)
     if not keep.any():
@@ -89,16 +89,16 @@ def fig8(
 ) -> pandas.DataFrame:
     """Draw how often the answer's first token is among the k most probable, against the reduction.
 
-    The reductions stand at equal distances, so that the strong ones, where something happens, are told apart.
+    The reductions are evenly spaced, so that the strong ones, where accuracy changes, can be told apart.
 
     Args:
         swept: see `fig8_data`.
         base: see `fig8_data`; drawn without markers.
         protocol: `published` or `corrected`.
-        matrix: of the chosen intervention.
-        layer: of the chosen intervention.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
-        chosen: the chosen ρ, marked by a vertical line; None where selection kept the base model.
+        matrix: matrix of the chosen intervention.
+        layer: layer of the chosen intervention.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
+        chosen: the chosen ρ, marked by a vertical line; None if selection kept the base model.
 
     Returns:
         What `fig8_data` returns, as drawn.

@@ -43,7 +43,7 @@ COLUMNS = (
     *("loss", "base_loss", "chosen"),
 )
 """Columns of the CSV: the best intervention of each layer; accuracies in percent, benefit in points, losses in nats;
-`chosen` where selection took it."""
+`chosen` is True if selection chose it."""
 
 
 def fig9_data(
@@ -53,19 +53,20 @@ def fig9_data(
 ) -> pd.DataFrame:
     """Return the best intervention of every layer, for every dataset of one model.
 
-    The best of a layer is the one that selection would take there: highest validation accuracy, ties to the lower
-    loss, then to the smaller ρ. As the largest of many it flatters; zero is what no effect would be below.
+    The best intervention of a layer is the one that selection would choose there: highest validation accuracy, with
+    ties broken by lower loss, then by smaller ρ. As the largest of many values, the benefit is biased upwards: without
+    any effect it would still tend to lie above zero.
 
     Args:
         cells: (swept, base) of each dataset (`laser.results.averages.load_sweep`).
-        chosen: (model, dataset) to what selection chose under this protocol (matrix, layer, rho), None where base won.
+        chosen: maps (model, dataset) to what selection chose under this protocol (matrix, layer, rho); None for base.
         protocol: `published` or `corrected`.
 
     Returns:
         A frame with the columns `COLUMNS`.
 
     Raises:
-        UserError: a cell holds nothing under that protocol.
+        UserError: a cell has no results under that protocol.
     """
     parts = []
     for swept, base in cells:
@@ -100,7 +101,7 @@ def fig9(
         cells: see `fig9_data`; all of one model.
         chosen: see `fig9_data`.
         protocol: `published` or `corrected`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
 
     Returns:
         What `fig9_data` returns, as drawn.

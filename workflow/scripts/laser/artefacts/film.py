@@ -45,10 +45,10 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 TILE, GAP, FRAME = 24, 12, 4
 HELD = 6
-"""Frames for which the end is held."""
+"""Number of frames for which the end is held."""
 MILLISECONDS = 220
 LONGEST = 40
-"""Steps that are shown at most: what a policy does after that is as a rule walking to and fro."""
+"""Largest number of steps shown: after that, a policy usually walks to and fro."""
 
 _SOLVED, _LOST, _PLAYING = (0, 158, 115), (150, 150, 150), (255, 255, 255)
 
@@ -56,7 +56,7 @@ RULE = (
     "the first test room, in the dataset's order, that exactly one of the two solves; without one, the first in which "
     "their moves differ; without such a one, the first"
 )
-"""Which room is filmed. It asks for a difference, not for its direction: LASER may be the one that fails."""
+"""Rule that chooses the filmed room. It requires a difference in either direction: LASER may be the one that fails."""
 
 
 def chosen_row(cell: PairedCell) -> int:
@@ -72,7 +72,7 @@ def chosen_row(cell: PairedCell) -> int:
 def film_data(cell: PairedCell, text: str, position: int) -> pandas.DataFrame:
     """Return a row per arm and step: model, dataset, protocol, room, arm, step (from 1), move, reward, return, solved.
 
-    They are played again from the room and the recorded moves.
+    The rows are replayed from the room and the recorded moves.
     """
     import pandas as pd
 
@@ -91,13 +91,13 @@ def film_data(cell: PairedCell, text: str, position: int) -> pandas.DataFrame:
 def film(cell: PairedCell, texts: Mapping[str, str], path: Path | str) -> pandas.DataFrame:
     """Write the film, and the CSV beside it.
 
-    On the left plays base, on the right LASER. An arm's frame turns green when its room is solved, and grey at its last
-    step, or the last that is shown, when it is not.
+    Base plays on the left, LASER on the right. An arm's frame turns green when its room is solved; if it is not, the
+    frame turns grey at the last step, or the last step shown.
 
     Args:
         cell: base and LASER on test rooms.
-        texts: id of a room to its text.
-        path: ends with .gif.
+        texts: maps the id of a room to its text.
+        path: output path with the suffix .gif.
     """
     position = chosen_row(cell)
     row = cell.rows.iloc[position]
@@ -116,7 +116,7 @@ def film(cell: PairedCell, texts: Mapping[str, str], path: Path | str) -> pandas
 
 
 def _frames(text: str, moves: str) -> list[np.ndarray]:
-    """Return the room before the first move and after each, framed."""
+    """Return framed images of the room before the first move and after each move."""
     rooms = BatchedRooms([parse_room(text)], step_limit=max(STEP_LIMIT, len(moves) + 1))
     frames = [_framed(rooms, _PLAYING)]
     actions = action_numbers(moves)[:LONGEST]

@@ -1,4 +1,4 @@
-"""The gains of the table `across` as a forest plot: ours with intervals, beside the paper's and others'."""
+"""The gains in the table `across` as a forest plot: ours with intervals, beside those of the paper and of others."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 def forest_data(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Return the gains that one picture shows, with the label of their row; a dataset's rows stand together.
+    """Return the gains that one picture shows, with the labels of their rows; the rows of a dataset are adjacent.
 
-    The paper's numbers and those of others are shown for the study's datasets. Where the study has none of the paper's
-    datasets, all that the paper prints stands in one row, so that the size of its gains can be seen.
+    The numbers of the paper and of others are shown for the study's datasets. If the study has none of the paper's
+    datasets, all the paper's gains are shown in one row, so that their size can be seen.
 
     Args:
         frame: the table `across` (`laser.artefacts.across.across`).
         protocol: `published` or `corrected`.
 
     Returns:
-        The columns of `across` and `row`, in the order of `across`, in which a dataset's rows are together.
+        The columns of `across`, and `row`, in the order of `across`, in which the rows of a dataset are adjacent.
     """
     ours = (frame["whose"] == OURS) & (frame["protocol"] == protocol)
     context = (frame["whose"] != OURS) & frame["dataset"].isin(frame.loc[ours, "dataset"])
@@ -74,7 +74,7 @@ def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame
     Args:
         frame: the table `across`.
         protocol: `published` or `corrected`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
 
     Returns:
         What `forest_data` returns, as drawn.
@@ -104,7 +104,10 @@ def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame
 
 
 def _rows(data: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return (dataset, label) of the rows from above; a dataset's heading has no label, a row of many no dataset."""
+    """Return (dataset, label) of the rows from top to bottom.
+
+    A dataset's heading has an empty label; a row for several datasets has an empty dataset.
+    """
     rows: list[tuple[str, str]] = []
     for dataset, part in data[data["row"] != ALL_OF_THE_PAPER].groupby("dataset", sort=False):
         rows += [(str(dataset), ""), *((str(dataset), label) for label in dict.fromkeys(part["row"]))]
@@ -112,12 +115,12 @@ def _rows(data: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _held(data: pd.DataFrame, dataset: str) -> str:
-    """Return which rows of a dataset the study holds; an empty text for all of them."""
+    """Describe which rows of a dataset the study holds; return an empty string if it holds all of them."""
     return next((text for text in data.loc[data["dataset"] == dataset, "rows"] if text), "")
 
 
 def _draw(axis: Axes, drawn: pd.DataFrame, height: int) -> None:
-    # The palest shade is left out: a thin cross of it would hardly be seen.
+    # The palest shade is left out: a thin cross in that colour would be hard to see.
     colours = dict(zip(LOOKS, reversed(shades(len(LOOKS) + 1)), strict=False))
     for whose, part in drawn.groupby("whose", sort=False):
         look: dict[str, Any] = {"color": colours[str(whose)], "linestyle": "none", **LOOKS[str(whose)]}
@@ -140,7 +143,7 @@ def _beside(axis: Axes, height: float, text: str) -> None:
 
 
 def _write(axis: Axes, x: float, height: float, text: str) -> None:
-    """Write a text at a row; `x` is a share of the panel's width."""
+    """Write a text at a row; `x` is a fraction of the panel's width."""
     look: dict[str, Any] = {"va": "center", "fontsize": 8, "color": "0.35", "annotation_clip": False}
     look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     axis.annotate(text, (x, height), xycoords=("axes fraction", "data"), **look)

@@ -1,7 +1,7 @@
 """How many wrong answers begin with a generic word, before and after LASER.
 
-The paper explains its gains so (section 5.1.2): what LASER removes answers with words such as "the", which are frequent
-and say nothing, in place of the fact.
+This is the paper's explanation of its gains (section 5.1.2): the components that LASER removes answer with frequent but
+uninformative words such as "the" instead of the fact.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ WORDS = (
     *("is", "are", "was", "were", "be", "been", "has", "have", "had", "can", "will", "would", "may", "which", "who"),
     *("it", "its", "he", "his", "she", "her", "they", "their", "we", "our", "you", "your", "there", "one"),
 )
-"""Words of English that are frequent in any text and name nothing: articles, conjunctions, prepositions, pronouns and
-auxiliary verbs."""
+"""English function words: articles, conjunctions, prepositions, pronouns and auxiliary verbs. They are frequent in any
+text and name nothing."""
 
 COLUMNS = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "n", "groups"),
@@ -51,8 +51,9 @@ COLUMNS = (
     *("difference", "difference_low", "difference_high", "repaired", "repaired_generic"),
 )
 """Columns of the CSV. `n` counts the test rows with an open answer, `wrong_<arm>` the wrong ones among them; `base` and
-`laser` are the shares of those that begin with a generic word, in percent, and `difference` is in points. `repaired`
-counts rows that base has wrong and LASER right, `repaired_generic` those that base answered with a generic word."""
+`laser` are the shares of wrong answers that begin with a generic word, in percent, and `difference` is in points.
+`repaired` counts rows that base has wrong and LASER right, `repaired_generic` those that base answered with a generic
+word."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -61,7 +62,7 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 def begins_generic(prediction: object) -> bool:
-    """Return True if the first word of an answer is one of `WORDS`, in any case; an answer without a word has none."""
+    """Return True if the first word of an answer is one of `WORDS`, ignoring case; False if it has no word."""
     word = re.search(r"[^\W\d_]+", str(prediction))
     return word is not None and word[0].lower() in WORDS
 
@@ -69,16 +70,16 @@ def begins_generic(prediction: object) -> bool:
 def generic(cells: Sequence[PairedCell], seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return a row for every cell whose rows have open answers; rows that offer options are left out.
 
-    The arms are wrong on different rows, so each share has its own denominator; groups are resampled once for both
-    arms, so that the interval of the difference is a paired one.
+    The arms are wrong on different rows, so each share has its own denominator. Groups are resampled once for both
+    arms, so the interval of the difference is paired.
 
     Args:
         cells: test results.
-        seed: of the study.
-        resamples: of the bootstrap.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
-        A frame with the columns `COLUMNS`; a share of no wrong answers is NaN.
+        A frame with the columns `COLUMNS`; a share is NaN if there are no wrong answers.
     """
     lines = [_line(cell, seed, resamples) for cell in cells if not cell.rows["has_options"].all()]
     counts = ("layer", "kept_rank", "n", "groups", "wrong_base", "wrong_laser", "repaired", "repaired_generic")
@@ -109,10 +110,11 @@ def _shares(counted: NDArray) -> dict[str, NDArray]:
     """Return the share of generic answers of both arms, in percent, and their difference.
 
     Args:
-        counted: (draws, 4) generic and all wrong answers of base, then of LASER, up to a common factor per draw.
+        counted: (draws, 4) counts of generic and of all wrong answers of base, then of LASER, up to a common factor
+            per draw.
 
     Returns:
-        base, laser and difference, (draws,) float64 each; NaN where an arm has no wrong answer.
+        `base`, `laser` and `difference`, (draws,) float64 each; NaN where an arm has no wrong answer.
     """
     columns = {arm: counted[:, 2 * index : 2 * index + 2] for index, arm in enumerate(ARMS)}
     shares = {
@@ -123,7 +125,7 @@ def _shares(counted: NDArray) -> dict[str, NDArray]:
 
 
 def _bounds(values: NDArray) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the draws that have a value."""
+    """Return the 95 % percentile interval over the draws that have a value."""
     known = values[~np.isnan(values)]
     if not len(known):
         return math.nan, math.nan
@@ -132,7 +134,7 @@ def _bounds(values: NDArray) -> tuple[float, float]:
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return a view per protocol; one that says so where no row has an open answer."""
+    """Return a view per protocol, or a single notice if no row has an open answer."""
     columns = ["Dataset", "Model", "Wrong: base", "Wrong: LASER", "Generic: base, %", "Generic: LASER, %"]
     columns += ["LASER − base, points", "Repaired", "of these generic before", "Intervention"]
     notes = [

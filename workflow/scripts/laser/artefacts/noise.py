@@ -1,6 +1,7 @@
-"""LASER's gain against what is known of a trained model: the noise level of its corpus, and its depth.
+"""LASER's gain against known properties of a trained model: the noise level of its corpus, and its depth.
 
-No figure of the paper: it explains its gains by noise in the corpus, which a model of the pipeline's own lets one set.
+The paper has no such figure. It explains its gains by noise in the corpus, which can be set for models that the
+pipeline trains itself.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 AXES = {"noise": "noise level of the corpus", "layers": "layers of the model"}
-"""What gains are drawn against, in the order of the rows of panels."""
+"""Settings against which gains are drawn, one row of panels each, in this order."""
 
 OTHER = {"noise": "layers", "layers": "noise"}
 FACTS = ("family", "noise", "layers", "seed", "corpus_seed")
@@ -64,11 +65,13 @@ COLUMNS = (
     *("dataset", "protocol", "row", "trained_model", *FACTS, "seeds", "n"),
     *("base_accuracy", "laser_accuracy", "gain", "gain_low", "gain_high", "matrix", "layer", "rho"),
 )
-"""Columns of the CSV. `row` is `model`: one trained model, its gain in points with the 95 % interval over
-groups of test rows, and what was chosen (matrix empty where selection kept base, whose gain is 0); or `mean`: the mean
-over the models of one family, noise level and depth, with the 95 % t interval over corpora, each the mean of its models
-(empty for a lone corpus). `family` also says what the noise is where it is not generic words; `seed` is that of the
-training."""
+"""Columns of the CSV.
+
+`row` is `model` or `mean`. A `model` row is one trained model: its gain in points with the 95 % interval over groups of
+test rows, and what was chosen (matrix is empty if selection kept base, whose gain is 0). A `mean` row is the mean over
+the models of one family, noise level and depth, with the 95 % t interval over corpora, each represented by the mean of
+its models (empty for a single corpus). `family` also names the noise if it is not generic words; `seed` is the training
+seed."""
 
 
 def noise_data(
@@ -77,16 +80,16 @@ def noise_data(
     """Return the gain of every trained model, and its mean over seeds.
 
     Args:
-        cells: test results of one dataset and protocol; models that `facts` does not name are passed over.
-        facts: model to its family (text), noise (0 to 1), layers and seed.
-        seed: of the study.
-        resamples: of the bootstrap.
+        cells: test results of one dataset and protocol; models that are not in `facts` are skipped.
+        facts: maps a model to its family (text), noise (0 to 1), layers and seed.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
         A frame with the columns `COLUMNS`, models first.
 
     Raises:
-        UserError: no cell is of a model that `facts` names.
+        UserError: no cell belongs to a model in `facts`.
     """
     rows = [_model(cell, facts[cell.model], seed, resamples) for cell in cells if cell.model in facts]
     if not rows:
@@ -94,7 +97,7 @@ def noise_data(
     models = pd.DataFrame(rows)
     means = []
     for (family, level, layers), of_setting in models.groupby(["family", "noise", "layers"], sort=True):
-        # Models of one corpus are not independent of each other.
+        # Models trained on the same corpus are not independent.
         half = _half_width(of_setting.groupby("corpus_seed")["gain"].mean())
         mean = float(of_setting["gain"].mean())
         line = {"dataset": cells[0].dataset, "protocol": cells[0].protocol, "row": "mean", "family": family}
@@ -121,7 +124,7 @@ def _model(cell: PairedCell, known: Mapping[str, Any], seed: int, resamples: int
 
 
 def _half_width(gains: pd.Series) -> float:
-    """Return half the width of the t interval of a mean; NaN for a lone value."""
+    """Return half the width of the t interval of a mean; NaN for a single value."""
     from scipy.stats import t
 
     if len(gains) < 2:
@@ -145,19 +148,19 @@ def noise(
 ) -> pd.DataFrame:
     """Draw gain and chosen ρ against noise level and against depth, for one dataset and protocol.
 
-    Models that differ from the others in no more than one setting at a time make up the lines: along the noise level
-    those of one family and depth, along the depth those of one family and noise level. A setting that no models
-    differ in has no panels; where there is none at all, the models' single points are drawn along the noise level.
+    Each line joins models that differ in only one setting: noise level within one family and depth, or depth within one
+    family and noise level. A setting in which no models differ has no panels. If models differ in neither setting,
+    their single points are drawn along the noise level.
 
     Args:
         cells: see `noise_data`.
         facts: see `noise_data`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
-        seed: of the study.
-        resamples: of the bootstrap.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
-        What `noise_data` returns; models that belong to no line are not drawn.
+        What `noise_data` returns, including models that belong to no line and are not drawn.
     """
     data = noise_data(cells, facts, seed, resamples)
     lines = {axis: names for axis in AXES if (names := series(data, axis))}
@@ -200,7 +203,7 @@ def _ticks(panel: Any, values: Sequence[float]) -> None:
 
 
 def _places(drawn: pd.DataFrame, axis: str) -> pd.Series:
-    """Return places along an axis, float64: models of one value side by side, so that none hides another."""
+    """Return positions along an axis, float64; models with the same value are side by side, so none hides another."""
     values = drawn[axis].astype("float64")
     span = (values.max() - values.min()) or max(1.0, abs(float(values.iloc[0])))
     models = drawn[drawn["row"] == "model"].groupby(axis)["row"]

@@ -1,4 +1,4 @@
-"""Robustness to paraphrase: the share of facts that are answered right whatever the phrasing (section 5.1)."""
+"""Robustness to paraphrase: the share of facts that are answered right in every phrasing (section 5.1)."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ COLUMNS = (
     "incomplete_facts",
     "published_difference",
 )
-"""Columns of the CSV. Shares in percent; `n` counts facts in the measures over facts and rows in those over rows;
-`incomplete_facts` are left out of the former: a phrasing of theirs lies on the other side of the split, or was not
-scored. Of `CONSISTENT`, each arm's share is of its own facts, so that there is no paired test; `n` counts the facts
-that base or LASER has right in any phrasing."""
+"""Columns of the CSV. Shares in percent; `n` counts facts in the measures over facts and rows in those over rows.
+Measures over facts leave out `incomplete_facts`, which have a phrasing on the other side of the split or one that was
+not scored. In `CONSISTENT`, each arm's share is of its own facts, so there is no paired test; `n` counts the facts that
+base or LASER has right in any phrasing."""
 
 
 def paraphrase(
@@ -77,17 +77,17 @@ def paraphrase(
 ) -> pd.DataFrame:
     """Compute robustness to paraphrase of base and LASER on test rows.
 
-    Only datasets whose rows carry a phrasing take part: there a group is one fact, asked in several ways. A fact is one
-    unit in the measures over facts, so that their test is McNemar's exact one.
+    Only datasets whose rows have a phrasing are included: there, a group is one fact asked in several ways. In the
+    measures over facts a fact is one unit, so their test is McNemar's exact test.
 
     Args:
         cells: per-example results (`laser.results.loading.load_cells`).
-        prepared: dataset to its rows with id, group and phrasing.
-        trained: model to the phrasings that its training data held, for models where that is known.
+        prepared: maps a dataset to its rows with id, group and phrasing.
+        trained: maps a model to the phrasings in its training data, where these are known.
         published: the paper's names, or None.
-        texts: the numbers of the paper's text, or None.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        texts: numbers from the paper's text, or None.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`.
@@ -130,11 +130,11 @@ def _facts(cell: PairedCell, facts: pd.DataFrame, seed: int, resamples: int) -> 
 
 
 def consistency(all_right: Sequence[NDArray], any_right: Sequence[NDArray]) -> dict[str, Any]:
-    """Return how many of the facts that an arm has right in any phrasing it has right in all, and the difference.
+    """Return, by arm, the share of facts right in all phrasings among those right in any, and the difference.
 
     Args:
-        all_right: (facts,) booleans of base and of LASER.
-        any_right: the same for any phrasing.
+        all_right: (facts,) booleans for base and for LASER: True if all phrasings are right.
+        any_right: the same: True if any phrasing is right.
     """
     known = any_right[0] | any_right[1]
     line: dict[str, Any] = dict.fromkeys(COMPARISON, math.nan) | dict.fromkeys(("n", "groups"), int(known.sum()))

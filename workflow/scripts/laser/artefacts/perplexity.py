@@ -1,4 +1,4 @@
-"""Perplexity of base and LASER on running text: what the intervention costs where it was not chosen (section 5.1)."""
+"""Perplexity of base and LASER on running text: the intervention's cost on text it was not chosen for (section 5.1)."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ COLUMNS = (
     *("ratio", "ratio_low", "ratio_high", "p_value", "p_holm", "nll", "tokens", "windows", "matrix", "layer", "rho"),
     *("kept_rank", "published"),
 )
-"""Columns of the CSV. `perplexity` is exp(Σ nll / Σ tokens), `nll` in nats, `ratio` the perplexity over base's;
-intervals resample windows of text, the same windows for all arms (neighbouring windows of a
-document are not quite independent, which the intervals do not know)."""
+"""Columns of the CSV. `perplexity` is exp(Σ nll / Σ tokens), `nll` in nats, `ratio` the perplexity divided by base's.
+Intervals resample windows of text, the same windows for all arms; they ignore that neighbouring windows of a document
+are not quite independent."""
 
 
 def perplexity_table(
@@ -66,9 +66,9 @@ def perplexity_table(
     Args:
         paths: perplexity/<model>/<dataset>.parquet.
         published: the paper's names, or None.
-        texts: the numbers of the paper's text, or None; they are shown beside ours on the Pile alone.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        texts: numbers from the paper's text, or None; they are shown beside ours only on the Pile.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`, a row per cell, protocol and arm.
@@ -106,7 +106,7 @@ def _rows(
     if not tokens.eq(tokens["base"], axis=0).all().all():
         raise UserError(f"{path}: an arm was scored on other windows than base. Delete it and run again.")
     losses, sizes = table.to_numpy(dtype=np.float64, copy=True), tokens["base"].to_numpy(dtype=np.float64)
-    # An arm that overflows on a window has no perplexity: one over the other windows could not be compared.
+    # An arm that overflows on a window has no perplexity: a value over the other windows would not be comparable.
     losses[:, ~np.isfinite(losses).all(axis=0)] = np.nan
     stream = seed_sequence(seed, *names.values(), "perplexity")
     drawn = resampled_ratios(losses, sizes, seed=stream, resamples=resamples)
@@ -133,7 +133,7 @@ def _rows(
 
 
 def _chosen(spec: Mapping[str, Any], protocol: str) -> Mapping[str, Any]:
-    """Return the intervention of each arm, as the file's spec tells them."""
+    """Return the intervention of each arm, from the file's spec."""
     return spec.get("arms", {}).get(protocol, {})
 
 

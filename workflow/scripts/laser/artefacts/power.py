@@ -1,4 +1,4 @@
-"""What each comparison of base and LASER could show: detectable gains, equivalence, the luck of choosing, constants."""
+"""What each comparison of base and LASER could show: detectable gains, equivalence, selection bias and constants."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ COLUMNS = (
     *("candidates_compared", "validation_gain", "null_best", "null_best_high", "null_p", "constant"),
     "constant_by_relation",
 )
-"""Columns of the CSV. Accuracy (rooms solved) in percent, gains in points. `changed` is the share of test rows that
-changed sides; `tests` the paired tests of the protocol in Table 1 or 2; `detectable` the smallest gain that one test
-detects with a power of 80 %, `detectable_holm` the same where Holm's correction over all tests takes its first step.
-`validation_gain` is that of the chosen candidate, `null_best` what the best of `candidates_compared` candidates without
-an effect shows in its place: the mean, and with `_high` the 95 % quantile. What rests on changes is empty where base
-was chosen."""
+"""Columns of the CSV. Accuracy (rooms solved) in percent, gains in points.
+
+`changed` is the share of test rows that changed between right and wrong; `tests` the number of paired tests of the
+protocol in Table 1 or 2; `detectable` the smallest gain that a single test detects with a power of 80 %, and
+`detectable_holm` the same at the first step of Holm's correction over all tests. `validation_gain` is the gain of the
+chosen candidate; `null_best` is the mean gain of the best of `candidates_compared` candidates without an effect, and
+`null_best_high` its 95 % quantile. Columns that depend on changes are empty where base was chosen."""
 
 NO_CHANGE = "no change that matters"
 NO_GAIN = "no gain that matters"
@@ -68,7 +69,7 @@ EQUIVALENCE_RULES = {
     GAIN: "it lies above 0.",
     OPEN: "it holds both 0 and gains that matter.",
 }
-"""Words of the column `equivalence`; the first that applies."""
+"""Values of the column `equivalence`; the first that applies is used."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -107,9 +108,9 @@ def on_test_rows(
 
     Args:
         cell: base and LASER.
-        tests: of the family that Holm's correction runs over.
+        tests: number of tests in the family that Holm's correction covers.
         printed_base: the paper's accuracy of base for the cell, if it prints one.
-        printed: the same of LASER.
+        printed: the same for LASER.
     """
     groups = list(cell.rows["group"])
     base, laser = (cell.rows[f"{arm}_correct"].to_numpy(dtype="float64") for arm in ("base", "laser"))
@@ -134,7 +135,7 @@ def on_test_rows(
 
 
 def equivalence(low: float, high: float) -> str:
-    """Judge the bounds of a gain in accuracy, points, by `EQUIVALENCE_RULES`."""
+    """Judge the bounds of a gain in accuracy (points) by `EQUIVALENCE_RULES`."""
     margin = rules().margins.accuracy
     if high < margin:
         return NO_CHANGE if low > -margin else NO_GAIN
@@ -144,7 +145,7 @@ def equivalence(low: float, high: float) -> str:
 def on_validation_rows(
     chosen: Mapping[str, Any] | None, scores: Scores, seed: Sequence[int], resamples: int
 ) -> dict[str, Any]:
-    """Return what the chosen candidate gained on the rows that chose it, and what the best null candidate would."""
+    """Return the chosen candidate's gain on the rows that chose it, and the gain of the best null candidate."""
     line = {"validation_n": int(scores.sizes.sum()), "validation_groups": len(scores.sizes)}
     line["candidates"] = len(scores.candidates)
     if chosen is None:
@@ -167,11 +168,11 @@ def on_validation_rows(
 
 
 def constants(cell: PairedCell, relations: pd.Series) -> dict[str, float]:
-    """Return what the best constant answer scores on test rows, and the best one of each relation where rows have one.
+    """Return the test accuracy of the best constant answer and, if rows have relations, of the best one per relation.
 
     Args:
         cell: base and LASER.
-        relations: of every prepared row, by id.
+        relations: relation of every prepared row, by id.
     """
     answers = option_labels(cell.rows, "answer")
     best = max(constant_accuracies(answers, bool(cell.rows["has_options"].any())).values())
@@ -181,7 +182,7 @@ def constants(cell: PairedCell, relations: pd.Series) -> dict[str, float]:
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return per protocol one view of test rows and one of validation rows."""
+    """Return, per protocol, a view of test rows and a view of validation rows."""
     made = []
     for protocol, rows in frame.groupby("protocol", sort=False):
         made += [_test_view(str(protocol), rows), _validation_view(str(protocol), rows)]

@@ -1,4 +1,4 @@
-"""How the gain moves with the wording of the prompt: base and the chosen intervention under every variant."""
+"""How the gain depends on the wording of the prompt: base and the chosen intervention under every variant."""
 
 from __future__ import annotations
 
@@ -52,13 +52,14 @@ COLUMNS = (
     *("gain_change", "gain_change_low", "gain_change_high", "gain_spread", "gain_spread_low", "gain_spread_high"),
     "wording",
 )
-"""Columns of the CSV, accuracy in percent and gains in points. `outcome` says what the adjusted test of that variant
-says; `verdict` judges the published LASER accuracy by the rules of `laser.analysis.verdicts`, as if the variant were
-the prompt. `variants`, `same_sign` (how many of them have the original's sign of the gain) and the mean, least and
-largest gain are the same in all rows of a cell. `gain_change` is the variant's gain minus the original's, on the rows
-that both have, with its 95 % interval. `gain_spread` is the standard deviation between the true gains of a
-cell's variants, on the rows that all have, with its interval; the same in all rows of a cell. `wording` says in words
-what the variant changes."""
+"""Columns of the CSV, accuracy in percent and gains in points.
+
+`outcome` is the result of the variant's adjusted test; `verdict` judges the published LASER accuracy by the rules of
+`laser.analysis.verdicts`, as if the variant were the prompt. `variants`, `same_sign` (how many of them have a gain of
+the same sign as the original's) and the mean, smallest and largest gain are the same in all rows of a cell.
+`gain_change` is the variant's gain minus the original's, on the rows that both have, with its 95 % interval.
+`gain_spread` is the standard deviation between the true gains of a cell's variants, on the rows that all have, with its
+interval; it is the same in all rows of a cell. `wording` describes what the variant changes."""
 
 
 def prompts_table(
@@ -72,16 +73,16 @@ def prompts_table(
 
     Args:
         asked: test rows (labels `variant` and `arm`); they may be fewer than all test rows.
-        cells: test results of the same cells, for the chosen intervention and the answers.
+        cells: test results of the same cells, which give the chosen intervention and the answers.
         published: the paper's numbers, or None.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`.
 
     Raises:
-        UserError: a cell without test results, without the original prompt, or with rows that the test file lacks.
+        UserError: a cell lacks test results or the original prompt, or has rows that the test file lacks.
     """
     published = published or Published()
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
@@ -126,7 +127,7 @@ def _cell_rows(
         printed = published.cell(labelled.model, labelled.dataset, "accuracy", arm)
         common[f"published_{arm}"] = printed.value if printed else math.nan
     original = outcomes[variants.index(ORIGINAL)]
-    # The first rows alone are no sample of the rows behind the published number.
+    # The first rows of a dataset are not a sample of the rows behind the published number.
     whole = labelled.complete and len(original) == len(known)
     for line, outcome in zip(lines, outcomes, strict=True):
         line |= common | gain_change(outcome, original)
@@ -139,7 +140,7 @@ def gain_change(outcome: pd.DataFrame, original: pd.DataFrame) -> dict[str, floa
 
     Args:
         outcome: group and gain (−1, 0 or 1) of every row, by id.
-        original: the same under the original wording.
+        original: the same for the original wording.
     """
     shared = outcome.index.intersection(original.index)
     if shared.empty:
@@ -154,7 +155,7 @@ def gain_spread(outcomes: Sequence[pd.DataFrame]) -> dict[str, float]:
     """Return the standard deviation between the true gains under several wordings, in points, with its interval.
 
     Args:
-        outcomes: of each wording, group and gain (−1, 0 or 1) of every row, by id.
+        outcomes: for each wording, group and gain (−1, 0 or 1) of every row, by id.
     """
     shared = outcomes[0].index
     for outcome in outcomes[1:]:
@@ -192,7 +193,7 @@ def _outcome(row: Mapping[str, Any]) -> str:
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return per protocol one view of all variants and one of how often the sign of the gain holds."""
+    """Return, per protocol, a view of all variants and a view of how often the gain keeps its sign."""
     views = []
     for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         columns = ["Dataset", "Model", "Prompt", "Base, %", "LASER, %", "LASER − base, points", "p (Holm)", "n"]

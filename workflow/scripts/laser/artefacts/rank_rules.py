@@ -1,4 +1,4 @@
-"""Rules that say ρ from a matrix's own singular values, beside the grid's best."""
+"""Rules that derive ρ from a matrix's own singular values, compared with the best of the grid."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ COLUMNS = (
     *("model", "dataset", "protocol", "rule", "matrix", "layer", "rho", "kept_rank", "candidates"),
     *("validation_accuracy", *COMPARISON, "over_grid", "over_grid_low", "over_grid_high", "over_grid_p"),
 )
-"""Columns of the CSV. `rule` is `grid`, `edge` or `effective_rank`; `candidates` are the interventions that validation
-rows compared. Accuracies in percent, differences in points: `difference` over base, `over_grid` over the grid's best on
-the same test rows."""
+"""Columns of the CSV. `rule` is `grid`, `edge` or `effective_rank`; `candidates` counts the interventions compared on
+validation rows. Accuracies in percent, differences in points: `difference` is relative to base, `over_grid` to the
+grid's best on the same test rows."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -64,13 +64,13 @@ def rank_rules(
     Args:
         cells: test results of base and of the grid's best.
         further: test rows at the rules' choices, labels matrix, layer and rho.
-        said: (model, dataset) to what `laser.evaluation.rank_rules.ruled` returned, by protocol.
-        selected: (model, dataset) to the protocols of the selection file.
-        seed: of the study.
-        resamples: of the permutation tests.
+        said: maps (model, dataset) to what `laser.evaluation.rank_rules.ruled` returned, by protocol.
+        selected: maps (model, dataset) to the protocols of the selection file.
+        seed: seed of the study.
+        resamples: number of resamples of the permutation tests.
 
     Returns:
-        A frame with the columns `COLUMNS`; `p_holm` is over all tests of the rules against base under one protocol.
+        A frame with the columns `COLUMNS`; `p_holm` covers all tests of the rules against base under one protocol.
     """
     rows_at, settings = by_cell(further), {"seed": seed, "resamples": resamples}
     rows = []

@@ -1,4 +1,4 @@
-"""The cheap search by gradients of singular values (arXiv 2510.20800), and racing, beside the exhaustive search.
+"""The cheap search by gradients of singular values (arXiv 2510.20800), and racing, against the exhaustive search.
 
 The race is replayed on the sweep (docs/racing.md).
 """
@@ -46,7 +46,7 @@ ARTEFACT = Artefact(
 )
 
 Races = Mapping[tuple[str, str, str], tuple[Race, bool]]
-"""Model, dataset and protocol to the race, and whether it ends in the exhaustive search's choice."""
+"""Maps (model, dataset, protocol) to the race, and whether it ends in the exhaustive search's choice."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 GRADIENT = "gradient"
 BACKWARD = 3
-"""What a forward and backward pass costs, in forward passes: the backward one is twice a forward one."""
+"""Cost of a forward and backward pass, in forward passes: a backward pass costs two forward passes."""
 PLACE = ("matrix", "layer", "rho", "kept_rank")
 COUNTED = (
     *("candidates", "evaluations", "gradient_evaluations", "backward_examples", "racing_whole", "racing_evaluations"),
@@ -84,12 +84,12 @@ COLUMNS = (
     *("candidates", "whole_grid", "evaluations", "gradient_evaluations", "backward_examples", "saving"),
     *("racing_same", "racing_whole", "racing_evaluations", "racing_saving"),
 )
-"""Columns of the CSV. Accuracies on test rows in percent, gains in points over base, `difference` gradient minus
-exhaustive. `place_order` is where the exhaustive search's matrix and layer comes in the gradient's order. `gain_kept`
-is the cheap gain in percent of the exhaustive one, where the latter is positive. Evaluations are forward passes of one
-validation row under one intervention; `saving` is how many times fewer the cheap search needs, its backward passes
-counted in. `racing_same`: whether the race ends in the exhaustive search's choice; `racing_whole` counts the candidates
-that run to the end."""
+"""Columns of the CSV. Accuracies on test rows in percent, gains in points over base; `difference` is gradient minus
+exhaustive. `place_order` is the position of the exhaustive search's matrix and layer in the gradient's order.
+`gain_kept` is the cheap search's gain in percent of the exhaustive one's, where the latter is positive. Evaluations are
+forward passes of one validation row under one intervention; `saving` is the factor by which the cheap search needs
+fewer, backward passes included. `racing_same` is whether the race ends in the exhaustive search's choice;
+`racing_whole` counts the candidates that run to the end."""
 
 
 def search_table(
@@ -101,16 +101,16 @@ def search_table(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Compare what the searches choose, score and cost.
+    """Compare the choices, scores and costs of the searches.
 
     Args:
         cells: test results of base and the exhaustive search's choice.
         selections: selection files of the same cells.
         gradients: gradients/<model>/<dataset>.json of the cells that are compared.
-        choices: test rows at given choices; `gradient` is the cheap search's, whose cost the files' specs hold.
+        choices: test rows at given choices; `gradient` is the cheap search's choice, whose cost is in the files' specs.
         races: the race of every cell and protocol.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
         A frame with the columns `COLUMNS`, a row per cell and protocol with gradients.
@@ -179,12 +179,12 @@ def _places(choice: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
 
 
 def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:
-    """Count the rows that each search scores, base included."""
+    """Count the rows that each search scores, including those of base."""
     full = (search["exhaustive_evaluations"] + 1) * search["validation_examples"]
     quick = (search["evaluations"] + 1) * search["examples"]
     return {
         "candidates": candidates,
-        # A study that itself searched by gradients has fewer candidates than its grid.
+        # A study that searched by gradients has fewer candidates than its grid.
         "whole_grid": candidates == search["exhaustive_evaluations"],
         "evaluations": full,
         "gradient_evaluations": quick,
@@ -194,7 +194,7 @@ def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:
 
 
 def _race_cost(race: Race, same: bool) -> dict[str, Any]:
-    """Count the rows that a race scores, base included."""
+    """Count the rows that a race scores, including those of base."""
     evaluations = int(race.seen.sum()) + race.rows
     return {
         "racing_same": same,

@@ -1,6 +1,6 @@
 """The spread of the released randomised SVD over seeds, and whether the published value lies within it.
 
-The released code sets no seed, so that a published LASER number is one draw from this spread.
+The released code sets no seed, so a published LASER number is one draw from this spread.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ COLUMNS = (
     "published_within_two_sd",
 )
 """Columns of the CSV. Accuracy in percent, loss in nats per answer token. `sd` is the sample standard deviation over
-seeds; `low` and `high` bound the 95 % interval, over groups of rows, of the mean over seeds; `exact` is the
-exact truncated SVD at the same place where a test file has it; `base` the unmodified model where one has it."""
+seeds; `low` and `high` bound the 95 % interval, over groups of rows, of the mean over seeds; `exact` is the exact
+truncated SVD with the same matrix, layer and ρ, `base` the unmodified model; both where a test file has them."""
 
 
 def seeds_table(
@@ -66,17 +66,17 @@ def seeds_table(
 
     Args:
         drawn: test rows under every seed (label `seed`).
-        cells: test results, for base and, where their low-rank step is exact, LASER at the same place.
-        published: the paper's numbers, or None. They are compared only where the intervention is the paper's choice
-            and the dataset was prepared whole.
-        seed: of the study.
-        resamples: of the bootstrap.
+        cells: test results, for base and, if their low-rank step is exact, for the same intervention of LASER.
+        published: the paper's numbers, or None. They are compared only if the intervention is the paper's choice and
+            the dataset was prepared in full.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
 
     Returns:
-        A frame with the columns `COLUMNS`; the two `published_within_…` are <NA> where nothing is compared.
+        A frame with the columns `COLUMNS`; the two `published_within_…` columns are <NA> where nothing is compared.
 
     Raises:
-        UserError: a file does not say at which intervention it was made.
+        UserError: a file does not name the intervention that it was made with.
     """
     published = published or Published()
     tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
@@ -119,7 +119,7 @@ def seeds_table(
 
 
 def _beside(cell: PairedCell | None, edit: Mapping[str, Any], metric: str) -> dict[str, float]:
-    """Return base and the exact step's value at the same place, where test rows have them under this protocol."""
+    """Return base and the same intervention with the exact SVD, where this protocol's test rows have their values."""
     columns = {"exact": math.nan, "base": math.nan}
     if cell is not None:
         columns["base"] = float(values(cell, metric, "base").mean())
@@ -129,7 +129,7 @@ def _beside(cell: PairedCell | None, edit: Mapping[str, Any], metric: str) -> di
 
 
 def _within(row: Mapping[str, Any], printed: Printed | None) -> dict[str, Any]:
-    """Compare the printed number, give or take its rounding, with the range and with mean ± 2 sd over seeds."""
+    """Compare the printed number, allowing for rounding, with the range and with mean ± 2 sd over seeds."""
     if printed is None:
         return {"published_within_range": None, "published_within_two_sd": None}
     least, most = printed.value - printed.half_unit, printed.value + printed.half_unit

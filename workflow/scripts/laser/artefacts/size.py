@@ -1,4 +1,4 @@
-"""What the chosen reduction saves if its factors replace the matrix: parameters and bytes."""
+"""Parameters and bytes that the chosen reduction saves if its factors replace the matrix."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COLUMNS = (
     *("parameters", "parameters_factored", "parameters_saved", "saved", "model_parameters", "saved_of_matrix"),
     *("saved_of_model", "dtype", "bytes", "bytes_factored", "bytes_saved", "model_bytes"),
 )
-"""Columns of the CSV. `parameters_saved` is negative where the factors are larger than the matrix, which they are above
+"""Columns of the CSV. `parameters_saved` is negative if the factors are larger than the matrix, that is, above
 `break_even_rank`, mn/(m + n); `saved_of_…` in percent; bytes in the dtype that the checkpoint is stored in."""
 
 
@@ -63,18 +63,18 @@ def read_cards(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
 def size(
     selections: Sequence[Mapping[str, Any]], records: Sequence[Path], cards: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Compute sizes of the chosen matrix, dense and as factors.
+    """Compute the sizes of the chosen matrix, dense and as factors.
 
     Args:
         selections: selection files (`laser.results.loading.load_selections`).
         records: reduction records (reductions/<model>/layer<l>/rho<rho>.json).
-        cards: model to its card (`read_cards`).
+        cards: maps a model to its card (`read_cards`).
 
     Returns:
-        A row per cell and protocol with the columns `COLUMNS`; empty but for names where base was chosen.
+        A row per cell and protocol with the columns `COLUMNS`; where base was chosen, only names are filled.
 
     Raises:
-        UserError: a chosen intervention without a record, or a model without a card.
+        UserError: a chosen intervention has no record, or a model has no card.
     """
     known: dict[tuple[str, str, int, float], Mapping[str, Any]] = {}
     for path in records:

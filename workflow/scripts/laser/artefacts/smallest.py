@@ -1,4 +1,4 @@
-"""A control beside Figure 2: only the smallest singular values kept, which are those that rank reduction removes."""
+"""A control for Figure 2: only the smallest singular values are kept, which are those that rank reduction removes."""
 
 from __future__ import annotations
 

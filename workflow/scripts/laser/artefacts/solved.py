@@ -41,7 +41,7 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 BINS = 5
-"""Bins of path lengths, of about equally many rooms."""
+"""Number of path-length bins, each with about equally many rooms."""
 
 PANELS = {"boxes": "boxes in the room", "path": "moves of the expert's path"}
 
@@ -54,9 +54,9 @@ def solved_data(cell: PairedCell, texts: Mapping[str, str], seed: int, resamples
 
     Args:
         cell: base and LASER on test rooms.
-        texts: id of a room to its text.
-        seed: of the study.
-        resamples: of the bootstrap.
+        texts: maps the id of a room to its text.
+        seed: seed of the study.
+        resamples: number of bootstrap resamples.
     """
     import pandas as pd
 
@@ -82,7 +82,7 @@ def solved_data(cell: PairedCell, texts: Mapping[str, str], seed: int, resamples
 
 
 def _groups(by: str, values: np.ndarray) -> list[tuple[int, int]]:
-    """Return inclusive bounds: every number of boxes, or quantiles of the path lengths, without empty groups."""
+    """Return inclusive bounds of groups, none empty: each number of boxes, or quantiles of the path lengths."""
     if by == "boxes":
         return [(int(count), int(count)) for count in np.unique(values)]
     edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1), method="lower"))
@@ -91,7 +91,7 @@ def _groups(by: str, values: np.ndarray) -> list[tuple[int, int]]:
 
 
 def solved(cell: PairedCell, texts: Mapping[str, str], stem: Path | str, seed: int, resamples: int) -> pandas.DataFrame:
-    """Draw two panels, by boxes and by path length, with a bar for each arm; write <stem>.svg, .pdf and .csv."""
+    """Draw two panels, by boxes and by path length, with a bar per arm; write <stem>.svg, .pdf and .csv."""
     data = solved_data(cell, texts, seed, resamples)
     with figure(2, 1, 2) as (made, axes):
         for axis, (by, label) in zip(axes, PANELS.items(), strict=True):

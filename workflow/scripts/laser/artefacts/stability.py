@@ -1,4 +1,4 @@
-"""The table of selection's stability: how often each intervention is chosen, and what choosing is worth out of bag."""
+"""Stability of selection: how often each intervention is chosen, and the gain out of bag."""
 
 from __future__ import annotations
 
@@ -64,21 +64,22 @@ def stability(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> list[dict[str, Any]]:
-    """Compute how often each candidate would have been chosen, and the gain with the choice counted in.
+    """Compute how often each candidate would have been chosen, and the gain including the effect of choosing.
 
     Args:
         cell: model and dataset.
-        scores: protocol to the validation scores of every candidate (`laser.analysis.stability.load_scores`).
+        scores: maps a protocol to the validation scores of every candidate (`laser.analysis.stability.load_scores`).
         selection: the selection file of the cell.
-        seed: of the study.
+        seed: seed of the study.
         resamples: number of bootstrap resamples.
 
     Returns:
-        A row per protocol and candidate that was chosen at least once (and the selected one): model, dataset, protocol,
-        matrix, layer, rho (empty for base), share (percent of resamples), selected; and, the same in every row of a
-        cell: n and groups (validation), candidates, resamples, gain (of the selected one on all validation rows),
-        gain_in_bag, gain_out_of_bag (means over resamples) with gain_out_of_bag_low and gain_out_of_bag_high (95 % of
-        resamples), same_place (percent of resamples with the selected matrix and layer), in points of accuracy.
+        A row per protocol and candidate that was chosen at least once, and one for the selected candidate: model,
+        dataset, protocol, matrix, layer, rho (empty for base), share (percent of resamples), selected. The following
+        are the same in every row of a cell: n and groups (validation), candidates, resamples, gain (of the selected
+        candidate on all validation rows), gain_in_bag, gain_out_of_bag (means over resamples), gain_out_of_bag_low and
+        gain_out_of_bag_high (95 % of resamples), and same_place (percent of resamples with the selected matrix and
+        layer). Gains are in points of accuracy.
     """
     lines: list[dict[str, Any]] = []
     for protocol, of_protocol in scores.items():
@@ -145,7 +146,7 @@ def _place(chosen: Mapping[str, Any] | None) -> tuple[str, int, float] | None:
 
 
 def _tied(scores: Scores, choice: int, selected: tuple[str, int, float] | None) -> bool:
-    """Whether two choices score alike: losses that differ in their last bits alone may be ordered either way."""
+    """Return True if two choices tie: losses that differ only in their last bits may be ordered either way."""
     if selected is not None and selected not in scores.candidates:
         return False
     other = BASE if selected is None else scores.candidates.index(selected)
@@ -154,7 +155,7 @@ def _tied(scores: Scores, choice: int, selected: tuple[str, int, float] | None) 
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return per protocol one view of the gains and one of the most frequent choices."""
+    """Return, per protocol, a view of the gains and a view of the most frequent choices."""
     views = []
     for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         gains, choices = [], []

@@ -1,4 +1,4 @@
-"""Table 1: accuracy and loss of base and LASER on held-out rows, with what is needed to judge them."""
+"""Table 1: accuracy and loss of base and LASER on held-out rows, with the numbers needed to judge them."""
 
 from __future__ import annotations
 
@@ -56,21 +56,22 @@ COLUMNS = (
     *("rho", "kept_rank", "protocol", "difference", "difference_low", "difference_high", "p_holm", "prediction_shares"),
     *("answer_in_prompt", "published", "shows", "published_p_low", "published_p_high", "verdict", "dtype"),
 )
-"""The columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer
-token, differences LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
-answers (a prompt with options names the answer by design). `shows` is what the published number shows by itself, with
-the least and the largest p value that it allows; `verdict` is whether ours agrees."""
+"""Columns of the CSV, in order. Accuracy, `constant` and `answer_in_prompt` in percent, loss in nats per answer token;
+differences are LASER minus base; `low` and `high` bound a 95 % interval. `answer_in_prompt` is over rows with open
+answers (a prompt with options names the answer by design). `shows` is what the published number shows on its own, with
+the smallest and the largest p value that it allows; `verdict` is whether ours agrees."""
 
 OPTIONAL = ("left_out", "efficacy", "efficacy_n", "false_rises")
-"""Further columns, each at the end of the CSV where any row has a value. `left_out`: test rows that the model was not
-asked, mostly because they are longer than it takes. Of accuracy rows of data with false targets, over `efficacy_n`
-rows: `efficacy`, those whose true answer is more probable than the false one, and of LASER `false_rises`, those whose
-false one the intervention makes more probable; percent (the table `efficacy` has intervals and more)."""
+"""Optional columns, each added at the end of the CSV if any row has a value. `left_out` counts test rows that the model
+was not asked, mostly because they exceed its length limit. The others are filled in accuracy rows of datasets with
+false targets: `efficacy` is the percentage of `efficacy_n` rows whose true answer is more probable than the false one,
+and `false_rises` (LASER only) the percentage whose false answer the intervention makes more probable. The table
+`efficacy` has intervals and more."""
 
 TOP_PREDICTIONS = 8
 
 SHOWN = 10
-"""Columns of the view that are always shown; those on the paper follow where the paper has the cell."""
+"""Number of view columns that are always shown; columns on the paper follow if the paper has the cell."""
 
 
 def table1(
@@ -83,21 +84,21 @@ def table1(
 ) -> pandas.DataFrame:
     """Compute Table 1 in long form: a row per model, dataset, protocol, metric and arm.
 
-    Intervals are those of `laser.analysis.comparison`; the p value is McNemar's exact test for accuracy (the group-wise
-    sign-flip test where groups hold several rows) and the sign-flip test for loss. Holm's correction runs over all p
-    values of one protocol. Where selection kept the base model, LASER equals base: difference 0, p value 1.
+    Intervals are those of `laser.analysis.comparison`; the p value comes from McNemar's exact test for accuracy (the
+    group-wise sign-flip test if groups have several rows) and from the sign-flip test for loss. Holm's correction
+    covers all p values of one protocol. If selection kept the base model, LASER equals base: difference 0, p value 1.
 
     Args:
-        cells: per-example results, in the order in which they are shown.
+        cells: per-example results, in display order.
         published: the paper's numbers, or None.
-        seed: of the study; every quantity draws from its own stream.
-        resamples: of the bootstrap and the permutation test.
-        metrics: of which there are rows (`laser.results.cells`).
-        false: by model and dataset, the scores of false targets (`laser.artefacts.efficacy`).
+        seed: seed of the study; every quantity draws from its own random stream.
+        resamples: number of resamples of the bootstrap and the permutation test.
+        metrics: metrics that get rows (`laser.results.cells`).
+        false: maps (model, dataset) to the scores of false targets (`laser.artefacts.efficacy`).
 
     Returns:
-        A frame with the columns `COLUMNS` and those of `OPTIONAL` that apply, nothing rounded; text is empty and
-        numbers NaN where nothing applies.
+        A frame with the columns `COLUMNS` and those of `OPTIONAL` that apply, unrounded; texts are empty and numbers
+        NaN where nothing applies.
     """
     import pandas as pd
 
@@ -148,12 +149,12 @@ def judged(
     """Return what the printed number of a row's arm shows, and whether ours agrees, as columns.
 
     Args:
-        row: of Table 1 or 2.
+        row: a row of Table 1 or 2.
         printed: the printed number of the row's arm, or None.
-        printed_base: that of the base arm.
+        printed_base: the printed number of the base arm, or None.
         published_n: the paper's number of test rows, or None.
-        complete: True if the dataset was prepared whole.
-        part: True if it was read from a source with a part of its rows.
+        complete: True if the dataset was prepared in full.
+        part: True if the dataset was read from a source that has only part of its rows.
         constants: accuracies of constant answers, percent.
     """
     labels: dict[str, Any] = {"metric": row["metric"], "arm": row["arm"]}
@@ -274,7 +275,7 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
 
 
 def _left_out(frame: pandas.DataFrame) -> list[str]:
-    """Return a note that names the cells in which rows were not asked; none where there are no such cells."""
+    """Return a note that names the cells with rows that were not asked; an empty list if there are none."""
     if "left_out" not in frame.columns:
         return []
     lacking = frame[(frame["left_out"] > 0) & (frame["metric"] == "accuracy") & (frame["arm"] == "laser")]
@@ -288,7 +289,7 @@ def _left_out(frame: pandas.DataFrame) -> list[str]:
 
 
 def _overflows(frame: pandas.DataFrame) -> list[str]:
-    """Return a note that names the cells in which rows have no loss; none where there are no such cells."""
+    """Return a note that names the cells with rows that have no loss; an empty list if there are none."""
     named = []
     for (dataset, model), cell_rows in frame.groupby(["dataset", "model"], sort=False):
         sizes, dtype = cell_rows.groupby("metric")["n"].first(), cell_rows["dtype"].iloc[0]
@@ -306,7 +307,7 @@ def _with_interval(row: Any, value: str, low: str, high: str, places: int, sign:
 
 
 def report_views(frame: pandas.DataFrame) -> list[View]:
-    """Return what the report shows: the views, and what the models predicted."""
+    """Return what the report shows: the views, and a view of the models' predictions."""
     return [*views(frame), prediction_view(frame)]
 
 

@@ -1,4 +1,4 @@
-"""Table 2: rooms solved, return and loss of base and LASER on test rooms, with the paper's numbers beside them."""
+"""Table 2: rooms solved, return and loss of base and LASER on test rooms, beside the paper's numbers."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def table2(
 ) -> pandas.DataFrame:
     """Compute Table 2 in long form: a row per model, dataset, protocol, metric and arm, with the columns of Table 1.
 
-    `accuracy` is the share of rooms solved in percent, `return` the mean return of an episode in points (paired test:
-    sign flips), `loss` that of the expert's moves. `constant` and `answer_in_prompt` are empty: no one series of moves
-    is an answer to all rooms. `published` is the paper's number whatever our size; a verdict is given for the paper's
-    own size alone, elsewhere it is `not run`.
+    `accuracy` is the percentage of rooms solved, `return` the mean return of an episode in points (paired test: sign
+    flips), `loss` the loss on the expert's moves. `constant` and `answer_in_prompt` are empty, because no single series
+    of moves answers all rooms. `published` is the paper's number whatever our size; a verdict is given only for the
+    paper's own size, and is `not run` otherwise.
 
     Args:
         cells: per-example results of policies, with return.
         published: the paper's Table 2 (`laser.paper.published.read_table2`).
-        seed: of the study.
-        resamples: of the bootstrap and the permutation test.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
     """
     import pandas as pd
 
@@ -69,7 +69,7 @@ def table2(
         row |= {"constant": math.nan, "answer_in_prompt": math.nan, "prediction_shares": ""}
         row["published"] = printed.value if printed else math.nan
         row |= judged(
-            row | {"protocol": "corrected"},  # the paper's rooms are unknown under any protocol
+            row | {"protocol": "corrected"},  # the paper's rooms are unknown under either protocol
             printed,
             published.get((row["metric"], "base")),
             published_n=None,

@@ -45,11 +45,11 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 FIXED = 12
-"""Columns of the view that are always shown; those on test rows follow where they were evaluated."""
+"""Number of view columns that are always shown; columns on test rows follow if they were evaluated."""
 
 
 def _shares(candidates: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the shares of candidates beyond the middle layer and with a severe ρ: what a random choice would hit."""
+    """Return the shares of candidates beyond the middle layer and with a severe ρ: the hit rates of a random choice."""
     if not candidates:
         return {"late_candidates": math.nan, "severe_candidates": math.nan}
     layers = [each["layer"] for each in candidates]
@@ -69,10 +69,10 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
         published: the paper's choices, or None.
 
     Returns:
-        model, dataset, protocol, matrix, layer, rho, kept_rank (empty where base was chosen), validation accuracy
-        (percent) and loss (nats) of base and chosen, n, number of candidates, first and last layer searched, the
-        shares of candidates beyond the middle of these and with a ρ that config/claims.yaml calls severe, the paper's
-        choice, and whether the two are the same (<NA> where the paper has none).
+        A frame with model, dataset, protocol, matrix, layer, rho, kept_rank (empty where base was chosen), validation
+        accuracy (percent) and loss (nats) of base and of the choice, n, number of candidates, first and last layer
+        searched, the shares of candidates beyond the middle of these layers and with a ρ that config/claims.yaml calls
+        severe, the paper's choice, and whether the two choices are the same (<NA> where the paper has none).
     """
     published = published or Published()
     rows = []
@@ -116,7 +116,7 @@ TEST_COLUMNS = (
     *("paper_test_accuracy", "paper_test_accuracy_low", "paper_test_accuracy_high"),
     *("paper_gain", "paper_gain_low", "paper_gain_high", "paper_gain_p"),
 )
-"""Columns on test rows: base, our choice, and the paper's choice with its gain over base and a paired test."""
+"""Columns on test rows: base, our choice, and the paper's choice, with its gain over base and a paired test."""
 
 
 def with_test_scores(
@@ -126,17 +126,17 @@ def with_test_scores(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Add to Table 3 what the choices score on test rows (accuracy in percent, gains in points).
+    """Add to Table 3 the scores of the choices on test rows (accuracy in percent, gains in points).
 
     Args:
-        frame: from `table3`.
-        cells: test results (`laser.results.loading.load_cells`); cells without one stay empty.
-        choices: test rows at given choices (label `choice`); `published` is the paper's.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
+        frame: the frame that `table3` returned.
+        cells: test results (`laser.results.loading.load_cells`); cells without test results stay empty.
+        choices: test rows at given choices (label `choice`); `published` is the paper's choice.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
 
     Returns:
-        The frame with the columns `TEST_COLUMNS` behind its own, NaN where nothing was evaluated.
+        The frame with the columns `TEST_COLUMNS` appended, NaN where nothing was evaluated.
 
     Raises:
         UserError: a choice was scored on other rows than the test file.
@@ -150,7 +150,7 @@ def with_test_scores(
             cell = tested[key]
             groups, base = list(cell.rows["group"]), cell.rows["base_correct"]
             settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
-            # Named as in Table 1, so that equal rows have equal intervals there and here.
+            # The same names as in Table 1, so that equal rows have equal intervals in both tables.
             ours = compare(base, cell.rows["laser_correct"], groups, (*key, "accuracy"), **settings)
             line |= {"test_n": ours["n"], "test_accuracy_base": ours["base"], "test_accuracy": ours["laser"]}
             line |= {f"test_accuracy_{side}": ours[f"laser_{side}"] for side in ("low", "high")}
@@ -209,7 +209,7 @@ def views(frame: pd.DataFrame) -> list[View]:
 
 
 def _tested(row: Mapping[Any, Any]) -> list[str]:
-    """Return the cells of the columns on test rows; empty where they were not added."""
+    """Return the cells of the columns on test rows; empty if these were not added."""
     if "test_n" not in row:
         return [""] * 5
     return [

@@ -35,7 +35,7 @@ COLUMNS = (
     *("dataset", "size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"),
     *("limit", "paper_name", "paper_size", "paper_validation", "paper_test", "difference"),
 )
-"""The columns of Table 4; counts of rows, `difference` is size minus the paper's size."""
+"""Columns of Table 4: counts of rows; `difference` is our size minus the paper's."""
 
 
 def table4(
@@ -44,7 +44,7 @@ def table4(
     """Compute Table 4: the sizes of the prepared datasets and of both splits.
 
     Args:
-        datasets: dataset name to (prepared rows, entry), as from `laser.results.loading.load_rows`.
+        datasets: maps a dataset name to (prepared rows, entry), as `laser.results.loading.load_rows` returns it.
         published: the paper's sizes, or None.
 
     Returns:
@@ -69,7 +69,7 @@ def table4(
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return the view of Table 4, with a note on what the paper's own numbers of rows can show."""
+    """Return the view of Table 4, with a note on what the paper's own row counts can show."""
     columns = ["Dataset", "Size", "Groups", "Validation (published)", "Test (published)", "Validation (corrected)"]
     columns += ["Test (corrected)", "Paper: size", "Size − paper", "Limit"]
     keys = ["size", "groups", "validation_published", "test_published", "validation_corrected", "test_corrected"]

@@ -35,7 +35,7 @@ ARTEFACT = Artefact(
 
 def make(study: StudyResults) -> pd.DataFrame:
     """Compute the table from the study's settings."""
-    # In a spec names are sorted; readers know the study's order.
+    # The spec sorts names; readers expect the study's order.
     grid = {name: study.spec["grid"][name] for name in study.spec["models"]}
     return table5(grid, study.spec["rhos"], read_published())
 
@@ -46,12 +46,12 @@ def table5(
     """Compute Table 5: the search space of every model.
 
     Args:
-        grid: model to matrices and layers (and, where they differ by model, rhos).
+        grid: maps a model to its matrices and layers (and rhos, if these differ by model).
         rhos: values of ρ for models whose grid has none.
         published: the paper's search space, or None.
 
     Returns:
-        model, hyperparameter (tau, layer, rho), values (space-separated), count, paper (as printed).
+        A frame with model, hyperparameter (tau, layer, rho), values (space-separated), count, paper (as printed).
     """
     published = published or Published()
     rows = []

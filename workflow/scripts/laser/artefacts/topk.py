@@ -1,4 +1,7 @@
-"""Top-1, top-5 and top-10 accuracy: base and LASER on test rows, and along ρ at the chosen place on validation rows."""
+"""Top-1, top-5 and top-10 accuracy: base and LASER on test rows, and by ρ at the chosen place on validation rows.
+
+The place of an intervention is its matrix and layer.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +49,12 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 def _place(selection: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what selection chose, or the best candidate where it kept base."""
+    """Return what selection chose, or the best candidate if it kept base."""
     return selection["chosen"] or selection["candidates"][0]
 
 
 _BEGINNING = r"^([^\W\d_]+|\d+|[^\w\s]+|_+)"
-"""The first word, number or run of punctuation marks of an answer."""
+"""Pattern of the first word, number or run of punctuation marks of an answer."""
 
 ROW_COLUMNS = ("protocol", "id", "answer_rank", "in_top5", "in_top10")
 INTERVENTION = ("matrix", "layer", "rho")
@@ -63,20 +66,20 @@ COLUMNS = (
     *COMPARISON,
     *LEFT_OUT,
 )
-"""Columns of the CSV, shares in percent. `split` is `test` (the chosen intervention, or base twice where none was) or
-`validation` (every searched ρ at the chosen place; the best candidate's place where base was chosen). `left_out` counts
-rows that the measure leaves out, `relations_left_out` names their relations (`begin_alike`)."""
+"""Columns of the CSV, shares in percent. `split` is `test` (the chosen intervention, or base twice if base was chosen)
+or `validation` (every searched ρ at the chosen place, or at the best candidate's place if base was chosen). `left_out`
+counts rows that the measure leaves out, `relations_left_out` names their relations (`begin_alike`)."""
 
 
 def begin_alike(rows: pd.DataFrame) -> pd.Series:
-    """Return the rows whose answer's first token tells nothing, by id: the relation of each.
+    """Return the relation, by id, of the rows whose answer's first token is uninformative.
 
     All answers of such a relation begin with the same word, number or punctuation marks, such as the dot of an internet
-    domain or the plus sign of a calling code. These are separate from what follows in every tokenizer, so that a model
-    that knows the relation alone has the first token right. Rows without a relation are one relation, with no name.
+    domain or the plus sign of a calling code. Every tokenizer separates these from what follows, so a model that knows
+    only the relation has the first token right. Rows without a relation form one relation with an empty name.
 
     Args:
-        rows: of a dataset, with id, relation and answer.
+        rows: rows of a dataset, with id, relation and answer.
     """
     relations, answers = rows["relation"].fillna(""), rows["answer"].str.strip()
     beginnings = answers.str.extract(_BEGINNING, expand=False).fillna("")
@@ -93,9 +96,10 @@ def topk_test(
 ) -> list[dict[str, Any]]:
     """Return a row per cell, k and measure: base and LASER on test rows.
 
-    `first token of the answer` asks whether that token is among the k most probable ones, which every kind of question
-    has; `whole answer as one token` whether one of them is the whole answer (known for k = 5 and 10), which an answer
-    of several tokens can never be. Rows of `alike` (dataset to what `begin_alike` returns) are left out of the former.
+    `first token of the answer` is whether that token is among the k most probable, which applies to every question;
+    `whole answer as one token` is whether one of the k tokens is the whole answer (known for k = 5 and 10), which is
+    never so for an answer of several tokens. Rows in `alike` (dataset to what `begin_alike` returns) are left out of
+    the former.
     """
     rows = []
     for cell in cells:
@@ -127,12 +131,12 @@ def topk_validation(
     Args:
         cell: model and dataset.
         base: validation rows of the unmodified model (`ROW_COLUMNS`).
-        swept: those of the sweep, of the chosen layers at least (`ROW_COLUMNS` and `INTERVENTION`).
+        swept: validation rows of the sweep, at least of the chosen layers (`ROW_COLUMNS` and `INTERVENTION`).
         groups: group of every row of the dataset, by id.
-        places: protocol to the chosen intervention, or the best candidate where base was chosen.
-        seed: of the study.
-        resamples: of bootstrap and permutation test.
-        alike: rows that are left out of ranks of the first token (`begin_alike`).
+        places: maps a protocol to the chosen intervention, or to the best candidate if base was chosen.
+        seed: seed of the study.
+        resamples: number of resamples of the bootstrap and the permutation test.
+        alike: rows that are left out of the first-token measure (`begin_alike`).
 
     Raises:
         UserError: an intervention was scored on other rows than base.
@@ -165,13 +169,13 @@ def topk_validation(
 
 
 NOTHING: dict[str, Any] = {"left_out": 0, "relations_left_out": ""}
-"""The columns `LEFT_OUT` of a measure that leaves nothing out."""
+"""Values of the columns `LEFT_OUT` for a measure that leaves no rows out."""
 
 
 def _without(
     frame: pd.DataFrame, ids: pd.Series | pd.Index, alike: pd.Series | None
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return the rows whose answer's first token tells something, and what the columns `LEFT_OUT` say of the others."""
+    """Return the rows whose answer's first token is informative, and the values of `LEFT_OUT` for the others."""
     if alike is None:
         return frame, NOTHING
     dropped = ids.isin(alike.index)
@@ -186,9 +190,9 @@ def _hits(frame: pd.DataFrame, k: int, measure: str, prefix: str = "") -> Any:
 
 
 def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the table with the columns `COLUMNS`; p values are adjusted over the tests on test rows alone.
+    """Return the table with the columns `COLUMNS`; p values are adjusted over the tests on test rows only.
 
-    The curve along ρ is a description, so its rows keep their unadjusted p values.
+    The curve by ρ is descriptive, so its rows keep their unadjusted p values.
     """
     adjust(test)
     frame = pd.DataFrame([*test, *({**row, "p_holm": float("nan")} for row in validation)], columns=list(COLUMNS))
@@ -196,7 +200,7 @@ def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> 
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return per protocol one view of the test rows and one of the curve along ρ."""
+    """Return, per protocol, a view of the test rows and a view of the curve by ρ."""
     views = []
     for protocol in dict.fromkeys(frame["protocol"]):
         protocol_rows = frame[frame["protocol"] == protocol]
@@ -223,7 +227,7 @@ def views(frame: pd.DataFrame) -> list[View]:
 
 
 def _left_out(frame: pd.DataFrame) -> list[str]:
-    """Return a note per dataset of which rows are left out."""
+    """Return a note for each dataset with rows that are left out."""
     test = frame[(frame["split"] == "test") & (frame["left_out"] > 0)].drop_duplicates("dataset")
     return [
         f"{row['dataset']}: {integer(row['left_out'])} rows"

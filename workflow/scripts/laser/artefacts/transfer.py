@@ -1,4 +1,4 @@
-"""What is chosen on one dataset, applied to a model's other datasets; and one generic choice for all of them."""
+"""Transfer: what is chosen on one dataset, applied to the model's other datasets; and one generic choice for all."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ COLUMNS = (
     "validation_gain",
 )
 """Columns of the CSV. `choice` is `dataset` (chosen on the one dataset `chosen_on`) or `generic` (chosen on all but the
-one that it is applied to); `own` where a dataset's own choice is applied to it, as in Table 1. Accuracies on
-test rows in percent, `difference` in points. `validation_gain`, of generic choices, is the mean standardised gain on
-the validation rows of the datasets that chose."""
+one that it is applied to); `own` is True if a dataset's own choice is applied to it, as in Table 1. Accuracies on test
+rows in percent, `difference` in points. `validation_gain` (generic choices only) is the mean standardised gain on the
+validation rows of the datasets used for choosing."""
 
 SITE = ("matrix", "layer", "rho")
 
@@ -57,7 +57,7 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 def choices_in(path: Path, key: str) -> Mapping[str, Any]:
-    """Return the choices that a file of test rows was made at, by protocol; `key` is where its spec has them."""
+    """Return the choices that a file of test rows was made for, by protocol, from `key` of its spec."""
     spec = read_spec(path)
     if key not in spec:
         raise UserError(f"{path}: does not say which choices are applied. Delete it and run again.")
@@ -76,13 +76,13 @@ def transfer(
     Args:
         cells: test results of base and of each dataset's own choice.
         further: test rows at the other choices, labels matrix, layer and rho.
-        said: (model, dataset) to what `laser.evaluation.transfer.transferred` returned, by protocol.
-        seed: of the study.
-        resamples: of the permutation test.
+        said: maps (model, dataset) to what `laser.evaluation.transfer.transferred` returned, by protocol.
+        seed: seed of the study.
+        resamples: number of resamples of the permutation test.
 
     Returns:
-        A frame with the columns `COLUMNS`, models first, then protocols, then the datasets that chose. `p_holm` is over
-        all tests of a protocol but those of a dataset's own choice, which are Table 1's and have none here.
+        A frame with the columns `COLUMNS`, ordered by model, protocol and the dataset of the choice. `p_holm` covers
+        all tests of a protocol except those of a dataset's own choice, which belong to Table 1 and have none here.
 
     Raises:
         UserError: rows of a choice are missing.
@@ -108,7 +108,10 @@ def transfer(
 def compared_choice(
     cell: PairedCell, choice: Mapping[str, Any] | None, further: Labelled | None, seed: int, resamples: int
 ) -> dict[str, Any]:
-    """Compare a choice with base on a cell's test rows; equal choices give equal numbers, its own those of Table 1."""
+    """Compare a choice with base on a cell's test rows.
+
+    Equal choices give equal numbers; the cell's own choice gives those of Table 1.
+    """
     names = [cell.model, cell.dataset, cell.protocol, "accuracy"]
     if choice is not None and not same_intervention(choice, cell.chosen):
         names.append(intervention(*(choice[key] for key in SITE)))
@@ -124,10 +127,10 @@ def compared_choice(
 
 
 def correct_at(cell: PairedCell, choice: Mapping[str, Any] | None, further: Labelled | None) -> NDArray[np.bool_]:
-    """Return which of a cell's test rows are right at a choice.
+    """Return which of a cell's test rows are right under a choice.
 
     Args:
-        cell: has base (the choice None) and its own choice.
+        cell: results of base (the choice None) and of the cell's own choice.
         choice: matrix, layer and rho.
         further: the cell's rows at other choices, if it has any.
 
@@ -143,10 +146,10 @@ def correct_at(cell: PairedCell, choice: Mapping[str, Any] | None, further: Labe
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a model and protocol together, a line of the matrix after the other, the generic one last."""
+    """Return the frame sorted by model and protocol, then by line of the matrix of gains, the generic choice last."""
     keys = ("model", "protocol", "choice", "chosen_on")
     order = {key: {value: position for position, value in enumerate(dict.fromkeys(frame[key]))} for key in keys}
-    # Files name the datasets in alphabetical order; the study's is that of the cells.
+    # Files list datasets alphabetically; the cells have the study's order.
     order["chosen_on"] = {name: position for position, name in enumerate([*dict.fromkeys(frame["applied_to"]), ""])}
     placed = frame.assign(**{f"{key}_order": frame[key].map(order[key]) for key in keys})
     ordered = placed.sort_values([f"{key}_order" for key in keys], kind="stable", ignore_index=True)
@@ -154,7 +157,7 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def views(frame: pd.DataFrame) -> list[View]:
-    """Return two views per protocol: the matrix of gains, and the generic choice on each dataset that is left out."""
+    """Return two views per protocol: the matrix of gains, and the generic choice on each left-out dataset."""
     return [
         view
         for protocol, protocol_rows in frame.groupby("protocol", sort=False)

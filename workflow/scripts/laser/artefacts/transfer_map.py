@@ -1,4 +1,4 @@
-"""The gains of the table `transfer` as a heat map: what is chosen on one dataset, applied to the others."""
+"""The gains in the table `transfer` as a heat map: what is chosen on one dataset, applied to the others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ARTEFACT = Artefact(
 
 CELL_WIDTH, CELL_HEIGHT, MARGIN_WIDTH, MARGIN_HEIGHT = 1.15, 0.42, 3.4, 1.9
 LEAST_SCALE = 1.0
-"""Points of accuracy at the ends of the colours, at least: smaller gains look pale."""
+"""Smallest limit of the colour scale, in points of accuracy, so that small gains look pale."""
 
 
 def make(study: StudyResults, picture: Picture, stem: Path) -> None:
@@ -44,13 +44,13 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 def transfer_map(frame: pd.DataFrame, model: str, protocol: str, stem: Path | str) -> pd.DataFrame:
-    """Draw the gains of one model under one protocol: a line per dataset that chose, a column per dataset.
+    """Draw the gains of one model under one protocol: a line per choosing dataset, a column per dataset.
 
     Args:
         frame: the table `transfer` (`laser.artefacts.transfer.transfer`).
         model: name of the model.
         protocol: `published` or `corrected`.
-        stem: path without ending; writes <stem>.svg, .pdf and .csv.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
 
     Returns:
         The rows of the table that are drawn.
@@ -87,13 +87,13 @@ def transfer_map(frame: pd.DataFrame, model: str, protocol: str, stem: Path | st
 
 
 def _label(row: Mapping[Any, Any]) -> str:
-    """Write a gain; with a star where its 95 % interval does not hold 0."""
+    """Format a gain, with a star if its 95 % interval excludes 0."""
     clear = not row["difference_low"] <= 0 <= row["difference_high"]
     return f"{number(row['difference'], 1, sign=True)}{' *' if clear else ''}"
 
 
 def _line(data: pd.DataFrame, choice: str, chosen_on: str) -> str:
-    """Write whose choice a line shows; the generic one differs by the dataset that is left out."""
+    """Return a label for the choice that a line shows; the generic choice depends on the dataset left out."""
     if choice == transfer.GENERIC:
         return "generic: all others"
     first = data[(data["choice"] == choice) & (data["chosen_on"] == chosen_on)].iloc[0]

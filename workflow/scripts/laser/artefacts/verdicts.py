@@ -39,11 +39,11 @@ COLUMNS = (
     *("model", "dataset", "metric", "arm", "published", "shows", "published_p_low", "published_p_high", "protocol"),
     *("run_model", "value", "low", "high", "difference", "difference_low", "difference_high", "verdict"),
 )
-"""Columns of the CSV, as in Table 1. Of a cell that was not run, `shows` rests on the printed numbers alone, without
+"""Columns of the CSV, as in Table 1. For a cell that was not run, `shows` depends only on the printed numbers, without
 constant answers."""
 
 TAKEN = tuple(name for name in COLUMNS if name not in ("model", "dataset", "metric", "arm", "published", "run_model"))
-"""Columns that are those of Table 1."""
+"""Columns copied from Table 1."""
 
 
 def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataFrame:
@@ -54,9 +54,9 @@ def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataF
         published: the paper's numbers.
 
     Returns:
-        The columns `COLUMNS`: model, dataset, metric and arm have the paper's names, run_model ours. A published cell
-        that two of our models or protocols reproduce has a row for each; one that none does has a single row that says
-        `not run`.
+        A frame with the columns `COLUMNS`: model, dataset, metric and arm have the paper's names, run_model has ours. A
+        published cell that two of our models or protocols reproduce has a row for each; a cell that none reproduces has
+        a single row that says `not run`.
     """
     import pandas as pd
 
@@ -92,7 +92,7 @@ def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataF
 
 
 def views(verdicts: pandas.DataFrame) -> list[View]:
-    """Return how often each verdict fell, with its rule, and the verdicts of the cells that were run."""
+    """Return views that count each verdict, with its rule, and a view of the verdicts on cells that were run."""
     made = []
     for column, title, name, rules in (
         ("verdict", "Whether ours agree with the published Table 1", "verdict-rules", VERDICT_RULES),

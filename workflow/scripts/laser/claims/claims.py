@@ -1,7 +1,7 @@
 """The paper's claims, each with the rule that judges it on a study's own tables and figures. Nothing here is a result.
 
-A judge gets the study's artefacts as frames, by name, and returns a finding per comparison that the claim is about. The
-frames of figures hold the data of all pictures of that name.
+A judge takes the study's artefacts as frames, by name, and returns the comparisons that the claim is about. The frame
+of a figure holds the data of all its pictures.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Claim:
     """One claim.
 
     Attributes:
-        name: short, used as an anchor.
-        source: where in the paper, or who else asks.
+        name: short name, used as an anchor.
+        source: the place in the paper, or who else raises the question.
         text: the claim in our own words.
-        rule: what makes one comparison `supported`, `contradicted` or `undecided`, in words.
+        rule: in words, what makes one comparison `supported`, `contradicted` or `undecided`.
         evidence: names of the artefacts that are judged; all are needed.
         judge: the rule as a function of the artefacts.
     """

@@ -1,7 +1,8 @@
-"""One estimate of a claim's effect over the models of a study, in place of a count of its comparisons.
+"""One estimate of a claim's effect over the models of a study, instead of a count of its comparisons.
 
-A model counts once, however many datasets and protocols it has; models that were trained on one corpus count as one, as
-they share what they read. What is averaged is called a source. A lone source is averaged over its datasets.
+A model counts once, however many datasets and protocols it has. Models trained on the same corpus also count as one,
+because they share their training data. These units of averaging are called sources. If there is only one source, the
+average is over its datasets.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from laser.claims.findings import CONTRADICTED, SUPPORTED, UNDECIDED, Comparison
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of an effect over the sources of a study, or over the datasets of a lone one.
+    """The mean of an effect over the sources of a study, or over the datasets of a single source.
 
     Attributes:
-        mean: with its interval and the spread between sources (or datasets).
-        sources: their number.
-        datasets: their number.
-        models: their number.
-        effect: one of the effects, of which all have the same unit and rule.
+        mean: the mean, with its interval and the spread between sources (or datasets).
+        sources: number of sources.
+        datasets: number of datasets.
+        models: number of models.
+        effect: one of the effects, all of which have the same unit and rule.
     """
 
     mean: Mean
@@ -35,7 +36,7 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """What the mean says about the claim, by the rule of its comparisons."""
+        """The verdict of the mean on the claim, by the rule of its comparisons."""
         rule = self.effect
         sign = 1 if rule.rises else -1
         value, low, high = (sign * bound for bound in (self.mean.value, self.mean.low, self.mean.high))
@@ -47,13 +48,13 @@ class Estimate:
         return CONTRADICTED if high < sign * rule.contradicts else UNDECIDED
 
     def __str__(self) -> str:
-        """Write the mean with its interval and its unit."""
+        """Format the mean with its interval and its unit."""
         parts = (number(part, self.effect.places, True) for part in (self.mean.value, self.mean.low, self.mean.high))
         return "{} [{}, {}] ".format(*parts) + self.effect.unit
 
     @property
     def heterogeneity(self) -> str:
-        """Write over what the mean is, and how far its parts lie apart."""
+        """Describe what is averaged and how far its parts lie apart."""
         over = "source" if self.sources > 1 else "dataset"
         text = f"{_counted(self.models, 'model')} of {_counted(self.sources, 'source')}"
         if max(self.sources, self.datasets) == 1:
@@ -67,11 +68,11 @@ def _counted(count: int, noun: str) -> str:
 
 
 def estimates(comparisons: Sequence[Comparison], sources: Mapping[str, str]) -> list[Estimate]:
-    """Return the estimate of every effect that comparisons measured, one per unit; none if they measured none.
+    """Return one estimate per unit of the effects that comparisons measured; an empty list if they measured none.
 
     Args:
-        comparisons: of one claim, in one study.
-        sources: of each model; a model that is not in it is a source of its own.
+        comparisons: comparisons of one claim in one study.
+        sources: source of each model; a model without an entry is a source of its own.
     """
     by_unit: dict[str, list[Comparison]] = {}
     for comparison in comparisons:
@@ -94,7 +95,7 @@ def _estimate(measured: Sequence[Comparison], sources: Mapping[str, str]) -> Est
 
 
 def _parts(measured: Sequence[Comparison], labels: Sequence[str]) -> list[list[Comparison]]:
-    """Return the comparisons of every label."""
+    """Group the comparisons by label."""
     parts: dict[str, list[Comparison]] = {}
     for comparison, label in zip(measured, labels, strict=True):
         parts.setdefault(label, []).append(comparison)
@@ -102,9 +103,10 @@ def _parts(measured: Sequence[Comparison], labels: Sequence[str]) -> list[list[C
 
 
 def _mean(part: Sequence[Comparison]) -> tuple[float, float]:
-    """Return the mean effect of some comparisons, in which every model counts once, with its standard error.
+    """Return the mean effect of some comparisons, with its standard error; every model counts once.
 
-    Protocols, datasets and models share rows: the mean error is that of the mean if all err alike, and more otherwise.
+    Protocols, datasets and models share rows. The mean of the errors is the error of the mean if all errors are common,
+    and an upper bound otherwise.
     """
     from scipy.stats import norm
 

@@ -1,4 +1,4 @@
-"""A page of evidence per study: the rule of every claim, and the numbers of each comparison that it judged."""
+"""One page of evidence per study: the rule of every claim, and the numbers of each comparison that it judged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WRITTEN_BY = "Written by `workflow/scripts/tools/replication.py`"
 """The beginning of each generated page's second paragraph."""
 
 SHOWN = 12
-"""Comparisons of one claim that the page lists; the rest are counted, and stand in the study's file."""
+"""Largest number of comparisons that the page lists per claim; the rest are counted, and are in the study's file."""
 
 
 def evidence_page(study: JudgedStudy, conclusions: Path, folder: Path) -> str:
@@ -24,8 +24,8 @@ def evidence_page(study: JudgedStudy, conclusions: Path, folder: Path) -> str:
 
     Args:
         study: the study and its comparisons.
-        conclusions: the replication page.
-        folder: folder of this page, from which its links start.
+        conclusions: path of the replication page.
+        folder: folder of this page, to which its links are relative.
     """
     parts = [
         f"# Evidence of the study {study.name}",

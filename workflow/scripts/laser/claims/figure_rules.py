@@ -1,4 +1,4 @@
-"""The rules of `laser.claims.claims` on figures: functions of the data behind a study's pictures."""
+"""The rules of `laser.claims.claims` for figures: functions of the data behind a study's pictures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def early_layers(made: Artefacts) -> list[Comparison]:
 
 
 def attention(made: Artefacts) -> list[Comparison]:
-    """Judge whether attention matrices change the loss less than those of the MLP."""
+    """Judge whether reducing attention matrices changes the loss less than reducing those of the MLP."""
     largest: dict[str, dict[str, float]] = {}
     for where, matrix, panel in _panels(made["fig2"], (*MLP, *ATTENTION)):
         largest.setdefault(where, {})[matrix] = float(panel["difference"].abs().max())
@@ -77,7 +77,7 @@ def attention(made: Artefacts) -> list[Comparison]:
 
 
 def rare_facts(made: Artefacts) -> list[Comparison]:
-    """Judge whether more of the wrong answers are corrected in the rarest bin than in the commonest."""
+    """Judge whether a larger share of wrong answers is corrected in the rarest bin than in the most frequent one."""
     comparisons = []
     for where, cell in cells(made["fig3c"]):
         rare, common = cell.iloc[int(cell["lowest"].argmin())], cell.iloc[int(cell["lowest"].argmax())]
@@ -98,7 +98,7 @@ def rare_facts(made: Artefacts) -> list[Comparison]:
 
 
 def higher_order(made: Artefacts) -> list[Comparison]:
-    """Judge what the smallest components do to answers, against none at all."""
+    """Judge the effect of the smallest components on answers, compared with no components at all."""
     comparisons = []
     for where, cell in cells(made["fig5b"]):
         part = cell[(cell["percent"] > 0) & (cell["percent"] < WHOLE)].sort_values("percent")
@@ -120,7 +120,7 @@ def higher_order(made: Artefacts) -> list[Comparison]:
 
 
 def effective_rank(made: Artefacts) -> list[Comparison]:
-    """Judge whether later layers have the lower effective rank."""
+    """Judge whether later layers have a lower effective rank."""
     comparisons = []
     for (model, matrix), layers in made["fig7"].groupby(["model", "matrix"], sort=False):
         middle = (layers["layer"].min() + layers["layer"].max()) / 2
@@ -170,7 +170,7 @@ def noise(made: Artefacts) -> list[Comparison]:
     for (family, layers, dataset, protocol), models in frame[frame["row"] == "model"].groupby(keys, sort=False):
         if models["noise"].nunique() < 3:
             continue
-        # Models of one seed share a corpus but for its noise, so that seeds are what is independent.
+        # Models of one seed share a corpus except for its noise, so the independent units are seeds.
         blocks = [(part["noise"].to_numpy(), part["gain"].to_numpy()) for _, part in models.groupby("corpus_seed")]
         value, chance = blocked_correlation(blocks)
         means = models.groupby("noise")["gain"].mean()
@@ -190,7 +190,7 @@ def noise(made: Artefacts) -> list[Comparison]:
 
 
 def no_noise(made: Artefacts) -> list[Comparison]:
-    """Judge whether models whose corpus has no noise are left as they are: equivalence of every one."""
+    """Judge whether models whose corpus has no noise are unchanged: each has to be equivalent to its base."""
     frame = made["noise"]
     comparisons, margin = [], rules().margins.accuracy
     clean = frame[(frame["row"] == "model") & (frame["noise"] == 0)]
@@ -210,17 +210,17 @@ def no_noise(made: Artefacts) -> list[Comparison]:
 
 
 def _spread(models: pd.DataFrame) -> str:
-    """Write the standard deviation between the true gains of models, with its 95 % interval; empty for a lone model."""
+    """Format the standard deviation between the true gains of models, with its 95 % interval; empty for one model."""
     from scipy.stats import norm
 
-    # Of each model's error the width of its interval is what is known.
+    # The standard errors are derived from the widths of the models' intervals.
     errors = (models["gain_high"] - models["gain_low"]).to_numpy(dtype=np.float64) / (2 * norm.ppf(0.975))
     value, low, high = spread(models["gain"].to_numpy(dtype=np.float64), np.diag(errors**2))
     return "of one model unknown" if math.isnan(value) else f"{number(value, 1)} [{number(low, 1)}, {number(high, 1)}]"
 
 
 def _panels(frame: pd.DataFrame, matrices: tuple[str, ...]) -> list[tuple[str, str, pd.DataFrame]]:
-    """Return (cell, matrix, rows with a finite loss) for some matrices of a figure laid out as Figure 2."""
+    """Return (cell, matrix, rows with a finite loss) for the given matrices of a figure with the layout of Figure 2."""
     finite = frame[frame["matrix"].isin(matrices) & frame["difference"].abs().lt(math.inf)]
     return [
         (where, str(matrix), part)

@@ -1,4 +1,4 @@
-"""Findings: what one comparison says about a claim, and the few ways in which numbers become such a verdict."""
+"""Findings: what one comparison says about a claim, and the ways in which numbers become such a verdict."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ class Effect:
         value: the estimate.
         low: lower bound of its 95 % interval.
         high: upper bound.
-        unit: in which it is measured, and written.
-        places: decimals with which it is written.
+        unit: unit of the value, as written.
+        places: number of decimals written.
         rises: True if a large value supports the claim, False if a small one does.
-        supports: what the interval has to lie beyond to support.
-        contradicts: what it has to lie beyond, on the other side, to contradict; None for 0, and `least` there too.
-        least: how large a value has to be to matter.
+        supports: limit that the interval has to lie beyond to support the claim.
+        contradicts: limit that it has to lie beyond, on the other side, to contradict the claim; None for 0, in which
+            case `least` applies on that side too.
+        least: smallest size of a value that matters.
     """
 
     value: float
@@ -47,13 +48,13 @@ class Effect:
 
 
 def effect(row: Row, value: str, unit: str, **rule: Any) -> Effect:
-    """Return the effect that a row holds under `value`, with its bounds under `<value>_low` and `<value>_high`."""
+    """Return the effect that a row holds as `value`, with its bounds as `<value>_low` and `<value>_high`."""
     return Effect(float(row[value]), float(row[f"{value}_low"]), float(row[f"{value}_high"]), unit, **rule)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One comparison: what was compared, the numbers, what they say about the claim, and the effect, if it is one."""
+    """One comparison: what was compared, the numbers, the verdict on the claim, and the effect if there is one."""
 
     where: str
     evidence: str
@@ -62,7 +63,7 @@ class Comparison:
 
     @property
     def subject(self) -> str:
-        """The model that was compared; of a comparison over several models, what they were compared on."""
+        """The model that was compared; for a comparison over several models, what they were compared on."""
         return self.where.partition(" on ")[0]
 
     @property
@@ -77,7 +78,7 @@ def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
 
 
 def cells(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the part of every (model, dataset, protocol), with its name."""
+    """Return the name and the rows of every (model, dataset, protocol)."""
     keys = ["model", "dataset", "protocol"]
     return [(where(part.iloc[0]), part) for _, part in frame.groupby(keys, sort=False)]
 
@@ -88,12 +89,12 @@ def where(row: Row) -> str:
 
 
 def choice(row: Row) -> str:
-    """Write the chosen intervention of a row; `base` where base was chosen."""
+    """Format the chosen intervention of a row; `base` if base was chosen."""
     return intervention(row["matrix"], row["layer"], row["rho"], row.get("kept_rank"))
 
 
 def by_test(value: float, chance: float, margin: float = 0.0) -> str:
-    """Judge a difference by its sign where its p value is below 0.05 and it is at least as large as what matters."""
+    """Judge a difference by its sign if its p value is below 0.05 and its size is at least the margin that matters."""
     return by_sign(value) if chance < SIGNIFICANCE and abs(value) >= margin else UNDECIDED
 
 
@@ -103,5 +104,5 @@ def by_sign(value: float) -> str:
 
 
 def by_bounds(low: float, high: float) -> str:
-    """Judge a quantity by its interval: above 0 supports, below contradicts."""
+    """Judge a quantity by its interval: above 0 supports, below 0 contradicts."""
     return SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED

@@ -1,4 +1,4 @@
-"""A study's artefacts as the rules of claims read them, and what they say about each claim."""
+"""A study's artefacts as the rules of claims read them, and the resulting verdict on each claim."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OVERALL = {
     NOT_JUDGED: "the study has the artefact, but no comparison in it that the claim is about.",
     NOT_RUN: "the study does not make the artefact.",
 }
-"""How the verdict of a study follows from those of its comparisons, in the order in which conclusions list them."""
+"""How a study's verdict follows from the verdicts of its comparisons, in the order in which conclusions list them."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class StudyTables:
     """The artefacts of one study.
 
     Attributes:
-        name: of the study and its folder.
-        frames: artefact to its data; the data of all pictures of one figure are in one frame.
-        files: artefact to the files that hold them.
-        manifest: sha256 of the study's manifest.json; empty where it has none.
-        models: what tells each model's weights from others; models that the study has no card of are missing.
-        sources: the corpus, or the weights, that each of these models comes from.
+        name: name of the study and of its folder.
+        frames: maps an artefact to its data; the data of all pictures of one figure are in one frame.
+        files: maps an artefact to the files that hold its data.
+        manifest: sha256 of the study's manifest.json; empty if it has none.
+        models: maps a model to an identifier of its weights; models without a card in the study are missing.
+        sources: maps each of these models to the corpus, or the weights, that it comes from.
     """
 
     name: str
@@ -67,7 +67,7 @@ class StudyTables:
 
 @dataclass(frozen=True)
 class JudgedStudy:
-    """A study with its comparisons by the name of each claim, None where the study lacks the claim's evidence."""
+    """A study with its comparisons by name of the claim; None if the study lacks the claim's evidence."""
 
     tables: StudyTables
     comparisons: dict[str, list[Comparison] | None]
@@ -82,21 +82,21 @@ class JudgedStudy:
         return overall(self.comparisons[claim.name], self.tables.sources)
 
     def estimates(self, claim: Claim) -> list[Estimate]:
-        """Return the study's estimates of what a claim is about, one per unit."""
+        """Return the study's estimates of a claim's effect, one per unit."""
         return estimates(self.comparisons[claim.name] or [], self.tables.sources)
 
     def verdict_with_support(self, claim: Claim) -> str:
-        """Write the verdict with its mean, and with its support where there are comparisons: `not settled (2/4)`."""
+        """Format the verdict with its mean and, if there are comparisons, its support: `not settled (2/4)`."""
         comparisons = self.comparisons[claim.name]
         means = "".join(f", {estimate}" for estimate in self.estimates(claim))
         return f"{self.verdict(claim)} ({support(comparisons)}){means}" if comparisons else self.verdict(claim)
 
 
 def read_study(folder: Path) -> StudyTables:
-    """Read the tables and the figures' data of one study's results.
+    """Read the tables and the figures' data from one study's results.
 
     Raises:
-        UserError: the folder holds no tables.
+        UserError: the folder has no tables.
     """
     import pandas as pd
 
@@ -122,7 +122,7 @@ def read_study(folder: Path) -> StudyTables:
 
 
 def _from_cards(folder: Path, read: Callable[[dict[str, Any]], str]) -> dict[str, str]:
-    """Return what is read from the card of every model, which stands in a study's folder of inputs."""
+    """Apply `read` to the card of every model in the study's folder of inputs; return the results by model."""
     texts = {}
     for path in sorted((folder / "inputs/models").glob("*/card.json")):
         with understood(path, "a card"):
@@ -137,7 +137,7 @@ def _weights(card: Mapping[str, Any]) -> str:
 
 
 def _source(card: Mapping[str, Any]) -> str:
-    """Return what a model comes from: the corpus, but for its noise, that it was trained on, or its own weights."""
+    """Return the source of a model: the corpus that it was trained on, ignoring its noise, or its own weights."""
     corpus = card["source"].get("corpus")
     if corpus is None:
         return _weights(card)
@@ -145,10 +145,10 @@ def _source(card: Mapping[str, Any]) -> str:
 
 
 def _manifest(folder: Path, files: Mapping[str, Sequence[Path]]) -> str:
-    """Return the sha256 of a study's manifest.json, in which all files that were read must be; empty without one.
+    """Return the sha256 of a study's manifest.json, which must list all files that were read; empty if there is none.
 
     Raises:
-        UserError: a file is not the one in the manifest.
+        UserError: a file differs from the one in the manifest.
     """
     path = folder / "manifest.json"
     if not path.is_file():
@@ -167,7 +167,7 @@ def judge(study: StudyTables) -> JudgedStudy:
 
 
 def findings(claim: Claim, study: StudyTables) -> list[Comparison] | None:
-    """Judge a claim on one study; None where the study lacks its evidence.
+    """Judge a claim on one study; None if the study lacks its evidence.
 
     Raises:
         UserError: a file lacks a column that the rule needs.
@@ -190,8 +190,8 @@ def overall(comparisons: Sequence[Comparison] | None, sources: Mapping[str, str]
     """Return a study's verdict on a claim (`OVERALL`).
 
     Args:
-        comparisons: of the claim, None where the study lacks its evidence.
-        sources: of the study's models.
+        comparisons: comparisons of the claim; None if the study lacks its evidence.
+        sources: sources of the study's models.
     """
     if comparisons is None:
         return NOT_RUN
@@ -206,12 +206,12 @@ def overall(comparisons: Sequence[Comparison] | None, sources: Mapping[str, str]
 
 
 def _agreed(verdicts: Sequence[str]) -> str:
-    """Return the verdict that is given throughout, or that it is undecided."""
+    """Return the verdict if all agree, otherwise that it is undecided."""
     return verdicts[0] if len(set(verdicts)) == 1 else UNDECIDED
 
 
 def _by_models(comparisons: Sequence[Comparison]) -> str:
-    """Return the verdict that more than half of the models give, each with more than half of its comparisons."""
+    """Return the verdict given by more than half of the models, each by more than half of its comparisons."""
     by_subject: dict[str, list[str]] = {}
     for comparison in comparisons:
         by_subject.setdefault(comparison.subject, []).append(comparison.verdict)
@@ -223,12 +223,12 @@ def _by_models(comparisons: Sequence[Comparison]) -> str:
 
 
 def support(comparisons: Sequence[Comparison]) -> str:
-    """Write how many comparisons support a claim, of how many: `3/4`, which no cell of a table breaks."""
+    """Format how many of the comparisons support a claim, `3/4`, so that no table cell breaks it."""
     return f"{sum(comparison.verdict == SUPPORTED for comparison in comparisons)}/{len(comparisons)}"
 
 
 def with_extent(study: StudyTables, datasets: Sequence[str]) -> list[str]:
-    """Return names of datasets, each with a remark where the study does not hold all of its rows (table `across`)."""
+    """Return the names of datasets, each with a remark if the study does not hold all of its rows (table `across`)."""
     frame = study.frames.get("across")
     if frame is None or "rows" not in frame:
         return list(datasets)

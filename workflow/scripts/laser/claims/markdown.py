@@ -1,4 +1,4 @@
-"""The pieces of Markdown that the replication page and the pages of evidence share."""
+"""Markdown helpers shared by the replication page and the pages of evidence."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def table_head(columns: Sequence[str]) -> list[str]:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return a path as a link from a page in `folder`."""
+    """Return a path as a link target relative to `folder`."""
     return Path(os.path.relpath(Path(path).resolve(), folder.resolve())).as_posix()
 
 
 def joined(parts: Sequence[str]) -> str:
-    """Join words or phrases with commas and a last `and`."""
+    """Join words or phrases with commas and a final `and`."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -1,4 +1,4 @@
-"""What chance alone does: exact tails and permutations that the rules of claims are held against."""
+"""Null distributions for the rules of claims: exact tail probabilities and permutation tests."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 PERMUTATIONS = 10_000
 MOST_ENUMERATED = 5_040
-"""Orders of seven layers; of more, permutations are drawn."""
+"""Largest number of permutations that are enumerated (7! for seven layers); beyond it, permutations are drawn."""
 
 
 def count_tails(chances: Sequence[float], hits: int) -> tuple[float, float]:
-    """Return the probabilities of at least, and of at most, so many hits.
+    """Return the probabilities of at least, and of at most, this many hits.
 
     Args:
-        chances: of a hit, one per independent choice made at random.
-        hits: that there were.
+        chances: probability of a hit for each independent random choice.
+        hits: observed number of hits.
     """
     distribution = np.ones(1)
     for chance in chances:
@@ -28,7 +28,7 @@ def count_tails(chances: Sequence[float], hits: int) -> tuple[float, float]:
 
 
 def trend(values: Sequence[float]) -> tuple[float, float]:
-    """Return Spearman's correlation of values with their order, and its permutation p value in that direction."""
+    """Return Spearman's correlation of values with their order, and its permutation p value in its direction."""
     return rank_correlation(np.arange(len(values), dtype=np.float64), values)
 
 
@@ -40,9 +40,9 @@ def rank_correlation(first: Sequence[float] | NDArray, second: Sequence[float] |
 def blocked_correlation(
     blocks: Sequence[tuple[Sequence[float] | NDArray, Sequence[float] | NDArray]],
 ) -> tuple[float, float]:
-    """Return the mean of Spearman's correlations within blocks, and its p value, permuted within each block.
+    """Return the mean of Spearman's correlations within blocks, and its p value from permutations within blocks.
 
-    Values of one block depend on each other (models of one corpus), values of two blocks do not.
+    Values within a block depend on each other (models of one corpus); values of different blocks are independent.
     """
     pairs, values = [], []
     for first, second in blocks:

@@ -1,6 +1,6 @@
 """docs/replication.md: which of the paper's claims hold in the studies that were run, on one page.
 
-The evidence behind each verdict stands on a page per study (`laser.claims.evidence`).
+The evidence behind each verdict is on one page per study (`laser.claims.evidence`).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ NOT_RUN_HERE = "What was not run here"
 
 
 def write_pages(studies: Sequence[JudgedStudy], absent: Sequence[str], output: Path) -> None:
-    """Write the page, and a page of evidence per study in a folder beside it; remove those of studies no longer there.
+    """Write the page, and a page of evidence per study in a folder beside it; remove pages of studies that are gone.
 
     Args:
-        studies: those that were run.
+        studies: studies that were run.
         absent: names of studies that were not run here.
-        output: the page; `docs/replication.md` has its evidence in `docs/replication/`.
+        output: path of the page; `docs/replication.md` has its evidence in `docs/replication/`.
     """
     evidence = output.with_suffix("")
     for study in studies:
@@ -61,9 +61,9 @@ def replication_page(
     """Return the page as Markdown.
 
     Args:
-        studies: those that were run.
+        studies: studies that were run.
         absent: names of studies that were not run here.
-        docs: folder of the page, from which its links start.
+        docs: folder of the page, to which its links are relative.
         evidence: folder of the studies' pages of evidence.
         published: folder of the paper's numbers.
     """
@@ -91,19 +91,19 @@ def replication_page(
 
 
 def has_paper_data(study: StudyTables, published: Published) -> bool:
-    """Return True if a study asks questions of one of the paper's datasets."""
+    """Return True if a study uses one of the paper's datasets."""
     return any(dataset in published.datasets for dataset in _names(study, "dataset"))
 
 
 def _group(title: str, studies: Sequence[JudgedStudy], folder: str) -> str:
-    """Return a section with the conclusions of some studies."""
+    """Return a section with the conclusions of the given studies."""
     if not studies:
         return f"## {title}\n\nNo such study was run here."
     return "\n\n".join([f"## {title}", *(_conclusions(study, folder) for study in studies)])
 
 
 def _conclusions(study: JudgedStudy, folder: str) -> str:
-    """Return what one study covers, and the paper's claims by the verdict on them."""
+    """Return what one study covers, and the paper's claims grouped by verdict."""
     page = f"{folder}/{study.name}.md"
     lines = [f"**[{study.name}]({page})**: {_scope(study.tables)}", ""]
     by_verdict: dict[str, list[str]] = {verdict: [] for verdict in OVERALL}
@@ -130,7 +130,7 @@ def _names(study: StudyTables, key: str) -> list[str]:
 
 
 def _scope(study: StudyTables) -> str:
-    """Return a study's models, datasets, protocols and numbers of test rows as a sentence."""
+    """Return a sentence with a study's models, datasets, protocols and numbers of test rows."""
     frames = [study.frames[name] for name in ("table1", "table2") if name in study.frames]
     if not frames:
         return "no table of base and LASER."
@@ -145,11 +145,11 @@ def _scope(study: StudyTables) -> str:
 
 
 MODELS_NAMED = 6
-"""A study with more models is described by their number."""
+"""Largest number of models that are named; a study with more is described by their number."""
 
 
 def _not_run(studies: Sequence[JudgedStudy], absent: Sequence[str], paper: Published) -> str:
-    """Return which studies were not run, and which claims no study that was run can judge."""
+    """Return which studies were not run, and which claims none of the studies that were run can judge."""
     lines = [f"## {NOT_RUN_HERE}", ""]
     if absent:
         lines += [f"Studies: {', '.join(f'`{name}`' for name in absent)} (`config/studies/`).", ""]
@@ -182,7 +182,7 @@ DEPENDENT = "Studies and models that are not independent"
 
 
 def _dependence(studies: Sequence[JudgedStudy]) -> str:
-    """Return which studies share checkpoints, corpora or datasets, and which models of one count as one source."""
+    """Return which studies share checkpoints, corpora or datasets, and which models of a study count as one source."""
     lines = []
     for first, second in itertools.combinations([study.tables for study in studies], 2):
         checkpoints = _shared(first.models, second.models)
@@ -209,12 +209,12 @@ def _dependence(studies: Sequence[JudgedStudy]) -> str:
 
 
 def _shared(first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
-    """Return the names whose text is one of the second's."""
+    """Return the names in `first` whose text also occurs in `second`."""
     return [name for name, text in first.items() if text in second.values()]
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return names, or how many more than a few there are."""
+    """Return the names in words; after the first few, only how many more there are."""
     shown = list(names[:MODELS_NAMED])
     return joined([*shown, f"{len(names) - len(shown)} more"] if len(names) > len(shown) else shown)
 
@@ -224,7 +224,7 @@ RULE_MODULES = tuple(
     f"workflow/scripts/laser/claims/{name}.py"
     for name in ("claims", "table_rules", "figure_rules", "estimates", "judged")
 )
-"""The modules with the words and the code of the rules."""
+"""Modules with the wording and the code of the rules."""
 
 
 def _verdicts() -> str:
@@ -247,7 +247,7 @@ def _inconsistencies(paper: Published, folder: Path | str) -> str:
 
 
 def _manifests(studies: Sequence[JudgedStudy]) -> str:
-    """Return the sha256 of each study's manifest, by which an audit tells whether this page is about its results."""
+    """Return the sha256 of each study's manifest, with which an audit checks that this page is about its results."""
     lines = [
         "## Manifests",
         "",

@@ -1,4 +1,4 @@
-"""README's section on real data: two sentences and one picture, from a study that asks the paper's questions."""
+"""README's section on real data: two sentences and one picture, from a study that uses the paper's datasets."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ PICTURE = "forest"
 """The figure that the section shows."""
 
 OUR_PROTOCOL = "corrected"
-"""The protocol that the sentences are about, where the study has it."""
+"""The protocol that the sentences are about, if the study has it."""
 
 
 def write_readme(readme: Path, studies: Sequence[StudyTables], published: Path | str = FOLDER) -> None:
     """Write the section between its two marks in README, and its picture to docs/images.
 
-    Nothing is written where no study asks questions of one of the paper's datasets.
+    Nothing is written if no study uses one of the paper's datasets.
 
     Raises:
         UserError: README lacks the marks.
@@ -56,10 +56,10 @@ def real_data(study: StudyTables, folder: Path, images: Path, asked: set[str]) -
     """Return the section's text; its picture, if the study has one, is copied to `images`.
 
     Args:
-        study: that has table1.
-        folder: of README, from which the link to the picture starts.
+        study: a study that has table1.
+        folder: folder of README, to which the link to the picture is relative.
         images: folder of README's pictures.
-        asked: names of the datasets that the sentences are about: the paper's.
+        asked: names of the datasets that the sentences are about, which are the paper's.
     """
     frame = study.frames["table1"]
     protocols = list(dict.fromkeys(frame["protocol"]))

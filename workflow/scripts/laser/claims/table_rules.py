@@ -1,4 +1,4 @@
-"""The rules of `laser.claims.claims` on tables: functions of a study's tables."""
+"""The rules of `laser.claims.claims` for tables: functions of a study's tables."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ from laser.config.rules import rules
 from laser.paper.text_numbers import PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, read_text_numbers
 
 SIMPLER = ("zeroed_matrix", "scaled_matrix", "removed_mlp")
-"""Baselines that need no decomposition: what LASER has to do more than."""
+"""Baselines that need no decomposition, which LASER has to beat."""
 
 UNITS = {"accuracy": (1, "points"), "loss": (2, "nats"), "return": (2, "in reward")}
 """Decimal places and unit of a difference, by metric."""
 
 
 def accuracy(made: Artefacts) -> list[Comparison]:
-    """Judge the gains in accuracy of Table 1."""
+    """Judge the gains in accuracy in Table 1."""
     return [_table1(row, made["table1"], 1) for row in _laser(made["table1"], "accuracy")]
 
 
 def loss(made: Artefacts) -> list[Comparison]:
-    """Judge the changes of the loss of Table 1; a fall supports."""
+    """Judge the changes of the loss in Table 1; a fall supports the claim."""
     return [_table1(row, made["table1"], -1) for row in _laser(made["table1"], "loss")]
 
 
 def policy(made: Artefacts) -> list[Comparison]:
-    """Judge the gains of Table 2: rooms solved, and return."""
+    """Judge the gains in Table 2: rooms solved, and return."""
     return [
         _table1(row, made["table2"], 1) for metric in ("accuracy", "return") for row in _laser(made["table2"], metric)
     ]
 
 
 def numbers(made: Artefacts) -> list[Comparison]:
-    """Judge each printed number that the study ran."""
+    """Judge each printed number whose cell the study ran."""
     frame = made["verdicts"]
     words = {REPLICATED: SUPPORTED, DIFFERS: CONTRADICTED}
     comparisons = []
@@ -71,14 +71,14 @@ def numbers(made: Artefacts) -> list[Comparison]:
 
 
 def late_layers(made: Artefacts) -> list[Comparison]:
-    """Judge how often the chosen layer lies beyond the middle, where the choice raised accuracy."""
+    """Judge how often the chosen layer is beyond the middle, among choices that raised accuracy."""
     gained = _with_a_gain(made)
     late = gained["layer"].astype("float64") > (gained["first_layer"] + gained["last_layer"]) / 2
     return _by_chance(gained, late, "late_candidates", "beyond the middle layer")
 
 
 def severe(made: Artefacts) -> list[Comparison]:
-    """Judge how often the chosen reduction keeps a tenth of the rank or less, where it raised accuracy."""
+    """Judge how often the chosen reduction keeps a tenth of the rank or less, among choices that raised accuracy."""
     gained = _with_a_gain(made)
     limit = rules().severe
     return _by_chance(gained, gained["rho"] <= limit, "severe_candidates", f"with ρ of at most {limit:g}")
@@ -93,13 +93,13 @@ def _with_a_gain(made: Artefacts) -> pd.DataFrame:
 
 
 def _by_chance(gained: pd.DataFrame, hits: pd.Series, chances: str, what: str) -> list[Comparison]:
-    """Judge per dataset and protocol whether more choices have a property than of candidates drawn at random.
+    """Judge, per dataset and protocol, whether more choices have a property than candidates drawn at random would.
 
     Args:
         gained: rows of Table 3, one per model.
-        hits: which of them have the property.
-        chances: the column with the share of candidates that have it.
-        what: names the property.
+        hits: which of these rows have the property.
+        chances: name of the column with the share of candidates that have it.
+        what: name of the property.
     """
     comparisons = []
     for (dataset, protocol), rows in gained.assign(hit=hits.astype(bool)).groupby(["dataset", "protocol"], sort=False):
@@ -121,7 +121,7 @@ def _by_chance(gained: pd.DataFrame, hits: pd.Series, chances: str, what: str) -
 
 
 def published_choice(made: Artefacts) -> list[Comparison]:
-    """Judge the gain at the paper's own choice, where it was evaluated."""
+    """Judge the gain at the paper's own choice, if it was evaluated."""
     frame = made["table3"]
     if "paper_gain" not in frame:
         return []
@@ -141,7 +141,7 @@ def published_choice(made: Artefacts) -> list[Comparison]:
 
 
 def paraphrase(made: Artefacts) -> list[Comparison]:
-    """Judge the gain in facts that are right in all phrasings; no gain that matters contradicts."""
+    """Judge the gain in facts that are right in all phrasings; the lack of a relevant gain contradicts the claim."""
     frame = made["paraphrase"]
     return _gains(frame, frame["measure"] == ALL, contradicts=rules().margins.accuracy)
 
@@ -163,12 +163,12 @@ def consistency(made: Artefacts) -> list[Comparison]:
 
 
 def baselines(made: Artefacts) -> list[Comparison]:
-    """Judge LASER against deleting and scaling the chosen matrix, and removing its layer's MLP: it has to beat all."""
+    """Judge LASER against deleting or scaling the chosen matrix and removing its layer's MLP: it has to beat all."""
     frame = made["baselines"]
     tested = frame[(frame["metric"] == "accuracy") & frame["baseline"].isin(SIMPLER) & frame["p_holm"].notna()]
     comparisons = []
     for name, cell in cells(tested):
-        # The best of the simpler edits is the one that LASER gains least on, or loses most to.
+        # The best of the simpler edits is the one over which LASER gains least, or to which it loses most.
         best = min(records(cell), key=lambda row: float(row["difference"]))
         against = "; ".join(
             f"{row['says']} {number(row['value'], 1)} %: {with_interval(row, 1, 'difference', sign=True)} points, "
@@ -217,7 +217,7 @@ def composition(made: Artefacts) -> list[Comparison]:
 
 
 def perplexity(made: Artefacts) -> list[Comparison]:
-    """Judge the rise of the perplexity against the largest one that the paper prints."""
+    """Judge the rise of the perplexity against the largest rise that the paper prints."""
     bound = largest_published_ratio()
     comparisons = []
     for row in records(made["perplexity"]):
@@ -235,7 +235,7 @@ def perplexity(made: Artefacts) -> list[Comparison]:
 
 
 def largest_published_ratio() -> float:
-    """Return the largest perplexity over base's that the paper's rounded numbers allow."""
+    """Return the largest ratio of a perplexity to base's that the paper's rounded numbers allow."""
     printed = read_text_numbers()
     ratios = []
     for name in (PERPLEXITY_INPUT, PERPLEXITY_OUTPUT):
@@ -246,7 +246,7 @@ def largest_published_ratio() -> float:
 
 
 def selection(made: Artefacts) -> list[Comparison]:
-    """Judge the gain with selection counted in."""
+    """Judge the gain including the effect of selection."""
     frame = made["stability"]
     return [
         Comparison(
@@ -262,7 +262,7 @@ def selection(made: Artefacts) -> list[Comparison]:
 
 
 def seeds(made: Artefacts) -> list[Comparison]:
-    """Judge whether printed numbers lie where a further seed would fall."""
+    """Judge whether printed numbers lie in the prediction interval of a further seed."""
     from scipy.stats import t
 
     frame = made["seeds"]
@@ -275,7 +275,7 @@ def seeds(made: Artefacts) -> list[Comparison]:
         )
         verdict = UNDECIDED
         if row["seeds"] > 1:
-            # Where a further seed falls, with 95 %: so seldom is a genuine draw outside.
+            # The 95 % prediction interval of a further seed: a genuine draw lies outside it in 5 % of cases.
             spread = float(t.ppf(0.975, row["seeds"] - 1)) * row["sd"] * math.sqrt(1 + 1 / row["seeds"])
             unit = 10.0 ** -(1 if row["metric"] == "accuracy" else 2) / 2
             distance = abs(row["published"] - row["mean"])
@@ -288,7 +288,7 @@ def seeds(made: Artefacts) -> list[Comparison]:
 
 
 def prompts(made: Artefacts) -> list[Comparison]:
-    """Judge whether the gain is the same under every variant of the prompt, where there is one."""
+    """Judge whether the gain, if there is one, is the same under every variant of the prompt."""
     comparisons = []
     for name, cell in cells(made["prompts"]):
         gains, original, others = cell["difference"], cell.iloc[0], cell.iloc[1:]
@@ -311,7 +311,7 @@ def prompts(made: Artefacts) -> list[Comparison]:
 
 
 def cheap_search(made: Artefacts) -> list[Comparison]:
-    """Judge the cheap search's choice against the exhaustive one's."""
+    """Judge the cheap search's choice against that of the exhaustive search."""
     comparisons = []
     searches = records(made["search"])
     adjust(searches)
@@ -366,8 +366,8 @@ def _gains(frame: pd.DataFrame, keep: pd.Series, contradicts: float | None = Non
 
     Args:
         frame: rows with base, LASER and their difference.
-        keep: which rows.
-        contradicts: contradicted is a gain whose whole interval lies below it, by default one that is a loss.
+        keep: which rows to judge.
+        contradicts: a gain whose whole interval lies below this limit contradicts the claim; by default, a loss does.
     """
     return [
         Comparison(

@@ -1,4 +1,4 @@
-"""A page per model and dataset with every candidate of the choice, as validation rows scored it."""
+"""One page per model and dataset with every candidate of the choice and its scores on validation rows."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def write_choices(
     root: Path,
     published: Published,
 ) -> dict[tuple[str, str], Link]:
-    """Write `choices/<model>-<dataset>.html`. Returns a link per model and dataset.
+    """Write `choices/<model>-<dataset>.html`; return a link per model and dataset.
 
     Args:
-        folder: the report's.
+        folder: folder of the report.
         study: the resolved study.
-        selections: selection/<model>/<dataset>.json, each as read by `laser.results.loading.load_selections`.
-        root: the study's folder, in which the selection files are linked.
-        published: the paper's choices, which are marked where they were candidates.
+        selections: maps selection/<model>/<dataset>.json to its contents (`laser.results.loading.load_selections`).
+        root: the study's folder, which holds the linked selection files.
+        published: the paper's choices, which are marked if they were candidates.
 
     Raises:
         UserError: the scores of a candidate are damaged.
@@ -66,7 +66,7 @@ def write_choices(
 
 
 def _protocol(name: str, selected: Mapping[str, Any], paper: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what the page shows of the choice under one protocol."""
+    """Return what the page shows about the choice under one protocol."""
     chosen, base = selected["chosen"], selected["validation"]["base"]
     return {
         "name": name,
@@ -94,7 +94,7 @@ def _view(
     base: Mapping[str, Any],
     paper: Mapping[str, Any] | None,
 ) -> View:
-    """Return the candidates in their order, the base model before them."""
+    """Return the base model and then the candidates, in their order."""
     columns = [
         "Candidate",
         "Kept rank",

@@ -1,6 +1,6 @@
 """The first picture of the report: accuracy of base and LASER with intervals, a row per model and dataset.
 
-Positions are in percent of the picture's width, so that the page needs no script to draw it at any width.
+Positions are in percent of the picture's width, so the page needs no script to draw it at any width.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from laser.analysis.verdicts import NOT_COMPARED
 from laser.report.summary import Pair, apart
 
 MARGIN = 2.0
-"""Percent of the width on either side that no mark enters."""
+"""Empty margin on either side, in percent of the width."""
 
 STEPS = (1, 2, 5, 10, 20, 25)
-"""Distances of ticks, in percent of accuracy."""
+"""Possible distances between ticks, in points of accuracy."""
 
 MOST_TICKS = 6
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Positions of an arm's value, its interval, and the published value that it was compared with."""
+    """Positions of an arm's value, of its interval, and of the published value that it was compared with."""
 
     at: float
     low: float
@@ -38,7 +38,7 @@ class Dumbbell:
     """One row: names, positions, and the numbers in words.
 
     Attributes:
-        constant: position of what one constant answer scores, or None.
+        constant: position of a constant answer's accuracy, or None.
         values: base and LASER, rounded.
         change: the difference with its interval.
     """
@@ -58,9 +58,9 @@ class Picture:
     """All rows on one axis.
 
     Attributes:
-        rows: a dumbbell per pair.
-        ticks: position and label.
-        constant, published: True if a row shows such a mark.
+        rows: one dumbbell per pair.
+        ticks: position and label of each tick.
+        constant, published: True if any row shows such a mark.
     """
 
     rows: list[Dumbbell]
@@ -70,7 +70,7 @@ class Picture:
 
 
 def picture(pairs: Sequence[Pair]) -> Picture:
-    """Lay out the accuracies of some pairs on a common axis."""
+    """Lay out the accuracies of the pairs on a common axis."""
     numbers: list[float] = [
         value
         for pair in pairs
@@ -121,12 +121,12 @@ def _change(laser: Mapping[Any, Any]) -> str:
 
 
 def _compared(row: Mapping[Any, Any]) -> float | None:
-    """Return the published value of a row where ours was compared with it."""
+    """Return the published value of a row, or None if ours was not compared with it."""
     return row["published"] if row.get("verdict") and row["verdict"] not in NOT_COMPARED else None
 
 
 def _axis(low: float, high: float) -> tuple[float, float, float]:
-    """Return where an axis of percentages begins and ends, and the distance of its ticks."""
+    """Return the limits of an axis of percentages, and the distance between its ticks."""
     fitting: Iterable[float] = (step for step in STEPS if (high - low) / step <= MOST_TICKS - 1)
     step = next(iter(fitting), STEPS[-1])
     first, last = math.floor(low / step) * step, math.ceil(high / step) * step
@@ -134,5 +134,5 @@ def _axis(low: float, high: float) -> tuple[float, float, float]:
 
 
 def _number(value: Any) -> float | None:
-    """Return a percentage, or None where it is missing."""
+    """Return a percentage, or None if it is missing."""
     return float(value) if isinstance(value, int | float) and 0 <= value <= 100 else None

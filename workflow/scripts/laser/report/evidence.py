@@ -1,4 +1,4 @@
-"""Links from each number of the report to its rows, the choice behind it, and the records of the jobs."""
+"""Links from each number of the report to its rows, the choice behind it, and the job records."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def cell_links(
     """Return, per cell of Table 1, links to its rows, its choice and the record of its test job.
 
     Args:
-        rows: the links to the rows (`laser.report.rows.write_rows`).
-        choices: the links to the choices (`laser.report.choices.write_choices`).
+        rows: links to the rows (`laser.report.rows.write_rows`).
+        choices: links to the choices (`laser.report.choices.write_choices`).
         root: the study's folder.
-        folder: the report's.
+        folder: folder of the report.
     """
     links = {}
     for (model, dataset, protocol), rows_link in rows.items():
@@ -36,7 +36,7 @@ def cell_links(
 
 
 def by_paper_names(cells: Mapping[Names, Sequence[Link]], published: Published) -> dict[Names, Sequence[Link]]:
-    """Return the links under the paper's names as well, where exactly one cell corresponds to the paper's."""
+    """Return the links also under the paper's names, if exactly one cell corresponds to the paper's cell."""
     by_names: dict[Names, list[Sequence[Link]]] = {}
     for (model, dataset, protocol), links in cells.items():
         names = (published.models.get(model, ""), published.datasets.get(dataset, ""), protocol)
@@ -48,9 +48,9 @@ def by_paper_names(cells: Mapping[Names, Sequence[Link]], published: Published) 
 
 
 def evidence(view: View, cells: Mapping[Names, Sequence[Link]]) -> list[Sequence[Link]]:
-    """Return the links of every line of a view that is about one model on one dataset; empty if no line has one.
+    """Return the links for every line of a view about one model on one dataset; empty if no line has any.
 
-    The protocol is that of the line if the view has such a column, else the one at the end of the view's name.
+    The protocol is that of the line if the view has such a column, otherwise the one at the end of the view's name.
     """
     columns = {"Dataset" if name == "Rooms" else name: column for column, name in enumerate(view.columns)}
     if not {"Model", "Dataset"} <= set(columns):
@@ -64,6 +64,6 @@ def evidence(view: View, cells: Mapping[Names, Sequence[Link]]) -> list[Sequence
 
 
 def record_links(artefact: str, root: Path, folder: Path) -> list[Link]:
-    """Return the link to the record of the job that made a table or a figure."""
+    """Return the link to the record of the job that made a table or figure."""
     path = root / f"records/{artefact}/{artefact}.json"
     return link_outside(path, folder, root, "Record", f"Record of how {artefact} was made")

@@ -1,9 +1,10 @@
-"""explorer.html: a page to walk through the sweep, and beside it the data that it loads as they are looked at.
+"""explorer.html: a page for exploring the sweep, and beside it the data that it loads on demand.
 
-A page opened from a file may not fetch files, and the report's policy allows no script but those that it names by their
-hash. So each file of data is a page of its own that hands its JSON to the explorer (`explorer_data.html.j2`): data are
-never run. Of a model and dataset under a protocol there is one file with the scores of every intervention, one with the
-validation rows, one per layer with the rows that changed, and one with the test rows that the choice changed.
+A page opened from a file may not fetch files, and the report's content security policy allows only scripts that it
+names by their hash. So each data file is a page of its own that passes its JSON to the explorer
+(`explorer_data.html.j2`): data are never executed. Each model, dataset and protocol has one file with the scores of
+every intervention, one with the validation rows, one per layer with the rows that changed, and one with the test rows
+that the choice changed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from laser.results.loading import cell_of, load_cells, load_rows, load_selection
 
 EXPLORER, PAGE = "explorer", "explorer.html"
 RESAMPLES = 1_000
-"""Of the bootstrap for changes of loss, drawn once for all interventions of a cell."""
+"""Number of bootstrap resamples for changes of loss, drawn once for all interventions of a cell."""
 
 LISTED = 200
-"""Rows put right, and as many spoilt, that are listed per intervention: the first ones in the dataset's order."""
+"""Largest number of corrected rows, and of spoilt rows, listed per intervention: the first in the dataset's order."""
 
 SCORES = ("id", "correct", "loss", "prediction")
 Place = tuple[str, int, float]
@@ -42,7 +43,7 @@ Place = tuple[str, int, float]
 
 @dataclass(frozen=True)
 class SweepFiles:
-    """The validation rows of one model on one dataset: of the base model, and of every intervention."""
+    """Files of the validation rows of one model on one dataset: of the base model and of every intervention."""
 
     base: Path
     sweep: Sequence[Path]
@@ -54,9 +55,9 @@ class _Cell:
 
     Attributes:
         base: id, correct, loss, prediction.
-        changes: intervention to (n,) int8, 1 where a row was put right, −1 where it was spoilt.
-        losses: intervention to (n,) float64.
-        flips: layer to what `_Flips` gathers.
+        changes: maps an intervention to (n,) int8, 1 where a row was corrected, −1 where it was spoilt.
+        losses: maps an intervention to (n,) float64.
+        flips: maps a layer to its `_Flips`.
     """
 
     model: str
@@ -69,14 +70,14 @@ class _Cell:
 
 
 class _Flips:
-    """Rows that changed, by intervention: pairs of a row's number and its output's number, in two flat lists."""
+    """Rows that changed, by intervention: pairs of row number and output number, in two flat lists."""
 
     def __init__(self) -> None:
         self.outputs: dict[str, int] = {}
         self.places: dict[str, dict[str, list[int]]] = {}
 
     def add(self, name: str, changes: np.ndarray, predictions: Sequence[str]) -> None:
-        """Add the first `LISTED` rows of either direction."""
+        """Add the first `LISTED` rows of each direction."""
         self.places[name] = {
             kind: [
                 number
@@ -87,7 +88,7 @@ class _Flips:
         }
 
     def written(self) -> dict[str, Any]:
-        """Return them as JSON."""
+        """Return the changed rows as JSON."""
         return {"outputs": list(self.outputs), "places": self.places}
 
 
@@ -99,10 +100,10 @@ def write_explorer(
     rows: Sequence[Path],
     tests: Sequence[Path] = (),
 ) -> str:
-    """Write explorer.html and explorer/; return the link to the page, which is empty where there is no sweep.
+    """Write explorer.html and explorer/; return the link to the page, which is empty if there is no sweep.
 
     Args:
-        folder: the report's.
+        folder: folder of the report.
         study: the resolved study.
         sweeps: the validation rows of the cells.
         selections: selection/<model>/<dataset>.json of the same cells.
@@ -110,7 +111,7 @@ def write_explorer(
         tests: test/<model>/<dataset>.parquet of the same cells.
 
     Raises:
-        UserError: a file is missing or damaged, or they do not belong together.
+        UserError: a file is missing or damaged, or the files do not belong together.
     """
     (folder / PAGE).unlink(missing_ok=True)
     if not sweeps:
@@ -198,7 +199,7 @@ def _add(cell: _Cell, place: Place, part: pd.DataFrame, path: Path) -> None:
 
 
 def _scores(cell: _Cell, selected: Mapping[str, Any], group_of: pd.Series, seed: int) -> dict[str, Any]:
-    """Return the scores of base and of every intervention, and which of them was chosen by us and by the paper."""
+    """Return the scores of base and of every intervention, and which ones we and the paper chose."""
     groups, labels = pd.factorize(group_of.loc[cell.base["id"]])
     ranks = {(edit["matrix"], edit["layer"], edit["rho"]): edit.get("kept_rank") for edit in selected["candidates"]}
     places = sorted(cell.changes, key=lambda place: (place[0], place[1], -place[2]))
@@ -252,8 +253,8 @@ def _gains(changes: np.ndarray, groups: np.ndarray) -> list[list[float | None]]:
 def _loss_changes(shifts: np.ndarray, groups: np.ndarray, seed: Sequence[int]) -> list[list[float | None]]:
     """Return the mean change of loss of each intervention (interventions, rows), in nats, with its interval.
 
-    The interval is that of the percentile bootstrap over groups, which are drawn once for all interventions. Where the
-    model overflowed on a row there is neither.
+    The interval is a percentile bootstrap over groups, which are drawn once for all interventions. If the model
+    overflowed on a row, there is neither mean nor interval.
     """
     finite = np.isfinite(shifts).all(axis=1)
     values = np.full((len(shifts), 3), np.nan)
@@ -270,7 +271,7 @@ def _loss_changes(shifts: np.ndarray, groups: np.ndarray, seed: Sequence[int]) -
 
 
 def _tested(cell: PairedCell | None, texts: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the test rows that the choice changed; None where the base model was chosen."""
+    """Return the test rows that the choice changed; None if the base model was chosen."""
     if cell is None or cell.chosen is None:
         return None
     frame = cell.rows

@@ -1,4 +1,4 @@
-"""Figures as the report shows them: the pictures of one artefact together, each with its files and a description."""
+"""Figures as the report shows them: grouped by artefact, each picture with its files and a description."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     import pandas
 
 FILMS = {".gif": "image", ".webp": "image", ".png": "image", ".mp4": "video", ".webm": "video"}
-"""Endings of media beside the figures, and the element that shows them."""
+"""File suffixes of media beside the figures, and the HTML element that shows them."""
 
 
 def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Copy figures into the report; return them by artefact, in the given order.
 
     Args:
-        folder: the report's.
-        figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
+        folder: folder of the report.
+        figures: maps a name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied too.
 
     Raises:
         UserError: a figure is missing, or the data behind it are damaged.
@@ -46,15 +46,15 @@ def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[s
 def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
     """Copy films, GIFs and photographs into the report; return them by artefact.
 
-    The description for those who cannot see a film comes from the .txt file beside it, else from the CSV beside it,
-    which holds every move of both arms.
+    The description for readers who cannot see a film comes from the .txt file beside it, or else from the CSV beside
+    it, which holds every move of both arms.
 
     Args:
-        folder: the report's.
-        media: name such as `film/<model>/<dataset>` to its file, whose ending is one of `FILMS`.
+        folder: folder of the report.
+        media: maps a name such as `film/<model>/<dataset>` to its file, whose suffix is one of `FILMS`.
 
     Raises:
-        UserError: a film has neither, or its file type is not supported.
+        UserError: a film has neither file, or its file type is not supported.
     """
     names = unique_slugs(media)
     by_artefact: dict[str, list[dict[str, Any]]] = {}
@@ -70,7 +70,7 @@ def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, A
 
 
 def _told(path: Path, texts: Sequence[str]) -> tuple[str, str]:
-    """Return a film's title and what it shows, in words."""
+    """Return a film's title and a description of what it shows."""
     text, moves = path.with_suffix(".txt"), path.with_suffix(".csv")
     with understood(text if text.is_file() else moves):
         frame = read_table(moves, texts) if moves.is_file() else None
@@ -93,7 +93,7 @@ def _ending(row: Mapping[Any, Any]) -> str:
 
 
 def _title(frame: pandas.DataFrame | None) -> str:
-    """Return a figure's title, from the first row of its data; empty if there are none."""
+    """Return a figure's title from the first row of its data; empty if there is no data."""
     if frame is None or not len(frame):
         return ""
     row = frame.iloc[0].to_dict()
@@ -107,7 +107,7 @@ def _missing(value: Any) -> bool:
 
 
 def _alternative(artefact: str, title: str, frame: pandas.DataFrame | None) -> str:
-    """Describe a figure for those who cannot see it: what it shows, and its extreme points where it is Figure 2."""
+    """Describe a figure for readers who cannot see it: what it shows and, for Figure 2, its extreme points."""
     text = ", ".join(part for part in (declared()[artefact].title, title) if part) + "."
     if artefact != "fig2" or frame is None or not len(frame):
         return text + " The data are in the CSV below."

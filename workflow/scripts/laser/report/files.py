@@ -14,10 +14,10 @@ from laser.errors import UserError
 from laser.io.files import atomic
 
 LONGEST = 120
-"""Characters of a file name without its ending; file systems take 255 bytes."""
+"""Largest number of characters of a file name without suffix; file systems allow 255 bytes."""
 
 Link = dict[str, str]
-"""`href`, `text`, and `label` where the text alone is not descriptive enough."""
+"""A link: `href`, `text`, and `label` if the text alone is not descriptive enough."""
 
 
 def slug(name: str) -> str:
@@ -26,7 +26,7 @@ def slug(name: str) -> str:
 
 
 def unique_slugs(names: Iterable[str]) -> dict[str, str]:
-    """Give every name a unique slug: a hash is added if two names would share one, or if it is too long."""
+    """Give every name a unique slug; a hash is added if two names would share a slug or if it is too long."""
     listed = list(dict.fromkeys(names))
     plain = {name: slug(name) for name in listed}
     # Case is ignored, because some file systems ignore it.
@@ -40,7 +40,7 @@ def unique_slugs(names: Iterable[str]) -> dict[str, str]:
 
 
 def copy_beside(path: Path, folder: Path, below: str, name: str, endings: Iterable[str]) -> list[Link]:
-    """Copy a file and those beside it with other endings; return links to all of them.
+    """Copy a file and the files beside it with other suffixes; return links to all of them.
 
     Raises:
         UserError: the file itself does not exist.
@@ -58,7 +58,7 @@ def copy_beside(path: Path, folder: Path, below: str, name: str, endings: Iterab
 
 
 def link_outside(target: Path, folder: Path, root: Path, text: str, label: str = "") -> list[Link]:
-    """Return a relative link from the report to a file of the same study; none where the study has no such file."""
+    """Return a relative link from the report to a file of the same study; an empty list if there is no such file."""
     target, root = Path(os.path.abspath(target)), Path(os.path.abspath(root))
     if not target.is_relative_to(root) or not target.is_file():
         return []

@@ -1,7 +1,7 @@
 """An offline folder that presents a study: index.html, and beside it the tables, figures and rows that it shows.
 
-The page needs no network, works from file://, and escapes every text: what a model generates is data. Equal results
-give equal bytes; times and machines are in run.html beside it.
+The page needs no network, works from file://, and escapes every text, because what a model generates is data. Equal
+results give equal bytes; times and machines are in run.html beside it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
 PARTS = ("tables", "figures", "media", "rows", "questions", "choices", EXPLORER)
-"""Folders beside the page, rewritten with it."""
+"""Folders beside the page that are rewritten with it."""
 
 
 def write_report(
@@ -62,20 +62,20 @@ def write_report(
     """Write the report.
 
     Args:
-        folder: where index.html, explorer.html and the folders `PARTS` go.
+        folder: output folder of index.html, explorer.html and the folders in `PARTS`.
         study: the resolved study: title, description, and all settings, shown unchanged.
-        tables: artefact (`laser.config.artefacts.declared`) to its CSV; `table1` is needed for the
-            summary. The .md and .tex beside a CSV are copied with it.
-        figures: name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied with it.
+        tables: maps an artefact (`laser.config.artefacts.declared`) to its CSV; `table1` is needed for the
+            summary. The .md and .tex beside a CSV are copied too.
+        figures: maps a name such as `fig2/<model>/<dataset>` to its SVG; the .pdf and .csv beside it are copied too.
         model_cards: card.json of the models.
         dataset_cards: card.json of the datasets.
-        tests: test/<model>/<dataset>.parquet, whose rows the report gives as CSV.
+        tests: test/<model>/<dataset>.parquet, whose rows the report provides as CSV.
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
-        media: name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
-        sweeps: validation rows of every intervention, and of the base model, of the cells of `selections`.
-        root: the study's folder, within which records and selections are linked; by default the parent folder.
-        captions: the folder of <artefact>.rst.
+        media: maps a name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
+        sweeps: validation rows of every intervention and of the base model, for the cells of `selections`.
+        root: the study's folder, which holds the linked records and selections; the parent folder by default.
+        captions: folder of the captions, <artefact>.rst.
 
     Returns:
         The path of index.html, which is written last.
@@ -86,7 +86,7 @@ def write_report(
     folder = Path(folder)
     root = folder.parent if root is None else Path(root)
     frames = {name: read_table(path, _artefact(name).texts) for name, path in tables.items()}
-    for part in PARTS:  # of an earlier page, of artefacts that the study does not ask for any more
+    for part in PARTS:  # an earlier page may have artefacts that the study no longer asks for
         shutil.rmtree(folder / part, ignore_errors=True)
     published, selected = read_published(), load_selections(selections)
     choices = write_choices(folder, study, dict(zip(selections, selected, strict=True)), root, published)
@@ -98,7 +98,7 @@ def write_report(
         _table(folder, name, frames[name], path, captions, cells, root, parts, quantised)
         for name, path in tables.items()
     ]
-    # Games have a first table of their own, with the columns of the other.
+    # Games have their own first table, with the same columns as Table 1.
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
         summaries = summarise(frames[first], selected, frames.get("by_relation")) if first else []
@@ -151,13 +151,13 @@ def write_run_page(
     """Write run.html: what differs between runs.
 
     Args:
-        folder: the report's.
+        folder: folder of the report.
         study: the resolved study.
-        benchmarks: rule to Snakemake's benchmark files (.jsonl) of its jobs.
-        runs: the study's runs/**/*.json, a file per job.
+        benchmarks: maps a rule to Snakemake's benchmark files (.jsonl) of its jobs.
+        runs: the study's runs/**/*.json, one file per job.
 
     Raises:
-        UserError: a benchmark or a run's record is damaged.
+        UserError: a benchmark or the record of a run is damaged.
     """
     path = Path(folder) / "run.html"
     write_text(path, render("run.html.j2", study=study, timings=timings(benchmarks or {}), machines=machines(runs)))
@@ -165,7 +165,7 @@ def write_run_page(
 
 
 def _by_protocol(general: Sequence[str], summaries: Sequence[Summary]) -> list[tuple[str, list[str]]]:
-    """Return cautions under the protocol that they are about; those about all of the study come first, without one."""
+    """Group cautions by protocol; those about the whole study come first, without a protocol."""
     if len(summaries) == 1:
         listed = [("", [*general, *summaries[0].cautions])]
     else:
@@ -174,7 +174,7 @@ def _by_protocol(general: Sequence[str], summaries: Sequence[Summary]) -> list[t
 
 
 def _marks(cards: Sequence[Path], key: str) -> dict[str, str]:
-    """Return what cards say under a key that marks results, by the name of the dataset or model."""
+    """Return the cards' values of a key that marks results, by the name of the dataset or model."""
     known = [card for path in cards if isinstance(card := read_json(path), dict)]
     return {str(card.get("name")): str(card[key]) for card in known if card.get(key)}
 
@@ -209,7 +209,7 @@ def _table(
 
 
 NUMERIC, WORDY = ("verdicts",), ("predictions",)
-"""Views that are not like the others of their artefact."""
+"""Names of views that are formatted differently from the other views of their artefact."""
 
 
 def _artefact(name: str) -> Artefact:
@@ -250,7 +250,7 @@ def _plain(value: Any) -> str:
 
 
 def versions() -> list[tuple[str, str]]:
-    """Return the versions of Python and of the packages that shape numbers, where installed."""
+    """Return the versions of Python and of the installed packages that affect numbers."""
     installed = [("Python", platform.python_version())]
     for package in PACKAGES:
         try:

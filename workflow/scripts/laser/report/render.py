@@ -1,4 +1,4 @@
-"""Pages from templates: every text is escaped, and the policy of a page names the scripts that it has by their hash."""
+"""Pages from templates: every text is escaped, and a page's content security policy lists its scripts by hash."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _environment() -> Any:
 
 @cache
 def _scripts(names: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return the text of each script, and its hash as a policy writes it."""
+    """Return the text of each script, and its hash in the form that the policy uses."""
     texts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in names]
     return [{"text": text, "hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()} for text in texts]
 
@@ -44,18 +44,18 @@ def render(
     """Return a page.
 
     Args:
-        template: its name in templates/.
+        template: name of the template in templates/.
         scripts: names of the scripts that the page contains.
-        styles: names of its style sheets.
-        values: what the template shows.
+        styles: names of the page's style sheets.
+        values: values that the template shows.
     """
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in styles)
     text = _environment().get_template(template).render(scripts=_scripts(tuple(scripts)), style=style, **values)
-    # A lone surrogate, which JSON can hold and UTF-8 cannot, and control characters, which HTML may not hold.
+    # Replace lone surrogates, which JSON allows and UTF-8 does not, and control characters, which HTML does not allow.
     return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\ufffd", text)
 
 
 def data_block(value: Any) -> str:
-    """Return JSON for `<script type="application/json">`: no text of it can end the element."""
+    """Return JSON for `<script type="application/json">`, in which no text can end the element."""
     written = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return written.replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""The rows behind Table 1: a page to read and a CSV file that a spreadsheet can open, and the questions they answer."""
+"""The rows behind Table 1, as a page to read and a CSV file that a spreadsheet can open, and the questions asked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUESTION_COLUMNS = ["id", "group", "prompt", "answer", "options", "split_publish
 
 FOLDER = "rows"
 LISTED = 100
-"""Rows of each outcome that a page lists: the first ones in the dataset's order. Its CSV has all."""
+"""Largest number of rows that a page lists per outcome: the first in the dataset's order. The CSV has all rows."""
 
 OUTCOMES = {
     "put-right": ("Put right", False, True),
@@ -34,10 +34,10 @@ OUTCOMES = {
     "right": ("Right with both", True, True),
     "wrong": ("Wrong with both", False, False),
 }
-"""Outcome of a row to its heading, and whether base and LASER are right."""
+"""Maps the outcome of a row to its heading, and whether base and LASER are right."""
 
 _FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r]")
-"""Some spreadsheets skip invisible characters, and read full-width signs like the plain ones (NFKC)."""
+"""Start of a formula. Some spreadsheets skip invisible characters and treat full-width signs like plain ones (NFKC)."""
 
 
 def write_rows(
@@ -45,11 +45,11 @@ def write_rows(
 ) -> dict[Names, Link]:
     """Write `rows/<model>-<dataset>-<protocol>.html` and `.csv`: test examples with their questions and both outputs.
 
-    The page lists the first rows of every outcome, the CSV file all. In the CSV file, texts that a spreadsheet would
-    take for a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files keep them unchanged.
+    The page lists the first rows of every outcome, the CSV file all rows. In the CSV file, texts that a spreadsheet
+    would treat as a formula begin with an apostrophe (`spreadsheet_text`); the Parquet files keep them unchanged.
 
     Args:
-        folder: the report's.
+        folder: folder of the report.
         study: the resolved study.
         tests: test/<model>/<dataset>.parquet.
         selections: selection/<model>/<dataset>.json of the same cells.
@@ -59,7 +59,7 @@ def write_rows(
         A link to the page of each cell.
 
     Raises:
-        UserError: a file is missing or damaged, or they do not belong together.
+        UserError: a file is missing or damaged, or the files do not belong together.
     """
     cells = load_cells(tests, selections, rows) if tests else []
     names = unique_slugs("-".join((cell.model, cell.dataset, cell.protocol)) for cell in cells)
@@ -93,7 +93,7 @@ def write_rows(
 
 
 def _outcomes(frame: pandas.DataFrame) -> list[dict[str, Any]]:
-    """Return what the page shows of each outcome, given a cell's rows with their prompts."""
+    """Return what the page shows for each outcome, given a cell's rows with their prompts."""
     outcomes = []
     for identifier, (heading, base, laser) in OUTCOMES.items():
         part = frame[(frame["base_correct"] == base) & (frame["laser_correct"] == laser)]
@@ -109,7 +109,7 @@ def _outcomes(frame: pandas.DataFrame) -> list[dict[str, Any]]:
 
 
 def write_questions(folder: Path, rows: Sequence[Path]) -> dict[str, Link]:
-    """Write `questions/<dataset>.csv`: what every id of the rows asked, with its answer. Returns a link per dataset."""
+    """Write `questions/<dataset>.csv`, the question and answer of every row id; return a link per dataset."""
     datasets = _by_dataset(rows)
     names, links = unique_slugs(datasets), {}
     for dataset, path in datasets.items():
@@ -133,7 +133,7 @@ def for_spreadsheets(frame: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def spreadsheet_text(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula; drop NUL; leave other values."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula; remove NUL; keep other values."""
     if not isinstance(value, str):
         return value
     value = value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""run.html: what differs from run to run. Times, memory, machines; index.html holds none of them."""
+"""run.html: what differs between runs, such as times, memory and machines; index.html holds none of these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MACHINE = ("host", "platform", "processor", "device", "gpu", "git")
 
 @dataclass(frozen=True)
 class Timings:
-    """Jobs, minutes in all and largest memory in MB, as text: by rule, and of all rules."""
+    """Number of jobs, total minutes and largest memory in MB, as text, per rule and over all rules."""
 
     rules: list[dict[str, str]]
     total: dict[str, str]
@@ -60,18 +60,18 @@ def _timing(name: str, sums: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _megabytes(value: Any) -> float:
-    """Return a memory reading; Snakemake writes `NA` for jobs too short to be measured."""
+    """Return a memory reading in MB; Snakemake writes `NA` for jobs too short to be measured."""
     return float(value) if isinstance(value, int | float) else 0.0
 
 
 def machines(runs: Iterable[Path]) -> list[dict[str, str]]:
-    """Count jobs by what they ran on, from the runs' records: host, platform, processor, device, GPUs, commit.
+    """Count jobs by machine, from the records of runs: host, platform, processor, device, GPUs, commit.
 
     Args:
         runs: the study's runs/**/*.json.
 
     Raises:
-        UserError: a file is not a record of a run.
+        UserError: a file is not the record of a run.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for path in runs:

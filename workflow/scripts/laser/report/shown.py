@@ -1,4 +1,4 @@
-"""Views of tables as the page shows them: columns that say nothing in this study are left out of the grid."""
+"""Views of tables as the page shows them: columns that are uninformative in this study are left out of the grid."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from laser.analysis.tables import View
 from laser.report.files import Link, slug
 
 METRICS = ("Metric", "Measure")
-"""Columns that say what the numbers of a row measure: rows are sorted within each of their values."""
+"""Columns that say what the numbers of a row measure: rows are sorted only within each of their values."""
 
 
 MANY_COLUMNS = 11
-"""A view with more is set smaller."""
+"""A view with more columns is set in smaller type."""
 
 
 @dataclass(frozen=True)
 class ShownView:
-    """A view with the columns that tell its rows apart.
+    """A view with the columns that distinguish its rows.
 
     Attributes:
-        view: with these columns alone.
-        constants: column and value of those that have one value in every row.
-        metrics: per row, what its numbers measure; empty where the view has no such column.
+        view: the view with only these columns.
+        constants: name and value of columns that have the same value in every row.
+        metrics: per row, what its numbers measure; empty if the view has no such column.
     """
 
     view: View
@@ -34,12 +34,12 @@ class ShownView:
 
 
 def shown(view: View) -> ShownView:
-    """Leave out columns that are blank in every row, and columns with one value in all of several rows."""
+    """Leave out columns that are blank in every row and, if there are several rows, columns with a single value."""
     columns = [[row[column] for row in view.rows] for column in range(len(view.columns))]
     metrics = next((columns[view.columns.index(name)] for name in METRICS if name in view.columns), [])
     filled = [column for column, cells in enumerate(columns) if any(cells)]
     varied = [column for column in filled if len(set(columns[column])) > 1]
-    # In a table of one row, or of equal rows, no column tells rows apart.
+    # In a table of one row, or of equal rows, no column distinguishes rows.
     kept = varied or filled or list(range(len(columns)))
     constants = [(view.columns[column], columns[column][0]) for column in filled if column not in kept]
     position = {column: index for index, column in enumerate(kept)}
@@ -58,7 +58,7 @@ def view_values(view: View, evidence: Sequence[Sequence[Link]] = (), numeric: bo
     Args:
         view: the whole view.
         evidence: links per row (`laser.report.evidence.evidence`).
-        numeric: False for a view of sentences, whose brackets are part of them.
+        numeric: False for a view of sentences, in which brackets belong to the text.
     """
     trimmed = shown(view)
     return {
@@ -73,5 +73,5 @@ def view_values(view: View, evidence: Sequence[Sequence[Link]] = (), numeric: bo
 
 
 def unbroken(cell: str) -> list[str]:
-    """Split a cell so that every second part is a bracket, such as an interval, within which no line may break."""
+    """Split a cell so that every second part is in brackets, such as an interval, and must not be broken over lines."""
     return re.split(r"((?<!\S)\[[^\[\]]*\](?!\S))", cell)

@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences, computed from Table 1."""
+"""The findings of a study in plain sentences, computed from Table 1."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 LEAKAGE = 5.0
 MOST = 50.0
-"""Percent of a gain: a single template that supplies more of it is named."""
+"""Percentage of a gain above which a single template that contributes it is named."""
 MOST_PLACES = 6
-"""Decimals after which two numbers count as equal."""
+"""Largest number of decimals shown; numbers that are equal to this precision count as equal."""
 
 RAISED, LOWERED, UNCLEAR, KEPT = "raised", "lowered", "unclear", "kept"
 
@@ -39,8 +39,8 @@ class Pair:
     """One model on one dataset under one protocol, as rows of Table 1 in its long form.
 
     Attributes:
-        base, laser: accuracy of both arms.
-        loss: of the LASER arm.
+        base, laser: accuracy rows of the two arms.
+        loss: loss row of the LASER arm.
     """
 
     base: Mapping[Any, Any]
@@ -49,7 +49,7 @@ class Pair:
 
     @property
     def outcome(self) -> str:
-        """What became of accuracy: `RAISED`, `LOWERED`, `UNCLEAR`, or `KEPT` where selection kept the base model."""
+        """The change of accuracy: `RAISED`, `LOWERED`, `UNCLEAR`, or `KEPT` if selection kept the base model."""
         if not self.laser["matrix"]:
             return KEPT
         if self.laser["p_holm"] < SIGNIFICANCE:
@@ -69,8 +69,8 @@ class Summary:
     Attributes:
         protocol: `published` or `corrected`.
         headline: one sentence over all pairs.
-        findings: a sentence per pair.
-        cautions: what limits the numbers of single pairs.
+        findings: one sentence per pair.
+        cautions: limitations of the numbers of single pairs.
         pairs: the pairs, in the table's order.
     """
 
@@ -90,8 +90,8 @@ def summarise(
 
     Args:
         frame: the table.
-        selections: selection files (`laser.results.loading.load_selections`), which say what rank was kept.
-        parts: the table of gains by relation and template, where the study has it.
+        selections: selection files (`laser.results.loading.load_selections`), which give the kept rank.
+        parts: the table of gains by relation and template, if the study has it.
     """
     chosen = {
         (selection["model"], selection["dataset"], protocol): selected["chosen"] or {}
@@ -114,7 +114,7 @@ def summarise(
 
 
 def in_one_sentence(summaries: Sequence[Summary]) -> str:
-    """Return what was found under all protocols as one sentence."""
+    """Return the findings under all protocols as one sentence."""
     parts = [
         f"under the {summary.protocol} protocol, {_outcomes(summary.pairs, of_what='' if index else _PAIRS)}"
         for index, summary in enumerate(summaries)
@@ -132,13 +132,13 @@ _BY_GRADIENTS = (
 def general_cautions(
     frame: pandas.DataFrame, quantised: Mapping[str, str], partial: Mapping[str, str], by_gradients: bool = False
 ) -> list[str]:
-    """Return what limits all numbers of a study, a model or a dataset.
+    """Return the limitations of all numbers of a study, a model or a dataset.
 
     Args:
         frame: Table 1 in its long form.
-        quantised: models whose weights were quantised before they came here, each with how.
-        partial: datasets of which only a part of the paper's rows was had, each with which.
-        by_gradients: True if only candidates were swept that gradients point to.
+        quantised: models whose weights had been quantised before they were obtained, each with how.
+        partial: datasets for which only part of the paper's rows was available, each with which part.
+        by_gradients: True if the sweep had only candidates that the gradients point to.
     """
     models, datasets = dict.fromkeys(frame["model"]), dict.fromkeys(frame["dataset"])
     return [
@@ -173,7 +173,7 @@ class Replication:
     Attributes:
         protocol: `published` or `corrected`.
         sentence: the counts in words.
-        compared: how many published numbers were compared.
+        compared: number of published numbers compared.
     """
 
     protocol: str
@@ -211,7 +211,7 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
     return by_protocol
 
 
-# Of one number, and of several.
+# Wording for one number, and for several.
 _IN_WORDS = {
     REPLICATED: ("replicates", "replicate"),
     DIFFERS: ("differs", "differ"),
@@ -253,7 +253,7 @@ def _outcomes(pairs: Sequence[Pair], of_what: str = _PAIRS) -> str:
 
 
 def apart(first: float, second: float, places: int, sign: bool = False) -> tuple[str, str]:
-    """Round two numbers to as many decimals as tell them apart: at least `places`, at most `MOST_PLACES`."""
+    """Format two numbers with enough decimals to distinguish them: at least `places`, at most `MOST_PLACES`."""
     for more in range(places, MOST_PLACES + 1):
         texts = number(first, more, sign), number(second, more, sign)
         if texts[0] != texts[1]:
@@ -274,7 +274,7 @@ def _finding(pair: Pair) -> str:
     }
     change = changed[pair.outcome] if before != after else f"stayed at {after} %"
     low, high = apart(laser["difference_low"], laser["difference_high"], 1, True)
-    # A difference that is not 0 is not shown as 0.
+    # A nonzero difference must not be shown as 0.
     difference = number(0.0, 1) if before == after else apart(laser["difference"], 0.0, 1, True)[0]
     return (
         f"{pair.title}: accuracy {change} ({difference} point{'' if difference in _ONE else 's'}, 95 % interval {low} "
@@ -287,7 +287,7 @@ _ONE = ("+1.0", "−1.0")
 
 
 def _of_loss(loss: Mapping[Any, Any]) -> str:
-    """Return a sentence on the loss; empty where no row has one."""
+    """Return a sentence on the loss; empty if no row has a loss."""
     if loss["value"] != loss["value"] or loss["difference"] != loss["difference"]:
         return ""
     before, after = apart(loss["value"] - loss["difference"], loss["value"], 2)
@@ -328,13 +328,13 @@ def _cautions(pair: Pair, chosen: Mapping[str, Any]) -> list[str]:
 
 
 def _most_frequent(row: Mapping[Any, Any]) -> str:
-    """Return a clause with an arm's most frequent prediction; empty where none is known."""
+    """Return a clause with an arm's most frequent prediction; empty if none is known."""
     top = next(iter(json.loads(row["prediction_shares"] or "{}").items()), None)
     return f"; predicts '{top[0]}' in {number(100 * top[1], 0)} % of rows" if top else ""
 
 
 def _one_template(parts: pandas.DataFrame) -> list[str]:
-    """Return a sentence per cell whose gain comes from one template for the most part."""
+    """Return a sentence for each cell whose gain comes mostly from one template."""
     cautions = []
     for row in parts[parts["part"] == ALL].to_dict("records"):
         largest = largest_part(parts, row, TEMPLATE)

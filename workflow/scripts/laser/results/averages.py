@@ -1,4 +1,4 @@
-"""Averages over validation rows: of every intervention of a sweep or a landscape, and of the base model."""
+"""Averages over validation rows for every intervention of a sweep or landscape, and for the base model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from laser.results.loading import cell_of
 
 SWEEP = ("protocol", "matrix", "layer", "rho")
 LANDSCAPE = ("protocol", "kind", "matrix", "layer", "rho")
-"""Labels of an intervention's rows. A sweep has interventions of one kind only."""
+"""Label columns of a landscape's rows. A sweep lacks `kind`, since it has interventions of only one kind."""
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 
@@ -25,8 +25,8 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
 
     Returns:
         Two frames with n, accuracy, top5, top10, first_top1, first_top5, first_top10 (percent) and loss (nats), the
-        first per protocol, matrix, layer and rho, the second per protocol; both with model and dataset. `top<k>`
-        looks for the whole answer among the k most probable tokens, `first_top<k>` for the answer's first token.
+        first per protocol, matrix, layer and rho, the second per protocol; both with model and dataset. `top<k>` is
+        whether the whole answer is among the k most probable tokens, `first_top<k>` whether its first token is.
 
     Raises:
         UserError: a file belongs to another cell, was scored on other rows, or repeats an intervention.
@@ -37,8 +37,8 @@ def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.Data
 def load_landscape(landscape: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read one cell's landscape (layer<l>.parquet) and its base; see `load_sweep`.
 
-    The first frame has the column `kind` as well. A landscape may hold fewer rows than base, which is then averaged
-    over those rows alone.
+    The first frame also has the column `kind`. A landscape may have fewer rows than base, which is then averaged over
+    only those rows.
     """
     return _load(landscape, base, LANDSCAPE, "landscape")
 
@@ -75,7 +75,7 @@ def _load(paths: Sequence[Path], base: Path, labels: Sequence[str], rule: str) -
 def _check_rows(
     path: Path, frame: pd.DataFrame, averages: pd.DataFrame, scored: dict[str, set[str]], base: Path
 ) -> None:
-    """Refuse a file whose interventions were scored on other rows than the rest; record the rows of the first file."""
+    """Reject a file whose interventions were scored on other rows than the rest; record the rows of the first file."""
     for protocol, ids in frame.groupby("protocol")["id"]:
         rows = set(ids)
         counts = averages.loc[averages["protocol"] == protocol, ["n", "rows"]]
@@ -87,7 +87,7 @@ def _check_rows(
 
 
 def _base_rows(base: Path, unedited: pd.DataFrame, scored: dict[str, set[str]]) -> pd.DataFrame:
-    """Return the rows of base that were scored, in the file's order: a mean's last digit depends on the order."""
+    """Return the rows of base that were scored, in the file's order, since a mean's last digit depends on the order."""
     kept = pd.Series(False, index=unedited.index)
     for protocol, ids in scored.items():
         rows = (unedited["protocol"] == protocol) & unedited["id"].isin(ids)
@@ -101,9 +101,9 @@ def _base_rows(base: Path, unedited: pd.DataFrame, scored: dict[str, set[str]]) 
 
 
 def mean_scores(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Average per-example rows over `keys`; `n` counts different examples, `rows` all rows (columns: `load_sweep`).
+    """Average per-example rows over `keys`; `n` counts distinct examples, `rows` all rows (columns: `load_sweep`).
 
-    The loss is NaN if a row has none: a mean over the other rows would not be comparable with that of another edit.
+    The loss is NaN if any row lacks one: a mean over the other rows would not be comparable between interventions.
     """
     tops = {f"first_top{k}": frame["answer_rank"] <= k for k in (1, 5, 10)}
     losses = frame["loss"].where(np.isfinite(frame["loss"]), math.inf)

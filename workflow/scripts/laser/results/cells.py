@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 METRICS = ("accuracy", "loss")
 POLICY_METRICS = ("accuracy", "return", "loss")
-"""Of policies: rooms solved, the return of the episode, and the loss of the expert's moves."""
+"""Metrics of policies: rooms solved, the return of the episode, and the loss on the expert's moves."""
 ARMS = ("base", "laser")
 NO_INTERVENTION: Mapping[str, Any] = {"matrix": "", "layer": None, "rho": math.nan}
-"""What a table says in place of an intervention where the base model was chosen."""
+"""Values of a table's intervention columns if the base model was chosen."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class PairedCell:
         model, dataset: names as in the study.
         protocol: `published` or `corrected`.
         rows: one row per test example: id, group, answer (text), has_options (bool), options (tuple of texts),
-            answer_in_prompt (bool), and for each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer token), `<arm>_prediction` (text),
-            `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool); of a policy also `<arm>_return`
-            (float64, points) and `<arm>_steps` (int).
-        chosen: matrix, layer, rho, kept_rank of the selected intervention; None where the base model was chosen, in
-            which case the LASER columns repeat the base columns.
-        dtype: precision that the model was run in, `fp32`, `fp16` or `bf16`.
-        complete: True if the dataset was prepared whole; a truncated dataset is never compared with the paper.
-        partial: True if the dataset was read from a source that has only a part of its rows.
-        left_out: how many test rows of the split are not among `rows`, as the model could not be asked them.
+            answer_in_prompt (bool), and for each arm `<arm>_correct` (bool), `<arm>_loss` (float64, nats per answer
+            token), `<arm>_prediction` (text), `<arm>_answer_rank` (int), `<arm>_in_top5`, `<arm>_in_top10` (bool); for
+            a policy also `<arm>_return` (float64, points) and `<arm>_steps` (int).
+        chosen: matrix, layer, rho, kept_rank of the selected intervention; None if the base model was chosen, in which
+            case the LASER columns repeat the base columns.
+        dtype: precision in which the model was run: `fp32`, `fp16` or `bf16`.
+        complete: True if the dataset was prepared in full; a truncated dataset is never compared with the paper.
+        partial: True if the dataset was read from a source that has only part of its rows.
+        left_out: number of test rows of the split that are not in `rows`, because the model could not be asked them.
     """
 
     model: str
@@ -57,7 +57,7 @@ def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:
 
 
 def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return matrix, layer, rho and kept rank of an intervention as a table's columns; empty for the base model (None)."""
+    """Return an intervention's matrix, layer, rho and kept rank as table columns; empty for the base model (None)."""
     place = {key: (chosen or NO_INTERVENTION)[key] for key in NO_INTERVENTION}
     return place | {"kept_rank": (chosen or {}).get("kept_rank")}
 

@@ -1,4 +1,4 @@
-"""What the columns of per-example files hold, checked when they are read: a wrong type would fail far from its file."""
+"""Types of the columns of per-example files, checked on reading: a wrong type would otherwise fail far from its file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FLAGS = ("correct", "in_top5", "in_top10", "answer_in_prompt")
 WHOLE = ("answer_tokens", "layer")
 WHOLE_OR_MISSING = ("answer_rank",)
-"""Missing where the model overflowed."""
+"""Integer columns with missing values where the model overflowed."""
 NUMBERS = ("loss", "logprob", "rho")
 TEXTS = (
     *("id", "group", "answer", "prompt", "prediction", "protocol", "arm", "matrix"),
@@ -28,16 +28,16 @@ def read_columns(path: Path, columns: Sequence[str]) -> pandas.DataFrame:
     """Read some columns of a Parquet file.
 
     Raises:
-        UserError: the file is missing or damaged, lacks a column, or has one of another type.
+        UserError: the file is missing or damaged, lacks a column, or has a column of another type.
     """
     return typed(read_parquet(path, list(columns)), path, columns)
 
 
 def typed(frame: pandas.DataFrame, path: Path | str, columns: Sequence[str]) -> pandas.DataFrame:
-    """Return the frame unchanged if it has the columns, with their types; unknown columns are not checked.
+    """Return the frame unchanged if it has the columns with the right types; unknown columns are not checked.
 
     Raises:
-        UserError: a column is missing, occurs twice or holds values of another type.
+        UserError: a column is missing, occurs twice, or holds values of another type.
     """
     names = list(frame.columns)
     for name in columns:
@@ -52,7 +52,7 @@ def typed(frame: pandas.DataFrame, path: Path | str, columns: Sequence[str]) -> 
 
 
 def _wanted(name: str, column: pandas.Series) -> str:
-    """Return what the column should hold, if it does not; else an empty text."""
+    """Describe what the column should hold if it does not; return an empty string if it does."""
     if name in FLAGS:
         return "" if column.dtype.kind == "b" else "true or false in every row"
     if name in WHOLE:
@@ -74,7 +74,7 @@ def _whole_or_missing(column: pandas.Series) -> bool:
 
 
 def _all_texts(column: pandas.Series) -> bool:
-    # The type identifies a column of texts: checking every value of a large sweep would take minutes.
+    # This dtype implies texts: checking every value of a large sweep would take minutes.
     if column.dtype == "str":
         return not column.isna().any()
     return all(isinstance(value, str) for value in column)

@@ -23,11 +23,11 @@ CellKey = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Labelled:
-    """Rows of one model on one dataset under one protocol, several times over: once for every value of the labels.
+    """Rows of one model on one dataset under one protocol, repeated for every value of the labels.
 
     Attributes:
         model, dataset, protocol: names as in the study.
-        spec: what the file carries.
+        spec: spec that the file carries.
         frame: the label columns, id, group and the scores.
         entry: the dataset's entry, as prepared.
     """
@@ -46,12 +46,12 @@ class Labelled:
 
     @property
     def complete(self) -> bool:
-        """True if the dataset was prepared whole."""
+        """True if the dataset was prepared in full."""
         return is_complete(self.entry)
 
     @property
     def partial(self) -> bool:
-        """True if the dataset was read from a source with a part of its rows."""
+        """True if the dataset was read from a source that has only part of its rows."""
         return is_partial(self.entry)
 
     def arm(self, **labels: Any) -> pd.DataFrame:
@@ -75,11 +75,11 @@ def load_labelled(
         paths: result files.
         labels: names of their label columns.
         rows: rows.parquet of the datasets.
-        side: of the split, `test` or `validation`.
-        apart: labels whose values may have different rows; for given values of these, all other labels share the rows.
+        side: side of the split, `test` or `validation`.
+        apart: labels whose values may have different rows; for fixed values of these, all other labels share the rows.
 
     Raises:
-        UserError: rows of the other side of the split, or labels that were scored on different rows.
+        UserError: a file has rows from the other side of the split, or its labels were scored on different rows.
     """
     prepared = load_rows(rows)
     results = []
@@ -122,12 +122,12 @@ def _same_rows(path: Path, protocol: str, frame: pd.DataFrame, labels: list[str]
 
 
 def by_cell(results: Iterable[Labelled]) -> dict[CellKey, Labelled]:
-    """Return the parts by (model, dataset, protocol)."""
+    """Return the results by (model, dataset, protocol)."""
     return {result.key: result for result in results}
 
 
 def choices_of(result: Labelled) -> dict[str, Mapping[str, Any] | None]:
-    """Return the interventions that a file of choices was made at, by name of the choice; None is base."""
+    """Return the interventions that a file of choices was made for, by name of the choice; None is base."""
     return dict(result.spec.get("choices", {}).get(result.protocol, {}))
 
 
@@ -135,7 +135,7 @@ def aligned(cell: PairedCell, other: pd.DataFrame, what: str) -> pd.DataFrame:
     """Return `other`, indexed by id, in the order of a cell's rows.
 
     Raises:
-        UserError: it holds other rows than the test file.
+        UserError: `other` has different rows from the test file.
     """
     if set(other.index) != set(cell.rows["id"]):
         raise UserError(

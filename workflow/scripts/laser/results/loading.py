@@ -19,7 +19,7 @@ from laser.results.cells import ARMS, PairedCell
 from laser.results.columns import read_columns
 
 OF_GAMES = ("return", "steps")
-"""Further columns of the results of policies."""
+"""Additional columns in the results of policies."""
 
 SCORES = ("correct", "loss", "prediction", "answer_rank", "in_top5", "in_top10")
 
@@ -31,8 +31,8 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
         paths: rows.parquet files.
 
     Returns:
-        Dataset name to (rows without their texts, the dataset's entry as in its spec). The entry of a dataset that was
-        read from a source with a part of its rows has the reason as `PARTIAL`.
+        A mapping from dataset name to (rows without their texts, the dataset's entry as in its spec). If the dataset
+        was read from a source that has only part of its rows, the entry has the reason under `PARTIAL`.
     """
     columns = ["id", "group", "answer", "options", "split_published", "split_corrected", "answer_in_prompt"]
     datasets = {}
@@ -48,12 +48,12 @@ def load_rows(paths: Iterable[Path]) -> dict[str, tuple[pd.DataFrame, dict[str, 
 
 
 def is_partial(entry: Mapping[str, Any]) -> bool:
-    """Return True if a dataset's rows were read from a source with a part of them."""
+    """Return True if a dataset was read from a source that has only part of its rows."""
     return PARTIAL in entry
 
 
 def is_complete(entry: Mapping[str, Any]) -> bool:
-    """Return True if a dataset was prepared whole, and all its validation rows are used."""
+    """Return True if a dataset was prepared in full and all its validation rows are used."""
     return entry.get("limit") is None and entry.get("validation_rows") is None and not is_partial(entry)
 
 
@@ -74,7 +74,7 @@ def load_selections(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def _check_selection(selection: dict[str, Any]) -> None:
-    """Check every value that is used of a selection file; any kind of fault raises an exception."""
+    """Check every value of a selection file that is used; any fault raises an exception."""
     if not (isinstance(selection["model"], str) and isinstance(selection["dataset"], str) and selection["protocols"]):
         raise ValueError("model and dataset are texts, and there is at least one protocol")
     for selected in selection["protocols"].values():
@@ -105,7 +105,7 @@ def load_cells(
         tests: test/<model>/<dataset>.parquet.
         selections: selection/<model>/<dataset>.json of the same cells.
         rows: rows.parquet of the datasets.
-        more: columns of the test results beside `SCORES`, such as `OF_GAMES`.
+        more: columns of the test results besides `SCORES`, such as `OF_GAMES`.
 
     Raises:
         UserError: a selection or dataset is missing, the tested intervention is not the selected one, or the scored
@@ -247,7 +247,7 @@ def load_reductions(paths: Iterable[Path]) -> pd.DataFrame:
 
 
 def spec_of(path: Path) -> dict[str, Any]:
-    """Return the spec that a Parquet file carries; a missing or damaged file is a `UserError` that names it."""
+    """Return the spec that a Parquet file carries; a missing or damaged file raises a `UserError` that names it."""
     if not Path(path).is_file():
         raise UserError(f"{path}: does not exist. Run the rule that makes it.")
     return read_spec(path)
@@ -257,7 +257,7 @@ def cell_of(path: Path) -> tuple[str, str, dict[str, Any]]:
     """Return model, dataset and spec of a Parquet result file.
 
     Raises:
-        UserError: the file is missing or damaged, or does not name model and dataset.
+        UserError: the file is missing or damaged, or does not name its model and dataset.
     """
     spec = spec_of(path)
     check_format(spec, str(path))

@@ -10,7 +10,7 @@ NUMBER = re.compile(r"[+\-−]?[\d.,]+( ?%)?( \[.*\])?")
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table: columns two spaces apart, those that hold numbers alone to the right."""
+    """Return the lines of a table: columns are two spaces apart, and columns of numbers are right-aligned."""
     if not rows:
         return []
     columns = list(zip(head, *rows, strict=True))
@@ -24,7 +24,7 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def from_markdown(text: str) -> str:
-    """Return Markdown with its tables aligned, without escapes and marks of headings, as a terminal shows it."""
+    """Return Markdown as text for a terminal, with tables aligned and without escapes and heading marks."""
     lines: list[str] = []
     table: list[list[str]] = []
     for line in [*text.splitlines(), ""]:

@@ -1,6 +1,6 @@
-"""The one reader of a study's files: it finds them by name, from a job's spec and the folders below which they are.
+"""The only reader of a study's files: it finds them by name, from a job's spec and their root folders.
 
-What a file holds is learned from the spec that it carries: a file that is not what its name says is refused.
+What a file holds is learned from the spec that it carries: a file whose contents do not match its name is rejected.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from laser.results.labelled import Labelled, load_labelled
 from laser.results.loading import cell_of, is_partial, load_cells, load_reductions, load_rows, load_selections
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-"""The form of names that become parts of paths; a spec may come from a folder that others have written to."""
+"""Pattern of names that become parts of paths; a spec may come from a folder that others have written to."""
 
 
 class StudyResults:
-    """The files of one artefact's spec (`laser.config.artefacts.artefact_spec`), read by name, each once.
+    """The files of one artefact's spec (`laser.config.artefacts.artefact_spec`), each read by name and only once.
 
     Attributes:
-        spec: of the artefact.
-        cells: the (model, dataset) pairs that it is about, in order.
+        spec: spec of the artefact.
+        cells: the (model, dataset) pairs that the artefact is about, in order.
         folder: the study's folder.
     """
 
@@ -44,13 +44,13 @@ class StudyResults:
         """Find the files below the study's folder and the cache.
 
         Args:
-            spec: of the artefact.
+            spec: spec of the artefact.
             folder: the study's folder.
-            cache: models and data that studies share.
-            inputs: the study's copies of files of the cache (<results>/inputs), which are read instead of them.
+            cache: folder of models and data that studies share.
+            inputs: folder of the study's copies of cache files (<results>/inputs), which are read instead of the cache.
 
         Raises:
-            UserError: the spec is not that of an artefact, or has a name that cannot be a file name.
+            UserError: the spec is not that of an artefact, or contains a name that cannot be a file name.
         """
         self.spec, self.folder, self._inputs = spec, Path(folder), Path(inputs) if inputs else None
         try:
@@ -92,7 +92,7 @@ class StudyResults:
         return [Path(path) for path in self._files.paths(kind, self._reads[kind])]
 
     def paths_of(self, kind: str, cell: CellName, layer: int | None = None) -> list[Path]:
-        """Return the files of a kind of one model and dataset; of one layer, where it is given."""
+        """Return the files of a kind for one model and dataset, or only for one layer if it is given."""
         if cell not in self._reads[kind]:
             raise KeyError(f"the declaration does not read {kind} of {cell}")
         files = self._files
@@ -102,7 +102,7 @@ class StudyResults:
         return [Path(path) for path in files.of_cell(kind, *cell)]
 
     def path_of(self, kind: str, cell: CellName) -> Path:
-        """Return the one file of a kind of a model and dataset."""
+        """Return the single file of a kind for a model and dataset."""
         (path,) = self.paths_of(kind, cell)
         return path
 
@@ -118,7 +118,7 @@ class StudyResults:
         """Return the CSV of another table of the study."""
         return self.folder / f"tables/{name}.csv"
 
-    # Files, read.
+    # Contents.
 
     @cached_property
     def compared(self) -> list[PairedCell]:
@@ -161,13 +161,13 @@ class StudyResults:
 
     @property
     def parts(self) -> dict[str, str]:
-        """Datasets that were read from a source with a part of their rows, each with the reason."""
+        """Datasets that were read from a source that has only part of their rows, each with the reason."""
         entries = {name: entry for name, (_, entry) in self.datasets.items()} if "rows" in self._reads else {}
         return {name: entry[PARTIAL] for name, entry in entries.items() if is_partial(entry)}
 
     @property
     def quantised(self) -> dict[str, str]:
-        """Models whose weights were quantised before they came here, each with how."""
+        """Models whose weights had been quantised before they were obtained, each with how they were quantised."""
         return dict(self.spec.get("quantised", {}))
 
     def groups(self, dataset: str) -> pd.Series:
@@ -188,7 +188,7 @@ class StudyResults:
         return dict(zip(rows["id"], rows["text"], strict=True))
 
     def base(self, cell: CellName) -> Path:
-        """Return the path of the unmodified model's validation rows of a cell; refuse those of another cell."""
+        """Return the path of the unmodified model's validation rows of a cell; reject a file of another cell."""
         path = self.path_of("base", cell)
         if (held := cell_of(path)[:2]) != cell:
             raise UserError(f"{path}: holds {held[0]} on {held[1]}. Delete it and run again.")
@@ -204,11 +204,11 @@ class StudyResults:
 
     @cache  # noqa: B019 - a reader lives as long as its job
     def labelled(self, kind: str, labels: tuple[str, ...], apart: tuple[str, ...] = ()) -> list[Labelled]:
-        """Return test rows with labels of their own (choice, seed, variant, step), a part per file and protocol."""
+        """Return test rows with additional labels (choice, seed, variant, step), one item per file and protocol."""
         return load_labelled(self.paths(kind), labels, self.paths("rows"), apart=apart)
 
     def documents(self, kind: str, *keys: str) -> dict[CellName, Mapping[str, Any]]:
-        """Return the JSON results of a kind by (model, dataset); a file that lacks a key is refused."""
+        """Return the JSON results of a kind by (model, dataset); a file that lacks a key is rejected."""
         return {cell: read_document(self.path_of(kind, cell), keys) for cell in self._reads[kind]}
 
     def reductions(self, model: str | None = None) -> pd.DataFrame:
@@ -218,7 +218,7 @@ class StudyResults:
 
 
 def read_document(path: Path, keys: Sequence[str]) -> Mapping[str, Any]:
-    """Read a JSON result; a key that is missing is a `UserError` that names file and key."""
+    """Read a JSON result; a missing key raises a `UserError` that names file and key."""
     document = read_json(path)
     missing = [key for key in keys if key not in document]
     if missing:
@@ -232,7 +232,7 @@ def _names(files: StudyFiles) -> list[str]:
 
 
 def _by_plain_names(files: StudyFiles) -> StudyFiles:
-    """Return the files as the study copies them: below the names of models and datasets, without keys."""
+    """Return the files as the study copies them: in folders named after models and datasets, without keys."""
     models = tuple(replace(model, key=model.name) for model in files.models)
     return replace(
         files, models=models, datasets=tuple(replace(dataset, key=dataset.name) for dataset in files.datasets)

@@ -37,6 +37,15 @@ def test_rows_of_every_run_are_drawn(finished):
     assert len({(pick.path, pick.number) for pick in picks}) == 40
 
 
+def test_baselines_that_are_another_matrix_are_evaluated_again(study, cache, monkeypatch):
+    monkeypatch.setattr(spotcheck, "OTHERS", ("baselines",))
+    wrong, said = check(study, cache, count=30)
+    assert wrong == []
+    drawn = [line for line in said if line.startswith("same    baselines/")]
+    assert len(drawn) == 15 and any("random_subspace" in line for line in drawn)
+    assert not any(name in line for line in drawn for name in spotcheck.NOT_EDITS)
+
+
 def test_half_of_the_test_rows_are_such_that_base_and_laser_disagree(study):
     for path in (study / "test").rglob("*.parquet"):
         frame(path.relative_to(study).as_posix(), lambda rows: rows.assign(correct=False))(study)

@@ -145,7 +145,7 @@ def frequency_axis(axis: Any, frequencies: pd.Series, frequency: Frequency) -> N
             axis.set_xscale("log")
     else:
         style.whole_numbers(axis, list(frequencies))
-    words = f"at most this {frequency.axis}" if frequency.source == STAND_IN else f"at most so many {frequency.axis}"
+    words = f"at most this {frequency.axis}" if frequency.source == STAND_IN else f"at most this many {frequency.axis}"
     axis.set_xlabel(textwrap.fill(words, 36))
 
 

@@ -99,11 +99,11 @@ def evaluate_baselines(job: Job) -> None:
     count = counter(job, cell, 1 + len(distinct))
     apart = [baseline for baseline in distinct if _biases(cell, baseline)]
     together = [baseline for baseline in distinct if baseline not in apart]
-    base, *others = answers_for(cell, [(), *(_edit(cell, baseline) for baseline in together)], count)
+    base, *others = answers_for(cell, [(), *(edit_of(cell, baseline) for baseline in together)], count)
     answered = dict(zip(together, others, strict=True))
     for baseline in apart:
         with _without_biases(cell, baseline):
-            (answered[baseline],) = answers_for(cell, [_edit(cell, baseline)], count)
+            (answered[baseline],) = answers_for(cell, [edit_of(cell, baseline)], count)
     frames = []
     facts: dict[str, Any] = {}
     for protocol in spec.protocols:
@@ -173,7 +173,7 @@ def _share_of_norm(cell: Cell, weight: torch.Tensor, laser: Intervention) -> flo
     return norms[0] / norms[1] if norms[1] else 0.0
 
 
-def _edit(cell: Cell, baseline: Baseline) -> Edit:
+def edit_of(cell: Cell, baseline: Baseline) -> Edit:
     """Return the edit that makes a baseline."""
     names, layer = baseline.matrix.split(" "), baseline.layer
     return tuple(

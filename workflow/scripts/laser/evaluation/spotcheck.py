@@ -14,6 +14,7 @@ import pandas as pd
 
 from laser.config.specs import EvaluationSpec, from_metadata
 from laser.errors import UserError
+from laser.evaluation.baselines import BASE, CALIBRATED, FORBIDDEN, REMOVED, Baseline, edit_of
 from laser.evaluation.cell import (
     Cell,
     answers_for,
@@ -44,9 +45,12 @@ EXACT = ("correct", "prediction", "answer_tokens", "in_top5", "in_top10", "steps
 TESTED = "test"
 OTHERS = (
     *("sweep", "landscape", "choices", "seeds", "compose", "transfer", "rank_rules", "prompts", "higher_order"),
-    "clustered",
+    *("clustered", "baselines"),
 )
 """Folders of rows besides those that Table 1 rests on."""
+
+NOT_EDITS = (REMOVED, CALIBRATED, FORBIDDEN)
+"""Baselines that are more than another matrix: they change biases, or answers."""
 
 ORIGINAL = "original"
 Say = Callable[[str], None]
@@ -118,9 +122,17 @@ def draw(folder: Path, count: int, seed: int) -> list[Pick]:
 
 
 def _every_row(folder: Path) -> list[NumberedRow]:
+    """Return the rows of a folder that can be evaluated again, by file and number."""
     import pyarrow.parquet as pq
 
     files = sorted(folder.rglob("*.parquet"))
+    if folder.name == "baselines":
+        return [
+            (path, number)
+            for path in files
+            for number, baseline in enumerate(read_parquet(path, ["baseline"])["baseline"])
+            if baseline not in NOT_EDITS
+        ]
     return [(path, number) for path in files for number in range(pq.read_metadata(path).num_rows)]
 
 
@@ -243,6 +255,9 @@ def _edit_of(cell: Cell, pick: Pick) -> Edit:
     if pick.folder == "higher_order":
         at = spec["chosen"][protocol]
         return (Intervention(at["matrix"], at["layer"], round(row["percent"] / 100, 9), "smallest"),)
+    if pick.folder == "baselines":
+        made = spec["baselines"][protocol]
+        return () if row["baseline"] == BASE else edit_of(cell, Baseline(**made[row["baseline"]]))
     if pick.folder == "clustered":
         at = spec["places"][protocol]
         return _clustered(cell, at["matrix"], at["layer"], int(row["clusters"]), spec["seed"], float(row["rho"]))

@@ -12,8 +12,9 @@ def gain(difference, p_value, **changes):
 
 
 def table1(difference, p_value, metric="accuracy", **changes):
-    base = {**CELL, "metric": metric, "arm": "base", "value": 20.0, "matrix": "", "n": 50}
+    base = {**CELL, "metric": metric, "arm": "base", "value": 20.0, "matrix": "", "n": 50, "constant": 15.0}
     laser = gain(difference, p_value) | {"metric": metric, "arm": "laser", "value": 20.0 + difference}
+    laser["constant"] = 15.0
     return pd.DataFrame([base | changes, laser | changes])
 
 

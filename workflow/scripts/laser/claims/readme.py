@@ -77,24 +77,26 @@ def real_data(study: StudyTables, folder: Path, images: Path, asked: set[str]) -
 
 
 def _sentences(gains: pandas.DataFrame, protocol: str, study: StudyTables) -> str:
-    """Return how often accuracy rose and fell, and the largest change."""
+    """Return how often accuracy rose and fell, and the largest change, beside what one constant answer scores."""
     rows: list[dict[Any, Any]] = gains.to_dict("records")
     certain = [row for row in rows if row["p_holm"] < SIGNIFICANCE]
-    risen = sum(row["difference"] > 0 for row in certain)
-    fallen = len(certain) - risen
+    risen = [row for row in certain if row["difference"] > 0]
+    fallen = len(certain) - len(risen)
+    above = sum(row["value"] > row["constant"] for row in risen)
+    beyond = f" (in {above} of them above the best constant answer)" if risen else ""
     models = joined(list(dict.fromkeys(gains["model"])))
     datasets = joined(with_extent(study, list(dict.fromkeys(gains["dataset"]))))
     pairs = f"{len(rows)} pair{'' if len(rows) == 1 else 's'} of model and dataset"
     first = (
         f"Study `{study.name}` asks {models} questions of the paper's datasets {datasets}: with the intervention that "
-        f"validation rows chose, accuracy on held-out rows rises significantly in {risen} of {pairs}, falls in "
-        f"{fallen}, and does not change significantly in {len(rows) - len(certain)} (protocol `{protocol}`)."
+        f"validation rows chose, accuracy on held-out rows rises significantly in {len(risen)} of {pairs}{beyond}, "
+        f"falls in {fallen}, and does not change significantly in {len(rows) - len(certain)} (protocol `{protocol}`)."
     )
     largest = max(rows, key=lambda row: abs(row["difference"]))
     base, gain = largest["value"] - largest["difference"], with_interval(largest, 1, "difference", sign=True)
     second = (
         f"The largest change is that of {largest['model']} on {largest['dataset']}: {number(base, 1)} → "
-        f"{number(largest['value'], 1)} %, {gain} points, adjusted p {p_value(largest['p_holm'])}, "
-        f"n = {integer(largest['n'])}, {choice(largest)}."
+        f"{number(largest['value'], 1)} % (the best constant answer: {number(largest['constant'], 1)} %), {gain} "
+        f"points, adjusted p {p_value(largest['p_holm'])}, n = {integer(largest['n'])}, {choice(largest)}."
     )
     return f"{first} {second}"

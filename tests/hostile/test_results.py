@@ -34,7 +34,7 @@ from tests.artefacts import synthetic
 from tests.hostile.odd import SCRIPT, TEXTS, cases, mutated, odd, plain
 from tests.report.test_page import Page
 
-SETTINGS = {"title": f"T {SCRIPT}", "description": SCRIPT, "name": "x"}
+SETTINGS = {"title": f"T {SCRIPT}", "description": SCRIPT, "name": "x", "search": "exhaustive"}
 
 
 @pytest.fixture(scope="module")

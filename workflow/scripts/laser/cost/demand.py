@@ -282,13 +282,21 @@ def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return Demand(work, dense=2)
 
 
+def _replacements(
+    plan: Plan, wildcards: Mapping[str, str], side: str, count: int, most: int | None = None, base: bool = False
+) -> Work:
+    """Evaluate one side under other matrices, and under the base model if asked, at the middle layer: it may be any."""
+    shape = _shape(plan, wildcards)
+    asked, layer = rows_asked(plan, wildcards["model"], wildcards["dataset"], side, most), shape.layers // 2
+    edits: list[Intervention | None] = [Intervention(LARGEST, layer, 1.0, "replacement")] * count
+    return evaluation_work(_engine(plan, wildcards), shape, asked, layer, [None, *edits] if base else edits)
+
+
 def _clustered(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     """Every number of clusters and ρ on validation rows, at the middle layer; the best one on test rows."""
     run, shape, protocols = plan.study["clustered"], _shape(plan, wildcards), len(plan.study["protocols"])
-    asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], "validation", run.get("rows"))
-    layer, rhos = shape.layers // 2, len(run["rhos"])
-    edits: list[Intervention | None] = [Intervention(LARGEST, layer, 1.0, "replacement")] * rhos
-    work = evaluation_work(_engine(plan, wildcards), shape, asked, layer, edits).times(len(run["clusters"]))
+    rhos = len(run["rhos"])
+    work = _replacements(plan, wildcards, "validation", rhos, run.get("rows")).times(len(run["clusters"]))
     tested = _evaluation(plan, wildcards, "test", protocols)
     decomposed = _decompositions(shape, protocols * len(run["clusters"]))
     return Demand(work.times(protocols) + tested.work + decomposed, dense=rhos)
@@ -297,10 +305,8 @@ def _clustered(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
 def _baselines(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     """Base, and per protocol each change of the chosen matrix; it may be any, so one of the middle layer is assumed."""
     shape, protocols = _shape(plan, wildcards), len(plan.study["protocols"])
-    asked = rows_asked(plan, wildcards["model"], wildcards["dataset"], "test")
-    layer, changes = shape.layers // 2, WEIGHT_BASELINES + plan.study["baselines"]["subspaces"]
-    edits = [None, *[Intervention(LARGEST, layer, 1.0, "replacement")] * changes]
-    work = evaluation_work(_engine(plan, wildcards), shape, asked, layer, edits).times(protocols)
+    changes = WEIGHT_BASELINES + plan.study["baselines"]["subspaces"]
+    work = _replacements(plan, wildcards, "test", changes, base=True).times(protocols)
     return Demand(work + _decompositions(shape, protocols), dense=protocols * changes)
 
 

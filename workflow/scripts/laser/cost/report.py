@@ -26,10 +26,7 @@ def sentence(
         jobs: how many run at once on this machine; 0 for a device elsewhere, whose hours are given.
         trained: how many models the study trains itself; their training is not counted.
     """
-    both: list[ModelCost | CellCost] = [*models, *cells]
-    seconds = sum(job_seconds(job, cost.shape, device) for cost in both for job in cost.jobs)
-    kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
-    results = sum(cell.result_bytes for cell in cells) / 1e9
+    _, seconds, kept, results = _totals(models, cells, device)
     time = f"{seconds / 3600:.3g} hours of one {device.name}"
     if jobs:
         time = f"{duration(seconds / jobs)} on {device.name}"
@@ -52,12 +49,8 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
         hours = sum(job_seconds(job, cost.shape, device) for job in cost.jobs) / 3600
         sizes = [f"{cost.shape.bytes / 1e9:.3g}", f"{cost.factor_bytes / 1e9:.3g}"]
         lines += _row([cost.shape.name, f"{work / 1e15:.3g}", f"{hours:.3g}", *sizes])
-    both: list[ModelCost | CellCost] = [*models, *cells]
-    jobs = [(job, cost.shape) for cost in both for job in cost.jobs]
-    hours = sum(job_seconds(job, shape, device) for job, shape in jobs) / 3600
-    work = sum(job.work.total for job, _ in jobs) / 1e15
-    kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
-    results = sum(cell.result_bytes for cell in cells) / 1e9
+    jobs, seconds, kept, results = _totals(models, cells, device)
+    hours, work = seconds / 3600, sum(job.work.total for job, _ in jobs) / 1e15
     if stages := dict.fromkeys(job.stage for job, _ in jobs if job.stage not in ("reduce", *CHECKED)):
         lines += ["", *_row(["beside the sweep", "jobs", "PFLOP, at most", "hours, at most"]), *_row(["---"] * 4)]
     for stage in stages:
@@ -72,6 +65,17 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
         f"{kept:.3g} GB in the cache, {results:.3g} GB of results.",
     ]
     return "\n".join(lines)
+
+
+def _totals(
+    models: Sequence[ModelCost], cells: Sequence[CellCost], device: Device
+) -> tuple[list[tuple[JobCost, Shape]], float, float, float]:
+    """Return all jobs with their models' shapes, their seconds, and the GB that they leave in cache and results."""
+    both: list[ModelCost | CellCost] = [*models, *cells]
+    jobs = [(job, cost.shape) for cost in both for job in cost.jobs]
+    seconds = sum(job_seconds(job, shape, device) for job, shape in jobs)
+    kept = sum(cost.shape.bytes + cost.factor_bytes for cost in models) / 1e9
+    return jobs, seconds, kept, sum(cell.result_bytes for cell in cells) / 1e9
 
 
 def _parts(jobs: Sequence[tuple[JobCost, Shape]], device: Device) -> list[str]:

@@ -187,11 +187,11 @@ def further_jobs(plan: Plan, model: str, dataset: str) -> list[JobCost]:
         stages.append("evaluate_choices")
     jobs = []
     for stage in stages:
-        layers = plan.study["landscape"]["grid"][model]["layers"] if stage == "landscape" else [None]
-        for layer in layers:
-            file = "/".join([model, dataset, *([] if layer is None else [f"layer{layer}"])]) + ".jsonl"
-            names = {"model": model, "dataset": dataset} | ({} if layer is None else {"layer": str(layer)})
-            jobs.append(JobCost(stage, model, dataset, demand_of(plan, stage, names).work, Path(stage, file)))
+        cell = {"model": model, "dataset": dataset}
+        layers = plan.study["landscape"]["grid"][model]["layers"] if stage == "landscape" else []
+        for names in [cell | {"layer": str(layer)} for layer in layers] or [cell]:
+            file = Path(stage, model, dataset, f"layer{names['layer']}") if layers else Path(stage, model, dataset)
+            jobs.append(JobCost(stage, model, dataset, demand_of(plan, stage, names).work, Path(f"{file}.jsonl")))
     return jobs
 
 

@@ -179,6 +179,9 @@ class Vary(Settings):
 
     noise: Annotated[list[Share], *Distinct] = ABSENT
     kind: Annotated[list[NoiseKind], *Distinct] = Field(ABSENT, description="Of noise.")
+    frequent_share: Annotated[list[Share], *Distinct] = Field(
+        ABSENT, description="Of noise: that of the commonest facts, as a share of the level; 1 is the same for all."
+    )
     layers: Annotated[list[Layers], *Distinct] = ABSENT
     seed: Annotated[list[Seed], *Distinct] = Field(ABSENT, description="Of training and corpus together; or apart:")
     training: Annotated[list[Seed], *Distinct] = Field(ABSENT, description="The training's seed alone.")

@@ -9,7 +9,7 @@ from typing import Any
 
 from laser.errors import UserError
 
-ORDER = ("kind", "noise", "layers", "training", "corpus", "seed")
+ORDER = ("kind", "noise", "frequent_share", "layers", "training", "corpus", "seed")
 """Order of the values in a variant's name."""
 
 KINDS = {"generic": "", "wrong": ", false answers", "filler": ", filler"}
@@ -19,7 +19,7 @@ KINDS = {"generic": "", "wrong": ", false answers", "filler": ", filler"}
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Replace every entry that has `vary` by one entry per combination, named after its values.
 
-    `noise` sets corpus.noise.level and `kind` corpus.noise.kind; `seed` sets training.seed, and corpus.seed if there
+    `noise` sets corpus.noise.level, `kind` and `frequent_share` set the keys of these names there; `seed` sets training.seed, and corpus.seed if there
     is one; `training` and `corpus` set them apart; `layers` sets the depth. A value equal to the entry's own makes a
     variant too: its name then says which one it is.
 
@@ -36,7 +36,7 @@ def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
                 f"{path}: models[{index}].vary is given for '{entry['name']}', whose source is of kind "
                 f"'{entry['source']['kind']}'. Only models that the pipeline trains (kind trained) can be varied."
             )
-        of_corpus = [name for name in ("noise", "kind", "corpus") if name in entry["vary"]]
+        of_corpus = [name for name in ("noise", "kind", "frequent_share", "corpus") if name in entry["vary"]]
         if of_corpus and "corpus" not in entry["source"]:
             raise UserError(
                 f"{path}: models[{index}].vary.{of_corpus[0]} is given for '{entry['name']}', which is trained on no "
@@ -57,8 +57,9 @@ def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
     source = variant["source"]
     if "noise" in values:
         source["corpus"]["noise"]["level"] = values["noise"]
-    if "kind" in values:
-        source["corpus"]["noise"]["kind"] = values["kind"]
+    for name in ("kind", "frequent_share"):
+        if name in values:
+            source["corpus"]["noise"][name] = values[name]
     if "training" in values:
         source["training"]["seed"] = values["training"]
     if "corpus" in values:
@@ -74,11 +75,12 @@ def _variant(entry: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 
 def facts(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return noise level, seeds, depth and family (with the kind of noise) of a trained model's entry."""
+    """Return noise level, seeds, depth and family (with what is special about its noise) of a trained model's entry."""
     source = entry["source"]
     noise = source["corpus"]["noise"]
+    even = ", the same noise at every frequency" if noise["frequent_share"] == 1 else ""
     return {
-        "family": source["family"] + KINDS[noise.get("kind", "generic")],
+        "family": source["family"] + KINDS[noise.get("kind", "generic")] + even,
         "noise": noise["level"],
         "seed": source["training"]["seed"],
         "corpus_seed": source["corpus"]["seed"],

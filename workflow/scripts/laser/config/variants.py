@@ -19,9 +19,9 @@ KINDS = {"generic": "", "wrong": ", false answers", "filler": ", filler"}
 def expand(entries: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Replace every entry that has `vary` by one entry per combination, named after its values.
 
-    `noise` sets corpus.noise.level, `kind` and `frequent_share` set the keys of these names there; `seed` sets training.seed, and corpus.seed if there
-    is one; `training` and `corpus` set them apart; `layers` sets the depth. A value equal to the entry's own makes a
-    variant too: its name then says which one it is.
+    `noise` sets corpus.noise.level; `kind` and `frequent_share` set the keys of these names there. `seed` sets
+    training.seed, and corpus.seed if there is one; `training` and `corpus` set them apart; `layers` sets the depth. A
+    value equal to the entry's own makes a variant too: its name then says which one it is.
 
     Raises:
         UserError: the entry is not of source kind `trained`.

@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from laser.analysis.frequency import CORPUS, DOCUMENTS, STAND_IN, UNKNOWN, Frequency, frequency_of
+from laser.analysis.frequency import CORPUS, DOCUMENTS, STAND_IN, TOLD, UNKNOWN, Frequency, frequency_of
 from laser.artefacts import fig3b as fig3b_module
 from laser.artefacts import fig3c as fig3c_module
 from laser.artefacts.fig3b import POINTS, fig3b, fig3b_data
@@ -158,8 +159,10 @@ def test_a_trained_models_corpus_comes_before_the_users_counts_and_these_before_
     corpus = frequency_of(rows, facts, users)
     # A fact that the corpus does not tell stands in it 0 times.
     assert corpus.source == CORPUS and dict(corpus.values) == {"a-0": 7, "a-1": 7, "b-0": 0, "b-1": 0}
+    assert corpus.told is not None and corpus.told.source == TOLD
+    assert dict(corpus.told.values) == {"a-0": 9, "a-1": 9, "b-0": 0, "b-1": 0}
     given = frequency_of(rows, None, users)
-    assert given.source == DOCUMENTS and dict(given.values) == {"b-0": 70, "b-1": 70}
+    assert given.told is None and given.source == DOCUMENTS and dict(given.values) == {"b-0": 70, "b-1": 70}
     own = frequency_of(rows)
     assert own.source == STAND_IN and dict(own.values) == {"a-0": 10, "a-1": 10, "b-0": 20}
     assert "population" in own.axis and "stand-in" in own.axis
@@ -228,11 +231,19 @@ def test_the_papers_readings_are_drawn_for_its_own_cell_with_documents_alone(mon
             assert list(data["published_ratio"]) == [0.190, 0.138, 0.087]
 
 
-@pytest.mark.parametrize("source, values", [(DOCUMENTS, [0, 3, 400, 90000]), (STAND_IN, [1e6, 5e6, 3.7e7, 1.4e9])])
-def test_nothing_overlaps(monkeypatch, tmp_path, source, values):
+@pytest.mark.parametrize(
+    ("source", "values", "twice"),
+    [
+        (DOCUMENTS, [0, 3, 400, 90000], False),
+        (STAND_IN, [1e6, 5e6, 3.7e7, 1.4e9], False),
+        (CORPUS, [0, 3, 40, 84], True),
+    ],
+)
+def test_nothing_overlaps(monkeypatch, tmp_path, source, values, twice):
     frequency = Frequency(
         source, pd.Series({f"d-{number}": value for number, value in enumerate(values)}), "population (a stand-in)"
     )
+    frequency = replace(frequency, told=Frequency(TOLD, frequency.values, "sentences") if twice else None)
     own = cell([1, 0, 1, 1], [1, 1, 1, 0], "lab-gptj-noise0.75-seed0", "worldfacts")
     for module, draw in ((fig3b_module, fig3b), (fig3c_module, fig3c)):
         seen = watch(monkeypatch, module)
@@ -244,17 +255,17 @@ def test_nothing_overlaps(monkeypatch, tmp_path, source, values):
 def test_every_cell_and_protocol_is_drawn_in_the_specs_order(study, tmp_path, name):
     facts = study.folder / "cache/corpora/corpus-0/facts.parquet"
     groups = [f"worldfacts-g{number}" for number in range(40)]
-    write_parquet(facts, pd.DataFrame({"fact": groups, "clean": range(40)}), {})
+    write_parquet(facts, pd.DataFrame({"fact": groups, "clean": range(40), "sentences": range(40, 80)}), {})
     cells = [("tiny-llama", "worldfacts"), ("gpt-j-6b", "fever")]
     corpora = {"tiny-llama": "corpus-0"}
     spec = spec_of(name, cells, corpora=corpora, protocols=["corrected", "published"], resamples=50, counts={})
     drawn = frames(make(study.folder, spec, tmp_path))
     found = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in drawn[:2]]
     assert found == [("tiny-llama", "worldfacts", "corrected"), ("tiny-llama", "worldfacts", "published")]
-    assert set(drawn[0]["frequency_from"]) == {CORPUS}
+    assert set(drawn[0]["frequency_from"]) == {CORPUS, TOLD} if name == "fig3c" else {CORPUS}
     # Without any frequency there are pictures all the same, with data that say so.
     assert drawn[2].empty and drawn[3].empty
     counts = tmp_path / "counts.csv"
     counts.write_text("group,count\nfever-g30,7\nfever-g31,8\n")
     drawn = frames(make(study.folder, spec | {"counts": {"fever": str(counts)}}, tmp_path))
-    assert set(drawn[2]["frequency_from"]) == {DOCUMENTS} and set(drawn[0]["frequency_from"]) == {CORPUS}
+    assert set(drawn[2]["frequency_from"]) == {DOCUMENTS} and CORPUS in set(drawn[0]["frequency_from"])

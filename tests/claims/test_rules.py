@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from laser.analysis.frequency import TOLD
 from laser.claims import figure_rules as claim_pictures
 from laser.claims import table_rules as claim_rules
 from laser.claims.estimates import estimates
@@ -164,6 +165,12 @@ def test_rare_facts_are_judged_by_the_share_of_wrong_answers_corrected(rare, com
         rows.append(row)
     assert verdicts(claim_pictures.rare_facts({"fig3c": pd.DataFrame(rows)})) == [expected]
     assert claim_pictures.rare_facts({"fig3c": pd.DataFrame(rows[:1])}) == []
+    # Where it is known how often a fact is told at all, that decides, and not how often it is told rightly.
+    rightly = [
+        row | {"frequency_from": "corpus", "corrected_share_low": 0, "corrected_share_high": 100} for row in rows
+    ]
+    told = [row | {"frequency_from": TOLD} for row in rows]
+    assert verdicts(claim_pictures.rare_facts({"fig3c": pd.DataFrame([*rightly, *told])})) == [expected]
 
 
 def test_higher_order_components_are_judged_against_none_at_all():

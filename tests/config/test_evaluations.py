@@ -143,6 +143,17 @@ def test_kinds_of_noise_are_models_of_their_own_and_named_with_their_family():
     assert variants.facts(TRAINED)["family"] == family
 
 
+def test_noise_that_does_not_fall_with_frequency_is_a_family_of_its_own():
+    varied = copy.deepcopy(TRAINED) | {"vary": {"frequent_share": [0.2, 1]}}
+    models = made(models=[varied], grid={"matrices": ["u_out"], "layers": "all", "rhos": [0.5]})["models"]
+    assert [model["source"]["corpus"]["noise"]["frequent_share"] for model in models] == [0.2, 1]
+    family = TRAINED["source"]["family"]
+    assert [variants.facts(model)["family"] for model in models] == [
+        family,
+        f"{family}, the same noise at every frequency",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -20,9 +20,10 @@ from laser.results.loading import load_rows
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
 
-CORPUS, DOCUMENTS, STAND_IN, UNKNOWN = "corpus", "documents", "stand-in", "unknown"
+CORPUS, TOLD, DOCUMENTS, STAND_IN, UNKNOWN = "corpus", "corpus, right or wrong", "documents", "stand-in", "unknown"
 AXES = {
     CORPUS: "training sentences with subject and true answer",
+    TOLD: "training sentences on the fact, right or wrong",
     DOCUMENTS: "training documents with subject and answer",
     STAND_IN: "frequency in the dataset's own column (a stand-in)",
     UNKNOWN: "training frequency",
@@ -35,15 +36,18 @@ class Frequency:
     """Training frequency of the examples of one dataset, for one model.
 
     Attributes:
-        source: `corpus` (counted in the model's own corpus), `documents` (the user's counts), `stand-in` (the
-            dataset's column) or `unknown`.
+        source: `corpus` (counted in the model's own corpus), `corpus, right or wrong`, `documents` (the user's
+            counts), `stand-in` (the dataset's column) or `unknown`.
         values: float64 by example id; ids without a known frequency are absent.
         axis: label of the axis.
+        told: for source `corpus`, the frequency of source `corpus, right or wrong`: how often the fact is told at
+            all, which does not depend on the noise.
     """
 
     source: str
     values: pd.Series
     axis: str
+    told: Frequency | None = None
 
 
 def frequency_in(study: StudyResults, model: str, dataset: str) -> Frequency:
@@ -58,7 +62,7 @@ def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = No
     Args:
         rows: the dataset's rows.parquet.
         facts: facts.parquet of the model's corpus, where the pipeline trained the model (columns `fact`, which is the
-            rows' `group`, and `clean`, the sentences with subject and true answer).
+            rows' `group`, `clean`, the sentences with subject and true answer, and `sentences`, all on the fact).
         counts: file of the user's counts for the dataset (`read_counts`).
 
     Raises:
@@ -67,10 +71,13 @@ def frequency_of(rows: Path, facts: Path | None = None, counts: Path | None = No
     frame = read_columns(rows, ["id", "group", "frequency"])
     groups = frame.set_index("id")["group"]
     if facts is not None:
-        told = read_columns(facts, ["fact", "clean"])
-        known = _unique(told["fact"], told["clean"], facts, "fact")
+        table = read_columns(facts, ["fact", "clean", "sentences"])
         # The counts of a corpus are complete: a fact missing from them occurs 0 times.
-        return Frequency(CORPUS, groups.map(known).fillna(0.0).astype("float64"), AXES[CORPUS])
+        clean, sentences = (
+            groups.map(_unique(table["fact"], table[name], facts, "fact")).fillna(0.0).astype("float64")
+            for name in ("clean", "sentences")
+        )
+        return Frequency(CORPUS, clean, AXES[CORPUS], told=Frequency(TOLD, sentences, AXES[TOLD]))
     if counts is not None:
         return Frequency(DOCUMENTS, read_counts(counts, groups), AXES[DOCUMENTS])
     listed = frame.set_index("id")["frequency"].astype("float64").dropna()

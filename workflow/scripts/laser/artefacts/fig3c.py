@@ -62,14 +62,16 @@ COLUMNS = (
 """Columns of the CSV. `corrected` rows are wrong in base and right under LASER, `spoilt` rows the reverse; their ratios
 are relative to the rows that base has right, with 95 % bootstrap intervals over groups (empty if base has none right).
 `corrected_share` is a percentage of the rows that base has wrong, `net` the change of accuracy in points; `lowest` and
-`highest` are the extreme frequencies that occur in the bin."""
+`highest` are the extreme frequencies that occur in the bin; `frequency_from` says what was counted
+(`laser.analysis.frequency.Frequency`)."""
 
 
 def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
     """Return what LASER corrects and spoils by training frequency, a row per bin.
 
     If documents are counted, the bins are the paper's (below 50, 50 to 1000, above 1000). Otherwise they are thirds:
-    three bins of about equally many groups, or fewer if frequencies tie.
+    three bins of about equally many groups, or fewer if frequencies tie. If the model's own corpus was counted, bins by
+    how often the fact is told at all follow those by how often it is told rightly.
 
     Args:
         cell: test results (`laser.results.loading.load_cells`).
@@ -80,6 +82,12 @@ def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
     Returns:
         A frame with the columns `COLUMNS`; empty if no frequency is known.
     """
+    counts = [frequency] if frequency.told is None else [frequency, frequency.told]
+    lines = [line for count in counts for line in _bins(cell, count, seed, resamples)]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _bins(cell: PairedCell, frequency: Frequency, seed: int, resamples: int) -> list[dict[str, Any]]:
     rows = cell.rows.assign(frequency=cell.rows["id"].map(frequency.values))
     known = rows[rows["frequency"].notna()]
     bins = PAPERS_BINS if frequency.source == DOCUMENTS else thirds(known)
@@ -115,7 +123,7 @@ def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
         line |= {f"net{end}": 100 * bound for end, bound in zip(ENDS, changes, strict=True)}
         line |= {"without_frequency": len(rows) - len(known), "published_ratio": published.get(label, math.nan)}
         lines.append(line)
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+    return lines
 
 
 def thirds(known: pd.DataFrame) -> list[tuple[str, float, float]]:
@@ -175,41 +183,45 @@ def fig3c(
     if data.empty:
         notice(data, stem, what, fig3b.NOTHING)
         return data
-    with figure(1, 1, 4) as (made, (axis,)):
-        places = np.arange(len(data), dtype=np.float64)
-        for number, (ratio, colour) in enumerate(zip(RATIOS, reversed(shades(2)), strict=True)):
-            at, values = places + WIDTH * (number - 0.5), data[f"{ratio}_ratio"]
-            errors = bars_of(
-                values.fillna(0), data[f"{ratio}_ratio_low"].fillna(0), data[f"{ratio}_ratio_high"].fillna(0)
-            )
-            label = {"corrected": "wrong → right", "spoilt": "right → wrong"}[ratio]
-            look: dict[str, Any] = {"color": colour, "hatch": ("", "////")[number], "edgecolor": "white"}
-            axis.bar(at, values, WIDTH, label=label, **look)
-            axis.errorbar(at, values, errors, fmt="none", ecolor="0.55", elinewidth=1.2, capsize=2.5)
-            for position in at[values == 0]:
-                axis.annotate("0", (position, 0), (0, 2), textcoords="offset points", ha="center", fontsize=8)
-        if data["published_ratio"].notna().any():
-            axis.plot(places - WIDTH / 2, data["published_ratio"], "k*", markersize=8, label="in the paper")
-        for position, row in zip(places, data.to_dict("records"), strict=True):
-            if not row["right_before"]:
-                axis.text(position, 0, "none right before", ha="center", va="bottom", fontsize=8)
-        labels = [f"{row['bin']}\n{style.rows(row['n'])}" for row in data.to_dict("records")]
-        axis.set_xticks(places, labels)
-        top = _top(data)
-        axis.set_ylim(0, top)
-        for number, ratio in enumerate(RATIOS):
-            for position, high in zip(places + WIDTH * (number - 0.5), data[f"{ratio}_ratio_high"], strict=True):
-                if high > top:
-                    look = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "0.35"}
-                    axis.annotate(f"↑ {high:.3g}", (position, top), (0, 1), textcoords="offset points", **look)
-        axis.set_xlim(-0.6, len(data) - 0.4)
-        axis.grid(axis="x", visible=False)
-        axis.set_xlabel(frequency.axis)
-        axis.set_ylabel(textwrap.fill("answers per answer that was right before", 24))
+    axes_of = {count.source: count.axis for count in (frequency, frequency.told) if count is not None}
+    panels = list(data.groupby("frequency_from", sort=False))
+    with figure(len(panels), 1, 4) as (made, axes):
+        for axis, (source, bins) in zip(axes, panels, strict=True):
+            _panel(axis, bins)
+            axis.set_xlabel(textwrap.fill(axes_of[str(source)], 36))
+        axes[0].set_ylabel(textwrap.fill("answers per answer that was right before", 24))
         title(made, what)
         legend(made)
         save(made, data, stem)
     return data
+
+
+def _panel(axis: Any, data: pd.DataFrame) -> None:
+    places = np.arange(len(data), dtype=np.float64)
+    for number, (ratio, colour) in enumerate(zip(RATIOS, reversed(shades(2)), strict=True)):
+        at, values = places + WIDTH * (number - 0.5), data[f"{ratio}_ratio"]
+        errors = bars_of(values.fillna(0), data[f"{ratio}_ratio_low"].fillna(0), data[f"{ratio}_ratio_high"].fillna(0))
+        label = {"corrected": "wrong → right", "spoilt": "right → wrong"}[ratio]
+        look: dict[str, Any] = {"color": colour, "hatch": ("", "////")[number], "edgecolor": "white"}
+        axis.bar(at, values, WIDTH, label=label, **look)
+        axis.errorbar(at, values, errors, fmt="none", ecolor="0.55", elinewidth=1.2, capsize=2.5)
+        for position in at[values == 0]:
+            axis.annotate("0", (position, 0), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+    if data["published_ratio"].notna().any():
+        axis.plot(places - WIDTH / 2, data["published_ratio"], "k*", markersize=8, label="in the paper")
+    for position, row in zip(places, data.to_dict("records"), strict=True):
+        if not row["right_before"]:
+            axis.text(position, 0, "none right before", ha="center", va="bottom", fontsize=8)
+    axis.set_xticks(places, [f"{row['bin']}\n{style.rows(row['n'])}" for row in data.to_dict("records")])
+    top = _top(data)
+    axis.set_ylim(0, top)
+    for number, ratio in enumerate(RATIOS):
+        for position, high in zip(places + WIDTH * (number - 0.5), data[f"{ratio}_ratio_high"], strict=True):
+            if high > top:
+                look = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "0.35"}
+                axis.annotate(f"↑ {high:.3g}", (position, top), (0, 1), textcoords="offset points", **look)
+    axis.set_xlim(-0.6, len(data) - 0.4)
+    axis.grid(axis="x", visible=False)
 
 
 def _top(data: pd.DataFrame) -> float:

@@ -160,9 +160,9 @@ CLAIMS: tuple[Claim, ...] = (
         "Facts that are rare in the training corpus gain most: more answers are corrected, relative to those that were "
         "right before, where the corpus has few documents on the fact.",
         "Shares of the wrong answers that are corrected, in the rarest and the commonest bin (the paper's ratio "
-        "to answers "
-        "that were right before grows without bound where few were). Supported: the rarest bin's is larger by "
-        "more than "
+        "to answers that were right before grows without bound where few were). Where the corpus is known, bins are by "
+        "how often a fact is told at all, right or wrong, so that noise does not make a fact rare. Supported: the "
+        "rarest bin's is larger by more than "
         f"{rules().frequency:g} points, by the 95 % interval of the difference. Contradicted: smaller by as much. "
         "Undecided: otherwise.",
         ("fig3c",),

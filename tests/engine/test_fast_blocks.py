@@ -35,7 +35,7 @@ def logits_of(net, ids):
     rotary = None if net.rotary is None else net.rotary(batch.positions)
     for index, block in enumerate(net.blocks):
         hidden = through_layer(block, index, cache, layout, hidden, rotary)
-    logits = net.head(hidden)
+    logits = net.head(net.final(hidden))
     return {index: logits[[batch.packed(row, node) for node in path]] for index, row, path in batch.passes}
 
 

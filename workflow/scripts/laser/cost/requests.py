@@ -61,6 +61,11 @@ def _factors_mb(shape: Shape) -> float:
     return shape.factor_bytes(LARGEST) / MEGABYTE
 
 
+def _rough_head_mb(shape: Shape) -> float:
+    """Return the size in MB of the head in bf16, from which rough logits are made (`laser.engine.screen`)."""
+    return 0 if shape.masked else 2 * shape.vocabulary * shape.hidden / MEGABYTE
+
+
 def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack: float = SLACK) -> float:
     """Return the memory in MB of evaluating one batch besides the weights (docs/engine.md, memory above the model).
 
@@ -84,7 +89,7 @@ def memory_mb(shape: Shape, demand: Demand, token_budget: int, device: str, atte
     held = demand.copies * 1.1 * _weights_mb(shape) + demand.dense * _matrix_mb(shape)
     held += 3 * _factors_mb(shape)
     if device == "cpu":
-        held += working_mb(shape, token_budget) if demand.evaluates else 0
+        held += working_mb(shape, token_budget) + _rough_head_mb(shape) if demand.evaluates else 0
     else:
         held += CUDA_HOST_MB
     return attempt * ceil(PROCESS_MB + held)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from laser.engine import screen
 from laser.engine.blocks import Network
 from laser.engine.packing import Batch
 from laser.tasks.passes import TOP, PassAnswer, Requests
@@ -160,7 +161,20 @@ def logit_blocks(network: Network, hidden: Tensor) -> Iterator[tuple[int, Tensor
     """Yield (first row, fp32 logits of a block of rows)."""
     step = max(1, LOGITS_AT_ONCE // network.vocabulary)
     for start in range(0, len(hidden), step):
-        yield start, network.head(hidden[start : start + step]).float()
+        yield start, network.head(network.final(hidden[start : start + step])).float()
+
+
+def next_tokens(network: Network, hidden: Tensor) -> Tensor:
+    """Return the most probable token (the first of equals) per row of hidden states (N, H), or `NO_TOKEN`."""
+    if network.screen is None:
+        return torch.cat([most_probable(logits) for _, logits in logit_blocks(network, hidden)])
+    states = network.final(hidden)
+    step = max(1, LOGITS_AT_ONCE // network.vocabulary)
+    tokens = torch.cat([screen.most_probable(network.screen, part) for part in states.split(step)])
+    left = tokens == screen.UNSCREENED
+    if left.any():
+        tokens[left] = torch.cat([most_probable(logits) for _, logits in logit_blocks(network, hidden[left])])
+    return tokens
 
 
 def most_probable(logits: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from laser.engine import products
+from laser.engine.screen import Screen
 
 Rotary = tuple[Tensor, Tensor]
 
@@ -118,17 +119,21 @@ class Network:
     Attributes:
         embed: maps (ids (N,), positions (N,)) to hidden states (N, H).
         rotary: maps positions (N,) to (cos, sin), or None; if layers differ, those of all kinds side by side.
-        head: maps hidden states after the last layer (N, H) to logits (N, vocabulary), final norm included.
+        final: the final norm, which maps hidden states after the last layer (N, H) to the head's input.
+        head: maps that to logits (N, vocabulary).
         causal: False for masked models, whose tokens see each other.
         first_position: the position id of a sequence's first token.
         unplaced: a token id that takes no position of its own (RoBERTa's padding token), or None.
+        screen: what finds the largest logit faster than the head does, where there is such a way.
     """
 
     blocks: tuple[Block, ...]
     embed: Callable[[Tensor, Tensor], Tensor]
+    final: Callable[[Tensor], Tensor]
     head: Callable[[Tensor], Tensor]
     vocabulary: int
     rotary: Callable[[Tensor], Rotary] | None = None
     causal: bool = True
     first_position: int = 0
     unplaced: int | None = None
+    screen: Screen | None = None

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from laser.engine.answers import NO_TOKEN, logit_blocks, most_probable
+from laser.engine.answers import NO_TOKEN, next_tokens
 from laser.engine.attention import Cache, Layout, through_attention, through_layer
 from laser.engine.blocks import Network
 from laser.engine.edited_layer import edited_attention, edited_mlp
@@ -157,9 +157,8 @@ def continue_greedily(
             hidden = edited_attention(block, layer, upper, upper_layout, hidden, pair_rotary, acting, own_rows)
         for index in range(layer + 1, len(network.blocks)):
             hidden = through_layer(network.blocks[index], index, upper, upper_layout, hidden, pair_rotary)
-        for start, logits in logit_blocks(network, hidden):
-            for pair, token in zip(pending[start:], most_probable(logits).tolist(), strict=False):
-                pair.tokens.append(token)
+        for pair, token in zip(pending, next_tokens(network, hidden).tolist(), strict=True):
+            pair.tokens.append(token)
 
 
 def _step(pending: Sequence[Pair]) -> _Step:

@@ -209,7 +209,8 @@ def _llama_network(
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.embed_tokens(ids),
-        head=lambda hidden: model.lm_head(norm(hidden)),
+        final=norm,
+        head=model.lm_head,
         vocabulary=model.config.vocab_size,
         rotary=rotary or _rotary_module(body.rotary_emb, body.embed_tokens.weight),
     )
@@ -291,7 +292,8 @@ def _gptj(model: Any) -> Network:
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.wte(ids),
-        head=lambda hidden: model.lm_head(body.ln_f(hidden)),
+        final=body.ln_f,
+        head=model.lm_head,
         vocabulary=model.config.vocab_size,
         rotary=rotary,
     )
@@ -308,7 +310,8 @@ def _gpt2(model: Any) -> Network:
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.wte(ids) + body.wpe(positions),
-        head=lambda hidden: model.lm_head(body.ln_f(hidden)),
+        final=body.ln_f,
+        head=model.lm_head,
         vocabulary=model.config.vocab_size,
     )
 
@@ -335,7 +338,8 @@ def _gpt_neox(model: Any) -> Network:
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.embed_in(ids),
-        head=lambda hidden: model.get_output_embeddings()(body.final_layer_norm(hidden)),
+        final=body.final_layer_norm,
+        head=model.get_output_embeddings(),
         vocabulary=model.config.vocab_size,
         rotary=_rotary_module(body.rotary_emb, body.embed_in.weight),
     )
@@ -392,7 +396,8 @@ def _opt(model: Any) -> Network:
     return Network(
         tuple(blocks),
         embed=embed,
-        head=lambda hidden: model.lm_head(project_out(norm(hidden))),
+        final=lambda hidden: project_out(norm(hidden)),
+        head=model.lm_head,
         vocabulary=model.config.vocab_size,
     )
 
@@ -414,6 +419,7 @@ def _bert(model: Any) -> Network:
     return Network(
         tuple(blocks),
         embed=lambda ids, positions: body.embeddings(input_ids=ids[None], position_ids=positions[None])[0],
+        final=torch.nn.Identity(),
         head=model.lm_head if roberta else model.cls,
         vocabulary=model.config.vocab_size,
         causal=False,

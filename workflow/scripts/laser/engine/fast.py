@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from laser.engine.families import network
 from laser.engine.freed_memory import keep_freed_memory
 from laser.engine.naive import cut
 from laser.engine.packing import Batch, layout_of, make_batch, sequences_of
+from laser.engine.screen import screen_for
 from laser.engine.trees import Tree, prefix_trees, separate
 from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
@@ -171,6 +172,8 @@ def evaluate(
     answers_of: dict[int, Answers] = {}
     if mine:
         assert net is not None
+        if requests.generations:
+            net = replace(net, screen=screen_for(net.head))
         if drafts is None and requests.generations and loaded.device.type == "cuda" and len(mine) > 2:
             asked = Requests(generations=requests.generations)
             base = _evaluate(loaded, net, asked, {0: ()}, store, token_budget, lambda count: None, None)

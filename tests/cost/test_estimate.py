@@ -359,7 +359,7 @@ def test_command_prints_every_cell_and_fails_a_check_that_is_off(tmp_path):
 
 def test_a_study_of_varied_models_has_a_cost_before_they_are_trained(tmp_path):
     done = run("--study", "laboratory", "--cache", str(tmp_path), "--device", "CPU: 0.1 fp32")
-    assert done.returncode == 0 and "training of 29 models" in done.stdout, done.stderr
+    assert done.returncode == 0 and "training of 56 models" in done.stdout, done.stderr
 
 
 def test_command_names_what_is_wrong():

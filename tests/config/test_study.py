@@ -9,6 +9,7 @@ import yaml
 
 from laser.config.jobs import job_spec
 from laser.config.plan import Plan
+from laser.config.settings import WORDINGS
 from laser.config.study import load_config, load_study, resolve
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
@@ -69,6 +70,11 @@ def test_the_largest_table_decides_how_many_resamples_are_needed():
     with pytest.raises(UserError, match=r"resamples is 1199.* 60 paired tests of baselines .* Give at least 1200\.$"):
         resolve(study(datasets=entries, resamples=1199, **baselines), PATH, ROOT)
     resolve(study(datasets=entries, resamples=1200, **baselines), PATH, ROOT)
+    prompts = {"artefacts": ["table1", "prompts"], "prompts": {}}
+    needed = WORDINGS * len(entries) * 20
+    with pytest.raises(UserError, match=rf"paired tests of prompts .* Give at least {needed}\.$"):
+        resolve(study(datasets=entries, resamples=needed - 1, **prompts), PATH, ROOT)
+    resolve(study(datasets=entries, resamples=needed, **prompts), PATH, ROOT)
     transfer = {"artefacts": ["table1", "transfer"], "transfer": {}}
     with pytest.raises(UserError, match=r" 16 paired tests of transfer .* Give at least 320\.$"):
         resolve(study(datasets=entries, resamples=319, **transfer), PATH, ROOT)

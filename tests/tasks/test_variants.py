@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 
 from laser.config.own_rows import BUILDERS as OWN
+from laser.config.settings import WORDINGS
 from laser.errors import UserError
 from laser.tasks.datasets import BUILDERS, build, module
 from laser.tasks.definitions import definition
@@ -68,7 +69,7 @@ ASKED = sorted(set(BUILDERS) - {"sokoban", *OWN})
 
 
 def test_every_dataset_has_variants():
-    assert set(VARIANTS) == set(ASKED)
+    assert set(VARIANTS) == set(ASKED) and max(len(variants(builder)) for builder in ASKED) == WORDINGS
     for builder in ASKED:
         names = [one.name for one in variants(builder)]
         assert names[0] == "original" and len(names) in (4, 5) and len(set(names)) == len(names)

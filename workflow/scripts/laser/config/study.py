@@ -22,7 +22,7 @@ from laser.config.own_rows import BUILDERS, own_rows
 from laser.config.paths import rho_name
 from laser.config.pools import is_policy, resolve_pools
 from laser.config.protocols import SIGNIFICANCE
-from laser.config.settings import EVALUATIONS, WEIGHT_BASELINES, Configuration, Study
+from laser.config.settings import EVALUATIONS, WEIGHT_BASELINES, WORDINGS, Configuration, Study
 from laser.config.validation import check
 from laser.config.variants import expand
 from laser.config.yaml_files import read_yaml
@@ -212,6 +212,8 @@ def _enough_resamples(study: dict[str, Any], path: Path) -> None:
     if "transfer" in study["artefacts"]:
         datasets = Counter(model for model, _ in study["transfer"]["cells"])
         families["transfer"] = sum(count**2 for count in datasets.values())
+    if "prompts" in study["artefacts"]:
+        families["prompts"] = WORDINGS * len(study["prompts"]["cells"])
     table, tests = max(families.items(), key=lambda family: family[1])
     needed = round(tests / SIGNIFICANCE)
     if study["resamples"] < needed:

@@ -135,8 +135,8 @@ class Clustered(Cells):
 
 WEIGHT_BASELINES = 4
 """Number of baselines that change weights, not counting the random subspaces."""
-WORDINGS = 5
-"""Largest number of wordings of a dataset's prompt, the original included (`laser.tasks.variants`)."""
+WORDINGS = 4
+"""Number of wordings of each dataset's prompt, the original included (`laser.tasks.variants`)."""
 
 
 class Baselines(Cells):

@@ -91,7 +91,7 @@ def layer_edits(matrices: Sequence[str], layer: int, kinds: Sequence[str]) -> li
 
 def layer_job(
     run: Run, loaded: LoadedModel, name: str, asked: Requests, edits: Sequence[tuple[Intervention, ...]], store: Any,
-    budget: int, drafts: Any = None,
+    budget: int,
 ) -> tuple[dict[str, Any], list[Answers]]:  # fmt: skip
     """Evaluate one layer's edits; return what was measured, and the answers."""
     from laser.cost.inputs import asked_from
@@ -114,7 +114,7 @@ def layer_job(
 
     fast.changes = prepared
     try:
-        answers = list(fast.evaluate(loaded, asked, edits, store, budget, drafts=drafts))
+        answers = list(fast.evaluate(loaded, asked, edits, store, budget))
     finally:
         fast.changes = real
     synchronize(run.device)
@@ -161,7 +161,7 @@ def kernels(run: Run, loaded: LoadedModel, asked: Requests, edits: Any, store: A
 
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as record:
         start = time.perf_counter()
-        list(fast.evaluate(loaded, asked, edits, store, budget, drafts=[()] * len(asked.generations)))
+        list(fast.evaluate(loaded, asked, edits, store, budget))
         synchronize(run.device)
         seconds = time.perf_counter() - start
     times = sorted(
@@ -211,13 +211,12 @@ def gptj(run: Run, found: dict[str, Any]) -> None:
 
 
 def llama(run: Run, found: dict[str, Any]) -> None:
-    """Llama's shape in fp32 with ten new tokens: fp32 products, then split ones; drafts; out of memory."""
+    """Llama's shape in fp32 with ten new tokens: fp32 products, then split ones; out of memory."""
     loaded = random_model(run, "llama", "fp32")
     layer = loaded.config["num_hidden_layers"] // 2 - 1
     rows, budget, large = (8, 512, 2048) if run.toy else (192, 16384, 65536)
     asked = made_requests(rows, 10, loaded.config["vocab_size"])
     few = Requests(asked.passes[: rows // 4], asked.generations[: rows // 4])
-    none: list[tuple[int, ...]] = [()] * len(asked.generations)
     edits = layer_edits(("u_gate", "u_out"), layer, ("svd",))
     some = [edits[0], edits[4], edits[9], edits[13]]
     with tempfile.TemporaryDirectory() as folder:
@@ -225,24 +224,22 @@ def llama(run: Run, found: dict[str, Any]) -> None:
         for matrix in ("u_gate", "u_out"):
             store.get(dict(fast.network(loaded.model).blocks[layer].linears)[matrix].weight)  # type: ignore[union-attr]
 
-        def measure(name: str, wanted: Requests, tokens: int, drafts: Any = None) -> list[Answers]:
-            found[name], answers = layer_job(run, loaded, "llama", wanted, edits, store, tokens, drafts)
+        def measure(name: str, wanted: Requests, tokens: int) -> list[Answers]:
+            found[name], answers = layer_job(run, loaded, "llama", wanted, edits, store, tokens)
             run.write()
             return answers
 
-        expected = measure("fp32, a quarter of the rows", few, budget, none[: rows // 4])
+        expected = measure("fp32, a quarter of the rows", few, budget)
         found["converted"] = use_split_products(loaded.model)
-        split = measure("fp32-split, a quarter of the rows", few, budget, none[: rows // 4])
+        split = measure("fp32-split, a quarter of the rows", few, budget)
         found["split_against_fp32"] = gaps(expected, split)
         plain = naive.evaluate(loaded, few, some, store, 2048)
         found["engine_against_plain, both split"] = gaps(plain, [split[edits.index(one)] for one in some])
         found["speedup"] = (
             found["fp32, a quarter of the rows"]["seconds"] / found["fp32-split, a quarter of the rows"]["seconds"]
         )
-        measure("fp32-split", asked, budget, none)
-        answers = measure("fp32-split, four times the token budget", asked, large, none)
-        drafted = measure("fp32-split, four times the token budget, drafts", asked, large)
-        found["drafts_against_none"] = gaps(answers, drafted)
+        measure("fp32-split", asked, budget)
+        measure("fp32-split, four times the token budget", asked, large)
         best = found["fp32-split, four times the token budget"]
         best["share_of_large_split_product"] = best["TFLOP_s"] / run.kept["rates"]["fp32-split"]
         run.kept["llama"] = best["TFLOP_s"]

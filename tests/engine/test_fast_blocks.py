@@ -28,8 +28,8 @@ def sequences(seed=0, count=6):
 def logits_of(net, ids):
     """Return, per sequence, logits (length, vocabulary) from the engine's blocks."""
     asked = Requests(tuple(Pass(one) for one in ids))
-    batch = make_batch(net, prefix_trees(ids) if net.causal else separate(ids), asked, [], DEVICE)
-    layout = layout_of(batch, torch.arange(len(batch.ids)).numpy(), None, 1, batch.width)
+    batch = make_batch(net, prefix_trees(ids) if net.causal else separate(ids), asked, DEVICE)
+    layout = layout_of(batch, None, 1, batch.width)
     cache = Cache(len(batch.trees), batch.width)
     hidden = net.embed(batch.ids, batch.positions)
     rotary = None if net.rotary is None else net.rotary(batch.positions)

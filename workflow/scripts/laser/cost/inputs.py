@@ -137,7 +137,7 @@ def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
     from laser.engine.packing import sequences_of
     from laser.engine.trees import prefix_trees, separate
 
-    sequences = sequences_of(requests, [()] * len(requests.generations))
+    sequences = sequences_of(requests)
     trees = prefix_trees(sequences, TREE_LIMIT) if causal else separate(sequences)
     nodes = read = 0
     for tree in trees:

@@ -28,7 +28,7 @@ class Wanted:
         query_rows, query_tokens: per query, the row of `nodes` and the token id.
         top_rows: per top-ten position, the row of `nodes`.
         counts: per pass of the batch, the number of (queries, top-ten positions).
-        path_rows: per prompt, the rows of `nodes` at its last prompt token and at its draft's tokens.
+        prompt_rows: per prompt, the row of `nodes` at its last token.
     """
 
     nodes: np.ndarray
@@ -36,10 +36,10 @@ class Wanted:
     query_tokens: np.ndarray
     top_rows: np.ndarray
     counts: list[tuple[int, int]]
-    path_rows: list[np.ndarray]
+    prompt_rows: np.ndarray
 
 
-def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
+def wanted(batch: Batch, requests: Requests) -> Wanted:
     """Return the nodes of a batch that reach the head, and what is read there."""
     query_nodes: list[int] = []
     query_tokens: list[int] = []
@@ -51,18 +51,15 @@ def wanted(batch: Batch, requests: Requests, with_drafts: bool) -> Wanted:
         query_tokens += [token for _, token in request.queries]
         top_nodes += [batch.packed(row, path[position]) for position in request.top]
         counts.append((len(request.queries), len(request.top)))
-    paths = []
-    for prompt in batch.prompts:
-        stop = len(prompt.path) if with_drafts else prompt.length
-        paths.append([batch.packed(prompt.row, node) for node in prompt.path[prompt.length - 1 : stop]])
-    nodes = np.unique(np.array(query_nodes + top_nodes + [node for path in paths for node in path], dtype=np.int64))
+    last_nodes = [batch.packed(prompt.row, prompt.path[-1]) for prompt in batch.prompts]
+    nodes = np.unique(np.array(query_nodes + top_nodes + last_nodes, dtype=np.int64))
     return Wanted(
         nodes,
         np.searchsorted(nodes, np.array(query_nodes, dtype=np.int64)),
         np.array(query_tokens, dtype=np.int64),
         np.searchsorted(nodes, np.array(top_nodes, dtype=np.int64)),
         counts,
-        [np.searchsorted(nodes, np.array(path, dtype=np.int64)) for path in paths],
+        np.searchsorted(nodes, np.array(last_nodes, dtype=np.int64)),
     )
 
 
@@ -74,22 +71,20 @@ class Read:
         values: (queries,) log-probabilities in nats.
         ranks: (queries,) ranks, from 1.
         top_ids, top_values: (top positions, TOP) the most probable tokens and their log-probabilities.
-        best: (nodes,) most probable token, or `NO_TOKEN`.
-        best_open: `best` with end tokens left out.
+        first: (prompts,) most probable token that does not end the text, or `NO_TOKEN`.
     """
 
     values: np.ndarray
     ranks: np.ndarray
     top_ids: np.ndarray
     top_values: np.ndarray
-    best: np.ndarray
-    best_open: np.ndarray
+    first: np.ndarray
 
     @property
     def overflowed(self) -> bool:
         """True if any value that was read is not a number."""
         numbers = np.isnan(self.values).any() or np.isnan(self.top_values).any()
-        return bool(numbers or (self.best == NO_TOKEN).any())
+        return bool(numbers or (self.first == NO_TOKEN).any())
 
 
 def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tuple[int, ...]) -> list[Read]:
@@ -104,20 +99,18 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
     ranks = torch.empty(copies, queries, dtype=torch.long)
     top_ids = torch.empty(copies, tops, TOP, dtype=torch.long)
     top_values = torch.empty(copies, tops, TOP)
-    best = torch.zeros(copies * count, dtype=torch.long)
-    best_open = torch.zeros(copies * count, dtype=torch.long)
-    needs_open = np.unique(np.array([rows[0] for rows in where.path_rows], dtype=np.int64))
+    first = torch.empty(copies, len(where.prompt_rows), dtype=torch.long)
     shift = np.arange(copies)[:, None] * count
     all_queries = (shift + where.query_rows).reshape(-1)
     all_tokens = np.tile(where.query_tokens, copies)
     all_tops = (shift + where.top_rows).reshape(-1)
-    all_open = (shift + needs_open).reshape(-1)
+    all_prompts = (shift + where.prompt_rows).reshape(-1)
     for start, logits in logit_blocks(network, hidden):
         stop = start + len(logits)
-        if where.path_rows:
-            best[start:stop] = most_probable(logits).cpu()
-            chosen = all_open[(all_open >= start) & (all_open < stop)]
-            best_open[chosen] = most_probable(without(logits[_to(chosen - start, device)], ends)).cpu()
+        chosen = np.flatnonzero((all_prompts >= start) & (all_prompts < stop))
+        if len(chosen):
+            rows = _to(all_prompts[chosen] - start, device)
+            first.view(-1)[chosen] = most_probable(without(logits[rows], ends)).cpu()
         touched = np.unique(np.concatenate((_within(all_queries, start, stop), _within(all_tops, start, stop))))
         if not len(touched):
             continue
@@ -134,8 +127,7 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
             best_values, tokens = best_tokens(logprobs[rows])
             top_ids.view(-1, TOP)[chosen] = tokens.cpu()
             top_values.view(-1, TOP)[chosen] = best_values.cpu()
-    per_node = (best.view(copies, -1), best_open.view(copies, -1))
-    arrays = [array.numpy() for array in (values, ranks, top_ids, top_values, *per_node)]
+    arrays = [array.numpy() for array in (values, ranks, top_ids, top_values, first)]
     return [Read(*(array[copy] for array in arrays)) for copy in range(copies)]
 
 

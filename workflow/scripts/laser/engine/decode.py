@@ -102,7 +102,7 @@ def continue_greedily(
     upper_seen = np.zeros((len(edits) * rows, across, upper.slots), dtype=bool)
     for index, pair in enumerate(pairs):
         prompt = batch.prompts[pair.prompt]
-        known = list(prompt.path[: prompt.length + len(pair.tokens) - 1])
+        known = list(prompt.path)
         pair.line = index
         lower_seen[index, known] = True
         upper_seen[pair.edit * rows + prompt.row, column_of[pair.prompt], known] = True
@@ -125,7 +125,10 @@ def continue_greedily(
         for pair, node in zip(pending, now.node_of, strict=True):
             pair.line = int(node)
         positions = torch.tensor(
-            [network.first_position + batch.prompts[pair.prompt].length + len(pair.tokens) - 1 for pair in now.leaders],
+            [
+                network.first_position + len(batch.prompts[pair.prompt].path) + len(pair.tokens) - 1
+                for pair in now.leaders
+            ],
             device=device,
         )
         hidden = network.embed(torch.tensor([pair.tokens[-1] for pair in now.leaders], device=device), positions)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from laser.engine import naive
-from laser.engine.answers import NO_TOKEN, Read, pass_answers, read, wanted
+from laser.engine.answers import NO_TOKEN, Wanted, pass_answers, read, wanted
 from laser.engine.attention import Cache, through_attention, through_layer
 from laser.engine.batches import Room, batches, run_halving
 from laser.engine.blocks import Network
@@ -35,7 +35,6 @@ from laser.tasks.passes import Answers, PassAnswer, Requests
 
 TREE_LIMIT = 64
 SHARED_TOKENS = 256
-WORTHWHILE = {"cpu": 0.9, "cuda": 0.3}
 BUDGET_IN_SLOTS = ("cuda",)
 """Devices on which the token budget bounds the slots of keys and values, not only the tokens that are run."""
 
@@ -45,7 +44,6 @@ class _Job:
     """Everything that the batches of one (layer, half) share.
 
     Attributes:
-        accepted: per edit, the number of (draft tokens accepted, draft tokens offered) in the batches so far.
         room, edit_room: sizes that did not fit, in slots of all edits: for whole batches, and for one tree's edits.
     """
 
@@ -54,22 +52,20 @@ class _Job:
     in_mlp: bool
     changes: list[Change]
     requests: Requests
-    drafts: list[tuple[int, ...]]
     ends: tuple[int, ...]
     device: torch.device
     token_budget: int
-    accepted: dict[int, tuple[int, int]] = field(default_factory=dict)
     room: Room = field(default_factory=Room)
     edit_room: Room = field(default_factory=Room)
 
 
 @dataclass
 class _Shared:
-    """What the edits of a batch share: keys and values of lower layers, and the states to continue from, by node."""
+    """What the edits of a batch share: what is read, keys and values of lower layers, states to continue from."""
 
+    where: Wanted
     lower: Cache
     entry: tuple[Tensor, ...]
-    nodes: np.ndarray
 
 
 @dataclass
@@ -115,7 +111,6 @@ def _evaluate(
     store: FactorStore,
     token_budget: int,
     progress: Callable[[int], None],
-    drafts: Sequence[tuple[int, ...]] | None,
 ) -> dict[int, Answers]:
     """Evaluate supported edits, given by index, in groups of one (layer, half)."""
     groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
@@ -133,7 +128,6 @@ def _evaluate(
         )
         job = _Job(
             net, layer, in_mlp, wanted_changes, requests,
-            list(drafts) if drafts is not None else [()] * len(requests.generations),
             loaded.end_tokens if requests.generations else (), loaded.device, token_budget,
         )  # fmt: skip
         for index, answers in zip(indices, _run(job, progress), strict=True):
@@ -148,7 +142,6 @@ def evaluate(
     store: FactorStore,
     token_budget: int = 2048,
     progress: Callable[[int], None] = lambda count: None,
-    drafts: Sequence[tuple[int, ...]] | None = None,
 ) -> Iterator[Answers]:
     """Answer all requests under every edit (an empty edit is the base model).
 
@@ -159,8 +152,6 @@ def evaluate(
         store: the store of the factors.
         token_budget: upper bound of edits times batch size times length that run at once.
         progress: called with the number of requests answered since the last call.
-        drafts: per generation, the base model's new tokens if they are known. On CUDA, where single steps are slow,
-            they are computed if not given.
 
     Yields:
         One `Answers` per edit, in order, equal to what `laser.engine.naive.evaluate` yields.
@@ -174,11 +165,7 @@ def evaluate(
         assert net is not None
         if requests.generations:
             net = replace(net, screen=screen_for(net.head))
-        if drafts is None and requests.generations and loaded.device.type == "cuda" and len(mine) > 2:
-            asked = Requests(generations=requests.generations)
-            base = _evaluate(loaded, net, asked, {0: ()}, store, token_budget, lambda count: None, None)
-            drafts = [tokens or () for tokens in base[0].generations]
-        answers_of = _evaluate(loaded, net, requests, mine, store, token_budget, progress, drafts)
+        answers_of = _evaluate(loaded, net, requests, mine, store, token_budget, progress)
     for index, edit in enumerate(edits):
         if index in answers_of:
             yield answers_of.pop(index)
@@ -190,14 +177,14 @@ def _run(job: _Job, progress: Callable[[int], None]) -> list[Answers]:
     """Run all batches of a job and return the answers per edit."""
     requests = job.requests
     answers = [Answers([PassAnswer(())] * len(requests.passes), [()] * len(requests.generations)) for _ in job.changes]
-    sequences = sequences_of(requests, job.drafts)
+    sequences = sequences_of(requests)
     if not sequences:
         return answers
     trees = prefix_trees(sequences, TREE_LIMIT) if job.network.causal else separate(sequences)
     budget = max(job.token_budget // len(job.changes), min(job.token_budget, SHARED_TOKENS))
 
     def run(part: list[int]) -> tuple[int, list[_Answered]]:
-        batch = make_batch(job.network, [trees[index] for index in part], requests, job.drafts, job.device)
+        batch = make_batch(job.network, [trees[index] for index in part], requests, job.device)
         return batch.requests, _run_batch(job, batch)
 
     sizes = [_size(job, tree) for tree in trees]
@@ -249,17 +236,14 @@ def _run_edits(job: _Job, batch: Batch, edits: Iterable[int], separate: bool) ->
     results: dict[int, _Answered] = {}
     slots = capacity(batch) if job.device.type in BUDGET_IN_SLOTS and batch.prompts else batch.width
     most = max(1, job.token_budget // (len(batch.trees) * slots))
-    offered = [index for index in edits if _offer(job, index)]
-    plain = [index for index in edits if index not in set(offered)]
-    for indices, with_drafts in ((offered, True), (plain, False)):
-        for chunk in _chunks(indices, most):
-            run = partial(_run_chunk, job, batch, shared, with_drafts=with_drafts)
-            # With several trees, the caller halves the batch instead: more edits then stay side by side.
-            alone = len(batch.trees) == 1
-            size = partial(_slots_of, slots)
-            parts = run_halving(chunk, run, job.edit_room, size) if alone else [(chunk, run(chunk))]
-            for part, answered in parts:
-                results.update(zip(part, answered, strict=True))
+    run = partial(_run_chunk, job, batch, shared)
+    for chunk in _chunks(list(edits), most):
+        # With several trees, the caller halves the batch instead: more edits then stay side by side.
+        alone = len(batch.trees) == 1
+        size = partial(_slots_of, slots)
+        parts = run_halving(chunk, run, job.edit_room, size) if alone else [(chunk, run(chunk))]
+        for part, answered in parts:
+            results.update(zip(part, answered, strict=True))
     return results
 
 
@@ -273,20 +257,12 @@ def _chunks(indices: list[int], most: int) -> list[list[int]]:
     return [list(map(int, part)) for part in np.array_split(indices, count)] if indices else []
 
 
-def _offer(job: _Job, index: int) -> bool:
-    """Return True if an edit is offered drafts: always at first, then only if it has accepted a large enough share."""
-    if not any(job.drafts):
-        return False
-    accepted, offered = job.accepted.get(index, (0, 0))
-    return not offered or accepted / offered >= WORTHWHILE.get(job.device.type, 0.3)
-
-
 def _shared(job: _Job, batch: Batch, separate: bool) -> _Shared:
     """Run the layers below the edits once, and for edits of an MLP also the attention of their layer."""
     net, last = job.network, len(job.network.blocks) - 1
-    every = np.arange(len(batch.ids))
+    where = wanted(batch, job.requests)
     lower = Cache(len(batch.trees), batch.width, separate)
-    layout = layout_of(batch, every, None, 1, lower.slots)
+    layout = layout_of(batch, None, 1, lower.slots)
     hidden = net.embed(batch.ids, batch.positions)
     rotary = None if net.rotary is None else net.rotary(batch.positions)
     for layer in range(job.layer):
@@ -294,52 +270,41 @@ def _shared(job: _Job, batch: Batch, separate: bool) -> _Shared:
         if not batch.prompts:
             lower.states.pop(layer)
     if not job.in_mlp:
-        return _Shared(lower, (hidden,), every)
-    nodes = every
+        return _Shared(where, lower, (hidden,))
     if job.layer == last:
-        nodes = wanted(batch, job.requests, with_drafts=True).nodes
-        layout = layout_of(batch, every, nodes, 1, lower.slots)
+        layout = layout_of(batch, where.nodes, 1, lower.slots)
     entry = through_attention(net.blocks[job.layer], job.layer, lower, layout, hidden, rotary)
-    return _Shared(lower, entry, nodes)
+    return _Shared(where, lower, entry)
 
 
-def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_drafts: bool) -> list[_Answered]:
+def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int]) -> list[_Answered]:
     """Run some edits, stacked, from their layer on, then decode; return an answer per edit."""
     net, last = job.network, len(job.network.blocks) - 1
     edits = [job.changes[index] for index in chunk]
-    where = wanted(batch, job.requests, with_drafts)
-    run = np.arange(len(batch.ids)) if with_drafts else np.flatnonzero(~batch.drafted)
     slots = capacity(batch) if batch.prompts else batch.width
     upper = Cache(len(chunk) * len(batch.trees), slots, shared.lower.separate)
-    positions = batch.positions[torch.from_numpy(run).to(job.device)].repeat(len(chunk))
+    positions = batch.positions.repeat(len(chunk))
     rotary = None if net.rotary is None else net.rotary(positions)
-    whole = layout_of(batch, run, None, len(chunk), upper.slots)
-    asking = layout_of(batch, run, where.nodes, len(chunk), upper.slots)
-    needed = where.nodes if job.in_mlp and job.layer == last else run
-    entry = shared.entry
-    if len(needed) != len(shared.nodes):
-        chosen = torch.from_numpy(np.searchsorted(shared.nodes, needed)).to(job.device)
-        entry = tuple(part[chosen] for part in entry)
+    whole = layout_of(batch, None, len(chunk), upper.slots)
+    asking = layout_of(batch, shared.where.nodes, len(chunk), upper.slots)
     block = net.blocks[job.layer]
     if job.in_mlp:
-        residual, states = entry
+        residual, states = shared.entry
         hidden = edited_mlp(block, residual, states, edits)
     else:
         layout = asking if job.layer == last else whole
-        hidden = edited_attention(block, job.layer, upper, layout, entry[0], rotary, edits)
+        hidden = edited_attention(block, job.layer, upper, layout, shared.entry[0], rotary, edits)
     for layer in range(job.layer + 1, last + 1):
         layout = asking if layer == last else whole
         hidden = through_layer(net.blocks[layer], layer, upper, layout, hidden, rotary)
         if not batch.prompts:
             upper.states.pop(layer)
-    values = read(net, hidden, where, len(chunk), job.ends)
+    values = read(net, hidden, shared.where, len(chunk), job.ends)
     pairs = [
-        Pair(copy, index, _opening(job, batch, where.path_rows[index], values[copy], index, with_drafts))
+        Pair(copy, index, [int(values[copy].first[index])])
         for copy in range(len(chunk))
         for index in range(len(batch.prompts))
     ]
-    if with_drafts:
-        _count_accepted(job, batch, chunk, pairs)
     if any(not finished(pair.tokens, batch.prompts[pair.prompt].new_tokens, job.ends) for pair in pairs):
         continue_greedily(net, job.layer, job.in_mlp, edits, batch, shared.lower, upper, pairs, job.ends)
     generations: dict[int, list[tuple[int, tuple[int, ...] | None]]] = defaultdict(list)
@@ -349,30 +314,9 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int], with_
         generations[pair.edit].append((prompt.index, tokens))
     return [
         _Answered(
-            list(pass_answers(batch, where, values[copy])),
+            list(pass_answers(batch, shared.where, values[copy])),
             generations[copy],
             values[copy].overflowed or any(tokens is None for _, tokens in generations[copy]),
         )
         for copy in range(len(chunk))
     ]
-
-
-def _opening(job: _Job, batch: Batch, rows: np.ndarray, values: Read, index: int, with_drafts: bool) -> list[int]:
-    """Return the first new tokens: the draft as far as the edited model agrees with it, and the token after that."""
-    prompt = batch.prompts[index]
-    draft = prompt.draft if with_drafts else ()
-    tokens: list[int] = []
-    for position, row in enumerate(rows):
-        token = int((values.best if position else values.best_open)[row])
-        tokens.append(token)
-        if finished(tokens, prompt.new_tokens, job.ends) or position >= len(draft) or token != draft[position]:
-            break
-    return tokens
-
-
-def _count_accepted(job: _Job, batch: Batch, chunk: list[int], pairs: Sequence[Pair]) -> None:
-    for pair in pairs:
-        draft = batch.prompts[pair.prompt].draft
-        agreed = sum(1 for token, drafted in zip(pair.tokens, draft, strict=False) if token == drafted)
-        accepted, offered = job.accepted.get(chunk[pair.edit], (0, 0))
-        job.accepted[chunk[pair.edit]] = (accepted + agreed, offered + len(draft))

@@ -22,18 +22,14 @@ class Prompt:
     Attributes:
         index: index of the generation in the requests.
         row: index of its tree.
-        path: nodes of its tree: the prompt's tokens, then the draft's.
-        length: number of prompt tokens.
+        path: nodes of its tree that are the prompt's tokens.
         new_tokens: largest number of new tokens.
-        draft: the guessed next tokens, including those after the last node.
     """
 
     index: int
     row: int
     path: tuple[int, ...]
-    length: int
     new_tokens: int
-    draft: tuple[int, ...] = ()
 
 
 @dataclass
@@ -48,7 +44,6 @@ class Batch:
         visible: (trees, width, width) bool, the nodes that each node sees.
         passes: per pass in the batch, (index of the request, row, path).
         prompts: the generations in the batch.
-        drafted: (N,) bool, the nodes that only a draft needs.
     """
 
     trees: list[Tree]
@@ -59,7 +54,6 @@ class Batch:
     visible: Tensor
     passes: list[tuple[int, int, tuple[int, ...]]] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
-    drafted: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     @property
     def requests(self) -> int:
@@ -71,23 +65,16 @@ class Batch:
         return self.offsets[row] + node
 
 
-def sequences_of(requests: Requests, drafts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return every sequence that has to be run: passes, then prompts, each with its draft except the last token."""
-    prompts = [
-        request.ids + draft[: request.new_tokens][:-1]
-        for request, draft in zip(requests.generations, drafts, strict=True)
-    ]
-    return [request.ids for request in requests.passes] + prompts
+def sequences_of(requests: Requests) -> list[tuple[int, ...]]:
+    """Return every sequence that has to be run: passes, then prompts."""
+    return [request.ids for request in requests.passes] + [request.ids for request in requests.generations]
 
 
-def make_batch(
-    network: Network, trees: Sequence[Tree], requests: Requests, drafts: Sequence[tuple[int, ...]], device: torch.device
-) -> Batch:
-    """Pack trees whose members are indices into `sequences_of(requests, drafts)`."""
+def make_batch(network: Network, trees: Sequence[Tree], requests: Requests, device: torch.device) -> Batch:
+    """Pack trees whose members are indices into `sequences_of(requests)`."""
     offsets = np.concatenate(([0], np.cumsum([len(tree) for tree in trees]))).tolist()
     width = max(len(tree) for tree in trees)
     visible = np.zeros((len(trees), width, width), dtype=bool)
-    drafted = np.ones(offsets[-1], dtype=bool)
     ids, positions = [], []
     batch = Batch(list(trees), offsets, width, torch.empty(0), torch.empty(0), torch.empty(0))
     for row, tree in enumerate(trees):
@@ -99,20 +86,14 @@ def make_batch(
             positions += _placed(network, tree.tokens)
             visible[row, : len(tree), : len(tree)] = True
         for member, path in sorted(tree.paths.items()):
-            nodes = path
             if member < len(requests.passes):
                 batch.passes.append((member, row, tuple(path)))
             else:
                 index = member - len(requests.passes)
-                request = requests.generations[index]
-                nodes = path[: len(request.ids)]
-                draft = tuple(drafts[index][: request.new_tokens])
-                batch.prompts.append(Prompt(index, row, tuple(path), len(request.ids), request.new_tokens, draft))
-            drafted[[offsets[row] + node for node in nodes]] = False
+                batch.prompts.append(Prompt(index, row, tuple(path), requests.generations[index].new_tokens))
     batch.ids = torch.tensor(ids, dtype=torch.long, device=device)
     batch.positions = torch.tensor(positions, dtype=torch.long, device=device)
     batch.visible = torch.from_numpy(visible).to(device)
-    batch.drafted = drafted
     return batch
 
 
@@ -128,13 +109,12 @@ def _placed(network: Network, tokens: Sequence[int]) -> list[int]:
     return placed
 
 
-def layout_of(batch: Batch, nodes: np.ndarray, asking: np.ndarray | None, copies: int, capacity: int) -> Layout:
-    """Lay out some of a batch's nodes, once per copy (edit), in rows of `capacity` slots.
+def layout_of(batch: Batch, asking: np.ndarray | None, copies: int, capacity: int) -> Layout:
+    """Lay out a batch's nodes, once per copy (edit), in rows of `capacity` slots.
 
     Args:
         batch: the trees.
-        nodes: packed indices that are run, ascending.
-        asking: packed indices, among `nodes`, that have a query; None for all.
+        asking: packed indices that have a query; None for all.
         copies: number of stacked edits.
         capacity: number of slots per row of the cache.
     """
@@ -147,9 +127,9 @@ def layout_of(batch: Batch, nodes: np.ndarray, asking: np.ndarray | None, copies
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values.reshape(-1))).to(device)
 
-    filled = tensor((shift + rows[nodes]) * capacity + slots[nodes])
+    filled = tensor((shift + rows) * capacity + slots)
     if asking is None:
-        places = tensor((shift + rows[nodes]) * batch.width + slots[nodes])
+        places = tensor((shift + rows) * batch.width + slots)
         visible = batch.visible.repeat(copies, 1, 1) if copies > 1 else batch.visible
         return Layout(filled, places, visible)
     asking_rows = rows[asking]
@@ -159,10 +139,9 @@ def layout_of(batch: Batch, nodes: np.ndarray, asking: np.ndarray | None, copies
     some[torch.from_numpy(asking_rows), torch.from_numpy(rank)] = batch.visible[
         torch.from_numpy(asking_rows), torch.from_numpy(slots[asking])
     ]
-    within = np.searchsorted(nodes, asking)
     return Layout(
         filled,
         tensor((shift + asking_rows) * width + rank),
         some.repeat(copies, 1, 1),
-        tensor(np.arange(copies)[:, None] * len(nodes) + within),
+        tensor(np.arange(copies)[:, None] * len(rows) + asking),
     )

@@ -32,7 +32,7 @@ from benchmarks.gpu_layers import gptj, hours, llama
 from benchmarks.gpu_run import GIGA, TERA, Run, gaps, synchronize, timed
 from laser.engine import fast, naive
 from laser.engine.products import fused_halves, fused_sum, split_linear
-from laser.models.load import DTYPES
+from laser.models.device import DTYPES
 from laser.models.precision import configure_allocator, pin_precision, precision_facts
 from laser.reduction.edit import randomised_range
 from laser.reduction.factors import FactorStore

@@ -19,7 +19,8 @@ from laser.cost import operations
 from laser.cost.shapes import shape_of
 from laser.engine import fast, naive
 from laser.engine.products import use_split_products
-from laser.models.load import DTYPES, LoadedModel
+from laser.models.device import DTYPES
+from laser.models.load import LoadedModel
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Answers, Generation, Pass, Requests

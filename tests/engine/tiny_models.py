@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import torch
 import transformers
 
-from laser.models.load import DTYPES, LoadedModel
+from laser.models.device import DTYPES
+from laser.models.load import LoadedModel
 from laser.tasks.passes import Generation, Pass, Requests
 
 DEVICE = torch.device(os.environ.get("LASER_TEST_DEVICE", "cpu"))

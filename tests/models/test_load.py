@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from laser.errors import UserError
 from laser.io.files import write_json
 from laser.io.machine import GIVEN_BY
-from laser.models.load import load, resolve_device, set_threads
+from laser.models.device import resolve_device, set_threads
+from laser.models.load import load
 from tests.models import families
 
 WEIGHT = "model.layers.1.mlp.up_proj.weight"

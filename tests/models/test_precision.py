@@ -6,7 +6,7 @@ import torch
 from laser.errors import UserError
 from laser.io.machine import GIVEN_BY
 from laser.models import precision
-from laser.models.load import resolve_device
+from laser.models.device import resolve_device
 from laser.models.precision import ALLOCATOR, gpu_given_by, pin_precision, precision_facts
 
 

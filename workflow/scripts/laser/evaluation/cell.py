@@ -18,8 +18,9 @@ from laser.engine.products import products_of, use_split_products
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.models.adapter import parameter_view
+from laser.models.device import set_threads
 from laser.models.kinds import POLICY
-from laser.models.load import LoadedModel, load, set_threads
+from laser.models.load import LoadedModel, load
 from laser.models.precision import precision_facts
 from laser.models.tokenizer import hold_against_file
 from laser.policies import engine as policy

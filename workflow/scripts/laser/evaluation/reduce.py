@@ -10,7 +10,7 @@ from laser.cluster.local_copy import local_folder
 from laser.config.specs import ReduceSpec, as_json
 from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
-from laser.models.load import DTYPES, resolve_device, set_threads
+from laser.models.device import DTYPES, resolve_device, set_threads
 from laser.reduction.factors import FactorStore
 from laser.reduction.record import records
 from laser.reduction.svd import check

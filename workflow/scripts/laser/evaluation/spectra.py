@@ -8,7 +8,7 @@ from laser.cluster.local_copy import local_folder
 from laser.config.specs import SpectraSpec
 from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
-from laser.models.load import DTYPES, resolve_device, set_threads
+from laser.models.device import DTYPES, resolve_device, set_threads
 from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore
 from laser.reduction.rank_rules import describe

@@ -13,8 +13,8 @@ from laser.export.checkpoint import LATENCY, export
 from laser.export.factored import load_factored
 from laser.export.latency import latency
 from laser.io.files import read_json, read_parquet, write_json, write_text
+from laser.models.device import resolve_device, set_threads
 from laser.models.kinds import task_of
-from laser.models.load import resolve_device, set_threads
 from laser.models.stored import read_config
 from laser.provenance.job import Job
 from laser.reduction.factors import FactorStore

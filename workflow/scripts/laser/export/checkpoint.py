@@ -18,7 +18,7 @@ from laser.errors import UserError
 from laser.export.factored import PREFIX, RECORD
 from laser.io.files import read_json, read_tensors, sha256_file, write_json, write_tensors
 from laser.models.adapter import MatrixLocation, find_weight, locate, read_weight, view_of
-from laser.models.load import DTYPES
+from laser.models.device import DTYPES
 from laser.models.sources import SIDE_FILES
 from laser.models.stored import weight_files
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors

@@ -17,7 +17,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPIN
 from laser.errors import UserError
 from laser.io.files import read_json, read_tensors
 from laser.models.adapter import live_name
-from laser.models.load import DTYPES
+from laser.models.device import DTYPES
 
 RECORD = "factors.json"
 PREFIX = "factored-"

@@ -8,17 +8,14 @@ from typing import Any
 
 import torch
 
-from laser.errors import UserError
 from laser.io.files import read_json
 from laser.models.batching import ONE_LENGTH, PADDED, rotary_modules
 from laser.models.building import from_folder, model_config
+from laser.models.device import DTYPES, resolve_device
 from laser.models.kinds import POLICY, task_of
 from laser.models.positions import max_positions
-from laser.models.precision import configure_allocator, gpu_given_by, pin_precision, seen
 from laser.models.stored import read_config, read_header, refuse_quantised, weight_files
 from laser.models.tokenizer import load_tokenizer
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -79,38 +76,6 @@ class LoadedModel:
             if type(index) is int and 0 <= index < self.vocabulary:
                 return index
         return 0
-
-
-def set_threads(count: int) -> None:
-    """Set the number of CPU threads; a different number changes the order of sums and thus the last digits."""
-    torch.set_num_threads(count)
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu` or `cuda` stands for, with precision pinned (`laser.models.precision`).
-
-    Raises:
-        UserError: there is no usable GPU, but cuda is requested or the job was given a GPU.
-    """
-    if name == "cpu":
-        return torch.device("cpu")
-    configure_allocator()
-    pin_precision()
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    given = gpu_given_by()
-    if name == "cuda":
-        raise UserError(
-            f"config key 'device' is 'cuda', but torch sees no CUDA device. {seen()} Use auto or cpu, or install a "
-            "CUDA build of torch that fits the driver (docs/cluster.md)."
-        )
-    if given is not None:
-        raise UserError(
-            f"this job was given a GPU ({given}), but torch sees none, and a CPU would take days for what the GPU was "
-            f"meant for. {seen()} Install a CUDA build of torch that fits the driver (docs/cluster.md), or set config "
-            "key 'device' to 'cpu'."
-        )
-    return torch.device("cpu")
 
 
 def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[str, Any] | None = None) -> LoadedModel:

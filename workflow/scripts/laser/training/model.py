@@ -14,7 +14,7 @@ import transformers
 from laser.config.specs import TrainSpec, as_json
 from laser.errors import UserError
 from laser.io.files import digest, read_json, read_parquet, sha256_file, write_text
-from laser.models.load import resolve_device, set_threads
+from laser.models.device import resolve_device, set_threads
 from laser.models.sources import Filled, make_folder
 from laser.training import checkpoint
 from laser.training.batches import read_sentences

@@ -16,7 +16,7 @@ from transformers import DecisionTransformerConfig, DecisionTransformerModel
 from laser.config.specs import TrainSpec, as_json
 from laser.errors import UserError
 from laser.io.files import digest, read_parquet, sha256_file
-from laser.models.load import resolve_device, set_threads
+from laser.models.device import resolve_device, set_threads
 from laser.models.sources import Filled, make_folder
 from laser.policies.inputs import Sight, action_logits, as_config
 from laser.policies.windows import Batch, Steps, batch_of, steps_of, symmetries, windows

@@ -16,6 +16,7 @@ from laser.cost.requests import (
     resource_functions,
 )
 from laser.config.jobs import job_spec
+from laser.config.specs import as_word
 from laser.config.paths import PATTERNS, Folders, rho_name
 from laser.errors import UserError
 from laser.tasks.planned import check_planned
@@ -76,7 +77,7 @@ wildcard_constraints:
 
 def command(script, spec):
     """The params of a rule, from which `JOB` is made."""
-    return {"script": script, "spec": spec}
+    return {"script": script, "spec": lambda wildcards: as_word(spec(wildcards))}
 
 
 def job(name):

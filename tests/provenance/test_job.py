@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from laser.config.specs import LONGEST_WORD, as_word, from_word
 from laser.errors import UserError
 from laser.provenance.job import run_job
 
@@ -108,3 +109,17 @@ def test_a_folder_that_cannot_be_written_to_is_no_fault_of_the_workflow(tmp_path
     shown = capsys.readouterr().err
     assert f"ERROR: cache/models/m/.lock: {os.strerror(number)}" in shown and "umask 002" in shown
     assert "fault of the workflow" not in shown
+
+
+@pytest.mark.parametrize("count", [1, 500, 20_000])
+def test_a_spec_of_any_length_is_one_word_of_a_command_line(count):
+    spec = json.dumps({"models": [f"model ‹{number}›" for number in range(count)]}, ensure_ascii=False)
+    word = as_word(spec)
+    assert from_word(word) == json.loads(spec) and len(word.encode()) < 131_072
+    assert (word == spec) is (len(spec.encode()) < LONGEST_WORD)
+
+
+@pytest.mark.parametrize("word", ["{", "zlib:", "zlib:%%", "zlib:e30="])
+def test_a_word_that_holds_no_spec_is_refused(word):
+    with pytest.raises(ValueError):
+        from_word(word)

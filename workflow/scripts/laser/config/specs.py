@@ -6,8 +6,11 @@ JSON it is what Snakemake compares, what the job is given, and what its results 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -434,6 +437,27 @@ def from_metadata(kind: type[S], metadata: Any, where: str) -> S:
     check_format(metadata, where)
     names = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return read_spec(kind, {name: value for name, value in metadata.items() if name in names}, where)
+
+
+LONGEST_WORD = 1 << 15
+"""Length in bytes from which a spec is compressed on a command line: Linux takes at most 128 KiB in one word."""
+COMPRESSED = "zlib:"
+
+
+def as_word(spec: str) -> str:
+    """Return a spec's JSON as one word of a command line; a long one is compressed, and begins with `zlib:`."""
+    raw = spec.encode()
+    return spec if len(raw) < LONGEST_WORD else COMPRESSED + base64.b64encode(zlib.compress(raw, 9)).decode()
+
+
+def from_word(word: str) -> Any:
+    """Return the values of a spec that `as_word` returned. Raises ValueError if it is none."""
+    if not word.startswith(COMPRESSED):
+        return json.loads(word)
+    try:
+        return json.loads(zlib.decompress(base64.b64decode(word.removeprefix(COMPRESSED), validate=True)))
+    except (binascii.Error, zlib.error) as error:
+        raise ValueError(f"a spec that begins with {COMPRESSED} cannot be decompressed ({error})") from error
 
 
 def read_spec(kind: type[S], value: Any, where: str) -> S:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 import traceback
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from laser.config.paths import Folders
-from laser.config.specs import read_spec
+from laser.config.specs import from_word, read_spec
 from laser.errors import UserError, lacks_memory
 from laser.io import claim
 from laser.io.files import DISK_ERRORS, before_moving
@@ -189,7 +188,7 @@ def run_job(
     """
     started = time.time()
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--spec", required=True, type=json.loads, help="the rule's spec, as JSON")
+    parser.add_argument("--spec", required=True, type=from_word, help="the rule's spec, as JSON")
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")
     parser.add_argument("--results", type=Path, default=Path("results"), help="the study's folder")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="models and data that studies share")

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from laser.analysis import verdicts
 from laser.config.rules import read_rules, rules
+from laser.models.precision import precision_facts
 from laser.paper.published import printed
 from laser.reduction.interventions import kept_rank
 from laser.results.cells import option_labels
@@ -20,6 +22,7 @@ from laser_audit.manifest import is_covered, is_volatile
 from laser_audit.numbers import labels
 from laser_audit.paper import MARGINS, half_unit, shown, verdict
 from laser_audit.reading import Study
+from laser_audit.records import ADDED
 from laser_audit.rows import Average
 from laser_audit.scores import holds
 from laser_audit.selection import choice, kept_of, ordered
@@ -210,3 +213,8 @@ def test_a_check_that_looks_at_nothing_or_breaks_does_not_pass():
 
     assert str(checked("n", "", "", breaks).findings[0]) == "a.json: the check as a whole: is damaged"
     assert not Check("n", "", "").same("p", "w", True, 1)
+
+
+def test_results_may_say_how_their_model_computed_on_any_device():
+    """Perplexity's files hold these facts beside their spec, not in `run`."""
+    assert {"device", "products", *precision_facts(torch.device("cuda"))} <= set(ADDED)

@@ -19,7 +19,8 @@ ADDED = (
     *("run", "rho", "chosen", "choices", "search", "race", "intervention", "niter", "repaired", "whole_matrix"),
     *("variants", "transferred", "ruled", "rule", "says", "baselines", "not_applicable"),
     *("places", "sizes"),
-    *("window", "stride", "documents", "device", "arms", "partial_rows"),
+    *("window", "stride", "documents", "arms", "partial_rows"),
+    *("device", "products", "tf32", "reduced_precision_sums", "attention_kernels"),
 )
 """Keys that results may add to their job's spec: facts known only to the run itself."""
 

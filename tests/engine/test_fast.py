@@ -8,10 +8,12 @@ from laser.engine import fast, naive
 from laser.engine.families import network
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.tasks.passes import Generation, Requests
+from laser.tasks.passes import Answers, Generation, Pass, Requests
 from tests.engine.tiny_models import (
     CAUSAL,
     CONFIGS,
+    FULL,
+    GEMMA,
     LAYERS,
     LLAMA,
     MASKED,
@@ -167,6 +169,113 @@ def test_a_window_hides_what_is_before_it(family, store):
     config.sliding_window = 64
     narrow, wide = (next(fast.evaluate(loaded, requests(5), [()], store)) for loaded in (tiny(family), made(config)))
     assert narrow.passes != wide.passes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"final_logit_softcapping": 5.0},
+        {"attn_logit_softcapping": 5.0},
+        {"use_bidirectional_attention": True},
+        {
+            "rope_parameters": GEMMA["rope_parameters"]
+            | {FULL: {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}
+        },
+    ],
+)
+def test_gemmas_that_the_blocks_do_not_follow_go_to_the_reference_engine(change):
+    assert not fast.supported(made(transformers.Gemma3TextConfig(**GEMMA | change)), ())
+
+
+ROPES = {
+    "dynamic": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0},
+    "longrope": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "factor": 4.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [1.0, 2.0, 4.0, 8.0],
+        "original_max_position_embeddings": 8,
+    },
+}
+
+
+@pytest.mark.parametrize("rope", ROPES)
+def test_with_length_dependent_rotary_positions_a_row_does_not_depend_on_its_batch(rope, store):
+    """Sequences shorter and longer than the original length, one after the other and side by side."""
+    positions = {"max_position_embeddings": 8 if rope == "dynamic" else 32}
+    config = transformers.LlamaConfig(**LLAMA | positions, rope_parameters=ROPES[rope])
+    loaded = made(config)
+    assert not fast.supported(loaded, ())
+    asked = requests(longest=8)
+    lengths = {len(one.ids) for one in asked.passes}
+    assert min(lengths) < 8 < max(lengths) - 1
+    alone = [
+        (
+            [next(naive.evaluate(made(config), Requests((one,)), [edit], store)).passes[0] for one in asked.passes],
+            [
+                next(naive.evaluate(made(config), Requests((), (one,)), [edit], store)).generations[0]
+                for one in asked.generations
+            ],
+        )
+        for edit in ((), (Intervention("q", 1, 0.5),))
+    ]
+    expected = [Answers(passes, generations) for passes, generations in alone]
+    for engine in (naive, fast):
+        for budget in (2048, 1):
+            assert_agree(
+                expected, engine.evaluate(loaded, asked, [(), (Intervention("q", 1, 0.5),)], store, budget), 1e-5
+            )
+
+
+@pytest.mark.parametrize("family", ["llama", "gptj", "roberta"])
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_half_precision(family, dtype, store):
+    """Half precision rounds at other places, so only the bulk of the numbers is compared."""
+    loaded = tiny(family, dtype)
+    asked = masked_requests() if family in MASKED else requests()
+    edits = [(), *edits_of(loaded, 1, (0.5,))]
+    expected, found = both(loaded, asked, edits, store)
+    differences = torch.tensor(
+        [
+            abs(a - b)
+            for one, other in zip(expected, found, strict=True)
+            for left, right in zip(one.passes, other.passes, strict=True)
+            for a, b in zip(left.logprobs, right.logprobs, strict=True)
+        ]
+    )
+    assert differences.isfinite().all()
+    assert differences.median() < (0.02 if dtype == "fp16" else 0.15)
+
+
+def test_no_requests(store):
+    loaded = tiny("llama")
+    found = list(fast.evaluate(loaded, Requests(), [(), (Intervention("q", 0, 0.5),)], store))
+    assert [(one.passes, one.generations) for one in found] == [([], []), ([], [])]
+
+
+def test_passes_alone_and_generations_alone(store):
+    loaded = tiny("llama")
+    edits = edits_of(loaded, LAYERS - 1, (0.3,))
+    whole = requests()
+    assert_agree(*both(loaded, Requests(passes=whole.passes), edits, store))
+    assert_agree(*both(loaded, Requests(generations=whole.generations), edits, store))
+
+
+def test_a_pass_without_queries(store):
+    loaded = tiny("llama")
+    assert_agree(*both(loaded, Requests((Pass((1, 5, 6)), Pass((1, 5), (), (1,)))), edits_of(loaded, 1, (0.3,)), store))
+
+
+def test_progress_counts_every_request_under_every_edit(store):
+    loaded = tiny("llama")
+    asked = requests()
+    pair = (Intervention("u_in", 1, 0.5), Intervention("u_out", 2, 0.1))
+    edits = [(), pair, *edits_of(loaded, 1, (0.3,))]
+    counts = []
+    list(fast.evaluate(loaded, asked, edits, store, token_budget=200, progress=counts.append))
+    assert sum(counts) == len(edits) * (len(asked.passes) + len(asked.generations))
+    assert len(counts) > 3
 
 
 def test_out_of_memory_halves_the_batch_then_the_edits(store, monkeypatch):

@@ -262,10 +262,11 @@ def test_every_cell_and_protocol_is_drawn_in_the_specs_order(study, tmp_path, na
     drawn = frames(make(study.folder, spec, tmp_path))
     found = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in drawn[:2]]
     assert found == [("tiny-llama", "worldfacts", "corrected"), ("tiny-llama", "worldfacts", "published")]
-    assert set(drawn[0]["frequency_from"]) == {CORPUS, TOLD} if name == "fig3c" else {CORPUS}
+    in_corpus = {CORPUS, TOLD} if name == "fig3c" else {CORPUS}
+    assert set(drawn[0]["frequency_from"]) == in_corpus
     # Without any frequency there are pictures all the same, with data that say so.
     assert drawn[2].empty and drawn[3].empty
     counts = tmp_path / "counts.csv"
     counts.write_text("group,count\nfever-g30,7\nfever-g31,8\n")
     drawn = frames(make(study.folder, spec | {"counts": {"fever": str(counts)}}, tmp_path))
-    assert set(drawn[2]["frequency_from"]) == {DOCUMENTS} and CORPUS in set(drawn[0]["frequency_from"])
+    assert set(drawn[2]["frequency_from"]) == {DOCUMENTS} and set(drawn[0]["frequency_from"]) == in_corpus

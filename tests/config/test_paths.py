@@ -47,9 +47,9 @@ def test_unknown_names():
 
 
 def test_folders_with_braces_in_their_names():
-    folders = Folders(Path("/tmp/{model}"), "cache")
-    assert folders.path("selection", model="a", dataset="b") == Path("/tmp/{model}/selection/a/b.json")
-    assert folders.text("sweep", model="a") == "/tmp/{model}/sweep/a/{dataset}/layer{layer}/rho{rho}.parquet"
+    folders = Folders(Path("/folder/{model}"), "cache")
+    assert folders.path("selection", model="a", dataset="b") == Path("/folder/{model}/selection/a/b.json")
+    assert folders.text("sweep", model="a") == "/folder/{model}/sweep/a/{dataset}/layer{layer}/rho{rho}.parquet"
 
 
 def test_no_two_kinds_share_a_pattern():

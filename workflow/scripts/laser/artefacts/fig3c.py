@@ -82,9 +82,12 @@ def fig3c_data(cell: PairedCell, frequency: Frequency, seed: int = 0, resamples:
     Returns:
         A frame with the columns `COLUMNS`; empty if no frequency is known.
     """
-    counts = [frequency] if frequency.told is None else [frequency, frequency.told]
-    lines = [line for count in counts for line in _bins(cell, count, seed, resamples)]
+    lines = [line for count in _counts(frequency) for line in _bins(cell, count, seed, resamples)]
     return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _counts(frequency: Frequency) -> list[Frequency]:
+    return [frequency] if frequency.told is None else [frequency, frequency.told]
 
 
 def _bins(cell: PairedCell, frequency: Frequency, seed: int, resamples: int) -> list[dict[str, Any]]:
@@ -183,7 +186,7 @@ def fig3c(
     if data.empty:
         notice(data, stem, what, fig3b.NOTHING)
         return data
-    axes_of = {count.source: count.axis for count in (frequency, frequency.told) if count is not None}
+    axes_of = {count.source: count.axis for count in _counts(frequency)}
     panels = list(data.groupby("frequency_from", sort=False))
     with figure(len(panels), 1, 4) as (made, axes):
         for axis, (source, bins) in zip(axes, panels, strict=True):

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from laser.io.machine import processor_fact
 
 TILE = 64
 """Rows that share a bound."""
@@ -62,12 +63,7 @@ class Screen:
 @cache
 def has_bf16_products() -> bool:
     """Return True if this machine's processor has instructions for bf16 products."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
-    return bool(INSTRUCTIONS & set(flags)) and torch.backends.mkldnn.is_available()
+    return bool(INSTRUCTIONS & set(processor_fact("flags").split())) and torch.backends.mkldnn.is_available()
 
 
 def screen_for(head: object) -> Screen | None:

@@ -63,12 +63,16 @@ def peak_memory_bytes() -> int:
 
 def processor() -> str:
     """Return the processor's name as the system knows it."""
+    return processor_fact("model name") or platform.processor() or platform.machine()
+
+
+def processor_fact(name: str) -> str:
+    """Return what Linux says of the first processor under a name of /proc/cpuinfo; empty where it says nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    named = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
 
 
 def resolved(device: str | None) -> str | None:

@@ -142,6 +142,8 @@ else:
             f"<logs>/sweep/{{model}}/{{dataset}}/{LAYER}.log",
         benchmark:
             f"<benchmarks>/sweep/{{model}}/{{dataset}}/{LAYER}.jsonl"
+        wildcard_constraints:
+            dataset=any_of(PLAN.alone),
         priority: longest_first("sweep")
         conda:
             "../envs/laser.yaml"
@@ -154,6 +156,35 @@ else:
             "Sweep layer {wildcards.layer} of {wildcards.model} on {wildcards.dataset}, validation rows"
         shell:
             JOB
+
+    if PLAN.together:
+
+        rule sweep_together:
+            input:
+                model_card,
+                [
+                    PATHS.text("rows", data_key=PLAN.data_key(name))
+                    for name in PLAN.together
+                ],
+                per_rho("reduction"),
+            output:
+                expand(per_rho("sweep"), dataset=PLAN.together, allow_missing=True),
+            log:
+                f"<logs>/sweep_together/{{model}}/{LAYER}.log",
+            benchmark:
+                f"<benchmarks>/sweep_together/{{model}}/{LAYER}.jsonl"
+            priority: longest_first("sweep_together")
+            conda:
+                "../envs/laser.yaml"
+            threads: PLAN.config["threads"]
+            resources:
+                **needs("sweep_together"),
+            params:
+                **job("sweep_together"),
+            message:
+                "Sweep layer {wildcards.layer} of {wildcards.model} on several datasets, validation rows"
+            shell:
+                JOB
 
 
 rule select_intervention:

@@ -93,6 +93,29 @@ def test_what_may_be_chosen_has_a_least_kept_rank_and_no_search_beside_it():
             resolve(study(keep_at_least=1, **changes), PATH, ROOT)
 
 
+def test_sweeps_of_several_datasets_are_one_job_where_all_have_the_same_edits():
+    datasets = [{"name": "worldfacts"}, {"name": "more", "builder": "worldfacts"}, {"name": "else", "builder": "fever"}]
+    names = ["more", "worldfacts"]
+    assert resolve(study(datasets=datasets, sweep_together=names), PATH, ROOT)["sweep_together"] == names
+    for value in ([], ["more"], ["more", "more"], "more"):
+        with pytest.raises(UserError, match="sweep_together"):
+            resolve(study(datasets=datasets, sweep_together=value), PATH, ROOT)
+    with pytest.raises(UserError, match=r"'mor', which is not a dataset of the study \(did you mean 'more'\?\)"):
+        resolve(study(datasets=datasets, sweep_together=["worldfacts", "mor"]), PATH, ROOT)
+    for search in ("gradient", "racing"):
+        with pytest.raises(UserError, match=f"sweep_together does not apply: under search: {search} "):
+            resolve(study(datasets=datasets, sweep_together=names, search=search), PATH, ROOT)
+
+
+def test_a_sweep_of_several_datasets_has_the_spec_of_one_and_names_all():
+    plan = Plan(load_study("paper", ROOT), {"device": "auto", "threads": 1}, ROOT / "workflow/scripts")
+    assert plan.together == ["bios_gender", "bios_profession"] and len(plan.alone) == 6
+    spec = json.loads(job_spec(plan, "sweep_together", {"model": "gpt-j-6b", "layer": "3"}))
+    alone = json.loads(job_spec(plan, "sweep", {"model": "gpt-j-6b", "layer": "3", "dataset": "bios_gender"}))
+    assert spec["together"][0] == spec["dataset"] == alone["dataset"]
+    assert {key for key in spec if spec[key] != alone.get(key)} == {"together", "code"}
+
+
 def test_a_least_kept_rank_changes_the_specs_of_selection_alone():
     config = {"study": "quickstart", "device": "auto", "threads": 1}
     whole = load_study("quickstart", ROOT)

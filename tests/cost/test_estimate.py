@@ -300,6 +300,29 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     assert started > 60 * 4 + sum(job_seconds(job, whole.shape, device) for job in whole.jobs)
 
 
+def test_a_dataset_swept_with_another_pays_neither_for_the_start_nor_for_what_both_have(tmp_path):
+    plan, facts = plan_of("paper", tmp_path), read_facts(ROOT)
+    assert plan.together == ["bios_gender", "bios_profession"]
+    with_other = [cell_cost(plan, "llama2-7b", name, facts) for name in plan.together]
+    del plan.study["sweep_together"]
+    alone = [cell_cost(plan, "llama2-7b", name, facts) for name in ("bios_gender", "bios_profession")]
+    assert with_other[0].stage("sweep") == alone[0].stage("sweep")
+    assert 0.15 < with_other[1].stage("sweep").native / alone[1].stage("sweep").native < 0.35
+    assert with_other[1].stage("sweep").randomised == 0 < alone[1].stage("sweep").randomised
+    swept = [[job for job in cost.jobs if job.stage == "sweep"] for cost in (*with_other, alone[1])]
+    assert [job.benchmark for job in swept[0]] == [job.benchmark for job in swept[1]]
+    assert [{job.joins for job in jobs} for jobs in swept] == [{False}, {True}, {False}]
+    device = parse_device("X: 8 fp16, 4 fp32", 0.5)
+    joined = job_parts(swept[1][0], with_other[1].shape, device)
+    assert joined["starting jobs"] == joined["reading checkpoints"] == 0 < joined["products of the models"]
+
+
+def test_the_parts_of_a_job_are_compared_with_its_one_benchmark(tmp_path):
+    benchmark(tmp_path / "a.jsonl", 30.0)
+    (both,) = compare([("sweep", tmp_path / "a.jsonl", 20.0), ("sweep", tmp_path / "a.jsonl", 5.0)])
+    assert (both.jobs, both.predicted, both.wall) == (1, 25.0, 30.0)
+
+
 def test_the_parts_of_a_jobs_time_are_all_of_its_work():
     device, shape_ = parse_device("X: 8 fp16, 4 fp32", 0.5), shape("llama")
     work = Work(native=1e12, single=2e12, decomposition=3e12, randomised=4e12)

@@ -260,6 +260,21 @@ def test_long_jobs_start_first_and_what_they_wait_for_before_them():
     assert urgency(study, "sweep", job("gpt-j-6b")) > urgency(study, "sweep", job("roberta-base"))
 
 
+def test_a_sweep_of_several_datasets_asks_for_the_time_of_all_and_the_memory_of_one():
+    study = plan(device="cuda")
+    wildcards = {"model": "gpt-j-6b", "layer": "3"}
+    together = request(study, "sweep_together", wildcards)
+    alone = [request(study, "sweep", job("gpt-j-6b", name, 3)) for name in study.together]
+    assert together.runtime >= max(each.runtime for each in alone)
+    assert (together.mem_mb, together.gpu_memory_mb) == (alone[0].mem_mb, alone[0].gpu_memory_mb)
+    work = [demand_of(study, "sweep", job("gpt-j-6b", name, 3)).work for name in study.together]
+    assert demand_of(study, "sweep_together", wildcards).work == work[0] + work[1]
+    assert urgency(study, "sweep_together", wildcards) > max(
+        urgency(study, "sweep", job("gpt-j-6b", name, 3)) for name in study.together
+    )
+    assert urgency(study, "reduce", wildcards) > urgency(study, "sweep_together", wildcards)
+
+
 def test_what_a_long_test_waits_for_starts_before_short_jobs_of_other_models():
     study = plan("quickstart")
 

@@ -4,16 +4,21 @@ Snakemake plans it; its commands then run in one process, since a hundred starts
 """
 
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
+from laser.config.plan import Plan
 from laser.evaluation import spotcheck
-from laser.io.files import read_parquet, read_spec, write_parquet
+from laser.io.files import read_json, read_parquet, read_spec, write_parquet
 from laser.replay.choices import Results, compared
+from laser.replay.plan import planned
 from laser_audit.findings import Check
+from laser_audit.pages import terminal
 from laser_audit.reading import Study
+from laser_audit.run import audit
 from laser_audit.table1 import check_table1
 from tests import made_up, tiny
 from tests.workflow.one_process import build
@@ -164,6 +169,18 @@ def test_rules_for_rho_stand_beside_the_grids_best_in_every_cell(paper):
     assert edges["edge"].gt(0).all() and edges["rho_effective_rank"].isin([0.5, 0.1]).all()
 
 
+def test_both_bios_datasets_are_swept_in_one_job_which_the_audit_and_a_new_plan_confirm(paper):
+    assert not (paper / "records/sweep/gpt-j-6b/bios_gender").exists()
+    record = read_json(paper / "records/sweep_together/gpt-j-6b/layer1.json")
+    made = {Path(file["path"]).parts[-3] for file in record["outputs"]}
+    assert made == {"bios_gender", "bios_profession"} == {each["name"] for each in record["spec"]["together"]}
+    report = audit(paper, ROOT)
+    assert report.passed, terminal(report)
+    plan = Plan(read_json(paper / "inputs/study.json"), {"device": "auto", "threads": 1}, ROOT / "workflow/scripts")
+    spec, codes = planned(plan, "records/sweep_together/gpt-j-6b/layer1.json", "sweep_together")
+    assert spec == record["spec"] | {"compute": spec["compute"]} and codes == [record["code"]]
+
+
 def findings_of_choices(folder):
     """Return path and place of every finding of an audit of clusters and false targets, and how much was compared."""
     made = [each for each in compared(Results(folder)) if each[0].startswith(("clustered/", "efficacy/"))]
@@ -193,6 +210,6 @@ def test_the_whole_paper_is_planned_without_a_network_in_commands_that_the_syste
     assert longest_command(done) < LONGEST_WORD / 2
     jobs = counted(done)
     assert (jobs["fetch"], jobs["prepare"], jobs["reduce"]) == (3, 8, 12 + 28 + 32)
-    assert jobs["sweep"] == 8 * (12 + 28 + 32)
+    assert (jobs["sweep"], jobs["sweep_together"]) == (6 * (12 + 28 + 32), 12 + 28 + 32)
     assert jobs["base"] == jobs["select_intervention"] == jobs["test_intervention"] == 24
     assert jobs["total"] < 5000

@@ -21,6 +21,7 @@ READS: dict[str, tuple[str, ...]] = {
     "spectra": (CARD, REDUCTIONS),
     "select_intervention": (BASE, SWEEP, REDUCTIONS),
     **dict.fromkeys(("base", "sweep", "landscape", "gradients", "compose_layers"), EVALUATED),
+    "sweep_together": (CARD,),
     **dict.fromkeys(("test_intervention", "evaluate_seeds", "evaluate_prompts", "evaluate_choices"), CHOSEN),
     **dict.fromkeys(("evaluate_clustered", "evaluate_baselines"), CHOSEN),
     "race": (*EVALUATED, BASE),
@@ -32,13 +33,24 @@ READS: dict[str, tuple[str, ...]] = {
     "evaluate_rank_rules": (SELECTION, "spectra/{model}.json"),
     "evaluate_transfer": (SELECTION,),
 }
-"""Rule to the patterns of files that its jobs must have read; a transfer reads the selections of all its datasets."""
+"""Rule to the patterns of files that its jobs must have read; a transfer reads the selections of all its datasets,
+and a sweep of several datasets the rows of all."""
 
 UNLESS_EMPTY = {"evaluate_transfer": "transfer", "evaluate_rank_rules": "rank_rules"}
 """Rules whose jobs load no model if there is no other choice to evaluate, to the folder of their files."""
 
 CHOOSING = (
-    *("reduce", "base", "sweep", "race", "survivors", "select_intervention", "landscape", "gradients"),
+    *(
+        "reduce",
+        "base",
+        "sweep",
+        "sweep_together",
+        "race",
+        "survivors",
+        "select_intervention",
+        "landscape",
+        "gradients",
+    ),
     *("compose_layers", "spectra"),
 )
 """Rules whose jobs see only validation rows."""
@@ -74,6 +86,8 @@ def _required(study: Study, path: str, declared: dict[str, Any]) -> list[str]:
     if rule == "evaluate_transfer":
         cells = [tuple(cell) for cell in study.settings["transfer"]["cells"] if cell[0] == model]
         files += [file for cell in cells for file in _expanded(study, SELECTION, *cell)]
+    if rule == "sweep_together":
+        files += [file for name in study.settings["sweep_together"] for file in _expanded(study, ROWS, model, name)]
     return files
 
 

@@ -217,6 +217,8 @@ def _embedded(check: Check, study: Study, path: str, spec: dict[str, Any], recor
         carried = study.spec(path) if path.endswith(".parquet") else study.json(path).get("spec")
         if carried is None:
             return
+        if "together" in spec:  # one job for several datasets; each file's spec has its own
+            spec = spec | {"dataset": next(each for each in spec["together"] if each["name"] == path.split("/")[2])}
         for key in sorted(set(carried) | set(spec)):
             if key in spec or key not in ADDED:
                 check.same(path, f"spec.{key} (and that of {record})", carried.get(key), spec.get(key))

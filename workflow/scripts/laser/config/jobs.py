@@ -158,6 +158,12 @@ def _sweep(plan: Plan, wildcards: Wildcards, code: str) -> specs.SweepSpec:
     )
 
 
+def _sweep_together(plan: Plan, wildcards: Wildcards, code: str) -> specs.SweepTogetherSpec:
+    datasets = tuple(_dataset(plan, name) for name in plan.together)
+    first = _sweep(plan, {**wildcards, "dataset": datasets[0].name}, code)
+    return specs.SweepTogetherSpec(**vars(first), together=datasets)
+
+
 def _kept_places(plan: Plan) -> int | None:
     """Return how many matrices the gradients leave for inspection; None if they leave all."""
     return plan.study["gradient"]["keep"] if searches_by(plan.study, GRADIENT) else None
@@ -307,6 +313,7 @@ SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
     "reduce": _reduce,
     "base": _evaluation,
     "sweep": _sweep,
+    "sweep_together": _sweep_together,
     "race": _race,
     "survivors": _sweep,
     "select_intervention": _select,

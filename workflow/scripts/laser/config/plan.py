@@ -85,6 +85,16 @@ class Plan:
         datasets = [DatasetFiles(name, self.data_key(name)) for name in self.datasets]
         return StudyFiles(tuple(models), tuple(datasets), tuple(self.rhos), Folders())
 
+    @property
+    def together(self) -> list[str]:
+        """Names of the datasets whose sweeps of a layer are one job; empty if every sweep is a job of its own."""
+        return self.study.get("sweep_together", [])
+
+    @property
+    def alone(self) -> list[str]:
+        """Names of the other datasets."""
+        return [name for name in self.datasets if name not in self.together]
+
     def model(self, name: str) -> dict[str, Any]:
         """Return a model's entry."""
         return _named(self.study["models"], name)

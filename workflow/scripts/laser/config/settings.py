@@ -197,6 +197,10 @@ class Study(Settings):
     )
     engine: Literal["fast", "naive"] = Field("fast", description="naive is the reference, and slow.")
     one_job_per: Literal["layer", "rho"] = Field("layer", description="rho: smaller jobs, more of them.")
+    sweep_together: Annotated[Names, Field(min_length=2)] = Field(
+        ABSENT,
+        description="Datasets whose sweeps of a layer are one job, which runs prompts that begin alike once.",
+    )
     token_budget: Annotated[int, Field(ge=16), Whole, Hint("Most edits times tokens that run at once.")] = 2048
     seed: Seed = Field(0, description="Of the randomised SVD, the bootstrap and the permutation tests.")
     resamples: Annotated[

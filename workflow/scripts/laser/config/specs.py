@@ -237,6 +237,17 @@ class SweepSpec(EvaluationSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SweepTogetherSpec(SweepSpec):
+    """One layer of the sweeps of several datasets. In a result file `dataset` is the file's own, in a job the first.
+
+    Attributes:
+        together: all of the datasets.
+    """
+
+    together: tuple[DatasetSpec, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RaceSpec(EvaluationSpec):
     """Candidates to race (`laser.evaluation.racing`): those of a grid, or of its first `keep` matrices by gradients.
 

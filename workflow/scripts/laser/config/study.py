@@ -139,6 +139,7 @@ def resolve(
     study.setdefault("artefacts", list(default))
     study = resolve_pools(study, _catalogue("rooms", Pools, root), path)
     _one_search(study, path)
+    _together(study, path)
     _only_known_models(study["grid"], [model["name"] for model in study["models"]], path)
     study["rhos"] = _rhos(study["grid"]["rhos"], path)
     study["grid"] = {model["name"]: _grid(study["grid"], model, path) for model in study["models"]}
@@ -240,6 +241,22 @@ def _one_search(study: dict[str, Any], path: Path) -> None:
             f"{path}: keep_at_least stands beside {', '.join(others)}, which would choose among all kept ranks. "
             "Leave out the one or the other."
         )
+
+
+def _together(study: dict[str, Any], path: Path) -> None:
+    """Refuse `sweep_together` with datasets that the study lacks, and where sweeps are not all of the same edits."""
+    known = [entry["name"] for entry in study["datasets"]]
+    for name in study.get("sweep_together", []):
+        if name not in known:
+            raise UserError(
+                f"{path}: sweep_together has '{name}', which is not a dataset of the study{nearest(name, known)}. "
+                f"Datasets: {', '.join(known)}."
+            )
+    reason = "the study's models are policies" if any(map(is_policy, study["models"])) else ""
+    if study["search"] != "exhaustive":
+        reason = f"under search: {study['search']} every dataset has candidates of its own"
+    if reason and "sweep_together" in study:
+        raise UserError(f"{path}: sweep_together does not apply: {reason}. Leave it out.")
 
 
 def _only_once(models: list[dict[str, Any]], path: Path) -> None:

@@ -184,6 +184,12 @@ def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return _layer(plan, wildcards, layer_edits(plan, wildcards["model"], int(wildcards["layer"]), rhos))
 
 
+def _sweep_together(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
+    """The sweeps of several datasets, an upper bound: what their prompts have in common is counted for each."""
+    sweeps = [_sweep(plan, {**wildcards, "dataset": dataset}) for dataset in plan.together]
+    return replace(sweeps[0], work=sum((sweep.work for sweep in sweeps), Work()))
+
+
 def _test(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return _evaluation(plan, wildcards, "test", 1 + len(plan.study["protocols"]))
 
@@ -319,6 +325,7 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "reduce": _reduce,
     "base": _base,
     "sweep": _sweep,
+    "sweep_together": _sweep_together,
     "race": _race,
     "test_intervention": _test,
     "landscape": _landscape,

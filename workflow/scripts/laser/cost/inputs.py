@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,24 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
     return stated(builder, task, family, counts, facts, characters)
 
 
+def beside_others(plan: Plan, model: str, dataset: str, swept: Asked, facts: dict[str, Any]) -> Asked:
+    """Return what a sweep asks beside the datasets that come before it in the same job (`sweep_together`).
+
+    Args:
+        plan: the study.
+        model: name of a model; masked models share no tokens.
+        dataset: name of a dataset.
+        swept: what its sweep asks alone.
+        facts: config/cost.yaml, whose `in_common` has the share of a dataset's tokens that another one has too.
+    """
+    if dataset not in plan.together or task_of(plan.model(model)) != "causal" or plan.study["engine"] == "naive":
+        return swept
+    in_common = facts["datasets"].get(plan.dataset(dataset)["builder"], {}).get("in_common", {})
+    before = plan.together[: plan.together.index(dataset)]
+    shared = max((in_common.get(plan.dataset(name)["builder"], 0.0) for name in before), default=0.0)
+    return replace(swept, nodes=swept.nodes * (1 - shared))
+
+
 def asked_from(requests: Requests, examples: int, causal: bool) -> Asked:
     """Count what requests ask, with prefixes merged as the sweep engine merges them."""
     from laser.engine.fast import TREE_LIMIT
@@ -197,8 +216,6 @@ def _by_characters(described: Definition, frame: pd.DataFrame, task: str, family
 
 
 def _tokenized(described: Definition, frame: pd.DataFrame, tokenizer: Any, task: str, family: str) -> Asked:
-    from dataclasses import replace
-
     from laser.evaluation.cell import examples
     from laser.tasks.questions import ask
 

@@ -59,9 +59,10 @@ def study_text(title: str, models: Sequence[ModelCost], cells: Sequence[CellCost
         time = sum(job_seconds(job, shape, device) for job, shape in further) / 3600
         lines += _row([stage, str(len(further)), f"{part:.3g}", f"{time:.3g}"])
     lines += ["", *_parts(jobs, device)]
+    count = sum(not job.joins for job, _ in jobs)
     lines += [
         "",
-        f"In all: {len(jobs)} jobs of these rules, {work:.3g} PFLOP, {hours:.3g} device hours; "
+        f"In all: {count} jobs of these rules, {work:.3g} PFLOP, {hours:.3g} device hours; "
         f"{kept:.3g} GB in the cache, {results:.3g} GB of results.",
     ]
     return "\n".join(lines)

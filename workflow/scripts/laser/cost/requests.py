@@ -107,9 +107,10 @@ def layers_above(plan: Plan, shape: Shape, wildcards: Mapping[str, str]) -> int 
 
     If tokens are decoded, the edited layer and those above it; otherwise one at a time.
     """
-    if "dataset" not in wildcards:
+    datasets = [wildcards["dataset"]] if "dataset" in wildcards else plan.together
+    if not datasets:
         return None
-    if not decodes(plan, wildcards["model"], wildcards["dataset"]):
+    if not any(decodes(plan, wildcards["model"], dataset) for dataset in datasets):
         return 1
     return shape.layers - int(wildcards.get("layer", 0))
 
@@ -191,7 +192,15 @@ def urgency(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> float:
 
     def from_start(of: str, names: Mapping[str, str]) -> float:
         if of == "reduce":
-            return seconds(of, names) + max(from_start("sweep", {**names, "dataset": each}) for each in plan.datasets)
+            sweeps: list[tuple[str, Mapping[str, str]]] = [
+                ("sweep", {**names, "dataset": dataset}) for dataset in plan.alone
+            ]
+            if plan.together:
+                sweeps.append(("sweep_together", names))
+            return seconds(of, names) + max(from_start(*sweep) for sweep in sweeps)
+        if of == "sweep_together":
+            tests = [seconds("test_intervention", {**names, "dataset": dataset}) for dataset in plan.together]
+            return seconds(of, names) + max(tests)
         if of == "select_intervention":
             return seconds("test_intervention", names)
         if of in BEFORE_SELECTION:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from laser.config.protocols import interventions_kind
 from laser.config.searches import GRADIENT, searches_by
 from laser.cost.demand import STAGES, demand_of
 from laser.cost.edits import layer_edits, low_rank_steps
-from laser.cost.inputs import asked, model_shape
+from laser.cost.inputs import asked, beside_others, model_shape
 from laser.cost.operations import Asked, Work, calls, evaluation_work, plain_work, randomised_work, reduce_work
 from laser.cost.shapes import Shape
 from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
@@ -40,6 +40,7 @@ class JobCost:
         stage, model, dataset: which job it is (reduce has no dataset).
         work: operations.
         benchmark: its benchmark file below <results>/benchmarks.
+        joins: True for a part of another dataset's job, which starts and loads the model (`sweep_together`).
     """
 
     stage: str
@@ -47,6 +48,7 @@ class JobCost:
     dataset: str
     work: Work
     benchmark: Path
+    joins: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,10 @@ def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
 
 def job_parts(job: JobCost, shape: Shape, device: Device) -> dict[str, float]:
     """Return the time of a job in seconds, by what it is spent on."""
-    read = 0 if job.stage == "reduce" else shape.bytes
+    read = 0 if job.stage == "reduce" or job.joins else shape.bytes
+    start = 0.0 if job.joins else 0.5 if job.stage == "reduce" else 1.0
     return {
-        "starting jobs": START_SECONDS * (0.5 if job.stage == "reduce" else 1),
+        "starting jobs": START_SECONDS * start,
         "reading checkpoints": read / LOAD_BYTES_PER_SECOND,
         **{
             part: device.seconds(Work(**{field: getattr(job.work, field)}), shape.width, shape.split)
@@ -134,12 +137,14 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     def work(side: str, layer: int, edits: Sequence[Intervention | None]) -> Work:
         return evaluation_work(plan.study["engine"], shape, sides[side], layer, edits)
 
+    swept = beside_others(plan, model, dataset, sides["validation"], facts)
+
     jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.jsonl"))]
     for layer in layers:
         for name, some in _rho_jobs(plan):
             edits = layer_edits(plan, model, layer, some)
-            path = Path("sweep", folder, f"layer{layer}{name}.jsonl")
-            jobs.append(JobCost("sweep", model, dataset, work("validation", layer, edits), path))
+            done = evaluation_work(plan.study["engine"], shape, swept, layer, edits)
+            jobs.append(_sweep(plan, model, dataset, f"layer{layer}{name}.jsonl", done))
     tested = Work()
     middle = rhos[len(rhos) // 2]
     for layer in layers:
@@ -174,6 +179,15 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
         released_calls=sum(calls(side, grid + 1) for side in sides.values()),
         result_bytes=rows * BYTES_PER_ROW,
     )
+
+
+def _sweep(plan: Plan, model: str, dataset: str, file: str, work: Work) -> JobCost:
+    """Return the sweep of a layer. Of several datasets in one job, the first makes the random decompositions."""
+    if dataset not in plan.together:
+        return JobCost("sweep", model, dataset, work, Path("sweep", model, dataset, file))
+    joins = dataset != plan.together[0]
+    own = replace(work, randomised=0.0) if joins else work
+    return JobCost("sweep", model, dataset, own, Path("sweep_together", model, file), joins)
 
 
 def further_jobs(plan: Plan, model: str, dataset: str) -> list[JobCost]:

@@ -162,13 +162,16 @@ def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
     """Compare predictions with Snakemake's benchmark files.
 
     Args:
-        predictions: (stage, benchmark file, predicted seconds) of every job.
+        predictions: (stage, benchmark file, predicted seconds) of every job, or of each part of one.
 
     Raises:
         UserError: no job has a benchmark, or one cannot be read.
     """
-    stages: dict[str, list[tuple[float, float, float] | None]] = {}
+    jobs_of: dict[tuple[str, Path], float] = {}
     for stage, path, seconds in predictions:
+        jobs_of[stage, path] = jobs_of.get((stage, path), 0.0) + seconds
+    stages: dict[str, list[tuple[float, float, float] | None]] = {}
+    for (stage, path), seconds in jobs_of.items():
         benchmark = _benchmark(path)
         stages.setdefault(stage, []).append(None if benchmark is None else (seconds, *benchmark))
     result = []

@@ -90,6 +90,15 @@ def job_cell(
     return open_cell(spec, model, rows, job.folders.path("factors"), side, only, gradients)
 
 
+def job_cells(job: Job, specs: Sequence[EvaluationSpec], side: str) -> list[Cell]:
+    """Open the cells of a job that evaluates one model on several datasets; the model is loaded once."""
+    model = job.input("model", model_key=job.spec.model.key)
+    loaded = open_model(job.spec, local_folder(model.parent))
+    rows = [job.input("rows", data_key=spec.dataset.key) for spec in specs]
+    store = FactorStore(job.folders.path("factors"))
+    return [cell_of(spec, loaded, path, store, side) for spec, path in zip(specs, rows, strict=True)]
+
+
 def open_cell(
     spec: EvaluationSpec,
     model_card: Path,
@@ -111,6 +120,18 @@ def open_cell(
         gradients: whether gradients of the weights will be taken; the weights then stay in their own precision.
     """
     loaded = open_model(spec, local_folder(model_card.parent), gradients)
+    return cell_of(spec, loaded, data_rows, FactorStore(factors), side, only)
+
+
+def cell_of(
+    spec: EvaluationSpec,
+    loaded: LoadedModel,
+    data_rows: Path,
+    store: FactorStore,
+    side: str,
+    only: Callable[[pd.DataFrame], pd.DataFrame] = everything,
+) -> Cell:
+    """Ask a loaded model the examples of one side of the prepared rows (`open_cell`)."""
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec.protocols}
     wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
@@ -121,7 +142,7 @@ def open_cell(
         raise UserError(
             f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}."
         )
-    return Cell(spec, loaded, questions, sides, FactorStore(factors))
+    return Cell(spec, loaded, questions, sides, store)
 
 
 def open_model(spec: EvaluationSpec, folder: Path, gradients: bool = False) -> LoadedModel:

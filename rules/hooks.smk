@@ -2,7 +2,7 @@
 import time
 
 from laser.cluster.locks import note_run, take_over, tell_of_another_host
-from laser.cluster import slurm_executor
+from laser.cluster import rate_limit, slurm_executor
 from laser.cluster.slurm_jobs import tell_failures
 from laser.config.paths import Folders
 from laser.config.study_note import check_note, write_note
@@ -52,6 +52,7 @@ def tell_of_failed_slurm_jobs():
 
 
 onstart:
+    rate_limit.remove_default(workflow.scheduler, workflow.scheduling_settings)
     write_note(PLAN.results, PLAN.config["study"], ROOT)
     tell_of_another_host(Path(), logger.warning)
     executor = slurm_executor.executor_of(workflow)

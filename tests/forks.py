@@ -1,4 +1,7 @@
-"""Short processes of Python, forked from one that has done the slow imports, in place of hundreds of starts."""
+"""Short processes of Python, forked from one that has done the slow imports, in place of hundreds of starts.
+
+`Forks` runs a module or some code and waits for it. `Handover` does so for scripts that other processes start.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -60,17 +65,91 @@ class Forks:
             return subprocess.CompletedProcess([what, *arguments], status, *(path.read_text() for path in streams))
 
 
+class Handover:
+    """A process that has imported some modules, and runs the workflow's scripts in forks of itself.
+
+    A script that starts with the variables of `environment` is handed over to it (tests/quick_start/sitecustomize.py).
+    """
+
+    def __init__(self, *modules: str) -> None:
+        self.modules = modules
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """Variables for the processes whose scripts are handed over."""
+        folder = tempfile.mkdtemp()
+        address = f"{folder}/handover"
+        line = [sys.executable, str(Path(__file__).resolve()), "--handover", address, *self.modules]
+        variables = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=variables)
+        assert self.server.stdout is not None
+        self.server.stdout.readline()  # it listens
+        paths = [str(ROOT / "tests/quick_start"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {"LASER_TEST_HANDOVER": address, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def main() -> None:
     """Import the modules that are named; fork for every line that comes, and answer it with the exit status."""
-    for name in sys.argv[1:]:
+    address = sys.argv[2] if sys.argv[1:2] == ["--handover"] else None
+    for name in sys.argv[1 if address is None else 3 :]:
         importlib.import_module(name)
     gc.freeze()
+    if address is not None:
+        listen(address)
+        return
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             become(**json.loads(line))
             return
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+def listen(address: str) -> None:
+    """Answer whoever connects with the exit status of the script that it names, until standard input ends."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        print("listening", flush=True)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes that answer
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
+            other, _ = listener.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                listener.close()
+                answer(other)
+                return
+            other.close()
+
+
+def answer(other: socket.socket) -> None:
+    """Run the script that a process names as its child; kill it if that process ends first."""
+    size, streams, _, _ = socket.recv_fds(other, 8, 3)
+    message = b""
+    while len(message) < int.from_bytes(size, "big"):
+        message += other.recv(1 << 16)
+    child = os.fork()
+    if child == 0:
+        other.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        job = json.loads(message)
+        os.environ.clear()
+        os.environ.update(job["environment"])
+        os.chdir(job["folder"])
+        script, *arguments = job["arguments"]
+        sys.path[:1] = [os.path.dirname(script), *filter(None, job["environment"]["PYTHONPATH"].split(os.pathsep))]
+        sys.argv = [script, *arguments]
+        runpy.run_path(script, run_name="__main__")
+        return
+    for stream in streams:
+        os.close(stream)
+    ended = os.pidfd_open(child)
+    if ended not in select.select([ended, other], [], [])[0]:
+        os.kill(child, signal.SIGKILL)
+    other.sendall(str(abs(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))).encode())
+    os._exit(0)
 
 
 def become(what: str, arguments: list[str], environment: dict[str, str], folder: str, streams: list[str]) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.forks import Forks
+from tests.forks import Forks, Handover
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,18 +42,33 @@ def run(
     *arguments: str,
     flags: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
+    whole: bool = False,
     **settings,
 ):
-    """Run Snakemake to its end, with further environment variables; return the finished process with its output."""
+    """Run Snakemake to its end; return the finished process with its output.
+
+    Args:
+        folder, study, arguments, settings: as in `command`.
+        flags: further options of Snakemake.
+        variables: further environment variables.
+        whole: whether every job starts a Python of its own, as for a user, and not a fork of one that has done the
+            slow imports.
+    """
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {})
     if "--dry-run" in flags:
         return dry_run(line, environment)
+    if not whole:
+        environment |= SCRIPTS.environment
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
 
 
 FORKS = Forks("snakemake.cli", "pandas", "pydantic")
+SCRIPTS = Handover(
+    "torch", "transformers", "pandas", "pyarrow.parquet", "matplotlib.pyplot", "scipy.stats", "statsmodels"
+)
+"""What jobs import first; Snakemake starts them, and they are handed over to it."""
 
 
 def dry_run(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -308,7 +308,10 @@ def adverse(folder):
 
 
 def test_one_core_a_kill_and_an_adverse_environment_give_the_same_manifest(finished, tmp_path):
-    """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes."""
+    """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes.
+
+    Here every job starts a Python of its own, so that this also holds the study made by handed-over scripts against it.
+    """
     _, study, results = finished
     folder = tmp_path / "elsewhere-and-with-a-longer-path"
     folder.mkdir()
@@ -326,7 +329,7 @@ def test_one_core_a_kill_and_an_adverse_environment_give_the_same_manifest(finis
     process.wait()
     assert list((again / SWEEP).glob("layer*/*.parquet"))
     assert not (again / "tables/table1.csv").exists()
-    done = run(folder, study, "all", cores=1, variables=adverse(tmp_path / "unreadable"))
+    done = run(folder, study, "all", cores=1, variables=adverse(tmp_path / "unreadable"), whole=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fault of the workflow" not in done.stdout + done.stderr
     assert differences(results, again) == []

@@ -1,6 +1,6 @@
 """What all tests share.
 
-One thread per process: two workers with two threads each stand in each other's way, and sums stay in one order."""
+One thread per process: workers with two threads each stand in each other's way, and sums stay in one order."""
 
 import gc
 import os

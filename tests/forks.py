@@ -68,24 +68,27 @@ class Forks:
 class Handover:
     """A process that has imported some modules, and runs the workflow's scripts in forks of itself.
 
-    A script that starts with the variables of `environment` is handed over to it (tests/quick_start/sitecustomize.py).
+    A script that starts with the variables of `added_to` is handed over to it (tests/quick_start/sitecustomize.py).
     """
 
     def __init__(self, *modules: str) -> None:
         self.modules = modules
 
     @cached_property
-    def environment(self) -> dict[str, str]:
-        """Variables for the processes whose scripts are handed over."""
-        folder = tempfile.mkdtemp()
-        address = f"{folder}/handover"
+    def address(self) -> str:
+        """Where the process listens, which is started when it is first asked for; it ends with this one."""
+        address = f"{tempfile.mkdtemp()}/handover"
         line = [sys.executable, str(Path(__file__).resolve()), "--handover", address, *self.modules]
         variables = os.environ | {"OMP_NUM_THREADS": "1"}
         self.server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, env=variables)
         assert self.server.stdout is not None
         self.server.stdout.readline()  # it listens
-        paths = [str(ROOT / "tests/quick_start"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {"LASER_TEST_HANDOVER": address, "PYTHONPATH": os.pathsep.join(paths)}
+        return address
+
+    def added_to(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return variables with those of a process whose scripts are handed over."""
+        paths = [str(ROOT / "tests/quick_start"), *filter(None, [environment.get("PYTHONPATH")])]
+        return {**environment, "LASER_TEST_HANDOVER": self.address, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def main() -> None:

@@ -178,7 +178,6 @@ def test_the_default_profile_beside_it_has_what_every_run_needs_alone():
     assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text()) == {
         "rerun-incomplete": True,
         "quiet": ["reason"],
-        "max-jobs-per-timespan": "6000/1m",
     }
     # A config.yaml there would be read as a second profile; study.yaml is the profile's configuration of the workflow.
     assert sorted(path.name for path in PROFILE.parent.glob("*.yaml")) == ["profile.yaml", "study.yaml"]

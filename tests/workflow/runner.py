@@ -60,7 +60,7 @@ def run(
     if "--dry-run" in flags:
         return dry_run(line, environment)
     if not whole:
-        environment |= SCRIPTS.environment
+        environment = SCRIPTS.added_to(environment)
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
 
 

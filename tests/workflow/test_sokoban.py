@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from laser.io.files import read_parquet
+from laser.io.files import read_json, read_parquet
 from laser.sokoban.batch import BatchedRooms
 from laser.sokoban.room import parse_room, room_hash
 from laser.sokoban.rules import action_numbers
+from laser_audit.pages import terminal
+from laser_audit.run import audit
 from tests.sokoban.small_study import ARTEFACTS, write
 from tests.workflow.one_process import build
-from tests.workflow.runner import contents, planned, run
+from tests.workflow.runner import ROOT, contents, planned, run
 
 CELL = "tiny-policy/sokoban"
 
@@ -117,6 +119,23 @@ def test_the_same_bytes_again(finished, tmp_path):
     first, second = (contents(root, "cache/models/*/*") for root in (folder, tmp_path))
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name] and not name.endswith("/run.json")] == []
+
+
+def test_a_race_of_policies_chooses_what_the_whole_search_chooses_and_passes_its_audit(finished, tmp_path):
+    folder, _, results = finished
+    shutil.copytree(folder / "cache", tmp_path / "cache", symlinks=True)
+    raced = build(tmp_path, write(tmp_path, search="racing", artefacts=["table2"]))
+    scored, swept = (
+        read_parquet(path)
+        for path in (raced / f"race/{CELL}.parquet", *results.glob(f"sweep/{CELL}/layer0/rho0.5.parquet"))
+    )
+    assert list(scored.columns) == list(swept.columns) and (scored.dtypes == swept.dtypes).all()
+    chosen = [
+        read_json(path / f"selection/{CELL}.json")["protocols"]["corrected"]["chosen"] for path in (raced, results)
+    ]
+    assert chosen[0] == chosen[1]
+    report = audit(raced, ROOT)
+    assert report.passed, terminal(report)
 
 
 def test_the_paper_is_planned(tmp_path):

@@ -11,11 +11,10 @@ import pandas as pd
 from laser.config.protocols import PROTOCOLS
 from laser.config.specs import RaceSpec
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, answers_for, intervention, job_cell, no_rows, result_rows, say_overflows
+from laser.evaluation.cell import Cell, answers_for, intervention, job_cell, result_rows, say_overflows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.part_of_cell import of_protocol, part_of
 from laser.evaluation.racing import Rules, run_race
-from laser.evaluation.sweep import LABELS
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.provenance.job import Job
 
@@ -94,9 +93,7 @@ def race_protocol(
     race = run_race(len(ids), len(candidates), evaluate, _of_base(base, protocol, ids), rules)
     order = {name: place for place, name in enumerate(ids)}
     parts = [
-        pd.concat([no_rows(LABELS), *frames[number]], ignore_index=True).sort_values(
-            "id", key=lambda column: column.map(order)
-        )
+        pd.concat(frames[number], ignore_index=True).sort_values("id", key=lambda column: column.map(order))
         for number in range(len(candidates))
     ]
     facts = {

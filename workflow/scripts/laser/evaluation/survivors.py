@@ -5,8 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from laser.config.specs import SweepSpec
-from laser.evaluation.cell import no_rows
-from laser.evaluation.sweep import LABELS
 from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.provenance.job import Job
 
@@ -26,7 +24,7 @@ def write_survivors(job: Job) -> None:
             for matrix in spec.matrices
             for protocol in spec.protocols
         ]
-        frame = pd.concat([no_rows(LABELS), *parts], ignore_index=True)
+        frame = pd.concat(parts, ignore_index=True)
         run = {"run": facts["run"]} if len(frame) else {}
         write_parquet(path, frame, job.metadata(rho=rho, **run))
     job.say(f"{len(whole.groupby(['protocol', 'matrix', 'rho']))} candidates of this layer ran to the end")

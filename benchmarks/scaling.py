@@ -1,4 +1,4 @@
-"""How planning and running grow with the number of jobs: the real Snakefile, scripts that only touch their outputs.
+"""How planning and running grow with the number of jobs: the real Snakefile, commands that only touch their outputs.
 
     python -m benchmarks.scaling                         # here: dry runs and local runs, some minutes
     python -m benchmarks.scaling --only slurm            # on a one-host SLURM (root on Debian or Ubuntu)
@@ -47,20 +47,12 @@ DATASETS = 8
 RHOS = [0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005]
 STATUS_SECONDS = 7
 """Seconds between two queries to SLURM: a little more than a trivial job takes."""
-TRIVIAL = """\
-import os, sys
-outputs, option = ("card", "records", "output", "svg", "pdf", "csv"), None
-for word in sys.argv[1:]:
-    if word.startswith("--"):
-        option = word[2:]
-    elif option in outputs or (option == "rows" and "prepare" in sys.argv[0]):
-        os.makedirs(os.path.dirname(word), exist_ok=True)
-        open(word, "w").close()
-"""
+TRIVIAL = 'JOB = "touch {output:q}"'
+"""In place of every job's command in rules/common.smk."""
 
 
 def copy_workflow(folder: Path) -> Path:
-    """Copy the workflow into `folder` with trivial scripts; return its Snakefile."""
+    """Copy the workflow into `folder` with trivial commands; return its Snakefile."""
     folder.mkdir()
     for name in PARTS:
         source, target = ROOT / name, folder / name
@@ -68,8 +60,8 @@ def copy_workflow(folder: Path) -> Path:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         else:
             shutil.copy(source, target)
-    for script in (folder / "workflow/scripts").glob("*.py"):
-        script.write_text(TRIVIAL)
+    common = folder / "rules/common.smk"
+    common.write_text(re.sub(r"^JOB = \(.*?^\)", lambda _: TRIVIAL, common.read_text(), flags=re.M | re.S))
     return folder / "Snakefile"
 
 

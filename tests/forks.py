@@ -66,9 +66,9 @@ class Forks:
 
 
 class Handover:
-    """A process that has imported some modules, and runs the workflow's scripts in forks of itself.
+    """A process that has imported some modules, and runs the workflow's scripts and modules in forks of itself.
 
-    A script that starts with the variables of `added_to` is handed over to it (tests/quick_start/sitecustomize.py).
+    One that starts with the variables of `added_to` is handed over to it (tests/quick_start/sitecustomize.py).
     """
 
     def __init__(self, *modules: str) -> None:
@@ -85,10 +85,13 @@ class Handover:
         self.server.stdout.readline()  # it listens
         return address
 
+    folder = ROOT / "tests/quick_start"
+    """The folder for PYTHONPATH."""
+
     def added_to(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return variables with those of a process whose scripts are handed over."""
-        paths = [str(ROOT / "tests/quick_start"), *filter(None, [environment.get("PYTHONPATH")])]
-        return {**environment, "LASER_TEST_HANDOVER": self.address, "PYTHONPATH": os.pathsep.join(paths)}
+        paths = [str(self.folder), *filter(None, [environment.get("PYTHONPATH")])]
+        return {**environment, "HANDOVER_OF_TESTS": self.address, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def main() -> None:
@@ -141,10 +144,15 @@ def answer(other: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(job["environment"])
         os.chdir(job["folder"])
-        script, *arguments = job["arguments"]
-        sys.path[:1] = [os.path.dirname(script), *filter(None, job["environment"]["PYTHONPATH"].split(os.pathsep))]
-        sys.argv = [script, *arguments]
-        runpy.run_path(script, run_name="__main__")
+        first, *arguments = job["arguments"]
+        beside = job["folder"] if first == "-m" else os.path.dirname(first)
+        sys.path[:1] = [beside, *filter(None, job["environment"]["PYTHONPATH"].split(os.pathsep))]
+        if first == "-m":
+            sys.argv = arguments
+            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = [first, *arguments]
+            runpy.run_path(first, run_name="__main__")
         return
     for stream in streams:
         os.close(stream)

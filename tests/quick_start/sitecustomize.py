@@ -1,4 +1,5 @@
-"""Python reads this when it starts, if its folder is on PYTHONPATH: the workflow's scripts are handed over.
+"""Python reads this when it starts, if its folder is on PYTHONPATH: the workflow's scripts and modules are handed
+over.
 
 The process at the other end (`tests.forks.Handover`) has imported torch and the like, and runs the script in a fork of
 itself, with this process's arguments, environment, folder, input and output. This one waits for its exit status.
@@ -25,5 +26,6 @@ def _hand_over(address: str) -> None:
     os._exit(int(status or 1))
 
 
-if "LASER_TEST_HANDOVER" in os.environ and "/scripts/" in "".join(sys.orig_argv[1:2]):
-    _hand_over(os.environ["LASER_TEST_HANDOVER"])
+_first = "".join(sys.orig_argv[1:2])
+if "HANDOVER_OF_TESTS" in os.environ and ("/scripts/" in _first or (_first == "-m" and "laser." in sys.orig_argv[2])):
+    _hand_over(os.environ["HANDOVER_OF_TESTS"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -122,6 +123,7 @@ def student_quantile(probability: float, degrees: float) -> float:
     return normal + math.fsum(term / (4 * degrees) ** order for order, term in enumerate(terms, start=1))
 
 
+@cache
 def beta_quantile(probability: float, first: float, second: float) -> float:
     """Return the quantile of the beta distribution, by bisection."""
     low, high = 0.0, 1.0
@@ -171,6 +173,7 @@ def mcnemar(base: Sequence[bool], changed: Sequence[bool]) -> float:
     return mcnemar_of(min(lost, won), abs(won - lost))
 
 
+@cache
 def mcnemar_of(fewer: int, net: int) -> float:
     """Return McNemar's two-sided p value if `fewer` rows changed one way and `fewer + net` the other."""
     total = 2 * fewer + net

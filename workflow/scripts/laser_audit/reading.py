@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import stat
 from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
@@ -67,19 +68,20 @@ class Study:
         parts = path.split("/")
         if not path or "\0" in path or "\\" in path or path.startswith("/") or ".." in parts or "" in parts:
             raise Unreadable(path, "is not a path inside the study's folder")
-        location = self.folder
+        location, mode = str(self.folder), 0
         try:
             for part in parts:
-                location = location / part
-                if stat.S_ISLNK(location.lstat().st_mode):
+                location = f"{location}/{part}"
+                mode = os.lstat(location).st_mode
+                if stat.S_ISLNK(mode):
                     raise Unreadable(path, "is, or lies behind, a symbolic link")
-            if not stat.S_ISREG(location.stat().st_mode):
+            if not stat.S_ISREG(mode):
                 raise Unreadable(path, "is not a plain file")
         except FileNotFoundError as error:
             raise Unreadable(path, "is missing") from error
         except (OSError, ValueError) as error:
             raise Unreadable(path, f"cannot be opened ({error})") from error
-        return location
+        return Path(location)
 
     @cached_property
     def files(self) -> dict[str, bool]:

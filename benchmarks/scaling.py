@@ -41,7 +41,18 @@ from laser.io.files import atomic, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE, PICTURE = ROOT / "docs/scaling.csv", ROOT / "docs/images/scaling.svg"
-PARTS = ("Snakefile", "rules", "config", "workflow", "envs", "slurm")
+PARTS = (
+    "Snakefile",
+    "rules",
+    "config",
+    "workflow",
+    "envs",
+    "slurm",
+    "profiles",
+    "CITATION.cff",
+    "LICENSE",
+    "README.md",
+)
 KEYS = ["measurement", "one_job_per", "jobs"]
 DATASETS = 8
 RHOS = [0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005]
@@ -67,7 +78,8 @@ def copy_workflow(folder: Path) -> Path:
 
 def write_study(path: Path, layers: int, datasets: int = DATASETS, one_job_per: str = "layer") -> Path:
     """Write a study of one model; nothing of it is ever fetched or read."""
-    model = {"name": "model", "source": {"kind": "local", "path": "none"}, "dtype": "fp32", "architecture": "llama"}
+    source = {"kind": "hub", "repo": "nobody/nothing", "revision": "0" * 40}
+    model = {"name": "model", "source": source, "dtype": "fp32", "architecture": "llama"}
     settings = {
         "title": "A study to count with",
         "protocols": ["corrected"],
@@ -90,7 +102,7 @@ class Watched:
     """A run of Snakemake: its output with times, and its main process's CPU time and memory."""
 
     def __init__(self, line: list[str], environment: dict[str, str] | None = None) -> None:
-        environment = {**(environment or os.environ), "OMP_NUM_THREADS": "1"}
+        environment = {**(environment or os.environ), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         self.start = time.monotonic()
         self.lines: list[tuple[float, str]] = []
         self.cpu = self.memory = 0.0

@@ -17,7 +17,6 @@ from laser.errors import UserError, nearest
 from laser.io.files import read_json, sha256_file, write_json
 from laser.io.user_paths import expanded
 from laser.models import hub, wheel
-from laser.models.card import check_declared, hashes, inspect
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
 
 KINDS = ("hub", "local", "wheel")
@@ -156,6 +155,9 @@ def _kind(entry: Mapping[str, Any]) -> str:
 
 def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
     """Return the card of a folder if it is complete and from the same source, else None."""
+    # Imported late, here and below: it needs torch, and Snakemake's own process only asks what can be reached.
+    from laser.models.card import check_declared, hashes
+
     path = folder / "card.json"
     if not path.is_file():
         path = _second_card(folder)
@@ -195,6 +197,8 @@ def _build(
     entry: dict[str, Any], fill: Callable[[Path], Filled], part: Path, folder: Path, report: Callable[[str], None]
 ) -> dict[str, Any]:
     """Fill `part`, check it, move it to `folder` and write the card."""
+    from laser.models.card import check_declared, hashes, inspect
+
     part.mkdir()
     filled = fill(part)
     try:

@@ -41,18 +41,7 @@ from laser.io.files import atomic, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE, PICTURE = ROOT / "docs/scaling.csv", ROOT / "docs/images/scaling.svg"
-PARTS = (
-    "Snakefile",
-    "rules",
-    "config",
-    "workflow",
-    "envs",
-    "slurm",
-    "profiles",
-    "CITATION.cff",
-    "LICENSE",
-    "README.md",
-)
+PARTS = ("Snakefile", "rules", "config", "workflow", "envs", "profiles", "slurm", "CITATION.cff")
 KEYS = ["measurement", "one_job_per", "jobs"]
 DATASETS = 8
 RHOS = [0.9, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05, 0.01, 0.005]

@@ -71,6 +71,9 @@ class Handover:
     One that starts with the variables of `added_to` is handed over to it (tests/quick_start/sitecustomize.py).
     """
 
+    folder = ROOT / "tests/quick_start"
+    """The folder for PYTHONPATH."""
+
     def __init__(self, *modules: str) -> None:
         self.modules = modules
 
@@ -84,9 +87,6 @@ class Handover:
         assert self.server.stdout is not None
         self.server.stdout.readline()  # it listens
         return address
-
-    folder = ROOT / "tests/quick_start"
-    """The folder for PYTHONPATH."""
 
     def added_to(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return variables with those of a process whose scripts are handed over."""
@@ -106,7 +106,10 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            become(**json.loads(line))
+            signal.alarm(300)
+            job = json.loads(line)
+            streams = [os.open(path, os.O_RDWR | os.O_CREAT) for path in (os.devnull, *job.pop("streams"))]
+            become(**job, streams=streams)
             return
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
@@ -137,22 +140,9 @@ def answer(other: socket.socket) -> None:
     child = os.fork()
     if child == 0:
         other.close()
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
         job = json.loads(message)
-        os.environ.clear()
-        os.environ.update(job["environment"])
-        os.chdir(job["folder"])
-        first, *arguments = job["arguments"]
-        beside = job["folder"] if first == "-m" else os.path.dirname(first)
-        sys.path[:1] = [beside, *filter(None, job["environment"]["PYTHONPATH"].split(os.pathsep))]
-        if first == "-m":
-            sys.argv = arguments
-            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-        else:
-            sys.argv = [first, *arguments]
-            runpy.run_path(first, run_name="__main__")
+        what, *arguments = job["arguments"][job["arguments"][0] == "-m" :]
+        become(what, arguments, job["environment"], job["folder"], streams)
         return
     for stream in streams:
         os.close(stream)
@@ -163,18 +153,21 @@ def answer(other: socket.socket) -> None:
     os._exit(0)
 
 
-def become(what: str, arguments: list[str], environment: dict[str, str], folder: str, streams: list[str]) -> None:
-    """Be the process that is asked for."""
-    signal.alarm(300)
-    for number, path in enumerate((os.devnull, *streams)):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+def become(what: str, arguments: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> None:
+    """Be the process that is asked for: a script, which ends with .py, lines of code, or a module."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    is_script = what.endswith(".py")
     # The first of the paths is this file's folder; with -m and -c the current one stands there.
-    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.argv = ["-c", *arguments]
-    if "\n" in what:
+    beside = os.path.dirname(what) if is_script else folder
+    sys.path[:1] = [beside, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.argv = [what if is_script else "-c", *arguments]
+    if is_script:
+        runpy.run_path(what, run_name="__main__")
+    elif "\n" in what:
         exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
     else:
         runpy.run_module(what, run_name="__main__", alter_sys=True)

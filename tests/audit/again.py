@@ -16,8 +16,7 @@ from laser_audit.reading import Study
 from laser_audit.records import records
 from laser_audit.run import Report
 from laser_audit.study_code import run_code
-from tests.workflow.runner import ROOT
-from tests.workflow.runner import SCRIPTS as HANDOVER
+from tests.workflow.runner import HANDOVER, ROOT
 
 SCRIPTS = ROOT / "workflow/scripts"
 

@@ -60,12 +60,12 @@ def run(
     if "--dry-run" in flags:
         return dry_run(line, environment)
     if not whole:
-        environment = SCRIPTS.added_to(environment)
+        environment = HANDOVER.added_to(environment)
     return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
 
 
 FORKS = Forks("snakemake.cli", "pandas", "pydantic")
-SCRIPTS = Handover(
+HANDOVER = Handover(
     "torch", "transformers", "pandas", "pyarrow.parquet", "matplotlib.pyplot", "scipy.stats", "statsmodels"
 )
 """What jobs import first; Snakemake starts them, and they are handed over to it."""

@@ -40,18 +40,8 @@ UNLESS_EMPTY = {"evaluate_transfer": "transfer", "evaluate_rank_rules": "rank_ru
 """Rules whose jobs load no model if there is no other choice to evaluate, to the folder of their files."""
 
 CHOOSING = (
-    *(
-        "reduce",
-        "base",
-        "sweep",
-        "sweep_together",
-        "race",
-        "survivors",
-        "select_intervention",
-        "landscape",
-        "gradients",
-    ),
-    *("compose_layers", "spectra"),
+    *("reduce", "base", "sweep", "race", "survivors", "select_intervention", "landscape", "gradients"),
+    *("sweep_together", "compose_layers", "spectra"),
 )
 """Rules whose jobs see only validation rows."""
 

@@ -106,7 +106,7 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            signal.alarm(300)
+            signal.alarm(1800)
             job = json.loads(line)
             streams = [os.open(path, os.O_RDWR | os.O_CREAT) for path in (os.devnull, *job.pop("streams"))]
             become(**job, streams=streams)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import time
 from pathlib import Path
 
 COVERED = re.compile(r"^(?!manifest(-run)?\.json$|audit/|export/|(records|runs|logs|benchmarks)/(manifest|export)/)")
 
 
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+HASHES: dict[tuple[str, int, int], str] = {}
+
+
+def facts(folder: Path) -> dict[str, dict[str, str | int]]:
+    """Map each file of a study to its sha256 and bytes; a file a second old is read once for all copies of a study."""
+    files, start, now = {}, len(f"{folder}/"), time.time_ns()
+    for path in (f"{inside}/{name}" for inside, _, names in os.walk(folder) for name in names):
+        known = os.stat(path)
+        key = (path[start:], known.st_size, known.st_mtime_ns)
+        digest = HASHES.get(key) or hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        if now - known.st_mtime_ns > 1_000_000_000:  # a younger one may be written again within a tick of the clock
+            HASHES[key] = digest
+        files[path[start:]] = {"sha256": digest, "bytes": known.st_size}
+    return files
 
 
 def reseal(folder: Path) -> None:
@@ -23,79 +36,69 @@ def reseal(folder: Path) -> None:
     start = f"results/{json.loads((folder / 'manifest.json').read_text())['study']}/"
     manifests = {name: json.loads((folder / name).read_text()) for name in ("manifest.json", "manifest-run.json")}
     known = {one["path"]: one["sha256"] for each in manifests.values() for one in each["files"]}
-    _copy_into_report(folder, known)
+    _copy_into_report(folder, known, facts(folder))
     for _ in range(20):
+        there = facts(folder)
         changed = {
-            sha: sha256(folder / path)
-            for path, sha in known.items()
-            if (folder / path).is_file() and sha256(folder / path) != sha
+            sha: there[path]["sha256"] for path, sha in known.items() if path in there and there[path]["sha256"] != sha
         }
         if not changed:
             break
         known = {path: changed.get(sha, sha) for path, sha in known.items()}
-        _replace(folder, start, changed)
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    named: set[str] = set()
-    for name, manifest in manifests.items():
-        kept = []
-        for one in manifest["files"]:
-            if one["path"] in there:
-                path = folder / one["path"]
-                kept.append(one | {"sha256": sha256(path), "bytes": path.stat().st_size})
-                named.add(one["path"])
-        manifest["files"] = kept
-        write(folder / name, manifest)
-    new = sorted(path for path in there - named if COVERED.match(path))
+        _replace(folder, start, changed, there)
+    for manifest in manifests.values():
+        manifest["files"] = [one | there[one["path"]] for one in manifest["files"] if one["path"] in there]
+    named = {one["path"] for manifest in manifests.values() for one in manifest["files"]}
     manifest = manifests["manifest.json"]
-    for path in new:
-        entry = {"path": path, "sha256": sha256(folder / path), "bytes": (folder / path).stat().st_size}
-        manifest["files"].append(entry | {"record": None})
+    new = sorted(path for path in there.keys() - named if COVERED.match(path))
+    manifest["files"] += [{"path": path, "record": None} | there[path] for path in new]
     manifest["files"].sort(key=lambda one: one["path"])
-    write(folder / "manifest.json", manifest)
+    for name in manifests:
+        write(folder / name, manifests[name])
 
 
-def _copy_into_report(folder: Path, known: dict[str, str]) -> None:
+def _copy_into_report(folder: Path, known: dict[str, str], there: dict[str, dict[str, str | int]]) -> None:
     """Let the report's copies follow tables and figures that have changed, or are gone."""
     for path, sha in known.items():
         kind, _, inner = path.partition("/")
         shown = "media" if (folder / path).with_suffix(".gif").is_file() else kind
-        copy = folder / "report" / shown / inner.replace("/", "-")
-        if kind not in ("tables", "figures") or not copy.is_file():
+        copy = f"report/{shown}/{inner.replace('/', '-')}"
+        if kind not in ("tables", "figures") or copy not in there:
             continue
-        if not (folder / path).is_file():
-            copy.unlink()
-        elif sha256(folder / path) != sha:
-            copy.write_bytes((folder / path).read_bytes())
+        if path not in there:
+            (folder / copy).unlink()
+        elif there[path]["sha256"] != sha:
+            (folder / copy).write_bytes((folder / path).read_bytes())
 
 
-def _replace(folder: Path, start: str, changed: dict[str, str]) -> None:
+def _replace(folder: Path, start: str, changed: dict[str, str], there: dict[str, dict[str, str | int]]) -> None:
     """Put new hashes and lengths into every record, and new hashes into the study's other descriptions of itself."""
-    sizes = {sha256(path): path.stat().st_size for path in (folder / "inputs").rglob("*") if path.is_file()}
-    records = [*(folder / "records").rglob("*.json"), *(folder / "inputs").rglob("record.json")]
-    for path in records:
-        record = json.loads(path.read_text())
+    sizes = {each["sha256"]: each["bytes"] for path, each in there.items() if path.startswith("inputs/")}
+    for name in there:
+        if not re.match(r"records/.*\.json$|inputs/(.*/)?record\.json$", name):
+            continue
+        record = json.loads((folder / name).read_text())
         before = json.dumps(record)
         for kind in ("inputs", "outputs"):
             kept = []
             for one in record.get(kind, []):
-                place = folder / one["path"].removeprefix(start)
-                if one["path"].startswith(start) and not place.is_file():
+                path = one["path"].removeprefix(start)
+                if one["path"].startswith(start) and path not in there:
                     continue
                 if one["path"].startswith(start):
-                    one |= {"sha256": sha256(place), "bytes": place.stat().st_size}
+                    one |= there[path]
                 elif one["sha256"] in changed:
                     one |= {"sha256": changed[one["sha256"]], "bytes": sizes[changed[one["sha256"]]]}
                 kept.append(one)
             record[kind] = kept
         if json.dumps(record) != before:
-            write(path, record)
-    for name in ("ro-crate-metadata.json",):
-        path = folder / name
-        if path.is_file():
-            text = path.read_text()
-            for old, new in changed.items():
-                text = text.replace(old, new)
-            path.write_text(text)
+            write(folder / name, record)
+    crate = folder / "ro-crate-metadata.json"
+    if crate.is_file():
+        text = crate.read_text()
+        for old, new in changed.items():
+            text = text.replace(old, new)
+        crate.write_text(text)
 
 
 def write(path: Path, value: object) -> None:

@@ -22,8 +22,8 @@ from tests.audit.seal import reseal
 LOOKED_AT = ("games", "sides", "base", "table2", "artefacts", "report")
 
 
-def test_an_untouched_study_passes(policy):
-    report = audit(policy)
+def test_an_untouched_study_passes(finished_policy):
+    report = audit(finished_policy)
     assert report.passed, "\n".join(map(str, (one for check in report.checks for one in check.findings)))
     counts = {check.name: check.count for check in report.checks}
     assert all(counts[name] > 0 for name in LOOKED_AT), counts

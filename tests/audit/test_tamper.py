@@ -1,8 +1,11 @@
 """Whatever is changed in a finished study is found, by recomputation or by replay, and the finding names the file."""
 
+from unittest import mock
+
 import pytest
 
 from laser_audit.pages import FAILED, status, terminal
+from laser_audit.reading import Study
 from laser_audit.run import audit
 from tests.audit.again import chosen_again, made_again
 from tests.audit.manipulations import CHOICES, CRATE, DETERMINED, NAIVE, REPLAYED
@@ -24,9 +27,17 @@ def test_there_are_enough_of_them():
     assert len(DETERMINED) > len(NAIVE)
 
 
-def test_an_untouched_study_passes(study):
-    report = audit(study)
+def test_an_untouched_study_passes(finished):
+    report = audit(finished)
     assert report.passed, "\n".join(map(str, (one for check in report.checks for one in check.findings)))
+
+
+@pytest.mark.parametrize("name", [*list(DETERMINED)[::20], *list(NAIVE)[::20]])
+def test_an_audit_that_reads_all_files_anew_finds_the_same(study, name):
+    (DETERMINED | NAIVE)[name](study)
+    quick = audit(study)
+    with mock.patch("laser_audit.run.Study", Study):
+        assert audit(study).checks == quick.checks
 
 
 def test_making_hashes_fit_again_changes_nothing_in_an_untouched_study(study):

@@ -12,7 +12,7 @@ import pytest
 
 from laser.cluster.locks import LOCKS, NOTE, note_run, take_over
 from tests import tiny
-from tests.workflow.runner import ROOT, command, dry_run
+from tests.workflow.runner import ROOT, command, forked
 
 
 def locked(folder, **note):
@@ -82,7 +82,7 @@ def half_made(tmp_path_factory):
 def planned(folder, study, *flags):
     line = command(folder, study, "reductions")
     line[3:3] = ["--dry-run", *flags]
-    done = dry_run(line, os.environ)
+    done = forked(line, os.environ)
     return done.stdout + done.stderr
 
 

@@ -40,7 +40,9 @@ def test_a_job_asks_for_more_than_the_weights_on_gpu_and_host(model, stage):
     weights = guessed_shape(study.model(model)).weight_bytes / 1e6
     asked = request(study, stage, job(model))
     assert weights + 1000 < asked.gpu_memory_mb < 4 * weights + 5000
-    assert weights + 1500 < asked.mem_mb < 3 * weights + 4000
+    assert 3500 < asked.mem_mb < 11_000, "weights go straight to the GPU"
+    on_cpu = request(plan(device="cpu"), stage, job(model))
+    assert weights + 1500 < on_cpu.mem_mb
 
 
 def test_the_papers_models_ask_for_different_gpus():
@@ -172,7 +174,8 @@ def test_sbatch_is_given_the_sites_own_words():
     assert "--gpus=h100:1" in big and "-p big" in big
     assert "-t 1440" in flags(study, "sweep", job("llama2-7b"), attempt=2)
     memory = [int(re.search(r"--mem (\d+)", text)[1]) for text in (small, middle, big)]
-    assert memory == sorted(memory) and memory[0] < 5000 and memory[1] > 12_000 and memory[2] > 27_000
+    assert memory[0] < 5000 and max(memory) < 12_000, "the host never holds a 27 GB model"
+    assert all("--cpus-per-task=8" in text for text in (small, middle, big))
 
 
 def test_without_a_table_one_gpu_of_any_kind_and_the_profiles_partition():
@@ -182,7 +185,7 @@ def test_without_a_table_one_gpu_of_any_kind_and_the_profiles_partition():
 
 def test_the_cpu_asks_for_no_gpu():
     text = flags(plan(device="cpu", gpus=TABLE), "sweep", job("roberta-base"), slurm_partition="mine")
-    assert "--gpus" not in text and "-p mine" in text
+    assert "--gpus" not in text and "-p mine" in text and "--cpus-per-task=1" in text
 
 
 RUNS = {

@@ -42,6 +42,18 @@ def test_what_is_loaded_is_what_was_saved(folder):
     assert (loaded.config["model_type"], loaded.card, loaded.folder) == ("llama", {"source": "made here"}, folder)
 
 
+def test_weights_are_loaded_straight_to_the_device_and_are_the_same_without_accelerate(folder, monkeypatch):
+    straight = load(folder, "fp32", "cpu").model.state_dict()
+    monkeypatch.setattr("laser.models.load.resolve_device", lambda device: torch.device("meta"))
+    with monkeypatch.context() as patched:  # nothing is moved after loading: transformers puts it there
+        patched.setattr(torch.nn.Module, "to", lambda model, *_: model)
+        assert {weight.device.type for weight in load(folder).model.parameters()} == {"meta"}
+    monkeypatch.undo()
+    monkeypatch.setattr("laser.models.load.is_accelerate_available", lambda: False)
+    moved = load(folder, "fp32", "cpu").model.state_dict()
+    assert straight.keys() == moved.keys() and all(torch.equal(straight[name], moved[name]) for name in moved)
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"), [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)]
 )

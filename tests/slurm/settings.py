@@ -26,7 +26,7 @@ class Settings:
 
     folder: Path
     nodes: int = 3
-    cpus: int = 2
+    cpus: int = 16
     memory: int = 8000
     gpus: int = 2
     gpu_type: str = "h100"

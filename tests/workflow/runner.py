@@ -51,17 +51,15 @@ def run(
         folder, study, arguments, settings: as in `command`.
         flags: further options of Snakemake.
         variables: further environment variables.
-        whole: whether every job starts a Python of its own, as for a user, and not a fork of one that has done the
-            slow imports.
+        whole: whether Snakemake and every job start a Python of their own, as for a user, and are not forks of one
+            that has done the slow imports.
     """
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {})
-    if "--dry-run" in flags:
-        return dry_run(line, environment)
-    if not whole:
-        environment = HANDOVER.added_to(environment)
-    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
+    if whole:
+        return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
+    return forked(line, environment if "--dry-run" in flags else HANDOVER.added_to(environment))
 
 
 FORKS = Forks("snakemake.cli", "pandas", "pydantic")
@@ -71,15 +69,15 @@ HANDOVER = Handover(
 """What jobs import first; Snakemake starts them, and they are handed over to it."""
 
 
-def dry_run(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Do what `python -m snakemake --dry-run` does; return the finished process with its output.
+def forked(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Do what `python -m snakemake ...` does; return the finished process with its output.
 
     Args:
         line: the whole command.
         environment: all variables that it sees.
         folder: where it is started.
     """
-    assert line[:3] == [sys.executable, "-m", "snakemake"] and "--dry-run" in line
+    assert line[:3] == [sys.executable, "-m", "snakemake"]
     return FORKS.run("snakemake", line[3:], environment, folder)
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from tests.workflow.runner import ROOT, counted, dry_run
+from tests.workflow.runner import ROOT, counted, forked
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
 
@@ -35,7 +35,7 @@ def hosted(tmp_path_factory):
 def plan(folder, *arguments, **environment):
     """Return the jobs by rule of a dry run in a folder."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", *arguments]
-    done = dry_run(command, os.environ | environment, folder)
+    done = forked(command, os.environ | environment, folder)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return counted(done)
 

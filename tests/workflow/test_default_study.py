@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.runner import ROOT, dry_run
+from tests.workflow.runner import ROOT, forked
 
 SMALL, LARGE = "quickstart", "paper"
 
@@ -24,7 +24,7 @@ def datasets(study: str) -> int:
 def prepared(folder: Path, *line: str) -> int:
     """Return how many datasets a dry run of a command in the repository would prepare."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--directory", str(folder), *line]
-    done = dry_run(command, os.environ)
+    done = forked(command, os.environ)
     shown = done.stdout + done.stderr
     assert done.returncode == 0, shown[-3000:]
     assert max(map(len, shown.splitlines())) < LONGEST_LINE

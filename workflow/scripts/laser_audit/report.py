@@ -9,7 +9,7 @@ import re
 from html.parser import HTMLParser
 
 from laser_audit.findings import Check
-from laser_audit.reading import Study
+from laser_audit.reading import Study, remembered
 
 FOLDERS = ("tables", "figures", "media")
 PAGE, RUN_PAGE, EXPLORER = "report/index.html", "report/run.html", "report/explorer.html"
@@ -50,7 +50,7 @@ def check_report(check: Check, study: Study) -> None:
     for path in (PAGE, RUN_PAGE, EXPLORER, *listed, *study.matching(DATA, "")):
         if study.has(path):
             with check.guarded(path):
-                page = _Page(study.text(path))
+                page = read_page(study, path)
                 check.same(path, "what could load, send or run", page.active[:3], [])
                 check.same(path, "policies", len(page.policies), 1)
                 allowed = re.findall(r"'sha256-([^']*)'", page.policies[0])
@@ -61,12 +61,18 @@ def check_report(check: Check, study: Study) -> None:
                 check.same(path, f"scripts, and those of {like}", others, scripts)
 
 
+@remembered
+def read_page(study: Study, path: str) -> Page:
+    """Return the scripts, policies and active elements of a page."""
+    return Page(study.text(path))
+
+
 def _slug(name: str) -> str:
     """Return a name as written in the report's file names."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
 
 
-class _Page(HTMLParser):
+class Page(HTMLParser):
     """Collects the scripts of a page, its content security policies, and other elements that could run or load."""
 
     def __init__(self, text: str) -> None:

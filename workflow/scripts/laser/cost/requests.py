@@ -24,6 +24,10 @@ PROCESS_MB = 1500
 """Host memory of Python, torch, transformers and the rows."""
 CUDA_HOST_MB = 2000
 """Further host memory for CUDA's libraries."""
+LOADED_AT_ONCE = 4
+"""Weights on their way from a checkpoint's file to a GPU at one time: the threads that transformers reads with."""
+GPU_JOB_CPUS = 8
+"""CPUs of a GPU job. One thread computes; the others read checkpoints, and decompose what the GPU's drivers cannot."""
 CUDA_CONTEXT_MB = 1000
 """GPU memory that CUDA uses before the first tensor."""
 SLACK = 2.0
@@ -84,14 +88,20 @@ def working_mb(shape: Shape, token_budget: int, above: int | None = None, slack:
     return slack * (token_budget * (states + kept) / MEGABYTE + 2 * _factors_mb(shape) + 128)
 
 
+def _largest_weight_mb(shape: Shape) -> float:
+    """Return the size in MB of the model's largest weight in fp32: an edited matrix or the embeddings."""
+    outputs, inputs = shape.matrix(LARGEST)
+    return 4 * max(outputs * inputs, shape.vocabulary * shape.hidden) / MEGABYTE
+
+
 def memory_mb(shape: Shape, demand: Demand, token_budget: int, device: str, attempt: int = 1) -> int:
-    """Return the host memory in MB that a job requests."""
-    held = demand.copies * 1.1 * _weights_mb(shape) + demand.dense * _matrix_mb(shape)
-    held += 3 * _factors_mb(shape)
+    """Return the host memory in MB that a job requests. Weights go straight to a GPU (`laser.models.load`)."""
+    held = demand.dense * _matrix_mb(shape) + 3 * _factors_mb(shape)
     if device == "cpu":
+        held += demand.copies * 1.1 * _weights_mb(shape)
         held += working_mb(shape, token_budget) + _rough_head_mb(shape) if demand.evaluates else 0
     else:
-        held += CUDA_HOST_MB
+        held += CUDA_HOST_MB + (LOADED_AT_ONCE * _largest_weight_mb(shape) if demand.copies else 0)
     return attempt * ceil(PROCESS_MB + held)
 
 
@@ -279,6 +289,7 @@ def resource_functions(plan: Plan, stage: str) -> dict[str, Any]:
     if plan.config["device"] == "cpu":
         return resources | {"gpu": 0}
     resources |= {"gpu": 1, "gpu_memory_mb": named(lambda asked_for: asked_for.gpu_memory_mb)}
+    resources["cpus_per_task"] = max(GPU_JOB_CPUS, plan.config["threads"])
     for key, name in {"gpu_model": "gpu_model", "constraint": "constraint", "partition": "slurm_partition"}.items():
         if any(key in entry for entry in plan.config.get("gpus", [])):
             resources[name] = of_gpu(key)

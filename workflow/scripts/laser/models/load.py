@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import is_accelerate_available
 
 from laser.io.files import read_json
 from laser.models.batching import ONE_LENGTH, PADDED, rotary_modules
@@ -91,7 +92,9 @@ def load(folder: Path, dtype: str = "fp32", device: str = "auto", mapping: dict[
     where = resolve_device(device)
     refuse_quantised(folder, config, [read_header(folder / name) for name in weight_files(folder)])
     tokenizer = load_tokenizer(folder) if task != POLICY else None
-    model, _ = from_folder(folder, model_config(folder, task), task, dtype=DTYPES[dtype])
+    # Straight to the device, tensor by tensor, so that the host never holds the whole model; that needs accelerate.
+    placed = {"device_map": {"": where}} if is_accelerate_available() else {}
+    model, _ = from_folder(folder, model_config(folder, task), task, dtype=DTYPES[dtype], **placed)
     model = model.to(where).eval().requires_grad_(False)
     path = folder / "card.json"
     card = read_json(path) if path.is_file() else {}

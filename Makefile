@@ -8,7 +8,7 @@ N ?= 20
 NAME = $(shell name="$$(basename -- "$(STUDY)")"; echo "$${name%.y*ml}")
 SHELL := /bin/bash -o pipefail
 PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
-RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH" PYTHONDONTWRITEBYTECODE=1
+RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 STAMP := $(VENV)/.installed
 
 .PHONY: help env quickstart study plan status replication preview audit spotcheck archive compare cost test test-slurm browser fuzz lint schemas golden bench lock clean

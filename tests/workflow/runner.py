@@ -64,7 +64,8 @@ def run(
 
 FORKS = Forks("snakemake.cli", "pandas", "pydantic")
 HANDOVER = Handover(
-    "torch", "transformers", "pandas", "pyarrow.parquet", "matplotlib.pyplot", "scipy.stats", "statsmodels"
+    *("torch", "transformers.modeling_utils", "pandas", "pyarrow.parquet", "scipy.stats", "statsmodels"),
+    *("matplotlib.pyplot", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf"),
 )
 """What jobs import first; Snakemake starts them, and they are handed over to it."""
 

@@ -23,7 +23,6 @@ pathvars:
     cache=PLAN.config["cache"],
     results=PLAN.results,
     logs=f"{PLAN.results}/logs",
-    benchmarks=f"{PLAN.results}/benchmarks",
 
 
 include: "rules/models.smk"

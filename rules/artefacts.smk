@@ -47,8 +47,6 @@ for artefact in possible_artefacts(PLAN):
             outputs_of(artefact),
         log:
             f"<logs>/{artefact.name}/{artefact.name}.log",
-        benchmark:
-            f"<benchmarks>/{artefact.name}/{artefact.name}.jsonl"
         localrule: True
         conda:
             "../envs/laser.yaml"

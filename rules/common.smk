@@ -51,7 +51,8 @@ TRAINED = [name for name in PLAN.models if PLAN.is_trained(name)]
 # The folders are environment variables, not params: Snakemake reruns a job if its params have changed, and the models
 # and data in the cache serve every study.
 JOB = (
-    "python ${{LASER_SCRIPTS:-workflow/scripts}}/{params.script}.py --spec {params.spec:q}"
+    'python ${{LASER_FORKS:+"$LASER_FORKS"}} ${{LASER_SCRIPTS:-workflow/scripts}}/{params.script}.py'
+    " --spec {params.spec:q}"
     ' --results "$LASER_RESULTS_FOLDER" --cache "$LASER_CACHE_FOLDER" --log {log:q}'
 )
 

@@ -17,8 +17,6 @@ rule prepare:
         [update(FILES[kind]) for kind in ("rows", "dataset")],
     log:
         "<logs>/prepare/{data_key}.log",
-    benchmark:
-        "<benchmarks>/prepare/{data_key}.jsonl"
     priority: FIRST
     conda:
         "../envs/laser.yaml"
@@ -40,8 +38,6 @@ rule false_targets:
         FILES["false_targets"],
     log:
         "<logs>/false_targets/{dataset}.log",
-    benchmark:
-        "<benchmarks>/false_targets/{dataset}.jsonl"
     conda:
         "../envs/laser.yaml"
     resources:
@@ -60,8 +56,6 @@ rule text:
         [update(FILES[kind]) for kind in ("text", "text_card")],
     log:
         "<logs>/text/{text_key}.log",
-    benchmark:
-        "<benchmarks>/text/{text_key}.jsonl"
     priority: FIRST
     conda:
         "../envs/laser.yaml"

@@ -58,8 +58,6 @@ for NAME, (KIND, NEEDED_KINDS, WHAT) in EVALUATIONS.items():
             FILES[KIND],
         log:
             f"<logs>/{NAME}/{FOLDER}.log",
-        benchmark:
-            f"<benchmarks>/{NAME}/{FOLDER}.jsonl"
         priority: longest_first(NAME)
         conda:
             "../envs/laser.yaml"

@@ -2,7 +2,7 @@
 import time
 
 from laser.cluster.locks import note_run, take_over, tell_of_another_host
-from laser.cluster import rate_limit, slurm_executor
+from laser.cluster import forks, rate_limit, slurm_executor
 from laser.cluster.slurm_jobs import tell_failures
 from laser.config.paths import Folders
 from laser.config.study_note import check_note, write_note
@@ -59,6 +59,8 @@ onstart:
     note_run(slurm_jobs=executor and executor.run_uuid)
     if executor:
         slurm_executor.complete(executor)
+    if forks.are_possible(workflow, PLAN.config["device"]):
+        os.environ |= forks.start()
     device = progress.device_of_run(PLAN.config["device"], here=workflow.local_exec)
     planned = progress.planned_jobs(PLAN, workflow.dag, device)
     progress.write_note(PLAN.results, planned)

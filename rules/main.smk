@@ -12,8 +12,6 @@ rule reduce:
         per_rho("reduction"),
     log:
         f"<logs>/reduce/{{model}}/{LAYER}.log",
-    benchmark:
-        f"<benchmarks>/reduce/{{model}}/{LAYER}.jsonl"
     priority: longest_first("reduce")
     conda:
         "../envs/laser.yaml"
@@ -36,8 +34,6 @@ rule spectra:
         FILES["spectra"],
     log:
         "<logs>/spectra/{model}.log",
-    benchmark:
-        "<benchmarks>/spectra/{model}.jsonl"
     conda:
         "../envs/laser.yaml"
     threads: PLAN.config["threads"]
@@ -59,8 +55,6 @@ rule base:
         FILES["base"],
     log:
         "<logs>/base/{model}/{dataset}.log",
-    benchmark:
-        "<benchmarks>/base/{model}/{dataset}.jsonl"
     priority: longest_first("base")
     conda:
         "../envs/laser.yaml"
@@ -91,8 +85,6 @@ if searches_by(PLAN.study, RACING):
             FILES["race"],
         log:
             "<logs>/race/{model}/{dataset}.log",
-        benchmark:
-            "<benchmarks>/race/{model}/{dataset}.jsonl"
         priority: longest_first("race")
         conda:
             "../envs/laser.yaml"
@@ -113,8 +105,6 @@ if searches_by(PLAN.study, RACING):
             per_rho("sweep"),
         log:
             f"<logs>/survivors/{{model}}/{{dataset}}/{LAYER}.log",
-        benchmark:
-            f"<benchmarks>/survivors/{{model}}/{{dataset}}/{LAYER}.jsonl"
         conda:
             "../envs/laser.yaml"
         resources:
@@ -140,8 +130,6 @@ else:
             per_rho("sweep"),
         log:
             f"<logs>/sweep/{{model}}/{{dataset}}/{LAYER}.log",
-        benchmark:
-            f"<benchmarks>/sweep/{{model}}/{{dataset}}/{LAYER}.jsonl"
         wildcard_constraints:
             dataset=any_of(PLAN.alone),
         priority: longest_first("sweep")
@@ -171,8 +159,6 @@ else:
                 expand(per_rho("sweep"), dataset=PLAN.together, allow_missing=True),
             log:
                 f"<logs>/sweep_together/{{model}}/{LAYER}.log",
-            benchmark:
-                f"<benchmarks>/sweep_together/{{model}}/{LAYER}.jsonl"
             priority: longest_first("sweep_together")
             conda:
                 "../envs/laser.yaml"
@@ -195,8 +181,6 @@ rule select_intervention:
         FILES["selection"],
     log:
         "<logs>/select_intervention/{model}/{dataset}.log",
-    benchmark:
-        "<benchmarks>/select_intervention/{model}/{dataset}.jsonl"
     priority: longest_first("select_intervention")
     conda:
         "../envs/laser.yaml"
@@ -220,8 +204,6 @@ rule test_intervention:
         FILES["test"],
     log:
         "<logs>/test_intervention/{model}/{dataset}.log",
-    benchmark:
-        "<benchmarks>/test_intervention/{model}/{dataset}.jsonl"
     priority: longest_first("test_intervention")
     conda:
         "../envs/laser.yaml"

@@ -17,8 +17,6 @@ rule fetch:
         update(FILES["model"]),
     log:
         "<logs>/fetch/{model_key}.log",
-    benchmark:
-        "<benchmarks>/fetch/{model_key}.jsonl"
     priority: FIRST
     conda:
         "../envs/laser.yaml"
@@ -40,8 +38,6 @@ rule corpus:
         [update(FILES[kind]) for kind in ("facts", "sentences", "held_out", "corpus")],
     log:
         "<logs>/corpus/{corpus_key}.log",
-    benchmark:
-        "<benchmarks>/corpus/{corpus_key}.jsonl"
     priority: FIRST
     conda:
         "../envs/laser.yaml"
@@ -63,8 +59,6 @@ rule train:
         update(FILES["model"]),
     log:
         "<logs>/train/{model_key}.log",
-    benchmark:
-        "<benchmarks>/train/{model_key}.jsonl"
     wildcard_constraints:
         model_key=any_of(PLAN.model_key(name) for name in TRAINED),
     priority: FIRST
@@ -88,8 +82,6 @@ rule rooms:
         update(FILES["rooms"]),
     log:
         "<logs>/rooms/{pool_key}/{chunk}-of-{chunks}.log",
-    benchmark:
-        "<benchmarks>/rooms/{pool_key}/{chunk}-of-{chunks}.jsonl"
     priority: FIRST
     conda:
         "../envs/laser.yaml"
@@ -111,8 +103,6 @@ rule episodes:
         [update(FILES[kind]) for kind in ("episodes", "pool")],
     log:
         "<logs>/episodes/{pool_key}.log",
-    benchmark:
-        "<benchmarks>/episodes/{pool_key}.jsonl"
     priority: FIRST
     conda:
         "../envs/laser.yaml"
@@ -134,8 +124,6 @@ rule train_policy:
         update(FILES["model"]),
     log:
         "<logs>/train_policy/{model_key}.log",
-    benchmark:
-        "<benchmarks>/train_policy/{model_key}.jsonl"
     wildcard_constraints:
         model_key=any_of(
             PLAN.model_key(name) for name in PLAN.models if PLAN.is_policy(name)

@@ -28,8 +28,6 @@ rule report:
         run=FILES["run_report"],
     log:
         "<logs>/report/report.log",
-    benchmark:
-        "<benchmarks>/report/report.jsonl"
     conda:
         "../envs/laser.yaml"
     resources:
@@ -65,8 +63,6 @@ rule inputs:
         study=FILES["inputs"],
     log:
         "<logs>/inputs/inputs.log",
-    benchmark:
-        "<benchmarks>/inputs/inputs.jsonl"
     conda:
         "../envs/laser.yaml"
     resources:
@@ -101,8 +97,6 @@ rule manifest:
         FILES["crate"],
     log:
         "<logs>/manifest/manifest.log",
-    benchmark:
-        "<benchmarks>/manifest/manifest.jsonl"
     conda:
         "../envs/laser.yaml"
     resources:
@@ -126,8 +120,6 @@ rule export:
         FILES["export"],
     log:
         "<logs>/export/{model}/{dataset}-{protocol}-{form}.log",
-    benchmark:
-        "<benchmarks>/export/{model}/{dataset}-{protocol}-{form}.jsonl"
     wildcard_constraints:
         protocol="published|corrected",
         form="dense|factored",

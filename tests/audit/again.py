@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +15,20 @@ from laser_audit.reading import Study
 from laser_audit.records import records
 from laser_audit.run import Report
 from laser_audit.study_code import run_code
-from tests.workflow.runner import HANDOVER, ROOT
+from tests.workflow.runner import FORKS, ROOT
 
 SCRIPTS = ROOT / "workflow/scripts"
 
 
 def quick_code(*words: str, scripts: Path, given: str = "") -> tuple[str, str]:
     """Do what `laser_audit.study_code.run_code` does, without the slow imports."""
-    with mock.patch.dict(os.environ, HANDOVER_OF_TESTS=HANDOVER.address):
-        return run_code(*words, scripts=Path(f"{HANDOVER.folder}{os.pathsep}{scripts}"), given=given)
+
+    def forked(line, *, env, input, **_):
+        what, *arguments = line[2:] if line[1] in ("-m", "-c") else line[1:]
+        return FORKS.run(what, arguments, env, given=input)
+
+    with mock.patch("laser_audit.study_code.subprocess.run", forked):
+        return run_code(*words, scripts=scripts, given=given)
 
 
 def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:

@@ -257,7 +257,6 @@ NAIVE: dict[str, Change] = {
     "a length that is a text": _other_entry("bytes", "many"),
     "an entry removed from the manifest": _without_entry,
     "an input's hash in a record": content(RECORD, lambda held: held["inputs"][0].update(sha256="0" * 64)),
-    "a benchmark": text("benchmarks/select_intervention/gpt-j-6b/worldfacts.jsonl", "}", ', "note": 1}'),
     "the report": text("report/index.html", "</body>", "<p>Believe me.</p></body>"),
     "a record deleted": gone(RECORD),
     "the manifest deleted": gone("manifest.json"),

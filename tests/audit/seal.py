@@ -9,7 +9,7 @@ import re
 import time
 from pathlib import Path
 
-COVERED = re.compile(r"^(?!manifest(-run)?\.json$|audit/|export/|(records|runs|logs|benchmarks)/(manifest|export)/)")
+COVERED = re.compile(r"^(?!manifest(-run)?\.json$|audit/|export/|(records|runs|logs)/(manifest|export)/)")
 
 
 HASHES: dict[tuple[str, int, int], str] = {}

@@ -292,8 +292,8 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     whole = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
     plan.study["one_job_per"] = "rho"
     each = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
-    names = [str(job.benchmark) for job in each.jobs if job.stage == "sweep"]
-    assert len(names) == 9 * 6 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.jsonl" in names
+    names = [str(job.run) for job in each.jobs if job.stage == "sweep"]
+    assert len(names) == 9 * 6 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.json" in names
     assert each.stage("sweep").total > whole.stage("sweep").total
     device = parse_device("CPU: 0.1 fp32", 0.6)
     started = sum(job_seconds(job, each.shape, device) for job in each.jobs)
@@ -310,16 +310,16 @@ def test_a_dataset_swept_with_another_pays_neither_for_the_start_nor_for_what_bo
     assert 0.15 < with_other[1].stage("sweep").native / alone[1].stage("sweep").native < 0.35
     assert with_other[1].stage("sweep").randomised == 0 < alone[1].stage("sweep").randomised
     swept = [[job for job in cost.jobs if job.stage == "sweep"] for cost in (*with_other, alone[1])]
-    assert [job.benchmark for job in swept[0]] == [job.benchmark for job in swept[1]]
+    assert [job.run for job in swept[0]] == [job.run for job in swept[1]]
     assert [{job.joins for job in jobs} for jobs in swept] == [{False}, {True}, {False}]
     device = parse_device("X: 8 fp16, 4 fp32", 0.5)
     joined = job_parts(swept[1][0], with_other[1].shape, device)
     assert joined["starting jobs"] == joined["reading checkpoints"] == 0 < joined["products of the models"]
 
 
-def test_the_parts_of_a_job_are_compared_with_its_one_benchmark(tmp_path):
-    benchmark(tmp_path / "a.jsonl", 30.0)
-    (both,) = compare([("sweep", tmp_path / "a.jsonl", 20.0), ("sweep", tmp_path / "a.jsonl", 5.0)])
+def test_the_parts_of_a_job_are_compared_with_its_one_run(tmp_path):
+    ran(tmp_path / "a.json", 30.0)
+    (both,) = compare([("sweep", tmp_path / "a.json", 20.0), ("sweep", tmp_path / "a.json", 5.0)])
     assert (both.jobs, both.predicted, both.wall) == (1, 25.0, 30.0)
 
 
@@ -333,22 +333,20 @@ def test_the_parts_of_a_jobs_time_are_all_of_its_work():
     assert sum(parts[0].values()) - outside == pytest.approx(device.seconds(work, shape_.width, shape_.split))
 
 
-def benchmark(path, seconds, processor=1.0):
+def ran(path, seconds, processor=1.0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"s": 999.0, "cpu_time": 0.0}) + "\n" + json.dumps({"s": seconds, "cpu_time": processor})
-    )
+    path.write_text(json.dumps({"seconds": seconds, "processor_seconds": processor}))
 
 
-def test_compare_takes_the_last_run_and_only_jobs_that_ran(tmp_path):
-    benchmark(tmp_path / "a.jsonl", 10.0, 8.0)
-    found = compare([("sweep", tmp_path / "a.jsonl", 12.0), ("sweep", tmp_path / "b.jsonl", 99.0)])
+def test_only_jobs_that_ran_are_compared(tmp_path):
+    ran(tmp_path / "a.json", 10.0, 8.0)
+    found = compare([("sweep", tmp_path / "a.json", 12.0), ("sweep", tmp_path / "b.json", 99.0)])
     assert found == [Compared("sweep", 1, 1, 12.0, 10.0, 8.0)]
     with pytest.raises(UserError, match="no job"):
-        compare([("sweep", tmp_path / "b.jsonl", 99.0)])
-    (tmp_path / "c.jsonl").write_text("{}")
-    with pytest.raises(UserError, match=r"c\.jsonl"):
-        compare([("sweep", tmp_path / "c.jsonl", 1.0)])
+        compare([("sweep", tmp_path / "b.json", 99.0)])
+    (tmp_path / "c.json").write_text("{}")
+    with pytest.raises(UserError, match=r"c\.json"):
+        compare([("sweep", tmp_path / "c.json", 1.0)])
 
 
 @pytest.mark.parametrize(("predicted", "within"), [(124.0, True), (126.0, False), (76.0, True), (74.0, False)])
@@ -367,7 +365,7 @@ def run(*arguments):
 
 def test_command_prints_every_cell_and_fails_a_check_that_is_off(tmp_path):
     stated = ["--study", "quickstart", "--cache", str(tmp_path), "--device", "CPU: 0.1 fp32", "--efficiency", "0.6"]
-    benchmark(tmp_path / "run/benchmarks/base/smollm2-135m/worldfacts.jsonl", 1e-3)
+    ran(tmp_path / "run/runs/base/smollm2-135m/worldfacts.json", 1e-3)
     done = run(*stated, "--details", "--check", str(tmp_path / "run"))
     assert done.returncode == 1, done.stderr
     assert "| smollm2-135m | worldfacts |" in done.stdout and "NOT within 25%" in done.stdout

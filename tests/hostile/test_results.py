@@ -277,16 +277,15 @@ def test_changed_cards_and_runs_are_shown_or_refused(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "cards"
     card = {"name": "m", "source": {"kind": "local"}, "files": {"a": "0"}, "rows": 5, "notes": ["x"]}
     run = {"host": "a", "gpu": [{"name": "x"}], "git": {"commit": "0", "dirty": False}, "device": "cpu"}
-    line = {"s": 1.5, "max_rss": 10.0}
-    paths = {name: folder / f"{name}.json" for name in ("card", "run", "line")}
-    for (name, path), value in zip(paths.items(), (card, run, line), strict=True):
+    run |= {"seconds": 1.5, "peak_memory_bytes": 1000}
+    paths = {name: folder / f"{name}.json" for name in ("card", "run")}
+    for (name, path), value in zip(paths.items(), (card, run), strict=True):
         raw = json.dumps(data.draw(mutated(value, odd(surrogates=True))))
         write_text(path, data.draw(st.sampled_from([raw, raw, raw, raw[:-1], "[" * 50_000, "9" * 5_000])))
         assert name in path.name
     if not refused(lambda: write_report(folder, SETTINGS, {}, {}, [paths["card"]], [paths["card"]]), [paths["card"]]):
         harmless((folder / "index.html").read_text(encoding="utf-8"))
-    bench = {SCRIPT: [paths["line"]]}
-    if not refused(lambda: write_run_page(folder, SETTINGS, bench, [paths["run"]]), list(paths.values())):
+    if not refused(lambda: write_run_page(folder, SETTINGS, {paths["run"]: SCRIPT}), list(paths.values())):
         harmless((folder / "run.html").read_text(encoding="utf-8"))
 
 

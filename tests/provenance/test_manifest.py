@@ -93,14 +93,13 @@ def test_a_job_that_read_another_file_than_is_there_is_stale(tmp_path, monkeypat
 CHANGES = {
     "a log made again": lambda folder: (folder / "logs/test/m/d.log").write_text("of a second run"),
     "a deleted log": lambda folder: (folder / "logs/test/m/d.log").unlink(),
-    "a deleted benchmark": lambda folder: (folder / "benchmarks/test/m/d.jsonl").unlink(),
     "a deleted file of the report": lambda folder: (folder / "report/rows/m.csv").unlink(),
     "a further file of the report": lambda folder: (folder / "report/rows/n.csv").write_text("id"),
 }
 NO_CHANGES = {
     "file times": lambda folder: [os.utime(path, (1, 1)) for path in folder.rglob("*")],
     "the manifest's own log": lambda folder: (folder / "logs/manifest/manifest.log").write_text("again"),
-    "an export": lambda folder: make(folder / "benchmarks/export/m/d.jsonl"),
+    "an export": lambda folder: make(folder / "logs/export/m/d.log"),
     "a file that is being written": lambda folder: make(folder / "logs/test/m/.d.log.x1.tmp"),
     "a manifest": lambda folder: (folder / MANIFEST).write_text("{}"),
 }
@@ -114,7 +113,7 @@ def make(path):
 @pytest.mark.parametrize("change", [*CHANGES, *NO_CHANGES])
 def test_the_state_of_files_that_snakemake_does_not_track(tmp_path, monkeypatch, change):
     folder = study(tmp_path, monkeypatch)
-    for name in ("benchmarks/test/m/d.jsonl", "logs/manifest/manifest.log", "report/rows/m.csv"):
+    for name in ("logs/manifest/manifest.log", "report/rows/m.csv"):
         make(folder / name)
     before = untracked_state(folder)
     (CHANGES | NO_CHANGES)[change](folder)

@@ -20,7 +20,7 @@ from laser.artefacts.table5 import table5
 from laser.artefacts.table5 import views as table5_views
 from laser.artefacts.verdicts import verdict_table
 from laser.artefacts.verdicts import views as verdict_views
-from laser.io.files import write_json, write_text
+from laser.io.files import write_json
 from laser.paper.published import read_published
 from laser.report.explorer import SweepFiles
 from laser.report.page import write_report, write_run_page
@@ -79,9 +79,6 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
     write_json(card, {"name": "tiny", "source": {"kind": "local"}, "layers": 6, "parameters": 123456, "notes": []})
     data = folder / "study/cache/data/fever-0/card.json"
     write_json(data, {"name": "fever", "rows": 120, "label_shares": {"true": 0.5}})
-    benchmark = folder / "study/benchmarks/sweep.jsonl"
-    lines = ['{"s": 90.0, "max_rss": 512.5, "rule_name": "sweep"}', '{"s": 1, "max_rss": "NA", "rule_name": "sweep"}']
-    write_text(benchmark, "\n".join(lines))
     for cell in built.sweeps:
         record = {"schema": 1, "rule": "test_intervention"}
         write_json(folder / f"study/records/test_intervention/{'/'.join(cell)}.json", record)
@@ -101,6 +98,8 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         sweeps=[SweepFiles(base, swept) for base, swept in zip(built.bases, built.sweeps.values(), strict=True)],
     )
     machine = {"host": "node1", "platform": "Linux", "processor": "x86_64", "device": "cpu", "gpu": [], "git": None}
-    write_json(folder / "study/runs/table1/table1.json", machine)
-    write_run_page(page.parent, settings, {"sweep": [benchmark]}, [folder / "study/runs/table1/table1.json"])
+    runs = {folder / f"study/runs/sweep/{number}.json": "sweep" for number in range(2)}
+    for path, (seconds, memory) in zip(runs, ((90.0, 512.5e6), (1, 1e6)), strict=True):
+        write_json(path, machine | {"seconds": seconds, "peak_memory_bytes": memory})
+    write_run_page(page.parent, settings, runs)
     return page

@@ -208,7 +208,7 @@ def test_machines_are_counted_and_damaged_records_named(tmp_path):
     assert found[0]["git"] == "0123456789ab, changed"
     write_json(tmp_path / "0.json", [1])
     with pytest.raises(UserError, match=r"0\.json: a run's record is a JSON object"):
-        write_run_page(tmp_path, study.SETTINGS, {}, [tmp_path / "0.json"])
+        write_run_page(tmp_path, study.SETTINGS, {tmp_path / "0.json": "sweep"})
 
 
 def test_other_numbers_give_another_page(made, tmp_path):
@@ -254,19 +254,19 @@ def test_every_artefact_has_a_caption_of_plain_text():
 
 
 def test_times_are_summed_by_rule(tmp_path, page):
-    write_text(tmp_path / "a.jsonl", '{"s": 1800, "max_rss": 100.0}\n')
-    write_text(tmp_path / "b.jsonl", '{"s": 5400, "max_rss": "NA"}\n\n')
-    write_text(tmp_path / "c.jsonl", '{"s": 36, "max_rss": 50}')
-    summed = timings({"sweep": [tmp_path / "a.jsonl", tmp_path / "b.jsonl"], "base": [tmp_path / "c.jsonl"]})
+    runs = {"a": (1800, 1e8), "b": (5400, 1e6), "c": (36, 5e7)}
+    for name, (seconds, memory) in runs.items():
+        write_json(tmp_path / f"{name}.json", {"seconds": seconds, "peak_memory_bytes": memory})
+    summed = timings({tmp_path / f"{name}.json": "base" if name == "c" else "sweep" for name in runs})
     assert summed.rules == [
         {"rule": "base", "jobs": "1", "minutes": "0.6", "memory": "50"},
         {"rule": "sweep", "jobs": "2", "minutes": "120.0", "memory": "100"},
     ]
     assert summed.total == {"rule": "All rules", "jobs": "3", "minutes": "120.6", "memory": "100"}
     assert timings({}).rules == []
-    write_text(tmp_path / "d.jsonl", "s\th:m:s\n")
-    with pytest.raises(UserError, match=r"d\.jsonl"):
-        timings({"sweep": [tmp_path / "d.jsonl"]})
+    write_json(tmp_path / "d.json", {"seconds": "long"})
+    with pytest.raises(UserError, match=r"d\.json"):
+        timings({tmp_path / "d.json": "sweep"})
 
 
 MOVES = "model,dataset,arm,step,solved\nm,rooms,base,1,False\nm,rooms,base,2,False\nm,rooms,laser,1,True\n"

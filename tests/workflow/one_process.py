@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import runpy
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.workflow.runner import ROOT, run
@@ -69,12 +67,7 @@ def main() -> None:
     """Run the commands given as JSON on standard input, each as the script that it names."""
     for words in json.load(sys.stdin):
         sys.argv = words
-        started = time.monotonic()
         runpy.run_path(words[0], run_name="__main__")
-        log = Path(words[words.index("--log") + 1])
-        benchmark = Path(re.sub("/logs/", "/benchmarks/", str(log), count=1)).with_suffix(".jsonl")
-        benchmark.parent.mkdir(parents=True, exist_ok=True)
-        benchmark.write_text(json.dumps({"s": round(time.monotonic() - started, 4)}) + "\n")
 
 
 if __name__ == "__main__":

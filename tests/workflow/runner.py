@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
-from tests.forks import Forks, Handover
+from laser.cluster import forks
+from tests.forks import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,23 +53,29 @@ def run(
         folder, study, arguments, settings: as in `command`.
         flags: further options of Snakemake.
         variables: further environment variables.
-        whole: whether Snakemake and every job start a Python of their own, as for a user, and are not forks of one
-            that has done the slow imports.
+        whole: whether Snakemake and every job start a Python of their own, and are not forks of one that has done the
+            slow imports.
     """
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {})
     if whole:
+        environment |= {forks.CLIENT: ""}
         return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
-    return forked(line, environment if "--dry-run" in flags else HANDOVER.added_to(environment))
+    if "--dry-run" not in flags and settings.get("root", ROOT) == ROOT:
+        environment |= fork_of_jobs()
+    return forked(line, environment)
 
 
-FORKS = Forks("snakemake.cli", "pandas", "pydantic")
-HANDOVER = Handover(
-    *("torch", "transformers.modeling_utils", "pandas", "pyarrow.parquet", "scipy.stats", "statsmodels"),
-    *("matplotlib.pyplot", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf"),
+FORKS = Forks(
+    "snakemake.cli", "pandas", "pydantic", "pyarrow.parquet", "matplotlib.pyplot", "scipy.stats", "statsmodels"
 )
-"""What jobs import first; Snakemake starts them, and they are handed over to it."""
+
+
+@cache
+def fork_of_jobs() -> dict[str, str]:
+    """Start the process of which jobs are forks, for all runs of these tests; return the variables that name it."""
+    return forks.start()
 
 
 def forked(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:

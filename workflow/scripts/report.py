@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from laser.config.paths import StudyFiles
+from laser.io.files import read_json
+from laser.io.records import CACHE_RECORD, CACHE_RUN
 from laser.provenance.job import Job, run_job
 from laser.report.explorer import SweepFiles
 from laser.report.figures import FILMS
@@ -15,14 +17,15 @@ def main(job: Job) -> None:
     files = StudyFiles.from_spec(job.spec["files"], job.results, job.cache)
     made = job.reads(*(root / path for path in job.spec["artefacts"]))
     page = job.output("report")
+    models, datasets = job.reads(*files.paths("model")), job.reads(*files.paths("dataset"))
     write_report(
         page.parent,
         settings,
         tables={path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"},
         figures={_name(path, root): path for path in made if path.suffix == ".svg"},
         media={_name(path, root): path for path in made if path.suffix in FILMS},
-        model_cards=job.reads(*files.paths("model")),
-        dataset_cards=job.reads(*files.paths("dataset")),
+        model_cards=models,
+        dataset_cards=datasets,
         tests=job.reads(*files.paths("test")),
         selections=job.reads(*files.paths("selection")),
         sweeps=[
@@ -34,11 +37,11 @@ def main(job: Job) -> None:
     )
     run_page = job.folders.path("run_report")
     job.writes(*(path for path in page.parent.rglob("*") if path.is_file() and path != run_page))
-    benchmarks = job.folders.path("benchmarks")
-    by_rule: dict[str, list[Path]] = {}
-    for path in sorted(benchmarks.rglob("*.jsonl")):
-        by_rule.setdefault(path.relative_to(benchmarks).parts[0], []).append(path)
-    write_run_page(page.parent, settings, by_rule, sorted((root / "runs").rglob("*.json")))
+    runs = {path: path.relative_to(root / "runs").parts[0] for path in sorted((root / "runs").rglob("*.json"))}
+    for folder in (card.parent for card in (*models, *datasets)):
+        if (folder / CACHE_RUN).is_file():
+            runs[folder / CACHE_RUN] = str(read_json(folder / CACHE_RECORD)["rule"])
+    write_run_page(page.parent, settings, runs)
     job.say(f"open {page}")
 
 

@@ -9,7 +9,7 @@ from laser_audit.findings import Check, Unreadable
 from laser_audit.reading import Study, remembered
 
 MANIFEST, MANIFEST_RUN, CRATE = "manifest.json", "manifest-run.json", "ro-crate-metadata.json"
-FOLDERS = ("records", "runs", "logs", "benchmarks")
+FOLDERS = ("records", "runs", "logs")
 NOT_COVERED = sorted(
     (
         MANIFEST,
@@ -30,11 +30,7 @@ KEYS = {"path", "sha256", "bytes", "record"}
 def is_volatile(path: str) -> bool:
     """Return True if a file differs from run to run, and so belongs in manifest-run.json."""
     inner = path.split("/")
-    return (
-        path in VOLATILE
-        or inner[0] in ("runs", "logs", "benchmarks")
-        or (inner[0] == "inputs" and inner[-1] == "run.json")
-    )
+    return path in VOLATILE or inner[0] in ("runs", "logs") or (inner[0] == "inputs" and inner[-1] == "run.json")
 
 
 def is_covered(path: str) -> bool:

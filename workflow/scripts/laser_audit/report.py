@@ -62,9 +62,9 @@ def check_report(check: Check, study: Study) -> None:
 
 
 @remembered
-def read_page(study: Study, path: str) -> Page:
+def read_page(study: Study, path: str) -> _Page:
     """Return the scripts, policies and active elements of a page."""
-    return Page(study.text(path))
+    return _Page(study.text(path))
 
 
 def _slug(name: str) -> str:
@@ -72,7 +72,7 @@ def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.")
 
 
-class Page(HTMLParser):
+class _Page(HTMLParser):
     """Collects the scripts of a page, its content security policies, and other elements that could run or load."""
 
     def __init__(self, text: str) -> None:

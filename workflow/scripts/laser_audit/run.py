@@ -37,7 +37,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         "inputs",
         lineage.check_lineage,
     ),
-    ("jobs", "Every record has its run, log and benchmark, in a possible order.", "facts", records.check_jobs),
+    ("jobs", "Every record has its run and log, in a possible order.", "facts", records.check_jobs),
     (
         "specs",
         "The spec inside each result is that of its record, with the study's settings; one script, one code.",

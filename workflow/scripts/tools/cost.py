@@ -19,7 +19,7 @@ from laser.config.yaml_files import read_yaml
 from laser.cost.facts import read_facts
 from laser.cost.inputs import folder_at_hand
 from laser.cost.report import check_text, sentence, study_text
-from laser.cost.study import cell_cost, job_seconds, model_cost
+from laser.cost.study import cell_cost, model_cost, seconds_of_work
 from laser.cost.time import compare, measured_device, parse_device
 from laser.errors import UserError
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--efficiency", type=float, default=0.35, help="share of the peak that is reached")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="jobs that run at once on this CPU")
     parser.add_argument("--details", action="store_true", help="by model, dataset and rule; what the time goes into")
-    parser.add_argument("--check", type=Path, help="folder of a finished run, whose benchmarks are compared")
+    parser.add_argument("--check", type=Path, help="folder of a finished run, whose times are compared")
     parser.add_argument("--cache", help="folder of models and data, where it is not that of config/config.yaml")
     parser.add_argument("--accept-terms", help="models whose terms of use are accepted, with commas between them")
     given = parser.parse_args()
@@ -60,7 +60,7 @@ def main() -> None:
     if given.check is None:
         return
     predictions = [
-        (job.stage, given.check / "benchmarks" / job.benchmark, job_seconds(job, cost.shape, device))
+        (job.stage, given.check / "runs" / job.run, seconds_of_work(job, cost.shape, device))
         for cost in (*models, *cells)
         for job in cost.jobs
     ]

@@ -73,7 +73,6 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "manifest": "<results>/manifest.json",
         "run_manifest": "<results>/manifest-run.json",
         "crate": "<results>/ro-crate-metadata.json",
-        "benchmarks": "<results>/benchmarks",
     }
 )
 """Kind of file to its pattern."""

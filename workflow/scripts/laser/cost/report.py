@@ -96,7 +96,7 @@ def _parts(jobs: Sequence[tuple[JobCost, Shape]], device: Device) -> list[str]:
 
 def check_text(compared: Sequence[Compared]) -> tuple[str, bool]:
     """Return the comparison as Markdown, and whether base, sweep and test together are within `TOLERANCE`."""
-    head = ["stage", "jobs", "without benchmark", "predicted s", "measured s", "ratio", "processor s"]
+    head = ["stage", "jobs", "without a run", "predicted s", "measured s", "ratio", "processor s"]
     lines = ["", *_row(head), *_row(["---"] * len(head))]
     lines += [line for stage in compared for line in _row(_compared(stage))]
     checked = [stage for stage in compared if stage.stage in CHECKED]

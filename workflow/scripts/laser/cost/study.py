@@ -31,6 +31,9 @@ WORK_PARTS = {
 }
 """Field of `Work` to its description for the reader."""
 
+STARTING = "starting jobs"
+"""What a job's time goes into before its own work."""
+
 
 @dataclass(frozen=True)
 class JobCost:
@@ -39,7 +42,7 @@ class JobCost:
     Attributes:
         stage, model, dataset: which job it is (reduce has no dataset).
         work: operations.
-        benchmark: its benchmark file below <results>/benchmarks.
+        run: its file below <results>/runs.
         joins: True for a part of another dataset's job, which starts and loads the model (`sweep_together`).
     """
 
@@ -47,7 +50,7 @@ class JobCost:
     model: str
     dataset: str
     work: Work
-    benchmark: Path
+    run: Path
     joins: bool = False
 
 
@@ -96,12 +99,17 @@ def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
     return sum(job_parts(job, shape, device).values())
 
 
+def seconds_of_work(job: JobCost, shape: Shape, device: Device) -> float:
+    """Return that time without the start of Python and its libraries, as runs/ have it."""
+    return job_seconds(job, shape, device) - job_parts(job, shape, device)[STARTING]
+
+
 def job_parts(job: JobCost, shape: Shape, device: Device) -> dict[str, float]:
     """Return the time of a job in seconds, by what it is spent on."""
     read = 0 if job.stage == "reduce" or job.joins else shape.bytes
     start = 0.0 if job.joins else 0.5 if job.stage == "reduce" else 1.0
     return {
-        "starting jobs": START_SECONDS * start,
+        STARTING: START_SECONDS * start,
         "reading checkpoints": read / LOAD_BYTES_PER_SECOND,
         **{
             part: device.seconds(Work(**{field: getattr(job.work, field)}), shape.width, shape.split)
@@ -118,7 +126,7 @@ def model_cost(plan: Plan, model: str) -> ModelCost:
     for layer in plan.layers(model):
         for number, (name, _) in enumerate(_rho_jobs(plan)):
             work = reduce_work(shape, matrices) if number == 0 else Work()
-            jobs.append(JobCost("reduce", model, "", work, Path("reduce", model, f"layer{layer}{name}.jsonl")))
+            jobs.append(JobCost("reduce", model, "", work, Path("reduce", model, f"layer{layer}{name}.json")))
     return ModelCost(shape, jobs, len(plan.layers(model)) * sum(shape.factor_bytes(matrix) for matrix in matrices))
 
 
@@ -139,12 +147,12 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
 
     swept = beside_others(plan, model, dataset, sides["validation"], facts)
 
-    jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.jsonl"))]
+    jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.json"))]
     for layer in layers:
         for name, some in _rho_jobs(plan):
             edits = layer_edits(plan, model, layer, some)
             done = evaluation_work(plan.study["engine"], shape, swept, layer, edits)
-            jobs.append(_sweep(plan, model, dataset, f"layer{layer}{name}.jsonl", done))
+            jobs.append(_sweep(plan, model, dataset, f"layer{layer}{name}.json", done))
     tested = Work()
     middle = rhos[len(rhos) // 2]
     for layer in layers:
@@ -153,7 +161,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
                 chosen = Intervention(matrix, layer, middle, **step)
                 tested += work("test", layer, [None, chosen] if number == 0 else [chosen])
     mean = 1 / (len(layers) * len(matrices))
-    jobs.append(JobCost("test", model, dataset, tested.times(mean), Path("test_intervention", f"{folder}.jsonl")))
+    jobs.append(JobCost("test", model, dataset, tested.times(mean), Path("test_intervention", f"{folder}.json")))
 
     grid = len(layers) * len(matrices) * len(rhos)
     count = grid * len(steps)
@@ -205,7 +213,7 @@ def further_jobs(plan: Plan, model: str, dataset: str) -> list[JobCost]:
         layers = plan.study["landscape"]["grid"][model]["layers"] if stage == "landscape" else []
         for names in [cell | {"layer": str(layer)} for layer in layers] or [cell]:
             file = Path(stage, model, dataset, f"layer{names['layer']}") if layers else Path(stage, model, dataset)
-            jobs.append(JobCost(stage, model, dataset, demand_of(plan, stage, names).work, Path(f"{file}.jsonl")))
+            jobs.append(JobCost(stage, model, dataset, demand_of(plan, stage, names).work, Path(f"{file}.json")))
     return jobs
 
 

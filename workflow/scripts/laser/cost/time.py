@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from laser.cost.operations import Work
 from laser.errors import UserError
+from laser.io.files import read_json
 
 GEMM_SHARE = 0.71
 """The engine's operations per second over those of one large product, on one thread: benchmarks.sweep, docs/cost.md."""
@@ -145,9 +145,9 @@ class Compared:
 
     Attributes:
         stage: the rule's name.
-        jobs: how many jobs have a benchmark.
+        jobs: how many jobs have a file in runs/.
         missing: how many have none.
-        predicted, wall, processor: seconds; the last two from Snakemake's benchmark files.
+        predicted, wall, processor: seconds, without the start of Python and its libraries; the last two from runs/.
     """
 
     stage: str
@@ -159,41 +159,37 @@ class Compared:
 
 
 def compare(predictions: Iterable[tuple[str, Path, float]]) -> list[Compared]:
-    """Compare predictions with Snakemake's benchmark files.
+    """Compare predictions with the runs of a study.
 
     Args:
-        predictions: (stage, benchmark file, predicted seconds) of every job, or of each part of one.
+        predictions: (stage, file of its run, predicted seconds) of every job, or of each part of one.
 
     Raises:
-        UserError: no job has a benchmark, or one cannot be read.
+        UserError: no job has run, or a run cannot be read.
     """
     jobs_of: dict[tuple[str, Path], float] = {}
     for stage, path, seconds in predictions:
         jobs_of[stage, path] = jobs_of.get((stage, path), 0.0) + seconds
     stages: dict[str, list[tuple[float, float, float] | None]] = {}
     for (stage, path), seconds in jobs_of.items():
-        benchmark = _benchmark(path)
-        stages.setdefault(stage, []).append(None if benchmark is None else (seconds, *benchmark))
+        measured = _measured(path)
+        stages.setdefault(stage, []).append(None if measured is None else (seconds, *measured))
     result = []
     for stage, jobs in stages.items():
         done = [stage for stage in jobs if stage is not None]
         predicted, wall, processor = (sum(stage[column] for stage in done) for column in range(3))
         result.append(Compared(stage, len(done), len(jobs) - len(done), predicted, wall, processor))
     if not any(stage.jobs for stage in result):
-        raise UserError(
-            "--check: no job of the study has a benchmark file there. Give results/<study> of a finished run."
-        )
+        raise UserError("--check: no job of the study has a run there. Give results/<study> of a finished run.")
     return result
 
 
-def _benchmark(path: Path) -> tuple[float, float] | None:
-    """Return (seconds, processor seconds) of the last run in a benchmark file, or None if there is no file."""
+def _measured(path: Path) -> tuple[float, float] | None:
+    """Return seconds and processor seconds of a job's run, or None if there is no file."""
     if not path.is_file():
         return None
     try:
-        last = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
-        return float(last["s"]), float(last["cpu_time"])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise UserError(
-            f"{path}: is not a benchmark file of Snakemake ({error!r}). Delete it and run the job again."
-        ) from error
+        run = read_json(path)
+        return float(run["seconds"]), float(run["processor_seconds"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not the run of a job ({error!r}). Delete it and run the job again.") from error

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,29 @@ CODE = ("Snakefile", "rules", "workflow", "config", "envs")
 """Parts of the repository that shape results."""
 
 
-def write_run(paths: RecordPaths, started: float, device: str | None, script: Path) -> None:
+@dataclass(frozen=True)
+class Started:
+    """When a job's own work started: seconds since the epoch, and this process's processor seconds so far."""
+
+    at: float = field(default_factory=time.time)
+    processor_seconds: float = field(default_factory=time.process_time)
+
+
+def write_run(paths: RecordPaths, started: Started, device: str | None, script: Path) -> None:
     """Write a job's run beside its record.
 
     Args:
         paths: the paths of the run and the record.
-        started: when the job started, in seconds since the epoch.
+        started: when the job's own work started; the start of Python and its libraries is in none of the numbers.
         device: the spec's device: auto, cpu, cuda, or None for a job that does not compute on a device.
         script: the job's script; the commit of its repository is recorded.
     """
     run = {
         "schema": SCHEMA,
         "record": paths.name(paths.record),
-        "started": datetime.datetime.fromtimestamp(started, datetime.UTC).isoformat(timespec="milliseconds"),
-        "seconds": round(time.time() - started, 3),
+        "started": datetime.datetime.fromtimestamp(started.at, datetime.UTC).isoformat(timespec="milliseconds"),
+        "seconds": round(time.time() - started.at, 3),
+        "processor_seconds": round(time.process_time() - started.processor_seconds, 3),
         "peak_memory_bytes": peak_memory_bytes(),
         "host": socket.gethostname(),
         "platform": platform.platform(),

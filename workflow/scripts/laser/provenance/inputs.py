@@ -25,7 +25,7 @@ Layer-Selective Rank Reduction*, arXiv 2312.13558). To read: `report/index.html`
 | `tables/`, `figures/` | the same as single files, with the numbers as CSV |
 | `reductions/`, `sweep/`, `selection/`, `test/` and the other folders | results of single jobs, a row per example |
 | `inputs/` | what they rest on: settings (`study.json`), data, cards of the models, the workflow's rules and scripts |
-| `records/`, `runs/`, `logs/`, `benchmarks/` | of every job: what it read and made, and when, where and at what cost |
+| `records/`, `runs/`, `logs/` | of every job: what it read and made, and when, where and at what cost |
 | `manifest.json`, `manifest-run.json` | every file with its sha256 |
 | `ro-crate-metadata.json` | all of that as a Workflow Run RO-Crate |
 

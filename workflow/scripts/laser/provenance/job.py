@@ -17,12 +17,12 @@ from laser.config.specs import from_word, read_spec
 from laser.errors import UserError, lacks_memory
 from laser.io import claim
 from laser.io.files import DISK_ERRORS, before_moving
-from laser.io.machine import write_run
+from laser.io.machine import Started, write_run
 from laser.io.records import record_paths, write_record
 
 OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
 """Options that name output files, in every script that has them."""
-FOLDERS = ("factors", "cache", "benchmarks")
+FOLDERS = ("factors", "cache")
 """Options that name a folder, which may not exist yet; a record names only files."""
 SECONDS_BETWEEN_LINES = 5.0
 FREE_OR_ALLOW = (
@@ -144,7 +144,9 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: float) -> None:
+def _recorded(
+    main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: Started
+) -> None:
     """Run `main` and write the job's record and run; a job that fails leaves no record."""
     named = [path for option in outputs for path in job.paths.get(option, [])]
     before = record_paths(log, named, job.results, job.cache)
@@ -159,7 +161,7 @@ def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, outputs: 
     read = [path for option, paths in job.paths.items() if option not in apart for path in paths]
     script = Path(sys.argv[0])
     write_record(destination, job.plain, script, [*read, *job.used], made)
-    if destination.shared and destination.run.exists() and all(path.stat().st_mtime < started - 1 for path in made):
+    if destination.shared and destination.run.exists() and all(path.stat().st_mtime < started.at - 1 for path in made):
         return  # the folder in the cache was complete already, and its run says how it was made
     write_run(destination, started, job.plain.get("compute", {}).get("device"), script)
 
@@ -186,7 +188,7 @@ def run_job(
         arguments: the command line, for tests; by default that of the process.
         outputs: the options among them that name output files; all others name inputs.
     """
-    started = time.time()
+    started = Started()
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", required=True, type=from_word, help="the rule's spec, as JSON")
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")

@@ -19,7 +19,7 @@ CRATE = "ro-crate-metadata.json"
 CACHE_JOBS = ("fetch", "prepare", "corpus", "train", "text", "rooms", "episodes", "train_policy")
 """Rules that fill the cache: logs are in the study that ran them, records in every study that uses their outputs."""
 VOLATILE = ("report/run.html", CRATE)
-PER_JOB = {"runs": ".json", "logs": ".log", "benchmarks": ".jsonl"}
+PER_JOB = {"runs": ".json", "logs": ".log"}
 """Folders with a volatile file per job, beside records/."""
 NOT_COVERED = (
     MANIFEST,
@@ -98,7 +98,7 @@ def untracked_state(results: str | Path) -> str:
     """
     folder = Path(results)
     state: dict[str, str | int] = {}
-    for name in ("logs", "benchmarks", "report"):
+    for name in ("logs", "report"):
         for path in sorted((folder / name).rglob("*")):
             inner = path.relative_to(folder).as_posix()
             # A file that another process is writing has a hidden temporary name.

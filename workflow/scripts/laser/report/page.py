@@ -145,22 +145,20 @@ def write_report(
 def write_run_page(
     folder: Path | str,
     study: Mapping[str, Any],
-    benchmarks: Mapping[str, Sequence[Path]] | None = None,
-    runs: Sequence[Path] = (),
+    runs: Mapping[Path, str],
 ) -> Path:
     """Write run.html: what differs between runs.
 
     Args:
         folder: folder of the report.
         study: the resolved study.
-        benchmarks: maps a rule to Snakemake's benchmark files (.jsonl) of its jobs.
-        runs: the study's runs/**/*.json, one file per job.
+        runs: maps the file of each job's run to its rule.
 
     Raises:
-        UserError: a benchmark or the record of a run is damaged.
+        UserError: a run is damaged.
     """
     path = Path(folder) / "run.html"
-    write_text(path, render("run.html.j2", study=study, timings=timings(benchmarks or {}), machines=machines(runs)))
+    write_text(path, render("run.html.j2", study=study, timings=timings(runs), machines=machines(runs)))
     return path
 
 

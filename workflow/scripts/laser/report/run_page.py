@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,25 +22,25 @@ class Timings:
     total: dict[str, str]
 
 
-def timings(benchmarks: Mapping[str, Iterable[Path]]) -> Timings:
-    """Sum Snakemake's benchmark files by rule.
+def timings(runs: Mapping[Path, str]) -> Timings:
+    """Sum the times of jobs by rule.
+
+    Args:
+        runs: maps the file of each job's run to its rule.
 
     Raises:
-        UserError: a file is not a benchmark in JSON lines.
+        UserError: a file is not the run of a job.
     """
     rules: dict[str, dict[str, Any]] = {}
-    for rule, path in ((rule, path) for rule, paths in benchmarks.items() for path in paths):
+    for path, rule in runs.items():
+        run = _read(path)
+        sums = rules.setdefault(rule, {"jobs": 0, "seconds": 0.0, "memory": 0.0})
         try:
-            lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-            for line in lines:
-                sums = rules.setdefault(rule, {"jobs": 0, "seconds": 0.0, "memory": 0.0})
-                sums["jobs"] += 1
-                sums["seconds"] += float(line["s"])
-                sums["memory"] = max(sums["memory"], _megabytes(line.get("max_rss")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-            raise UserError(
-                f"{path}: is not a Snakemake benchmark in JSON lines ({error!r}). Delete it and rerun."
-            ) from error
+            sums["jobs"] += 1
+            sums["seconds"] += float(run["seconds"])
+            sums["memory"] = max(sums["memory"], float(run["peak_memory_bytes"]) / 1e6)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{path}: is not the run of a job ({error!r}). Delete it and run again.") from error
     total = {
         "jobs": sum(sums["jobs"] for sums in rules.values()),
         "seconds": sum(sums["seconds"] for sums in rules.values()),
@@ -59,27 +58,24 @@ def _timing(name: str, sums: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _megabytes(value: Any) -> float:
-    """Return a memory reading in MB; Snakemake writes `NA` for jobs too short to be measured."""
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
 def machines(runs: Iterable[Path]) -> list[dict[str, str]]:
     """Count jobs by machine, from the records of runs: host, platform, processor, device, GPUs, commit.
 
     Args:
-        runs: the study's runs/**/*.json.
+        runs: the file of each job's run.
 
     Raises:
         UserError: a file is not the record of a run.
     """
-    counts: Counter[tuple[str, ...]] = Counter()
-    for path in runs:
-        run = read_json(path)
-        if not isinstance(run, dict):
-            raise UserError(f"{path}: a run's record is a JSON object. Delete it and run again.")
-        counts[tuple(_machine(key, run.get(key)) for key in MACHINE)] += 1
+    counts = Counter(tuple(_machine(key, _read(path).get(key)) for key in MACHINE) for path in runs)
     return [dict(zip(MACHINE, key, strict=True)) | {"jobs": f"{count:,}"} for key, count in sorted(counts.items())]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    run = read_json(path)
+    if not isinstance(run, dict):
+        raise UserError(f"{path}: a run's record is a JSON object. Delete it and run again.")
+    return run
 
 
 def _machine(key: str, value: Any) -> str:

@@ -1,0 +1,142 @@
+"""Jobs of a run on this machine as forks of one process, which has done their imports.
+
+Importing torch and transformers takes seconds, often more than the work of a small job. The process imports the script
+of each job before it forks, so that a run imports everything once. Where it does not run, every job starts a Python of
+its own: on a cluster, in a container or conda environment, where there is a GPU (CUDA does not survive a fork), and on
+systems other than Linux.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+CLIENT, ADDRESS = "LASER_FORKS", "LASER_FORKS_ADDRESS"
+"""Variables of the rules' commands: the program that hands a job over (empty: none does), and where it connects."""
+GPUS = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/dxg", "/dev/kfd")
+"""Devices that are there if CUDA or ROCm may find a GPU."""
+SCRIPTS = Path(__file__).resolve().parents[2]
+
+
+def are_possible(workflow: Any, device: str) -> bool:
+    """Return True if the jobs of this Snakemake can be forks: see above.
+
+    Args:
+        workflow: Snakemake's workflow.
+        device: the config key `device`.
+    """
+    on_cpu = device == "cpu" or not any(map(os.path.exists, GPUS))
+    here = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    return sys.platform == "linux" and here and on_cpu and CLIENT not in os.environ
+
+
+STARTED: list[subprocess.Popen[bytes]] = []
+"""The process, whose standard input stays open as long as this one lives."""
+
+
+def start() -> dict[str, str]:
+    """Start the process, which ends when this one does; return the variables by which jobs find it."""
+    address = f"{tempfile.mkdtemp(prefix='laser-')}/jobs"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        line = [sys.executable, str(Path(__file__).resolve()), str(listener.fileno())]
+        STARTED.append(subprocess.Popen(line, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]))
+    return {CLIENT: str(Path(__file__).with_name("handed_over.py")), ADDRESS: address}
+
+
+def serve(listener: socket.socket) -> dict[str, Any] | None:
+    """Fork for every job that comes, until standard input ends.
+
+    Returns:
+        In a fork, the job that it is to become; None at the end.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for Snakemake and for the jobs
+    events = selectors.DefaultSelector()
+    for source in (listener, sys.stdin):
+        events.register(source, selectors.EVENT_READ)
+    while True:
+        for key, _ in events.select():
+            if key.fileobj is sys.stdin:
+                shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
+                return None
+            if key.fileobj is listener:
+                client, _ = listener.accept()
+                job = _receive(client)
+                _import(job["arguments"][0], job["folder"])
+                child = os.fork()
+                if child == 0:
+                    signal.signal(signal.SIGINT, signal.default_int_handler)
+                    events.close()
+                    listener.close()
+                    client.close()
+                    return job
+                for stream in job["streams"]:
+                    os.close(stream)
+                events.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
+                events.register(client, selectors.EVENT_READ, child)
+            elif isinstance(key.fileobj, int):  # a job has ended
+                child, client = key.data
+                status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                events.unregister(key.fileobj)
+                os.close(key.fileobj)
+                if client in events.get_map():
+                    events.unregister(client)
+                with contextlib.suppress(OSError):
+                    client.sendall(str(status if status >= 0 else 128 - status).encode())
+                client.close()
+            else:  # Snakemake has ended what waits for a job
+                events.unregister(key.fileobj)
+                os.kill(key.data, signal.SIGTERM)
+
+
+def _receive(client: socket.socket) -> dict[str, Any]:
+    """Return a job: its arguments, environment, folder, and the file descriptors of its three streams."""
+    size, streams, _, _ = socket.recv_fds(client, 8, 3)
+    message = b""
+    while len(message) < int.from_bytes(size, "big"):
+        message += client.recv(1 << 16)
+    return {**json.loads(message), "streams": streams}
+
+
+def _import(script: str, folder: str) -> None:
+    """Import a script, which does nothing, and what it needs; an error is the job's, whose fork meets it again."""
+    path = Path(folder, script).resolve()
+    if path.parent == SCRIPTS:
+        with contextlib.suppress(Exception):
+            importlib.import_module(path.stem)
+            if "laser.models.load" in sys.modules:  # transformers itself imports this with the first model
+                importlib.import_module("transformers.modeling_utils")
+        gc.freeze()
+
+
+def become(job: dict[str, Any]) -> None:
+    """Run a job's script as `python script ...` does."""
+    for number, stream in enumerate(job["streams"]):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    os.chdir(job["folder"])
+    sys.argv = job["arguments"]
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(SCRIPTS)
+    if (handed_over := serve(socket.socket(fileno=int(sys.argv[1])))) is not None:
+        become(handed_over)

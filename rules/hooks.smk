@@ -59,9 +59,9 @@ onstart:
     note_run(slurm_jobs=executor and executor.run_uuid)
     if executor:
         slurm_executor.complete(executor)
-    if forks.are_possible(workflow, PLAN.config["device"]):
-        os.environ |= forks.start()
     device = progress.device_of_run(PLAN.config["device"], here=workflow.local_exec)
+    if forks.are_possible(workflow, device):
+        os.environ |= forks.start()
     planned = progress.planned_jobs(PLAN, workflow.dag, device)
     progress.write_note(PLAN.results, planned)
     logger.info(

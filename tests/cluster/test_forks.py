@@ -110,7 +110,6 @@ def test_jobs_are_forks_only_where_that_is_the_same(monkeypatch):
     assert forks.are_possible(workflow(), "cpu")
     assert not forks.are_possible(workflow(local=False), "cpu")
     assert not forks.are_possible(workflow(deployment=["conda"]), "cpu")
-    monkeypatch.setattr(forks, "GPUS", ("/dev/null",))
-    assert forks.are_possible(workflow(), "cpu") and not forks.are_possible(workflow(), "auto")
+    assert not forks.are_possible(workflow(), "auto") and not forks.are_possible(workflow(), "cuda")
     monkeypatch.setenv(forks.CLIENT, "")
     assert not forks.are_possible(workflow(), "cpu")

@@ -26,8 +26,6 @@ from typing import Any
 
 CLIENT, ADDRESS = "LASER_FORKS", "LASER_FORKS_ADDRESS"
 """Variables of the rules' commands: the program that hands a job over (empty: none does), and where it connects."""
-GPUS = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/dxg", "/dev/kfd")
-"""Devices that are there if CUDA or ROCm may find a GPU."""
 SCRIPTS = Path(__file__).resolve().parents[2]
 
 
@@ -36,11 +34,10 @@ def are_possible(workflow: Any, device: str) -> bool:
 
     Args:
         workflow: Snakemake's workflow.
-        device: the config key `device`.
+        device: the one that jobs will find (`laser.cost.progress.device_of_run`).
     """
-    on_cpu = device == "cpu" or not any(map(os.path.exists, GPUS))
     here = workflow.local_exec and not workflow.deployment_settings.deployment_method
-    return sys.platform == "linux" and here and on_cpu and CLIENT not in os.environ
+    return sys.platform == "linux" and here and device == "cpu" and CLIENT not in os.environ
 
 
 STARTED: list[subprocess.Popen[bytes]] = []

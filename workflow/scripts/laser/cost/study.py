@@ -16,7 +16,7 @@ from laser.cost.edits import layer_edits, low_rank_steps
 from laser.cost.inputs import asked, beside_others, model_shape
 from laser.cost.operations import Asked, Work, calls, evaluation_work, plain_work, randomised_work, reduce_work
 from laser.cost.shapes import Shape
-from laser.cost.time import LOAD_BYTES_PER_SECOND, START_SECONDS, Device
+from laser.cost.time import LOAD_BYTES_PER_SECOND, Device
 from laser.reduction.interventions import Intervention
 
 BYTES_PER_ROW = 42
@@ -109,7 +109,7 @@ def job_parts(job: JobCost, shape: Shape, device: Device) -> dict[str, float]:
     read = 0 if job.stage == "reduce" or job.joins else shape.bytes
     start = 0.0 if job.joins else 0.5 if job.stage == "reduce" else 1.0
     return {
-        STARTING: START_SECONDS * start,
+        STARTING: device.start * start,
         "reading checkpoints": read / LOAD_BYTES_PER_SECOND,
         **{
             part: device.seconds(Work(**{field: getattr(job.work, field)}), shape.width, shape.split)

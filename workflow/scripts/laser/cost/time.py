@@ -28,6 +28,8 @@ SPLIT_SHARE = 0.064
 shape on an H100, layer 15, decoding, a token budget of 16,384, docs/gpu.md."""
 START_SECONDS = 4.5
 """Seconds that starting one job takes: Python, torch and a small model; measured, docs/cost.md."""
+FORK_SECONDS = 0.5
+"""The same for jobs that are forks (`laser.cluster.forks`); measured, docs/cost.md."""
 LOAD_BYTES_PER_SECOND = 1e9
 """Speed of reading a checkpoint: assumed."""
 NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
@@ -44,6 +46,7 @@ class Device:
         efficiency: share of the peak that the engine's products reach.
         decomposition: share of the fp32 peak that decompositions reach.
         randomised: operations per second of the randomised decompositions.
+        start: seconds that starting one job takes.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Device:
     efficiency: float
     decomposition: float
     randomised: float
+    start: float = START_SECONDS
 
     def seconds(self, work: Work, width: int, split: bool = False) -> float:
         """Return the time in seconds of some work for a model of `width` bytes a weight; `split` as in `Shape`."""
@@ -111,7 +115,8 @@ def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Devic
         raise UserError("this CPU's speed could not be measured; the message above says why. Give --device instead.")
     rate = sum(rates) / jobs
     name = f"this CPU ({jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each)"
-    return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share)
+    start = FORK_SECONDS if sys.platform == "linux" else START_SECONDS
+    return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share, start)
 
 
 def large_product(threads: int | None = None, seconds: float | None = None) -> float:

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from types import SimpleNamespace
 
@@ -63,6 +65,22 @@ def test_many_at_once(tmp_path, started):
 
 def test_a_process_that_is_gone_is_as_none(tmp_path):
     assert run(tmp_path, {forks.ADDRESS: str(tmp_path / "none")}, "number", "3").returncode == 3
+
+
+@pytest.mark.parametrize("sent", [b"", (99).to_bytes(8, "big"), (99).to_bytes(8, "big") + b"{"])
+def test_who_ends_before_the_job_is_told_is_forgotten(tmp_path, started, sent):
+    with socket.socket(socket.AF_UNIX) as other:
+        other.connect(started[forks.ADDRESS])
+        if sent:
+            socket.send_fds(other, [sent[:8]], [0, 1, 2])
+            other.sendall(sent[8:])
+    assert run(tmp_path, started, "number", "5").returncode == 5
+
+
+def test_in_a_folder_that_no_socket_fits_no_process_is_started(tmp_path, monkeypatch):
+    (tmp_path / ("long" * 30)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 30)))
+    assert forks.start() == {} and not list((tmp_path / ("long" * 30)).iterdir())
 
 
 def waiting(folder, variables):

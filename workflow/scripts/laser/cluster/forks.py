@@ -45,10 +45,18 @@ STARTED: list[subprocess.Popen[bytes]] = []
 
 
 def start() -> dict[str, str]:
-    """Start the process, which ends when this one does; return the variables by which jobs find it."""
-    address = f"{tempfile.mkdtemp(prefix='laser-')}/jobs"
+    """Start the process, which ends when this one does; return the variables by which jobs find it.
+
+    There are none if TMPDIR is a folder whose path is too long for a socket's, or that cannot hold one.
+    """
+    folder = tempfile.mkdtemp(prefix="laser-")
+    address = f"{folder}/jobs"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+        try:
+            listener.bind(address)
+        except OSError:
+            os.rmdir(folder)
+            return {}
         listener.listen(64)
         line = [sys.executable, str(Path(__file__).resolve()), str(listener.fileno())]
         STARTED.append(subprocess.Popen(line, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]))
@@ -73,6 +81,9 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
             if key.fileobj is listener:
                 client, _ = listener.accept()
                 job = _receive(client)
+                if job is None:
+                    client.close()
+                    continue
                 _import(job["arguments"][0], job["folder"])
                 child = os.fork()
                 if child == 0:
@@ -100,13 +111,23 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
                 os.kill(key.data, signal.SIGTERM)
 
 
-def _receive(client: socket.socket) -> dict[str, Any]:
-    """Return a job: its arguments, environment, folder, and the file descriptors of its three streams."""
+def _receive(client: socket.socket) -> dict[str, Any] | None:
+    """Return a job: its arguments, environment, folder, and the file descriptors of its three streams.
+
+    It is None if what hands it over ends before it has said so.
+    """
     size, streams, _, _ = socket.recv_fds(client, 8, 3)
     message = b""
     while len(message) < int.from_bytes(size, "big"):
-        message += client.recv(1 << 16)
-    return {**json.loads(message), "streams": streams}
+        part = client.recv(1 << 16)
+        if not part:
+            break
+        message += part
+    if size and len(message) == int.from_bytes(size, "big"):
+        return {**json.loads(message), "streams": streams}
+    for stream in streams:
+        os.close(stream)
+    return None
 
 
 def _import(script: str, folder: str) -> None:

@@ -150,5 +150,5 @@ def test_published_values_stand_in_the_picture_only_where_one_was_compared():
     for verdict in ("not run", "part of the paper's rows", ""):
         assert not drawn(verdict=verdict).published
     labels = [label for _, label in compared.ticks]
-    assert labels == ["20", "30", "40", "50", "60", "70"]
+    assert labels == ["20", "40", "60", "80"]
     assert all(0 <= position <= 100 for position, _ in compared.ticks)

@@ -20,7 +20,7 @@ MARGIN = 2.0
 STEPS = (1, 2, 5, 10, 20, 25)
 """Possible distances between ticks, in points of accuracy."""
 
-MOST_TICKS = 6
+MOST_TICKS = 4
 
 
 @dataclass(frozen=True)

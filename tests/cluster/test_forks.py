@@ -110,12 +110,15 @@ def test_a_job_ends_with_what_waits_for_it(tmp_path, started):
 
 
 def test_the_end_of_the_process_is_one_message(tmp_path):
-    variables = forks.start()
-    job, pid = waiting(tmp_path, variables)
+    variables, folders = forks.start(), [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    jobs = [waiting(folder, variables) for folder in folders]
     forks.STARTED[-1].kill()
-    assert job.wait(timeout=30) == 1
-    os.kill(pid, signal.SIGKILL)  # it has the same standard error
-    assert b"has ended" in job.stderr.read()
+    assert [job.wait(timeout=30) for job, _ in jobs] == [1, 1]
+    for job, pid in jobs:
+        os.kill(pid, signal.SIGKILL)  # it has the same standard error
+        assert b"has ended" in job.stderr.read()
 
 
 def workflow(local=True, deployment=()):

@@ -88,8 +88,7 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
                 child = os.fork()
                 if child == 0:
                     signal.signal(signal.SIGINT, signal.default_int_handler)
-                    events.close()
-                    listener.close()
+                    _close(events)
                     client.close()
                     return job
                 for stream in job["streams"]:
@@ -109,6 +108,17 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
             else:  # Snakemake has ended what waits for a job
                 events.unregister(key.fileobj)
                 os.kill(key.data, signal.SIGTERM)
+
+
+def _close(events: selectors.BaseSelector) -> None:
+    """Let a fork hold nothing of the other jobs, which would wait for it."""
+    for key in list(events.get_map().values()):
+        if isinstance(key.fileobj, int):
+            os.close(key.fileobj)
+            key.data[1].close()
+        elif isinstance(key.fileobj, socket.socket):
+            key.fileobj.close()
+    events.close()
 
 
 def _receive(client: socket.socket) -> dict[str, Any] | None:

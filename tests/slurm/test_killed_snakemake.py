@@ -2,6 +2,7 @@
 
 import re
 
+from laser.cost.requests import GPU_JOB_CPUS
 from tests.slurm.conftest import SWEEP
 from tests.slurm.harness import contents, same
 
@@ -10,8 +11,8 @@ def started_late(place, job):
     """Submit a job's own script once more, as SLURM starts one that has waited; return the new job."""
     script = place.folder.with_name("late.sh")
     place.slurm("scontrol", "write", "batch_script", job, str(script))
-    flags = [f"--chdir={place.folder}", f"--output={script}.log", "--mem=2000", "--gpus=1", "--parsable"]
-    flags.append(f"--export=ALL,TROUBLE={place.trouble}")
+    flags = [f"--chdir={place.folder}", f"--output={script}.log", "--mem=2000", "--gpus=1"]
+    flags += [f"--cpus-per-task={GPU_JOB_CPUS}", "--parsable", f"--export=ALL,TROUBLE={place.trouble}"]
     return place.slurm("sbatch", *flags, str(script)).strip()
 
 

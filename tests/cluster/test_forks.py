@@ -109,6 +109,20 @@ def test_a_job_ends_with_what_waits_for_it(tmp_path, started):
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("first", ["job", "waiting"])
+def test_a_job_and_what_waits_for_it_may_end_at_once(tmp_path, first):
+    """As under Ctrl-C: the process is held until both have ended, and hears of both at the same time."""
+    variables = forks.start()
+    (job, pid), process = waiting(tmp_path, variables), forks.STARTED[-1]
+    process.send_signal(signal.SIGSTOP)
+    for end in (lambda: os.kill(pid, signal.SIGKILL), job.kill)[:: 1 if first == "job" else -1]:
+        end()
+    job.wait()
+    process.send_signal(signal.SIGCONT)
+    assert run(tmp_path, variables, "number", "6").returncode == 6
+    assert process.poll() is None
+
+
 def test_the_end_of_the_process_is_one_message(tmp_path):
     variables, folders = forks.start(), [tmp_path / "a", tmp_path / "b"]
     for folder in folders:

@@ -75,39 +75,53 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
         events.register(source, selectors.EVENT_READ)
     while True:
         for key, _ in events.select():
+            if events.get_map().get(key.fd) is not key:
+                continue  # an event before this one, of the same job, has closed it
             if key.fileobj is sys.stdin:
                 shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
                 return None
             if key.fileobj is listener:
-                client, _ = listener.accept()
-                job = _receive(client)
-                if job is None:
-                    client.close()
-                    continue
-                _import(job["arguments"][0], job["folder"])
-                child = os.fork()
-                if child == 0:
-                    signal.signal(signal.SIGINT, signal.default_int_handler)
-                    _close(events)
-                    client.close()
+                job = _fork(listener.accept()[0], events)
+                if job is not None:
                     return job
-                for stream in job["streams"]:
-                    os.close(stream)
-                events.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
-                events.register(client, selectors.EVENT_READ, child)
-            elif isinstance(key.fileobj, int):  # a job has ended
+            elif isinstance(key.fileobj, int):
                 child, client = key.data
-                status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-                events.unregister(key.fileobj)
-                os.close(key.fileobj)
-                if client in events.get_map():
-                    events.unregister(client)
-                with contextlib.suppress(OSError):
-                    client.sendall(str(status if status >= 0 else 128 - status).encode())
-                client.close()
+                _tell_end(key.fileobj, child, client, events)
             else:  # Snakemake has ended what waits for a job
                 events.unregister(key.fileobj)
                 os.kill(key.data, signal.SIGTERM)
+
+
+def _fork(client: socket.socket, events: selectors.BaseSelector) -> dict[str, Any] | None:
+    """Fork for the job of a client; return the job in the fork, None in this process."""
+    job = _receive(client)
+    if job is None:
+        client.close()
+        return None
+    _import(job["arguments"][0], job["folder"])
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _close(events)
+        client.close()
+        return job
+    for stream in job["streams"]:
+        os.close(stream)
+    events.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
+    events.register(client, selectors.EVENT_READ, child)
+    return None
+
+
+def _tell_end(ended: int, child: int, client: socket.socket, events: selectors.BaseSelector) -> None:
+    """Tell a client how its job has ended, whose process id and file descriptor these are."""
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    events.unregister(ended)
+    os.close(ended)
+    if client in events.get_map():
+        events.unregister(client)
+    with contextlib.suppress(OSError):
+        client.sendall(str(status if status >= 0 else 128 - status).encode())
+    client.close()
 
 
 def _close(events: selectors.BaseSelector) -> None:
@@ -143,7 +157,7 @@ def _receive(client: socket.socket) -> dict[str, Any] | None:
 def _import(script: str, folder: str) -> None:
     """Import a script, which does nothing, and what it needs; an error is the job's, whose fork meets it again."""
     path = Path(folder, script).resolve()
-    if path.parent == SCRIPTS:
+    if path.parent == SCRIPTS and path.stem not in sys.modules:
         with contextlib.suppress(Exception):
             importlib.import_module(path.stem)
             if "laser.models.load" in sys.modules:  # transformers itself imports this with the first model

@@ -42,7 +42,7 @@ class Remembered:
 
 
 def stamps(folder: Path) -> dict[str, Stamp]:
-    """Map each file to size, time of the last change in ns, and mode, which `shutil.copytree` keeps."""
+    """Map each file to size, time of the last change in ns, and mode, which copies keep."""
     start = len(f"{folder}/")
     paths = [f"{inside}/{name}" for inside, _, names in os.walk(folder) for name in names]
     return {path[start:]: ((facts := os.lstat(path)).st_size, facts.st_mtime_ns, facts.st_mode) for path in paths}

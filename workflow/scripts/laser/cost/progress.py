@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ from laser.config.plan import Plan
 from laser.cost.demand import STAGES, demand_of
 from laser.cost.requests import CPU_FLOPS, expected_seconds
 from laser.cost.shapes import guessed_shape
-from laser.cost.time import FORK_SECONDS, GEMM_SHARE, START_SECONDS
+from laser.cost.time import CPU_START_SECONDS, GEMM_SHARE, START_SECONDS
 from laser.io.files import write_json
 
 SECONDS_OF_DOUBT = 20.0
@@ -111,7 +110,7 @@ def job_seconds(
         return START_SECONDS
     shape = guessed_shape(plan.model(wildcards["model"]))
     demand = demand_of(plan, rule, wildcards)
-    start = FORK_SECONDS if device == "cpu" and sys.platform == "linux" else START_SECONDS
+    start = CPU_START_SECONDS if device == "cpu" else START_SECONDS
     return start + expected_seconds(shape, demand, device, plan.config["threads"], thread_flops=thread_flops)
 
 

@@ -101,7 +101,7 @@ def job_seconds(job: JobCost, shape: Shape, device: Device) -> float:
 
 def seconds_of_work(job: JobCost, shape: Shape, device: Device) -> float:
     """Return that time without the start of Python and its libraries, as runs/ have it."""
-    return job_seconds(job, shape, device) - job_parts(job, shape, device)[STARTING]
+    return sum(seconds for part, seconds in job_parts(job, shape, device).items() if part != STARTING)
 
 
 def job_parts(job: JobCost, shape: Shape, device: Device) -> dict[str, float]:

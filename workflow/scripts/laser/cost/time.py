@@ -30,6 +30,8 @@ START_SECONDS = 4.5
 """Seconds that starting one job takes: Python, torch and a small model; measured, docs/cost.md."""
 FORK_SECONDS = 1.0
 """The same for jobs that are forks (`laser.cluster.forks`); measured, docs/cost.md."""
+CPU_START_SECONDS = FORK_SECONDS if sys.platform == "linux" else START_SECONDS
+"""The same for jobs on this machine's CPU."""
 LOAD_BYTES_PER_SECOND = 1e9
 """Speed of reading a checkpoint: assumed."""
 NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
@@ -115,8 +117,7 @@ def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Devic
         raise UserError("this CPU's speed could not be measured; the message above says why. Give --device instead.")
     rate = sum(rates) / jobs
     name = f"this CPU ({jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each)"
-    start = FORK_SECONDS if sys.platform == "linux" else START_SECONDS
-    return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share, start)
+    return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share, CPU_START_SECONDS)
 
 
 def large_product(threads: int | None = None, seconds: float | None = None) -> float:

@@ -142,11 +142,7 @@ def write_report(
     return folder / "index.html"
 
 
-def write_run_page(
-    folder: Path | str,
-    study: Mapping[str, Any],
-    runs: Mapping[Path, str],
-) -> Path:
+def write_run_page(folder: Path | str, study: Mapping[str, Any], runs: Mapping[Path, str]) -> Path:
     """Write run.html: what differs between runs.
 
     Args:

@@ -67,7 +67,7 @@ def machines(runs: Iterable[Path]) -> list[dict[str, str]]:
     Raises:
         UserError: a file is not the record of a run.
     """
-    counts = Counter(tuple(_machine(key, _read(path).get(key)) for key in MACHINE) for path in runs)
+    counts = Counter(tuple(_machine(key, run.get(key)) for key in MACHINE) for run in map(_read, runs))
     return [dict(zip(MACHINE, key, strict=True)) | {"jobs": f"{count:,}"} for key, count in sorted(counts.items())]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import gc
 import importlib
 import json
@@ -11,26 +13,34 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LEARNS = "--learns"
 
 
 class Forks:
-    """A process that has imported some modules and nothing else, and is forked for every run.
+    """A process that has imported some modules, and is forked for every run.
 
     None of them may look at the environment when it is imported: it is that of the first run, and not of each.
+
+    Args:
+        modules: their names.
+        learns: whether it also imports, for the next run, the installed packages that a run imports. The repository's
+            own modules are never among them: runs may be of different copies of it.
     """
 
-    def __init__(self, *modules: str) -> None:
-        self.modules = modules
+    def __init__(self, *modules: str, learns: bool = False) -> None:
+        self.arguments = [*modules, *([LEARNS] if learns else [])]
 
     @cached_property
     def server(self) -> subprocess.Popen[str]:
         """The process; it ends with this one, whose end it reads on its standard input."""
-        line = [sys.executable, str(Path(__file__).resolve()), *self.modules]
+        line = [sys.executable, str(Path(__file__).resolve()), *self.arguments]
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def run(
@@ -64,22 +74,56 @@ class Forks:
 
 def main() -> None:
     """Import the modules that are named; fork for every line that comes, and answer it with the exit status."""
-    for name in sys.argv[1:]:
-        importlib.import_module(name)
-    gc.freeze()
+    learns = LEARNS in sys.argv
+    import_all(name for name in sys.argv[1:] if name != LEARNS)
     for line in sys.stdin:
+        learned = os.memfd_create("modules")
         child = os.fork()
         if child == 0:
             signal.alarm(1800)
             job = json.loads(line)
             streams = [os.open(path, os.O_RDWR | os.O_CREAT) for path in job.pop("streams")]
-            become(**job, streams=streams)
-            return
+            before = set(sys.modules)
+            status = become(**job, streams=streams)
+            os.write(learned, "\n".join(installed(before)).encode())
+            end(status)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        with open(learned) as file:
+            file.seek(0)
+            import_all(file.read().split() if learns else ())
 
 
-def become(what: str, arguments: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> None:
-    """Be the process that is asked for: a script, which ends with .py, lines of code, or a module."""
+def installed(before: Set[str]) -> Iterator[str]:
+    """Yield the modules of Python and of installed packages that were imported since, in the order of their import."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if name not in before and ("site-packages" in file or file.startswith(sys.base_prefix)):
+            yield name
+
+
+def import_all(names: Iterable[str]) -> None:
+    """Import modules that can be imported, and spare the garbage collector what stays to the end."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    gc.freeze()
+
+
+def end(status: int) -> None:
+    """End as Python does, but for taking all modules apart, which takes longer than many a run."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def become(what: str, arguments: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> int:
+    """Be the process that is asked for: a script, which ends with .py, lines of code, or a module.
+
+    Returns:
+        The exit status.
+    """
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.environ.clear()
@@ -90,12 +134,21 @@ def become(what: str, arguments: list[str], environment: dict[str, str], folder:
     beside = os.path.dirname(what) if is_script else folder
     sys.path[:1] = [beside, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv = [what if is_script else "-c", *arguments]
-    if is_script:
-        runpy.run_path(what, run_name="__main__")
-    elif "\n" in what:
-        exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
-    else:
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    try:
+        if is_script:
+            runpy.run_path(what, run_name="__main__")
+        elif "\n" in what:
+            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -58,12 +58,12 @@ def test_a_change_with_all_hashes_made_to_fit_is_found(study, name):
     found(study, named)
 
 
-@pytest.mark.parametrize("artefact", sorted({name.partition(":")[0] for name in REPLAYED}))
-def test_what_only_the_code_can_give_is_found_by_replay(study, artefact):
-    named = {change(study) for name, change in REPLAYED.items() if name.partition(":")[0] == artefact}
+def test_what_only_the_code_can_give_is_found_by_replay(study):
+    """One replay for all: each artefact is made and compared by itself."""
+    named = {change(study) for change in REPLAYED.values()}
     reseal(study)
-    check, _ = made_again(study, artefact)
-    assert named <= {finding.path for finding in check.findings}
+    check, _ = made_again(study, *{name.partition(":")[0] for name in REPLAYED})
+    assert named - {finding.path for finding in check.findings} == set() and len(named) > 20
 
 
 @pytest.mark.parametrize("name", CHOICES)

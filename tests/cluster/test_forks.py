@@ -20,6 +20,12 @@ if sys.argv[1] == "show":
     sys.exit("a message")
 if sys.argv[1] == "number":
     sys.exit(int(sys.argv[2]))
+if sys.argv[1] == "import":
+    import atexit
+    atexit.register(print, "at exit")
+    print(*[name for name in sys.argv[2:] if name in sys.modules])
+    for name in sys.argv[2:]:
+        __import__(name)
 if sys.argv[1] == "killed":
     os.kill(os.getpid(), 9)
 if sys.argv[1] == "wait":
@@ -55,6 +61,12 @@ def test_a_fork_is_what_a_python_of_its_own_would_be(tmp_path, started):
 @pytest.mark.parametrize(("what", "status"), [(("number", "0"), 0), (("number", "7"), 7), (("killed",), 137)])
 def test_exit_status(tmp_path, started, what, status):
     assert run(tmp_path, started, *what).returncode == status
+
+
+def test_what_a_job_imports_the_next_one_need_not(tmp_path, started):
+    (tmp_path / "beside.py").write_text("")  # not to be found by the process: it is no part of the workflow
+    shown = [run(tmp_path, started, "import", "xml.dom.minidom", "beside").stdout for _ in range(2)]
+    assert shown == ["\nat exit\n", "xml.dom.minidom\nat exit\n"]
 
 
 def test_many_at_once(tmp_path, started):

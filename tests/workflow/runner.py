@@ -67,9 +67,7 @@ def run(
     return forked(line, environment)
 
 
-FORKS = Forks(
-    "snakemake.cli", "pandas", "pydantic", "pyarrow.parquet", "matplotlib.pyplot", "scipy.stats", "statsmodels"
-)
+FORKS = Forks("snakemake.cli", "pandas", "matplotlib.pyplot", learns=True)
 
 
 @cache

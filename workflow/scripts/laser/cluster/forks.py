@@ -1,13 +1,14 @@
 """Jobs of a run on this machine as forks of one process, which has done their imports.
 
 Importing torch and transformers takes seconds, often more than the work of a small job. The process imports the script
-of each job before it forks, so that a run imports everything once. Where it does not run, every job starts a Python of
-its own: on a cluster, in a container or conda environment, where there is a GPU (CUDA does not survive a fork), and on
-systems other than Linux.
+of each job before it forks, and afterwards what the job imported besides, so that a run imports everything once. Where
+it does not run, every job starts a Python of its own: on a cluster, in a container or conda environment, where there is
+a GPU (CUDA does not survive a fork), and on systems other than Linux.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -85,8 +86,9 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
                 if job is not None:
                     return job
             elif isinstance(key.fileobj, int):
-                child, client = key.data
+                child, client, modules = key.data
                 _tell_end(key.fileobj, child, client, events)
+                _import_too(modules)
             else:  # Snakemake has ended what waits for a job
                 events.unregister(key.fileobj)
                 os.kill(key.data, signal.SIGTERM)
@@ -99,15 +101,16 @@ def _fork(client: socket.socket, events: selectors.BaseSelector) -> dict[str, An
         client.close()
         return None
     _import(job["arguments"][0], job["folder"])
+    modules = os.memfd_create("modules")
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _close(events)
         client.close()
-        return job
+        return job | {"modules": modules}
     for stream in job["streams"]:
         os.close(stream)
-    events.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client))
+    events.register(os.pidfd_open(child), selectors.EVENT_READ, (child, client, modules))
     events.register(client, selectors.EVENT_READ, child)
     return None
 
@@ -130,6 +133,7 @@ def _close(events: selectors.BaseSelector) -> None:
         if isinstance(key.fileobj, int):
             os.close(key.fileobj)
             key.data[1].close()
+            os.close(key.data[2])
         elif isinstance(key.fileobj, socket.socket):
             key.fileobj.close()
     events.close()
@@ -165,8 +169,27 @@ def _import(script: str, folder: str) -> None:
         gc.freeze()
 
 
+def _import_too(modules: int) -> None:
+    """Import what a job imported while it ran; the next of its kind needs it again.
+
+    Args:
+        modules: descriptor of the file in which the job left their names, in the order of their import.
+    """
+    with open(modules, encoding="utf-8") as file:
+        file.seek(0)
+        names = file.read().split()
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    if names:
+        gc.freeze()
+
+
 def become(job: dict[str, Any]) -> None:
-    """Run a job's script as `python script ...` does."""
+    """Run a job's script as `python script ...` does, leave the names of the modules that it imports, and end.
+
+    A process ends at once after its script: taking hundreds of modules apart takes Python longer than many a job.
+    """
     for number, stream in enumerate(job["streams"]):
         os.dup2(stream, number)
         os.close(stream)
@@ -175,7 +198,15 @@ def become(job: dict[str, Any]) -> None:
     os.chdir(job["folder"])
     sys.argv = job["arguments"]
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    imported = set(sys.modules)
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    finally:
+        os.write(job["modules"], "\n".join(name for name in sys.modules if name not in imported).encode())
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

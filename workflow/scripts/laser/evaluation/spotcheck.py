@@ -7,6 +7,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,15 @@ def draw(folder: Path, count: int, seed: int) -> list[Pick]:
     wanted = count - count // 2
     disagreeing = _disagreeing({path for path, _ in queues[TESTED]})
     preferred = [row for row in queues[TESTED] if row in disagreeing][: wanted // 2]
+    already = set(preferred)
     # The remaining test rows are drawn from all that are left, whether the arms disagree on them or not.
-    others = [row for row in queues.pop(TESTED) if row not in preferred]
+    others = [row for row in queues.pop(TESTED) if row not in already]
     drawn = [(TESTED, row) for row in [*preferred, *others[: wanted - len(preferred)]]]
     while len(drawn) < count and any(queues.values()):
         in_turn = [(kind, rows.pop()) for kind, rows in queues.items() if rows]
         drawn += in_turn[: count - len(drawn)]
-    return [_pick(kind, *row) for kind, row in sorted(drawn)]
+    files = groupby(sorted(drawn), lambda row: (row[0], row[1][0]))
+    return [pick for (kind, path), rows in files for pick in _picks(kind, path, [number for _, (_, number) in rows])]
 
 
 def _every_row(folder: Path) -> list[NumberedRow]:
@@ -146,9 +149,10 @@ def _disagreeing(files: set[Path]) -> set[NumberedRow]:
     return rows
 
 
-def _pick(kind: str, path: Path, number: int) -> Pick:
-    row = {str(key): value for key, value in read_parquet(path).iloc[number].items()}
-    return Pick(kind, path, number, row, read_spec(path))
+def _picks(kind: str, path: Path, numbers: list[int]) -> Iterator[Pick]:
+    rows, spec = read_parquet(path), read_spec(path)
+    for number in numbers:
+        yield Pick(kind, path, number, {str(key): value for key, value in rows.iloc[number].items()}, spec)
 
 
 def check_models(study: Path, picks: Sequence[Pick], cache: Path, say: Say) -> dict[str, Path]:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LEARNS = "--learns"
+LOOK_AT_ENVIRONMENT = ("huggingface_hub", "transformers", "accelerate", "datasets", "peft")
 
 
 class Forks:
@@ -30,8 +31,8 @@ class Forks:
 
     Args:
         modules: their names.
-        learns: whether it also imports, for the next run, the installed packages that a run imports. The repository's
-            own modules are never among them: runs may be of different copies of it.
+        learns: whether it also imports, for the next run, what a run imports. The repository's own modules are never
+            among them (runs may be of different copies of it), nor is what looks at the environment.
     """
 
     def __init__(self, *modules: str, learns: bool = False) -> None:
@@ -94,10 +95,11 @@ def main() -> None:
 
 
 def installed(before: Set[str]) -> Iterator[str]:
-    """Yield the modules of Python and of installed packages that were imported since, in the order of their import."""
+    """Yield what was imported since of Python and of installed packages, in the order of import."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
-        if name not in before and ("site-packages" in file or file.startswith(sys.base_prefix)):
+        is_installed = "site-packages" in file or file.startswith(sys.base_prefix)
+        if is_installed and name not in before and name.partition(".")[0] not in LOOK_AT_ENVIRONMENT:
             yield name
 
 

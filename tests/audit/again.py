@@ -6,6 +6,7 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from laser.replay.choices import Results, compared
@@ -20,7 +21,7 @@ from tests.workflow.runner import FORKS, ROOT
 SCRIPTS = ROOT / "workflow/scripts"
 
 
-def quick_code(*words: str, scripts: Path, given: str = "") -> tuple[str, str]:
+def quick_code(*words: str, **settings: Any) -> tuple[str, str]:
     """Do what `laser_audit.study_code.run_code` does, without the slow imports."""
 
     def forked(line, *, env, input, **_):
@@ -28,7 +29,7 @@ def quick_code(*words: str, scripts: Path, given: str = "") -> tuple[str, str]:
         return FORKS.run(what, arguments, env, given=input)
 
     with mock.patch("laser_audit.study_code.subprocess.run", forked):
-        return run_code(*words, scripts=scripts, given=given)
+        return run_code(*words, **settings)
 
 
 def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:

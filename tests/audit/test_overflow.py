@@ -1,8 +1,6 @@
 """A study of a model that overflows on some rows: every table is made, and the audit understands it."""
 
 import math
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -13,7 +11,7 @@ from laser.io.files import read_json, read_parquet
 from tests import tiny
 from tests.audit.build import write_study
 from tests.workflow.one_process import build
-from tests.workflow.runner import ROOT
+from tests.workflow.runner import tool
 
 WORD = " currency"
 ARTEFACTS = ["table1", "table3", "verdicts", "topk", "stability", "fig2", "fig9", "fig3b"]
@@ -47,6 +45,5 @@ def test_every_table_is_made_and_the_audit_passes(overflowing):
     assert 0 < sizes["loss"] < sizes["accuracy"]
     text = (overflowing / "tables/table1.md").read_text(encoding="utf-8")
     assert f"gpt-j-6b on worldfacts: {sizes['accuracy'] - sizes['loss']} of {sizes['accuracy']}" in text
-    command = [sys.executable, "workflow/scripts/tools/audit.py", str(overflowing)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = tool("audit", overflowing)
     assert done.returncode == 0, done.stdout + done.stderr

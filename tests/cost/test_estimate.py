@@ -1,10 +1,7 @@
 """The formulae against operations counted in real runs of both engines, and the command line on made-up studies."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -32,8 +29,8 @@ from laser.tasks.datasets import build
 from laser.tasks.passes import Requests
 from laser.tasks.prepare import to_rows
 from tests.engine.tiny_models import CONFIGS, LAYERS, requests, tiny
+from tests.workflow.runner import ROOT, tool
 
-ROOT = Path(__file__).resolve().parents[2]
 RHOS = (0.9, 0.5, 0.1)
 
 
@@ -358,9 +355,7 @@ def test_check_holds_base_sweep_and_test_to_a_quarter(predicted, within):
 
 
 def run(*arguments):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    script = str(ROOT / "workflow/scripts/tools/cost.py")
-    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, env=environment)
+    return tool("cost", *arguments)
 
 
 def test_command_prints_every_cell_and_fails_a_check_that_is_off(tmp_path):

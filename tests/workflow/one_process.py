@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.workflow.runner import ROOT, run
+from tests.workflow.runner import FORKS, ROOT, run
 
 
 def build(folder: Path, study: Path) -> Path:
@@ -50,15 +50,7 @@ def build(folder: Path, study: Path) -> Path:
         .split("\0")[:-1]
         for command in commands
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.workflow.one_process"],
-        input=json.dumps(words),
-        text=True,
-        capture_output=True,
-        cwd=folder,
-        env=environment,
-        timeout=600,
-    )
+    done = FORKS.run("tests.workflow.one_process", [], environment, folder, given=json.dumps(words))
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "results" / study.stem
 

@@ -88,6 +88,12 @@ def forked(line: list[str], environment: Mapping[str, str], folder: Path = ROOT)
     return FORKS.run("snakemake", line[3:], environment, folder)
 
 
+def tool(name: str, *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run one of workflow/scripts/tools in a folder; return the finished process with its output."""
+    script = ROOT / f"workflow/scripts/tools/{name}.py"
+    return FORKS.run(str(script), list(map(str, arguments)), os.environ | {"OMP_NUM_THREADS": "1"}, folder)
+
+
 def planned(folder: Path, study: Path | str, *arguments: str, **settings) -> dict[str, int]:
     """Return how many jobs of each rule a run would make, from a dry run."""
     done = run(folder, study, *arguments, flags=("--dry-run",), **settings)

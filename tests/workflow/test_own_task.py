@@ -1,8 +1,6 @@
 """The example of a task of one's own, with a tiny local model, through Snakemake to Table 1; and its preview."""
 
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from laser.io.files import read_json, read_parquet
 from tests import tiny
-from tests.workflow.runner import ROOT, planned, run
+from tests.workflow.runner import ROOT, planned, run, tool
 
 ROWS = ROOT / "config/examples/everyday.csv"
 
@@ -61,8 +59,7 @@ def test_the_example_reaches_table_1_and_edited_rows_are_read_again(folder):
     (folder / "rows.csv").write_text(edited)
     again = planned(folder, path, "all")
     assert again["prepare"] == 2 and again["sweep"] == 2 and "reduce" not in again
-    audit = [sys.executable, "workflow/scripts/tools/audit.py", str(folder / "results/own")]
-    audited = subprocess.run(audit, capture_output=True, text=True, cwd=ROOT)
+    audited = tool("audit", folder / "results/own")
     assert audited.returncode == 0, audited.stdout
 
 
@@ -70,8 +67,7 @@ def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder):
     more = "more-1,more,A cat says,,a,b,c,d\nmore-2,other,June is followed by,July,July,b,c,d\n"
     (folder / "rows.csv").write_text(ROWS.read_text() + more)
     path = study(folder, "preview")
-    line = [sys.executable, str(ROOT / "workflow/scripts/tools/preview.py"), "--study", str(path), "--jobs", "1"]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=folder)
+    done = tool("preview", "--study", path, "--jobs", "1", folder=folder)
     assert done.returncode == 0, done.stderr
     text = done.stdout
     for said in (
@@ -106,8 +102,7 @@ def test_preview_names_rows_that_a_model_is_not_asked_and_answers_it_cannot_writ
     mine = {"name": "mine", "builder": "generic", "source": source}
     settings["datasets"] = [mine, mine | {"name": "choice", "columns": {"options": ["answer", "other"]}}]
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
-    line = [sys.executable, str(ROOT / "workflow/scripts/tools/preview.py"), "--study", str(tmp_path / "own.yaml")]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
+    done = tool("preview", "--study", tmp_path / "own.yaml", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     for dataset in done.stdout.split("Dataset ")[1:]:
         assert "note: tiny is not asked 1 of 10 rows (ids 2): longer than the 512 tokens that it takes" in dataset

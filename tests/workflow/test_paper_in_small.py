@@ -50,7 +50,8 @@ def paper(tmp_path_factory):
     artefacts += ["rank_rules", "edges"]
     study |= {"resamples": 4000, "artefacts": artefacts, "efficacy": {}}
     study["clustered"] = {"clusters": [1, 2], "datasets": ["fever"]}
-    study["landscape"] = {"kinds": ["clustered"], "datasets": ["fever"], "layers": [1], "reductions": [50, 90]}
+    study["landscape"] = {"kinds": ["clustered"], "models": ["llama2-7b"], "datasets": ["fever"], "layers": [1]}
+    study["landscape"]["reductions"] = [50, 90]
     path = folder / "paper.yaml"
     path.write_text(yaml.safe_dump(study))
     return build(folder, path)

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from tests.workflow.runner import (
     longest_command,
     planned,
     run,
+    tool,
 )
 
 COLUMNS = [
@@ -263,8 +263,7 @@ def test_a_deleted_record_comes_back_with_the_same_bytes(copy):
 
 def audited(results):
     """Audit a study; return the exit status and what is shown."""
-    tool = ROOT / "workflow/scripts/tools/audit.py"
-    done = subprocess.run([sys.executable, str(tool), str(results)], capture_output=True, text=True, timeout=300)
+    done = tool("audit", results)
     return done.returncode, done.stdout + done.stderr
 
 

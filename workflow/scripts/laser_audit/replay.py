@@ -22,7 +22,7 @@ from laser_audit.reading import Study, text_of
 from laser_audit.records import records
 from laser_audit.replay_inputs import check_inputs
 from laser_audit.run import Report
-from laser_audit.study_code import compare, run_code
+from laser_audit.study_code import SECONDS, compare, run_code
 
 REPLAYS = ("never", "auto", "always")
 NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri", "rocrate")
@@ -152,15 +152,17 @@ def check_choices(check: Check, report: Report, planned: Planned, scripts: Path)
 
 def check_made(check: Check, report: Report, planned: Planned, scripts: Path, folder: Path, say: Say) -> None:
     """Remake every table, figure and film, the report, and the manifests with the crate; compare bytes."""
-    study = report.study
+    study, same_code = report.study, {}
     for name, spec in planned.artefacts.items():
         path = f"records/{name}/{name}.json"
         with check.guarded(path):
-            if study.json(path)["code"] != spec["code"]:
+            if study.json(path)["code"] == spec["code"]:
+                same_code[name] = spec
+            else:
                 report.not_compared.append((name, OTHER_CODE))
-                continue
-            say(f"  making {name} again")
-            _artefact(check, report, planned, name, scripts, folder / name)
+    if same_code:
+        say(f"  making {', '.join(same_code)} again")
+        _artefacts(check, report, planned, same_code, scripts, folder)
     if REPORT in records(study):
         with check.guarded(REPORT):
             record = records(study)[REPORT]
@@ -182,22 +184,28 @@ def check_made(check: Check, report: Report, planned: Planned, scripts: Path, fo
             _whole(check, study, "manifest", planned.manifest, scripts, folder / "manifest", (*made, "audit"))
 
 
-def _artefact(check: Check, report: Report, planned: Planned, name: str, scripts: Path, folder: Path) -> None:
-    """Remake one artefact in `folder` and compare its files."""
-    study, record = report.study, f"records/{name}/{name}.json"
-    words = ["--spec", json.dumps(planned.artefacts[name]), "--results", str(study.folder.resolve())]
-    words += ["--inputs", str(study.folder.resolve() / "inputs"), "--into", str(folder)]
-    _, reason = run_code(str(scripts / "make_artefact.py"), *words, scripts=scripts)
-    if reason:
-        check.fail(record, "made again", reason, "exit status 0")
-        return
-    writes = next(entry["writes"] for entry in planned.described if entry["name"] == name)
-    drawn_alike = all(study.json(record)["packages"].get(package) == _version(package) for package in DRAWING)
-    if not drawn_alike and any(path.endswith(PICTURES) for path in writes):
-        report.not_compared.append((f"pictures of {name}", "made with other versions of the drawing packages"))
-    for path in writes:
-        if drawn_alike or not path.endswith(PICTURES):
-            compare(check, study, path, folder / path, name)
+def _artefacts(
+    check: Check, report: Report, planned: Planned, specs: dict[str, dict[str, Any]], scripts: Path, folder: Path
+) -> None:
+    """Remake artefacts, each in a folder of its name below `folder`, and compare their files."""
+    study = report.study
+    words = ("-m", "laser.replay.artefacts", str(scripts / "make_artefact.py"), str(study.folder.resolve()))
+    given = json.dumps(specs)
+    printed, reason = run_code(*words, str(folder), scripts=scripts, given=given, seconds=SECONDS * len(specs))
+    reasons = dict.fromkeys(specs, reason) if reason else json.loads(printed)
+    for name in specs:
+        record = f"records/{name}/{name}.json"
+        with check.guarded(record):
+            if name in reasons:
+                check.fail(record, "made again", reasons[name], "exit status 0")
+                continue
+            writes = next(entry["writes"] for entry in planned.described if entry["name"] == name)
+            drawn_alike = all(study.json(record)["packages"].get(package) == _version(package) for package in DRAWING)
+            if not drawn_alike and any(path.endswith(PICTURES) for path in writes):
+                report.not_compared.append((f"pictures of {name}", "made with other versions of the drawing packages"))
+            for path in writes:
+                if drawn_alike or not path.endswith(PICTURES):
+                    compare(check, study, path, folder / name / path, name)
 
 
 def _whole(

@@ -3,14 +3,14 @@
 import fcntl
 import os
 import shutil
-import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from tests.audit.build import write_study
-from tests.audit.remembered import Remembered
+from tests.audit.remembered import Remembered, stamps
 from tests.sokoban import small_study
 from tests.workflow.one_process import build
 
@@ -43,34 +43,56 @@ def finished_policy(tmp_path_factory):
     )
 
 
-def copied(folder, target):
-    """Copy a folder with the times of its files; `shutil.copytree` takes three times as long for 600 of them."""
-    subprocess.run(["cp", "-a", str(folder), str(target)], check=True)
+class Copy:
+    """A copy of a finished study for all tests of a worker: what one changes is put back for the next."""
+
+    def __init__(self, finished, folder):
+        self.finished, self.folder, self.remembered = finished, folder / "unpacked", Remembered(finished)
+        shutil.copytree(finished, self.folder, symlinks=True)
+
+    @contextmanager
+    def lent(self):
+        """Yield the folder, of which an audit reads only what has changed."""
+        with mock.patch("laser_audit.run.Study", self.remembered.study):
+            yield self.folder
+        if folders(self.folder) != folders(self.finished):
+            shutil.rmtree(self.folder)
+            shutil.copytree(self.finished, self.folder, symlinks=True)
+        before, now = self.remembered.stamps, stamps(self.folder)
+        for path, _ in now.items() - before.items():
+            (self.folder / path).unlink()
+        for path, _ in before.items() - now.items():
+            shutil.copy2(self.finished / path, self.folder / path, follow_symlinks=False)
+
+
+def folders(folder):
+    """Return the paths of all folders in a folder."""
+    return {
+        os.path.relpath(os.path.join(inside, name), folder) for inside, names, _ in os.walk(folder) for name in names
+    }
 
 
 @pytest.fixture(scope="session")
-def remembered(finished):
-    """What an audit of the finished study read; it passes."""
-    return Remembered(finished)
+def copy(finished, tmp_path_factory):
+    """A copy of the study."""
+    return Copy(finished, tmp_path_factory.mktemp("copy"))
 
 
 @pytest.fixture(scope="session")
-def remembered_policy(finished_policy):
-    """The same of the study of a policy."""
-    return Remembered(finished_policy)
+def copy_of_policy(finished_policy, tmp_path_factory):
+    """A copy of the study of a policy."""
+    return Copy(finished_policy, tmp_path_factory.mktemp("copy"))
 
 
 @pytest.fixture
-def policy(finished_policy, remembered_policy, tmp_path):
-    """A copy of the results, to do things to."""
-    copied(finished_policy, tmp_path / "unpacked")
-    with mock.patch("laser_audit.run.Study", remembered_policy.study):
-        yield tmp_path / "unpacked"
+def study(copy):
+    """The results, to do things to, far from the cache."""
+    with copy.lent() as folder:
+        yield folder
 
 
 @pytest.fixture
-def study(finished, remembered, tmp_path):
-    """A copy of the results, to do things to, far from the cache."""
-    copied(finished, tmp_path / "unpacked")
-    with mock.patch("laser_audit.run.Study", remembered.study):
-        yield tmp_path / "unpacked"
+def policy(copy_of_policy):
+    """The results of the study of a policy, to do things to."""
+    with copy_of_policy.lent() as folder:
+        yield folder

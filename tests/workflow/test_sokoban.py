@@ -13,6 +13,7 @@ from laser.sokoban.room import parse_room, room_hash
 from laser.sokoban.rules import action_numbers
 from laser_audit.pages import terminal
 from laser_audit.run import audit
+from tests.audit.conftest import finished_policy as finished_policy  # the fixture
 from tests.sokoban.small_study import ARTEFACTS, write
 from tests.workflow.one_process import build
 from tests.workflow.runner import ROOT, contents, planned, run
@@ -111,12 +112,13 @@ def test_a_finished_study_plans_nothing_and_a_changed_limit_only_what_is_played(
     assert not {"rooms", "episodes", "train_policy", "prepare", "reduce"} & set(counts)
 
 
-def test_the_same_bytes_again(finished, tmp_path):
+def test_the_same_bytes_again(finished, finished_policy):
+    """The study that the audit's tests look at was made of the same settings, in one process and another folder."""
     folder, _, results = finished
-    again = build(tmp_path, write(tmp_path))
+    again = finished_policy
     for part in ("tables/table2.csv", f"test/{CELL}.parquet", f"figures/film/{CELL}-corrected.gif"):
         assert (again / part).read_bytes() == (results / part).read_bytes(), part
-    first, second = (contents(root, "cache/models/*/*") for root in (folder, tmp_path))
+    first, second = (contents(root, "cache/models/*/*") for root in (folder, again.parents[1]))
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name] and not name.endswith("/run.json")] == []
 

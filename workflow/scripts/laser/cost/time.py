@@ -28,7 +28,7 @@ SPLIT_SHARE = 0.064
 shape on an H100, layer 15, decoding, a token budget of 16,384, docs/gpu.md."""
 START_SECONDS = 4.5
 """Seconds that starting one job takes: Python, torch and a small model; measured, docs/cost.md."""
-FORK_SECONDS = 1.0
+FORK_SECONDS = 0.3
 """The same for jobs that are forks (`laser.cluster.forks`); measured, docs/cost.md."""
 CPU_START_SECONDS = FORK_SECONDS if sys.platform == "linux" else START_SECONDS
 """The same for jobs on this machine's CPU."""

@@ -17,8 +17,7 @@ from tests.hub_server import hub as hub  # the fixture
 from tests.models.tiny import tiny_llama
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
-FORKS = Forks("torch._dynamo", "safetensors.torch", "scipy.stats", "scipy.sparse", "jinja2", "PIL.Image", "yaml")
-"""Without huggingface_hub and what imports it: they look at the environment."""
+FORKS = Forks("torch", "safetensors.torch", learns=True)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 RUN = """
 import json, sys, time

@@ -91,7 +91,7 @@ def forked(line: list[str], environment: Mapping[str, str], folder: Path = ROOT)
 def tool(name: str, *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run one of workflow/scripts/tools in a folder; return the finished process with its output."""
     script = ROOT / f"workflow/scripts/tools/{name}.py"
-    return FORKS.run(str(script), list(map(str, arguments)), os.environ | {"OMP_NUM_THREADS": "1"}, folder)
+    return FORKS.run(str(script), list(map(str, arguments)), os.environ, folder)
 
 
 def planned(folder: Path, study: Path | str, *arguments: str, **settings) -> dict[str, int]:

@@ -115,10 +115,9 @@ def test_a_finished_study_plans_nothing_and_a_changed_limit_only_what_is_played(
 def test_the_same_bytes_again(finished, finished_policy):
     """The study that the audit's tests look at was made of the same settings, in one process and another folder."""
     folder, _, results = finished
-    again = finished_policy
     for part in ("tables/table2.csv", f"test/{CELL}.parquet", f"figures/film/{CELL}-corrected.gif"):
-        assert (again / part).read_bytes() == (results / part).read_bytes(), part
-    first, second = (contents(root, "cache/models/*/*") for root in (folder, again.parents[1]))
+        assert (finished_policy / part).read_bytes() == (results / part).read_bytes(), part
+    first, second = (contents(root, "cache/models/*/*") for root in (folder, finished_policy.parents[1]))
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name] and not name.endswith("/run.json")] == []
 

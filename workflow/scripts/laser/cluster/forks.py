@@ -164,8 +164,6 @@ def _import(script: str, folder: str) -> None:
     if path.parent == SCRIPTS and path.stem not in sys.modules:
         with contextlib.suppress(Exception):
             importlib.import_module(path.stem)
-            if "laser.models.load" in sys.modules:  # transformers itself imports this with the first model
-                importlib.import_module("transformers.modeling_utils")
         gc.freeze()
 
 

@@ -1,6 +1,6 @@
 """Several runs, or several users, on one cache at the same time, some of them killed: nothing is ever half there."""
 
-import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -10,42 +10,59 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 
-from laser.io.files import read_json, read_parquet, read_spec, sha256_file
+from laser.config.yaml_files import read_yaml
+from laser.io.files import atomic, read_json, read_parquet, read_spec, sha256_file
+from laser.models import sources
 from laser.models.card import hashes
 from laser.models.sources import fetch
+from laser.reduction import factors
 from laser.reduction.factors import FactorStore
 from laser.reduction.svd import check, within_bounds
+from laser.tasks.prepare import prepare
 from tests import tiny
-from tests.workflow.runner import ROOT, command, contents
+from tests.workflow.runner import ROOT, command, contents, fork_of_jobs, forked
 
-SCRIPTS = ROOT / "workflow/scripts"
-START = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); from pathlib import Path; "
 SILENT = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([__name__])
 
 
-def python(code, *arguments, **settings):
-    """Start Python on some code of ours with the package at hand."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", START + code, *map(str, arguments)], env=environment, **settings)
+def started(function, *arguments):
+    """Start a process that calls a function of this module."""
+    process = PROCESSES.Process(target=function, args=arguments, daemon=True)
+    # The process that is forked, and imports this module, starts with the first.
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))):
+        process.start()
+    return process
+
+
+def halfway_in(function, *arguments):
+    """Start a process that calls a function with an event, wait until the function sets it, and return the process."""
+    halfway = PROCESSES.Event()
+    process = started(function, *arguments, halfway)
+    assert halfway.wait(60)
+    return process
 
 
 def kill_when(process, seen, seconds=60):
     """Kill a process as soon as `seen()` is true; fail if it ends before, or if it never is."""
     deadline = time.monotonic() + seconds
     while not seen():
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.is_alive() and time.monotonic() < deadline
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
 
 
 def succeed(processes):
     for one in processes:
-        assert one.wait(timeout=240) == 0
+        one.join(timeout=240)
+        assert one.exitcode == 0
 
 
 # Fetching
@@ -56,26 +73,26 @@ def entry(tmp_path):
     return tiny.entry("tiny-llama", tiny.checkpoint(tmp_path / "origin"))
 
 
-FETCH = """
-import json; from laser.models import sources
-if len(sys.argv) > 3:
-    copy = sources.shutil.copyfile
+def fetching(entry, folder, halfway=None):
+    """Fetch a model; stop for a minute after half a file if there is an event that waits for it."""
+
     def half(source, target):
-        Path(target).write_bytes(Path(source).read_bytes()[:100]); print('half', flush=True)
-        import time; time.sleep(60)
-    sources.shutil.copyfile = half
-sources.fetch(json.loads(sys.argv[1]), Path(sys.argv[2]), lambda text: None)
-"""
+        Path(target).write_bytes(Path(source).read_bytes()[:100])
+        halfway.set()
+        time.sleep(60)
+
+    if halfway:
+        sources.shutil.copyfile = half
+    fetch(entry, folder, lambda text: None)
 
 
 def test_many_fetch_one_model_and_one_of_them_is_killed(entry, tmp_path):
     folder = tmp_path / "cache/models/tiny-llama-0"
-    killed = python(FETCH, json.dumps(entry), folder, "slow", stdout=subprocess.PIPE, text=True)
-    assert killed.stdout.readline() == "half\n"
-    others = [python(FETCH, json.dumps(entry), folder) for _ in range(2)]
+    killed = halfway_in(fetching, entry, folder)
+    others = [started(fetching, entry, folder) for _ in range(2)]
     time.sleep(1)
     assert not folder.exists()  # a half folder never stands in its place
-    killed.send_signal(signal.SIGKILL)
+    killed.kill()
     succeed(others)
     assert read_json(folder / "card.json")["files"] == hashes(folder)
     assert not list(folder.parent.glob("*.part"))
@@ -97,17 +114,16 @@ def test_a_lost_card_comes_back_and_the_files_that_others_read_stay(entry, tmp_p
 
 # Preparing
 
-PREPARE = """
-from laser.config.yaml_files import read_yaml; from laser.tasks.prepare import prepare
-entry = read_yaml(Path(sys.argv[1]))['worldfacts'] | {'name': 'worldfacts', 'limit': None}
-entry['options']['minimum_population'] = int(sys.argv[3])
-for _ in range(int(sys.argv[4])):
-    prepare(entry, Path(sys.argv[2]), entry)
-"""
+
+def prepared(folder, population, times):
+    entry = read_yaml(ROOT / "config/datasets.yaml")["worldfacts"] | {"name": "worldfacts", "limit": None}
+    entry["options"]["minimum_population"] = population
+    for _ in range(times):
+        prepare(entry, folder, entry)
 
 
 def preparing(folder, population, times):
-    return python(PREPARE, ROOT / "config/datasets.yaml", folder, population, times)
+    return started(prepared, folder, population, times)
 
 
 def described(folder):
@@ -123,7 +139,7 @@ def test_readers_never_see_a_card_without_its_rows_while_others_prepare(tmp_path
     inode = (folder / "rows.parquet").stat().st_ino
     others = [preparing(folder, 50_000_000, 5) for _ in range(3)]
     looked = 0
-    while any(one.poll() is None for one in others):
+    while any(one.is_alive() for one in others):
         assert described(folder)
         looked += 1
     succeed(others)
@@ -151,28 +167,32 @@ def test_prepare_that_is_killed_at_any_moment_is_made_good_by_the_next(tmp_path)
 
 # Factors
 
-FACTORS = """
-import torch; from laser.reduction import factors
-weight = torch.randn(600, 400, generator=torch.Generator().manual_seed(0))
-if len(sys.argv) > 2:
+
+def decomposing(folder, halfway=None):
+    """Decompose a matrix three times; stop for a minute in mid-file if there is an event that waits for it."""
+
     def half(path, tensors, metadata):
-        from laser.io.files import atomic
         with atomic(path) as temporary:
-            temporary.write_bytes(b'half'); print('half', flush=True)
-            import time; time.sleep(60)
-    factors.write_tensors = half
-for _ in range(3):
-    factors.FactorStore(Path(sys.argv[1])).get(weight)
-"""
+            temporary.write_bytes(b"half")
+            halfway.set()
+            time.sleep(60)
+
+    if halfway:
+        factors.write_tensors = half
+    for _ in range(3):
+        factors.FactorStore(folder).get(matrix(600, 400))
+
+
+def matrix(rows, columns):
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(0))
 
 
 def test_many_decompose_one_matrix_and_one_of_them_is_killed(tmp_path):
     store = FactorStore(tmp_path / "factors")
-    weight = torch.randn(600, 400, generator=torch.Generator().manual_seed(0))
-    killed = python(FACTORS, store.folder, "slow", stdout=subprocess.PIPE, text=True)
-    assert killed.stdout.readline() == "half\n"
-    others = [python(FACTORS, store.folder) for _ in range(3)]
-    killed.send_signal(signal.SIGKILL)
+    weight = matrix(600, 400)
+    killed = halfway_in(decomposing, store.folder)
+    others = [started(decomposing, store.folder) for _ in range(3)]
+    killed.kill()
     succeed(others)
     path = store.path(weight)
     assert {one.name for one in store.folder.iterdir() if not one.name.startswith(".")} == {path.name}
@@ -184,35 +204,38 @@ def test_many_decompose_one_matrix_and_one_of_them_is_killed(tmp_path):
 
 # Two users
 
-# Everything is imported and used once as root, because other users may not be able to read this Python.
-USERS = """
-import json, os, torch; from laser.config.yaml_files import read_yaml; from laser.models.sources import fetch
-from laser.reduction.factors import FactorStore; from laser.tasks.prepare import prepare
-model, own, shared = json.loads(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-facts = read_yaml(Path(sys.argv[4]))['worldfacts'] | {'name': 'worldfacts', 'limit': None}
-weight = torch.randn(60, 40, generator=torch.Generator().manual_seed(0))
-def everything(cache):
-    fetch(model, cache / 'models/tiny', lambda text: None)
-    prepare(facts, cache / 'data/worldfacts', facts)
-    FactorStore(cache / 'factors').get(weight)
-    for path in [cache / 'models/tiny/config.json', *(cache / 'factors').glob('*.safetensors')]:
-        path.unlink()  # the next user finds it damaged, and replaces what another user has made
-        path.write_bytes(b'damaged')
-everything(own)
-everything(own)
-for user in (54321, 54322):
-    child = os.fork()
-    if child == 0:
-        os.setgroups([]); os.setgid(4321); os.setuid(user); os.umask(0o002)
-        try:
-            everything(shared)
-        except BaseException as error:
-            print(f'{type(error).__name__}: {error}', flush=True)
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        sys.exit(1)
-"""
+
+def used(model, cache):
+    """Fetch, prepare and decompose in a cache, and leave damaged files there for the next user to replace."""
+    facts = read_yaml(ROOT / "config/datasets.yaml")["worldfacts"] | {"name": "worldfacts", "limit": None}
+    fetch(model, cache / "models/tiny", lambda text: None)
+    prepare(facts, cache / "data/worldfacts", facts)
+    FactorStore(cache / "factors").get(matrix(60, 40))
+    for path in [cache / "models/tiny/config.json", *(cache / "factors").glob("*.safetensors")]:
+        path.unlink()
+        path.write_bytes(b"damaged")
+
+
+def used_by_two(model, own, shared, errors):
+    """Use a shared cache as one user after the other, and send the error of one that cannot."""
+    # Everything is imported and used as root before, because other users may not be able to read this Python.
+    used(model, own)
+    used(model, own)
+    for user in (54321, 54322):
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setgid(4321)
+            os.setuid(user)
+            os.umask(0o002)
+            try:
+                used(model, shared)
+            except BaseException as error:
+                errors.send(f"{type(error).__name__}: {error}")
+                os._exit(1)
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            sys.exit(1)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
@@ -228,13 +251,14 @@ def test_two_users_of_one_group_share_a_cache(entry, tmp_path):
         cache.mkdir()
         os.chown(cache, 0, 4321)
         cache.chmod(0o2775)
-        shared = json.dumps({**entry, "source": {"kind": "local", "path": str(origin)}})
-        catalogue = ROOT / "config/datasets.yaml"
-        done = python(USERS, shared, tmp_path / "own", cache, catalogue, stdout=subprocess.PIPE, text=True)
-        said = done.communicate(timeout=120)[0]
+        shared = {**entry, "source": {"kind": "local", "path": str(origin)}}
+        errors, sent = PROCESSES.Pipe(duplex=False)
+        process = started(used_by_two, shared, tmp_path / "own", cache, sent)
+        process.join(timeout=120)
+        said = errors.recv() if errors.poll() else ""
         if "Permission denied" in said and str(place) not in said:
             pytest.skip(f"other users cannot read what the test needs: {said}")
-        assert done.returncode == 0, said
+        assert process.exitcode == 0, said
         assert described(cache / "data/worldfacts")
         assert {path.stat().st_uid for path in (cache / "data/worldfacts").iterdir()} <= {54321, 54322}
 
@@ -272,7 +296,7 @@ def test_runs_on_one_cache_agree_one_killed_and_another_with_copies_on_its_node(
     folders = [tmp_path / name for name in ("killed", "one", "two", "last")]
     for folder in folders:
         folder.mkdir()
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | fork_of_jobs()
     settings = [(), (), (f"node_local={disk}",)]
     started = [
         subprocess.Popen(
@@ -288,7 +312,7 @@ def test_runs_on_one_cache_agree_one_killed_and_another_with_copies_on_its_node(
     assert list(disk.glob("laser-models-*/tiny-llama-*/card.json"))  # the second did read its own copy
     assert results_of(folders[1]) == results_of(folders[2])
     line = run_in(folders[3], study, "table3", cache)
-    last = subprocess.run([*line[:3], "--dry-run", *line[3:]], capture_output=True, text=True, env=environment)
+    last = forked([*line[:3], "--dry-run", *line[3:]], os.environ)
     assert last.returncode == 0, last.stdout + last.stderr
     planned = re.findall(r"^(\w+) +\d+$", last.stdout + last.stderr, re.M)  # the table of jobs
     assert "sweep" in planned and not {"fetch", "prepare"} & set(planned)

@@ -44,7 +44,7 @@ def run(
     *arguments: str,
     flags: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
-    whole: bool = False,
+    alone: bool = False,
     **settings,
 ):
     """Run Snakemake to its end; return the finished process with its output.
@@ -53,14 +53,13 @@ def run(
         folder, study, arguments, settings: as in `command`.
         flags: further options of Snakemake.
         variables: further environment variables.
-        whole: whether Snakemake and every job start a Python of their own, and are not forks of one that has done the
-            slow imports.
+        alone: whether Snakemake starts as it does for a user, and not as a fork of a process that has done the slow
+            imports, nor with jobs that are forks of one.
     """
     line = command(folder, study, *arguments, **settings)
     line[3:3] = flags
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | dict(variables or {})
-    if whole:
-        environment |= {forks.CLIENT: ""}
+    if alone:
         return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=1800)
     if "--dry-run" not in flags and settings.get("root", ROOT) == ROOT:
         environment |= fork_of_jobs()

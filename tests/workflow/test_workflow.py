@@ -22,6 +22,7 @@ from tests.workflow.runner import (
     command,
     contents,
     copy_of_repository,
+    fork_of_jobs,
     longest_command,
     planned,
     run,
@@ -307,10 +308,7 @@ def adverse(folder):
 
 
 def test_one_core_a_kill_and_an_adverse_environment_give_the_same_manifest(finished, tmp_path):
-    """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes.
-
-    The jobs of the first are forks, as a user's are; in the next every job starts a Python of its own.
-    """
+    """Snakemake is killed with its jobs in mid-run; the next run goes on, without a flag, to the same bytes."""
     _, study, results = finished
     folder = tmp_path / "elsewhere-and-with-a-longer-path"
     folder.mkdir()
@@ -319,6 +317,7 @@ def test_one_core_a_kill_and_an_adverse_environment_give_the_same_manifest(finis
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env=os.environ | fork_of_jobs(),
     )
     again = folder / "results/tiny"
     deadline = time.monotonic() + 300
@@ -328,7 +327,7 @@ def test_one_core_a_kill_and_an_adverse_environment_give_the_same_manifest(finis
     process.wait()
     assert list((again / SWEEP).glob("layer*/*.parquet"))
     assert not (again / "tables/table1.csv").exists()
-    done = run(folder, study, "all", cores=1, variables=adverse(tmp_path / "unreadable"), whole=True)
+    done = run(folder, study, "all", cores=1, variables=adverse(tmp_path / "unreadable"), alone=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fault of the workflow" not in done.stdout + done.stderr
     assert differences(results, again) == []

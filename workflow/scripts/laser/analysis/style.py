@@ -235,6 +235,7 @@ def save(made: Figure, data: pandas.DataFrame, stem: Path | str) -> list[Path]:
     for path, ending, undated in ((paths[0], "svg", "Date"), (paths[1], "pdf", "CreationDate")):
         with atomic(path) as temporary:
             made.savefig(temporary, format=ending, metadata={undated: None})
+            made.set_layout_engine("none")  # panels stay where they are: finding their places takes as long as drawing
             if ending == "svg":
                 drawn = Path(temporary)
                 drawn.write_text(with_dark_colours(drawn.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")

@@ -32,11 +32,16 @@ def quick_code(*words: str, **settings: Any) -> tuple[str, str]:
         return run_code(*words, **settings)
 
 
+def planned_again(study: Study) -> replay.Planned:
+    """Plan a study again, without the slow imports."""
+    with mock.patch.object(replay, "run_code", quick_code):
+        return replay.plan_again(study, SCRIPTS)
+
+
 def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:
     """Make artefacts again (also `report`, `manifest`); return the check and the report that it stands in."""
     report, check = Report(Study(folder), "", [], []), Check("replay", "", "")
-    with mock.patch.object(replay, "run_code", quick_code):
-        planned = replay.plan_again(report.study, SCRIPTS)
+    planned = planned_again(report.study)
     known = {name: spec for name, spec in planned.artefacts.items() if name in artefacts}
     again = Path(tempfile.mkdtemp(prefix="again-", dir=folder.parent))
     parts = {"REPORT": "report", "MANIFEST": "manifest"}

@@ -11,7 +11,7 @@ from laser_audit.pages import IN_PART, PASSED, status, terminal
 from laser_audit.paper import check_paper
 from laser_audit.reading import Study
 from laser_audit.run import Report
-from tests.audit.again import SCRIPTS, chosen_again, made_again
+from tests.audit.again import SCRIPTS, chosen_again, made_again, planned_again
 from tests.audit.edits import content, frame, spec
 from tests.audit.manipulations import CHOICES
 from tests.audit.seal import reseal, write
@@ -98,7 +98,7 @@ def test_a_declaration_that_forgets_a_file_is_found(study):
     content("inputs/study.json", forget)(study)
     report = Report(Study(study), "", [], [])
     check = Check("plan", "", "")
-    replay.check_plan(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
+    replay.check_plan(check, report, planned_again(report.study))
     assert [one.where for one in check.findings] == ["artefact_files (declared)"] and report.not_compared == []
 
 
@@ -106,7 +106,7 @@ def test_the_code_of_every_job_is_held_against_the_checkout(study):
     for path in ("records/test_intervention/gpt-j-6b/worldfacts.json", "inputs/data/worldfacts/record.json"):
         content(path, lambda held: held.update(code="0" * 16))(study)
     report, check = Report(Study(study), "", [], []), Check("plan", "", "")
-    replay.check_plan(check, report, replay.plan_again(report.study, ROOT / "workflow/scripts"))
+    replay.check_plan(check, report, planned_again(report.study))
     assert check.passed and status(report) == IN_PART
     assert [what for what, _ in report.not_compared] == ["the code of 2 jobs (test_intervention, prepare)"]
 
@@ -121,7 +121,7 @@ def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):
         check, _ = made_again(study, "table4")
         assert check.passed
         plan, report = Check("plan", "", ""), Report(Study(study), "", [], [])
-        replay.check_plan(plan, report, replay.plan_again(report.study, SCRIPTS))
+        replay.check_plan(plan, report, planned_again(report.study))
         assert [one.where for one in plan.findings] == ["spec.cells (planned again)"]
     assert not list(tmp_path.rglob("outside*"))
 

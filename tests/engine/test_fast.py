@@ -47,10 +47,15 @@ def both(loaded, asked, edits, store, **options):
 
 @pytest.mark.parametrize("layer", [0, 1, LAYERS - 1])
 @pytest.mark.parametrize("family", CAUSAL)
-def test_every_matrix_and_rank_of_causal_models(family, layer, store):
+def test_every_matrix_of_causal_models(family, layer, store):
     loaded = tiny(family)
     assert_agree(*both(loaded, requests(), [(), *edits_of(loaded, layer, (0.1,))], store))
-    assert_agree(*both(loaded, requests(generate=False), edits_of(loaded, layer), store))
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+def test_every_rank_of_causal_models(family, store):
+    loaded = tiny(family)
+    assert_agree(*both(loaded, requests(generate=False), edits_of(loaded, 1), store))
 
 
 @pytest.mark.parametrize("family", VARIANTS)

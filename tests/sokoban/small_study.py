@@ -49,7 +49,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "pools": {"few": dict(POOL)},
         "models": [entry()],
         "datasets": [{"name": "sokoban", "options": {"pool": "few"}}],
-        "grid": {"matrices": ["q", "k", "v", "o", "u_in", "u_out"], "layers": "all", "rhos": [0.5, 0.1]},
+        "grid": {"matrices": ["q", "o", "u_in"], "layers": "all", "rhos": [0.5, 0.1]},
         "resamples": 200,
         "artefacts": ARTEFACTS,
     }

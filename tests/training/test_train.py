@@ -34,6 +34,7 @@ from laser.training.model import train_model
 from laser.training.train import learning_rate
 from tests.training.small import corpus_spec, quiet, train_spec
 from tests.training.test_corpus import examples
+from tests.workflow.runner import FORKS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,19 +179,20 @@ def test_a_checkpoint_of_another_training_or_a_damaged_one_is_not_gone_on_from(c
 
 
 def test_a_killed_process_leaves_what_the_next_one_goes_on_from(corpus: Path, tmp_path: Path) -> None:
-    spec = train_spec(training={"steps": 200, "save_every": 50, "record_every": 100})
+    spec = train_spec(training={"steps": 120, "save_every": 30, "record_every": 60})
 
-    def command(cache: Path) -> list[str]:
+    script = ROOT / "workflow/scripts/train.py"
+
+    def arguments(cache: Path) -> list[str]:
         # The job finds its corpus by name.
         if not cache.exists():
             (cache / "corpora").mkdir(parents=True)
             (cache / "corpora/corpus-key").symlink_to(corpus)
-        script = ROOT / "workflow/scripts/train.py"
-        return [sys.executable, str(script), "--spec", canonical_json(as_json(spec)), "--cache", str(cache)]
+        return ["--spec", canonical_json(as_json(spec)), "--cache", str(cache)]
 
     broken, unbroken = tmp_path / "broken", tmp_path / "whole"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command(broken), env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, str(script), *arguments(broken)], env=environment)
     state = broken / "models/.model-key.training/state.json"
     deadline = time.monotonic() + 120
     while not state.exists() and time.monotonic() < deadline:
@@ -198,10 +200,10 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(corpus: Path, tm
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     step = json.loads(state.read_text())["step"]
-    assert 50 <= step < 200 and not (broken / "models/model-key").exists()
-    done = subprocess.run(command(broken), env=environment, capture_output=True, text=True)
+    assert 30 <= step < 120 and not (broken / "models/model-key").exists()
+    done = FORKS.run(str(script), arguments(broken), environment)
     assert done.returncode == 0 and "resuming after step" in done.stderr, done.stderr
-    whole = subprocess.run(command(unbroken), env=environment, capture_output=True, text=True)
+    whole = FORKS.run(str(script), arguments(unbroken), environment)
     assert whole.returncode == 0 and "going on" not in whole.stderr, whole.stderr
     assert contents(broken / "models/model-key") == contents(unbroken / "models/model-key")
     assert sorted(one.name for one in (tmp_path / "broken").iterdir()) == sorted(

@@ -75,8 +75,8 @@ def test_the_figure_has_a_line_per_number_of_clusters(study):
 
 
 def test_files_are_the_same_every_time(study, tmp_path):
-    for name in ("clustered", "clusters"):
-        spec = spec_of(name, EVERY_CELL)
+    for name, cells in (("clustered", EVERY_CELL), ("clusters", EVERY_CELL[:1])):
+        spec = spec_of(name, cells)
         first, second = (make(study.folder, spec, tmp_path / part) for part in "ab")
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
         assert all(len(frame) for frame in frames(first))

@@ -114,15 +114,16 @@ def test_the_code_of_every_job_is_held_against_the_checkout(study):
 def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):
     path = study / "records/table4/table4.json"
     record = json.loads(path.read_text())
-    for bad in ("results/small/../../outside.csv", str(tmp_path / "outside.csv"), "results/small/selection/x.csv"):
-        outputs = [{"path": bad, "sha256": "0" * 64, "bytes": 1}]
-        spec = record["spec"] | {"cells": [["../../outside", "x"]]}
-        write(path, record | {"outputs": outputs, "script": "/bin/sh", "spec": spec})
-        check, _ = made_again(study, "table4")
-        assert check.passed
-        plan, report = Check("plan", "", ""), Report(Study(study), "", [], [])
-        replay.check_plan(plan, report, planned_again(report.study))
-        assert [one.where for one in plan.findings] == ["spec.cells (planned again)"]
+    outside = ("results/small/../../outside.csv", str(tmp_path / "outside.csv"), "results/small/selection/x.csv")
+    outputs = [{"path": bad, "sha256": "0" * 64, "bytes": 1} for bad in outside]
+    spec = record["spec"] | {"cells": [["../../outside", "x"]]}
+    write(path, record | {"outputs": outputs, "script": "/bin/sh", "spec": spec})
+    check, _ = made_again(study, "table4")
+    assert check.passed
+    plan, report = Check("plan", "", ""), Report(Study(study), "", [], [])
+    replay.check_plan(plan, report, planned_again(report.study))
+    assert [one.where for one in plan.findings] == ["spec.cells (planned again)"]
+    assert not list(study.rglob("x.csv"))
     assert not list(tmp_path.rglob("outside*"))
 
 

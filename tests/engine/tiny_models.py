@@ -145,7 +145,7 @@ def made(chosen, dtype: str = "fp32", ends: tuple[int, ...] = (2,)) -> LoadedMod
     return LoadedModel(model, tokenizer, chosen.to_dict(), task, DEVICE, dtype, Path("tiny"))
 
 
-def requests(seed: int = 0, count: int = 14, generate: bool = True, longest: int = 10) -> Requests:
+def requests(seed: int = 0, count: int = 10, generate: bool = True, longest: int = 10) -> Requests:
     """Return requests of every shape: several options, answers of several tokens, repeated and nested prompts."""
     source = random.Random(seed)
 

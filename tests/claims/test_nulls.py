@@ -16,7 +16,7 @@ from tests.claims.made_up import CELL, SPREAD, gain, landscape, table1
 SAMPLES = 300
 ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / SAMPLES)
 """5 %, and three standard errors of so many samples."""
-CLEAR = 0.01
+CLEAR = 0.001
 """A rule that supports so few comparisons need not judge all samples: one that supports `ALLOWED` of them would hardly
 ever support so few."""
 

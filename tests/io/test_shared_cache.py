@@ -115,8 +115,13 @@ def test_a_lost_card_comes_back_and_the_files_that_others_read_stay(entry, tmp_p
 # Preparing
 
 
+def worldfacts():
+    """Return the catalogue's entry of worldfacts as a study has it."""
+    return read_yaml(ROOT / "config/datasets.yaml")["worldfacts"] | {"name": "worldfacts", "limit": None}
+
+
 def prepared(folder, population, times):
-    entry = read_yaml(ROOT / "config/datasets.yaml")["worldfacts"] | {"name": "worldfacts", "limit": None}
+    entry = worldfacts()
     entry["options"]["minimum_population"] = population
     for _ in range(times):
         prepare(entry, folder, entry)
@@ -207,7 +212,7 @@ def test_many_decompose_one_matrix_and_one_of_them_is_killed(tmp_path):
 
 def used(model, cache):
     """Fetch, prepare and decompose in a cache, and leave damaged files there for the next user to replace."""
-    facts = read_yaml(ROOT / "config/datasets.yaml")["worldfacts"] | {"name": "worldfacts", "limit": None}
+    facts = worldfacts()
     fetch(model, cache / "models/tiny", lambda text: None)
     prepare(facts, cache / "data/worldfacts", facts)
     FactorStore(cache / "factors").get(matrix(60, 40))
@@ -241,7 +246,7 @@ def used_by_two(model, own, shared, errors):
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_two_users_of_one_group_share_a_cache(entry, tmp_path):
     """As docs/cluster.md says: the cache's folder belongs to the group, keeps it (setgid), and both have umask 002."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+    with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)
         origin = shutil.copytree(entry["source"]["path"], place / "origin")
@@ -298,7 +303,7 @@ def test_runs_on_one_cache_agree_one_killed_and_another_with_copies_on_its_node(
         folder.mkdir()
     environment = os.environ | fork_of_jobs()
     settings = [(), (), (f"node_local={disk}",)]
-    started = [
+    runs = [
         subprocess.Popen(
             run_in(folder, study, "table3", cache, *some), env=environment, start_new_session=True, **SILENT
         )
@@ -307,8 +312,8 @@ def test_runs_on_one_cache_agree_one_killed_and_another_with_copies_on_its_node(
     deadline = time.monotonic() + 240
     while not list(cache.glob("models/*/card.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.killpg(started[0].pid, signal.SIGKILL)
-    assert [one.wait(timeout=400) for one in started[1:]] == [0, 0]
+    os.killpg(runs[0].pid, signal.SIGKILL)
+    assert [one.wait(timeout=400) for one in runs[1:]] == [0, 0]
     assert list(disk.glob("laser-models-*/tiny-llama-*/card.json"))  # the second did read its own copy
     assert results_of(folders[1]) == results_of(folders[2])
     line = run_in(folders[3], study, "table3", cache)

@@ -12,9 +12,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from laser.config.artefacts import artefact_spec, declared
-from laser.config.plan import Plan
-from laser.config.yaml_files import read_yaml
 from laser.io.files import read_json, read_parquet
 from laser.provenance.compare import differences
 from laser.provenance.manifest import CRATE, MANIFEST, MANIFEST_RUN, is_covered
@@ -26,6 +23,7 @@ from tests.workflow.runner import (
     contents,
     copy_of_repository,
     fork_of_jobs,
+    longest_command,
     planned,
     run,
     tool,
@@ -416,9 +414,7 @@ def test_nothing_is_written_outside_the_configured_folders(finished):
     assert {path.name for path in (folder / "cache").iterdir()} == {"models", "data", "factors"}
 
 
-def test_the_laboratory_is_planned_and_the_settings_of_its_artefacts_fit_into_commands(tmp_path):
-    assert planned(tmp_path, "laboratory", "fig3b")["train"] > 5
-    plan = Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": "laboratory"}, ROOT)
-    assert len(plan.study["artefacts"]) > 20
-    for name in plan.study["artefacts"]:
-        assert len(artefact_spec(plan, declared()[name]).encode()) < LONGEST_WORD / 2
+def test_no_command_line_of_the_laboratory_is_too_long_for_the_system(tmp_path):
+    done = run(tmp_path, "laboratory", "all", flags=("--dry-run", "--printshellcmds"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert longest_command(done) < LONGEST_WORD / 2

@@ -30,8 +30,5 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Spare the garbage collector the hundred thousands of objects of imported modules, which all stay to the end.
-
-    statsmodels collects garbage itself in every adjustment of p-values: with torch and transformers loaded that takes
-    a tenth of a second each time."""
+    """Spare the garbage collector the hundred thousands of objects of imported modules, which all stay to the end."""
     gc.freeze()

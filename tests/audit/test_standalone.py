@@ -7,7 +7,7 @@ from tests.workflow.runner import ROOT
 
 SCRIPT = ROOT / "workflow/scripts/tools/audit.py"
 BLOCKED = (
-    *("torch", "scipy", "statsmodels", "matplotlib", "snakemake", "transformers", "safetensors", "jinja2", "yaml"),
+    *("torch", "scipy", "matplotlib", "snakemake", "transformers", "safetensors", "jinja2", "yaml"),
     *("laser", "jsonschema", "datasets", "cmcrameri", "huggingface_hub"),
 )
 WITHOUT = f"""

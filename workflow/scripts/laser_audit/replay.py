@@ -25,7 +25,7 @@ from laser_audit.run import Report
 from laser_audit.study_code import SECONDS, compare, run_code
 
 REPLAYS = ("never", "auto", "always")
-NEEDED = ("scipy", "statsmodels", "matplotlib", "cmcrameri", "rocrate")
+NEEDED = ("scipy", "matplotlib", "cmcrameri", "rocrate")
 DRAWING = ("matplotlib", "numpy", "pandas", "scipy")
 PICTURES = (".svg", ".pdf", ".gif")
 OTHER_CODE = "other code than that of this checkout; check out the commit that the runs name"

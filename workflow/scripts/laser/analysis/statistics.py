@@ -107,14 +107,11 @@ def mcnemar_p_value(base: ArrayLike, changed: ArrayLike) -> float:
         base: (n,) booleans, True where the row was right without the intervention.
         changed: (n,) booleans, the same rows with the intervention.
     """
-    from statsmodels.stats.contingency_tables import mcnemar
+    from scipy.stats import binom
 
     first, second = np.asarray(base, dtype=bool), np.asarray(changed, dtype=bool)
-    table = [
-        [int((first & second).sum()), int((first & ~second).sum())],
-        [int((~first & second).sum()), int((~first & ~second).sum())],
-    ]
-    return float(mcnemar(table, exact=True).pvalue)
+    lost, won = int((first & ~second).sum()), int((~first & second).sum())
+    return min(1.0, 2 * float(binom.cdf(min(lost, won), lost + won, 0.5)))
 
 
 def sign_flip_p_value(
@@ -186,11 +183,11 @@ def accuracy_p_value(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's step-down adjusted p values, in the given order."""
-    from statsmodels.stats.multitest import multipletests
-
-    if not len(p_values):
-        return []
-    return [float(value) for value in multipletests(list(p_values), method="holm")[1]]
+    values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(values)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1)
+    return adjusted.tolist()
 
 
 def mcnemar_p_range(first: float, second: float, n: int) -> tuple[float, float]:

@@ -38,7 +38,6 @@ PACKAGES = (
     "safetensors",
     "scipy",
     "snakemake",
-    "statsmodels",
     "tokenizers",
     "torch",
     "transformers",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pandas
 
 CAPTIONS = Path(__file__).resolve().parents[3] / "report"
-PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "statsmodels", "matplotlib")
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scipy", "matplotlib")
 PARTS = ("tables", "figures", "media", "rows", "questions", "choices", EXPLORER)
 """Folders beside the page that are rewritten with it."""
 

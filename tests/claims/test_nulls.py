@@ -11,7 +11,7 @@ from laser.claims import figure_rules, nulls, table_rules
 from laser.claims.findings import CONTRADICTED, SUPPORTED
 from laser.claims.judged import SUPPORTED_ALONE, overall
 from laser.config.rules import rules
-from tests.claims.made_up import CELL, SPREAD, gain, landscape, table1
+from tests.claims.made_up import CELL, SPREAD, gain
 
 SAMPLES = 300
 ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / SAMPLES)
@@ -52,80 +52,73 @@ def test_permutations_are_exact_for_few_values_and_near_scipys_for_many():
     assert value == pytest.approx(expected.statistic) and chance == pytest.approx(expected.pvalue / 2, abs=0.01)
 
 
+def share_of(comparisons, verdict=SUPPORTED):
+    """Return the share of comparisons with this verdict, where all samples stand in one table."""
+    assert len(comparisons) == SAMPLES
+    return sum(one.verdict == verdict for one in comparisons) / SAMPLES
+
+
+def landscapes(generator, layers, matrices=("u_in",), kind="svd"):
+    """Return rows of Figure 2 for as many models as there are samples; their losses are noise."""
+    rows = [
+        {**CELL, "model": f"m{sample}", "kind": kind, "matrix": matrix, "layer": layer, "difference": value, "n": 30}
+        for sample in range(SAMPLES)
+        for matrix in matrices
+        for layer, value in enumerate(generator.normal(size=layers))
+    ]
+    return pd.DataFrame(rows)
+
+
 @pytest.mark.parametrize("layers", [4, 6, 12])
 def test_noise_over_layers_shows_no_pattern(layers):
     generator = np.random.default_rng(layers)
-
-    def fig2():
-        return {"fig2": landscape(generator.normal(size=layers))}
-
-    def fig7():
-        ranks = 100 + 30 * generator.normal(size=layers)
-        rows = [{"model": "m", "matrix": "u_in", "layer": i, "effective_rank": rank} for i, rank in enumerate(ranks)]
-        return {"fig7": pd.DataFrame(rows)}
-
-    def both():
-        return fig2() | {"fig10": landscape(generator.normal(size=layers), kind="pruning")}
-
-    assert supported(figure_rules.early_layers, fig2) <= ALLOWED
-    assert supported(figure_rules.effective_rank, fig7) <= ALLOWED
-    assert supported(figure_rules.pruning, both) <= ALLOWED
+    ranks = [
+        {"model": f"m{sample}", "matrix": "u_in", "layer": layer, "effective_rank": rank}
+        for sample in range(SAMPLES)
+        for layer, rank in enumerate(100 + 30 * generator.normal(size=layers))
+    ]
+    both = {"fig2": landscapes(generator, layers), "fig10": landscapes(generator, layers, kind="pruning")}
+    assert share_of(figure_rules.early_layers(both)) <= ALLOWED
+    assert share_of(figure_rules.effective_rank({"fig7": pd.DataFrame(ranks)})) <= ALLOWED
+    assert share_of(figure_rules.pruning(both)) <= ALLOWED
 
 
 def test_matrices_that_are_alike_show_no_difference_of_kind():
-    generator = np.random.default_rng(1)
-
-    def fig2():
-        parts = [landscape(generator.normal(size=6), matrix) for matrix in ("u_in", "u_out", "q", "k", "v", "o")]
-        return {"fig2": pd.concat(parts)}
-
-    assert supported(figure_rules.attention, fig2) <= ALLOWED
-
-
-def choices(layers, rhos, difference=5.0, p_value=0.01):
-    """Return Table 1 and Table 3 of as many models as there are choices."""
-    first, third = [], []
-    for number, (layer, rho) in enumerate(zip(layers, rhos, strict=True)):
-        first.append(table1(difference, p_value, model=f"m{number}"))
-        row = CELL | {"model": f"m{number}", "layer": layer, "rho": rho, "n": 9, "first_layer": 0, "last_layer": 7}
-        third.append(row | {"late_candidates": 5 / 8, "severe_candidates": 5 / 9})
-    return {"table1": pd.concat(first), "table3": pd.DataFrame(third)}
+    fig2 = landscapes(np.random.default_rng(1), 6, ("u_in", "u_out", "q", "k", "v", "o"))
+    assert share_of(figure_rules.attention({"fig2": fig2})) <= ALLOWED
 
 
 @pytest.mark.parametrize("models", [1, 4, 15])
 def test_choices_at_random_are_neither_late_nor_severe(models):
     generator = np.random.default_rng(models)
-
-    def made():
+    gained = gain(5.0, 0.01) | {"metric": "accuracy", "arm": "laser"}
+    third = CELL | {"n": 9, "first_layer": 0, "last_layer": 7, "late_candidates": 5 / 8, "severe_candidates": 5 / 9}
+    tables = {"table1": [], "table3": []}
+    for sample in range(SAMPLES):
         # Five of eight searched layers lie beyond the middle, and five of nine ρ are severe.
         layers = generator.choice([0, 2, 3, 4, 5, 6, 6.5, 7], models)
-        return choices(layers, generator.choice([0.9, 0.8, 0.6, 0.4, 0.1, 0.05, 0.01, 0.005, 0.002], models))
-
-    assert supported(table_rules.late_layers, made) <= ALLOWED
-    assert supported(table_rules.severe, made) <= ALLOWED
+        rhos = generator.choice([0.9, 0.8, 0.6, 0.4, 0.1, 0.05, 0.01, 0.005, 0.002], models)
+        for number, (layer, rho) in enumerate(zip(layers, rhos, strict=True)):
+            names = {"model": f"m{number}", "dataset": f"d{sample}"}
+            tables["table1"].append(gained | names)
+            tables["table3"].append(third | names | {"layer": layer, "rho": rho})
+    made = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    assert share_of(table_rules.late_layers(made)) <= ALLOWED
+    assert share_of(table_rules.severe(made)) <= ALLOWED
 
 
 def test_models_of_one_corpus_do_not_make_a_trend():
     generator = np.random.default_rng(2)
-
-    def made():
+    rows = []
+    for sample in range(SAMPLES):
         # A corpus of its own moves all gains of a seed; noise moves none.
-        rows = []
+        of_sample = {"dataset": f"d{sample}", "protocol": "p", "row": "model", "family": "gptj", "layers": 4}
         for seed in range(3):
             for level in (0.0, 0.25, 0.5, 0.75, 0.9):
-                row = {
-                    "dataset": "d",
-                    "protocol": "p",
-                    "row": "model",
-                    "family": "gptj",
-                    "layers": 4,
-                    "corpus_seed": seed,
-                }
                 value = 5 * generator.normal() + 0.5 * generator.normal()
-                rows.append(row | {"noise": level, "gain": value, "gain_low": value - 1, "gain_high": value + 1})
-        return {"noise": pd.DataFrame(rows)}
-
-    assert supported(figure_rules.noise, made) <= ALLOWED
+                row = of_sample | {"corpus_seed": seed, "noise": level}
+                rows.append(row | {"gain": value, "gain_low": value - 1, "gain_high": value + 1})
+    assert share_of(figure_rules.noise({"noise": pd.DataFrame(rows)})) <= ALLOWED
 
 
 def test_gains_under_two_wordings_that_differ_by_the_margin_are_not_called_equal():

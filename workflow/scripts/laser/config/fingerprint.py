@@ -135,6 +135,7 @@ def _dataset_modules(scripts: Path) -> list[str]:
     return [path.stem for path in scripts.joinpath(*DATASETS.split(".")).glob("[!_]*.py")]
 
 
+@functools.cache
 def _file_and_name(scripts: Path, imported: str) -> tuple[Path, str]:
     """Return file and name of the module behind an imported name: the name's own module, or the one that defines it."""
     path = scripts.joinpath(*imported.split("."))

@@ -178,16 +178,16 @@ def test_a_source_that_is_not_at_hand_is_said(study, tmp_path):
     assert "/nowhere.json" in report.not_compared[0][1]
 
 
-@pytest.mark.parametrize("folder", ["test", "seeds"])
-def test_a_row_that_is_left_out_without_reason_is_found(study, finished, tmp_path, folder):
-    path = f"{folder}/gpt-j-6b/worldfacts.parquet"
+def test_rows_that_are_left_out_without_reason_are_found(study, finished, tmp_path):
+    paths = [f"{folder}/gpt-j-6b/worldfacts.parquet" for folder in ("seeds", "test")]
     reason = {"capital-US-0": "600 tokens, the model takes 512"}
-    spec(path, lambda held: held["run"].update(left_out=reason))(study)
+    for path in paths:
+        spec(path, lambda held: held["run"].update(left_out=reason))(study)
     report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
-    cache = finished.parents[1] / "cache"
-    replay_inputs.check_left_out_again(check, report, "gpt-j-6b", "worldfacts", SCRIPTS, cache)
-    assert [one.path for one in check.findings] == [path] and report.not_compared == []
-    replay_inputs.check_left_out_again(check, report, "gpt-j-6b", "worldfacts", SCRIPTS, tmp_path)
+    cells, cache = [("gpt-j-6b", "worldfacts")], finished.parents[1] / "cache"
+    replay_inputs.check_left_out_again(check, report, cells, SCRIPTS, cache)
+    assert sorted(one.path for one in check.findings) == paths and report.not_compared == []
+    replay_inputs.check_left_out_again(check, report, cells, SCRIPTS, tmp_path)
     assert status(report) != PASSED and "its tokenizer is not in" in report.not_compared[0][1]
 
 

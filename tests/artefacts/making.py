@@ -6,8 +6,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
+from matplotlib.figure import Figure
 from pandas.errors import EmptyDataError
 
 import make_artefact
@@ -74,6 +76,16 @@ def make(folder: Path, spec: dict[str, Any], into: Path, **paths: Path) -> list[
     assert all(path.stat().st_size > 0 for path in job.made)
     assert all(path.is_file() for path in job.used)
     return job.made
+
+
+def data_of(folder: Path, spec: dict[str, Any], into: Path, **paths: Path) -> list[pd.DataFrame]:
+    """Make an artefact; return the data of a table, or behind each picture. The pictures are not written."""
+
+    def no_picture(figure: Figure, path: Path | str, **settings: Any) -> None:
+        Path(path).write_text("<svg></svg>")
+
+    with mock.patch.object(Figure, "savefig", no_picture):
+        return frames(make(folder, spec, into, **paths))
 
 
 def frames(made: Sequence[Path]) -> list[pd.DataFrame]:

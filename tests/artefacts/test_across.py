@@ -14,7 +14,7 @@ from laser.paper.published import read_published
 from laser.paper.reproductions import read_reproductions
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import watch
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, frames, make, spec_of
 
 
 def ours(model="m", dataset="fever", protocol="corrected", base=20.0, gain=3.0, matrix="u_in", n=50):
@@ -32,7 +32,7 @@ def made(*cells):
 
 def test_our_gains_are_those_of_table_1(tmp_path):
     study = synthetic.build(tmp_path, examples=60)
-    (source,) = frames(make(study.folder, spec_of("table1"), study.folder))
+    (source,) = data_of(study.folder, spec_of("table1"), study.folder)
     files = make(study.folder, spec_of("across"), study.folder)
     frame = pd.read_csv(files[0], keep_default_na=False, na_values=[""], float_precision="round_trip")
     own = frame[frame["whose"] == OURS].set_index(["model", "dataset", "protocol"])
@@ -46,7 +46,7 @@ def test_our_gains_are_those_of_table_1(tmp_path):
         assert line["base"] == pytest.approx(row["value"] - row["difference"])
     for view in table.views(frame.fillna({"protocol": "", "setting": "", "source": ""})):
         assert view.rows and all(len(row) == len(view.columns) for row in view.rows)
-    drawn = frames(make(study.folder, spec_of("forest"), study.folder))
+    drawn = data_of(study.folder, spec_of("forest"), study.folder)
     assert [set(one["protocol"].dropna()) for one in drawn] == [{name} for name in synthetic.PROTOCOLS]
 
 

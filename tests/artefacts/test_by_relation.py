@@ -11,7 +11,7 @@ from laser.report.summary import summarise
 from laser.results.cells import PairedCell
 from laser.results.loading import load_cells
 from tests.artefacts import synthetic
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, spec_of
 
 PLACE = {"matrix": "u_in", "layer": 3, "rho": 0.1, "kept_rank": 4}
 COUNTRIES = ("Peru", "Chile", "The Gambia", "Oman")
@@ -131,7 +131,7 @@ def test_the_report_names_a_template_that_supplies_more_than_half_of_a_gain(bett
 
 def test_a_whole_study_from_files(tmp_path):
     study = synthetic.build(tmp_path, examples=60)
-    (frame,) = frames(make(study.folder, spec_of("by_relation"), tmp_path / "made"))
+    (frame,) = data_of(study.folder, spec_of("by_relation"), tmp_path / "made")
     assert set(frame["part"]) == {ALL} and set(frame["dataset"]) == set(synthetic.DATASETS)
     cells = load_cells(study.tests, study.selections, study.rows)
     given = {name: read_parquet(path) for name, path in zip(synthetic.DATASETS, study.rows, strict=True)}

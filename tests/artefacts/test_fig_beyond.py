@@ -21,7 +21,7 @@ from laser.results.cells import PairedCell
 from laser.results.labelled import load_labelled
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import watch
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, frames, make, spec_of
 
 CELL = ("gpt-j-6b", "worldfacts")
 
@@ -111,7 +111,7 @@ def test_figure_4_refuses_test_rows_of_another_composition(study):
 def test_figure_4_keeps_protocols_apart(study, tmp_path):
     _, composed = composition(study)
     protocols = ["corrected", "published"]
-    drawn = frames(make(study.folder, spec_of("fig4", [CELL], protocols=protocols), tmp_path))
+    drawn = data_of(study.folder, spec_of("fig4", [CELL], protocols=protocols), tmp_path)
     assert [set(frame["protocol"]) for frame in drawn] == [{"corrected"}, {"published"}]
     rows = read_parquet(composed)
     for frame, protocol in zip(drawn, protocols, strict=True):
@@ -305,7 +305,7 @@ def test_the_noise_figure_reads_facts_from_its_spec(study, tmp_path):
         for name, level in zip(synthetic.MODELS, (0.1, 0.8), strict=True)
     }
     cells = [(model, dataset) for dataset in ("worldfacts", "fever") for model in synthetic.MODELS]
-    drawn = frames(make(study.folder, spec_of("noise", cells, protocols=["corrected"], facts=facts), tmp_path))
+    drawn = data_of(study.folder, spec_of("noise", cells, protocols=["corrected"], facts=facts), tmp_path)
     assert [set(frame["dataset"]) for frame in drawn] == [{"worldfacts"}, {"fever"}]
     # The second model keeps base on worldfacts: its gain is 0, and no ρ is chosen.
     kept = drawn[0].query("trained_model == 'tiny-llama'").iloc[0]

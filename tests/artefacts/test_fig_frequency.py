@@ -15,7 +15,7 @@ from laser.io.files import write_parquet
 from laser.results.cells import PairedCell
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import watch
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, spec_of
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_every_cell_and_protocol_is_drawn_in_the_specs_order(study, tmp_path, na
     cells = [("tiny-llama", "worldfacts"), ("gpt-j-6b", "fever")]
     corpora = {"tiny-llama": "corpus-0"}
     spec = spec_of(name, cells, corpora=corpora, protocols=["corrected", "published"], resamples=50, counts={})
-    drawn = frames(make(study.folder, spec, tmp_path))
+    drawn = data_of(study.folder, spec, tmp_path)
     found = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in drawn[:2]]
     assert found == [("tiny-llama", "worldfacts", "corrected"), ("tiny-llama", "worldfacts", "published")]
     in_corpus = {CORPUS, TOLD} if name == "fig3c" else {CORPUS}
@@ -268,5 +268,5 @@ def test_every_cell_and_protocol_is_drawn_in_the_specs_order(study, tmp_path, na
     assert drawn[2].empty and drawn[3].empty
     counts = tmp_path / "counts.csv"
     counts.write_text("group,count\nfever-g30,7\nfever-g31,8\n")
-    drawn = frames(make(study.folder, spec | {"counts": {"fever": str(counts)}}, tmp_path))
+    drawn = data_of(study.folder, spec | {"counts": {"fever": str(counts)}}, tmp_path)
     assert set(drawn[2]["frequency_from"]) == {DOCUMENTS} and set(drawn[0]["frequency_from"]) == in_corpus

@@ -11,7 +11,7 @@ from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.results.averages import load_landscape
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import clashes, watch
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, frames, make, spec_of
 
 RHOS = (0.9, 0.1, 0.0025)
 KINDS = ("svd", "pruning", "smallest", "clustered")
@@ -109,7 +109,7 @@ def test_figure_2_takes_a_cells_landscape_and_the_sweep_of_the_others(study, tmp
     spec = spec_of(
         "fig2", cells, landscape=(0, 1), protocols=protocols, also={"sweep": cells[:1], "landscape": cells[1:]}
     )
-    drawn = frames(make(study.folder, spec, tmp_path))
+    drawn = data_of(study.folder, spec, tmp_path)
     names = [tuple(frame[["model", "dataset", "protocol"]].iloc[0]) for frame in drawn]
     assert names == [(*cell, protocol) for cell in cells for protocol in protocols]
     assert set(drawn[0]["rho"]) == set(synthetic.RHOS) and set(drawn[2]["rho"]) == set(RHOS)

@@ -14,7 +14,7 @@ from laser.errors import UserError
 from laser.results.averages import load_sweep
 from tests.artefacts import synthetic
 from tests.artefacts.drawing import watch
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, make, spec_of
 
 CELLS = [("tiny-llama", "worldfacts"), ("gpt-j-6b", "fever")]
 
@@ -114,15 +114,15 @@ def test_figure_7_fits_its_page_for_every_matrix(monkeypatch, tmp_path):
 
 def test_pictures_are_drawn_in_the_specs_order(study, tmp_path):
     protocols = ["corrected", "published"]
-    drawn = frames(make(study.folder, spec_of("fig8", CELLS, protocols=protocols), tmp_path))
+    drawn = data_of(study.folder, spec_of("fig8", CELLS, protocols=protocols), tmp_path)
     names = [(*frame[["model", "dataset", "protocol"]].iloc[0],) for frame in drawn]
     assert names == [(*cell, protocol) for cell in CELLS for protocol in protocols]
     assert all((frame["layer"] == 5).all() and (frame["matrix"] == "u_in").all() for frame in drawn)
-    drawn = frames(make(study.folder, spec_of("fig9", CELLS, protocols=protocols), tmp_path))
+    drawn = data_of(study.folder, spec_of("fig9", CELLS, protocols=protocols), tmp_path)
     assert [frame["model"].iloc[0] for frame in drawn] == ["tiny-llama", "tiny-llama", "gpt-j-6b", "gpt-j-6b"]
     # The second model keeps base on its second dataset under the corrected protocol.
     assert not drawn[0]["chosen"].any() and drawn[1]["chosen"].any()
-    drawn = frames(make(study.folder, spec_of("fig7", CELLS), tmp_path))
+    drawn = data_of(study.folder, spec_of("fig7", CELLS), tmp_path)
     assert [set(frame["model"]) for frame in drawn] == [{"tiny-llama"}, {"gpt-j-6b"}]
 
 

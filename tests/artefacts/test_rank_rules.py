@@ -5,7 +5,7 @@ import pytest
 from laser.artefacts import edges, rank_rules
 from laser.io.files import read_json, read_parquet, read_spec, write_json
 from tests.artefacts import synthetic, synthetic_more
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, spec_of
 
 MODEL, DATASET = "tiny-llama", "fever"
 CELLS = [(MODEL, DATASET)]
@@ -34,7 +34,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(study, tmp_path_factory):
-    (frame,) = frames(make(study.folder, spec_of("rank_rules", CELLS), tmp_path_factory.mktemp("made")))
+    (frame,) = data_of(study.folder, spec_of("rank_rules", CELLS), tmp_path_factory.mktemp("made"))
     return frame.set_index(["protocol", "rule"])
 
 

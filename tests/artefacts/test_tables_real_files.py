@@ -8,7 +8,7 @@ import pytest
 
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet, read_spec, write_json, write_parquet
-from tests.artefacts.making import frames, lay_out, make, spec_of
+from tests.artefacts.making import data_of, lay_out, spec_of
 from tests.evaluation.tiny_cell import TinyCell
 
 RHOS = [0.9, 0.5, 0.1]
@@ -67,7 +67,7 @@ def table(folder, into, name):
         "search": {"racing": {"error": 0.05, "blocks": 3}},
     }.get(name, {})
     spec = spec_of(name, [tuple(CELL.split("/"))], layers=(0, 1), rhos=RHOS, **settings)
-    (frame,) = frames(make(folder, spec, into))
+    (frame,) = data_of(folder, spec, into)
     return frame
 
 

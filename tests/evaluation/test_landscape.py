@@ -30,6 +30,13 @@ def settings(cell, layer=1, **changes):
     return {"layer": layer, "kinds": KINDS, "matrices": cell.matrices, "rhos": RHOS, "clusters": 3} | changes
 
 
+@pytest.fixture(scope="module")
+def every_row(cell_of):
+    """The landscape of a layer, from all validation rows."""
+    cell = cell_of("llama")
+    return read_parquet(cell.run("landscape", settings(cell, rows=None), "all.parquet"))
+
+
 @pytest.mark.parametrize("layer", [0, 1])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_engines_agree_on_every_example(cell_of, family, layer):
@@ -47,23 +54,21 @@ def test_engines_agree_on_every_example(cell_of, family, layer):
     assert (fast["answer_rank"] != naive["answer_rank"]).mean() < 0.01
 
 
-def test_every_combination_once_on_validation_rows_alone(cell_of):
+def test_every_combination_once_on_validation_rows_alone(cell_of, every_row):
     cell = cell_of("llama")
-    frame = read_parquet(cell.run("landscape", settings(cell, rows=None), "all.parquet"))
     data = read_parquet(cell.data)
     combinations = set(itertools.product(cell.spec["protocols"], KINDS, cell.matrices, [1], RHOS))
-    assert set(map(tuple, frame[LABELS].drop_duplicates().to_numpy())) == combinations
-    for key, part in frame.groupby(LABELS):
+    assert set(map(tuple, every_row[LABELS].drop_duplicates().to_numpy())) == combinations
+    for key, part in every_row.groupby(LABELS):
         expected = data.loc[data[f"split_{key[0]}"] == "validation", "id"].tolist()
         assert part["id"].tolist() == expected
 
 
-def test_the_first_rows_are_those_of_the_whole(cell_of):
+def test_the_first_rows_are_those_of_the_whole(cell_of, every_row):
     cell = cell_of("llama")
-    whole = read_parquet(cell.run("landscape", settings(cell), "all.parquet"))
     few = read_parquet(cell.run("landscape", settings(cell, rows=4), "few.parquet"))
     assert (few.groupby(LABELS).size() == 4).all()
-    first = whole.groupby(LABELS).head(4).set_index([*LABELS, "id"])
+    first = every_row.groupby(LABELS).head(4).set_index([*LABELS, "id"])
     few = few.set_index([*LABELS, "id"])
     assert first.index.equals(few.index)
     assert (first["loss"] - few["loss"]).abs().max() < 1e-5
@@ -95,10 +100,8 @@ def test_kinds_are_the_protocols_own_step_and_two_controls(cell_of):
         landscape_intervention(opened, "corrected", "prunning", "u_in", 1, 0.1)
 
 
-def test_kinds_change_the_numbers_in_ways_of_their_own(cell_of):
-    cell = cell_of("llama")
-    frame = read_parquet(cell.run("landscape", settings(cell), "all.parquet"))
-    frame = frame[(frame["protocol"] == "corrected") & (frame["rho"] > 0.025)]  # there no component is left
+def test_kinds_change_the_numbers_in_ways_of_their_own(every_row):
+    frame = every_row[(every_row["protocol"] == "corrected") & (every_row["rho"] > 0.025)]  # there none is left
     means = frame.pivot_table("loss", ["matrix", "rho"], "kind")
     for one, other in itertools.combinations(KINDS, 2):
         assert ((means[one] - means[other]).abs() > 1e-6).all()

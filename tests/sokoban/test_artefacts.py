@@ -21,7 +21,7 @@ from laser.sokoban.generate import generate_room
 from laser.sokoban.room import parse_room, room_text
 from laser.sokoban.rules import action_numbers
 from laser.sokoban.solver import solve
-from tests.artefacts.making import frames, make, spec_of
+from tests.artefacts.making import data_of, spec_of
 
 LIMIT = 20
 
@@ -156,7 +156,7 @@ def test_all_are_made_from_a_studys_files(made, tmp_path):
 
     def data(name):
         spec = spec_of(name, [("policy", "sokoban")], protocols=["corrected"])
-        (frame,) = frames(make(tmp_path, spec, tmp_path / "made"))
+        (frame,) = data_of(tmp_path, spec, tmp_path / "made")
         return frame
 
     wanted = table2([cell], read_table2(), resamples=100)

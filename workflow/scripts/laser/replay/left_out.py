@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from laser.errors import UserError
 from laser.evaluation.cell import examples
 from laser.io.files import read_json, read_parquet
 from laser.models.kinds import task_of
@@ -35,8 +36,10 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Return what is printed for one question. A fault of one cell is no other's."""
     try:
         return {"left_out": left_out(Path(question.pop("folder")), **question)}
-    except Exception as error:
+    except UserError as error:
         return {"reason": str(error)}
+    except Exception as error:
+        return {"reason": f"{type(error).__name__}: {error}"}
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def test_our_gains_are_those_of_table_1(tmp_path):
         assert line["base"] == pytest.approx(row["value"] - row["difference"])
     for view in table.views(frame.fillna({"protocol": "", "setting": "", "source": ""})):
         assert view.rows and all(len(row) == len(view.columns) for row in view.rows)
-    drawn = data_of(study.folder, spec_of("forest"), study.folder)
+    drawn = frames(make(study.folder, spec_of("forest"), study.folder))
     assert [set(one["protocol"].dropna()) for one in drawn] == [{name} for name in synthetic.PROTOCOLS]
 
 

@@ -305,7 +305,7 @@ def test_the_noise_figure_reads_facts_from_its_spec(study, tmp_path):
         for name, level in zip(synthetic.MODELS, (0.1, 0.8), strict=True)
     }
     cells = [(model, dataset) for dataset in ("worldfacts", "fever") for model in synthetic.MODELS]
-    drawn = data_of(study.folder, spec_of("noise", cells, protocols=["corrected"], facts=facts), tmp_path)
+    drawn = frames(make(study.folder, spec_of("noise", cells, protocols=["corrected"], facts=facts), tmp_path))
     assert [set(frame["dataset"]) for frame in drawn] == [{"worldfacts"}, {"fever"}]
     # The second model keeps base on worldfacts: its gain is 0, and no ρ is chosen.
     kept = drawn[0].query("trained_model == 'tiny-llama'").iloc[0]

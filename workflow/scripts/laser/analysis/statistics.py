@@ -107,11 +107,16 @@ def mcnemar_p_value(base: ArrayLike, changed: ArrayLike) -> float:
         base: (n,) booleans, True where the row was right without the intervention.
         changed: (n,) booleans, the same rows with the intervention.
     """
-    from scipy.stats import binom
-
     first, second = np.asarray(base, dtype=bool), np.asarray(changed, dtype=bool)
     lost, won = int((first & ~second).sum()), int((~first & second).sum())
-    return min(1.0, 2 * float(binom.cdf(min(lost, won), lost + won, 0.5)))
+    return _mcnemar_of_counts(min(lost, won), lost + won)
+
+
+def _mcnemar_of_counts(fewer: int, total: int) -> float:
+    """Return McNemar's p value if `total` rows changed, `fewer` of them in the rarer direction."""
+    from scipy.stats import binom
+
+    return min(1.0, 2 * float(binom.cdf(fewer, total, 0.5)))
 
 
 def sign_flip_p_value(
@@ -201,12 +206,10 @@ def mcnemar_p_range(first: float, second: float, n: int) -> tuple[float, float]:
         second: accuracy of the other arm, percent.
         n: number of rows, the same in both arms.
     """
-    from scipy.stats import binom
-
     fewer, more = sorted(round(n * accuracy / 100) for accuracy in (first, second))
     net = more - fewer
-    exact = [min(1.0, 2 * float(binom.cdf(back, net + 2 * back, 0.5))) for back in (0, min(fewer, n - more))]
-    return exact[0], exact[1]
+    most = min(fewer, n - more)
+    return _mcnemar_of_counts(0, net), _mcnemar_of_counts(most, net + 2 * most)
 
 
 def shares(values: Sequence[str]) -> dict[str, float]:

@@ -121,18 +121,17 @@ def check_left_out_again(
     for model, dataset in cells:
         with check.guarded(f"test/{model}/{dataset}.parquet"):
             if question := _question(report, model, dataset, cache):
-                questions[f"{model}/{dataset}"] = question
+                questions[model, dataset] = question
     if not questions:
         return
     words, seconds = ("-m", "laser.replay.left_out"), SECONDS * len(questions)
-    printed, reason = run_code(*words, scripts=scripts, given=json.dumps(questions), seconds=seconds)
-    answers: dict[str, Any] = json.loads(printed) if not reason else {name: {"reason": reason} for name in questions}
-    for name, answer in answers.items():
-        model, dataset = name.split("/")
+    printed, reason = run_code(*words, scripts=scripts, given=json.dumps(list(questions.values())), seconds=seconds)
+    answers = [{"reason": reason} for _ in questions] if reason else json.loads(printed)
+    for (model, dataset), answer in zip(questions, answers, strict=True):
         if "reason" in answer:
             report.not_compared.append((f"rows of {dataset} that {model} left out", answer["reason"]))
             continue
-        with check.guarded(f"test/{name}.parquet"):
+        with check.guarded(f"test/{model}/{dataset}.parquet"):
             _compare_left_out(check, study, model, dataset, answer["left_out"])
 
 

@@ -1,8 +1,8 @@
 """Rows of datasets that tokenizers cannot take, asked again, for all cells of a study in one process.
 
-python -m laser.replay.left_out reads an object on standard input: a name to the `folder` of a model, the file of the
-`rows`, and the `builder` and `options` of the dataset. It prints, by name, which rows are `left_out` and why, or the
-`reason` why that cannot be told.
+python -m laser.replay.left_out reads a list on standard input: the `folder` of a model, the file of the `rows`, and the
+`builder` and `options` of the dataset. It prints, in the same order, which rows are `left_out` and why, or the `reason`
+why that cannot be told.
 """
 
 from __future__ import annotations
@@ -43,4 +43,4 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({name: answer(question) for name, question in json.load(sys.stdin).items()}))
+    print(json.dumps([answer(question) for question in json.load(sys.stdin)]))

@@ -18,12 +18,13 @@ def table1(difference, p_value, metric="accuracy", **changes):
     return pd.DataFrame([base | changes, laser | changes])
 
 
+def landscape_rows(losses, matrix="u_in", kind="svd", model="m"):
+    names = CELL | {"model": model, "kind": kind, "matrix": matrix, "n": 30}
+    return [names | {"layer": layer, "difference": value} for layer, value in enumerate(losses)]
+
+
 def landscape(losses, matrix="u_in", kind="svd"):
-    rows = [
-        {**CELL, "kind": kind, "matrix": matrix, "layer": layer, "rho": 0.1, "difference": value, "n": 30}
-        for layer, value in enumerate(losses)
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(landscape_rows(losses, matrix, kind))
 
 
 SPREAD = dict.fromkeys(("gain_spread", "gain_spread_low", "gain_spread_high"), 1.0)

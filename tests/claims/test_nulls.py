@@ -11,7 +11,7 @@ from laser.claims import figure_rules, nulls, table_rules
 from laser.claims.findings import CONTRADICTED, SUPPORTED
 from laser.claims.judged import SUPPORTED_ALONE, overall
 from laser.config.rules import rules
-from tests.claims.made_up import CELL, SPREAD, gain
+from tests.claims.made_up import CELL, SPREAD, gain, landscape_rows
 
 SAMPLES = 300
 ALLOWED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / SAMPLES)
@@ -61,10 +61,10 @@ def share_of(comparisons, verdict=SUPPORTED):
 def landscapes(generator, layers, matrices=("u_in",), kind="svd"):
     """Return rows of Figure 2 for as many models as there are samples; their losses are noise."""
     rows = [
-        {**CELL, "model": f"m{sample}", "kind": kind, "matrix": matrix, "layer": layer, "difference": value, "n": 30}
+        row
         for sample in range(SAMPLES)
         for matrix in matrices
-        for layer, value in enumerate(generator.normal(size=layers))
+        for row in landscape_rows(generator.normal(size=layers), matrix, kind, f"m{sample}")
     ]
     return pd.DataFrame(rows)
 

@@ -39,9 +39,9 @@ def edits_of(loaded, layer, rhos=RHOS, kinds=("svd",)):
     return [(Intervention(matrix, layer, rho, kind),) for matrix in matrices for kind in kinds for rho in rhos]
 
 
-def both(loaded, asked, edits, store, **options):
+def both(loaded, asked, edits, store):
     expected = list(naive.evaluate(loaded, asked, edits, store))
-    found = list(fast.evaluate(loaded, asked, edits, store, **options))
+    found = list(fast.evaluate(loaded, asked, edits, store))
     return expected, found
 
 

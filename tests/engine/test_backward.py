@@ -58,7 +58,7 @@ def test_the_loss_is_that_of_the_rows(cell_of, family, protocol):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_of_singular_values_are_finite_differences(cell_of, family):
     cell, protocol = cell_of(family), PROTOCOLS["published"]
-    opened = doubled(first_rows(of_protocol(cell.open(), "published"), 5))
+    opened = doubled(first_rows(of_protocol(cell.open(), "published"), 2))
     places = all_places(cell)
     _, found = gradients(opened.loaded, opened.questions, protocol, places, 64)
     for place in places:

@@ -24,6 +24,17 @@ LEFT = {
     "phi, rotary positions by length": lambda: transformers.PhiConfig(
         **NEOX, rope_parameters=ROPE | {"partial_rotary_factor": 0.5}
     ),
+    "llama, rotary positions of two kinds": lambda: transformers.LlamaConfig(
+        **LLAMA,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "factor": 4.0,
+            "short_factor": [1.0] * 4,
+            "long_factor": [1.0, 2.0, 4.0, 8.0],
+            "original_max_position_embeddings": 8,
+        },
+    ),
     "olmo": lambda: transformers.OlmoConfig(**LLAMA),
     "stablelm": lambda: transformers.StableLmConfig(**LLAMA),
 }

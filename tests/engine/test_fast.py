@@ -8,7 +8,7 @@ from laser.engine import fast, naive
 from laser.engine.families import network
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.tasks.passes import Answers, Generation, Pass, Requests
+from laser.tasks.passes import Generation, Pass, Requests
 from tests.engine.tiny_models import (
     CAUSAL,
     CONFIGS,
@@ -45,41 +45,35 @@ def both(loaded, asked, edits, store):
     return expected, found
 
 
-@pytest.mark.parametrize("layer", [0, 1, LAYERS - 1])
-@pytest.mark.parametrize("family", CAUSAL)
+EDGES = [(family, layer) for family in ("llama", "gptj") for layer in (0, LAYERS - 1)]
+"""First and last layers: what the engine does there does not depend on the family."""
+
+
+@pytest.mark.parametrize(("family", "layer"), [(family, 1) for family in [*CAUSAL, *VARIANTS]] + EDGES)
 def test_every_matrix_of_causal_models(family, layer, store):
     loaded = tiny(family)
-    assert_agree(*both(loaded, requests(), [(), *edits_of(loaded, layer, (0.1,))], store))
+    assert_agree(*both(loaded, requests(5), [(), *edits_of(loaded, layer, (0.1,))], store))
 
 
-@pytest.mark.parametrize("family", CAUSAL)
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_every_rank_of_causal_models(family, store):
     loaded = tiny(family)
     assert_agree(*both(loaded, requests(generate=False), edits_of(loaded, 1), store))
-
-
-@pytest.mark.parametrize("family", VARIANTS)
-def test_every_matrix_of_variants(family, store):
-    loaded = tiny(family)
-    assert_agree(*both(loaded, requests(5), [(), *edits_of(loaded, 1, (0.1, 0.6))], store))
 
 
 @pytest.mark.parametrize("layer", [0, 1, LAYERS - 1])
 @pytest.mark.parametrize("family", MASKED)
 def test_every_matrix_and_rank_of_masked_models(family, layer, store):
     loaded = tiny(family)
-    assert_agree(*both(loaded, masked_requests(), [(), *edits_of(loaded, layer)], store))
+    edits = [(), *edits_of(loaded, layer, RHOS if layer == 1 else (0.1,))]
+    assert_agree(*both(loaded, masked_requests(), edits, store))
 
 
-@pytest.mark.parametrize("family", ["llama_bias", "gptj", "gpt2", "roberta"])
+@pytest.mark.parametrize("family", ["llama_bias", "gpt2", "roberta"])
 def test_every_kind(family, store):
     loaded = tiny(family)
     asked = masked_requests() if family in MASKED else requests(1, generate=False)
-    edits = [
-        edit
-        for layer in (1, LAYERS - 1)
-        for edit in edits_of(loaded, layer, (0.3, 0.8), ("svd", "smallest", "randomised", "pruning", "zero"))
-    ]
+    edits = edits_of(loaded, 1, (0.3, 0.8), ("svd", "smallest", "randomised", "pruning", "zero"))
     assert_agree(*both(loaded, asked, edits, store))
 
 
@@ -167,7 +161,7 @@ def test_sliding_windows(family, store):
     loaded = tiny(family)
     asked = requests(5)
     assert sum(len(request.ids) > WINDOW for request in asked.passes) > len(asked.passes) / 2
-    edits = [edit for layer in range(LAYERS) for edit in edits_of(loaded, layer, (0.3,))]
+    edits = [(Intervention(matrix, layer, 0.3),) for layer in range(LAYERS) for matrix in ("k", "u_in")]
     assert all(fast.supported(loaded, edit) for edit in edits)
     expected = list(naive.evaluate(loaded, asked, [(), *edits], store))
     for budget in (1, 2048):
@@ -199,48 +193,7 @@ def test_gemmas_that_the_blocks_do_not_follow_go_to_the_reference_engine(change)
     assert not fast.supported(made(transformers.Gemma3TextConfig(**GEMMA | change)), ())
 
 
-ROPES = {
-    "dynamic": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0},
-    "longrope": {
-        "rope_type": "longrope",
-        "rope_theta": 10000.0,
-        "factor": 4.0,
-        "short_factor": [1.0] * 4,
-        "long_factor": [1.0, 2.0, 4.0, 8.0],
-        "original_max_position_embeddings": 8,
-    },
-}
-
-
-@pytest.mark.parametrize("rope", ROPES)
-def test_with_length_dependent_rotary_positions_a_row_does_not_depend_on_its_batch(rope, store):
-    """Sequences shorter and longer than the original length, one after the other and side by side."""
-    positions = {"max_position_embeddings": 8 if rope == "dynamic" else 32}
-    config = transformers.LlamaConfig(**LLAMA | positions, rope_parameters=ROPES[rope])
-    loaded = made(config)
-    assert not fast.supported(loaded, ())
-    asked = requests(longest=8)
-    lengths = {len(one.ids) for one in asked.passes}
-    assert min(lengths) < 8 < max(lengths) - 1
-    alone = [
-        (
-            [next(naive.evaluate(made(config), Requests((one,)), [edit], store)).passes[0] for one in asked.passes],
-            [
-                next(naive.evaluate(made(config), Requests((), (one,)), [edit], store)).generations[0]
-                for one in asked.generations
-            ],
-        )
-        for edit in ((), (Intervention("q", 1, 0.5),))
-    ]
-    expected = [Answers(passes, generations) for passes, generations in alone]
-    for engine in (naive, fast):
-        for budget in (2048, 1):
-            assert_agree(
-                expected, engine.evaluate(loaded, asked, [(), (Intervention("q", 1, 0.5),)], store, budget), 1e-5
-            )
-
-
-@pytest.mark.parametrize("family", ["llama", "gptj", "roberta"])
+@pytest.mark.parametrize("family", ["llama", "roberta"])
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
 def test_half_precision(family, dtype, store):
     """Half precision rounds at other places, so only the bulk of the numbers is compared."""
@@ -336,7 +289,7 @@ def test_the_model_is_left_as_it_was(store):
 def test_generation_longer_than_any_pass(store):
     loaded = tiny("gpt2")
     asked = Requests(generations=(Generation((1, 5, 6), 40), Generation((1, 5), 3)))
-    assert_agree(*both(loaded, asked, [(), *edits_of(loaded, 0, (0.3,))], store))
+    assert_agree(*both(loaded, asked, [(), *edits_of(loaded, 0, (0.3,))[:2]], store))
 
 
 def test_the_token_budget_bounds_the_slots_where_memory_is_scarce(store, monkeypatch):

@@ -35,10 +35,6 @@ def hot(ids):
     return HOT in ids
 
 
-def edits(loaded, matrices=("q", "u_in", "u_out")):
-    return [(), *[(Intervention(matrix, layer, 0.5),) for layer in (0, LAYERS - 1) for matrix in matrices]]
-
-
 def assert_same(expected, found, tolerance=1e-4):
     for one, other in zip(expected, found, strict=True):
         for left, right in zip(one.passes, other.passes, strict=True):
@@ -47,17 +43,15 @@ def assert_same(expected, found, tolerance=1e-4):
         assert one.generations == other.generations
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("family", ["llama", "gptj", "gpt2", "gpt_neox"])
+@pytest.mark.parametrize(("family", "value"), [("llama", math.nan), ("llama", math.inf), ("gptj", math.inf)])
 def test_a_prompt_that_overflows_leaves_those_that_begin_alike_alone(family, value, tmp_path):
     loaded, requests = overflowing(family, value), asked()
-    # GPT-J's tied head would see the embedding, and every logit of the hot token would not be finite.
-    assert loaded.model.get_output_embeddings().weight.isfinite().all() or family == "gpt2"
-    if family == "gpt2":
-        loaded.model.lm_head = torch.nn.Linear(48, 97, bias=False)
-        torch.nn.init.normal_(loaded.model.lm_head.weight).requires_grad_(False)
-    matrices = ("o", "u_in", "u_out") if family == "gpt_neox" else ("q", "u_in", "u_out")
-    chosen = edits(loaded, matrices)
+    # A tied head would see the embedding, and every logit of the hot token would not be finite.
+    assert loaded.model.get_output_embeddings().weight.isfinite().all()
+    chosen = [
+        (),
+        *[(Intervention(matrix, layer, 0.5),) for layer in (0, LAYERS - 1) for matrix in ("q", "u_in", "u_out")],
+    ]
     store = FactorStore(tmp_path)
     alone = list(naive.evaluate(loaded, requests, chosen, store, token_budget=1))
     for one in alone:
@@ -69,18 +63,17 @@ def test_a_prompt_that_overflows_leaves_those_that_begin_alike_alone(family, val
     assert_same(alone, fast.evaluate(loaded, requests, chosen, store))
 
 
-@pytest.mark.parametrize("family", ["llama", "gptj"])
-def test_one_that_overflows_while_it_decodes_leaves_the_others_alone(family, tmp_path):
+def test_one_that_overflows_while_it_decodes_leaves_the_others_alone(tmp_path):
     """The hot token is generated: what follows it has no most probable token."""
-    loaded = overflowing(family, math.inf)
+    loaded = overflowing("llama", math.inf)
     requests = asked([(place, place + 1) for place in range(12, 40)])
     store = FactorStore(tmp_path)
-    plain = next(naive.evaluate(made(CONFIGS[family]()), requests, [()], store))
+    plain = next(naive.evaluate(made(CONFIGS["llama"]()), requests, [()], store))
     second = [tokens[1] for tokens in plain.generations if len(tokens) > 2]
     often = max(set(second), key=second.count)
     with torch.no_grad():
         embeddings = loaded.model.get_input_embeddings().weight
-        embeddings[HOT] = made(CONFIGS[family]()).model.get_input_embeddings().weight[HOT]
+        embeddings[HOT] = made(CONFIGS["llama"]()).model.get_input_embeddings().weight[HOT]
         embeddings[often, 0] = math.inf
     alone = next(naive.evaluate(loaded, requests, [()], store, token_budget=1))
     lost = [tokens is None for tokens in alone.generations]

@@ -32,7 +32,7 @@ def states(rows=200, width=96, seed=1):
     return torch.randn(rows, width, generator=torch.Generator().manual_seed(seed)) * 10
 
 
-HEADS = [head(), head(1024), head(37, spread=3.0), head(5000, 2048), head(999, bias=True), head(640, bias=True, seed=7)]
+HEADS = [head(), head(1024), head(37, spread=3.0), head(1500, 2048), head(999, bias=True), head(640, bias=True, seed=7)]
 
 
 @torch.inference_mode()

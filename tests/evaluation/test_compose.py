@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from functools import cache
 
 import pytest
 import torch
@@ -28,6 +29,12 @@ def cell_of(tmp_path_factory):
 
 def settings():
     return {"matrices": ["u_in", "u_out"], "layers": [0, 1], "rhos": RHOS}
+
+
+@pytest.fixture(scope="module")
+def composed(cell_of):
+    """Return what composes a family's cell, once."""
+    return cache(lambda family: cell_of(family).run("compose_layers", settings(), "compose.json"))
 
 
 # The search alone, on made-up scores
@@ -115,10 +122,10 @@ def weights(loaded):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_search_on_a_model_is_the_plain_one(cell_of, family):
+def test_the_search_on_a_model_is_the_plain_one(cell_of, composed, family):
     """The same search, every set of edits evaluated whole by the reference engine from the unmodified model."""
     cell = cell_of(family)
-    made = read_json(cell.run("compose_layers", settings(), "compose.json"))
+    made = read_json(composed(family))
     assert made["rule"] == RULE
     for protocol in PROTOCOLS:
         opened = of_protocol(cell.open(), protocol)
@@ -150,21 +157,20 @@ def test_the_search_on_a_model_is_the_plain_one(cell_of, family):
         ]
 
 
-def test_something_is_accepted_and_something_is_not(cell_of):
+def test_something_is_accepted_and_something_is_not(composed):
     """Otherwise the tests on models would hold for a search that does nothing."""
     accepted = [
         one["accepted"]
         for family in FAMILIES
-        for found in read_json(cell_of(family).run("compose_layers", settings(), "compose.json"))["protocols"].values()
+        for found in read_json(composed(family))["protocols"].values()
         for one in found["steps"]
     ]
     assert True in accepted and False in accepted
 
 
 @pytest.mark.parametrize("engine", ["fast", "naive"])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_the_model_is_restored_exactly(cell_of, family, engine, monkeypatch):
-    cell = cell_of(family)
+def test_the_model_is_restored_exactly(cell_of, engine, monkeypatch):
+    cell = cell_of("llama")
     opened = cell.open(engine=engine)
     before = weights(opened.loaded)
     worths = itertools.count()
@@ -187,9 +193,8 @@ def test_the_model_is_restored_after_an_error(cell_of, monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ["fast", "naive"])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_prefixes_are_edits_made_at_once(cell_of, family, engine):
-    opened = cell_of(family).open(engine=engine)
+def test_prefixes_are_edits_made_at_once(cell_of, engine):
+    opened = cell_of("llama").open(engine=engine)
     edits = [
         intervention(opened, protocol, matrix, layer, 0.3)
         for protocol, matrix, layer in (("published", "u_in", 1), ("corrected", "u_out", 1), ("corrected", "o", 0))
@@ -233,12 +238,11 @@ def test_the_rows_that_the_search_is_scored_on(cell_of, monkeypatch):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_test_rows_are_scored_once_per_accepted_edit(cell_of, family):
+def test_the_test_rows_are_scored_once_per_accepted_edit(cell_of, composed, family):
     cell = cell_of(family)
-    composed = cell.run("compose_layers", settings(), "compose.json")
-    path = cell.run("compose_test", {}, "compose.parquet", composition=composed)
+    path = cell.run("compose_test", {}, "compose.parquet", composition=composed(family))
     frame, data = read_parquet(path), read_parquet(cell.data)
-    for protocol, found in read_json(composed)["protocols"].items():
+    for protocol, found in read_json(composed(family))["protocols"].items():
         own = frame[frame["protocol"] == protocol]
         assert sorted(own["step"].unique()) == list(range(len(found["chosen"]) + 1))
         for _, part in own.groupby("step"):

@@ -37,6 +37,8 @@ CASES = [
 ]
 CHOSEN = place("u_out", 1, 0.2)
 STEPS = {"svd": {}, "randomised": {"niter": 2, "seed": 3}}
+VARIED = [(*case, bool(place % 2), list(STEPS)[place // 2 % 2]) for place, case in enumerate(CASES)]
+"""Every family once, and both kinds of files and of steps with each other; none of the three looks at another."""
 
 
 def checkpoint(folder, kind, shards=False, dtype=None, **settings):
@@ -69,9 +71,7 @@ def plain(folder, task="causal", **more):
     return kind.from_pretrained(folder, local_files_only=True, **more).eval()
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("shards", [False, True], ids=["whole", "sharded"])
-@pytest.mark.parametrize(("kind", "matrix", "settings"), CASES)
+@pytest.mark.parametrize(("kind", "matrix", "settings", "shards", "step"), VARIED)
 def test_dense(tmp_path, kind, matrix, settings, shards, step):
     origin = checkpoint(tmp_path / "origin", kind, shards, **settings)
     store, edit = FactorStore(tmp_path / "factors"), Intervention(matrix, 1, 0.2, step, **STEPS[step])
@@ -90,9 +90,7 @@ def test_dense(tmp_path, kind, matrix, settings, shards, step):
         assert sha256_file(tmp_path / "out" / name) == digest
 
 
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("shards", [False, True], ids=["whole", "sharded"])
-@pytest.mark.parametrize(("kind", "matrix", "settings"), CASES)
+@pytest.mark.parametrize(("kind", "matrix", "settings", "shards", "step"), VARIED)
 def test_factored(tmp_path, kind, matrix, settings, shards, step):
     origin = checkpoint(tmp_path / "origin", kind, shards, **settings)
     store, edit = FactorStore(tmp_path / "factors"), Intervention(matrix, 1, 0.2, step, **STEPS[step])

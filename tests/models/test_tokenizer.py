@@ -96,7 +96,7 @@ def write(folder, tokenizer, settings=None, **config):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3", "gptj", "opt", "gpt_neox", "gemma", "bert", "roberta"])
+@pytest.mark.parametrize("family", ["qwen2", "gemma", "bert"])
 def test_ids_are_those_of_the_file_for_every_claimed_class(built, tmp_path, kind, family):
     original = built[kind]
     claims = [None, "PreTrainedTokenizerFast", "LlamaTokenizer", "GPT2TokenizerFast", "Qwen2Tokenizer", "BertTokenizer"]

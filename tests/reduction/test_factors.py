@@ -1,4 +1,3 @@
-import multiprocessing
 import stat
 
 import pytest
@@ -97,23 +96,3 @@ def test_file_is_readable_by_all_and_nothing_temporary_stays(tmp_path, weight):
     store.get(weight)
     assert stat.S_IMODE(store.path(weight).stat().st_mode) == 0o644
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
-
-
-def write(folder, barrier, seed):
-    torch.set_num_threads(1)
-    weight = torch.randn(24, 16, generator=torch.Generator().manual_seed(seed))
-    barrier.wait(60)
-    FactorStore(folder).get(weight)
-
-
-def test_processes_that_write_the_same_factor_at_once(tmp_path, weight):
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(2)
-    workers = [context.Process(target=write, args=(tmp_path, barrier, 3)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    assert len(list(tmp_path.iterdir())) == 1
-    assert equal(FactorStore(tmp_path)._read(FactorStore(tmp_path).path(weight), weight), exact_svd(weight))

@@ -3,7 +3,11 @@
 One thread per process: workers with two threads each stand in each other's way, and sums stay in one order."""
 
 import gc
+import json
 import os
+
+from laser.cluster import forks
+from tests.forks import JOBS
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -21,6 +25,12 @@ LONGEST = (
 """Files that take longest: they start first, so that no worker is left alone with one at the end.
 
 Of the audit's files, which share a study, one comes before all others: no worker waits for another to make it."""
+
+
+def pytest_configure(config):
+    """Start the process of which the jobs of all runs are forks, once for all workers, which inherit its address."""
+    if not hasattr(config, "workerinput"):
+        os.environ[JOBS] = json.dumps(forks.start())
 
 
 def pytest_collection_modifyitems(items):

@@ -20,7 +20,12 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LEARNS = "--learns"
+JOBS = "LASER_TESTS_JOBS"
+"""Variable with what `laser.cluster.forks.start` returned, for the runs of all workers."""
+SCRIPTS = ROOT / "workflow/scripts"
+LEARNS, PACKAGE = "--learns", "--package"
+OWN = ("laser.config.plan", "laser.cost.requests", "laser.cluster.environment")
+"""Modules with which every start of this repository's Snakefile begins."""
 LOOK_AT_ENVIRONMENT = ("huggingface_hub", "transformers", "accelerate", "datasets", "peft")
 
 
@@ -33,10 +38,12 @@ class Forks:
         modules: their names.
         learns: whether it also imports, for the next run, what a run imports. The repository's own modules are never
             among them (runs may be of different copies of it), nor is what looks at the environment.
+        package: whether it also imports the repository's own modules with which Snakemake begins, and hashes the code
+            of all jobs, for runs that are said to be `own`.
     """
 
-    def __init__(self, *modules: str, learns: bool = False) -> None:
-        self.arguments = [*modules, *([LEARNS] if learns else [])]
+    def __init__(self, *modules: str, learns: bool = False, package: bool = False) -> None:
+        self.arguments = [*modules, *([LEARNS] if learns else []), *([PACKAGE] if package else [])]
 
     @cached_property
     def server(self) -> subprocess.Popen[str]:
@@ -45,7 +52,13 @@ class Forks:
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def run(
-        self, what: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path = ROOT, given: str = ""
+        self,
+        what: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path = ROOT,
+        given: str = "",
+        own: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run a script, a module (`python -m`) or code (`python -c`); return the finished process with its output.
 
@@ -55,6 +68,7 @@ class Forks:
             environment: all variables that it sees.
             folder: where it is started.
             given: its standard input.
+            own: whether it runs this repository's code, and not a copy's.
         """
         assert self.server.stdin and self.server.stdout
         with tempfile.TemporaryDirectory() as shown:
@@ -65,6 +79,7 @@ class Forks:
                 "arguments": list(arguments),
                 "environment": dict(environment),
                 "folder": str(folder),
+                "own": own,
                 "streams": [str(path) for path in streams],
             }
             self.server.stdin.write(json.dumps(job) + "\n")
@@ -76,7 +91,9 @@ class Forks:
 def main() -> None:
     """Import the modules that are named; fork for every line that comes, and answer it with the exit status."""
     learns = LEARNS in sys.argv
-    import_all(name for name in sys.argv[1:] if name != LEARNS)
+    import_all(name for name in sys.argv[1:] if name not in (LEARNS, PACKAGE))
+    if PACKAGE in sys.argv:
+        import_package()
     for line in sys.stdin:
         learned = os.memfd_create("modules")
         child = os.fork()
@@ -111,6 +128,29 @@ def import_all(names: Iterable[str]) -> None:
     gc.freeze()
 
 
+def import_package() -> None:
+    """Import the repository's own modules with which Snakemake begins, and hash the code of all jobs."""
+    sys.path.append(str(SCRIPTS))
+    import_all(OWN)
+    from laser.config.artefacts import declared
+    from laser.config.fingerprint import code_fingerprint
+
+    declared()
+    for script in SCRIPTS.glob("*.py"):
+        code_fingerprint(script)
+    assert not [name for name in LOOK_AT_ENVIRONMENT if name in sys.modules]
+    gc.freeze()
+
+
+def forget_package() -> None:
+    """Let nothing of the repository's own modules be imported already."""
+    if str(SCRIPTS) in sys.path:
+        sys.path.remove(str(SCRIPTS))
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{SCRIPTS}/"):
+            del sys.modules[name]
+
+
 def end(status: int) -> None:
     """End as Python does, but for taking all modules apart, which takes longer than many a run."""
     threading._shutdown()
@@ -120,7 +160,9 @@ def end(status: int) -> None:
     os._exit(status)
 
 
-def become(what: str, arguments: list[str], environment: dict[str, str], folder: str, streams: list[int]) -> int:
+def become(
+    what: str, arguments: list[str], environment: dict[str, str], folder: str, own: bool, streams: list[int]
+) -> int:
     """Be the process that is asked for: a script, which ends with .py, lines of code, or a module.
 
     Returns:
@@ -131,6 +173,8 @@ def become(what: str, arguments: list[str], environment: dict[str, str], folder:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    if not own:
+        forget_package()
     is_script = what.endswith(".py")
     # The first of the paths is this file's folder; with -m and -c the current one stands there.
     beside = os.path.dirname(what) if is_script else folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from laser.cluster import forks
-from tests.forks import Forks
+from tests.forks import JOBS, Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,13 +66,13 @@ def run(
     return forked(line, environment)
 
 
-FORKS = Forks("snakemake.cli", "pandas", "matplotlib.pyplot", learns=True)
+FORKS = Forks("snakemake.cli", "pandas", "matplotlib.pyplot", learns=True, package=True)
 
 
 @cache
 def fork_of_jobs() -> dict[str, str]:
-    """Start the process of which jobs are forks, for all runs of these tests; return the variables that name it."""
-    return forks.start()
+    """Return the variables that name the process of which jobs are forks, for all runs of these tests."""
+    return json.loads(os.environ[JOBS])
 
 
 def forked(line: list[str], environment: Mapping[str, str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -84,13 +84,13 @@ def forked(line: list[str], environment: Mapping[str, str], folder: Path = ROOT)
         folder: where it is started.
     """
     assert line[:3] == [sys.executable, "-m", "snakemake"]
-    return FORKS.run("snakemake", line[3:], environment, folder)
+    return FORKS.run("snakemake", line[3:], environment, folder, own=str(ROOT / "Snakefile") in line)
 
 
 def tool(name: str, *arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run one of workflow/scripts/tools in a folder; return the finished process with its output."""
     script = ROOT / f"workflow/scripts/tools/{name}.py"
-    return FORKS.run(str(script), list(map(str, arguments)), os.environ, folder)
+    return FORKS.run(str(script), list(map(str, arguments)), os.environ, folder, own=True)
 
 
 def planned(folder: Path, study: Path | str, *arguments: str, **settings) -> dict[str, int]:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Set
 from pathlib import Path
 
 COVERED = re.compile(r"^(?!manifest(-run)?\.json$|audit/|export/|(records|runs|logs)/(manifest|export)/)")
@@ -45,7 +46,7 @@ def reseal(folder: Path) -> None:
         if not changed:
             break
         known = {path: changed.get(sha, sha) for path, sha in known.items()}
-        _replace(folder, start, changed, there)
+        _replace(folder, start, changed, there, known.keys() - there.keys())
     for manifest in manifests.values():
         manifest["files"] = [one | there[one["path"]] for one in manifest["files"] if one["path"] in there]
     named = {one["path"] for manifest in manifests.values() for one in manifest["files"]}
@@ -71,14 +72,18 @@ def _copy_into_report(folder: Path, known: dict[str, str], there: dict[str, dict
             (folder / copy).write_bytes((folder / path).read_bytes())
 
 
-def _replace(folder: Path, start: str, changed: dict[str, str], there: dict[str, dict[str, str | int]]) -> None:
+def _replace(
+    folder: Path, start: str, changed: dict[str, str], there: dict[str, dict[str, str | int]], gone: Set[str]
+) -> None:
     """Put new hashes and lengths into every record, and new hashes into the study's other descriptions of itself."""
     sizes = {each["sha256"]: each["bytes"] for path, each in there.items() if path.startswith("inputs/")}
     for name in there:
         if not re.match(r"records/.*\.json$|inputs/(.*/)?record\.json$", name):
             continue
-        record = json.loads((folder / name).read_text())
-        before = json.dumps(record)
+        text = (folder / name).read_text()
+        if not any(sha in text for sha in changed) and not any(path in text for path in gone):
+            continue
+        record = json.loads(text)
         for kind in ("inputs", "outputs"):
             kept = []
             for one in record.get(kind, []):
@@ -91,8 +96,7 @@ def _replace(folder: Path, start: str, changed: dict[str, str], there: dict[str,
                     one |= {"sha256": changed[one["sha256"]], "bytes": sizes[changed[one["sha256"]]]}
                 kept.append(one)
             record[kind] = kept
-        if json.dumps(record) != before:
-            write(folder / name, record)
+        write(folder / name, record)
     crate = folder / "ro-crate-metadata.json"
     if crate.is_file():
         text = crate.read_text()

@@ -10,7 +10,8 @@ import pytest
 from laser_audit.pages import page, terminal
 from laser_audit.run import audit
 
-JSON = ("manifest.json", "inputs/study.json", "records/table1/table1.json", "selection/gpt-j-6b/worldfacts.json")
+JSON = ("manifest.json", "records/table1/table1.json", "selection/gpt-j-6b/worldfacts.json", "inputs/study.json")
+"""What is below inputs/ comes last: once it was written, an audit reads all rows again (tests.audit.remembered)."""
 SEED = 5
 CONTENT = {
     "nothing": b"",
@@ -47,7 +48,7 @@ WRONG = (None, True, -1, 1e308, "x", [], {}, [[]], {"path": "../../etc/passwd"})
 @pytest.mark.parametrize("value", WRONG, ids=repr)
 def test_any_value_for_any_key(study, value):
     draw = random.Random(f"{SEED}{value!r}")
-    for path in ("inputs/study.json", "selection/gpt-j-6b/worldfacts.json", "manifest.json"):
+    for path in ("selection/gpt-j-6b/worldfacts.json", "manifest.json", "inputs/study.json"):
         before = (study / path).read_text()
         held = json.loads(before)
         for key in draw.sample(sorted(held), 1):

@@ -34,13 +34,10 @@ def prepared(folder: Path, *line: str) -> int:
 @pytest.mark.parametrize(
     ("line", "study"),
     [
-        ("--cores 1 data", SMALL),
         ("--cores 1 fig2", SMALL),
         ("--cores 1 data --config study=paper", LARGE),
-        ("--cores 1 data --config device=cpu", SMALL),
         ("--profile slurm data", LARGE),
         ("--profile slurm data --config cache=elsewhere", LARGE),
-        ("--profile slurm data --config study=quickstart", SMALL),
         ("--profile slurm data --config study={root}/config/studies/quickstart.yaml device=cpu", SMALL),
         ("--profile slurm data --configfile {own}", SMALL),
         ("--profile slurm --profile {mine} data", SMALL),

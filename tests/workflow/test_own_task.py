@@ -1,6 +1,7 @@
 """The example of a task of one's own, with a tiny local model, through Snakemake to Table 1; and its preview."""
 
 import json
+import runpy
 
 import pandas as pd
 import pytest
@@ -10,11 +11,13 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
+from laser.cost.time import Device
 from laser.io.files import read_json, read_parquet
 from tests import tiny
 from tests.workflow.runner import ROOT, planned, run, tool
 
 ROWS = ROOT / "config/examples/everyday.csv"
+TOOLS = ROOT / "workflow/scripts/tools"
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +66,25 @@ def test_the_example_reaches_table_1_and_edited_rows_are_read_again(folder):
     assert audited.returncode == 0, audited.stdout
 
 
-def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder):
+@pytest.fixture
+def preview(monkeypatch, capsys):
+    """The tool, as a user runs it in a folder, but in this process, which has imported what it needs."""
+
+    def shown(folder, *words):
+        monkeypatch.chdir(folder)
+        monkeypatch.syspath_prepend(TOOLS)
+        monkeypatch.setattr("sys.argv", ["preview.py", *map(str, words)])
+        runpy.run_path(str(TOOLS / "preview.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return shown
+
+
+def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder, preview):
     more = "more-1,more,A cat says,,a,b,c,d\nmore-2,other,June is followed by,July,July,b,c,d\n"
     (folder / "rows.csv").write_text(ROWS.read_text() + more)
     path = study(folder, "preview")
-    done = tool("preview", "--study", path, "--jobs", "1", folder=folder)
-    assert done.returncode == 0, done.stderr
-    text = done.stdout
+    text = preview(folder, "--study", path, "--jobs", "1")
     for said in (
         "Model tiny: llama, causal, 2 layers, fp32",
         "hidden 32, intermediate 48",
@@ -86,7 +101,7 @@ def test_preview_shows_rows_and_time_before_anything_is_evaluated(folder):
     assert not (folder / "results/preview").exists()
 
 
-def test_preview_names_rows_that_a_model_is_not_asked_and_answers_it_cannot_write(tmp_path):
+def test_preview_names_rows_that_a_model_is_not_asked_and_answers_it_cannot_write(tmp_path, preview, monkeypatch):
     tiny.checkpoint(tmp_path / "model")
     words = Tokenizer(WordLevel({"[UNK]": 0, "what": 1, "one": 2, "two": 3}, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()
@@ -102,9 +117,10 @@ def test_preview_names_rows_that_a_model_is_not_asked_and_answers_it_cannot_writ
     mine = {"name": "mine", "builder": "generic", "source": source}
     settings["datasets"] = [mine, mine | {"name": "choice", "columns": {"options": ["answer", "other"]}}]
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(settings))
-    done = tool("preview", "--study", tmp_path / "own.yaml", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    for dataset in done.stdout.split("Dataset ")[1:]:
+    # The test above measures this machine.
+    device = Device("CPU", 1e10, 1e10, None, 0.7, 0.7, 7e9)
+    monkeypatch.setattr("laser.cost.time.measured_device", lambda threads, jobs: device)
+    for dataset in preview(tmp_path, "--study", tmp_path / "own.yaml").split("Dataset ")[1:]:
         assert "note: tiny is not asked 1 of 10 rows (ids 2): longer than the 512 tokens that it takes" in dataset
         unknown = "takes a word of an answer or option for unknown in 8 of 10 rows (ids 3, 4, 5, …)"
         assert f"note: the tokenizer of tiny {unknown}" in dataset

@@ -11,7 +11,7 @@ PYTHON_AS_IT_IS := env -u PYTHONWARNINGS -u PYTHONOPTIMIZE
 RUN := $(PYTHON_AS_IT_IS) PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 STAMP := $(VENV)/.installed
 
-.PHONY: help env quickstart study plan status replication preview audit spotcheck archive compare cost test test-slurm browser fuzz lint style schemas golden bench lock clean
+.PHONY: help env quickstart study plan status replication preview audit spotcheck archive compare cost test test-slurm browser fuzz lint schemas golden bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -60,9 +60,8 @@ preview: $(STAMP)  ## what a study asks, row by row, and how long it takes here:
 cost: $(STAMP)  ## what a study will cost, before it runs: make cost STUDY=quickstart COST=--details
 	@$(RUN) python workflow/scripts/tools/cost.py --study "$(STUDY)" --jobs $(CORES) $(COST)
 
-test: $(STAMP)  ## environment + lint + all tests
-	@$(MAKE) --no-print-directory style
-	@$(RUN) mypy & types=$$!; $(RUN) python -m pytest; tests=$$?; wait $$types && exit $$tests
+test: $(STAMP)  ## environment + all tests
+	@$(RUN) python -m pytest
 
 test-slurm: $(STAMP)  ## the workflow and its faults on a real SLURM here; root on Debian or Ubuntu, about 10 minutes
 	@trap '$(RUN) python -m tests.slurm.bed clear' EXIT; trap 'exit 130' INT TERM; \
@@ -76,15 +75,13 @@ browser:  ## a headless Chromium for the report's tests, from apt where it is to
 fuzz: $(STAMP)  ## 10,000 and more hostile studies, rows and result files: make fuzz
 	@$(RUN) LASER_FUZZ=nightly python -m pytest tests/hostile -n 0 -o addopts= -p no:cacheprovider -q
 
-lint: style  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
-	@$(RUN) mypy
-
-style: $(STAMP)
+lint: $(STAMP)  ## ruff, snakefmt, snakemake --lint, import contracts, mypy
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) snakefmt --check Snakefile rules workflow/Snakefile
 	@$(RUN) snakemake --lint
 	@$(RUN) PYTHONPATH=workflow/scripts lint-imports --no-cache
+	@$(RUN) mypy
 
 schemas: $(STAMP)  ## write config/schemas/ and the tables of keys in config/*.md again
 	@$(RUN) PYTHONPATH=workflow/scripts python -m laser.config.json_schemas

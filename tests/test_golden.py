@@ -20,7 +20,7 @@ ENGINES = {"naive": naive.evaluate, "fast": fast.evaluate}
 ONE_PER_STYLE = ("counterfact", "hotpot", "fever")
 """The ten best, generated text, options: what the tests of the engine hold to the reference engine on every model.
 
-The reference engine answers these alone here, and every dataset in `make golden`.
+The reference engine answers these alone, and every dataset where LASER_GOLDEN names the folder (`make golden`).
 """
 CASES = [
     (*cell, engine)

@@ -41,6 +41,9 @@ def are_possible(workflow: Any, device: str) -> bool:
     return sys.platform == "linux" and here and device == "cpu" and CLIENT not in os.environ
 
 
+IMPORTED_LATE = {"fetch": "laser.models.card"}
+"""Script to the module, torch and transformers behind it, that its main imports: the first job would import it alone."""
+
 STARTED: list[subprocess.Popen[bytes]] = []
 """The process, whose standard input stays open as long as this one lives."""
 
@@ -162,8 +165,9 @@ def _import(script: str, folder: str) -> None:
     """Import a script, which does nothing, and what it needs; an error is the job's, whose fork meets it again."""
     path = Path(folder, script).resolve()
     if path.parent == SCRIPTS and path.stem not in sys.modules:
-        with contextlib.suppress(Exception):
-            importlib.import_module(path.stem)
+        for name in filter(None, (path.stem, IMPORTED_LATE.get(path.stem))):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
         gc.freeze()
 
 

@@ -42,7 +42,7 @@ def are_possible(workflow: Any, device: str) -> bool:
 
 
 IMPORTED_LATE = {"fetch": "laser.models.card"}
-"""Script to the module, torch and transformers behind it, that its main imports: the first job would import it alone."""
+"""Script to the module, with torch and transformers behind it, that its main imports."""
 
 STARTED: list[subprocess.Popen[bytes]] = []
 """The process, whose standard input stays open as long as this one lives."""

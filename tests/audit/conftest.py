@@ -1,32 +1,18 @@
 """One small study, and one of a policy, for all tests of the audit."""
 
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
 from unittest import mock
 
 import pytest
 
 from tests.audit.build import write_study
 from tests.audit.remembered import Remembered, stamps
+from tests.made_once import made_once
 from tests.sokoban import small_study
 from tests.workflow.one_process import build
 from tests.workflow.runner import run
-
-
-def made_once(factory, name, make):
-    """Return what `make` makes in a folder, made by the first of all workers that asks for it."""
-    own = factory.getbasetemp()
-    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / f"{name}.made").exists():
-            shutil.rmtree(root / name, ignore_errors=True)
-            (root / name).mkdir()
-            (root / f"{name}.made").write_text(str(make(root / name)))
-        return Path((root / f"{name}.made").read_text())
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,20 @@ def browser() -> Iterator[Any]:
             started.close()
 
 
+def grave_faults(page: Any, of_colours_only: bool) -> list[str]:
+    """Return what axe finds that is serious or critical, for a dark page by its rules on colours only.
+
+    All else is the same in the dark as in the light.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    rules = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+    found = Axe().run(page, options=rules if of_colours_only else None).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
+    ]
+
+
 class Visit:
     """One page, opened from its file; collects what must not happen.
 

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from laser.analysis.tables import write_table
-from laser.artefacts.fig2 import fig2
+from laser.analysis.tables import to_csv, write_table
+from laser.artefacts.fig2 import fig2, fig2_data
 from laser.artefacts.table1 import table1
 from laser.artefacts.table1 import views as table1_views
 from laser.artefacts.table3 import table3
@@ -20,13 +20,16 @@ from laser.artefacts.table5 import table5
 from laser.artefacts.table5 import views as table5_views
 from laser.artefacts.verdicts import verdict_table
 from laser.artefacts.verdicts import views as verdict_views
-from laser.io.files import write_json
+from laser.io.files import write_json, write_text
 from laser.paper.published import read_published
 from laser.report.explorer import SweepFiles
 from laser.report.page import write_report, write_run_page
 from laser.results import loading
 from laser.results.averages import load_sweep
 from tests.artefacts import synthetic
+
+SCRIPT = "<script>alert(1)</script>"
+"""What a model may predict."""
 
 SETTINGS = {
     "title": "A study of nothing real",
@@ -43,16 +46,30 @@ KEPT = tempfile.TemporaryDirectory(prefix="laser-report-")
 
 @functools.cache
 def drawn() -> Path:
-    """Draw the figures, once: what the tests change does not show in them. Return their folder."""
+    """Draw a figure for each cell, once: what the tests change does not show in them. Return their folder.
+
+    All show the picture of the first cell; only their data are their own.
+    """
     folder = Path(KEPT.name)
     built = synthetic.build(folder / "study")
-    for base, (cell, swept) in zip(built.bases, built.sweeps.items(), strict=True):
-        fig2(*load_sweep(swept, base), folder / "figures/fig2" / "/".join(cell))
+    stems = [folder / "figures/fig2" / "/".join(cell) for cell in built.sweeps]
+    for stem, base, swept in zip(stems, built.bases, built.sweeps.values(), strict=True):
+        averages = load_sweep(swept, base)
+        if stem is stems[0]:
+            fig2(*averages, stem)
+            continue
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for ending in ("svg", "pdf"):
+            shutil.copyfile(f"{stems[0]}.{ending}", f"{stem}.{ending}")
+        write_text(Path(f"{stem}.csv"), to_csv(fig2_data(*averages, "corrected")))
     return folder / "figures"
 
 
 def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = None) -> Path:
-    """Build everything below `folder`; `change` may alter the frame of Table 1 before it is written."""
+    """Build everything below `folder`; `change` may alter the frame of Table 1 before it is written.
+
+    The explorer, which has tests of its own, gets the sweep of the first cell.
+    """
     built = synthetic.build(folder / "study")
     published = read_published()
     cells = loading.load_cells(built.tests, built.selections, built.rows)
@@ -95,7 +112,7 @@ def report(folder: Path, settings: dict[str, Any] | None = None, change: Any = N
         tests=built.tests,
         selections=built.selections,
         rows=built.rows,
-        sweeps=[SweepFiles(base, swept) for base, swept in zip(built.bases, built.sweeps.values(), strict=True)],
+        sweeps=[SweepFiles(built.bases[0], next(iter(built.sweeps.values())))],
     )
     machine = {"host": "node1", "platform": "Linux", "processor": "x86_64", "device": "cpu", "gpu": [], "git": None}
     runs = {folder / f"study/runs/sweep/{number}.json": "sweep" for number in range(2)}

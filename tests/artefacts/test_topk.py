@@ -15,20 +15,31 @@ from tests.artefacts.making import spec_of
 
 @pytest.fixture
 def study(tmp_path):
+    """A study to be changed."""
     return synthetic.build(tmp_path, examples=60)
 
 
-def made(study, seed=0):
-    return topk.make(StudyResults(spec_of("topk", seed=seed), study.folder, study.folder / "cache"))
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory):
+    return synthetic.build(tmp_path_factory.mktemp("study"), examples=60)
 
 
-def test_test_rows_count_first_tokens_and_whole_answers(study):
-    frame = made(study)
-    rows = read_parquet(study.tests[0])
+@pytest.fixture(scope="module")
+def table(unchanged):
+    """The table of the unchanged study."""
+    return made(unchanged)
+
+
+def made(study):
+    return topk.make(StudyResults(spec_of("topk"), study.folder, study.folder / "cache"))
+
+
+def test_test_rows_count_first_tokens_and_whole_answers(unchanged, table):
+    rows = read_parquet(unchanged.tests[0])
     for arm in ("base", "laser"):
         own = rows[(rows["protocol"] == "corrected") & (rows["arm"] == arm)]
         for k in (1, 5, 10):
-            row = frame[(frame["model"] == "gpt-j-6b") & (frame["dataset"] == "fever") & (frame["k"] == k)]
+            row = table[(table["model"] == "gpt-j-6b") & (table["dataset"] == "fever") & (table["k"] == k)]
             row = row[(row["protocol"] == "corrected") & (row["split"] == "test")].set_index("measure")
             assert row.loc[FIRST, arm] == pytest.approx(100 * (own["answer_rank"] <= k).mean())
             if k > 1:
@@ -37,35 +48,32 @@ def test_test_rows_count_first_tokens_and_whole_answers(study):
                 assert list(row.index) == [FIRST]
 
 
-def test_the_curve_is_that_of_the_chosen_place_on_validation_rows(study):
-    frame = made(study)
-    keep = (frame["split"] == "validation") & (frame["measure"] == FIRST) & (frame["k"] == 10)
-    curve = frame[keep & (frame["model"] == "gpt-j-6b") & (frame["dataset"] == "worldfacts")]
+def test_the_curve_is_that_of_the_chosen_place_on_validation_rows(unchanged, table):
+    keep = (table["split"] == "validation") & (table["measure"] == FIRST) & (table["k"] == 10)
+    curve = table[keep & (table["model"] == "gpt-j-6b") & (table["dataset"] == "worldfacts")]
     curve = curve[curve["protocol"] == "published"]
     assert list(curve["rho"]) == [0.9, 0.1, 0.01]
     assert set(zip(curve["matrix"], curve["layer"], strict=True)) == {("u_in", 5)}
-    path = next(path for path in study.sweeps["gpt-j-6b", "worldfacts"] if "layer5/rho0.1" in str(path))
+    path = next(path for path in unchanged.sweeps["gpt-j-6b", "worldfacts"] if "layer5/rho0.1" in str(path))
     rows = read_parquet(path)
     own = rows[(rows["protocol"] == "published") & (rows["matrix"] == "u_in")]
     assert curve.set_index("rho").loc[0.1, "laser"] == pytest.approx(100 * (own["answer_rank"] <= 10).mean())
-    base = read_parquet(study.bases[1])
+    base = read_parquet(unchanged.bases[1])
     base = base[base["protocol"] == "published"]
     assert list(curve["base"]) == pytest.approx([100 * (base["answer_rank"] <= 10).mean()] * 3)
 
 
-def test_where_base_was_chosen_the_curve_follows_the_best_candidate(study):
-    frame = made(study)
-    own = frame[(frame["model"] == "tiny-llama") & (frame["dataset"] == "worldfacts")]
+def test_where_base_was_chosen_the_curve_follows_the_best_candidate(table):
+    own = table[(table["model"] == "tiny-llama") & (table["dataset"] == "worldfacts")]
     own = own[own["protocol"] == "corrected"]
     assert set(own.loc[own["split"] == "test", "matrix"]) == {""}
     assert set(own.loc[own["split"] == "test", "difference"]) == {0.0}
     assert set(own.loc[own["split"] == "validation", "matrix"]) == {"u_in"}
 
 
-def test_only_tests_on_test_rows_are_adjusted(study):
-    frame = made(study)
-    assert frame.loc[frame["split"] == "validation", "p_holm"].isna().all()
-    for _, own in frame[frame["split"] == "test"].groupby("protocol"):
+def test_only_tests_on_test_rows_are_adjusted(table):
+    assert table.loc[table["split"] == "validation", "p_holm"].isna().all()
+    for _, own in table[table["split"] == "test"].groupby("protocol"):
         assert list(own["p_holm"]) == holm(list(own["p_value"]))
 
 
@@ -75,20 +83,16 @@ def test_rows_without_a_p_value_take_no_part_in_the_adjustment():
     assert [row["p_holm"] for row in rows[::2]] == [0.02, 0.03] and pd.isna(rows[1]["p_holm"])
 
 
-def test_views_fit_their_columns_and_show_base_in_the_curve(study):
-    for view in topk_views(made(study)):
+def test_views_fit_their_columns_and_show_base_in_the_curve(table):
+    for view in topk_views(table):
         assert view.rows and all(len(row) == len(view.columns) for row in view.rows)
         if "curve" in view.name:
             assert [row[5] for row in view.rows][:4] == ["base", "0.9", "0.1", "0.01"]
 
 
-def test_equal_seeds_give_equal_tables(study):
-    pd.testing.assert_frame_equal(made(study), made(study))
-
-
-def test_a_row_on_which_the_model_overflows_is_among_no_tokens(study):
+def test_a_row_on_which_the_model_overflows_is_among_no_tokens(study, table):
     path = next(path for path in study.sweeps["gpt-j-6b", "fever"] if "layer5/rho0.1." in str(path))
-    before, frame = made(study), read_parquet(path)
+    before, frame = table, read_parquet(path)
     frame.loc[frame["answer_rank"] == 1, ["loss", "logprob", "answer_rank"]] = float("nan")
     write_parquet(path, frame.assign(in_top5=False, in_top10=False), read_spec(path))
     after = made(study)
@@ -144,9 +148,9 @@ def test_relations_whose_answers_all_begin_alike_are_found_whatever_their_names(
     assert set(left_out) <= {"" if relation == "none" else relation}
 
 
-def test_rows_that_begin_alike_are_left_out_of_first_tokens_and_counted(study):
+def test_rows_that_begin_alike_are_left_out_of_first_tokens_and_counted(study, table):
     path = study.rows[1]
-    rows, before = read_parquet(path), made(study)
+    rows, before = read_parquet(path), table
     third = rows["group"].isin(list(dict.fromkeys(rows["group"]))[::3])
     rows["relation"] = third.map({True: "domain", False: "capital"})
     rows.loc[third, "answer"] = [f" .{number}" for number in range(int(third.sum()))]

@@ -1,5 +1,3 @@
-import hashlib
-
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
@@ -117,15 +115,12 @@ def test_figure_2_takes_a_cells_landscape_and_the_sweep_of_the_others(study, tmp
 
 
 @pytest.mark.parametrize("name, kind", [("fig10", "pruning"), ("smallest", "smallest"), ("fig2_clusters", "clustered")])
-def test_figures_of_other_kinds_draw_from_files_and_equal_files_give_equal_bytes(study, tmp_path, name, kind):
+def test_figures_of_other_kinds_draw_from_files(study, tmp_path, name, kind):
     landscape(study)
     spec = spec_of(name, [CELL], landscape=(0, 1), protocols=["corrected"])
-    hashes = []
-    for folder in ("a", "b"):
-        made = make(study.folder, spec, tmp_path / folder)
-        assert [set(frame["kind"]) for frame in frames(made)] == [{kind}]
-        hashes.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in made])
-    assert hashes[0] == hashes[1]
+    # No other test writes the first two for real.
+    drawn = data_of(study.folder, spec, tmp_path) if kind == "clustered" else frames(make(study.folder, spec, tmp_path))
+    assert [set(frame["kind"]) for frame in drawn] == [{kind}]
 
 
 def test_overlaps_would_be_noticed():

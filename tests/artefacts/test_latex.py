@@ -6,8 +6,7 @@ import subprocess
 import pytest
 
 from laser.analysis import tables
-from laser.analysis.tables import View, read_table
-from laser.config.artefacts import declared
+from laser.analysis.tables import View
 from tests.analysis.test_tables import HOSTILE
 from tests.artefacts.test_make_tables import NAMES, files, made  # noqa: F401
 
@@ -63,10 +62,3 @@ def test_a_fault_is_noticed(tmp_path):
 def test_what_latex_cannot_set_is_named():
     assert tables.latex_escape("a京ħ\ud83d") == "aU+4EACU+0127U+D83D"
     assert tables.latex_escape("é ≤ ∞") == r"é $\leq$ $\infty$"
-
-
-def test_every_table_of_the_report_is_read_back(files, tmp_path):  # noqa: F811
-    for name in NAMES:
-        made(files, name, tmp_path)
-        artefact = declared()[name]
-        assert artefact.module.views(read_table(tmp_path / f"tables/{name}.csv", artefact.texts))

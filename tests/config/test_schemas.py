@@ -1,6 +1,7 @@
 """The JSON schemas under config/schemas/ are those of the models, and accept what the workflow accepts."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -15,8 +16,17 @@ ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "config/studies").glob("*.yaml"))
 
 
-def read(name):
-    return yaml.safe_load((FOLDER / name).read_text())
+@cache
+def study_schema():
+    """Return what checks a study against its schema, which is checked itself."""
+    schema = json.loads((FOLDER / "study.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@cache
+def quickstart():
+    return yaml.safe_load((ROOT / "config/studies/quickstart.yaml").read_text())
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -33,9 +43,7 @@ def test_the_tables_of_keys_are_current(path):
 def test_each_study_names_its_schema_and_fits_it(path):
     first = path.read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=../schemas/study.schema.json"
-    schema = json.loads((FOLDER / "study.schema.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    study_schema().validate(yaml.safe_load(path.read_text()))
 
 
 @pytest.mark.parametrize(
@@ -53,9 +61,8 @@ def test_each_study_names_its_schema_and_fits_it(path):
     ids=str,
 )
 def test_an_editor_marks_what_the_workflow_refuses(changes):
-    study = yaml.safe_load((ROOT / "config/studies/quickstart.yaml").read_text()) | changes
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(study, read("study.schema.json"))
+        study_schema().validate(quickstart() | changes)
 
 
 def test_every_key_is_described():
@@ -70,7 +77,7 @@ def test_every_key_is_described():
 
 def test_the_configuration_has_every_key_and_its_schema_every_default():
     written = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    schema = read("config.schema.yaml")
+    schema = yaml.safe_load((FOLDER / "config.schema.yaml").read_text())
     jsonschema.validate(written, schema)
     assert {name: key["default"] for name, key in schema["properties"].items()} == written
     assert "$ref" not in json.dumps(schema)  # the catalogue's table follows none

@@ -9,7 +9,7 @@ from PIL import Image
 
 from laser.artefacts.fig6 import chosen_room, fig6
 from laser.artefacts.film import chosen_row, film, film_data
-from laser.artefacts.solved import solved, solved_data
+from laser.artefacts.solved import solved_data
 from laser.artefacts.table2 import table2
 from laser.artefacts.table2 import views as table2_views
 from laser.config.specs import FORMAT
@@ -81,7 +81,7 @@ def test_table_2_judges_the_papers_own_size_alone(made):
     assert set(table2([short], read_table2(), resamples=300)["verdict"]) == {"not run", ""}
 
 
-def test_rooms_solved_by_boxes_and_path_length(made, tmp_path):
+def test_rooms_solved_by_boxes_and_path_length(made):
     cell, texts = made
     data = solved_data(cell, texts, 0, 200)
     for by in ("boxes", "path"):
@@ -89,8 +89,6 @@ def test_rooms_solved_by_boxes_and_path_length(made, tmp_path):
         assert own["n"].sum() == len(cell.rows) and (own["least"].iloc[1:].values > own["most"].iloc[:-1].values).all()
         assert np.average(own["base"], weights=own["n"]) == pytest.approx(100 * cell.rows["base_correct"].mean())
     assert data.loc[data["by"] == "boxes", "label"].tolist() == ["1", "2"]
-    solved(cell, texts, tmp_path / "solved", 0, 200)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".pdf", ".csv"}
 
 
 def test_figure_6_draws_the_first_room_with_most_boxes(made, tmp_path):
@@ -120,10 +118,8 @@ def test_the_film_shows_the_first_room_that_one_of_the_two_solves(made, tmp_path
         assert own["return"].iloc[-1] == pytest.approx(cell.rows[f"{arm}_return"].iloc[place])
         assert own["reward"].sum() == pytest.approx(own["return"].iloc[-1])
         assert own["solved"].iloc[-1] == cell.rows[f"{arm}_correct"].iloc[place]
-    for name in ("one", "two"):
-        film(cell, texts, tmp_path / f"{name}.gif")
-    assert (tmp_path / "one.gif").read_bytes() == (tmp_path / "two.gif").read_bytes()
-    with Image.open(tmp_path / "one.gif") as picture:
+    film(cell, texts, tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as picture:
         assert picture.n_frames > 3 and picture.width > 2 * picture.height
 
 

@@ -1,9 +1,8 @@
 """The replication page and the pages of evidence, from made-up results of small studies."""
 
 import json
+import os
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -18,7 +17,7 @@ from laser.io.files import sha256_file
 from laser_audit.reading import Study
 from laser_audit.run import cited
 from tests.claims.made_up import landscape, table1
-from tests.workflow.runner import ROOT
+from tests.workflow.runner import FORKS, ROOT, tool
 
 
 @pytest.fixture
@@ -172,8 +171,8 @@ def test_generated_pages_of_studies_that_are_gone_are_removed_and_no_others(resu
 
 
 def test_the_tool_finds_studies_and_lists_those_of_the_configuration_without_results(results):
-    tool = [sys.executable, "workflow/scripts/tools/replication.py", "--results", f"{results}/results"]
-    subprocess.run([*tool, "--output", f"{results}/docs/page.md"], cwd=ROOT, check=True)
+    done = tool("replication", "--results", results / "results", "--output", results / "docs/page.md")
+    assert done.returncode == 0, done.stderr
     page = (results / "docs/page.md").read_text()
     assert "`paper`" in section(page, NOT_RUN_HERE) and "](page/small.md)" in page
     assert (results / "docs/page/small.md").is_file()
@@ -193,7 +192,7 @@ def test_a_refused_threshold_is_one_message(results):
     text = (ROOT / "config/claims.yaml").read_text(encoding="utf-8")
     (results / "claims.yaml").write_text(text.replace("constant: 0.5", "constant: -1"), encoding="utf-8")
     words = [str(results / "claims.yaml"), "--results", f"{results}/results", "--output", f"{results}/docs/page.md"]
-    done = subprocess.run([sys.executable, "-c", REFUSING, *words], cwd=ROOT, capture_output=True, text=True)
+    done = FORKS.run(REFUSING, words, os.environ)
     assert done.returncode == 1
     assert done.stderr == f"ERROR: {results}/claims.yaml: constant is -1: allowed: more than 0.\n"
 

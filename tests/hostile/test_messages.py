@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 
 import pytest
 
 from tests.artefacts import synthetic
 from tests.artefacts.making import spec_of
 from tests.hostile.test_study import MARKER
-from tests.workflow.runner import ROOT, run
+from tests.workflow.runner import FORKS, ROOT, run
 
 STUDIES = {
     "code": f'title: !!python/object/apply:os.system ["touch {MARKER}"]\n',
@@ -37,8 +36,8 @@ def test_a_script_names_the_damaged_file_in_one_line(tmp_path):
     damaged.write_bytes(damaged.read_bytes()[:-20])
     spec = spec_of("table1", [("m", "fever")])
     words = ["--results", tmp_path, "--cache", tmp_path / "cache", "--log", tmp_path / "log.txt"]
-    line = [sys.executable, str(ROOT / "workflow/scripts/make_artefact.py"), "--spec", json.dumps(spec)]
-    done = subprocess.run([*line, *map(str, words)], capture_output=True, text=True, timeout=120)
+    script = str(ROOT / "workflow/scripts/make_artefact.py")
+    done = FORKS.run(script, ["--spec", json.dumps(spec), *map(str, words)], os.environ)
     assert done.returncode == 1 and done.stdout == ""
     (said,) = done.stderr.splitlines()
     assert said.startswith(f"[make_artefact] ERROR: {damaged}: cannot be read as Parquet")

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from laser.analysis.frequency import read_counts
@@ -289,8 +289,10 @@ def test_changed_cards_and_runs_are_shown_or_refused(tmp_path_factory, data):
         harmless((folder / "run.html").read_text(encoding="utf-8"))
 
 
-@cases(20, 800)
+@cases(4, 800)
 @given(st.lists(st.sampled_from(TEXTS[:-1]) | st.text(max_size=20), min_size=1, max_size=4))
+@example(TEXTS[:-1])  # between them, each text is a prediction of base and one of LASER
+@example(TEXTS[24:-1] + TEXTS[:24])
 def test_predictions_cannot_become_formulas_or_markup(built, tmp_path_factory, predictions):
     folder = tmp_path_factory.getbasetemp() / "predictions"
     shutil.rmtree(folder, ignore_errors=True)

@@ -14,8 +14,8 @@ from laser.errors import UserError
 from laser.results.study import StudyResults
 from tests import tiny
 from tests.artefacts import synthetic
-from tests.artefacts.making import EVERY_CELL, frames, make, spec_of
-from tests.workflow.runner import ROOT, copy_of_repository, planned, run
+from tests.artefacts.making import EVERY_CELL, data_of, make, spec_of
+from tests.workflow.runner import ROOT, copy_of_repository, counted, planned, run
 
 EXAMPLE = ROOT / "docs/adding-an-artefact.md"
 NAMES = list(declared())
@@ -83,14 +83,16 @@ def test_the_copies_of_a_finished_study_stand_in_for_the_cache(tmp_path):
     counts.write_text("group,count\nfever-g30,7\n")
     cells = [("gpt-j-6b", "fever")]
     spec = spec_of("fig3b", cells, counts={"fever": str(counts)})
-    before = [path.read_bytes() for path in make(study.folder, spec, tmp_path / "before")]
+    before = data_of(study.folder, spec, tmp_path / "before")
     copies = study.folder / "inputs"
     for source, target in ((study.rows[0], "data/fever/rows.parquet"), (counts, "counts/fever.csv")):
         (copies / target).parent.mkdir(parents=True)
         shutil.move(source, copies / target)
     shutil.rmtree(study.folder / "cache")
-    again = make(study.folder, spec, tmp_path / "again", inputs=copies)
-    assert [path.read_bytes() for path in again] == before and len(frames(again)[0]) == 1
+    again = data_of(study.folder, spec, tmp_path / "again", inputs=copies)
+    for frame, expected in zip(again, before, strict=True):
+        pd.testing.assert_frame_equal(frame, expected)
+    assert len(again[0]) == 1
 
 
 def test_a_job_reads_no_file_that_its_declaration_does_not_name(tmp_path):
@@ -121,11 +123,11 @@ def extended(tmp_path_factory):
 
 def test_a_module_and_a_caption_are_a_new_artefact(extended, tmp_path):
     study = tiny.study(tmp_path, tiny.checkpoint(tmp_path / "model"), artefacts=["lengths"])
-    assert planned(tmp_path, study, "lengths", root=extended) == {"lengths": 1, "prepare": 1}
     whole = planned(tmp_path, study, "all", root=extended)
     assert {"lengths", "report", "inputs", "manifest"} <= set(whole) and "table1" not in whole
     done = run(tmp_path, study, "lengths", root=extended)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert counted(done) == {"lengths": 1, "prepare": 1, "total": 2}
     results = tmp_path / "results/tiny"
     frame = pd.read_csv(results / "tables/lengths.csv")
     assert list(frame["dataset"]) == ["worldfacts"] and frame["characters"].iloc[0] > 10

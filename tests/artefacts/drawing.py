@@ -9,27 +9,29 @@ from typing import Any
 import pandas as pd
 
 
-def watch(monkeypatch: Any, module: Any) -> dict[str, Any]:
+def watch(monkeypatch: Any, module: Any, laid_out: bool = True) -> dict[str, Any]:
     """Replace a module's `save` and return what is seen of the last figure that it would have saved.
 
     labels: of the legend; texts: in the panels; rows: labels of the vertical axes' ticks; axes: (title, x label,
     y label); axes_drawn: the panels themselves; clashes: pairs of things that overlap or leave the page (panels with
-    their labels, legend, title, and the tick labels of one axis).
+    their labels, legend, title, and the tick labels of one axis). There are rows and clashes only where the figure is
+    laid out, which takes most of the time.
     """
     seen: dict[str, Any] = {}
 
     def inspect(made: Any, data: pd.DataFrame, stem: Path) -> None:
         seen.clear()
-        made.canvas.draw()
         legends = made.legends
         seen["labels"] = [text.get_text() for legend in legends for text in legend.get_texts()]
         seen["texts"] = [text.get_text() for axis in made.axes for text in axis.texts]
         seen["axes"] = [(axis.get_title(), axis.get_xlabel(), axis.get_ylabel()) for axis in made.axes]
         seen["axes_drawn"] = list(made.axes)
         seen["title"] = made.get_suptitle()
-        seen["rows"] = [label.get_text() for axis in made.axes for label in axis.get_yticklabels()]
         seen["lines"] = [axis.get_lines() for axis in made.axes]
-        seen["clashes"] = clashes(made)
+        if laid_out:
+            made.draw_without_rendering()
+            seen["rows"] = [label.get_text() for axis in made.axes for label in axis.get_yticklabels()]
+            seen["clashes"] = clashes(made)
 
     monkeypatch.setattr(module, "save", inspect)
     return seen

@@ -97,7 +97,7 @@ def test_bins_of_the_paper_and_ratios_to_what_was_right_before():
 
 def test_a_bin_in_which_nothing_was_right_before_has_no_ratio_and_says_so(monkeypatch, tmp_path):
     frequency = counted({f"d-{number}": 3 for number in range(4)})
-    seen = watch(monkeypatch, fig3c_module)
+    seen = watch(monkeypatch, fig3c_module, laid_out=False)
     data = fig3c(cell([0, 0, 0, 0], [1, 0, 0, 0]), frequency, tmp_path / "x", resamples=50)
     assert math.isnan(data["corrected_ratio"].iloc[0]) and data["corrected"].iloc[0] == 1
     assert "none right before" in seen["texts"]
@@ -118,7 +118,7 @@ def test_one_long_whisker_does_not_press_the_bars_down_and_its_end_is_written(mo
 
 def test_whiskers_of_usual_length_are_drawn_whole(monkeypatch, tmp_path):
     frequency = counted({f"d-{number}": 3 for number in range(40)})
-    seen = watch(monkeypatch, fig3c_module)
+    seen = watch(monkeypatch, fig3c_module, laid_out=False)
     data = fig3c(cell([1, 0] * 20, [1, 1] * 10 + [0, 0] * 10), frequency, tmp_path / "x", resamples=100)
     (axis,) = seen["axes_drawn"]
     ends = data[["corrected_ratio_high", "spoilt_ratio_high"]].to_numpy().max()
@@ -221,10 +221,10 @@ def test_the_papers_readings_are_drawn_for_its_own_cell_with_documents_alone(mon
         (DOCUMENTS, "fever", False),
     ):
         own = cell(base, laser, "gpt-j-6b", dataset)
-        seen = watch(monkeypatch, fig3b_module)
+        seen = watch(monkeypatch, fig3b_module, laid_out=False)
         fig3b(own, counted(values, source), tmp_path / "x")
         assert ("LASER in the paper" in seen["labels"]) is drawn
-        seen = watch(monkeypatch, fig3c_module)
+        seen = watch(monkeypatch, fig3c_module, laid_out=False)
         data = fig3c(own, counted(values, source), tmp_path / "x", resamples=20)
         assert ("in the paper" in seen["labels"]) is drawn
         if drawn:

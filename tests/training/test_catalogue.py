@@ -30,7 +30,7 @@ def test_what_a_trained_model_declares_is_what_it_is(name: str) -> None:
     source = entry["source"]
     resolve(settings(name), Path("study.yaml"), ROOT)  # the schema allows every key
     with torch.device("meta"):
-        model = untrained(name, source, 0)
+        model = untrained(source, 0)
     assert model.num_parameters() == entry["parameters"] and model.config.model_type == entry["architecture"]
     assert entry["task"] == ("masked" if is_masked(source["family"]) else "causal")
     for key in ("layers", "hidden", "intermediate", "heads", "vocabulary", "positions"):

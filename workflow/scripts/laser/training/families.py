@@ -33,13 +33,12 @@ def usable_positions(source: Mapping[str, Any]) -> int:
     return int(source["positions"]) - (PAD + 1 if source["family"] == "roberta" else 0)
 
 
-def untrained(name: str, source: Mapping[str, Any], seed: int) -> PreTrainedModel:
+def untrained(source: Mapping[str, Any], seed: int) -> PreTrainedModel:
     """Build a model with random fp32 weights on the CPU.
 
     Dropout is off: the corpora are small, and a run then needs random numbers only for its batches.
 
     Args:
-        name: the model's name, for messages.
         source: family, layers, hidden, intermediate, heads, vocabulary, positions.
         seed: seed of the weights.
 
@@ -48,14 +47,11 @@ def untrained(name: str, source: Mapping[str, Any], seed: int) -> PreTrainedMode
     """
     family, hidden, heads = source["family"], source["hidden"], source["heads"]
     if family not in FAMILIES:
-        raise UserError(
-            f"model '{name}': source.family is '{family}'{nearest(str(family), FAMILIES)}. "
-            f"Allowed: {', '.join(FAMILIES)}."
-        )
+        raise UserError(f"source.family is '{family}'{nearest(str(family), FAMILIES)}. Allowed: {', '.join(FAMILIES)}.")
     if hidden % (2 * heads):
         raise UserError(
-            f"model '{name}': source.hidden is {hidden} and source.heads {heads}. Every head needs the same even "
-            f"number of dimensions: make hidden a multiple of {2 * heads}."
+            f"source.hidden is {hidden} and source.heads {heads}. Every head needs the same even number of "
+            f"dimensions: make hidden a multiple of {2 * heads}."
         )
     torch.manual_seed(seed)
     model = _BUILD[family](source)

@@ -19,8 +19,8 @@ from laser.models.sources import Filled, make_folder
 from laser.training import checkpoint
 from laser.training.batches import read_sentences
 from laser.training.families import is_masked, untrained, usable_positions
-from laser.training.tokenizer import train_tokenizer
-from laser.training.train import DEFAULTS, deterministic, train_weights
+from laser.training.tokenizer import PAD, train_tokenizer
+from laser.training.train import DEFAULTS, descend, deterministic, sentence_batches, sentence_loss
 
 CURVE = "training.csv"
 COLUMNS = ("step", "loss", "learning_rate", "tokens")
@@ -49,17 +49,47 @@ def train_model(
     Raises:
         UserError: a size does not fit, the corpus is damaged, the device is missing, or the loss is not a number.
     """
-    entry = spec.model
+    name, source, compute = spec.model["name"], spec.model["source"], spec.compute
     corpus = _corpus(corpus_card)
     versions = {library.__name__: library.__version__ for library in (numpy, tokenizers, torch, transformers)}
     identity = digest({"spec": as_json(spec), "corpus": corpus, "versions": versions})
     state = checkpoint.checkpoint_folder(folder)
-    facts = {"corpus": corpus, "versions": versions, "identity": identity}
 
     def fill(part: Path) -> Filled:
-        return _train(spec, corpus_card.parent, part, state, identity, facts, say, progress)
+        transformers.utils.logging.disable_progress_bar()
+        training = DEFAULTS | dict(source["training"])
+        masked, longest = is_masked(source["family"]), usable_positions(source)
+        set_threads(compute.threads)
+        device = resolve_device(compute.device)
+        frame, known = (read_parquet(corpus_card.parent / f"{table}.parquet") for table in ("sentences", "facts"))
+        try:
+            with deterministic():
+                model: Any = untrained(source, training["seed"])
+                words = train_tokenizer(tokenizer_texts(frame, known), source["vocabulary"], masked, longest)
+                sentences = read_sentences(frame, known, words, longest)
+                steps = training["steps"]
+                say(f"{model.num_parameters():,} parameters, {steps:,} steps of {training['batch']} sentences")
+                curve = descend(
+                    model.to(device),
+                    sentence_batches(sentences, training, masked, model.config.vocab_size),
+                    lambda batch: sentence_loss(model, batch[0], batch[1], masked),
+                    lambda batch: int((batch[0] != PAD).sum()),
+                    training,
+                    state,
+                    identity,
+                    say,
+                    progress(steps),
+                )
+        except UserError as error:
+            raise UserError(f"model '{name}': {error}") from error
+        words.save_pretrained(part)
+        save_trained(model, curve, part)
+        done = {"final_loss": curve[-1]["loss"], "tokens": curve[-1]["tokens"], "device": device.type}
+        note = f"trained on corpus-{corpus['key']} alone; its loss curve is in {CURVE}"
+        facts = {"corpus": corpus, "versions": versions, "identity": identity}
+        return Filled([note], None, facts | {"training": training | done | {"threads": compute.threads}})
 
-    card = make_folder(entry, folder, fill, say, keeps=lambda card: card.get("identity") == identity)
+    card = make_folder(spec.model, folder, fill, say, keeps=lambda card: card.get("identity") == identity)
     checkpoint.remove(state)
     return card
 
@@ -85,43 +115,6 @@ def tokenizer_texts(sentences: Any, facts: Any) -> list[str]:
         text if fact is None or fact != fact else f"{prompt}{truth[fact]}{text[len(prompt) + len(answer) :]}"
         for text, fact, prompt, answer in zip(*columns, strict=True)
     ]
-
-
-def _train(
-    spec: TrainSpec,
-    corpus: Path,
-    part: Path,
-    state: Path,
-    identity: str,
-    facts: Mapping[str, Any],
-    say: Callable[[str], None],
-    progress: Callable[[int], Callable[[int], None]],
-) -> Filled:
-    """Write config, weights, tokenizer and loss curve into `part`."""
-    transformers.utils.logging.disable_progress_bar()
-    name, source, compute = spec.model["name"], spec.model["source"], spec.compute
-    training = DEFAULTS | dict(source["training"])
-    masked, longest = is_masked(source["family"]), usable_positions(source)
-    set_threads(compute.threads)
-    device = resolve_device(compute.device)
-    frame, known = read_parquet(corpus / "sentences.parquet"), read_parquet(corpus / "facts.parquet")
-    try:
-        with deterministic():
-            model: Any = untrained(name, source, training["seed"])
-            words = train_tokenizer(tokenizer_texts(frame, known), source["vocabulary"], masked, longest)
-            sentences = read_sentences(frame, known, words, longest)
-            say(f"{model.num_parameters():,} parameters, {training['steps']:,} steps of {training['batch']} sentences")
-            advance = progress(training["steps"])
-            model = model.to(device)
-            curve = train_weights(model, sentences, training, masked, state, identity, say, advance)
-    except UserError as error:
-        message = str(error)
-        raise UserError(message if message.startswith("model ") else f"model '{name}': {message}") from error
-    words.save_pretrained(part)
-    save_trained(model, curve, part)
-    done = {"final_loss": curve[-1]["loss"], "tokens": curve[-1]["tokens"], "device": device.type}
-    note = f"trained on corpus-{facts['corpus']['key']} alone; its loss curve is in {CURVE}"
-    return Filled([note], None, dict(facts) | {"training": training | done | {"threads": compute.threads}})
 
 
 def save_trained(model: Any, curve: Sequence[Mapping[str, float]], folder: Path) -> None:

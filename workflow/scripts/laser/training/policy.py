@@ -90,16 +90,44 @@ def train_policy(
     Raises:
         UserError: there is no episode to train on, the device is missing, or the loss is not a number.
     """
-    entry = spec.model
+    name, source, compute = spec.model["name"], spec.model["source"], spec.compute
     versions = {library.__name__: library.__version__ for library in (np, torch, transformers)}
     known = {"sha256": sha256_file(episodes)}
     identity = digest({"spec": as_json(spec), "episodes": known, "versions": versions})
     state = checkpoint.checkpoint_folder(folder)
 
     def fill(part: Path) -> Filled:
-        return _train(spec, episodes, part, state, identity, {"episodes": known, "versions": versions}, say, progress)
+        transformers.utils.logging.disable_progress_bar()
+        training = DEFAULTS | {"symmetries": False} | dict(source["training"])
+        del training["mask_answers"]
+        set_threads(compute.threads)
+        device = resolve_device(compute.device)
+        steps, count = training_steps(episodes)
+        try:
+            with deterministic():
+                model, sight = untrained_policy(source, steps.height, steps.width, training["seed"])
+                say(f"{model.num_parameters():,} parameters, {count:,} episodes of {len(steps):,} steps")
+                curve = descend(
+                    model.to(device),
+                    lambda done: schedule(steps, sight.context, training, done),
+                    lambda batch: policy_loss(model, sight, batch),
+                    lambda batch: int(batch.there.sum()),
+                    training,
+                    state,
+                    identity,
+                    say,
+                    progress(training["steps"]),
+                )
+        except UserError as error:
+            raise UserError(f"model '{name}': {error}") from error
+        save_trained(model, curve, part)
+        done = {"final_loss": curve[-1]["loss"], "steps_seen": curve[-1]["tokens"], "device": device.type}
+        note = f"trained on {count:,} expert episodes of the pool {source['pool']['name']} alone; curve in {CURVE}"
+        used = known | {"count": count, "steps": len(steps)}
+        facts = {"episodes": used, "versions": versions, "identity": identity}
+        return Filled([note], None, facts | {"training": training | done | {"threads": compute.threads}})
 
-    card = make_folder(entry, folder, fill, say, keeps=lambda card: card.get("identity") == identity)
+    card = make_folder(spec.model, folder, fill, say, keeps=lambda card: card.get("identity") == identity)
     checkpoint.remove(state)
     return card
 
@@ -116,82 +144,6 @@ def training_steps(episodes: Path) -> tuple[Steps, int]:
     if frame.empty:
         raise UserError(f"{episodes}: no solved room on the training side. Raise the pool's count or max_nodes.")
     return steps_of(frame["text"].tolist(), frame["actions"].tolist()), len(frame)
-
-
-def _train(
-    spec: TrainSpec,
-    episodes: Path,
-    part: Path,
-    state: Path,
-    identity: str,
-    facts: Mapping[str, Any],
-    say: Callable[[str], None],
-    progress: Callable[[int], Callable[[int], None]],
-) -> Filled:
-    """Write config, weights and loss curve into `part`."""
-    transformers.utils.logging.disable_progress_bar()
-    name, source, compute = spec.model["name"], spec.model["source"], spec.compute
-    training = DEFAULTS | {"symmetries": False} | dict(source["training"])
-    del training["mask_answers"]
-    set_threads(compute.threads)
-    device = resolve_device(compute.device)
-    steps, count = training_steps(episodes)
-    try:
-        with deterministic():
-            model, sight = untrained_policy(source, steps.height, steps.width, training["seed"])
-            say(f"{model.num_parameters():,} parameters, {count:,} episodes of {len(steps):,} steps")
-            advance = progress(training["steps"])
-            curve = train_weights(model.to(device), sight, steps, training, state, identity, say, advance)
-    except UserError as error:
-        raise UserError(f"model '{name}': {error}") from error
-    save_trained(model, curve, part)
-    done = {"final_loss": curve[-1]["loss"], "steps_seen": curve[-1]["tokens"], "device": device.type}
-    known = facts["episodes"] | {"count": count, "steps": len(steps)}
-    note = f"trained on {count:,} expert episodes of the pool {source['pool']['name']} alone; curve in {CURVE}"
-    made = {"episodes": known, "versions": facts["versions"], "identity": identity}
-    return Filled([note], None, made | {"training": training | done | {"threads": compute.threads}})
-
-
-def train_weights(
-    model: Any,
-    sight: Sight,
-    steps: Steps,
-    training: Mapping[str, Any],
-    folder: Path,
-    identity: str,
-    say: Callable[[str], None],
-    progress: Callable[[int], None],
-) -> list[dict[str, float]]:
-    """Train a policy in place. Every batch depends only on the seed and its step, so an interruption changes nothing.
-
-    Args:
-        model: the policy with its starting weights.
-        sight: what the policy sees.
-        steps: the steps of the expert's episodes.
-        training: every setting; `batch` counts windows of `sight.context` steps.
-        folder: where checkpoints are kept.
-        identity: a hash of everything that the training depends on.
-        say: takes a line of text.
-        progress: called with the number of steps done since its last call.
-
-    Returns:
-        The loss curve: step, loss (mean over the steps since the previous row, nats per action), learning_rate, tokens
-        (steps of episodes seen so far).
-
-    Raises:
-        UserError: the loss is no longer a number.
-    """
-    return descend(
-        model,
-        lambda done: schedule(steps, sight.context, training, done),
-        lambda batch: policy_loss(model, sight, batch),
-        lambda batch: int(batch.there.sum()),
-        training,
-        folder,
-        identity,
-        say,
-        progress,
-    )
 
 
 def schedule(steps: Steps, context: int, training: Mapping[str, Any], done: int) -> Any:

@@ -50,39 +50,20 @@ def learning_rate(step: int, training: Mapping[str, Any]) -> float:
     return training["learning_rate"] * 0.5 * (1 + math.cos(math.pi * passed))
 
 
-def train_weights(
-    model: Any,
-    sentences: Sequence[Sentence],
-    settings: Mapping[str, Any],
-    masked: bool,
-    folder: Path,
-    identity: str,
-    say: Callable[[str], None],
-    progress: Callable[[int], None],
-) -> list[dict[str, float]]:
-    """Train a model in place, on its device.
+def sentence_batches(
+    sentences: Sequence[Sentence], training: Mapping[str, Any], masked: bool, vocabulary: int
+) -> Callable[[int], Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]]:
+    """Return what yields (step, (ids, labels)) from the step after a given one to the last.
 
     Every batch depends only on the seed and its step. On the same machine with the same number of threads, a resumed
     training therefore ends with the same bits as an uninterrupted one.
 
     Args:
-        model: the model with its starting weights.
         sentences: the corpus.
-        settings: steps, batch, learning_rate, seed; `DEFAULTS` for the rest.
+        training: every setting; `batch` counts sentences.
         masked: True if the model fills masks.
-        folder: where checkpoints are kept.
-        identity: a hash of everything that the training depends on.
-        say: takes a line of text.
-        progress: called with the number of steps done since its last call.
-
-    Returns:
-        The loss curve: step, loss (mean over the steps since the previous row, nats per token), learning_rate, tokens
-        (seen so far, without padding).
-
-    Raises:
-        UserError: the loss is no longer a number.
+        vocabulary: number of tokens that the model knows.
     """
-    training = DEFAULTS | dict(settings)
     lengths = np.array([len(sentence.ids) for sentence in sentences])
 
     def batches(done: int) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
@@ -92,20 +73,10 @@ def train_weights(
             if wanted != epoch:
                 epoch, order = wanted, schedule(lengths, training["batch"], training["seed"], wanted)
             chosen = [sentences[index] for index in order[position]]
-            mask = (training["mask_answers"], model.config.vocab_size, training["seed"], step)
+            mask = (training["mask_answers"], vocabulary, training["seed"], step)
             yield step, masked_batch(chosen, *mask) if masked else causal_batch(chosen)
 
-    return descend(
-        model,
-        batches,
-        lambda batch: _loss(model, batch[0], batch[1], masked),
-        lambda batch: int((batch[0] != PAD).sum()),
-        training,
-        folder,
-        identity,
-        say,
-        progress,
-    )
+    return batches
 
 
 def descend(
@@ -185,8 +156,15 @@ def optimiser_of(model: Any, training: Mapping[str, Any]) -> torch.optim.Optimiz
     return torch.optim.AdamW(groups, lr=training["learning_rate"], fused=True, betas=(0.9, 0.98))
 
 
-def _loss(model: Any, ids: np.ndarray, labels: np.ndarray, masked: bool) -> torch.Tensor:
-    """Return the mean negative log-probability of the labelled tokens, in nats."""
+def sentence_loss(model: Any, ids: np.ndarray, labels: np.ndarray, masked: bool) -> torch.Tensor:
+    """Return the mean negative log-probability of the labelled tokens, in nats (a scalar that has a gradient).
+
+    Args:
+        model: the model in training.
+        ids: (batch, length) int64.
+        labels: (batch, length) int64; `IGNORED` where nothing is predicted.
+        masked: True if the model fills masks.
+    """
     given = torch.from_numpy(ids).to(model.device)
     wanted = torch.from_numpy(labels).to(model.device)
     if masked:

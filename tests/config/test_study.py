@@ -142,6 +142,10 @@ def test_grid_of_one_model():
 GRID = {"matrices": ["u_out"], "layers": "all", "rhos": [0.5]}
 TINY = study()["models"][0]
 HUB_FILES = {"kind": "hub", "repo": "a/b", "revision": "main", "files": {"train": "x.parquet"}}
+HUB = {"kind": "hub", "repo": "a/b", "revision": "0" * 40}
+PART = {"package": "a", "version": "1.0", "sha256": "0" * 64}
+WHEEL = PART | {"kind": "wheel", "member": "a.gguf"}
+WHEELS = {"kind": "wheel", "parts": [PART | {"member": "a"}, PART], "sha256": "0" * 64}
 WRONG = {
     "unknown key": (study(modles=[]), ["unknown key 'modles'", "did you mean 'models'", "Allowed there"]),
     "unknown key, deeper": (study(grid=GRID | {"rho": [1]}), ["unknown key 'rho' in grid", "did you mean 'rhos'"]),
@@ -248,6 +252,15 @@ def test_configuration_from_the_command_line():
         ({"models": [TINY | {"source": {"kind": "local", "path": "x", "revison": "y"}}]}, "unknown key 'revison'"),
         ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b"}}]}, "lacks the key 'revision'"),
         ({"models": [TINY | {"source": {"kind": "hub", "repo": "a/b", "revision": "main"}}]}, "40 hex digits"),
+        ({"models": [TINY | {"source": HUB | {"repo": "https://a/b"}}]}, "form that is needed. owner/name"),
+        ({"models": [TINY | {"source": HUB | {"repo": None}}]}, "models[0].source.repo is null"),
+        ({"models": [TINY | {"source": HUB | {"format": "pickle"}}]}, "unknown key 'format' in models[0].source"),
+        ({"models": [TINY | {"source": HUB | {"sha256": {"x": "0f"}}}]}, 'source.sha256.x is "0f"'),
+        ({"models": [TINY | {"source": {"kind": "Hub"}}]}, "did you mean 'hub'"),
+        ({"models": [TINY | {"source": {"kind": "local"}}]}, "models[0].source lacks the key 'path'"),
+        ({"models": [TINY | {"source": WHEEL}]}, "models[0].source lacks the key 'member_sha256'"),
+        ({"models": [TINY | {"source": WHEELS}]}, "models[0].source.parts[1] lacks the key 'member'"),
+        ({"models": [TINY | {"source": {"kind": "trained", "family": "gpt2"}}]}, "Allowed: gptj, llama, roberta"),
         ({"datasets": [{"name": "worldfacts", "sources": [{"kind": "hubb"}]}]}, "did you mean 'hub'"),
         ({"datasets": [{"name": "worldfacts", "sources": [{"kind": "local"}]}]}, "either 'path' (one file) or 'files'"),
         ({"datasets": [{"name": "worldfacts", "sources": [HUB_FILES]}]}, "Pin one, or say revision_pinned: false"),

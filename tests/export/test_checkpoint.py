@@ -167,14 +167,6 @@ def test_packed_matrices_are_exported_dense_alone(tmp_path):
     assert not (tmp_path / "factored").exists()
 
 
-def test_what_cannot_be_exported(tmp_path):
-    origin, store = checkpoint(tmp_path / "origin", "llama"), FactorStore(tmp_path / "factors")
-    with pytest.raises(UserError, match=r"form is 'thin'\. Allowed: dense, factored"):
-        export(origin, tmp_path / "out", Intervention("o", 0, 0.2), "thin", "fp32", store)
-    with pytest.raises(UserError, match="kind 'pruning' cannot be exported"):
-        export(origin, tmp_path / "out", Intervention("o", 0, 0.2, "pruning"), "dense", "fp32", store)
-
-
 def test_a_folder_is_replaced_as_a_whole_and_comes_out_the_same(tmp_path):
     origin, store = checkpoint(tmp_path / "origin", "llama"), FactorStore(tmp_path / "factors")
     edit = Intervention("u_out", 1, 0.3)

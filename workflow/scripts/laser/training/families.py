@@ -16,21 +16,18 @@ from transformers import (
     RobertaForMaskedLM,
 )
 
-from laser.errors import UserError, nearest
+from laser.errors import UserError
 from laser.training.tokenizer import BOS, EOS, PAD
-
-FAMILIES = ("gptj", "llama", "roberta")
-MASKED = ("roberta",)
 
 
 def is_masked(family: str) -> bool:
     """Return True if models of a family fill masks instead of continuing a text."""
-    return family in MASKED
+    return family == "roberta"
 
 
 def usable_positions(source: Mapping[str, Any]) -> int:
     """Return the number of tokens that the model takes; RoBERTa's positions begin after the padding token's id."""
-    return int(source["positions"]) - (PAD + 1 if source["family"] == "roberta" else 0)
+    return int(source["positions"]) - (PAD + 1 if is_masked(source["family"]) else 0)
 
 
 def untrained(source: Mapping[str, Any], seed: int) -> PreTrainedModel:
@@ -43,18 +40,16 @@ def untrained(source: Mapping[str, Any], seed: int) -> PreTrainedModel:
         seed: seed of the weights.
 
     Raises:
-        UserError: the family is unknown, or hidden does not divide into heads of an even size.
+        UserError: hidden does not divide into heads of an even size.
     """
-    family, hidden, heads = source["family"], source["hidden"], source["heads"]
-    if family not in FAMILIES:
-        raise UserError(f"source.family is '{family}'{nearest(str(family), FAMILIES)}. Allowed: {', '.join(FAMILIES)}.")
+    hidden, heads = source["hidden"], source["heads"]
     if hidden % (2 * heads):
         raise UserError(
             f"source.hidden is {hidden} and source.heads {heads}. Every head needs the same even number of "
             f"dimensions: make hidden a multiple of {2 * heads}."
         )
     torch.manual_seed(seed)
-    model = _BUILD[family](source)
+    model = FAMILIES[source["family"]](source)
     # Eager attention has the same arithmetic everywhere, and for single sentences it is as fast as the fused kernels.
     model.set_attn_implementation("eager")
     return model
@@ -110,4 +105,4 @@ def _roberta(source: Mapping[str, Any]) -> PreTrainedModel:
     return RobertaForMaskedLM(config)
 
 
-_BUILD = {"gptj": _gptj, "llama": _llama, "roberta": _roberta}
+FAMILIES = {"gptj": _gptj, "llama": _llama, "roberta": _roberta}

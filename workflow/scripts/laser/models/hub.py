@@ -10,7 +10,6 @@ from typing import Any
 
 from laser.errors import UserError
 from laser.io import hub
-from laser.io.files import sha256_file
 from laser.io.hub_errors import HubError, MissingFileError
 from laser.io.retry import TransientError
 from laser.io.transfer import byte_meter
@@ -34,14 +33,14 @@ def fetch_hub(
 
     Args:
         name: the model's name, for messages.
-        source: repo, revision (a commit), optional sha256 (file name to hash).
+        source: repo and revision (a commit).
         folder: an empty folder.
         side_files: names of the files that are wanted in addition to the weights.
         downloads: folder of the hub's cache, unless the environment sets one or the library's own has the checkpoint.
         report: takes lines about the progress.
 
     Raises:
-        UserError: token, network, repo, revision or file is missing, or a sha256 differs.
+        UserError: token, network, repo, revision or file is missing.
     """
     repo, revision = source["repo"], source["revision"]
     cache = _cache(repo, revision, downloads)
@@ -78,15 +77,6 @@ def fetch_hub(
         wanted = [*weight_files(snapshot), *(file for file in side_files if file in files)]
     except UserError as error:
         raise UserError(f"model '{name}': {str(error).replace(str(snapshot), f'{repo} at {revision}')}") from error
-    for file, expected in source.get("sha256", {}).items():
-        if file not in wanted:
-            raise UserError(f"model '{name}': source.sha256 names '{file}', which {repo} does not have at {revision}.")
-        actual = sha256_file(snapshot / file)
-        if actual != expected:
-            raise UserError(
-                f"model '{name}': source.sha256 of {file} is {expected}, but {repo} at {revision} has {actual}. "
-                "Correct source.revision or the pin; nothing was kept."
-            )
     for file in wanted:
         link(snapshot / file, folder / file)
     return notes

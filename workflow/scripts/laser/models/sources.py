@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from laser.errors import UserError
-from laser.io.files import read_json, sha256_file, write_json
+from laser.io.files import read_json, write_json
 from laser.io.user_paths import expanded
 from laser.models import hub, wheel
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
@@ -190,6 +190,8 @@ def _build(
 
     part.mkdir()
     filled = fill(part)
+    files = hashes(part)
+    _check_pins(entry, files)
     try:
         facts = inspect(part)
     except UserError as error:
@@ -197,7 +199,6 @@ def _build(
             f"model '{entry['name']}': {str(error).replace(str(part), 'the fetched checkpoint')}"
         ) from error
     check_declared(entry, facts)
-    files = hashes(part)
     for name in files:
         if (part / name).stat().st_nlink == 1:  # a linked file belongs to the hub's cache too and keeps its mode
             (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
@@ -217,6 +218,25 @@ def _build(
     return card
 
 
+def _check_pins(entry: Mapping[str, Any], files: Mapping[str, str]) -> None:
+    """Compare the hashes of files, by name, with those that a source of kind hub or local may pin."""
+    source = entry["source"]
+    if source["kind"] not in ("hub", "local"):
+        return
+    origin = f"{source['repo']} at {source['revision']}" if source["kind"] == "hub" else source["path"]
+    for file, expected in source.get("sha256", {}).items():
+        if file not in files:
+            raise UserError(
+                f"model '{entry['name']}': source.sha256 names '{file}', which {origin} does not have. "
+                f"It has: {', '.join(files)}."
+            )
+        if files[file] != expected:
+            raise UserError(
+                f"model '{entry['name']}': source.sha256 of {file} is {expected}, but {origin} has {files[file]}. "
+                "Correct the source or the pin; nothing was kept."
+            )
+
+
 def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callable[[str], None]) -> list[str]:
     """Copy the needed files of a local checkpoint and return notes for the card."""
     origin = Path(expanded(source["path"], f"model '{name}': source.path"))
@@ -230,20 +250,7 @@ def _copy_local(name: str, source: Mapping[str, Any], part: Path, report: Callab
         others = sorted(path.name for path in origin.iterdir() if path.name.endswith(OTHER_WEIGHTS))
         raise UserError(f"model '{name}': {error}{only_safetensors(others) if others else ''}") from error
     wanted = weights + [file for file in SIDE_FILES if (origin / file).is_file()]
-    pinned = source.get("sha256", {})
-    for file in [*pinned, *wanted]:
-        if file not in wanted:
-            raise UserError(
-                f"model '{name}': source.sha256 names '{file}', which {origin} does not have. "
-                f"It has: {', '.join(wanted)}."
-            )
     report(f"copying {len(wanted)} files from {origin}")
     for file in wanted:
         shutil.copyfile(origin / file, part / file)
-        if file in pinned and sha256_file(part / file) != pinned[file]:
-            raise UserError(
-                f"model '{name}': source.sha256 of {file} is {pinned[file]}, "
-                f"but {origin / file} has {sha256_file(part / file)}. "
-                "It is not the pinned file."
-            )
     return [f"copied from {origin}", *adapter_note(path.name for path in origin.iterdir())]

@@ -8,7 +8,6 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -62,11 +61,15 @@ def _rotate_pairs(states: Tensor, rotary: Rotary) -> Tensor:
     return result if size == states.shape[-1] else torch.cat((result, states[..., size:]), dim=-1)
 
 
-def _before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Sequential pre-norm blocks: the MLP sees the normalised sum."""
+def _same(states: Tensor) -> Tensor:
+    return states
+
+
+def _before_mlp(norm: Any = _same, of_attention: Any = _same) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Sequential blocks: the MLP sees the residual, normalised if it has a norm; so may be the attention's output."""
 
     def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
-        residual = hidden + attention
+        residual = hidden + of_attention(attention)
         return residual, norm(residual)
 
     return between
@@ -74,36 +77,17 @@ def _before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 def _beside_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Parallel blocks: the MLP sees the block's input, not the attention's output."""
-
-    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
-        return hidden + attention, norm(hidden)
-
-    return between
+    return lambda hidden, attention: (hidden + attention, norm(hidden))
 
 
 def _normed_before_mlp(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Sequential post-norm blocks: the MLP sees the normalised sum, which is the residual too."""
-
-    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
-        residual = norm(hidden + attention)
-        return residual, residual
-
-    return between
+    return lambda hidden, attention: (norm(hidden + attention),) * 2
 
 
 def _normed_sum(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
     """Post-norm blocks: the sum of residual and MLP output is normalised."""
     return lambda residual, output: norm(residual + output)
-
-
-def _output_normed(norm: Any) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Blocks that normalise the attention's output before adding it: the MLP sees the residual itself."""
-
-    def between(hidden: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
-        residual = hidden + norm(attention)
-        return residual, residual
-
-    return between
 
 
 def _normed_output(norm: Any) -> Callable[[Tensor, Tensor], Tensor]:
@@ -122,10 +106,6 @@ def _rms_normed(weight: Tensor, epsilon: float, states: Tensor) -> Tensor:
     length = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
     scale = length.square_().div_(states.shape[-1]).add_(epsilon).rsqrt_()
     return (states * scale).mul_(weight)
-
-
-def _add(residual: Tensor, output: Tensor) -> Tensor:
-    return residual + output
 
 
 def _rotary_module(module: Any, like: Tensor) -> Callable[[Tensor], Rotary]:
@@ -171,7 +151,7 @@ def _llama(model: Any) -> Network:
             Block(
                 linears, model.config.num_attention_heads, model.config.num_key_value_heads, attention.scaling,
                 _rms_norm(layer.input_layernorm), _before_mlp(_rms_norm(layer.post_attention_layernorm)),
-                layer.mlp.act_fn, _add, _rotate_halves, norms=norms, reach=_reach(model.config, index),
+                layer.mlp.act_fn, torch.add, _rotate_halves, norms=norms, reach=_reach(model.config, index),
             )
         )  # fmt: skip
     return _llama_network(model, blocks, _rms_norm(model.model.norm))
@@ -182,7 +162,7 @@ def _olmo2(model: Any) -> Network:
     blocks = [
         Block(
             linears, model.config.num_attention_heads, model.config.num_key_value_heads, layer.self_attn.scaling,
-            torch.nn.Identity(), _output_normed(_rms_norm(layer.post_attention_layernorm)), layer.mlp.act_fn,
+            torch.nn.Identity(), _before_mlp(of_attention=_rms_norm(layer.post_attention_layernorm)), layer.mlp.act_fn,
             _normed_output(_rms_norm(layer.post_feedforward_layernorm)), _rotate_halves,
             norms={"q": _rms_norm(layer.self_attn.q_norm), "k": _rms_norm(layer.self_attn.k_norm)},
         )
@@ -232,19 +212,8 @@ def _gemma3(model: Any) -> Network:
     blocks = []
     for index, (layer, linears) in enumerate(_layers(model)):
         attention, start = layer.self_attn, size * kinds.index(config.layer_types[index])
-        norms = [
-            _gemma_norm(module)
-            for module in (
-                layer.post_attention_layernorm, layer.pre_feedforward_layernorm, layer.post_feedforward_layernorm,
-            )
-        ]  # fmt: skip
-
-        def between(hidden: Tensor, output: Tensor, norms: Any = norms) -> tuple[Tensor, Tensor]:
-            residual = hidden + norms[0](output)
-            return residual, norms[1](residual)
-
-        def after(residual: Tensor, output: Tensor, norms: Any = norms) -> Tensor:
-            return residual + norms[2](output)
+        between = _before_mlp(_gemma_norm(layer.pre_feedforward_layernorm), _gemma_norm(layer.post_attention_layernorm))
+        after = _normed_output(_gemma_norm(layer.post_feedforward_layernorm))
 
         def rotate(states: Tensor, rotary: Rotary, part: slice = slice(start, start + size)) -> Tensor:
             return _rotate_halves(states, (rotary[0][:, part], rotary[1][:, part]))
@@ -278,8 +247,8 @@ def _gptj(model: Any) -> Network:
     heads = model.config.num_attention_heads
     blocks = [
         Block(
-            linears, heads, heads, layer.attn.head_dim**-0.5, layer.ln_1, _beside_mlp(layer.ln_1), layer.mlp.act, _add,
-            _rotate_pairs,
+            linears, heads, heads, layer.attn.head_dim**-0.5, layer.ln_1, _beside_mlp(layer.ln_1), layer.mlp.act,
+            torch.add, _rotate_pairs,
         )
         for layer, linears in _layers(model)
     ]  # fmt: skip
@@ -304,7 +273,7 @@ def _gpt2(model: Any) -> Network:
     body = model.transformer
     heads = model.config.num_attention_heads
     blocks = [
-        Block(linears, heads, heads, layer.attn.scaling, layer.ln_1, _before_mlp(layer.ln_2), layer.mlp.act, _add)
+        Block(linears, heads, heads, layer.attn.scaling, layer.ln_1, _before_mlp(layer.ln_2), layer.mlp.act, torch.add)
         for layer, linears in _layers(model)
     ]
     return Network(
@@ -332,7 +301,7 @@ def _gpt_neox(model: Any) -> Network:
         blocks.append(
             Block(
                 linears, heads, heads, attention.scaling, layer.input_layernorm, meet(layer.post_attention_layernorm),
-                layer.mlp.act, _add, _rotate_halves, qkv,  # type: ignore[arg-type]
+                layer.mlp.act, torch.add, _rotate_halves, qkv,  # type: ignore[arg-type]
             )
         )  # fmt: skip
     return Network(
@@ -359,7 +328,7 @@ def _phi(model: Any) -> Network:
         blocks.append(
             Block(
                 linears, model.config.num_attention_heads, model.config.num_key_value_heads, attention.scaling,
-                layer.input_layernorm, _beside_mlp(layer.input_layernorm), layer.mlp.activation_fn, _add,
+                layer.input_layernorm, _beside_mlp(layer.input_layernorm), layer.mlp.activation_fn, torch.add,
                 _rotate_halves, norms=norms,
             )
         )  # fmt: skip
@@ -385,7 +354,7 @@ def _opt(model: Any) -> Network:
             Block(
                 linears, heads, heads, layer.self_attn.scaling, first if before else torch.nn.Identity(),
                 _before_mlp(second) if before else _normed_before_mlp(first), layer.activation_fn,
-                _add if before else _normed_sum(second),
+                torch.add if before else _normed_sum(second),
             )
         )  # fmt: skip
 
@@ -428,41 +397,34 @@ def _bert(model: Any) -> Network:
     )
 
 
-@dataclass(frozen=True)
-class Family:
-    """What the engine knows about a model_type.
-
-    Attributes:
-        build: makes the network of a model.
-        causal: False for masked models.
-        refuses: returns True for a config that the family's blocks do not cover.
-    """
-
-    build: Callable[[Any], Network]
-    causal: bool = True
-    refuses: Callable[[Any], bool] = lambda config: False
-
-
-# Llama's own code has no sliding window. Mistral's has one in all layers or in none, whatever else config.json says.
-_LLAMA = Family(_llama, refuses=lambda config: getattr(config, "sliding_window", None) is not None)
-_MISTRAL = Family(_llama, refuses=lambda config: getattr(config, "layer_types", None) is not None)
-_ENCODER = Family(_bert, causal=False, refuses=lambda config: config.is_decoder)
-
-FAMILIES = {
-    "llama": _LLAMA,
-    "mistral": _MISTRAL,
-    "qwen2": Family(_llama),
-    "gemma3_text": Family(_gemma3, refuses=_refuses_gemma3),
-    "qwen3": Family(_llama),
-    "olmo2": Family(_olmo2),
-    "phi": Family(_phi),
-    "opt": Family(_opt),
-    "gptj": Family(_gptj, refuses=lambda config: config.rotary_dim is None),
-    "gpt2": Family(_gpt2, refuses=lambda config: config.add_cross_attention),
-    "gpt_neox": Family(_gpt_neox),
-    "bert": _ENCODER,
-    "roberta": _ENCODER,
+FAMILIES: Mapping[str, Callable[[Any], Network]] = {
+    "llama": _llama,
+    "mistral": _llama,
+    "qwen2": _llama,
+    "gemma3_text": _gemma3,
+    "qwen3": _llama,
+    "olmo2": _olmo2,
+    "phi": _phi,
+    "opt": _opt,
+    "gptj": _gptj,
+    "gpt2": _gpt2,
+    "gpt_neox": _gpt_neox,
+    "bert": _bert,
+    "roberta": _bert,
 }
+"""What makes the network of a model, by its model_type."""
+
+_REFUSES: Mapping[str, Callable[[Any], bool]] = {
+    # Llama's own code has no sliding window. Mistral's has one in all layers or in none, whatever config.json says.
+    "llama": lambda config: getattr(config, "sliding_window", None) is not None,
+    "mistral": lambda config: getattr(config, "layer_types", None) is not None,
+    "gemma3_text": _refuses_gemma3,
+    "gptj": lambda config: config.rotary_dim is None,
+    "gpt2": lambda config: config.add_cross_attention,
+    "bert": lambda config: config.is_decoder,
+    "roberta": lambda config: config.is_decoder,
+}
+"""What returns True for a config that a family's blocks do not cover, by model_type."""
 
 STATIC_ROTARY = ("default", "linear", "llama3", "yarn")
 
@@ -474,20 +436,20 @@ def network(model: Any) -> Network | None:
     depend on the sequence length, and models spread over several devices or dtypes.
     """
     config = model.config
-    family = FAMILIES.get(config.model_type)
+    build, refuses = FAMILIES.get(config.model_type), _REFUSES.get(config.model_type)
     name = type(model).__name__
-    if family is None or name.endswith(("Classification", "QuestionAnswering")) or family.refuses(config):
+    if build is None or name.endswith(("Classification", "QuestionAnswering")) or (refuses and refuses(config)):
         return None
     if not _static_rotary(getattr(config, "rope_parameters", None) or {}):
         return None
-    if family.causal == name.endswith("MaskedLM"):
+    if (build is _bert) != name.endswith("MaskedLM"):
         return None
     split = {id(module.weight) for module in model.modules() if isinstance(module, products.SplitLinear)}
     kinds = {
         (parameter.device, torch.float32 if id(parameter) in split else parameter.dtype)
         for parameter in model.parameters()
     }
-    return family.build(model) if len(kinds) == 1 else None
+    return build(model) if len(kinds) == 1 else None
 
 
 def _static_rotary(parameters: Mapping[str, Any]) -> bool:

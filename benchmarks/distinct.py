@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from laser.engine.edited_layer import MLP
 from laser.models.tokenizer import load_tokenizer
 from laser.tasks.definitions import definition
+
+MLP = ("u_in", "u_gate", "u_out")
 
 
 def distinct_share(rows: pd.DataFrame, encode: Callable[[str], Sequence[int]], steps: int) -> float:

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from laser.engine.attention import Cache, Layout, asked_rotary, attend, store
 from laser.engine.blocks import Block, Rotary
-from laser.engine.edited_matrix import Change, apply_one, outputs, stack
+from laser.engine.edited_matrix import Change, outputs, stack
 
-MLP = ("u_in", "u_gate", "u_out")
 ATTENTION = ("q", "k", "v", "o")
 
 
@@ -133,7 +132,7 @@ def edited_attention(
     for index, edit in enumerate(edits):
         if edit.matrix == "o":
             edit_rows = owner == index
-            output[edit_rows] = apply_one(read[edit_rows], edit)
+            (output[edit_rows],) = outputs(read[edit_rows], [edit])
     entry = stack([_rows_of(hidden, rows, index) for index in range(len(edits))])
     residual, states = block.between(layout.asked(entry), output)
     return block.after(residual, block.mlp(states))

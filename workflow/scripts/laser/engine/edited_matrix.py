@@ -37,10 +37,6 @@ class Factored:
     right: Tensor
     start: int
 
-    def inputs(self, states: Tensor) -> Tensor:
-        """Return diag(s)·Vᵀ·x for packed states (N, n): (N, c) fp32."""
-        return functional.linear(states.float(), self.right)
-
 
 @dataclass(frozen=True)
 class Change:
@@ -123,7 +119,7 @@ def outputs(states: Tensor, wanted: Sequence[Change], rows: Sequence[Tensor] | N
         Per edit, the outputs (rows, m) in the dtype of `states`, bias included.
     """
     held = next((edit.factored for edit in wanted if edit.factored is not None), None)
-    inputs = None if held is None else held.inputs(states)
+    inputs = None if held is None else functional.linear(states.float(), held.right)  # diag(s)·Vᵀ·x: (N, c)
     results: list[Tensor] = [states] * len(wanted)
     total: Tensor | None = None
     reached = 0
@@ -146,11 +142,6 @@ def outputs(states: Tensor, wanted: Sequence[Change], rows: Sequence[Tensor] | N
         product = product.to(states.dtype)
         results[index] = product if edit.bias is None else product + edit.bias
     return results
-
-
-def apply_one(states: Tensor, edit: Change) -> Tensor:
-    """Return the outputs (N, m) of one edit applied to states (N, n)."""
-    return outputs(states, [edit])[0]
 
 
 def stack(parts: Sequence[Tensor]) -> Tensor:

@@ -138,21 +138,21 @@ def test_tree_sizes(limit, store, monkeypatch):
 def test_several_composed_interventions_go_to_the_reference_engine(store):
     loaded = tiny("llama")
     pair = (Intervention("u_in", 1, 0.5), Intervention("u_out", 2, 0.1))
-    assert not fast.supported(loaded, pair)
+    assert not fast.supported(loaded, network(loaded.model), pair)
     assert_agree(*both(loaded, requests(), [pair, (Intervention("u_in", 1, 0.5),), ()], store))
 
 
 def test_unknown_architecture_goes_to_the_reference_engine(store):
     loaded = made(transformers.StableLmConfig(**LLAMA))
     edit = (Intervention("u_in", 1, 0.5),)
-    assert not fast.supported(loaded, edit)
+    assert not fast.supported(loaded, network(loaded.model), edit)
     assert_agree(*both(loaded, requests(count=4), [edit], store))
 
 
 def test_packed_matrices_are_left_to_others(store):
     loaded = tiny("gpt_neox")
-    assert not fast.supported(loaded, (Intervention("q", 1, 0.5),))
-    assert fast.supported(loaded, (Intervention("o", 1, 0.5),))
+    assert not fast.supported(loaded, network(loaded.model), (Intervention("q", 1, 0.5),))
+    assert fast.supported(loaded, network(loaded.model), (Intervention("o", 1, 0.5),))
 
 
 @pytest.mark.parametrize("family", ["mistral_window", "qwen2_windows", "gemma3_text"])
@@ -162,7 +162,7 @@ def test_sliding_windows(family, store):
     asked = requests(5)
     assert sum(len(request.ids) > WINDOW for request in asked.passes) > len(asked.passes) / 2
     edits = [(Intervention(matrix, layer, 0.3),) for layer in range(LAYERS) for matrix in ("k", "u_in")]
-    assert all(fast.supported(loaded, edit) for edit in edits)
+    assert all(fast.supported(loaded, network(loaded.model), edit) for edit in edits)
     expected = list(naive.evaluate(loaded, asked, [(), *edits], store))
     for budget in (1, 2048):
         assert_agree(expected, fast.evaluate(loaded, asked, [(), *edits], store, token_budget=budget))
@@ -190,7 +190,8 @@ def test_a_window_hides_what_is_before_it(family, store):
     ],
 )
 def test_gemmas_that_the_blocks_do_not_follow_go_to_the_reference_engine(change):
-    assert not fast.supported(made(transformers.Gemma3TextConfig(**GEMMA | change)), ())
+    loaded = made(transformers.Gemma3TextConfig(**GEMMA | change))
+    assert not fast.supported(loaded, network(loaded.model), ())
 
 
 @pytest.mark.parametrize("family", ["llama", "roberta"])

@@ -54,7 +54,7 @@ def test_an_edited_weight_is_fp32_and_the_original_comes_back(store):
         view = parameter_view(split.model, split.config, 1, "u_out")
         assert view.dtype == torch.float32
         assert torch.equal(view, parameter_view(single.model, single.config, 1, "u_out"))
-        assert fast.supported(split, (Intervention("u_in", 1, 0.5),))
+        assert fast.supported(split, network(split.model), (Intervention("u_in", 1, 0.5),))
     after = split.model.state_dict()
     assert all(torch.equal(before[name], after[name]) and before[name].dtype == after[name].dtype for name in before)
 

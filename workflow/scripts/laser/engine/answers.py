@@ -11,7 +11,7 @@ from torch import Tensor
 
 from laser.engine import screen
 from laser.engine.blocks import Network
-from laser.engine.packing import Batch
+from laser.engine.packing import Batch, on_device
 from laser.tasks.passes import TOP, PassAnswer, Requests
 
 LOGITS_AT_ONCE = 1 << 25
@@ -20,8 +20,8 @@ NO_TOKEN = -1
 
 
 @dataclass
-class Wanted:
-    """The values that are read at each node of a batch.
+class ReadPositions:
+    """The nodes of a batch at which values are read, and what is read there.
 
     Attributes:
         nodes: packed indices at which logits are wanted, ascending.
@@ -39,7 +39,7 @@ class Wanted:
     prompt_rows: np.ndarray
 
 
-def wanted(batch: Batch, requests: Requests) -> Wanted:
+def positions_to_read(batch: Batch, requests: Requests) -> ReadPositions:
     """Return the nodes of a batch that reach the head, and what is read there."""
     query_nodes: list[int] = []
     query_tokens: list[int] = []
@@ -53,7 +53,7 @@ def wanted(batch: Batch, requests: Requests) -> Wanted:
         counts.append((len(request.queries), len(request.top)))
     last_nodes = [batch.packed(prompt.row, prompt.path[-1]) for prompt in batch.prompts]
     nodes = np.unique(np.array(query_nodes + top_nodes + last_nodes, dtype=np.int64))
-    return Wanted(
+    return ReadPositions(
         nodes,
         np.searchsorted(nodes, np.array(query_nodes, dtype=np.int64)),
         np.array(query_tokens, dtype=np.int64),
@@ -64,8 +64,8 @@ def wanted(batch: Batch, requests: Requests) -> Wanted:
 
 
 @dataclass
-class Read:
-    """The values read for one edit: arrays in the order of `Wanted`.
+class Values:
+    """The values read for one edit: arrays in the order of `ReadPositions`.
 
     Attributes:
         values: (queries,) log-probabilities in nats.
@@ -87,7 +87,9 @@ class Read:
         return bool(numbers or (self.first == NO_TOKEN).any())
 
 
-def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tuple[int, ...]) -> list[Read]:
+def read_values(
+    network: Network, hidden: Tensor, where: ReadPositions, copies: int, ends: tuple[int, ...]
+) -> list[Values]:
     """Read everything for `copies` edits from stacked hidden states (copies·len(nodes), H).
 
     Log-probabilities are taken in fp32 over the whole vocabulary, a block of rows at a time.
@@ -109,34 +111,30 @@ def read(network: Network, hidden: Tensor, where: Wanted, copies: int, ends: tup
         stop = start + len(logits)
         chosen = np.flatnonzero((all_prompts >= start) & (all_prompts < stop))
         if len(chosen):
-            rows = _to(all_prompts[chosen] - start, device)
+            rows = on_device(all_prompts[chosen] - start, device)
             first.view(-1)[chosen] = most_probable(without(logits[rows], ends)).cpu()
         touched = np.unique(np.concatenate((_within(all_queries, start, stop), _within(all_tops, start, stop))))
         if not len(touched):
             continue
-        logprobs = torch.log_softmax(logits[_to(touched - start, device)], dim=-1)
+        logprobs = torch.log_softmax(logits[on_device(touched - start, device)], dim=-1)
         chosen = np.flatnonzero((all_queries >= start) & (all_queries < stop))
         if len(chosen):
-            rows = _to(np.searchsorted(touched, all_queries[chosen]), device)
-            logprob = logprobs[rows, _to(all_tokens[chosen], device)]
+            rows = on_device(np.searchsorted(touched, all_queries[chosen]), device)
+            logprob = logprobs[rows, on_device(all_tokens[chosen], device)]
             values.view(-1)[chosen] = logprob.cpu()
             ranks.view(-1)[chosen] = 1 + _greater(logprobs, rows, logprob).cpu()
         chosen = np.flatnonzero((all_tops >= start) & (all_tops < stop))
         if len(chosen):
-            rows = _to(np.searchsorted(touched, all_tops[chosen]), device)
+            rows = on_device(np.searchsorted(touched, all_tops[chosen]), device)
             best_values, tokens = best_tokens(logprobs[rows])
             top_ids.view(-1, TOP)[chosen] = tokens.cpu()
             top_values.view(-1, TOP)[chosen] = best_values.cpu()
     arrays = [array.numpy() for array in (values, ranks, top_ids, top_values, first)]
-    return [Read(*(array[copy] for array in arrays)) for copy in range(copies)]
+    return [Values(*(array[copy] for array in arrays)) for copy in range(copies)]
 
 
 def _within(values: np.ndarray, start: int, stop: int) -> np.ndarray:
     return values[(values >= start) & (values < stop)]
-
-
-def _to(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
 
 def _greater(logprobs: Tensor, rows: Tensor, values: Tensor) -> Tensor:
@@ -194,7 +192,7 @@ def without(logits: Tensor, ends: tuple[int, ...]) -> Tensor:
     return logits.index_fill(1, torch.tensor(ends, device=logits.device), float("-inf"))
 
 
-def pass_answers(batch: Batch, where: Wanted, read_values: Read) -> Iterator[tuple[int, PassAnswer]]:
+def pass_answers(batch: Batch, where: ReadPositions, values: Values) -> Iterator[tuple[int, PassAnswer]]:
     """Yield (index of the pass, its answer) for one edit."""
     queries = tops = 0
     for (index, _, _), (query_count, top_count) in zip(batch.passes, where.counts, strict=True):
@@ -203,9 +201,9 @@ def pass_answers(batch: Batch, where: Wanted, read_values: Read) -> Iterator[tup
         yield (
             index,
             PassAnswer(
-                logprobs=tuple(read_values.values[span].tolist()),
-                ranks=tuple(read_values.ranks[span].tolist()),
-                top_ids=tuple(map(tuple, read_values.top_ids[top_span].tolist())),
-                top_logprobs=tuple(map(tuple, read_values.top_values[top_span].tolist())),
+                logprobs=tuple(values.values[span].tolist()),
+                ranks=tuple(values.ranks[span].tolist()),
+                top_ids=tuple(map(tuple, values.top_ids[top_span].tolist())),
+                top_logprobs=tuple(map(tuple, values.top_values[top_span].tolist())),
             ),
         )

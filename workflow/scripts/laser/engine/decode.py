@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from laser.engine.answers import NO_TOKEN, next_tokens
 from laser.engine.attention import Cache, Layout, through_attention, through_layer
 from laser.engine.blocks import Network
 from laser.engine.edited_layer import edited_attention, edited_mlp
 from laser.engine.edited_matrix import Change
-from laser.engine.packing import Batch
+from laser.engine.packing import Batch, on_device
 
 
 @dataclass
@@ -39,23 +38,14 @@ class Pair:
     line: int = 0
 
 
-@dataclass
-class _Step:
-    """The tokens of one step: `keys` are the distinct (prompt, tokens so far); `node_of` maps pairs to keys."""
-
-    keys: list[tuple[int, tuple[int, ...]]]
-    leaders: list[Pair]
-    node_of: np.ndarray
-
-
 def columns(batch: Batch) -> tuple[np.ndarray, int]:
     """Return each prompt's index among the prompts of its row, and the largest number of prompts in a row."""
     seen: dict[int, int] = {}
-    places = []
+    indices = []
     for prompt in batch.prompts:
-        places.append(seen.get(prompt.row, 0))
-        seen[prompt.row] = places[-1] + 1
-    return np.array(places, dtype=np.int64), max(seen.values(), default=0)
+        indices.append(seen.get(prompt.row, 0))
+        seen[prompt.row] = indices[-1] + 1
+    return np.array(indices, dtype=np.int64), max(seen.values(), default=0)
 
 
 def capacity(batch: Batch) -> int:
@@ -111,27 +101,32 @@ def continue_greedily(
         pending = [pair for pair in pairs if not finished(pair.tokens, batch.prompts[pair.prompt].new_tokens, ends)]
         if not pending:
             return
-        now = _step(pending)
-        prompt_of = np.array([pair.prompt for pair in now.leaders], dtype=np.int64)
-        node_rows = row_of[prompt_of]
-        places = _places(node_rows)
-        slots = used[node_rows] + places
+        leaders, node_of = _distinct(pending)
+        node_rows = row_of[[pair.prompt for pair in leaders]]
+        ranks = _ranks(node_rows)
+        slots = used[node_rows] + ranks
         counts = np.bincount(node_rows, minlength=rows)
         used += counts
         lower.grow(int(used.max()))
-        lower_seen = _widened(lower_seen, lower.slots)[[pair.line for pair in now.leaders]]
+        lower_seen = np.pad(
+            lower_seen[[pair.line for pair in leaders]], ((0, 0), (0, lower.slots - lower_seen.shape[1]))
+        )
         lower_seen[np.arange(len(slots)), slots] = True
-        lower_layout = _layout(node_rows, places, slots, lower_seen, rows, lower.slots, int(used.max()), device)
-        for pair, node in zip(pending, now.node_of, strict=True):
+        width = int(ranks.max()) + 1
+        visible = np.zeros((rows, width, int(used.max())), dtype=bool)
+        visible[node_rows, ranks] = lower_seen[:, : int(used.max())]
+        lower_layout = Layout(
+            on_device(node_rows * lower.slots + slots, device),
+            on_device(node_rows * width + ranks, device),
+            on_device(visible, device),
+        )
+        for pair, node in zip(pending, node_of, strict=True):
             pair.line = int(node)
         positions = torch.tensor(
-            [
-                network.first_position + len(batch.prompts[pair.prompt].path) + len(pair.tokens) - 1
-                for pair in now.leaders
-            ],
+            [network.first_position + len(batch.prompts[pair.prompt].path) + len(pair.tokens) - 1 for pair in leaders],
             device=device,
         )
-        hidden = network.embed(torch.tensor([pair.tokens[-1] for pair in now.leaders], device=device), positions)
+        hidden = network.embed(torch.tensor([pair.tokens[-1] for pair in leaders], device=device), positions)
         rotary = None if network.rotary is None else network.rotary(positions)
         for index in range(layer):
             hidden = through_layer(network.blocks[index], index, lower, lower_layout, hidden, rotary)
@@ -139,16 +134,16 @@ def continue_greedily(
         present = sorted({pair.edit for pair in pending})
         acting = [edits[index] for index in present]
         owners = np.array([pair.edit for pair in pending])
-        own_rows = [torch.from_numpy(now.node_of[owners == index]).to(device) for index in present]
-        stacked = torch.from_numpy(now.node_of).to(device)
+        own_rows = [on_device(node_of[owners == index], device) for index in present]
+        stacked = on_device(node_of, device)
         pair_rows = owners * rows + row_of[[pair.prompt for pair in pending]]
         pair_columns = column_of[[pair.prompt for pair in pending]]
         pair_slots = batch.width + step * across + pair_columns
         upper_seen[pair_rows, pair_columns, pair_slots] = True
         reached = batch.width + (step + 1) * across
         upper_layout = Layout(
-            torch.from_numpy(pair_rows * upper.slots + pair_slots).to(device),
-            torch.from_numpy(pair_rows * across + pair_columns).to(device),
+            on_device(pair_rows * upper.slots + pair_slots, device),
+            on_device(pair_rows * across + pair_columns, device),
             torch.from_numpy(upper_seen[:, :, :reached]).to(device),
         )
         pair_rotary = None if rotary is None else (rotary[0][stacked], rotary[1][stacked])
@@ -164,50 +159,22 @@ def continue_greedily(
             pair.tokens.append(token)
 
 
-def _step(pending: Sequence[Pair]) -> _Step:
-    """Return the distinct (prompt, tokens) of the pairs; a node's leader is its first pair."""
-    nodes: dict[tuple[int, tuple[int, ...]], int] = {}
+def _distinct(pending: Sequence[Pair]) -> tuple[list[Pair], np.ndarray]:
+    """Return the first pair of each distinct (prompt, tokens), and for every pair the index of its own among these."""
+    index_of: dict[tuple[int, tuple[int, ...]], int] = {}
     leaders: list[Pair] = []
     node_of = np.zeros(len(pending), dtype=np.int64)
     for index, pair in enumerate(pending):
-        key = (pair.prompt, tuple(pair.tokens))
-        if key not in nodes:
-            nodes[key] = len(leaders)
+        node_of[index] = index_of.setdefault((pair.prompt, tuple(pair.tokens)), len(leaders))
+        if node_of[index] == len(leaders):
             leaders.append(pair)
-        node_of[index] = nodes[key]
-    return _Step(list(nodes), leaders, node_of)
+    return leaders, node_of
 
 
-def _places(rows: np.ndarray) -> np.ndarray:
+def _ranks(rows: np.ndarray) -> np.ndarray:
     """Number the entries of each row from 0, in order."""
     order = np.argsort(rows, kind="stable")
-    ranked = rows[order]
-    places = np.empty(len(rows), dtype=np.int64)
-    places[order] = np.arange(len(rows)) - np.searchsorted(ranked, ranked, side="left")
-    return places
-
-
-def _widened(seen: np.ndarray, slots: int) -> np.ndarray:
-    if seen.shape[1] >= slots:
-        return seen
-    return np.concatenate((seen, np.zeros((len(seen), slots - seen.shape[1]), dtype=bool)), axis=1)
-
-
-def _layout(
-    node_rows: np.ndarray,
-    places: np.ndarray,
-    slots: np.ndarray,
-    seen: np.ndarray,
-    rows: int,
-    per_row: int,
-    used: int,
-    device: torch.device,
-) -> Layout:
-    width = int(places.max()) + 1
-    visible = np.zeros((rows, width, used), dtype=bool)
-    visible[node_rows, places] = seen[:, :used]
-
-    def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values).to(device)
-
-    return Layout(tensor(node_rows * per_row + slots), tensor(node_rows * width + places), tensor(visible))
+    ordered = rows[order]
+    ranks = np.empty(len(rows), dtype=np.int64)
+    ranks[order] = np.arange(len(rows)) - np.searchsorted(ordered, ordered, side="left")
+    return ranks

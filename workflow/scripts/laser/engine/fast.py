@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from laser.engine import naive
-from laser.engine.answers import NO_TOKEN, Wanted, pass_answers, read, wanted
+from laser.engine.answers import NO_TOKEN, ReadPositions, pass_answers, positions_to_read, read_values
 from laser.engine.attention import Cache, through_attention, through_layer
 from laser.engine.batches import Room, batches, run_halving
 from laser.engine.blocks import Network
@@ -63,7 +63,7 @@ class _Job:
 class _Shared:
     """What the edits of a batch share: what is read, keys and values of lower layers, states to continue from."""
 
-    where: Wanted
+    where: ReadPositions
     lower: Cache
     entry: tuple[Tensor, ...]
 
@@ -77,19 +77,16 @@ class _Answered:
     overflowed: bool
 
 
-def supported(loaded: LoadedModel, edit: Edit) -> bool:
+def supported(loaded: LoadedModel, net: Network | None, edit: Edit) -> bool:
     """Return True if this engine can evaluate an edit; other edits go to the reference engine.
 
     It can if the edit has at most one intervention, on a matrix that the architecture stores separately.
 
     Args:
         loaded: the model.
+        net: what `laser.engine.families.network` makes of it.
         edit: the edit.
     """
-    return _supported(loaded, network(loaded.model), edit)
-
-
-def _supported(loaded: LoadedModel, net: Network | None, edit: Edit) -> bool:
     if net is None or loaded.mapping is not None:
         return False
     if not edit:
@@ -159,13 +156,13 @@ def evaluate(
     if loaded.device.type == "cpu":
         keep_freed_memory()
     net = network(loaded.model)
-    mine = {index: edit for index, edit in enumerate(edits) if _supported(loaded, net, edit)}
+    supported_edits = {index: edit for index, edit in enumerate(edits) if supported(loaded, net, edit)}
     answers_of: dict[int, Answers] = {}
-    if mine:
+    if supported_edits:
         assert net is not None
         if requests.generations:
             net = replace(net, screen=screen_for(net.head))
-        answers_of = _evaluate(loaded, net, requests, mine, store, token_budget, progress)
+        answers_of = _evaluate(loaded, net, requests, supported_edits, store, token_budget, progress)
     for index, edit in enumerate(edits):
         if index in answers_of:
             yield answers_of.pop(index)
@@ -240,15 +237,11 @@ def _run_edits(job: _Job, batch: Batch, edits: Iterable[int], separate: bool) ->
     for chunk in _chunks(list(edits), most):
         # With several trees, the caller halves the batch instead: more edits then stay side by side.
         alone = len(batch.trees) == 1
-        size = partial(_slots_of, slots)
-        parts = run_halving(chunk, run, job.edit_room, size) if alone else [(chunk, run(chunk))]
+        halving = run_halving(chunk, run, job.edit_room, lambda part: slots * len(part))
+        parts = halving if alone else [(chunk, run(chunk))]
         for part, answered in parts:
             results.update(zip(part, answered, strict=True))
     return results
-
-
-def _slots_of(slots: int, chunk: list[int]) -> int:
-    return slots * len(chunk)
 
 
 def _chunks(indices: list[int], most: int) -> list[list[int]]:
@@ -260,7 +253,7 @@ def _chunks(indices: list[int], most: int) -> list[list[int]]:
 def _shared(job: _Job, batch: Batch, separate: bool) -> _Shared:
     """Run the layers below the edits once, and for edits of an MLP also the attention of their layer."""
     net, last = job.network, len(job.network.blocks) - 1
-    where = wanted(batch, job.requests)
+    where = positions_to_read(batch, job.requests)
     lower = Cache(len(batch.trees), batch.width, separate)
     layout = layout_of(batch, None, 1, lower.slots)
     hidden = net.embed(batch.ids, batch.positions)
@@ -299,7 +292,7 @@ def _run_chunk(job: _Job, batch: Batch, shared: _Shared, chunk: list[int]) -> li
         hidden = through_layer(net.blocks[layer], layer, upper, layout, hidden, rotary)
         if not batch.prompts:
             upper.states.pop(layer)
-    values = read(net, hidden, shared.where, len(chunk), job.ends)
+    values = read_values(net, hidden, shared.where, len(chunk), job.ends)
     pairs = [
         Pair(copy, index, [int(values[copy].first[index])])
         for copy in range(len(chunk))

@@ -65,6 +65,11 @@ class Batch:
         return self.offsets[row] + node
 
 
+def on_device(values: np.ndarray, device: torch.device) -> Tensor:
+    """Return an array as a tensor of the same shape and type on a device."""
+    return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+
 def sequences_of(requests: Requests) -> list[tuple[int, ...]]:
     """Return every sequence that has to be run: passes, then prompts."""
     return [request.ids for request in requests.passes] + [request.ids for request in requests.generations]
@@ -93,7 +98,7 @@ def make_batch(network: Network, trees: Sequence[Tree], requests: Requests, devi
                 batch.prompts.append(Prompt(index, row, tuple(path), requests.generations[index].new_tokens))
     batch.ids = torch.tensor(ids, dtype=torch.long, device=device)
     batch.positions = torch.tensor(positions, dtype=torch.long, device=device)
-    batch.visible = torch.from_numpy(visible).to(device)
+    batch.visible = on_device(visible, device)
     return batch
 
 
@@ -125,7 +130,7 @@ def layout_of(batch: Batch, asking: np.ndarray | None, copies: int, capacity: in
     device = batch.visible.device
 
     def tensor(values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values.reshape(-1))).to(device)
+        return on_device(values.reshape(-1), device)
 
     filled = tensor((shift + rows) * capacity + slots)
     if asking is None:

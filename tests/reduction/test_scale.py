@@ -7,7 +7,7 @@ from laser.errors import UserError
 from laser.reduction.edit import edited_weight
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
-from laser.reduction.record import records
+from laser.reduction.record import matrix_record
 from laser.reduction.svd import check, exact_svd, frobenius
 
 SCALES = [2.0**power for power in (-110, -100, -80, -60, -40, 0, 30, 50, 60, 80, 100, 115)]
@@ -26,8 +26,8 @@ def test_factors_and_records(scale, tmp_path):
     torch.testing.assert_close(factors.s / scale, exact_svd(unit).s, rtol=1e-5, atol=1e-7)
     found = check(factors, weight)
     assert 0 < found["residual"] < 1e-5
-    expected = records({"u_in": unit}, {"u_in": exact_svd(unit)}, 0.5)["matrices"]["u_in"]
-    own = records({"u_in": weight}, {"u_in": factors}, 0.5)["matrices"]["u_in"]
+    expected = matrix_record("u_in", unit, exact_svd(unit), 0.5, {})
+    own = matrix_record("u_in", weight, factors, 0.5, found)
     for name in RATIOS:
         assert own[name] == pytest.approx(expected[name], rel=1e-4)
 
@@ -52,7 +52,7 @@ def test_wrong_factors_are_seen_at_every_scale(scale):
     other = matrix().flip(0) * scale
     assert check(factors, other)["residual"] > 0.1
     with pytest.raises(UserError, match="do not belong to it"):
-        records({"u_in": other}, {"u_in": factors}, 0.5)
+        matrix_record("u_in", other, factors, 0.5, check(factors, other))
 
 
 @pytest.mark.parametrize("scale", [1e37, 3e-41])

@@ -12,14 +12,18 @@ from laser.io.files import read_json
 from laser.models.adapter import locate, read_matrix
 from laser.models.device import DTYPES, resolve_device, set_threads
 from laser.reduction.factors import FactorStore
-from laser.reduction.record import records
+from laser.reduction.record import matrix_record
 from laser.reduction.svd import check
 
 
 def reduce_layer(spec: ReduceSpec, model_card: Path, factors: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Decompose the spec's matrices of one layer and return one record per rho, in the spec's order.
 
-    Only these matrices are read from the checkpoint; the model is never built.
+    Only these matrices are read from the checkpoint; the model is never built. A record holds `rho`, `matrices`
+    (logical name to `laser.reduction.record.matrix_record`), `spec` and `layer`.
+
+    Raises:
+        UserError: the stored factors are not those of a matrix, or cannot be computed.
     """
     set_threads(spec.compute.threads)
     device = resolve_device(spec.compute.device)
@@ -35,4 +39,14 @@ def reduce_layer(spec: ReduceSpec, model_card: Path, factors: Path, say: Callabl
         say(f"{matrix}: {tuple(weights[matrix].shape)} decomposed")
     checks = {matrix: check(decomposed[matrix], weights[matrix]) for matrix in weights}
     named = {"spec": as_json(spec), "layer": spec.layer}
-    return [records(weights, decomposed, rho, checks) | named for rho in spec.rhos]
+    return [
+        {
+            "rho": rho,
+            "matrices": {
+                matrix: matrix_record(matrix, weight, decomposed[matrix], rho, checks[matrix])
+                for matrix, weight in weights.items()
+            },
+            **named,
+        }
+        for rho in spec.rhos
+    ]

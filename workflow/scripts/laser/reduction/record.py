@@ -15,7 +15,6 @@ from laser.reduction.svd import (
     ORTHOGONALITY_BOUND,
     RESIDUAL_BOUND,
     Factors,
-    check,
     effective_rank,
     frobenius,
     retained_energy,
@@ -24,40 +23,17 @@ from laser.reduction.svd import (
 BYTES_PER_VALUE = 4
 
 
-def records(
-    weights: Mapping[str, torch.Tensor],
-    factors: Mapping[str, Factors],
-    rho: float,
-    checks: Mapping[str, Mapping[str, float]] | None = None,
+def matrix_record(
+    name: str, weight: torch.Tensor, factors: Factors, rho: float, checked: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return the record of one rho for the matrices of one layer, ready for JSON.
+    """Return what is kept of one matrix at one rho, ready for JSON.
 
     Args:
-        weights: logical name to matrix (m, n).
-        factors: logical name to its full thin SVD, on the same device.
+        name: the matrix's logical name, for messages.
+        weight: the matrix (m, n).
+        factors: its full thin SVD, on the same device.
         rho: ρ, in [0, 1].
-        checks: the result of `laser.reduction.svd.check` per matrix; it does not depend on ρ, so a caller with several
-            values of ρ computes it once. Computed here if not given.
-
-    Returns:
-        `rho`, and `matrices`: logical name to `matrix_record`.
-
-    Raises:
-        UserError: the factors are not those of the matrix.
-    """
-    return {
-        "rho": rho,
-        "matrices": {
-            name: matrix_record(name, weight, factors[name], rho, (checks or {}).get(name))
-            for name, weight in weights.items()
-        },
-    }
-
-
-def matrix_record(
-    name: str, weight: torch.Tensor, factors: Factors, rho: float, checked: Mapping[str, float] | None = None
-) -> dict[str, Any]:
-    """Return what is kept of one matrix (m, n) at one rho.
+        checked: what `laser.reduction.svd.check` says of the two; it does not depend on ρ.
 
     Returns:
         `shape` [m, n]; `kept_rank` k; `retained_energy` (share of the sum of squared singular values);
@@ -72,7 +48,6 @@ def matrix_record(
     rows, columns = weight.shape
     kept = kept_rank(rho, weight.shape)
     expected, measured = residuals(weight, factors, kept)
-    checked = dict(checked or check(factors, weight))
     bound = RESIDUAL_BOUND + ORTHOGONALITY_BOUND
     if not abs(expected - measured) <= bound:
         raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -128,12 +127,7 @@ def frobenius(matrix: Tensor) -> float:
     The squares of entries below about 1e-23 are 0 in fp32, and those of entries above about 1e19 are infinite.
     """
     norm = float(torch.linalg.norm(matrix))
-    if SAFE_NORMS[0] <= norm <= SAFE_NORMS[1]:
-        return norm
-    largest = float(matrix.abs().max()) if matrix.numel() else 0.0
-    if not largest or not math.isfinite(largest):
-        return largest
-    return largest * float(torch.linalg.norm(matrix / largest))
+    return norm if SAFE_NORMS[0] <= norm <= SAFE_NORMS[1] else float(torch.linalg.norm(matrix.double()))
 
 
 def check(factors: Factors, weight: torch.Tensor) -> dict[str, float]:

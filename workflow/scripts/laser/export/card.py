@@ -57,11 +57,11 @@ def export_model(job: Job) -> None:
     chosen_edit = outcome["chosen"]
     settings = step_of(protocol, task, spec.seed)
     edit = Intervention(chosen_edit["matrix"], chosen_edit["layer"], chosen_edit["rho"], **settings)
-    model = spec.model
+    model, base = spec.model, read_json(model_card)
     store = FactorStore(job.folders.path("factors"))
     facts = export(origin, folder, edit, spec.form, model.dtype, store, model.mapping)
     record = {
-        "base": base_facts(read_json(model_card), model.name),
+        "base": {"name": base.get("name", model.name), "source": base.get("source"), "revision": base.get("revision")},
         **{"study": spec.study, "dataset": spec.dataset.name, "protocol": protocol, "form": spec.form},
         **{"task": task, "dtype": model.dtype, "intervention": chosen_edit | settings},
         "validation": outcome["validation"],
@@ -85,11 +85,6 @@ def _latency(folder: Path, job: Job) -> dict[str, Any]:
     for entry in measured["seconds_per_token"]:
         job.say(f"batch {entry['batch']}: {entry['dense']:.3g} s per token dense, {entry['factored']:.3g} s factored")
     return measured
-
-
-def base_facts(card: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return name, source and revision of the original checkpoint, from its own card."""
-    return {"name": card.get("name", name), "source": card.get("source"), "revision": card.get("revision")}
 
 
 def test_scores(path: Path, protocol: str) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from laser.errors import UserError
 from laser.io.files import read_json, read_tensors
 from laser.models.adapter import live_name
 from laser.models.device import DTYPES
+from laser.models.kinds import task_of
 
 RECORD = "factors.json"
 PREFIX = "factored-"
@@ -98,7 +99,7 @@ def load_factored(folder: Path | str, dtype: str | None = None) -> Any:
     left, right = (state.pop(name) for name in names)
     dense = (left.float() @ right.float()).to(left.dtype)
     state[record["parameter"]] = dense.T.contiguous() if record["transposed"] else dense
-    kinds: Any = MODEL_FOR_MASKED_LM_MAPPING if _is_masked(raw) else MODEL_FOR_CAUSAL_LM_MAPPING
+    kinds: Any = MODEL_FOR_MASKED_LM_MAPPING if task_of(raw) == "masked" else MODEL_FOR_CAUSAL_LM_MAPPING
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     chosen = DTYPES[dtype] if dtype else config.dtype or left.dtype
     model, info = kinds[type(config)].from_pretrained(
@@ -112,7 +113,3 @@ def load_factored(folder: Path | str, dtype: str | None = None) -> Any:
     linear = model.get_submodule(module)
     model.set_submodule(module, FactoredLinear(left.to(chosen), right.to(chosen), linear.bias))
     return model.eval().requires_grad_(False)
-
-
-def _is_masked(config: dict[str, Any]) -> bool:
-    return any("MaskedLM" in name for name in config.get("architectures") or [])

@@ -7,7 +7,7 @@ from typing import Any
 
 import transformers
 
-from laser.errors import UserError, shortened
+from laser.errors import UserError, lacks_memory, shortened
 from laser.models.kinds import POLICY, auto_class
 from laser.models.stored import read_config
 
@@ -132,7 +132,7 @@ def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[A
 def unreadable(folder: Path, task: str, error: Exception) -> UserError:
     """Return the message for an error that transformers raised while reading a folder."""
     line = " ".join((str(error).strip().splitlines() or ["no message"])[0].split())[:300]
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower():
+    if lacks_memory(error):
         return UserError(
             f"{folder}: there is too little memory to load the model ({line}). Ask for more memory (SLURM: mem_mb), or "
             "run where there is more."

@@ -67,7 +67,7 @@ def probe(config: Any, task: str, parameters: int, longest: int | None) -> Probe
     try:
         if not whole and (size := _copy_parameters(config, task)) > MOST_OF_A_COPY:
             return Probed(notes=(f"not probed for causality and batching: two layers alone have {size:,} parameters",))
-        model = _random_model(config if whole else _fewer_layers(config, task), task)
+        model = _random_model(config if whole else _fewer_layers(config), task)
         with torch.inference_mode():
             sees_later = _sees_later_tokens(model)
             batching = _batching(model, task)
@@ -102,7 +102,7 @@ def probe(config: Any, task: str, parameters: int, longest: int | None) -> Probe
 def _copy_parameters(config: Any, task: str) -> int:
     """Return the number of parameters of the copy with the fewest layers, without building it."""
     with torch.device("meta"):
-        return int(_from_config(_fewer_layers(config, task), task).num_parameters())
+        return int(_from_config(_fewer_layers(config), task).num_parameters())
 
 
 def _from_config(config: Any, task: str) -> Any:
@@ -111,7 +111,7 @@ def _from_config(config: Any, task: str) -> Any:
     )
 
 
-def _fewer_layers(config: Any, task: str) -> Any:
+def _fewer_layers(config: Any) -> Any:
     """Return a configuration with two layers (or one) and a small vocabulary."""
     few = copy.deepcopy(config)
     few.num_hidden_layers = min(2, config.num_hidden_layers)

@@ -7,7 +7,7 @@ import torch
 from laser.config.specs import PerplexitySpec
 from laser.errors import UserError
 from laser.evaluation import perplexity as module
-from laser.evaluation.perplexity import evaluate_perplexity, sizes, spans, supports, windows
+from laser.evaluation.perplexity import evaluate_perplexity, sizes, spans, windows
 from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.models.load import load
 from laser.reduction.edit import edited_weight
@@ -161,7 +161,6 @@ def test_window_ids_are_the_documents(ran):
 
 
 def test_masked_models_have_none(tmp_path):
-    assert supports("causal") and not supports("masked")
     cell = SmallCell(tmp_path, "roberta")
     write_parquet(tmp_path / "text.parquet", pd.DataFrame({"text": TEXT}), {})
     with pytest.raises(UserError, match="tiny-roberta' is a masked language model"):

@@ -84,17 +84,16 @@ def _run_passes(loaded: LoadedModel, passes: Sequence[Pass]) -> list[PassAnswer]
     forget_lengths(loaded.model)
     ids, mask = pad([request.ids for request in passes], loaded.padding_token, loaded.device)
     logits = loaded.model(input_ids=ids, attention_mask=mask).logits
-    return [read_answer(request, logits[row], range(len(request.ids))) for row, request in enumerate(passes)]
+    return [read_answer(request, logits[row]) for row, request in enumerate(passes)]
 
 
-def read_answer(request: Pass, logits: torch.Tensor, positions: Sequence[int]) -> PassAnswer:
-    """Read a pass's answer from logits (len(positions), vocabulary) at `positions` of its sequence.
+def read_answer(request: Pass, logits: torch.Tensor) -> PassAnswer:
+    """Read a pass's answer from logits (length, vocabulary), of which padding may follow those of its sequence.
 
     Log-probabilities are taken in fp32 over the whole vocabulary.
     """
     wanted = sorted({position for position, _ in request.queries} | set(request.top))
-    row_of = {position: row for row, position in enumerate(positions)}
-    logprobs = torch.log_softmax(logits[[row_of[position] for position in wanted]].float(), dim=-1)
+    logprobs = torch.log_softmax(logits[wanted].float(), dim=-1)
     row_of_wanted = {position: row for row, position in enumerate(wanted)}
     rows = [row_of_wanted[position] for position, _ in request.queries]
     values = logprobs[rows, [token for _, token in request.queries]]

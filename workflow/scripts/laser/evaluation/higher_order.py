@@ -41,7 +41,7 @@ def higher_order(job: Job) -> None:
     test = read_parquet(job.input("test", **spec.cell), ["protocol", "arm", "id", "correct", "prediction"])
     wanted = {name: repaired(test, name) if chosen[name] else [] for name in spec.protocols}
     facts: dict[str, Any] = {"chosen": chosen, "repaired": {name: len(ids) for name, ids in wanted.items()}}
-    frame = empty_rows()
+    frame = no_rows({"protocol": "", "percent": 0.0}).assign(similarity=0.0).astype(TYPES)
     if any(wanted.values()):
         asked = set().union(*wanted.values())
         cell = job_cell(job, "test", lambda frame: frame[frame["id"].isin(asked)])
@@ -86,11 +86,6 @@ def evaluate(cell: Cell, chosen: dict[str, Any], wanted: dict[str, list[str]], j
 
 def _smallest(chosen: dict[str, Any], percent: float) -> Edit:
     return (Intervention(chosen["matrix"], chosen["layer"], round(percent / WHOLE, 9), "smallest"),)
-
-
-def empty_rows() -> pd.DataFrame:
-    """Return a frame without rows that has the columns and types of `evaluate`."""
-    return no_rows({"protocol": "", "percent": 0.0}).assign(similarity=0.0).astype(TYPES)
 
 
 def agreement(frame: pd.DataFrame, test: pd.DataFrame) -> dict[str, dict[str, int]]:

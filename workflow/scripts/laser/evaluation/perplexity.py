@@ -61,11 +61,6 @@ class Arm:
     edit: Edit | None
 
 
-def supports(task: str) -> bool:
-    """Return True if models of a task (causal | masked) have a perplexity: only causal models score whole texts."""
-    return task == "causal"
-
-
 def evaluate_perplexity(job: Job) -> None:
     """Score the text under base and the best candidates, and write one file.
 
@@ -84,7 +79,7 @@ def evaluate_perplexity(job: Job) -> None:
     else:
         text = job.input("held_out", corpus_key=spec.corpus_key)
     loaded = open_model(spec, local_folder(job.input("model", model_key=spec.model.key).parent))
-    if not supports(loaded.task):
+    if loaded.task != "causal":
         raise UserError(
             f"model '{spec.model.name}' is a masked language model, which has no perplexity. "
             "Leave it out of perplexity.models."

@@ -6,9 +6,8 @@ import torch
 from laser.config.protocols import PROTOCOLS
 from laser.engine.backward import answer_pass, divisor, gradients
 from laser.errors import UserError
-from laser.evaluation.cell import answers_for, result_rows
+from laser.evaluation.cell import answers_for, first_rows, of_protocol, result_rows
 from laser.evaluation.gradients import predicted_changes, singular_gradients
-from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.models.adapter import parameter_view
 from laser.reduction.svd import exact_svd
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family

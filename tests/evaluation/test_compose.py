@@ -10,9 +10,8 @@ import torch
 
 from laser.config.specs import ComposeSpec
 from laser.engine import naive
-from laser.evaluation.cell import answers_for, intervention, result_rows
+from laser.evaluation.cell import answers_for, intervention, of_protocol, result_rows
 from laser.evaluation.compose import RULE, compose, prefixes, search, worth
-from laser.evaluation.part_of_cell import of_protocol
 from laser.io.files import read_json, read_parquet, read_spec
 from laser.reduction.interventions import Intervention
 from tests.evaluation.tiny_cell import FAMILIES, TinyCell, by_family, rows

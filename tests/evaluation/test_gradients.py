@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from laser.errors import UserError
-from laser.evaluation.cell import answers_for, result_rows
+from laser.evaluation.cell import answers_for, first_rows, of_protocol, result_rows
 from laser.evaluation.gradient_candidates import surviving
 from laser.evaluation.gradients import choose, predicted_changes, rank_places
-from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.evaluation.select import select
 from laser.io.files import read_json
 from laser.reduction.svd import exact_svd

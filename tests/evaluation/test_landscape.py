@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from laser.errors import UserError
+from laser.evaluation.cell import first_rows, of_protocol
 from laser.evaluation.landscape import landscape_intervention
-from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.io.files import read_parquet, read_spec
 from laser.reduction.interventions import Intervention
 from tests.evaluation.tiny_cell import TinyCell, by_family, rows

@@ -3,9 +3,8 @@
 import pandas as pd
 
 from laser.config.specs import EvaluationSpec
-from laser.evaluation.cell import counter, intervention, job_cell, result_rows
+from laser.evaluation.cell import counter, intervention, job_cell, of_protocol, result_rows
 from laser.evaluation.compose import prefixes
-from laser.evaluation.part_of_cell import of_protocol
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job, run_job
 

@@ -14,11 +14,11 @@ from itertools import takewhile
 from typing import Any
 
 from laser.config.protocols import Protocol
-from laser.evaluation.cell import Cell, answers_for
+from laser.evaluation.cell import Cell, answers_for, asked
 from laser.policies.games import Games
 from laser.tasks.example import Example
 from laser.tasks.passes import Answers
-from laser.tasks.questions import Question, Questions, ask
+from laser.tasks.questions import Question, Questions
 from laser.tasks.scoring import is_finite, option_scores
 from laser.tasks.tokens import prompt_ids
 
@@ -45,14 +45,17 @@ def calibrate(cell: Cell, base: Any, protocol: Protocol) -> tuple[Answers, dict[
     examples = content_free([question.example for question in questions.items])
     if not examples:
         return "the prompts of the rows are all alike, so that no template can be told from its content"
-    asked = _ask(cell, examples)
-    if not asked.items:
+    if cell.loaded.task != "masked":
+        examples = [example for example in examples if prompt_ids(cell.loaded.tokenizer, example.prompt)]
+    contentless = asked(cell.spec, cell.loaded, examples)
+    assert isinstance(contentless, Questions)
+    if not contentless.items:
         return "no prompt without content can be asked"
-    (answers,) = answers_for(replace(cell, questions=asked), [()], lambda done: None)
-    finite = [question for question in asked.items if is_finite(question, answers)]
+    (answers,) = answers_for(replace(cell, questions=contentless), [()], lambda done: None)
+    finite = [question for question in contentless.items if is_finite(question, answers)]
     if not finite:
         return "the model overflows on every prompt without content"
-    shares = [_softmax(_compared(asked, question, answers, protocol)) for question in finite]
+    shares = [_softmax(_compared(contentless, question, answers, protocol)) for question in finite]
     prior = [math.fsum(column) / len(shares) for column in zip(*shares, strict=True)]
     if not min(prior) > 0:
         return "an option has no probability after any prompt without content"
@@ -86,16 +89,6 @@ def _shared_start(texts: Collection[str]) -> str:
     """Return the longest common prefix of the texts."""
     first, last = min(texts), max(texts)
     return first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))]
-
-
-def _ask(cell: Cell, examples: Sequence[Example]) -> Questions:
-    """Return the questions with content-free prompts; prompts without a token are left out."""
-    loaded, questions = cell.loaded, cell.questions
-    assert isinstance(questions, Questions)
-    if loaded.task != "masked":
-        examples = [example for example in examples if prompt_ids(loaded.tokenizer, example.prompt)]
-    family = loaded.config["model_type"]
-    return ask(questions.definition, examples, loaded.tokenizer, loaded.task, family, loaded.max_positions)
 
 
 def _lengths(question: Question, protocol: Protocol) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ from laser.tasks.scoring import Score, rows, score
 
 COUNTS = {"answer_tokens": "int32", "answer_rank": "int32", "steps": "int32"}
 """Types of result columns that pandas would make wider; only policies have `steps`."""
+
+SITE_LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
+"""Labels of the rows of interventions at several sites, with example values for a file without rows."""
 
 SPLIT_ON = ("cuda",)
 """Devices on which split products are faster than those in fp32."""
@@ -143,6 +146,30 @@ def cell_of(
             f"{data_rows}: no {side} row can be scored. Reasons: {sorted(set(questions.left_out.values()))[:3]}."
         )
     return Cell(spec, loaded, questions, sides, store)
+
+
+def first_rows(cell: Cell, count: int | None) -> Cell:
+    """Return the cell with the first `count` scorable examples of each protocol's side, in the data's order.
+
+    Args:
+        cell: an open cell.
+        count: number of examples; None for all, which returns the cell itself.
+    """
+    if count is None:
+        return cell
+    sides = {
+        protocol: {
+            item.example.id for item in [item for item in cell.questions.items if item.example.id in ids][:count]
+        }
+        for protocol, ids in cell.sides.items()
+    }
+    return replace(cell, questions=cell.questions.only(set().union(*sides.values())), sides=sides)
+
+
+def of_protocol(cell: Cell, protocol: str) -> Cell:
+    """Return the cell with one protocol and only the examples of its side."""
+    ids = cell.sides[protocol]
+    return replace(cell, questions=cell.questions.only(ids), sides={protocol: ids})
 
 
 def open_model(spec: EvaluationSpec, folder: Path, gradients: bool = False) -> LoadedModel:

@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from laser.config.specs import ClusteredSpec
-from laser.evaluation.cell import Cell, answers_for, job_cell, matrix_view, result_rows
-from laser.evaluation.part_of_cell import first_rows, of_protocol
+from laser.evaluation.cell import Cell, answers_for, first_rows, job_cell, matrix_view, of_protocol, result_rows
 from laser.evaluation.row_clusters import Cluster, decomposed, kept_parameters, replacements
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job

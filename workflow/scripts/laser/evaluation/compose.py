@@ -13,9 +13,8 @@ from typing import Any
 
 from laser.config.specs import ComposeSpec
 from laser.engine.live_edits import edited
-from laser.evaluation.cell import Cell, answers_for, counter, intervention, job_cell, result_rows
+from laser.evaluation.cell import Cell, answers_for, counter, intervention, job_cell, of_protocol, result_rows
 from laser.evaluation.choices import with_kept_rank
-from laser.evaluation.part_of_cell import of_protocol
 from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 from laser.tasks.passes import Answers

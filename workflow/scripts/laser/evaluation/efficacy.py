@@ -15,12 +15,11 @@ import pandas as pd
 
 from laser.config.specs import EvaluationSpec
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, answer_each, chosen_edit, chosen_interventions, job_cell
+from laser.evaluation.cell import Cell, answer_each, asked, chosen_edit, chosen_interventions, job_cell
 from laser.io.files import read_parquet, write_parquet
 from laser.provenance.job import Job
-from laser.tasks.definitions import definition
 from laser.tasks.passes import Answers, Requests
-from laser.tasks.questions import Question, Questions, ask
+from laser.tasks.questions import Question, Questions
 from laser.tasks.scoring import is_finite, option_scores
 
 
@@ -56,10 +55,9 @@ def evaluate_efficacy(job: Job) -> None:
 
 def false_questions(cell: Cell, false: Mapping[str, str]) -> Questions:
     """Return the cell's questions with false targets (by id) as their answers; they request passes only."""
-    spec, loaded = cell.spec, cell.loaded
     examples = [replace(item.example, answer=false[item.example.id], other_answers=()) for item in cell.questions.items]
-    asked = definition(spec.dataset.builder, spec.dataset.asked)
-    questions = ask(asked, examples, loaded.tokenizer, loaded.task, loaded.config["model_type"], loaded.max_positions)
+    questions = asked(cell.spec, cell.loaded, examples)
+    assert isinstance(questions, Questions)  # policies have no false targets
     return replace(
         questions,
         items=[replace(item, generation=None) for item in questions.items],

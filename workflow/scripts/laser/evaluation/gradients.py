@@ -18,11 +18,17 @@ from laser.config.protocols import PROTOCOLS
 from laser.config.specs import GradientsSpec
 from laser.engine.backward import Place, gradients
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, answers_for, counter, job_cell, result_rows
+from laser.evaluation.cell import (
+    answers_for,
+    counter,
+    first_rows,
+    job_cell,
+    matrix_view,
+    of_protocol,
+    result_rows,
+)
 from laser.evaluation.gradient_candidates import surviving
-from laser.evaluation.part_of_cell import first_rows, of_protocol
 from laser.evaluation.select import select
-from laser.models.adapter import parameter_view
 from laser.policies.games import Games
 from laser.provenance.job import Job
 from laser.reduction.interventions import kept_rank
@@ -95,7 +101,10 @@ def rank_cell(job: Job) -> dict[str, Any]:
         loss, by_place = gradients(part.loaded, part.questions, PROTOCOLS[protocol], places, spec.token_budget)
         job.say(f"{protocol}: {len(places)} gradients on {len(part.questions.items)} examples, mean loss {loss:.4f}")
         predicted = {
-            place: predicted_changes(gradient, _factors(cell, place), spec.rhos) for place, gradient in by_place.items()
+            (layer, matrix): predicted_changes(
+                gradient, cell.store.get(matrix_view(cell, matrix, layer).float()), spec.rhos
+            )
+            for (layer, matrix), gradient in by_place.items()
         }
         made[protocol] = {
             "examples": _rows(result_rows(cell, base, protocol)),
@@ -104,11 +113,6 @@ def rank_cell(job: Job) -> dict[str, Any]:
             "places": rank_places(predicted, grid.matrices),
         }
     return made
-
-
-def _factors(cell: Cell, place: Place) -> Factors:
-    loaded = cell.loaded
-    return cell.store.get(parameter_view(loaded.model, loaded.config, *place, loaded.mapping).float())
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

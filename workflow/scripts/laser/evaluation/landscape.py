@@ -10,8 +10,15 @@ import pandas as pd
 
 from laser.config.specs import LandscapeSpec
 from laser.errors import UserError, nearest
-from laser.evaluation.cell import Cell, answers_for, counter, intervention, job_cell, matrix_view, result_rows
-from laser.evaluation.part_of_cell import first_rows
+from laser.evaluation.cell import (
+    Cell,
+    answer_each,
+    first_rows,
+    intervention,
+    job_cell,
+    matrix_view,
+    result_rows,
+)
 from laser.evaluation.row_clusters import decomposed, replacements
 from laser.io.files import write_parquet
 from laser.provenance.job import Job
@@ -69,11 +76,9 @@ def evaluate_landscape(job: Job) -> None:
     frames = []
     for kind in spec.kinds:
         edits = edits_of_kind(cell, spec, kind)
-        distinct = list(dict.fromkeys(edits.values()))
-        answers = answers_for(cell, [(edit,) for edit in distinct], counter(job, cell, len(distinct)))
-        answered = dict(zip(distinct, answers, strict=True))
+        answered = answer_each(job, cell, ((edit,) for edit in edits.values()))
         frames += [
-            result_rows(cell, answered[edit], protocol, kind=kind, matrix=matrix, layer=spec.layer, rho=rho)
+            result_rows(cell, answered[edit,], protocol, kind=kind, matrix=matrix, layer=spec.layer, rho=rho)
             for (protocol, matrix, rho), edit in edits.items()
         ]
     write_parquet(output, pd.concat(frames, ignore_index=True), job.metadata(run=cell.run_facts))

@@ -11,9 +11,16 @@ import pandas as pd
 from laser.config.protocols import PROTOCOLS
 from laser.config.specs import RaceSpec
 from laser.errors import UserError
-from laser.evaluation.cell import Cell, answers_for, intervention, job_cell, result_rows, say_overflows
+from laser.evaluation.cell import (
+    Cell,
+    answers_for,
+    intervention,
+    job_cell,
+    of_protocol,
+    result_rows,
+    say_overflows,
+)
 from laser.evaluation.gradient_candidates import surviving
-from laser.evaluation.part_of_cell import of_protocol, part_of
 from laser.evaluation.racing import Rules, run_race
 from laser.io.files import read_json, read_parquet, write_parquet
 from laser.provenance.job import Job
@@ -77,7 +84,7 @@ def race_protocol(
 
     def evaluate(which: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         asked = [ids[row] for row in rows]
-        part = replace(cell, questions=part_of(cell.questions, set(asked)))
+        part = replace(cell, questions=cell.questions.only(set(asked)))
         job.say(f"{protocol}: {len(which)} of {len(candidates)} candidates on {len(asked)} more of {len(ids)} rows")
         correct, loss = [], []
         for number, answers in _answers(part, protocol, candidates, which):

@@ -11,6 +11,7 @@ import pandas as pd
 
 from laser.config.specs import SweepSpec, SweepTogetherSpec, as_json
 from laser.evaluation.cell import (
+    SITE_LABELS,
     Cell,
     answer_each,
     intervention,
@@ -27,9 +28,6 @@ from laser.reduction.interventions import Edit
 from laser.tasks.passes import Answers, Requests
 from laser.tasks.questions import Questions
 
-LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
-"""Example values of the columns before a row's scores, for a file without rows."""
-
 Swept = Mapping[tuple[str, str, float], Edit]
 """Protocol, matrix and rho to the edit that evaluates them; protocols may share one."""
 
@@ -45,7 +43,7 @@ def sweep_layer(job: Job) -> None:
     inspected = _inspected(job)
     if not any(inspected.values()):
         job.say("the gradients leave no matrix of this layer: the files have no rows")
-        _write(job, spec, {rho: [no_rows(LABELS)] for rho in spec.rhos}, {})
+        _write(job, spec, {rho: [no_rows(SITE_LABELS)] for rho in spec.rhos}, {})
         return
     cell = job_cell(job, "validation")
     swept = _swept(cell, spec, inspected)

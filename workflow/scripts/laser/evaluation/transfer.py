@@ -8,13 +8,10 @@ from typing import Any
 import pandas as pd
 
 from laser.config.specs import TransferSpec
-from laser.evaluation.cell import Cell, answer_each, intervention, job_cell, no_rows, result_rows
+from laser.evaluation.cell import SITE_LABELS, Cell, answer_each, chosen_edit, job_cell, no_rows, result_rows
 from laser.evaluation.generic_choice import RULE, generic_choice
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
-
-LABELS = {"protocol": "", "matrix": "", "layer": 0, "rho": 0.0}
-"""Example values of the columns before a row's scores, for a file without rows."""
 
 Choice = Mapping[str, Any]
 """An intervention's matrix, layer, rho and kept_rank."""
@@ -78,7 +75,7 @@ def write_rows(job: Job, kind: str, wanted: Mapping[str, Sequence[Choice]], fact
         facts: what the file carries besides the job's spec.
     """
     output = job.output(kind, **job.spec.cell)
-    frames, run = [no_rows(LABELS)], {}
+    frames, run = [no_rows(SITE_LABELS)], {}
     if any(wanted.values()):
         cell = job_cell(job, "test")
         frames += rows_at(job, cell, wanted)
@@ -91,9 +88,7 @@ def write_rows(job: Job, kind: str, wanted: Mapping[str, Sequence[Choice]], fact
 def rows_at(job: Job, cell: Cell, wanted: Mapping[str, Sequence[Choice]]) -> list[pd.DataFrame]:
     """Return the rows at some interventions of each protocol; equal edits are evaluated once."""
     edits = {
-        (protocol, choice["matrix"], choice["layer"], choice["rho"]): (
-            intervention(cell, protocol, choice["matrix"], choice["layer"], choice["rho"]),
-        )
+        (protocol, choice["matrix"], choice["layer"], choice["rho"]): chosen_edit(cell, protocol, choice)
         for protocol, choices in wanted.items()
         for choice in choices
     }

@@ -11,7 +11,7 @@ from laser.tasks.passes import Generation, Pass, Requests
 from laser.tasks.tokens import continuation, encode, prompt_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from transformers import PreTrainedTokenizerBase
 
@@ -59,6 +59,24 @@ class Questions:
     items: list[Question] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests)
     left_out: dict[str, str] = field(default_factory=dict)
+
+    def only(self, ids: Collection[str]) -> Questions:
+        """Return the questions about the examples named by `ids`, in their order, with only their own requests."""
+        passes, generations = self.requests.passes, self.requests.generations
+        items: list[Question] = []
+        kept_passes: list[Pass] = []
+        kept_generations: list[Generation] = []
+        for question in self.items:
+            if question.example.id not in ids:
+                continue
+            start = len(kept_passes)
+            kept_passes += [passes[index] for index in question.passes]
+            generation = None
+            if question.generation is not None:
+                generation = len(kept_generations)
+                kept_generations.append(generations[question.generation])
+            items.append(replace(question, passes=tuple(range(start, len(kept_passes))), generation=generation))
+        return replace(self, items=items, requests=Requests(tuple(kept_passes), tuple(kept_generations)))
 
 
 class _Builder:

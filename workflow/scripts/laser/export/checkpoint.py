@@ -77,15 +77,19 @@ def export(
         part = Path(scratch) / "model"
         part.mkdir()
         for file in SIDE_FILES:
-            if file != INDEX and (origin / file).is_file():
+            if (file != INDEX or form == "dense") and (origin / file).is_file():
                 shutil.copyfile(origin / file, part / file)
+        # transformers looks for weight files by their names, and must not find those of a factored checkpoint.
+        target = {file: part / (f"{PREFIX}{file}" if form == "factored" else file) for file in weight_files(origin)}
+        for file in target.keys() - {path.name}:
+            shutil.copyfile(origin / file, target[file])
         if form == "dense":
-            difference = _dense(origin, part, path, name, location, evaluated)
+            difference = _dense(target[path.name], path, name, location, evaluated)
         else:
             # An SVD edit uses the original's factors at every rho. The result of a randomised step has to be factored.
             whole = exact_svd(evaluated.float()) if factors is None else factors
             pair = low_rank_factors(whole, kept_rank(edit.rho, weight.shape))
-            difference = _factored(origin, part, path, name, location, evaluated, pair)
+            difference = _factored(target[path.name], path, name, location, evaluated, pair)
         facts = _facts(origin, part, name, evaluated, edit, difference)
         if folder.exists():
             shutil.rmtree(folder)
@@ -104,41 +108,32 @@ def _replaceable(folder: Path) -> None:
             )
 
 
-def _dense(origin: Path, part: Path, path: Path, name: str, location: MatrixLocation, evaluated: torch.Tensor) -> float:
-    """Copy all weight files with the matrix replaced in its own, and return the relative rounding difference."""
-    for file in weight_files(origin):
-        if file != path.name:
-            shutil.copyfile(origin / file, part / file)
-    if (origin / INDEX).is_file():
-        shutil.copyfile(origin / INDEX, part / INDEX)
+def _dense(target: Path, path: Path, name: str, location: MatrixLocation, evaluated: torch.Tensor) -> float:
+    """Write the matrix's weight file with the matrix replaced, and return the relative rounding difference."""
     tensors = read_tensors(path)
     changed = tensors[name].clone()
     view_of(changed, location).copy_(evaluated)
-    write_tensors(part / path.name, tensors | {name: changed}, metadata_of(path))
+    write_tensors(target, tensors | {name: changed}, metadata_of(path))
     return _difference(view_of(changed, location), evaluated)
 
 
 def _factored(
-    origin: Path,
-    part: Path,
+    target: Path,
     path: Path,
     name: str,
     location: MatrixLocation,
     evaluated: torch.Tensor,
     pair: tuple[torch.Tensor, torch.Tensor],
 ) -> float:
-    """Copy all weight files under other names with factors for the matrix, and return the rounding difference."""
-    for file in weight_files(origin):
-        if file != path.name:
-            shutil.copyfile(origin / file, part / f"{PREFIX}{file}")
+    """Write the matrix's weight file with factors for it, and their record; return the rounding difference."""
     tensors = read_tensors(path)
     original = tensors.pop(name)
     left, right = (factor.to(original.dtype) for factor in pair)
     names = {"left": f"{name}.left", "right": f"{name}.right"}
     factors = {names["left"]: left, names["right"]: right}
-    write_tensors(part / f"{PREFIX}{path.name}", tensors | factors, metadata_of(path))
+    write_tensors(target, tensors | factors, metadata_of(path))
     record = {"parameter": name, **names, "kept_rank": left.shape[1], "transposed": location.transposed}
-    write_json(part / RECORD, record | {"shape": list(evaluated.shape)})
+    write_json(target.with_name(RECORD), record | {"shape": list(evaluated.shape)})
     return _difference(left.float() @ right.float(), evaluated)
 
 

@@ -32,8 +32,7 @@ from benchmarks.gpu_layers import gptj, hours, llama
 from benchmarks.gpu_run import GIGA, TERA, Run, gaps, synchronize, timed
 from laser.engine import fast, naive
 from laser.engine.products import fused_halves, fused_sum, split_linear
-from laser.models.device import DTYPES
-from laser.models.precision import configure_allocator, pin_precision, precision_facts
+from laser.models.device import DTYPES, configure_allocator, pin_precision, precision_facts
 from laser.reduction.edit import randomised_range
 from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Intervention
@@ -113,7 +112,7 @@ def pinning(run: Run, found: dict[str, Any]) -> None:
     environment = os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1", "NVIDIA_TF32_OVERRIDE": "1"}
     code = (
         "import sys, torch\n"
-        "from laser.models.precision import pin_precision, precision_facts\n"
+        "from laser.models.device import pin_precision, precision_facts\n"
         "device = torch.device(sys.argv[1])\n"
         "if sys.argv[2] == 'pinned': pin_precision()\n"
         "a, b = (torch.randn(512, 512, generator=torch.Generator().manual_seed(n)).to(device) for n in (0, 1))\n"

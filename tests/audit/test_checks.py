@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from laser.analysis import verdicts
 from laser.config.rules import read_rules, rules
-from laser.models.precision import precision_facts
+from laser.models.device import precision_facts
 from laser.paper.published import printed
 from laser.reduction.interventions import kept_rank
 from laser.results.cells import option_labels

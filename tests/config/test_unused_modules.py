@@ -8,9 +8,9 @@ import pytest
 
 from laser.config.fingerprint import NO_RESULT, UNUSED_BY_TASK, modules_behind, unused_modules
 from laser.config.specs import Compute, DatasetSpec, EvaluationSpec, ModelSpec
-from laser.evaluation.cell import answers_for, intervention, open_cell, result_rows
+from laser.evaluation.cell import answers_for, intervention, result_rows
 from laser.io.files import write_json, write_parquet
-from tests.evaluation.tiny_cell import SCRIPTS, TinyCell
+from tests.evaluation.tiny_cell import SCRIPTS, TinyCell, open_cell
 from tests.sokoban.tiny_policy import policy, some_games
 
 

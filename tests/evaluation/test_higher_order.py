@@ -6,12 +6,13 @@ import torch
 
 from laser.config.specs import HigherOrderSpec
 from laser.evaluation import higher_order as module
-from laser.evaluation.cell import answers_for, open_cell, result_rows
+from laser.evaluation.cell import answers_for, result_rows
 from laser.evaluation.higher_order import higher_order, repaired, similarity
 from laser.io.files import read_parquet, read_spec, write_parquet
 from laser.models.load import load
 from laser.reduction.interventions import Intervention
 from tests.evaluation.small_cell import SmallCell, place
+from tests.evaluation.tiny_cell import open_cell
 
 CHOSEN = place("u_out", 1, 0.1)
 

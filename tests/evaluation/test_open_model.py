@@ -3,11 +3,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from laser.evaluation import cell
-from laser.evaluation.cell import answer_each, open_cell
+from laser.evaluation.cell import answer_each
 from laser.provenance.job import Job
 from laser.reduction.interventions import Intervention
 from tests.engine.tiny_models import assert_agree
 from tests.evaluation.small_cell import SmallCell
+from tests.evaluation.tiny_cell import open_cell
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ import torch
 
 from laser.config.specs import PromptsSpec
 from laser.engine.live_edits import edited
-from laser.evaluation.cell import answers_for, intervention, open_cell, result_rows
+from laser.evaluation.cell import answers_for, intervention, result_rows
 from laser.evaluation.prompts import evaluate_prompts, first_groups, questions_of
 from laser.io.files import read_parquet, read_spec
 from laser.tasks.variants import variants
 from tests.evaluation.small_cell import SmallCell, place
+from tests.evaluation.tiny_cell import open_cell
 
 CHOSEN = place("u_out", 1, 0.1)
 NAMES = [one.name for one in variants("worldfacts")]

@@ -18,8 +18,9 @@ from laser.config.architectures import ARCHITECTURES
 from laser.config.evaluations import RUNS
 from laser.config.paths import Folders
 from laser.config.specs import FORMAT, EvaluationSpec, read_spec
-from laser.evaluation.cell import Cell, open_cell
+from laser.evaluation.cell import Cell, cell_of, open_model
 from laser.io.files import write_json, write_parquet
+from laser.reduction.factors import FactorStore
 from tests import tiny
 from tests.evaluation.given_job import GivenJob, given_job
 
@@ -63,6 +64,14 @@ def rows(builder: str, count: int = 30, seed: int = 0) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(made)
+
+
+def open_cell(
+    spec: EvaluationSpec, model_card: Path, data_rows: Path, factors: Path, side: str, **options: Any
+) -> Cell:
+    """Open the cell of an evaluation's spec, with the options of `open_model`, from files that are given."""
+    loaded = open_model(spec, model_card.parent, **options)
+    return cell_of(spec, loaded, data_rows, FactorStore(factors), side)
 
 
 class TinyCell:

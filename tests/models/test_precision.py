@@ -5,9 +5,8 @@ import torch
 
 from laser.errors import UserError
 from laser.io.machine import GIVEN_BY
-from laser.models import precision
-from laser.models.device import resolve_device
-from laser.models.precision import ALLOCATOR, gpu_given_by, pin_precision, precision_facts
+from laser.models import device
+from laser.models.device import ALLOCATOR, gpu_given_by, pin_precision, precision_facts, resolve_device
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +41,11 @@ def test_the_message_says_what_the_driver_says(monkeypatch, tmp_path):
     script.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed because it could not talk to the driver'\nexit 9\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert "could not talk to the driver" in precision.seen()
+    assert "could not talk to the driver" in device.seen()
     with pytest.raises(UserError, match="could not talk to the driver"):
         resolve_device("cuda")
     monkeypatch.setenv("PATH", "/nowhere")
-    assert "there is no nvidia-smi" in precision.seen()
+    assert "there is no nvidia-smi" in device.seen()
 
 
 def test_what_the_environment_asks_for_is_overruled(monkeypatch):

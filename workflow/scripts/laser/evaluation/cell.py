@@ -18,10 +18,9 @@ from laser.engine.products import products_of, use_split_products
 from laser.errors import UserError
 from laser.io.files import read_json, read_parquet
 from laser.models.adapter import parameter_view
-from laser.models.device import set_threads
+from laser.models.device import precision_facts, set_threads
 from laser.models.kinds import POLICY
 from laser.models.load import LoadedModel, load
-from laser.models.precision import precision_facts
 from laser.models.tokenizer import hold_against_file
 from laser.policies import engine as policy
 from laser.policies.games import Games, games, score_games
@@ -79,18 +78,21 @@ class Cell:
         }
 
 
-def everything(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return all rows."""
-    return frame
-
-
 def job_cell(
-    job: Job, side: str, only: Callable[[pd.DataFrame], pd.DataFrame] = everything, gradients: bool = False
+    job: Job, side: str, only: Callable[[pd.DataFrame], pd.DataFrame] | None = None, gradients: bool = False
 ) -> Cell:
-    """Open the cell of a job, whose files are found by name (`open_cell`)."""
+    """Load a job's model and the examples of one side (`validation` or `test`) of any of its spec's protocols.
+
+    Args:
+        job: a job with the spec of an evaluation; its files are found by name.
+        side: the side of the split that is evaluated; the model never sees any other row.
+        only: selects the rows of that side that are asked; all of them if it is not given.
+        gradients: whether gradients of the weights will be taken; the weights then stay in their own precision.
+    """
     spec = job.spec
     model, rows = job.input("model", model_key=spec.model.key), job.input("rows", data_key=spec.dataset.key)
-    return open_cell(spec, model, rows, job.folders.path("factors"), side, only, gradients)
+    loaded = open_model(spec, local_folder(model.parent), gradients)
+    return cell_of(spec, loaded, rows, FactorStore(job.folders.path("factors")), side, only)
 
 
 def job_cells(job: Job, specs: Sequence[EvaluationSpec], side: str) -> list[Cell]:
@@ -102,42 +104,24 @@ def job_cells(job: Job, specs: Sequence[EvaluationSpec], side: str) -> list[Cell
     return [cell_of(spec, loaded, path, store, side) for spec, path in zip(specs, rows, strict=True)]
 
 
-def open_cell(
-    spec: EvaluationSpec,
-    model_card: Path,
-    data_rows: Path,
-    factors: Path,
-    side: str,
-    only: Callable[[pd.DataFrame], pd.DataFrame] = everything,
-    gradients: bool = False,
-) -> Cell:
-    """Load the model and the examples of one side (`validation` or `test`) of any of the spec's protocols.
-
-    Args:
-        spec: the spec of an evaluation.
-        model_card: card.json in the model's folder.
-        data_rows: the prepared rows.parquet.
-        factors: folder of the factor store.
-        side: the side of the split that is evaluated; the model never sees any other row.
-        only: selects the rows of that side that are asked; all of them if it is not given.
-        gradients: whether gradients of the weights will be taken; the weights then stay in their own precision.
-    """
-    loaded = open_model(spec, local_folder(model_card.parent), gradients)
-    return cell_of(spec, loaded, data_rows, FactorStore(factors), side, only)
-
-
 def cell_of(
     spec: EvaluationSpec,
     loaded: LoadedModel,
     data_rows: Path,
     store: FactorStore,
     side: str,
-    only: Callable[[pd.DataFrame], pd.DataFrame] = everything,
+    only: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
 ) -> Cell:
-    """Ask a loaded model the examples of one side of the prepared rows (`open_cell`)."""
+    """Ask a loaded model the examples of one side of the prepared rows (`job_cell`).
+
+    Raises:
+        UserError: no row of that side can be asked.
+    """
     frame = read_parquet(data_rows)
     sides = {name: set(frame.loc[frame[f"split_{name}"] == side, "id"]) for name in spec.protocols}
-    wanted = only(frame[frame["id"].isin(set().union(*sides.values()))])
+    wanted = frame[frame["id"].isin(set().union(*sides.values()))]
+    if only is not None:
+        wanted = only(wanted)
     if loaded.tokenizer is not None:
         hold_against_file(loaded.folder, loaded.tokenizer, wanted["prompt"].head(HELD_PROMPTS))
     questions = asked(spec, loaded, examples(wanted))
@@ -188,7 +172,7 @@ def open_model(spec: EvaluationSpec, folder: Path, gradients: bool = False) -> L
 
 
 def compute_facts(loaded: LoadedModel) -> dict[str, Any]:
-    """Return how a model computes: device, products and, on a GPU, the pinned settings (`laser.models.precision`)."""
+    """Return how a model computes: device, products and, on a GPU, the pinned settings (`laser.models.device`)."""
     facts = {"device": str(loaded.device), "products": products_of(loaded.model, loaded.dtype)}
     return facts | precision_facts(loaded.device)
 

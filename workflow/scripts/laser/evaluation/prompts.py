@@ -12,7 +12,6 @@ from laser.evaluation.cell import (
     answer_each,
     chosen_edit,
     chosen_interventions,
-    everything,
     job_cell,
     result_rows,
 )
@@ -34,7 +33,7 @@ def evaluate_prompts(job: Job) -> None:
     """
     spec: PromptsSpec = job.spec
     output, count = job.output("prompts", **spec.cell), spec.rows
-    cell = job_cell(job, "test", everything if count is None else lambda frame: first_groups(frame, count))
+    cell = job_cell(job, "test", None if count is None else lambda frame: first_groups(frame, count))
     chosen = chosen_interventions(job.input("selection", **spec.cell))
     edits = {name: chosen_edit(cell, name, choice) for name, choice in chosen.items()}
     wordings = variants(spec.dataset.builder)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from laser.cluster.local_copy import local_folder
 from laser.config.specs import EvaluationSpec, from_metadata
 from laser.errors import UserError
 from laser.evaluation.baselines import BASE, CALIBRATED, FORBIDDEN, REMOVED, Baseline, edit_of
@@ -20,17 +21,19 @@ from laser.evaluation.cell import (
     Cell,
     answers_for,
     asked,
+    cell_of,
     chosen_edit,
     examples,
     intervention,
     matrix_view,
-    open_cell,
+    open_model,
     result_rows,
 )
 from laser.evaluation.landscape import CLUSTERED, landscape_intervention
 from laser.evaluation.prompts import questions_of
 from laser.evaluation.row_clusters import decomposed, replacements
 from laser.io.files import read_json, read_parquet, read_spec, sha256_file
+from laser.reduction.factors import FactorStore
 from laser.reduction.interventions import Edit, Intervention
 from laser.tasks.variants import variants
 
@@ -223,7 +226,8 @@ def _open(picks: Sequence[Pick], card: Path, rows: Path, factors: Path, device: 
     stored = from_metadata(EvaluationSpec, first.spec, str(first.path))
     spec = replace(stored, engine="naive", compute=replace(stored.compute, device=device))
     ids = {pick.row["id"] for pick in picks}
-    cell = open_cell(spec, card, rows, factors, first.side, lambda frame: frame[frame["id"].isin(ids)])
+    loaded = open_model(spec, local_folder(card.parent))
+    cell = cell_of(spec, loaded, rows, FactorStore(factors), first.side, lambda frame: frame[frame["id"].isin(ids)])
     if first.wording == ORIGINAL:
         return cell
     (variant,) = [each for each in variants(spec.dataset.builder) if each.name == first.wording]

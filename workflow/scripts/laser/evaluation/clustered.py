@@ -16,8 +16,8 @@ from laser.evaluation.row_clusters import Cluster, decomposed, kept_parameters, 
 from laser.io.files import read_json, write_parquet
 from laser.provenance.job import Job
 
-Place = tuple[str, int]
-"""Matrix and layer."""
+Place = tuple[int, str]
+"""(layer, logical matrix)."""
 
 
 def evaluate_clustered(job: Job) -> None:
@@ -33,11 +33,11 @@ def evaluate_clustered(job: Job) -> None:
     output = job.output("clustered", **spec.cell)
     selection = read_json(job.input("selection", **spec.cell))["protocols"]
     chosen = {name: selection[name]["chosen"] or selection[name]["candidates"][0] for name in spec.protocols}
-    places = {name: (choice["matrix"], choice["layer"]) for name, choice in chosen.items()}
+    places = {name: (choice["layer"], choice["matrix"]) for name, choice in chosen.items()}
     validation = first_rows(job_cell(job, "validation"), spec.rows)
     clusters = {
-        (place, count): decomposed(matrix_view(validation, *place), count, spec.seed)
-        for place in dict.fromkeys(places.values())
+        ((layer, matrix), count): decomposed(matrix_view(validation, matrix, layer), count, spec.seed)
+        for layer, matrix in dict.fromkeys(places.values())
         for count in spec.clusters
     }
     advance = job.progress(len(places) * len(spec.clusters) * len(spec.rhos), "clusterings × ρ")
@@ -62,7 +62,7 @@ def evaluate_clustered(job: Job) -> None:
         count, rho = best[name]["clusters"], best[name]["rho"]
         frames += _rows(of_protocol(test, name), place, clusters[place, count], name, "test", count, [rho]).values()
     facts = {
-        "places": {name: {"matrix": matrix, "layer": layer} for name, (matrix, layer) in places.items()},
+        "places": {name: {"matrix": matrix, "layer": layer} for name, (layer, matrix) in places.items()},
         "sizes": {
             name: {str(count): [len(part.rows) for part in clusters[place, count]] for count in spec.clusters}
             for name, place in places.items()
@@ -77,7 +77,8 @@ def _rows(
     cell: Cell, place: Place, parts: list[Cluster], protocol: str, split: str, count: int, rhos: Sequence[float]
 ) -> dict[float, pd.DataFrame]:
     """Return the result rows by ρ of a cell whose matrix at a place is reduced cluster by cluster."""
-    edits = replacements(parts, *place, rhos)
+    layer, matrix = place
+    edits = replacements(parts, matrix, layer, rhos)
     answers = answers_for(cell, [(edit,) for edit in edits.values()], lambda examples: None)
     labels = {"split": split, "clusters": count}
     return {

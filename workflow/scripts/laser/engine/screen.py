@@ -107,8 +107,8 @@ def candidates(screen: Screen, states: Tensor) -> tuple[Tensor, Tensor]:
     rows, tiles = possible.nonzero(as_tuple=True)
     inside = rough[rows, tiles].float()
     likely = inside + slack[rows, tiles, None] + SPARE * UNIT * inside.abs() >= certain[rows, None]
-    found, places = likely.nonzero(as_tuple=True)
-    rows, tokens = rows[found], screen.tokens[tiles[found] * TILE + places]
+    hits, columns = likely.nonzero(as_tuple=True)
+    rows, tokens = rows[hits], screen.tokens[tiles[hits] * TILE + columns]
     few = torch.bincount(rows, minlength=len(states))[rows] <= MOST
     return rows[few], tokens[few]
 

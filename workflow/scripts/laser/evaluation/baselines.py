@@ -203,8 +203,8 @@ def _biases(cell: Cell, baseline: Baseline) -> list[torch.Tensor]:
     loaded = cell.loaded
     held = dict(loaded.model.named_parameters())
     outputs = baseline.matrix.split(" ")
-    places = [locate(loaded.config, baseline.layer, name, loaded.mapping).parameter for name in outputs]
-    weights = dict.fromkeys(live_name(loaded.model, place) for place in places)
+    parameters = [locate(loaded.config, baseline.layer, name, loaded.mapping).parameter for name in outputs]
+    weights = dict.fromkeys(live_name(loaded.model, parameter) for parameter in parameters)
     biases = [name for weight in weights for name in (f"{weight}_bias", re.sub(r"weight$", "bias", weight))]
     return [held[name].data for name in biases if name in held and name not in weights]
 

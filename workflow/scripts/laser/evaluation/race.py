@@ -98,7 +98,7 @@ def race_protocol(
 
     rules = Rules(spec.error, spec.blocks, spec.seed)
     race = run_race(len(ids), len(candidates), evaluate, _of_base(base, protocol, ids), rules)
-    order = {name: place for place, name in enumerate(ids)}
+    order = {name: rank for rank, name in enumerate(ids)}
     parts = [
         pd.concat(frames[number], ignore_index=True).sort_values("id", key=lambda column: column.map(order))
         for number in range(len(candidates))

@@ -146,7 +146,7 @@ def find_weight(folder: Path, location: MatrixLocation) -> tuple[Path, str]:
     for path in _files_with(folder, location.parameter):
         try:
             with safe_open(path, framework="pt") as handle:
-                name = _find(location.parameter, handle.keys())
+                name = _matching_name(location.parameter, handle.keys())
         except (OSError, SafetensorError) as error:
             raise _damaged(path, error) from error
         if name is not None:
@@ -222,7 +222,7 @@ def _where_packed(model: Any, location: MatrixLocation) -> MatrixLocation | None
     """
     expert = _OF_AN_EXPERT.fullmatch(location.parameter)
     names = [name for name, _ in model.named_parameters()]
-    if expert is None or _find(location.parameter, names) is not None:
+    if expert is None or _matching_name(location.parameter, names) is not None:
         return None
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
@@ -245,13 +245,13 @@ def _where_packed(model: Any, location: MatrixLocation) -> MatrixLocation | None
 
 def live_name(model: Any, parameter: str) -> str:
     """Return the name that a checkpoint's parameter has in a loaded model. Raises UserError if it has none."""
-    name = _find(parameter, (name for name, _ in model.named_parameters()))
+    name = _matching_name(parameter, (name for name, _ in model.named_parameters()))
     if name is None:
         raise UserError(f"the loaded model has no parameter '{parameter}'. Check the model's 'mapping'.")
     return name
 
 
-def _find(wanted: str, names: Iterable[str]) -> str | None:
+def _matching_name(wanted: str, names: Iterable[str]) -> str | None:
     """Return the name that equals `wanted`, or the only one that differs from it just by wrapper prefixes, or None."""
     names = list(names)
     if wanted in names:
@@ -276,5 +276,5 @@ def _files_with(folder: Path, parameter: str) -> list[Path]:
     index = read_index(folder)
     if index is None:
         return sorted(folder.glob("*.safetensors"))
-    name = _find(parameter, index)
+    name = _matching_name(parameter, index)
     return [folder / index[name]] if name else []

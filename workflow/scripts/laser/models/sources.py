@@ -19,7 +19,7 @@ from laser.io.user_paths import expanded
 from laser.models import hub, wheel
 from laser.models.stored import OTHER_WEIGHTS, adapter_note, only_safetensors, weight_files
 
-SAID = ("quantised_before", "terms")
+FROM_ENTRY = ("quantised_before", "terms")
 SIDE_FILES = (
     "config.json",
     "generation_config.json",
@@ -161,16 +161,16 @@ def _whole(entry: dict[str, Any], folder: Path, report: Callable[[str], None]) -
         report("the folder is damaged or from another source; it is made again")
         return None
     check_declared(entry, card)
-    said = {key: value for key, value in card.items() if key not in SAID} | _said_of_it(entry)
-    if said != card or path != folder / "card.json":
-        write_json(folder / "card.json", said)
-        write_json(_second_card(folder), said)
-    return said
+    current = {key: value for key, value in card.items() if key not in FROM_ENTRY} | _from_entry(entry)
+    if current != card or path != folder / "card.json":
+        write_json(folder / "card.json", current)
+        write_json(_second_card(folder), current)
+    return current
 
 
-def _said_of_it(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _from_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts of the card that only the model's entry has."""
-    return {key: entry[key] for key in SAID if key in entry}
+    return {key: entry[key] for key in FROM_ENTRY if key in entry}
 
 
 def _second_card(folder: Path) -> Path:
@@ -204,7 +204,7 @@ def _build(
             (part / name).chmod(0o644)  # safetensors writes files that only their owner can read
     notes = [*entry.get("notes", []), *filled.notes, *facts.pop("notes")]
     known = {"name": entry["name"], "source": entry["source"], "revision": filled.revision}
-    card = known | {"files": files, "notes": notes} | facts | dict(filled.facts) | _said_of_it(entry)
+    card = known | {"files": files, "notes": notes} | facts | dict(filled.facts) | _from_entry(entry)
     if folder.exists():
         folder.rename(part.with_name("replaced"))  # goes with the temporary folder
     part.rename(folder)

@@ -125,10 +125,10 @@ def masked_batch(
 
 
 def _asked(sentence: Sentence) -> tuple[list[int], list[int]]:
-    said = list(sentence.answer[: sentence.true_length])
-    said += [IGNORED] * (sentence.true_length - len(said))
+    answer_labels = list(sentence.answer[: sentence.true_length])
+    answer_labels += [IGNORED] * (sentence.true_length - len(answer_labels))
     ids = [BOS, *sentence.before, *[MASK] * sentence.true_length, *sentence.after, EOS]
-    labels = [IGNORED] * (1 + len(sentence.before)) + said + [IGNORED] * (len(sentence.after) + 1)
+    labels = [IGNORED] * (1 + len(sentence.before)) + answer_labels + [IGNORED] * (len(sentence.after) + 1)
     return ids, labels
 
 

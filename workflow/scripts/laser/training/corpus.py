@@ -167,8 +167,8 @@ def frequencies(count: int, zipf: Mapping[str, Any], seed: int) -> np.ndarray:
             f"corpus.zipf.least is {zipf['least']}, above corpus.zipf.most, which is {zipf['most']}. "
             "The rarest fact cannot be stated more often than the commonest: lower least or raise most."
         )
-    places = 1 + generator(seed, STREAMS.index("places")).permutation(count)
-    return np.maximum(zipf["least"], np.rint(zipf["most"] * places ** -float(zipf["exponent"]))).astype(np.int64)
+    ranks = 1 + generator(seed, STREAMS.index("places")).permutation(count)
+    return np.maximum(zipf["least"], np.rint(zipf["most"] * ranks ** -float(zipf["exponent"]))).astype(np.int64)
 
 
 def noise_of(sentences: np.ndarray, noise: Mapping[str, Any]) -> np.ndarray:
@@ -242,13 +242,13 @@ def _false_answers(facts: Facts, which: np.ndarray, drawn: np.random.Generator) 
                 f"corpus.noise.kind is '{WRONG}', but all facts of the relation '{relation}' have one answer. Lower "
                 "corpus.minimum_population, or leave the relation out of corpus.relations."
             )
-    places = [{answer: place for place, answer in enumerate(by_relation[group[0].relation])} for group in facts.groups]
+    index_of = [{answer: at for at, answer in enumerate(by_relation[group[0].relation])} for group in facts.groups]
     false = []
     for fact, chance in zip(which, drawn.random(len(which)), strict=True):
         first = facts.groups[fact][0]
         answers = by_relation[first.relation]
         step = 1 + int(chance * (len(answers) - 1))
-        false.append(answers[(places[fact][first.answer] + step) % len(answers)])
+        false.append(answers[(index_of[fact][first.answer] + step) % len(answers)])
     return false
 
 

@@ -11,6 +11,10 @@ from laser.errors import UserError, lacks_memory, shortened
 from laser.models.kinds import POLICY, auto_class
 from laser.models.stored import read_config
 
+CHOSEN_BY_SUPPORT = None
+"""An attention kernel that is given instead of the one that config.json may set: `sdpa` (torch's own) if the
+architecture supports it, else `eager`."""
+
 NEEDED = ("num_hidden_layers", "hidden_size", "num_attention_heads")
 SIZES = (
     *NEEDED,
@@ -69,24 +73,6 @@ def _check_size(folder: Path, name: str, value: Any) -> None:
         )
 
 
-def model_class(config: Any, task: str) -> Any:
-    """Return the class of transformers that loads a configuration for a task, or None if there is none."""
-    kind = auto_class(task)
-    if task == POLICY:
-        return kind
-    from transformers.models.auto.auto_factory import _get_model_class
-
-    return _get_model_class(config, kind._model_mapping) if type(config) in kind._model_mapping else None
-
-
-def attention(config: Any, task: str) -> str:
-    """Return the attention kernel: `sdpa` (torch's own) if the architecture supports it, else `eager`.
-
-    It is set explicitly, because config.json may set another one.
-    """
-    return "sdpa" if getattr(model_class(config, task), "_supports_sdpa", False) else "eager"
-
-
 def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[Any, dict[str, Any]]:
     """Build the model of a folder with the weights in its safetensors files.
 
@@ -108,7 +94,7 @@ def from_folder(folder: Path, config: Any, task: str, **options: Any) -> tuple[A
         model, loading = auto_class(task).from_pretrained(
             folder,
             config=config,
-            attn_implementation=attention(config, task),
+            attn_implementation=CHOSEN_BY_SUPPORT,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,

@@ -14,7 +14,7 @@ import torch
 
 from laser.errors import UserError
 from laser.models.batching import ONE_LENGTH, ONE_ROW, PADDED, pad, rotary_modules, without_own_settings
-from laser.models.building import attention
+from laser.models.building import CHOSEN_BY_SUPPORT
 from laser.models.kinds import POLICY, auto_class
 
 MOST_PARAMETERS = 50_000_000
@@ -107,7 +107,7 @@ def _copy_parameters(config: Any, task: str) -> int:
 
 def _from_config(config: Any, task: str) -> Any:
     return auto_class(task).from_config(
-        copy.deepcopy(config), attn_implementation=attention(config, task), dtype=torch.float32
+        copy.deepcopy(config), attn_implementation=CHOSEN_BY_SUPPORT, dtype=torch.float32
     )
 
 

@@ -127,16 +127,7 @@ def fig2(
 ) -> pandas.DataFrame:
     """Draw Figure 2 for one model and dataset, the loss minus that of base: a panel per matrix, a line per rho.
 
-    Args:
-        swept: see `fig2_data`.
-        base: see `fig2_data`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-        protocol: `published` or `corrected`.
-        published_range: maps a matrix to (layer, lowest, highest loss) in the paper's figure, drawn as a grey band.
-        kind: one of `KINDS`.
-
-    Returns:
-        The drawn data, as written to the CSV.
+    `published_range`, (layer, lowest, highest loss) in the paper's figure by matrix, is drawn as a grey band.
     """
     data = fig2_data(swept, base, protocol, kind)
     matrices = list(dict.fromkeys(data["matrix"]))

@@ -103,14 +103,6 @@ def fig3b(cell: PairedCell, frequency: Frequency, stem: Path | str) -> pd.DataFr
 
     If the cell is the paper's own (GPT-J on CounterFact) and documents are counted, the paper's curves, as read off its
     image, are drawn too.
-
-    Args:
-        cell: see `fig3b_data`.
-        frequency: see `fig3b_data`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        What `fig3b_data` returns, as drawn.
     """
     data = fig3b_data(cell, frequency)
     what = f"{cell.model} on {cell.dataset}: test rows up to a training frequency, {cell.protocol} protocol"

@@ -169,18 +169,7 @@ def ratio_interval(
 def fig3c(
     cell: PairedCell, frequency: Frequency, stem: Path | str, seed: int = 0, resamples: int = RESAMPLES
 ) -> pd.DataFrame:
-    """Draw Figure 3c for one cell: two bars per bin, corrected and spoilt answers per answer that was right before.
-
-    Args:
-        cell: see `fig3c_data`.
-        frequency: see `fig3c_data`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-        seed: seed of the study.
-        resamples: number of bootstrap resamples.
-
-    Returns:
-        What `fig3c_data` returns, as drawn.
-    """
+    """Draw Figure 3c for one cell: two bars per bin, corrected and spoilt answers per answer that was right before."""
     data = fig3c_data(cell, frequency, seed, resamples)
     what = f"{cell.model} on {cell.dataset}: answers changed by LASER, test rows, {cell.protocol} protocol"
     if data.empty:

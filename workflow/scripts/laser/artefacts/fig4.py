@@ -105,16 +105,7 @@ def _test(composed: Labelled, edits: int) -> dict[str, float]:
 
 
 def fig4(search: Mapping[str, Any], composed: Labelled, stem: Path | str) -> pd.DataFrame:
-    """Draw Figure 4 for one cell and protocol: accuracy by accepted edits, and by matrix and layer in search order.
-
-    Args:
-        search: see `fig4_data`.
-        composed: see `fig4_data`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        What `fig4_data` returns, as drawn.
-    """
+    """Draw Figure 4 for one cell and protocol: accuracy by accepted edits, and by matrix and layer in search order."""
     data = fig4_data(search, composed)
     kept = data[data["accepted"]]
     colours = shades(2)

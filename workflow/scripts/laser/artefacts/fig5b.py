@@ -120,19 +120,7 @@ def fig5b(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """Draw Figure 5b for one cell and protocol; if LASER repairs no answer, draw a notice instead.
-
-    Args:
-        frame: see `fig5b_data`.
-        spec: see `fig5b_data`.
-        protocol: `published` or `corrected`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-        seed: seed of the study.
-        resamples: number of bootstrap resamples.
-
-    Returns:
-        What `fig5b_data` returns, as drawn.
-    """
+    """Draw Figure 5b for one cell and protocol; if LASER repairs no answer, draw a notice instead."""
     data = fig5b_data(frame, spec, protocol, seed, resamples)
     cell = f"{spec['model']['name']} on {spec['dataset']['name']}"
     what = f"{cell}: only the smallest components kept, answers that LASER repairs, {protocol} protocol"

@@ -88,13 +88,7 @@ def _path(room: Room, moves: str) -> list[int]:
 
 
 def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
-    """Draw the room; write <stem>.svg, .pdf and .csv.
-
-    Args:
-        dataset: name of the dataset.
-        rows: id, text and answer of every room of the dataset.
-        stem: output path without suffix.
-    """
+    """Draw the room; write <stem>.svg, .pdf and .csv."""
     row = chosen_room(rows)
     room = parse_room(row["text"])
     data = fig6_data(dataset, row)

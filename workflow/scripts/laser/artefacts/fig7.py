@@ -57,15 +57,7 @@ def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
 
 
 def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
-    """Draw effective rank against layer for one model, a line per matrix.
-
-    Args:
-        reductions: see `fig7_data`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        What `fig7_data` returns, as drawn.
-    """
+    """Draw effective rank against layer for one model, a line per matrix."""
     data = fig7_data(reductions)
     matrices = list(dict.fromkeys(data["matrix"]))
     with figure(1, 1, len(matrices)) as (made, (axis,)):

@@ -89,19 +89,8 @@ def fig8(
 ) -> pandas.DataFrame:
     """Draw how often the answer's first token is among the k most probable, against the reduction.
 
-    The reductions are evenly spaced, so that the strong ones, where accuracy changes, can be told apart.
-
-    Args:
-        swept: see `fig8_data`.
-        base: see `fig8_data`; drawn without markers.
-        protocol: `published` or `corrected`.
-        matrix: matrix of the chosen intervention.
-        layer: layer of the chosen intervention.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-        chosen: the chosen ρ, marked by a vertical line; None if selection kept the base model.
-
-    Returns:
-        What `fig8_data` returns, as drawn.
+    The reductions are evenly spaced, so that the strong ones, where accuracy changes, can be told apart. A
+    vertical line marks the chosen ρ; it is None where base was kept.
     """
     data = fig8_data(swept, base, protocol, matrix, layer)
     places = {rho: number for number, rho in enumerate(data["rho"])}

@@ -95,17 +95,7 @@ def fig9(
     protocol: str,
     stem: Path | str,
 ) -> pd.DataFrame:
-    """Draw the largest benefit by layer for one model, a line per dataset, a ring around each chosen layer.
-
-    Args:
-        cells: see `fig9_data`; all of one model.
-        chosen: see `fig9_data`.
-        protocol: `published` or `corrected`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        What `fig9_data` returns, as drawn.
-    """
+    """Draw the largest benefit by layer for one model, a line per dataset, a ring around each chosen layer."""
     data = fig9_data(cells, chosen, protocol)
     datasets = list(dict.fromkeys(data["dataset"]))
     with figure(1, 1, len(datasets) + 2) as (made, (axis,)):

@@ -69,16 +69,7 @@ def forest_data(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
 
 def forest(frame: pd.DataFrame, protocol: str, stem: Path | str) -> pd.DataFrame:
-    """Draw the gains of one protocol.
-
-    Args:
-        frame: the table `across`.
-        protocol: `published` or `corrected`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        What `forest_data` returns, as drawn.
-    """
+    """Draw the gains of one protocol."""
     data = forest_data(frame, protocol)
     rows = _rows(data)
     with figure(1, 1, len(LOOKS)) as (made, (axis,)):

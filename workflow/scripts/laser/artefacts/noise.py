@@ -150,17 +150,7 @@ def noise(
 
     Each line joins models that differ in only one setting: noise level within one family and depth, or depth within one
     family and noise level. A setting in which no models differ has no panels. If models differ in neither setting,
-    their single points are drawn along the noise level.
-
-    Args:
-        cells: see `noise_data`.
-        facts: see `noise_data`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-        seed: seed of the study.
-        resamples: number of bootstrap resamples.
-
-    Returns:
-        What `noise_data` returns, including models that belong to no line and are not drawn.
+    their single points are drawn along the noise level. The data hold also models that belong to no line.
     """
     data = noise_data(cells, facts, seed, resamples)
     lines = {axis: names for axis in AXES if (names := series(data, axis))}

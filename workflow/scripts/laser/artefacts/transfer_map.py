@@ -44,17 +44,7 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 def transfer_map(frame: pd.DataFrame, model: str, protocol: str, stem: Path | str) -> pd.DataFrame:
-    """Draw the gains of one model under one protocol: a line per choosing dataset, a column per dataset.
-
-    Args:
-        frame: the table `transfer` (`laser.artefacts.transfer.transfer`).
-        model: name of the model.
-        protocol: `published` or `corrected`.
-        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
-
-    Returns:
-        The rows of the table that are drawn.
-    """
+    """Draw the gains of one model under one protocol: a line per choosing dataset, a column per dataset."""
     from cmcrameri import cm
 
     data = frame[(frame["model"] == model) & (frame["protocol"] == protocol)].reset_index(drop=True)

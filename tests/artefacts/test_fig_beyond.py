@@ -12,7 +12,7 @@ from laser.artefacts import fig5b as fig5b_module
 from laser.artefacts import noise as noise_module
 from laser.artefacts.fig4 import fig4, fig4_data
 from laser.artefacts.fig5b import fig5b, fig5b_data, load_higher_order
-from laser.artefacts.fig5c import ANSWERS, LONGEST, ROWS, brief, fig5c_rows, fig5c_table, shown_percent
+from laser.artefacts.fig5c import ANSWERS, COLUMNS, LONGEST, ROWS, brief, fig5c_rows, shown_percent
 from laser.artefacts.fig5c import views as fig5c_views
 from laser.artefacts.noise import noise, noise_data, series
 from laser.errors import UserError
@@ -213,7 +213,7 @@ def test_the_table_of_examples_is_whole_in_csv_and_short_to_read(study, tmp_path
 def test_long_texts_are_cut_for_reading_and_none_means_a_table_that_says_so():
     assert brief("a\n b") == "a b" and len(brief("x" * 500)) == LONGEST + 2
     assert brief("start " + "x" * 500 + " end", end=True).endswith("end")
-    (view,) = fig5c_views(fig5c_table([]))
+    (view,) = fig5c_views(pd.DataFrame(columns=list(COLUMNS)))
     assert view.rows == [] and "repairs no test answer" in view.notes[0] and len(ANSWERS) == 4
 
 

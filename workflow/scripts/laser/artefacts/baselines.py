@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import DIFFERENCE, adjust, compare, with_interval
-from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, measure, p_value
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
@@ -44,43 +43,27 @@ of LASER."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
-    """Compute the table from a study's files."""
-    made = study.labelled("baselines", ("baseline",))
-    return baselines_table(study.compared, made, study.seed, study.resamples)
-
-
-def baselines_table(
-    cells: Sequence[PairedCell], made: Sequence[Labelled], seed: int = 0, resamples: int = RESAMPLES
-) -> pd.DataFrame:
-    """Compare LASER with every baseline, paired by row.
+    """Compare LASER with every baseline, paired by row: a row per cell, metric and baseline.
 
     Holm's correction covers all p values of one protocol: all baselines, metrics, models and datasets. The base model
     is shown but not tested, because Table 1 tests it.
 
-    Args:
-        cells: test results of base and LASER, in display order.
-        made: test rows of the baselines of the same cells.
-        seed: seed of the study; every quantity draws from its own random stream.
-        resamples: number of resamples of the bootstrap and the permutation test.
-
-    Returns:
-        A frame with the columns `COLUMNS`, a row per cell, metric and baseline.
-
     Raises:
         UserError: a cell has no baselines file, or its file was made for another choice.
     """
-    given = by_cell(made)
+    given = by_cell(study.labelled("baselines", ("baseline",)))
     rows: list[dict[str, Any]] = []
-    for cell in cells:
-        named = f"{cell.model} on {cell.dataset}, protocol {cell.protocol}"
+    for cell in study.compared:
         baselines = given.get((cell.model, cell.dataset, cell.protocol))
         if baselines is None or baselines.spec.get("chosen", {}).get(cell.protocol) != cell.chosen:
+            named = f"{cell.model} on {cell.dataset}, protocol {cell.protocol}"
             raise UserError(f"baselines: {named} lacks its baselines at the chosen intervention. Make them again.")
         for metric in METRICS:
-            rows += _rows(cell, metric, baselines, seed, resamples)
+            rows += _rows(cell, metric, baselines, study.seed, study.resamples)
     adjust(rows)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(("n", "groups", "layer", "kept_rank"), "Int64"))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+        dict.fromkeys(("n", "groups", "layer", "kept_rank"), "Int64")
+    )
 
 
 def _rows(cell: PairedCell, metric: str, baselines: Labelled, seed: int, resamples: int) -> list[dict[str, Any]]:

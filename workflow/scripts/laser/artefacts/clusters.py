@@ -35,12 +35,6 @@ ARTEFACT = Artefact(
 MEASURES = {"accuracy": "accuracy, %", "loss": "mean loss, nats per token"}
 
 
-def make(study: StudyResults, picture: Picture, stem: Path) -> None:
-    """Draw one picture from a study's files."""
-    cell = (picture.model, picture.dataset)
-    clusters(study.path_of("clustered", cell), study.base(cell), stem, picture.protocol)
-
-
 def clusters_data(path: Path, base: Path, protocol: str) -> pd.DataFrame:
     """Return the numbers behind the figure.
 
@@ -70,9 +64,10 @@ def clusters_data(path: Path, base: Path, protocol: str) -> pd.DataFrame:
     return data[columns].sort_values(["clusters", "rho"], ascending=[True, False], ignore_index=True)
 
 
-def clusters(path: Path, base: Path, stem: Path | str, protocol: str) -> pd.DataFrame:
-    """Draw accuracy and loss against the reduction; write <stem>.svg, .pdf and .csv and return the data."""
-    data = clusters_data(path, base, protocol)
+def make(study: StudyResults, picture: Picture, stem: Path) -> None:
+    """Draw accuracy and loss against the reduction from a study's files."""
+    cell = (picture.model, picture.dataset)
+    data = clusters_data(study.path_of("clustered", cell), study.base(cell), picture.protocol)
     counts = sorted(set(data["clusters"]))
     reductions = sorted(set(data["removed_percent"]))
     with figure(len(MEASURES), 1, len(counts) + 2) as (made, axes):
@@ -89,7 +84,6 @@ def clusters(path: Path, base: Path, stem: Path | str, protocol: str) -> pd.Data
         first = data.iloc[0]
         place = matrix_of_layer(first["matrix"], first["layer"])
         what = f"{first['model']} on {first['dataset']}: rows of {place} in clusters, validation rows"
-        title(made, f"{what}, {protocol} protocol, {rows(first['n'])}")
+        title(made, f"{what}, {picture.protocol} protocol, {rows(first['n'])}")
         legend(made, "clusters")
         save(made, data, stem)
-    return data

@@ -5,7 +5,7 @@ The paper shows twelve prompts and does not say how they were chosen. Here a fix
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -41,7 +41,7 @@ def make(study: StudyResults) -> pd.DataFrame:
         prompts = study.rows(dataset, "id", "prompt").set_index("id")["prompt"]
         for protocol in study.protocols:
             rows += fig5c_rows(study.compared_of(model, dataset, protocol), smallest, prompts)
-    return fig5c_table(rows)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 ROWS = 12
@@ -97,11 +97,6 @@ def fig5c_rows(cell: PairedCell, smallest: pd.DataFrame, prompts: pd.Series) -> 
         line |= {"smallest_correct": bool(answer["correct"]), "similarity": float(answer["similarity"])}
         lines.append({key: line[key] for key in COLUMNS})
     return lines
-
-
-def fig5c_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the examples of all cells with the columns `COLUMNS`."""
-    return pd.DataFrame(list(rows), columns=list(COLUMNS))
 
 
 def views(frame: pd.DataFrame) -> list[View]:

@@ -50,33 +50,6 @@ def chosen_room(rows: pandas.DataFrame) -> pandas.Series:
     return rows[boxes == boxes.max()].iloc[0]
 
 
-def fig6_data(dataset: str, row: pandas.Series) -> pandas.DataFrame:
-    """Return a row per square of the room: dataset, room (its id), row, column, what, player (bool) and step.
-
-    `step` is the step, from 0, at which the expert's player first reaches the square; empty if it never does.
-    """
-    import pandas as pd
-
-    room = parse_room(row["text"])
-    first: dict[int, int] = {}
-    for step, cell in enumerate(_path(room, row["answer"])):
-        first.setdefault(cell, step)
-    bits = cells_of(room)
-    lines = [
-        {
-            "dataset": dataset,
-            "room": row["id"],
-            "row": cell // room.width,
-            "column": cell % room.width,
-            "what": NAMES[int(bits[cell]) & (WALL | TARGET | BOX)],
-            "player": cell == room.player,
-            "step": first.get(cell),
-        }
-        for cell in range(room.height * room.width)
-    ]
-    return pd.DataFrame(lines).astype({"step": "Int64"})
-
-
 def _path(room: Room, moves: str) -> list[int]:
     """Return the player's square before the first move and after each move."""
     played = BatchedRooms([room], step_limit=len(moves) + 1)
@@ -88,13 +61,37 @@ def _path(room: Room, moves: str) -> list[int]:
 
 
 def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
-    """Draw the room; write <stem>.svg, .pdf and .csv."""
+    """Draw the room; write <stem>.svg, .pdf and .csv.
+
+    Args:
+        dataset: name of the dataset.
+        rows: id, text and answer of every room of the dataset.
+        stem: output path without suffix.
+
+    Returns:
+        A row per square of the room: dataset, room (its id), row, column, what, player (bool) and step, the one, from
+        0, at which the expert's player first reaches the square; empty if it never does.
+    """
+    import pandas as pd
+
     row = chosen_room(rows)
     room = parse_room(row["text"])
-    data = fig6_data(dataset, row)
+    bits, path = cells_of(room), _path(room, row["answer"])
+    lines = [
+        {
+            "dataset": dataset,
+            "room": row["id"],
+            "row": cell // room.width,
+            "column": cell % room.width,
+            "what": NAMES[int(bits[cell]) & (WALL | TARGET | BOX)],
+            "player": cell == room.player,
+            "step": path.index(cell) if cell in path else None,
+        }
+        for cell in range(room.height * room.width)
+    ]
+    data = pd.DataFrame(lines).astype({"step": "Int64"})
     with figure(1, 1, 6) as (made, (axis,)):
         _draw(axis, data)
-        path = _path(room, row["answer"])
         points = [(cell % room.width, cell // room.width) for cell in path]
         axis.plot(
             *zip(*points, strict=True), color="0.35", linewidth=1.0, linestyle="--", label="expert's path", zorder=3
@@ -112,20 +109,12 @@ def fig6(dataset: str, rows: pandas.DataFrame, stem: Path | str) -> pandas.DataF
 
 def _draw(axis: Any, data: pandas.DataFrame) -> None:
     """Draw the squares of the room; shapes and greys distinguish them as well as colours."""
-    styles = {
-        "target": {"marker": "o", "s": 220, "facecolor": "none", "edgecolor": "#CC79A7", "linewidth": 2.5},
-        "box": {"marker": "s", "s": 300, "facecolor": "#E69F00", "edgecolor": "0.15", "linewidth": 1.5},
-    }
-    layers = {
-        "wall": data[data["what"] == "wall"],
-        "target": data[data["what"].isin(["target", "box on a target"])],
-        "box": data[data["what"].isin(["box", "box on a target"])],
-    }
-    for order, (name, cells) in enumerate(layers.items()):
-        if name == "wall":
-            _squares(axis, cells)
-            continue
-        axis.scatter(cells["column"], cells["row"], label=name, zorder=4 + order, **styles[name])
+    _squares(axis, data[data["what"] == "wall"])
+    targets, boxes = (data[data["what"].isin([name, "box on a target"])] for name in ("target", "box"))
+    ring: dict[str, Any] = {"marker": "o", "s": 220, "facecolor": "none", "edgecolor": "#CC79A7", "linewidth": 2.5}
+    axis.scatter(targets["column"], targets["row"], label="target", zorder=5, **ring)
+    square: dict[str, Any] = {"marker": "s", "s": 300, "facecolor": "#E69F00", "edgecolor": "0.15", "linewidth": 1.5}
+    axis.scatter(boxes["column"], boxes["row"], label="box", zorder=6, **square)
     player = data[data["player"]]
     axis.scatter(player["column"], player["row"], marker="o", s=150, color="#005493", label="player", zorder=7)
 

@@ -37,28 +37,26 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
     fig7(study.reductions(picture.model), stem)
 
 
-def fig7_data(reductions: pandas.DataFrame) -> pandas.DataFrame:
-    """Return model, matrix, layer and effective_rank (a number of components), a row per matrix and layer.
+def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
+    """Draw effective rank against layer for one model, a line per matrix.
 
     Args:
         reductions: records of one model (`laser.results.loading.load_reductions`); effective_rank does not depend on
             ρ, so one record per layer and matrix is used.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
+
+    Returns:
+        model, matrix, layer and effective_rank (a number of components), a row per matrix and layer.
 
     Raises:
         UserError: the records belong to several models, or lack effective ranks.
     """
     if "effective_rank" not in reductions.columns or reductions["model"].nunique() != 1:
         raise UserError("fig7: needs reduction records of one model with the key 'effective_rank'. Run `reduce` again.")
-    columns = ["model", "matrix", "layer", "effective_rank"]
-    data = reductions[columns].drop_duplicates(["matrix", "layer"])
+    data = reductions[["model", "matrix", "layer", "effective_rank"]].drop_duplicates(["matrix", "layer"])
     order = {name: position for position, name in enumerate(MATRIX_LABELS)}
     keys = data["matrix"].map(lambda name: order.get(name, len(order)))
-    return data.assign(key=keys).sort_values(["key", "layer"], ignore_index=True).drop(columns="key")
-
-
-def fig7(reductions: pandas.DataFrame, stem: Path | str) -> pandas.DataFrame:
-    """Draw effective rank against layer for one model, a line per matrix."""
-    data = fig7_data(reductions)
+    data = data.assign(key=keys).sort_values(["key", "layer"], ignore_index=True).drop(columns="key")
     matrices = list(dict.fromkeys(data["matrix"]))
     with figure(1, 1, len(matrices)) as (made, (axis,)):
         for number, matrix in enumerate(matrices):

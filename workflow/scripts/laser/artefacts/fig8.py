@@ -46,10 +46,18 @@ LABELLED = 10
 """Largest number of reductions labelled on the axis; the others only have a tick."""
 
 
-def fig8_data(
-    swept: pandas.DataFrame, base: pandas.DataFrame, protocol: str, matrix: str, layer: int
+def fig8(
+    swept: pandas.DataFrame,
+    base: pandas.DataFrame,
+    protocol: str,
+    matrix: str,
+    layer: int,
+    stem: Path | str,
+    chosen: float | None = None,
 ) -> pandas.DataFrame:
-    """Return how often the answer's first token is among the k most probable, by ρ, at one matrix of one layer.
+    """Draw how often the answer's first token is among the k most probable, by ρ, at one matrix of one layer.
+
+    The reductions are evenly spaced, so that the strong ones, where accuracy changes, can be told apart.
 
     Args:
         swept: averages of one model and dataset (`laser.results.averages.load_sweep`).
@@ -57,6 +65,8 @@ def fig8_data(
         protocol: `published` or `corrected`.
         matrix: matrix of the chosen intervention.
         layer: layer of the chosen intervention.
+        stem: output path without suffix; writes <stem>.svg, .pdf and .csv.
+        chosen: the chosen ρ, marked by a vertical line; None if selection kept the base model.
 
     Returns:
         A frame with model, dataset, protocol, matrix, layer, rho, removed_percent, n, first_top1, first_top5,
@@ -75,24 +85,7 @@ def fig8_data(
     reference = base[base["protocol"] == protocol].iloc[0]
     for name in names:
         data[f"base_{name}"] = float(reference[name])
-    return data.sort_values("rho", ascending=False, ignore_index=True)
-
-
-def fig8(
-    swept: pandas.DataFrame,
-    base: pandas.DataFrame,
-    protocol: str,
-    matrix: str,
-    layer: int,
-    stem: Path | str,
-    chosen: float | None = None,
-) -> pandas.DataFrame:
-    """Draw how often the answer's first token is among the k most probable, against the reduction.
-
-    The reductions are evenly spaced, so that the strong ones, where accuracy changes, can be told apart. A
-    vertical line marks the chosen ρ; it is None where base was kept.
-    """
-    data = fig8_data(swept, base, protocol, matrix, layer)
+    data = data.sort_values("rho", ascending=False, ignore_index=True)
     places = {rho: number for number, rho in enumerate(data["rho"])}
     with figure(1, 1, 2 * len(TOP) + 2) as (made, (axis,)):
         for number, (k, colour) in enumerate(zip(TOP, shades(len(TOP)), strict=True)):

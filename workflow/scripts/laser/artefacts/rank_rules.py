@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, difference, with_interval
-from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.artefacts.transfer import SITE, choices_in, compared_choice, correct_at
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.reduction.rank_rules import EDGE, EFFECTIVE
-from laser.results.cells import PairedCell, intervention_labels
-from laser.results.labelled import Labelled, by_cell
+from laser.results.cells import intervention_labels
+from laser.results.labelled import by_cell
 
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
@@ -44,46 +43,24 @@ grid's best on the same test rows."""
 
 
 def make(study: StudyResults) -> pd.DataFrame:
-    """Compute the table from a study's files."""
-    said = {cell: choices_in(study.path_of("rank_rules", cell), "ruled") for cell in study.cells_of("rank_rules")}
-    selected = {cell: study.selections[cell]["protocols"] for cell in said}
-    further = study.labelled("rank_rules", SITE)
-    return rank_rules(study.compared, further, said, selected, study.seed, study.resamples)
-
-
-def rank_rules(
-    cells: Sequence[PairedCell],
-    further: Iterable[Labelled],
-    said: Mapping[tuple[str, str], Mapping[str, Any]],
-    selected: Mapping[tuple[str, str], Mapping[str, Any]],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> pd.DataFrame:
     """Compare what each rule chooses with base and with the grid's best.
 
-    Args:
-        cells: test results of base and of the grid's best.
-        further: test rows at the rules' choices, labels matrix, layer and rho.
-        said: maps (model, dataset) to what `laser.evaluation.rank_rules.ruled` returned, by protocol.
-        selected: maps (model, dataset) to the protocols of the selection file.
-        seed: seed of the study.
-        resamples: number of resamples of the permutation tests.
-
-    Returns:
-        A frame with the columns `COLUMNS`; `p_holm` covers all tests of the rules against base under one protocol.
+    `p_holm` covers all tests of the rules against base under one protocol.
     """
-    rows_at, settings = by_cell(further), {"seed": seed, "resamples": resamples}
+    ruled = {cell: choices_in(study.path_of("rank_rules", cell), "ruled") for cell in study.cells_of("rank_rules")}
+    rows_at = by_cell(study.labelled("rank_rules", SITE))
+    settings = {"seed": study.seed, "resamples": study.resamples}
     rows = []
-    for cell in cells:
+    for cell in study.compared:
         key = (cell.model, cell.dataset, cell.protocol)
-        selection = selected[key[:2]][cell.protocol]
+        selection = study.selections[key[:2]]["protocols"][cell.protocol]
         choices = {GRID: {"chosen": selection["chosen"], "candidates": len(selection["candidates"])}}
-        for rule, said_by in (choices | said[key[:2]][cell.protocol]).items():
-            choice = said_by["chosen"]
+        for rule, by_rule in (choices | ruled[key[:2]][cell.protocol]).items():
+            choice = by_rule["chosen"]
             row = dict(zip(("model", "dataset", "protocol"), key, strict=True)) | {"rule": rule}
             row |= intervention_labels(choice) | {"kept_rank": choice and choice["kept_rank"]}
-            row |= {"candidates": said_by["candidates"], "validation_accuracy": _validation(selection, choice)}
-            row |= compared_choice(cell, choice, rows_at.get(key), seed, resamples)
+            row |= {"candidates": by_rule["candidates"], "validation_accuracy": _validation(selection, choice)}
+            row |= compared_choice(cell, choice, rows_at.get(key), study.seed, study.resamples)
             over = dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), math.nan)
             if rule != GRID:
                 correct = correct_at(cell, choice, rows_at.get(key))

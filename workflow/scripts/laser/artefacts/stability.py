@@ -32,62 +32,34 @@ ARTEFACT = Artefact(
 )
 
 
-def make(study: StudyResults) -> pd.DataFrame:
-    """Compute the table from a study's files."""
-    resamples, lines = min(RESAMPLES, study.resamples), []
-    for cell in study.cells:
-        selection = study.selections[cell]
-        order = selection["spec"]["grid"]["matrices"]
-        among, groups = candidates_of(selection), study.groups(cell[1])
-        scores = load_scores(study.base(cell), study.paths_of("sweep", cell), groups, order, among)
-        lines += stability(cell, scores, selection, study.seed, resamples)
-    return stability_table(lines)
-
-
 COLUMNS = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "share", "selected", "n", "groups", "candidates"),
     *("resamples", "gain", "gain_in_bag", "gain_out_of_bag", "gain_out_of_bag_low", "gain_out_of_bag_high"),
     "same_place",
 )
+"""Columns of the CSV, a row per protocol and candidate that was chosen at least once, and one for the selected one.
+`share` is in percent of resamples; matrix, layer and rho are empty for base. The others are the same in every row of a
+cell: n and groups (validation), candidates, resamples, gain (of the selected candidate on all validation rows),
+gain_in_bag, gain_out_of_bag (means over resamples), its bounds (95 % of resamples), and same_place (percent of
+resamples with the selected matrix and layer). Gains are in points of accuracy."""
 SHOWN = 5
 
 
-def stability_table(lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the rows of all cells with the columns `COLUMNS`."""
-    return pd.DataFrame(list(lines), columns=list(COLUMNS)).astype({"layer": "Int64"})
-
-
-def stability(
-    cell: tuple[str, str],
-    scores: Mapping[str, Scores],
-    selection: Mapping[str, Any],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> list[dict[str, Any]]:
-    """Compute how often each candidate would have been chosen, and the gain including the effect of choosing.
-
-    Args:
-        cell: model and dataset.
-        scores: maps a protocol to the validation scores of every candidate (`laser.analysis.stability.load_scores`).
-        selection: the selection file of the cell.
-        seed: seed of the study.
-        resamples: number of bootstrap resamples.
-
-    Returns:
-        A row per protocol and candidate that was chosen at least once, and one for the selected candidate: model,
-        dataset, protocol, matrix, layer, rho (empty for base), share (percent of resamples), selected. The following
-        are the same in every row of a cell: n and groups (validation), candidates, resamples, gain (of the selected
-        candidate on all validation rows), gain_in_bag, gain_out_of_bag (means over resamples), gain_out_of_bag_low and
-        gain_out_of_bag_high (95 % of resamples), and same_place (percent of resamples with the selected matrix and
-        layer). Gains are in points of accuracy.
-    """
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files: how often each candidate would have been chosen, and the gain."""
+    resamples = min(RESAMPLES, study.resamples)
     lines: list[dict[str, Any]] = []
-    for protocol, of_protocol in scores.items():
-        chosen = selection["protocols"][protocol]["chosen"]
-        stream = seed_sequence(seed, *cell, protocol, "stability")
-        names = {"model": cell[0], "dataset": cell[1], "protocol": protocol}
-        lines += _lines(names, of_protocol, chosen, PROTOCOLS[protocol].base_is_candidate, stream, resamples)
-    return lines
+    for cell in study.cells:
+        selection = study.selections[cell]
+        order = selection["spec"]["grid"]["matrices"]
+        among, groups = candidates_of(selection), study.groups(cell[1])
+        scores = load_scores(study.base(cell), study.paths_of("sweep", cell), groups, order, among)
+        for protocol, of_protocol in scores.items():
+            chosen = selection["protocols"][protocol]["chosen"]
+            stream = seed_sequence(study.seed, *cell, protocol, "stability")
+            names = {"model": cell[0], "dataset": cell[1], "protocol": protocol}
+            lines += _lines(names, of_protocol, chosen, PROTOCOLS[protocol].base_is_candidate, stream, resamples)
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype({"layer": "Int64"})
 
 
 def _lines(

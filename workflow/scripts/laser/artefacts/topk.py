@@ -5,14 +5,13 @@ The place of an intervention is its matrix and layer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells, with_interval
-from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
@@ -33,26 +32,6 @@ ARTEFACT = Artefact(
 )
 
 
-def make(study: StudyResults) -> pd.DataFrame:
-    """Compute the table from a study's files."""
-    validation = []
-    alike = {dataset: begin_alike(study.rows(dataset, "id", "relation", "answer")) for dataset in study.datasets}
-    for cell in study.cells:
-        protocols = study.selections[cell]["protocols"]
-        places = {name: _place(selection) for name, selection in protocols.items()}
-        layers = dict.fromkeys(place["layer"] for place in places.values())
-        paths = [path for layer in layers for path in study.paths_of("sweep", cell, layer)]
-        swept = pd.concat([read_columns(path, [*ROW_COLUMNS, *INTERVENTION]) for path in paths])
-        base, groups = read_columns(study.base(cell), ROW_COLUMNS), study.groups(cell[1])
-        validation += topk_validation(cell, base, swept, groups, places, study.seed, study.resamples, alike[cell[1]])
-    return topk_table(topk_test(study.compared, study.seed, study.resamples, alike), validation)
-
-
-def _place(selection: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what selection chose, or the best candidate if it kept base."""
-    return selection["chosen"] or selection["candidates"][0]
-
-
 _BEGINNING = r"^([^\W\d_]+|\d+|[^\w\s]+|_+)"
 """Pattern of the first word, number or run of punctuation marks of an answer."""
 
@@ -60,6 +39,9 @@ ROW_COLUMNS = ("protocol", "id", "answer_rank", "in_top5", "in_top10")
 INTERVENTION = ("matrix", "layer", "rho")
 TOP = (1, 5, 10)
 FIRST, WHOLE = "first token of the answer", "whole answer as one token"
+MEASURES = tuple((k, measure) for k in TOP for measure in ((FIRST, WHOLE) if k > 1 else (FIRST,)))
+"""What is measured: the k, and what is looked for among the k most probable tokens. `FIRST` applies to every question;
+`WHOLE` is known for k = 5 and 10, and never true of an answer of several tokens."""
 LEFT_OUT = ("left_out", "relations_left_out")
 COLUMNS = (
     *("model", "dataset", "protocol", "split", "k", "measure", "matrix", "layer", "rho", "kept_rank"),
@@ -88,61 +70,47 @@ def begin_alike(rows: pd.DataFrame) -> pd.Series:
     return relations.set_axis(rows["id"])[(same & several & (beginnings != "")).to_numpy()]
 
 
-def topk_test(
-    cells: Sequence[PairedCell],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    alike: Mapping[str, pd.Series] | None = None,
-) -> list[dict[str, Any]]:
-    """Return a row per cell, k and measure: base and LASER on test rows.
+def make(study: StudyResults) -> pd.DataFrame:
+    """Compute the table from a study's files; p values are adjusted over the tests on test rows only.
 
-    `first token of the answer` is whether that token is among the k most probable, which applies to every question;
-    `whole answer as one token` is whether one of the k tokens is the whole answer (known for k = 5 and 10), which is
-    never so for an answer of several tokens. Rows in `alike` (dataset to what `begin_alike` returns) are left out of
-    the former.
+    The curve by ρ is descriptive, so its rows keep their unadjusted p values.
     """
-    rows = []
-    for cell in cells:
-        informative, left_out = _without(cell.rows, cell.rows["id"], (alike or {}).get(cell.dataset))
-        for k in TOP:
-            for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
-                asked, without = (informative, left_out) if measure == FIRST else (cell.rows, NOTHING)
-                base, laser = (_hits(asked, k, measure, f"{arm}_") for arm in ("base", "laser"))
-                names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
-                line: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
-                line |= intervention_labels(cell.chosen) | without
-                groups = list(asked["group"])
-                rows.append(line | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples))
-    return rows
+    alike = {dataset: begin_alike(study.rows(dataset, "id", "relation", "answer")) for dataset in study.datasets}
+    test = [line for cell in study.compared for line in _test(cell, alike[cell.dataset], study.seed, study.resamples)]
+    adjust(test)
+    validation = [line for cell in study.cells for line in _validation(study, cell, alike[cell[1]])]
+    frame = pd.DataFrame([*test, *({**row, "p_holm": float("nan")} for row in validation)], columns=list(COLUMNS))
+    return frame.astype(dict.fromkeys(("layer", "kept_rank", "n", "groups", "left_out"), "Int64"))
 
 
-def topk_validation(
-    cell: tuple[str, str],
-    base: pd.DataFrame,
-    swept: pd.DataFrame,
-    groups: pd.Series,
-    places: Mapping[str, Mapping[str, Any]],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-    alike: pd.Series | None = None,
-) -> list[dict[str, Any]]:
-    """Return a row per protocol, k, measure and searched ρ at the chosen matrix and layer, on validation rows.
+def _test(cell: PairedCell, alike: pd.Series, seed: int, resamples: int) -> Iterator[dict[str, Any]]:
+    """Yield a row per measure: base and LASER on a cell's test rows."""
+    informative, left_out = _without(cell.rows, cell.rows["id"], alike)
+    for k, measure in MEASURES:
+        kept, without = (informative, left_out) if measure == FIRST else (cell.rows, NOTHING)
+        base, laser = (_hits(kept, k, measure, f"{arm}_") for arm in ("base", "laser"))
+        names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
+        line: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
+        line |= intervention_labels(cell.chosen) | without
+        groups = list(kept["group"])
+        yield line | compare(base, laser, groups, names, truth=True, seed=seed, resamples=resamples)
 
-    Args:
-        cell: model and dataset.
-        base: validation rows of the unmodified model (`ROW_COLUMNS`).
-        swept: validation rows of the sweep, at least of the chosen layers (`ROW_COLUMNS` and `INTERVENTION`).
-        groups: group of every row of the dataset, by id.
-        places: maps a protocol to the chosen intervention, or to the best candidate if base was chosen.
-        seed: seed of the study.
-        resamples: number of resamples of the bootstrap and the permutation test.
-        alike: rows that are left out of the first-token measure (`begin_alike`).
+
+def _validation(study: StudyResults, cell: tuple[str, str], alike: pd.Series) -> Iterator[dict[str, Any]]:
+    """Yield a row per protocol, measure and searched ρ on validation rows.
+
+    The matrix and layer are the chosen ones, or the best candidate's where selection kept base.
 
     Raises:
         UserError: an intervention was scored on other rows than base.
     """
-    lines: list[dict[str, Any]] = []
-    settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
+    protocols = study.selections[cell]["protocols"]
+    places = {name: selection["chosen"] or selection["candidates"][0] for name, selection in protocols.items()}
+    layers = dict.fromkeys(place["layer"] for place in places.values())
+    paths = [path for layer in layers for path in study.paths_of("sweep", cell, layer)]
+    swept = pd.concat([read_columns(path, [*ROW_COLUMNS, *INTERVENTION]) for path in paths])
+    base, groups = read_columns(study.base(cell), ROW_COLUMNS), study.groups(cell[1])
+    settings: dict[str, Any] = {"truth": True, "seed": study.seed, "resamples": study.resamples}
     for protocol, chosen in places.items():
         keep = (swept["protocol"] == protocol) & (swept["matrix"] == chosen["matrix"])
         curve = swept[keep & (swept["layer"] == chosen["layer"])]
@@ -157,27 +125,21 @@ def topk_validation(
                 )
             edited = edited.loc[plain.index]
             edit = {"matrix": chosen["matrix"], "layer": int(chosen["layer"]), "rho": float(rho)}
-            for k in TOP:
-                for measure in (FIRST, WHOLE) if k > 1 else (FIRST,):
-                    names = (*cell, protocol, "validation", str(k), measure)
-                    kept, without = (informative.index, left_out) if measure == FIRST else (plain.index, NOTHING)
-                    before, after = (_hits(frame.loc[kept], k, measure) for frame in (plain, edited))
-                    line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | edit | without
-                    labels = list(groups.loc[kept])
-                    lines.append(line | compare(before, after, labels, (*names, f"{rho:g}"), **settings))
-    return lines
+            for k, measure in MEASURES:
+                names = (*cell, protocol, "validation", str(k), measure)
+                kept, without = (informative.index, left_out) if measure == FIRST else (plain.index, NOTHING)
+                before, after = (_hits(frame.loc[kept], k, measure) for frame in (plain, edited))
+                line = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True)) | edit | without
+                labels = list(groups.loc[kept])
+                yield line | compare(before, after, labels, (*names, f"{rho:g}"), **settings)
 
 
 NOTHING: dict[str, Any] = {"left_out": 0, "relations_left_out": ""}
 """Values of the columns `LEFT_OUT` for a measure that leaves no rows out."""
 
 
-def _without(
-    frame: pd.DataFrame, ids: pd.Series | pd.Index, alike: pd.Series | None
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _without(frame: pd.DataFrame, ids: pd.Series | pd.Index, alike: pd.Series) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the rows whose answer's first token is informative, and the values of `LEFT_OUT` for the others."""
-    if alike is None:
-        return frame, NOTHING
     dropped = ids.isin(alike.index)
     named = ", ".join(dict.fromkeys(alike[alike.index.isin(ids)]))
     return frame[~dropped], {"left_out": int(dropped.sum()), "relations_left_out": named}
@@ -187,16 +149,6 @@ def _hits(frame: pd.DataFrame, k: int, measure: str, prefix: str = "") -> Any:
     if measure == FIRST:
         return frame[f"{prefix}answer_rank"].to_numpy(dtype=np.float64) <= k
     return frame[f"{prefix}in_top{k}"].to_numpy(dtype=bool)
-
-
-def topk_table(test: list[dict[str, Any]], validation: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the table with the columns `COLUMNS`; p values are adjusted over the tests on test rows only.
-
-    The curve by ρ is descriptive, so its rows keep their unadjusted p values.
-    """
-    adjust(test)
-    frame = pd.DataFrame([*test, *({**row, "p_holm": float("nan")} for row in validation)], columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(("layer", "kept_rank", "n", "groups", "left_out"), "Int64"))
 
 
 def views(frame: pd.DataFrame) -> list[View]:

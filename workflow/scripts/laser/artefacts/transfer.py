@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, with_interval
-from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
@@ -51,9 +50,30 @@ SITE = ("matrix", "layer", "rho")
 
 
 def make(study: StudyResults) -> pd.DataFrame:
-    """Compute the table from a study's files."""
-    said = {cell: choices_in(study.path_of("transfer", cell), "transferred") for cell in study.cells_of("transfer")}
-    return transfer(study.compared, study.labelled("transfer", SITE), said, study.seed, study.resamples)
+    """Compare every choice with base on every dataset; rows by model, protocol and the dataset of the choice.
+
+    `p_holm` covers all tests of a protocol except those of a dataset's own choice, which belong to Table 1 and have
+    none here.
+
+    Raises:
+        UserError: rows of a choice are missing.
+    """
+    applied = {cell: choices_in(study.path_of("transfer", cell), "transferred") for cell in study.cells_of("transfer")}
+    rows_at = by_cell(study.labelled("transfer", SITE))
+    rows = []
+    for cell in study.compared:
+        choices = applied[cell.model, cell.dataset][cell.protocol]
+        to_compare = [(ONE, name, choice, math.nan) for name, choice in choices["chosen_on"].items()]
+        to_compare.append((GENERIC, "", choices["generic"]["chosen"], choices["generic"]["gain"]))
+        further = rows_at.get((cell.model, cell.dataset, cell.protocol))
+        for kind, chosen_on, choice, gain in to_compare:
+            row = {"model": cell.model, "protocol": cell.protocol, "choice": kind, "chosen_on": chosen_on}
+            row |= {"applied_to": cell.dataset, "own": chosen_on == cell.dataset, "validation_gain": gain}
+            compared = compared_choice(cell, choice, further, study.seed, study.resamples)
+            rows.append(row | intervention_labels(choice) | compared)
+    adjust([row for row in rows if not row["own"]])
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("layer", "n", "groups"), "Int64"))
+    return _sorted(frame)
 
 
 def choices_in(path: Path, key: str) -> Mapping[str, Any]:
@@ -62,47 +82,6 @@ def choices_in(path: Path, key: str) -> Mapping[str, Any]:
     if key not in spec:
         raise UserError(f"{path}: does not say which choices are applied. Delete it and run again.")
     return dict(spec[key])
-
-
-def transfer(
-    cells: Sequence[PairedCell],
-    further: Iterable[Labelled],
-    said: Mapping[tuple[str, str], Mapping[str, Any]],
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> pd.DataFrame:
-    """Compare every choice with base on every dataset.
-
-    Args:
-        cells: test results of base and of each dataset's own choice.
-        further: test rows at the other choices, labels matrix, layer and rho.
-        said: maps (model, dataset) to what `laser.evaluation.transfer.transferred` returned, by protocol.
-        seed: seed of the study.
-        resamples: number of resamples of the permutation test.
-
-    Returns:
-        A frame with the columns `COLUMNS`, ordered by model, protocol and the dataset of the choice. `p_holm` covers
-        all tests of a protocol except those of a dataset's own choice, which belong to Table 1 and have none here.
-
-    Raises:
-        UserError: rows of a choice are missing.
-    """
-    rows_at = by_cell(further)
-    rows = []
-    for cell in cells:
-        choices = said[cell.model, cell.dataset][cell.protocol]
-        applied = [(ONE, name, choice, math.nan) for name, choice in choices["chosen_on"].items()]
-        applied.append((GENERIC, "", choices["generic"]["chosen"], choices["generic"]["gain"]))
-        for kind, chosen_on, choice, gain in applied:
-            row = {"model": cell.model, "protocol": cell.protocol, "choice": kind, "chosen_on": chosen_on}
-            row |= {"applied_to": cell.dataset, "own": chosen_on == cell.dataset, "validation_gain": gain}
-            compared = compared_choice(
-                cell, choice, rows_at.get((cell.model, cell.dataset, cell.protocol)), seed, resamples
-            )
-            rows.append(row | intervention_labels(choice) | compared)
-    adjust([row for row in rows if not row["own"]])
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(("layer", "n", "groups"), "Int64"))
-    return _sorted(frame)
 
 
 def compared_choice(

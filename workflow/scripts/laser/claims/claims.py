@@ -1,12 +1,12 @@
 """The paper's claims, each with the rule that judges it on a study's own tables and figures. Nothing here is a result.
 
-A judge takes the study's artefacts as frames, by name, and returns the comparisons that the claim is about. The frame
+A judge takes the study's artefacts as frames, by name, and gives the comparisons that the claim is about. The frame
 of a figure holds the data of all its pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from laser.claims import figure_rules as pictures
@@ -33,16 +33,14 @@ class Claim:
     text: str
     rule: str
     evidence: tuple[str, ...]
-    judge: Callable[[Artefacts], list[Comparison]]
+    judge: Callable[[Artefacts], Iterable[Comparison]]
 
 
 SIGNIFICANT = (
     "Supported: the difference on held-out rows has the claimed sign, its Holm-adjusted paired p value is below 0.05, "
     f"and it is large enough to matter: {rules().margins.accuracy:g} points of accuracy, {rules().margins.loss:g} "
-    "nats, "
-    f"{rules().margins.reward:g} points of return. Contradicted: the same with the other sign. Undecided: "
-    "otherwise, or "
-    "where selection kept the base model."
+    f"nats, {rules().margins.reward:g} points of return. Contradicted: the same with the other sign. Undecided: "
+    "otherwise, or where selection kept the base model."
 )
 
 CLAIMS: tuple[Claim, ...] = (
@@ -96,10 +94,8 @@ CLAIMS: tuple[Claim, ...] = (
         "Table 3, section 5",
         "The best reduction is often severe: a tenth of the maximum rank or less is kept.",
         "Only models whose accuracy rose by the rule of the first claim, each once per dataset and protocol. "
-        "Supported: "
-        f"more than half of them chose a ρ of at most {rules().severe:g}, and of candidates drawn at random so "
-        "many would "
-        "with a probability below 0.05. Contradicted: less than half, and so few. Undecided: otherwise.",
+        f"Supported: more than half of them chose a ρ of at most {rules().severe:g}, and of candidates drawn at random "
+        "so many would with a probability below 0.05. Contradicted: less than half, and so few. Undecided: otherwise.",
         ("table1", "table3"),
         tables.severe,
     ),
@@ -118,11 +114,9 @@ CLAIMS: tuple[Claim, ...] = (
         "Figure 2",
         "Reducing MLP matrices hurts in the first layers and helps in the last.",
         "Over all reductions of one MLP matrix. Supported: the highest loss of a layer falls from layer to layer "
-        "(Spearman's correlation, permutation p below 0.05), the lowest loss is found beyond the middle, and "
-        "both differ "
-        f"from base by at least {rules().margins.loss:g} nats. Contradicted: it rises, and the lowest is found "
-        "before the "
-        "middle. Undecided: otherwise; of three layers no order is significant.",
+        "(Spearman's correlation, permutation p below 0.05), the lowest loss is found beyond the middle, and both "
+        f"differ from base by at least {rules().margins.loss:g} nats. Contradicted: it rises, and the lowest is found "
+        "before the middle. Undecided: otherwise; of three layers no order is significant.",
         ("fig2",),
         pictures.early_layers,
     ),
@@ -159,12 +153,11 @@ CLAIMS: tuple[Claim, ...] = (
         "Section 5.1.1, Figure 3c",
         "Facts that are rare in the training corpus gain most: more answers are corrected, relative to those that were "
         "right before, where the corpus has few documents on the fact.",
-        "Shares of the wrong answers that are corrected, in the rarest and the commonest bin (the paper's ratio "
-        "to answers that were right before grows without bound where few were). Where the corpus is known, bins are by "
+        "Shares of the wrong answers that are corrected, in the rarest and the commonest bin (the paper's ratio to "
+        "answers that were right before grows without bound where few were). Where the corpus is known, bins are by "
         "how often a fact is told at all, right or wrong, so that noise does not make a fact rare. Supported: the "
-        "rarest bin's is larger by more than "
-        f"{rules().frequency:g} points, by the 95 % interval of the difference. Contradicted: smaller by as much. "
-        "Undecided: otherwise.",
+        f"rarest bin's is larger by more than {rules().frequency:g} points, by the 95 % interval of the difference. "
+        "Contradicted: smaller by as much. Undecided: otherwise.",
         ("fig3c",),
         pictures.rare_facts,
     ),
@@ -172,9 +165,8 @@ CLAIMS: tuple[Claim, ...] = (
         "higher-order",
         "Section 5.1.2, Figure 5",
         "On answers that LASER repairs, the higher-order components alone give wrong answers.",
-        "On rows that base has wrong and LASER right, the largest share of the smallest components that was kept "
-        "short of "
-        "all, against the control of none at all (the matrix zeroed). Supported: accuracy is lower by more than "
+        "On rows that base has wrong and LASER right, the largest share of the smallest components that was kept short "
+        "of all, against the control of none at all (the matrix zeroed). Supported: accuracy is lower by more than "
         f"{rules().components:g} points, by the 95 % interval of the difference. Contradicted: higher by as much. "
         "Undecided: otherwise, or the control was not evaluated.",
         ("fig5b",),
@@ -201,11 +193,9 @@ CLAIMS: tuple[Claim, ...] = (
         "effective-rank",
         "Figure 7",
         "The effective rank of MLP matrices is lower in later layers.",
-        "Supported: the effective rank falls with the layer (Spearman's correlation, permutation p below 0.05), "
-        "and its "
-        f"mean is lower beyond the middle layer than before by at least {100 * rules().effective_rank:g} %. "
-        "Contradicted: "
-        "the other way round. Undecided: otherwise.",
+        "Supported: the effective rank falls with the layer (Spearman's correlation, permutation p below 0.05), and "
+        f"its mean is lower beyond the middle layer than before by at least {100 * rules().effective_rank:g} %. "
+        "Contradicted: the other way round. Undecided: otherwise.",
         ("fig7",),
         pictures.effective_rank,
     ),
@@ -213,11 +203,9 @@ CLAIMS: tuple[Claim, ...] = (
         "pruning",
         "Figure 10",
         "Setting the smallest weights to zero shows the same pattern as rank reduction.",
-        "Per MLP matrix, Spearman's correlation over layers between the lowest losses that the two reach. "
-        "Supported: at "
-        f"least {rules().pattern:g} with a permutation p below 0.05. Contradicted: at most −{rules().pattern:g} "
-        "with such a "
-        "p. Undecided: otherwise, or fewer than four layers.",
+        "Per MLP matrix, Spearman's correlation over layers between the lowest losses that the two reach. Supported: "
+        f"at least {rules().pattern:g} with a permutation p below 0.05. Contradicted: at most −{rules().pattern:g} "
+        "with such a p. Undecided: otherwise, or fewer than four layers.",
         ("fig2", "fig10"),
         pictures.pruning,
     ),
@@ -276,11 +264,9 @@ QUESTIONS: tuple[Claim, ...] = (
         "prompts",
         "ours",
         "The gain does not depend on the wording of the prompt.",
-        "Only where accuracy rose significantly under the original prompt. Supported: under every other wording "
-        "the 95 % "
-        f"interval of the gain's difference to the original's gain lies within {rules().wording:g} points. "
-        "Contradicted: "
-        "under one of them it lies outside. Undecided: otherwise.",
+        "Only where accuracy rose significantly under the original prompt. Supported: under every other wording the 95 "
+        f"% interval of the gain's difference to the original's gain lies within {rules().wording:g} points. "
+        "Contradicted: under one of them it lies outside. Undecided: otherwise.",
         ("prompts",),
         tables.prompts,
     ),
@@ -289,9 +275,8 @@ QUESTIONS: tuple[Claim, ...] = (
         "arXiv 2510.20800",
         "Ranking matrices by the gradients of their singular values finds as good a choice at a fraction of the cost.",
         "Supported: the cheap choice is not worse than the exhaustive one by more than a point (95 % interval of the "
-        "difference above −1). Contradicted: it is worse by at least a point, with a Holm-adjusted paired p "
-        "value below "
-        "0.05. Undecided: otherwise.",
+        "difference above −1). Contradicted: it is worse by at least a point, with a Holm-adjusted paired p value "
+        "below 0.05. Undecided: otherwise.",
         ("search",),
         tables.cheap_search,
     ),
@@ -308,11 +293,9 @@ QUESTIONS: tuple[Claim, ...] = (
         "ours, after section 5.1",
         "LASER gains more the noisier the training corpus is.",
         "Per family and depth. Models of one seed share a corpus but for its noise, so levels are permuted within a "
-        "seed. Supported: the mean over seeds of Spearman's correlation of gain with noise level is positive "
-        "with p below "
-        f"0.05, and the mean gain at the highest level is less than {rules().margins.accuracy:g} points below "
-        "that of any "
-        "other. Contradicted: the correlation is negative with such a p. Undecided: otherwise.",
+        "seed. Supported: the mean over seeds of Spearman's correlation of gain with noise level is positive with p "
+        f"below 0.05, and the mean gain at the highest level is less than {rules().margins.accuracy:g} points below "
+        "that of any other. Contradicted: the correlation is negative with such a p. Undecided: otherwise.",
         ("noise",),
         pictures.noise,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,6 @@ from laser.analysis.comparison import difference_bounds, with_interval
 from laser.analysis.frequency import TOLD
 from laser.analysis.tables import integer, number, p_value
 from laser.claims.findings import (
-    CONTRADICTED,
     SUPPORTED,
     UNDECIDED,
     Artefacts,
@@ -21,6 +21,7 @@ from laser.claims.findings import (
     by_bounds,
     by_test,
     cells,
+    verdict_of,
 )
 from laser.claims.nulls import blocked_correlation, rank_correlation, trend
 from laser.config.protocols import SIGNIFICANCE
@@ -32,54 +33,44 @@ MINIMUM_LAYERS = 4
 WHOLE = 100.0
 
 
-def early_layers(made: Artefacts) -> list[Comparison]:
+def early_layers(made: Artefacts) -> Iterator[Comparison]:
     """Judge where Figure 2 has its highest and lowest losses."""
-    comparisons = []
     for where, matrix, panel in _panels(made["fig2"], MLP):
         middle = (panel["layer"].min() + panel["layer"].max()) / 2
         slope, chance = trend(list(panel.groupby("layer")["difference"].max()))
         high, low = panel.iloc[int(panel["difference"].argmax())], panel.iloc[int(panel["difference"].argmin())]
         text = (
             f"{matrix}: highest loss {number(high['difference'], 3, True)} nats at layer {integer(high['layer'])}, "
-            f"lowest {number(low['difference'], 3, True)} at layer {integer(low['layer'])}, "
-            f"correlation of the highest loss with the layer {number(slope, 2)}, p {p_value(chance)}, "
-            f"n = {integer(panel['n'].iloc[0])}"
+            f"lowest {number(low['difference'], 3, True)} at layer {integer(low['layer'])}, correlation of the highest "
+            f"loss with the layer {number(slope, 2)}, p {p_value(chance)}, n = {integer(panel['n'].iloc[0])}"
         )
-        margin, verdict = rules().margins.loss, UNDECIDED
-        if chance < SIGNIFICANCE and high["difference"] >= margin and low["difference"] <= -margin:
-            if slope < 0 and low["layer"] > middle:
-                verdict = SUPPORTED
-            elif slope > 0 and low["layer"] < middle:
-                verdict = CONTRADICTED
-        comparisons.append(Comparison(where, text, verdict))
-    return comparisons
+        margin = rules().margins.loss
+        clear = chance < SIGNIFICANCE and high["difference"] >= margin and low["difference"] <= -margin
+        falls, rises = slope < 0 and low["layer"] > middle, slope > 0 and low["layer"] < middle
+        verdict = verdict_of(clear and falls, clear and rises)
+        yield Comparison(where, text, verdict)
 
 
-def attention(made: Artefacts) -> list[Comparison]:
+def attention(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether reducing attention matrices changes the loss less than reducing those of the MLP."""
     largest: dict[str, dict[str, float]] = {}
     for where, matrix, panel in _panels(made["fig2"], (*MLP, *ATTENTION)):
         largest.setdefault(where, {})[matrix] = float(panel["difference"].abs().max())
-    comparisons = []
     for where, changes in largest.items():
         inner = {name: value for name, value in changes.items() if name in ATTENTION}
         outer = {name: value for name, value in changes.items() if name in MLP}
         if not inner or not outer:
             continue
         text = ", ".join(f"{name} {number(value, 2)}" for name, value in changes.items())
-        verdict = UNDECIDED
         share = rules().attention
-        if max(inner.values()) <= share * min(outer.values()):
-            verdict = SUPPORTED
-        elif max(outer.values()) <= share * min(inner.values()):
-            verdict = CONTRADICTED
-        comparisons.append(Comparison(where, f"largest change of the loss, nats: {text}", verdict))
-    return comparisons
+        verdict = verdict_of(
+            max(inner.values()) <= share * min(outer.values()), max(outer.values()) <= share * min(inner.values())
+        )
+        yield Comparison(where, f"largest change of the loss, nats: {text}", verdict)
 
 
-def rare_facts(made: Artefacts) -> list[Comparison]:
+def rare_facts(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether a larger share of wrong answers is corrected in the rarest bin than in the most frequent one."""
-    comparisons = []
     for where, every_bin in cells(made["fig3c"]):
         # Noise that falls with frequency makes facts that are told rightly rare by itself, so bins by how often a fact
         # is told at all are judged where they are known.
@@ -89,22 +80,19 @@ def rare_facts(made: Artefacts) -> list[Comparison]:
         if len(cell) < 2:
             continue
         text = "; ".join(
-            f"{row['bin']} ({row['frequency_from']}): {with_interval(row, 1, 'corrected_share') or 'no'} % of "
-            "wrong rows "
-            f"corrected, net {with_interval(row, 1, 'net', sign=True)} points, the paper's ratio "
+            f"{row['bin']} ({row['frequency_from']}): {with_interval(row, 1, 'corrected_share') or 'no'} % of wrong "
+            f"rows corrected, net {with_interval(row, 1, 'net', sign=True)} points, the paper's ratio "
             f"{with_interval(row, 2, 'corrected_ratio') or 'none'}, n = {integer(row['n'])}"
             for row in (rare, common)
         )
         low, high = difference_bounds(rare, common, "corrected_share")
         margin, change = rules().frequency, rare["corrected_share"] - common["corrected_share"]
         difference = Effect(change, low, high, "points", supports=margin, contradicts=-margin)
-        comparisons.append(Comparison(where, text, by_bounds(low - margin, high + margin), difference))
-    return comparisons
+        yield Comparison(where, text, by_bounds(low - margin, high + margin), difference)
 
 
-def higher_order(made: Artefacts) -> list[Comparison]:
+def higher_order(made: Artefacts) -> Iterator[Comparison]:
     """Judge the effect of the smallest components on answers, compared with no components at all."""
-    comparisons = []
     for where, cell in cells(made["fig5b"]):
         part = cell[(cell["percent"] > 0) & (cell["percent"] < WHOLE)].sort_values("percent")
         none = cell[cell["percent"] == 0]
@@ -120,13 +108,11 @@ def higher_order(made: Artefacts) -> list[Comparison]:
             verdict = by_bounds(-high - margin, -low + margin)
             value = most["accuracy"] - none.iloc[0]["accuracy"]
             change = Effect(value, low, high, "points", rises=False, supports=-margin, contradicts=margin)
-        comparisons.append(Comparison(where, f"{text}, n = {integer(most['n'])}", verdict, change))
-    return comparisons
+        yield Comparison(where, f"{text}, n = {integer(most['n'])}", verdict, change)
 
 
-def effective_rank(made: Artefacts) -> list[Comparison]:
+def effective_rank(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether later layers have a lower effective rank."""
-    comparisons = []
     for (model, matrix), layers in made["fig7"].groupby(["model", "matrix"], sort=False):
         middle = (layers["layer"].min() + layers["layer"].max()) / 2
         early = layers.loc[layers["layer"] < middle, "effective_rank"].mean()
@@ -135,21 +121,18 @@ def effective_rank(made: Artefacts) -> list[Comparison]:
             continue
         slope, chance = trend(list(layers.sort_values("layer")["effective_rank"]))
         text = (
-            f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond; correlation "
-            "with the "
-            f"layer {number(slope, 2)}, p {p_value(chance)}, {len(layers)} layers"
+            f"{matrix}: mean {number(early, 2)} before the middle layer, {number(late, 2)} beyond; correlation with "
+            f"the layer {number(slope, 2)}, p {p_value(chance)}, {len(layers)} layers"
         )
         change = (early - late) / max(early, late)
         same = (early - late) * slope < 0
         verdict = by_test(change, chance, rules().effective_rank) if same else UNDECIDED
-        comparisons.append(Comparison(str(model), text, verdict))
-    return comparisons
+        yield Comparison(str(model), text, verdict)
 
 
-def pruning(made: Artefacts) -> list[Comparison]:
+def pruning(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether pruning and rank reduction help in the same layers."""
     reduced = {(where, matrix): panel for where, matrix, panel in _panels(made["fig2"], MLP)}
-    comparisons = []
     pruned = made["fig10"]
     for where, matrix, panel in _panels(pruned[pruned["kind"] == "pruning"], MLP):
         if (where, matrix) not in reduced:
@@ -158,19 +141,17 @@ def pruning(made: Artefacts) -> list[Comparison]:
             [losses.groupby("layer")["difference"].min() for losses in (reduced[where, matrix], panel)], axis=1
         ).dropna()
         if len(lowest) < MINIMUM_LAYERS:
-            comparisons.append(Comparison(where, f"{matrix}: {len(lowest)} layers", UNDECIDED))
+            yield Comparison(where, f"{matrix}: {len(lowest)} layers", UNDECIDED)
             continue
         value, chance = rank_correlation(lowest.iloc[:, 0].to_numpy(), lowest.iloc[:, 1].to_numpy())
         verdict = by_test(value, chance, rules().pattern)
         text = f"{matrix}: Spearman's correlation {number(value, 2)}, p {p_value(chance)} over {len(lowest)} layers"
-        comparisons.append(Comparison(where, f"{text}, n = {integer(panel['n'].iloc[0])} rows", verdict))
-    return comparisons
+        yield Comparison(where, f"{text}, n = {integer(panel['n'].iloc[0])} rows", verdict)
 
 
-def noise(made: Artefacts) -> list[Comparison]:
+def noise(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether the gain grows with the noise of the corpus, up to the noisiest one."""
     frame = made["noise"]
-    comparisons = []
     keys = ["family", "layers", "dataset", "protocol"]
     for (family, layers, dataset, protocol), models in frame[frame["row"] == "model"].groupby(keys, sort=False):
         if models["noise"].nunique() < 3:
@@ -190,14 +171,13 @@ def noise(made: Artefacts) -> list[Comparison]:
         verdict = by_test(value, chance) if not math.isnan(value) else UNDECIDED
         if verdict == SUPPORTED and fall >= rules().margins.accuracy:
             verdict = UNDECIDED
-        comparisons.append(Comparison(f"{dataset}, {protocol}", text, verdict))
-    return comparisons
+        yield Comparison(f"{dataset}, {protocol}", text, verdict)
 
 
-def no_noise(made: Artefacts) -> list[Comparison]:
+def no_noise(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether models whose corpus has no noise are unchanged: each has to be equivalent to its base."""
     frame = made["noise"]
-    comparisons, margin = [], rules().margins.accuracy
+    margin = rules().margins.accuracy
     clean = frame[(frame["row"] == "model") & (frame["noise"] == 0)]
     for (family, layers, dataset, protocol), models in clean.groupby(["family", "layers", "dataset", "protocol"]):
         gains = ", ".join(with_interval(row, 1, "gain", sign=True) for row in models.to_dict("records"))
@@ -205,13 +185,9 @@ def no_noise(made: Artefacts) -> list[Comparison]:
             f"{family}, {integer(layers)} layers: gains of {len(models)} models {gains} points, standard deviation "
             f"between true gains {_spread(models)}, n = {integer(models['n'].iloc[0])}"
         )
-        verdict = UNDECIDED
-        if ((models["gain_low"] > -margin) & (models["gain_high"] < margin)).all():
-            verdict = SUPPORTED
-        elif ((models["gain_low"] > margin) | (models["gain_high"] < -margin)).any():
-            verdict = CONTRADICTED
-        comparisons.append(Comparison(f"{dataset}, {protocol}", text, verdict))
-    return comparisons
+        low, high = models["gain_low"], models["gain_high"]
+        verdict = verdict_of(all((low > -margin) & (high < margin)), any((low > margin) | (high < -margin)))
+        yield Comparison(f"{dataset}, {protocol}", text, verdict)
 
 
 def _spread(models: pd.DataFrame) -> str:

@@ -100,9 +100,14 @@ def by_test(value: float, chance: float, margin: float = 0.0) -> str:
 
 def by_sign(value: float) -> str:
     """Judge a number by its sign: above 0 supports."""
-    return SUPPORTED if value > 0 else CONTRADICTED if value < 0 else UNDECIDED
+    return verdict_of(value > 0, value < 0)
 
 
 def by_bounds(low: float, high: float) -> str:
     """Judge a quantity by its interval: above 0 supports, below 0 contradicts."""
-    return SUPPORTED if low > 0 else CONTRADICTED if high < 0 else UNDECIDED
+    return verdict_of(low > 0, high < 0)
+
+
+def verdict_of(supported: bool, contradicted: bool) -> str:
+    """Return the verdict if either holds; a claim that is both counts as supported."""
+    return SUPPORTED if supported else CONTRADICTED if contradicted else UNDECIDED

@@ -24,11 +24,10 @@ SUPPORTED_ALONE, CONTRADICTED_ALONE = ONE_SOURCE.format(SUPPORTED), ONE_SOURCE.f
 OVERALL = {
     SUPPORTED: (
         "where comparisons measure an effect, the mean over at least two sources supports it by the claim's "
-        "thresholds. A source is a pretrained checkpoint, or all models that were trained on one corpus, whatever "
-        "its noise; its datasets and protocols are averaged. The 95 % interval is about further sources like these "
-        "(random effects). Where comparisons measure no effect, more than half of the study's models support it; a "
-        "model, with all its datasets, protocols and matrices, counts once: it supports if more than half of its "
-        "comparisons do."
+        "thresholds. A source is a pretrained checkpoint, or all models that were trained on one corpus, whatever its "
+        "noise; its datasets and protocols are averaged. The 95 % interval is about further sources like these (random "
+        "effects). Where comparisons measure no effect, more than half of the study's models support it; a model, with "
+        "all its datasets, protocols and matrices, counts once: it supports if more than half of its comparisons do."
     ),
     SUPPORTED_ALONE: (
         "the same of a lone source, by the mean over its datasets. The interval is about further datasets, or about "
@@ -177,7 +176,7 @@ def findings(claim: Claim, study: StudyTables) -> list[Comparison] | None:
     if any(name not in study.frames for name in claim.evidence):
         return []
     try:
-        return claim.judge(study.frames)
+        return list(claim.judge(study.frames))
     except KeyError as error:
         made = ", ".join(str(path) for name in claim.evidence for path in study.files[name])
         raise UserError(

@@ -44,9 +44,11 @@ def blocked_correlation(
 
     Values within a block depend on each other (models of one corpus); values of different blocks are independent.
     """
+    from scipy.stats import rankdata
+
     pairs, values = [], []
     for first, second in blocks:
-        left, right = _ranks(first), _ranks(second)
+        left, right = (np.asarray(rankdata(side), dtype=np.float64) for side in (first, second))
         left, right = left - left.mean(), right - right.mean()
         size = math.sqrt(float((left**2).sum() * (right**2).sum()))
         if size > 0:
@@ -69,9 +71,3 @@ def _share_as_extreme(lefts: Sequence[NDArray], rights: Sequence[NDArray]) -> fl
     for left, right in zip(lefts, rights, strict=True):
         sums += generator.permuted(np.tile(right, (PERMUTATIONS, 1)), axis=1) @ left
     return float((1 + (sign * sums >= observed).sum()) / (1 + PERMUTATIONS))
-
-
-def _ranks(values: Sequence[float] | NDArray) -> NDArray:
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values), dtype=np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -26,6 +27,7 @@ from laser.claims.findings import (
     choice,
     effect,
     records,
+    verdict_of,
     where,
 )
 from laser.claims.nulls import count_tails
@@ -56,28 +58,26 @@ def policy(made: Artefacts) -> list[Comparison]:
     ]
 
 
-def numbers(made: Artefacts) -> list[Comparison]:
+def numbers(made: Artefacts) -> Iterator[Comparison]:
     """Judge each printed number whose cell the study ran."""
     frame = made["verdicts"]
     words = {REPLICATED: SUPPORTED, DIFFERS: CONTRADICTED}
-    comparisons = []
     for row in records(frame[(frame["run_model"] != "") & ~frame["verdict"].isin(NOT_COMPARED)]):
         places = 1 if row["metric"] == "accuracy" else 2
         ours = with_interval(row, places, "value", low="low", high="high")
         text = f"{row['metric']} of {row['arm']}: printed {number(row['published'], places)}, ours {ours}: "
         name = f"{row['run_model']} on {row['dataset']}, {row['protocol']}"
-        comparisons.append(Comparison(name, text + row["verdict"], words.get(row["verdict"], UNDECIDED)))
-    return comparisons
+        yield Comparison(name, text + row["verdict"], words.get(row["verdict"], UNDECIDED))
 
 
-def late_layers(made: Artefacts) -> list[Comparison]:
+def late_layers(made: Artefacts) -> Iterator[Comparison]:
     """Judge how often the chosen layer is beyond the middle, among choices that raised accuracy."""
     gained = _with_a_gain(made)
     late = gained["layer"].astype("float64") > (gained["first_layer"] + gained["last_layer"]) / 2
     return _by_chance(gained, late, "late_candidates", "beyond the middle layer")
 
 
-def severe(made: Artefacts) -> list[Comparison]:
+def severe(made: Artefacts) -> Iterator[Comparison]:
     """Judge how often the chosen reduction keeps a tenth of the rank or less, among choices that raised accuracy."""
     gained = _with_a_gain(made)
     limit = rules().severe
@@ -92,7 +92,7 @@ def _with_a_gain(made: Artefacts) -> pd.DataFrame:
     return made["table3"].merge(first.loc[raised, keys], on=keys)
 
 
-def _by_chance(gained: pd.DataFrame, hits: pd.Series, chances: str, what: str) -> list[Comparison]:
+def _by_chance(gained: pd.DataFrame, hits: pd.Series, chances: str, what: str) -> Iterator[Comparison]:
     """Judge, per dataset and protocol, whether more choices have a property than candidates drawn at random would.
 
     Args:
@@ -101,7 +101,6 @@ def _by_chance(gained: pd.DataFrame, hits: pd.Series, chances: str, what: str) -
         chances: name of the column with the share of candidates that have it.
         what: name of the property.
     """
-    comparisons = []
     for (dataset, protocol), rows in gained.assign(hit=hits.astype(bool)).groupby(["dataset", "protocol"], sort=False):
         count = int(rows["hit"].sum())
         more, fewer = count_tails(list(rows[chances]), count)
@@ -111,13 +110,9 @@ def _by_chance(gained: pd.DataFrame, hits: pd.Series, chances: str, what: str) -
             f"{count} of {len(rows)} models with a gain chose {what}; of candidates at random {number(expected, 1)} "
             f"would, p {p_value(min(more, fewer))}: {named}"
         )
-        verdict = UNDECIDED
-        if more < SIGNIFICANCE and count > len(rows) / 2:
-            verdict = SUPPORTED
-        elif fewer < SIGNIFICANCE and count < len(rows) / 2:
-            verdict = CONTRADICTED
-        comparisons.append(Comparison(f"{dataset}, {protocol}", text, verdict))
-    return comparisons
+        most, least = count > len(rows) / 2, count < len(rows) / 2
+        verdict = verdict_of(most and more < SIGNIFICANCE, least and fewer < SIGNIFICANCE)
+        yield Comparison(f"{dataset}, {protocol}", text, verdict)
 
 
 def published_choice(made: Artefacts) -> list[Comparison]:
@@ -146,10 +141,9 @@ def paraphrase(made: Artefacts) -> list[Comparison]:
     return _gains(frame, frame["measure"] == ALL, contradicts=rules().margins.accuracy)
 
 
-def consistency(made: Artefacts) -> list[Comparison]:
+def consistency(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether facts that are right in any phrasing are right in all more often than before."""
     frame, margin = made["paraphrase"], rules().margins.accuracy
-    comparisons = []
     for row in records(frame[(frame["measure"] == CONSISTENT) & frame["difference"].notna()]):
         text = (
             f"{number(row['base'], 1)} → {number(row['laser'], 1)} %, {with_interval(row, 1, 'difference', sign=True)} "
@@ -158,15 +152,13 @@ def consistency(made: Artefacts) -> list[Comparison]:
         verdict = SUPPORTED if row["difference_low"] > 0 and row["difference"] >= margin else UNDECIDED
         verdict = CONTRADICTED if row["difference_high"] < margin else verdict
         change = effect(row, "difference", "points", contradicts=margin, least=margin)
-        comparisons.append(Comparison(where(row), text, verdict, change))
-    return comparisons
+        yield Comparison(where(row), text, verdict, change)
 
 
-def baselines(made: Artefacts) -> list[Comparison]:
+def baselines(made: Artefacts) -> Iterator[Comparison]:
     """Judge LASER against deleting or scaling the chosen matrix and removing its layer's MLP: it has to beat all."""
     frame = made["baselines"]
     tested = frame[(frame["metric"] == "accuracy") & frame["baseline"].isin(SIMPLER) & frame["p_holm"].notna()]
-    comparisons = []
     for name, cell in cells(tested):
         # The best of the simpler edits is the one over which LASER gains least, or to which it loses most.
         best = min(records(cell), key=lambda row: float(row["difference"]))
@@ -178,14 +170,9 @@ def baselines(made: Artefacts) -> list[Comparison]:
         text = f"LASER {choice(best)} {number(best['laser'], 1)} %, n = {integer(best['n'])}; against {against}"
         margin = rules().margins.accuracy
         by_baseline = [by_test(row["difference"], row["p_holm"], margin) for row in records(cell)]
-        verdict = UNDECIDED
-        if set(by_baseline) == {SUPPORTED}:
-            verdict = SUPPORTED
-        elif best["difference_high"] < margin:
-            verdict = CONTRADICTED
+        verdict = verdict_of(set(by_baseline) == {SUPPORTED}, best["difference_high"] < margin)
         change = effect(best, "difference", "points", contradicts=margin, least=margin)
-        comparisons.append(Comparison(name, text, verdict, change))
-    return comparisons
+        yield Comparison(name, text, verdict, change)
 
 
 def held_out(made: Artefacts) -> list[Comparison]:
@@ -216,22 +203,19 @@ def composition(made: Artefacts) -> list[Comparison]:
     ]
 
 
-def perplexity(made: Artefacts) -> list[Comparison]:
+def perplexity(made: Artefacts) -> Iterator[Comparison]:
     """Judge the rise of the perplexity against the largest rise that the paper prints."""
     bound = largest_published_ratio()
-    comparisons = []
     for row in records(made["perplexity"]):
         if row["arm"] == "base":
             continue
         text = (
-            f"{row['arm']} {choice(row)} on {row['text']}: "
-            f"{with_interval(row, 2, 'perplexity')}, {with_interval(row, 3, 'ratio')} times base's (bound "
-            f"{number(bound, 3)}), {integer(row['tokens'])} tokens"
+            f"{row['arm']} {choice(row)} on {row['text']}: {with_interval(row, 2, 'perplexity')}, "
+            f"{with_interval(row, 3, 'ratio')} times base's (bound {number(bound, 3)}), {integer(row['tokens'])} tokens"
         )
         verdict = by_bounds(bound - row["ratio_high"], bound - row["ratio_low"])
         ratio = effect(row, "ratio", "times base's", places=3, rises=False, supports=bound, contradicts=bound)
-        comparisons.append(Comparison(where(row), text, verdict, ratio))
-    return comparisons
+        yield Comparison(where(row), text, verdict, ratio)
 
 
 def largest_published_ratio() -> float:
@@ -261,12 +245,11 @@ def selection(made: Artefacts) -> list[Comparison]:
     ]
 
 
-def seeds(made: Artefacts) -> list[Comparison]:
+def seeds(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether printed numbers lie in the prediction interval of a further seed."""
     from scipy.stats import t
 
     frame = made["seeds"]
-    comparisons = []
     for row in records(frame[frame["published_within_two_sd"].notna()]):
         places = 2 if row["metric"] == "accuracy" else 3
         text = (
@@ -283,36 +266,29 @@ def seeds(made: Artefacts) -> list[Comparison]:
                 verdict = CONTRADICTED
             elif distance + spread <= rules().margin(row["metric"]) + unit:
                 verdict = SUPPORTED
-        comparisons.append(Comparison(where(row), text, verdict))
-    return comparisons
+        yield Comparison(where(row), text, verdict)
 
 
-def prompts(made: Artefacts) -> list[Comparison]:
+def prompts(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether the gain, if there is one, is the same under every variant of the prompt."""
-    comparisons = []
     for name, cell in cells(made["prompts"]):
         gains, original, others = cell["difference"], cell.iloc[0], cell.iloc[1:]
         changes = ", ".join(with_interval(row, 1, "gain_change", sign=True) for row in records(others))
         text = (
-            f"{choice(original)}: gains of {number(gains.min(), 1, True)} to {number(gains.max(), 1, True)} "
-            "points over "
-            f"{len(cell)} variants; against the original's: {changes}; standard deviation between true gains "
+            f"{choice(original)}: gains of {number(gains.min(), 1, True)} to {number(gains.max(), 1, True)} points "
+            f"over {len(cell)} variants; against the original's: {changes}; standard deviation between true gains "
             f"{with_interval(original, 1, 'gain_spread')}; n = {integer(original['n'])}"
         )
-        margin, verdict = rules().wording, UNDECIDED
         raised = original["matrix"] and original["p_holm"] < SIGNIFICANCE and original["difference"] > 0
+        low, high, margin = others["gain_change_low"], others["gain_change_high"], rules().wording
+        verdict = UNDECIDED
         if raised and len(others):
-            if ((others["gain_change_low"] > -margin) & (others["gain_change_high"] < margin)).all():
-                verdict = SUPPORTED
-            elif ((others["gain_change_low"] > margin) | (others["gain_change_high"] < -margin)).any():
-                verdict = CONTRADICTED
-        comparisons.append(Comparison(name, text, verdict))
-    return comparisons
+            verdict = verdict_of(all((low > -margin) & (high < margin)), any((low > margin) | (high < -margin)))
+        yield Comparison(name, text, verdict)
 
 
-def cheap_search(made: Artefacts) -> list[Comparison]:
+def cheap_search(made: Artefacts) -> Iterator[Comparison]:
     """Judge the cheap search's choice against that of the exhaustive search."""
-    comparisons = []
     searches = records(made["search"])
     adjust(searches)
     for row in searches:
@@ -326,24 +302,21 @@ def cheap_search(made: Artefacts) -> list[Comparison]:
         if row["difference"] <= -margin and row["p_holm"] < SIGNIFICANCE:
             verdict = CONTRADICTED
         change = effect(row, "difference", "points", supports=-margin, contradicts=-margin)
-        comparisons.append(Comparison(where(row), text, verdict, change))
-    return comparisons
+        yield Comparison(where(row), text, verdict, change)
 
 
-def saving(made: Artefacts) -> list[Comparison]:
+def saving(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether the factors are smaller than the matrix."""
-    comparisons = []
     for row in records(made["size"]):
         if not row["matrix"]:
-            comparisons.append(Comparison(where(row), "base", UNDECIDED))
+            yield Comparison(where(row), "base", UNDECIDED)
             continue
         text = (
             f"{choice(row)}: {number(row['saved_of_matrix'], 1)} % of the matrix saved, "
             f"{number(row['saved_of_model'], 2)} % of the model (kept rank {integer(row['kept_rank'])}, break-even "
             f"{number(row['break_even_rank'], 0)})"
         )
-        comparisons.append(Comparison(where(row), text, by_sign(row["parameters_saved"])))
-    return comparisons
+        yield Comparison(where(row), text, by_sign(row["parameters_saved"]))
 
 
 def _table1(row: Row, frame: pd.DataFrame, sign: int) -> Comparison:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from laser.errors import UserError
 from laser.sokoban.generate import generate_room
 from laser.sokoban.observations import BOX, PLAYER, TARGET, WALL
 from laser.sokoban.render import _tiles, picture, write_film
@@ -42,35 +41,20 @@ def test_a_picture_is_the_callers_own():
     assert (picture(ROOM) == before).all()
 
 
-def test_a_tile_too_small_is_refused():
-    with pytest.raises(ValueError, match="at least 4"):
-        picture(ROOM, 3)
-
-
-@pytest.mark.parametrize("suffix", [".gif", ".png"])
-def test_a_film_shows_its_frames_in_their_colours_and_time(tmp_path, suffix):
+def test_a_film_shows_its_frames_in_their_colours_and_time(tmp_path):
     frames = [picture(generate_room(7, 7, 2, seed=0, index=index)) for index in range(4)]
-    write_film(frames, tmp_path / f"film{suffix}", 120)
-    with Image.open(tmp_path / f"film{suffix}") as film:
+    write_film(frames, tmp_path / "film.gif", 120)
+    with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 4 and film.info["loop"] == 0
         for number, frame in enumerate(frames):
             film.seek(number)
             assert film.info["duration"] == 120
             shown = np.asarray(film.convert("RGB")).astype(int)
-            assert abs(shown - frame).max() <= (12 if suffix == ".gif" else 0)
+            assert abs(shown - frame).max() <= 12
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".png"])
-def test_equal_frames_give_equal_bytes(tmp_path, suffix):
+def test_equal_frames_give_equal_bytes(tmp_path):
     frames = [picture(ROOM), picture(generate_room(4, 6, 1, seed=0, index=0))]
     for name in ("a", "b"):
-        write_film([frame.copy() for frame in frames], tmp_path / f"{name}{suffix}")
-    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
-
-
-def test_what_is_no_film_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"film\.mp4: .*\.gif or \.png"):
-        write_film([picture(ROOM)], tmp_path / "film.mp4")
-    with pytest.raises(ValueError, match="at least one frame"):
-        write_film([], tmp_path / "film.gif")
-    assert not list(tmp_path.iterdir())
+        write_film([frame.copy() for frame in frames], tmp_path / f"{name}.gif")
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()

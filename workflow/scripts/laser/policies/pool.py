@@ -20,26 +20,21 @@ AT_ONCE = 50
 """Number of rooms between two lines of progress."""
 
 
-def indices(pool: Mapping[str, Any], chunk: int, chunks: int) -> range:
-    """Return the numbers of a generated pool's rooms that belong to one of `chunks` jobs: every `chunks`-th one."""
-    return range(chunk, pool["count"], chunks)
-
-
-def rooms_of(pool: Mapping[str, Any], chunk: int, chunks: int) -> tuple[list[int], Callable[[int], Room]]:
-    """Return the numbers of one job's rooms, and a function that makes a room from its number.
+def rooms_of(pool: Mapping[str, Any], chunk: int, chunks: int) -> tuple[range, Callable[[int], Room]]:
+    """Return the numbers of one job's rooms, every `chunks`-th one, and a function that makes a room from its number.
 
     Raises:
         UserError: the level files of a Boxoban pool are missing, damaged or not those in the config.
     """
     if pool["source"] == "boxoban":
         levels = read_levels(pool["path"], pool.get("sha256"), pool.get("count"))
-        return list(range(chunk, len(levels), chunks)), levels.__getitem__
+        return range(chunk, len(levels), chunks), levels.__getitem__
     boxes = pool["boxes"]
 
     def make(index: int) -> Room:
         return generate_room(pool["height"], pool["width"], boxes[index % len(boxes)], pool["seed"], index)
 
-    return list(indices(pool, chunk, chunks)), make
+    return range(chunk, pool["count"], chunks), make
 
 
 def make_chunk(spec: RoomsSpec, output: Path, progress: Callable[[int], Callable[[int], None]]) -> pd.DataFrame:

@@ -11,15 +11,12 @@ from laser.io.user_paths import expanded
 from laser.sokoban.room import Room, parse_room
 
 
-def read_levels(
-    path: Path | str, sha256: Mapping[str, str] | str | None = None, limit: int | None = None
-) -> list[Room]:
+def read_levels(path: Path | str, sha256: Mapping[str, str] | None = None, limit: int | None = None) -> list[Room]:
     """Read the rooms of a level file, or of all files (*.txt) in a folder, in the order of their names.
 
     Args:
         path: file or folder. Folders below it are read too.
-        sha256: the hex digits of a single file, or those of files by their path below the folder. A file that is not
-            among these is then refused.
+        sha256: the hex digits of every file by its path below the folder. A file that is not among them is refused.
         limit: how many of the first rooms to read; by default all.
 
     Raises:
@@ -31,12 +28,6 @@ def read_levels(
         raise UserError(
             f"{root}: no level file (*.txt) there. Give the path of a level file, or of a folder with level files."
         )
-    if isinstance(sha256, str):
-        if root.is_dir():
-            raise UserError(
-                f"{root}: one sha256 is given for a folder. Give the path of a file, or a sha256 for each file by name."
-            )
-        sha256 = {files[0].name: sha256}
     if sha256 is not None:
         files = _checked(root, files, sha256)
     rooms: list[Room] = []

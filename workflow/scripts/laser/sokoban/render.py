@@ -1,4 +1,4 @@
-"""Rooms as pictures, and series of pictures as films. The tiles are drawn here, from circles and squares."""
+"""Rooms as pictures, and series of pictures as GIFs. The tiles are drawn here, from circles and squares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from laser.errors import UserError
 from laser.io.files import atomic
 from laser.sokoban.observations import BOX, PLAYER, TARGET, WALL, cells_of
 from laser.sokoban.room import Room
@@ -42,8 +41,6 @@ def picture(room: Room, tile: int = TILE) -> np.ndarray:
 @functools.cache
 def _tiles(tile: int) -> np.ndarray:
     """Return the tile of every combination of bits, (16, tile, tile, 3) uint8."""
-    if tile < 4:
-        raise ValueError(f"tile is {tile}: a cell has at least 4 pixels on a side")
     side = tile * _FINER
     y, x = (np.mgrid[:side, :side] + 0.5) / side - 0.5
     away = np.hypot(x, y)
@@ -77,34 +74,16 @@ def _tiles(tile: int) -> np.ndarray:
 
 
 def write_film(frames: Sequence[np.ndarray], path: Path | str, milliseconds: int = 150) -> None:
-    """Write an animated picture that repeats forever. Equal frames give equal bytes.
+    """Write a GIF that repeats forever. Equal frames give equal bytes.
 
     Args:
-        frames: each (height, width, 3) uint8, all of one shape. To show a frame longer, repeat it.
-        path: ends with `.gif` or `.png` (an animated PNG).
-        milliseconds: duration of every frame; GIF counts in units of ten.
-
-    Raises:
-        UserError: the file name has another ending.
-        ValueError: there are no frames.
+        frames: at least one, each (height, width, 3) uint8, all of one shape. To show a frame longer, repeat it.
+        path: output path.
+        milliseconds: duration of every frame, in steps of ten.
     """
-    path = Path(path)
-    if path.suffix not in (".gif", ".png"):
-        raise UserError(f"{path}: a film is written as .gif or .png (animated), not as '{path.suffix}'.")
-    if not len(frames):
-        raise ValueError("a film needs at least one frame")
-    images = [Image.fromarray(frame) for frame in frames]
-    if path.suffix == ".gif":
-        # One palette for all frames: otherwise each frame would choose its own colours.
-        strip = Image.fromarray(np.concatenate([np.unique(frame.reshape(-1, 3), axis=0) for frame in frames])[None])
-        palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
-        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    # One palette for all frames: otherwise each frame would choose its own colours.
+    strip = Image.fromarray(np.concatenate([np.unique(frame.reshape(-1, 3), axis=0) for frame in frames])[None])
+    palette = strip.quantize(256, Image.Quantize.MEDIANCUT)
+    first, *others = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
     with atomic(path) as temporary, temporary.open("wb") as file:
-        images[0].save(
-            file,
-            format=path.suffix[1:].upper(),
-            save_all=True,
-            append_images=images[1:],
-            duration=milliseconds,
-            loop=0,
-        )
+        first.save(file, format="GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)

@@ -36,11 +36,6 @@ class Room:
     boxes: frozenset[int]
     player: int
 
-    @property
-    def solved(self) -> bool:
-        """True if every box stands on a target."""
-        return self.boxes <= self.targets
-
 
 def parse_room(text: str, where: str = "room") -> Room:
     """Read a room from its text.

@@ -46,8 +46,8 @@ class Bounds:
         self.floor, self.targets = floor_mask(room), mask_of(room.targets)
         self._offsets = offsets(room.width)
         self._walks = self._walks_beside_boxes()
-        self._moves = self._backwards(sorted(room.targets), push=1, walk=True)
-        pushes = [self._backwards([target], push=1, walk=False) for target in sorted(room.targets)]
+        self._moves = self._backwards(sorted(room.targets), walk=True)
+        pushes = [self._backwards([target], walk=False) for target in sorted(room.targets)]
         self._pushes: dict[int, list[tuple[int, int]]] = {}
         for cell in cells_in(self.floor):
             sides = [(cell, way) for way in range(4)]
@@ -138,13 +138,12 @@ class Bounds:
                     walks[cell, way] = distances(cell - change, free, self.width)
         return walks
 
-    def _backwards(self, targets: list[int], push: int, walk: bool) -> dict[Side, int]:
+    def _backwards(self, targets: list[int], walk: bool) -> dict[Side, int]:
         """Return the cost of taking a box to the nearest of these targets, from every side of every cell that can.
 
         Args:
             targets: the targets' cells.
-            push: cost of a push.
-            walk: whether a step of the player around the box costs 1 (True) or 0.
+            walk: whether a step of the player around the box costs 1 (True), as a push does, or 0.
         """
         costs = {(cell, way): 0 for cell in targets for way in range(4) if (cell, way) in self._walks}
         queue = [(0, side) for side in costs]
@@ -154,7 +153,7 @@ class Bounds:
                 continue
             standing = cell - self._offsets[way]
             # Before a push in this direction, the box was where the player is now.
-            before = [((standing, way), cost + push)] if (standing, way) in self._walks else []
+            before = [((standing, way), cost + 1)] if (standing, way) in self._walks else []
             for turned in range(4):
                 if (steps := self._walks.get((cell, turned), {}).get(standing)) is not None:
                     before.append(((cell, turned), cost + steps * walk))

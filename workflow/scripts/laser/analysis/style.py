@@ -222,22 +222,17 @@ def changes_from_base(axis: Axes, values: ArrayLike) -> None:
     axis.axhline(0, color="black", linestyle="--", linewidth=1, label="base", zorder=3)
 
 
-def save(made: Figure, data: pandas.DataFrame, stem: Path | str) -> list[Path]:
+def save(made: Figure, data: pandas.DataFrame, stem: Path | str) -> None:
     """Write `<stem>.svg`, `<stem>.pdf` and the data behind them as `<stem>.csv`, atomically and without dates.
 
     The SVG has dark colours if the page that shows it does (`laser.analysis.dark`).
-
-    Returns:
-        The three paths.
     """
     stem = Path(stem)
-    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "pdf", "csv")]
-    for path, ending, undated in ((paths[0], "svg", "Date"), (paths[1], "pdf", "CreationDate")):
-        with atomic(path) as temporary:
+    for ending, undated in (("svg", "Date"), ("pdf", "CreationDate")):
+        with atomic(stem.with_name(f"{stem.name}.{ending}")) as temporary:
             made.savefig(temporary, format=ending, metadata={undated: None})
             made.set_layout_engine("none")  # panels stay where they are: finding their places takes as long as drawing
             if ending == "svg":
                 drawn = Path(temporary)
                 drawn.write_text(with_dark_colours(drawn.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
-    write_text(paths[2], to_csv(data))
-    return paths
+    write_text(stem.with_name(f"{stem.name}.csv"), to_csv(data))

@@ -26,7 +26,6 @@ ARTEFACT = Artefact(
     reads=("base", "clustered"),
     cells=evaluated_cells("clustered"),
     needs="clustered",
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
     not_for_policies="clusters are evaluated of language models alone",
     resampled=False,

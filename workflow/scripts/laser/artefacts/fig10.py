@@ -16,7 +16,6 @@ ARTEFACT = Artefact(
     about="validation loss by layer, matrix and amount of pruning",
     reads=("base", "landscape"),
     cells=landscaped_cells,
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
     needs="landscape",
     missing=partial(lacking_kind, KIND),

@@ -44,7 +44,6 @@ ARTEFACT = Artefact(
     reads=("base",),
     cells=drawn_cells,
     also_reads={"sweep": swept_cells, "landscape": reduced_cells},
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
 )
 

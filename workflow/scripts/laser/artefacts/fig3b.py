@@ -28,7 +28,6 @@ ARTEFACT = Artefact(
     about="accuracy over facts by how often they were met",
     reads=("test", "selection", "rows", "facts", "counts"),
     cells=drawn_cells,
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol"),
     not_for_policies="rooms have no training frequency",
     resampled=False,

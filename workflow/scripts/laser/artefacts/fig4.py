@@ -28,7 +28,6 @@ ARTEFACT = Artefact(
     reads=("composition", "composed", "rows"),
     cells=evaluated_cells("compose"),
     needs="compose",
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
     resampled=False,
 )

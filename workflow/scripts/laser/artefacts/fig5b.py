@@ -30,7 +30,6 @@ ARTEFACT = Artefact(
     reads=("higher_order", "rows"),
     cells=evaluated_cells("higher_order"),
     needs="higher_order",
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
     not_for_policies="answers are no words",
 )

@@ -24,7 +24,6 @@ ARTEFACT = Artefact(
     about="top-1, top-5 and top-10 accuracy against the reduction",
     reads=("base", "sweep", "selection"),
     cells=drawn_cells,
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "matrix"),
     resampled=False,
     not_for_policies="there are four actions",
@@ -42,8 +41,6 @@ def make(study: StudyResults, picture: Picture, stem: Path) -> None:
 
 
 TOP = (1, 5, 10)
-LABELLED = 10
-"""Largest number of reductions labelled on the axis; the others only have a tick."""
 
 
 def fig8(
@@ -96,7 +93,7 @@ def fig8(
             axis.axhline(data[f"base_first_top{k}"].iloc[0], linewidth=0.8, label=f"top {k}, base", **look)
         if chosen is not None:
             axis.axvline(places[chosen], color="0.6", linewidth=3, alpha=0.5, zorder=0, label="chosen")
-        every = math.ceil(len(places) / LABELLED)
+        every = math.ceil(len(places) / style.LABELLED)
         axis.set_xticks(range(len(places)), minor=True)
         axis.set_xticks(range(0, len(places), every), percentages(list(data["removed_percent"]))[::every])
         axis.margins(x=0.04)

@@ -30,7 +30,6 @@ ARTEFACT = Artefact(
     about="a film of base and LASER in one test room",
     reads=("test", "selection", "rows"),
     cells=drawn_cells,
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol", "arm"),
     resampled=False,
     only_policies=True,
@@ -52,15 +51,13 @@ LONGEST = 40
 
 _SOLVED, _LOST, _PLAYING = (0, 158, 115), (150, 150, 150), (255, 255, 255)
 
-RULE = (
-    "the first test room, in the dataset's order, that exactly one of the two solves; without one, the first in which "
-    "their moves differ; without such a one, the first"
-)
-"""Rule that chooses the filmed room. It requires a difference in either direction: LASER may be the one that fails."""
-
 
 def chosen_row(cell: PairedCell) -> int:
-    """Return the position in `cell.rows` of the room that `RULE` chooses."""
+    """Return the position in `cell.rows` of the filmed room.
+
+    It is the first that exactly one of the two solves, whichever that is; without one, the first in which their moves
+    differ; without such a one, the first.
+    """
     apart = cell.rows["base_correct"] != cell.rows["laser_correct"]
     differ = cell.rows["base_prediction"] != cell.rows["laser_prediction"]
     for differing in (apart.to_numpy(), differ.to_numpy()):

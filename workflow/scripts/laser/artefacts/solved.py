@@ -28,7 +28,6 @@ ARTEFACT = Artefact(
     about="rooms solved by number of boxes and by length of the expert's path, test rooms",
     reads=("test", "selection", "rows"),
     cells=drawn_cells,
-    pictures="{model}/{dataset}-{protocol}",
     texts=("model", "dataset", "protocol"),
     only_policies=True,
 )

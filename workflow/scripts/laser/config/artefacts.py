@@ -93,7 +93,7 @@ class Artefact:
     cells: Cells = every_cell
     also_reads: Mapping[str, Cells] = field(default_factory=dict)
     after: tuple[str, ...] = ()
-    pictures: str = ""
+    pictures: str = "{model}/{dataset}-{protocol}"
     texts: tuple[str, ...] = ()
     wordy: bool = False
     needs: str = ""

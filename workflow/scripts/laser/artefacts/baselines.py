@@ -54,7 +54,7 @@ def make(study: StudyResults) -> pd.DataFrame:
     given = by_cell(study.labelled("baselines", ("baseline",)))
     rows: list[dict[str, Any]] = []
     for cell in study.compared:
-        baselines = given.get((cell.model, cell.dataset, cell.protocol))
+        baselines = given.get(cell.key)
         if baselines is None or baselines.spec.get("chosen", {}).get(cell.protocol) != cell.chosen:
             named = f"{cell.model} on {cell.dataset}, protocol {cell.protocol}"
             raise UserError(f"baselines: {named} lacks its baselines at the chosen intervention. Make them again.")
@@ -79,7 +79,7 @@ def _rows(cell: PairedCell, metric: str, baselines: Labelled, seed: int, resampl
             row["not_compared"] = "gives other answers; its probabilities are those of the base model"
         else:
             other = aligned(cell, baselines.arm(baseline=name), f"The baseline {name}")[column]
-            names = (cell.model, cell.dataset, cell.protocol, metric, name)
+            names = (*cell.key, metric, name)
             compared = compare(other, laser, groups, names, truth=truth, seed=seed, resamples=resamples)
             row |= {f"value{end}": compared[f"base{end}"] for end in ("", "_low", "_high")}
             row |= {key: compared[key] for key in ("laser", "laser_low", "laser_high", *DIFFERENCE, "n", "groups")}

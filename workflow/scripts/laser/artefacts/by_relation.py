@@ -40,9 +40,6 @@ def make(study: StudyResults) -> pd.DataFrame:
 
 
 ALL, RELATION, TEMPLATE = "all rows", "relation", "template"
-OVER = ("groups", "answers", "templates")
-"""Units over which the gain's interval can be computed."""
-
 BLANK = "…"
 """Placeholder for the subject in a template."""
 
@@ -158,7 +155,8 @@ def _share(of_part: pd.DataFrame, rows: pd.DataFrame) -> dict[str, float]:
 def _overall(rows: pd.DataFrame) -> dict[str, Any]:
     """Return the bounds of the gain over answers and over templates, and the name of the widest interval."""
     line: dict[str, Any] = {}
-    widths = {"groups": _width(_gain(rows)[1:])}
+    _, low, high = _gain(rows)
+    widths = {"groups": high - low}
     # Rows with the same option as their answer do not share a fact.
     answers = rows["answer"].str.strip().str.lower().where(~rows["has_options"], "")
     for name, labels in (("answers", answers), ("templates", rows["relation"] + "\0" + rows["template"])):
@@ -166,17 +164,12 @@ def _overall(rows: pd.DataFrame) -> dict[str, Any]:
         if not told.any():
             continue
         # Rows without a label are clustered by their group.
-        bounds = [
-            100 * bound for bound in cluster_interval(rows["change"], list(labels.where(told, "\0" + rows["group"])))
-        ]
-        line |= {name: labels[told].nunique(), f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
-        widths[name] = _width(bounds)
+        interval = cluster_interval(rows["change"], list(labels.where(told, "\0" + rows["group"])))
+        low, high = (100 * bound for bound in interval)
+        line |= {name: labels[told].nunique(), f"{name}_low": low, f"{name}_high": high}
+        widths[name] = high - low
     known = {name: width for name, width in widths.items() if not math.isnan(width)}
     return line | {"widest": max(known, key=known.__getitem__) if len(known) > 1 else ""}
-
-
-def _width(bounds: Sequence[float]) -> float:
-    return bounds[1] - bounds[0]
 
 
 def largest_part(frame: pd.DataFrame, row: Mapping[Any, Any], part: str) -> dict[Any, Any] | None:
@@ -210,7 +203,7 @@ def _overall_view(frame: pd.DataFrame, protocol: str) -> View:
     for row in frame[frame["part"] == ALL].to_dict("records"):
         largest = largest_part(frame, row, TEMPLATE) or largest_part(frame, row, RELATION)
         line = [row["dataset"], row["model"], integer(row["n"]), with_interval(row, 1, "gain", sign=True)]
-        line += [_bounds(row, name) for name in OVER[1:]]
+        line += [_bounds(row, name) for name in ("answers", "templates")]
         line += [row["widest"], "", "", ""]
         if largest:
             of = f"{integer(largest['net_rows'])} of {integer(row['net_rows'])}"

@@ -85,7 +85,7 @@ def compose_table(
     Raises:
         UserError: a composition's search or cell is missing, or its test rows belong to another composition.
     """
-    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    tested = {cell.key: cell for cell in cells}
     searched = {(search["model"], search["dataset"]): search["protocols"] for search in searches}
     rows: list[dict[str, Any]] = []
     for key, composition in by_cell(composed).items():
@@ -116,12 +116,8 @@ def _rows(
     column = last["correct" if truth else "loss"]
     arms = {arm: values(cell, metric, arm) / (100 if truth else 1) for arm in ("base", "laser")}
     arms["composed"] = column.to_numpy(dtype="float64")
-    edits = {
-        "base": [],
-        "laser": [cell.chosen] if cell.chosen else [],
-        "composed": search["chosen"],
-    }
-    names, groups = (cell.model, cell.dataset, cell.protocol, metric), list(cell.rows["group"])
+    edits = {"base": [], "laser": [cell.chosen] if cell.chosen else [], "composed": search["chosen"]}
+    names, groups = (*cell.key, metric), list(cell.rows["group"])
     settings: dict[str, Any] = {"truth": truth, "seed": seed, "resamples": resamples}
     kept = [step for step in search["steps"] if step["accepted"]]
     rows = []

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from laser.analysis.comparison import (
-    COMPARISON,
-    NOTES,
-    adjust,
-    compare,
-    comparison_cells,
-    estimate,
-    with_interval,
-)
+from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, comparison_cells, estimate, with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, intervention
 from laser.config.artefacts import Artefact, evaluated_cells
@@ -86,7 +78,7 @@ def efficacy_table(
     rows = []
     for cell in cells:
         pairs = paired(cell, false[cell.model, cell.dataset])
-        groups, names = list(pairs["group"]), (cell.model, cell.dataset, cell.protocol, "efficacy")
+        groups, names = list(pairs["group"]), (*cell.key, "efficacy")
         settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
         wins = [(pairs[f"{arm}_true"] > pairs[f"{arm}_false"]).to_numpy() for arm in ARMS]
         row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
@@ -135,10 +127,7 @@ def shares_of(cell: PairedCell, false: pd.DataFrame) -> dict[str, dict[str, floa
     """
     pairs = paired(cell, false)
     by_arm = {
-        arm: {
-            "efficacy": 100 * float((pairs[f"{arm}_true"] > pairs[f"{arm}_false"]).mean()),
-            "efficacy_n": len(pairs),
-        }
+        arm: {"efficacy": 100 * float((pairs[f"{arm}_true"] > pairs[f"{arm}_false"]).mean()), "efficacy_n": len(pairs)}
         for arm in ARMS
     }
     if cell.chosen is not None:

@@ -112,7 +112,7 @@ def _bins(cell: PairedCell, frequency: Frequency, seed: int, resamples: int) -> 
         line |= {"base_accuracy": 100 * float(base.mean()), "laser_accuracy": 100 * float(laser.mean())}
         for ratio, hits in zip(RATIOS, (~base & laser, base & ~laser), strict=True):
             line[ratio] = int(hits.sum())
-            stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "fig3c", label)
+            stream = seed_sequence(seed, *cell.key, "fig3c", label)
             ends = ratio_interval(hits, base, list(in_bin["group"]), stream, resamples)
             value = hits.sum() / base.sum() if base.any() else math.nan
             line |= dict(zip([f"{ratio}_ratio{end}" for end in ("", "_low", "_high")], (value, *ends), strict=True))

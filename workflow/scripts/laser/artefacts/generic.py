@@ -93,7 +93,7 @@ def _line(cell: PairedCell, seed: int, resamples: int) -> dict[str, Any]:
     begins = {arm: rows[f"{arm}_prediction"].map(begins_generic).to_numpy(dtype=bool) for arm in ARMS}
     sums = [group_sums(values, groups)[0] for arm in ARMS for values in (wrong[arm] & begins[arm], wrong[arm])]
     counted = np.stack(sums, axis=1)
-    stream = seed_sequence(seed, cell.model, cell.dataset, cell.protocol, "generic")
+    stream = seed_sequence(seed, *cell.key, "generic")
     drawn = resampled_ratios(counted, np.ones(len(counted)), seed=stream, resamples=resamples)
     shares, spread = _shares(counted.sum(axis=0, keepdims=True)), _shares(drawn)
     line: dict[str, Any] = {"model": cell.model, "dataset": cell.dataset, "protocol": cell.protocol}

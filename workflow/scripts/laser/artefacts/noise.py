@@ -114,7 +114,7 @@ def noise_data(
 
 def _model(cell: PairedCell, known: Mapping[str, Any], seed: int, resamples: int) -> dict[str, Any]:
     base, laser = (cell.rows[f"{arm}_correct"] for arm in ("base", "laser"))
-    names = (cell.model, cell.dataset, cell.protocol, "noise")
+    names = (*cell.key, "noise")
     change = difference(base, laser, list(cell.rows["group"]), names, truth=True, seed=seed, resamples=resamples)
     line: dict[str, Any] = {"dataset": cell.dataset, "protocol": cell.protocol, "row": "model"}
     line |= {"trained_model": cell.model, "seeds": 1, "n": len(cell.rows)} | {key: known[key] for key in FACTS}

@@ -118,7 +118,7 @@ def _facts(cell: PairedCell, facts: pd.DataFrame, seed: int, resamples: int) -> 
     if not whole.any():
         return []
     right: dict[str, list[NDArray]] = {}
-    names, left_out = (cell.model, cell.dataset, cell.protocol), {"incomplete_facts": int((~whole).sum())}
+    names, left_out = cell.key, {"incomplete_facts": int((~whole).sum())}
     settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
     lines = []
     for measure, rule in ((ALL, "all"), (ANY, "any")):
@@ -157,7 +157,7 @@ def _phrasings(
         asked_rows = cell.rows[keep]
         if asked_rows.empty:
             continue
-        names = (cell.model, cell.dataset, cell.protocol, measure)
+        names = (*cell.key, measure)
         base, laser = (asked_rows[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ("base", "laser"))
         compared = compare(base, laser, list(asked_rows["group"]), names, truth=True, seed=seed, resamples=resamples)
         lines.append(_named(cell, measure) | compared)

@@ -82,7 +82,7 @@ def perplexity_table(
         frame = read_columns(path, ["protocol", "arm", "window", "tokens", "nll"])
         for protocol, protocol_rows in frame.groupby("protocol", sort=False):
             names = {"model": model, "dataset": dataset, "protocol": str(protocol), "text": str(spec.get("text", ""))}
-            rows += _rows(path, names, protocol_rows, _chosen(spec, str(protocol)), seed, resamples)
+            rows += _rows(path, names, protocol_rows, spec.get("arms", {}).get(protocol, {}), seed, resamples)
     adjust(rows)
     for row in rows:
         row["published"] = _published(row, published or Published(), texts or {})
@@ -130,11 +130,6 @@ def _rows(
             row |= {key: edit[key] for key in ("matrix", "layer", "rho", "kept_rank") if key in edit}
         rows.append(row)
     return rows
-
-
-def _chosen(spec: Mapping[str, Any], protocol: str) -> Mapping[str, Any]:
-    """Return the intervention of each arm, from the file's spec."""
-    return spec.get("arms", {}).get(protocol, {})
 
 
 def _published(row: Mapping[str, Any], published: Published, texts: Mapping[str, TextNumber]) -> float:

@@ -14,8 +14,9 @@ from laser.analysis.comparison import COMPARISON, NOTES, adjust, compare, compar
 from laser.analysis.intervals import change_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number
-from laser.analysis.verdicts import SIGNIFICANCE, agreement
+from laser.analysis.verdicts import agreement
 from laser.config.artefacts import Artefact, evaluated_cells
+from laser.config.protocols import SIGNIFICANCE
 from laser.errors import UserError
 from laser.paper.published import Published, read_published
 from laser.results.cells import ARMS, PairedCell, intervention_labels
@@ -85,7 +86,7 @@ def prompts_table(
         UserError: a cell lacks test results or the original prompt, or has rows that the test file lacks.
     """
     published = published or Published()
-    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    tested = {cell.key: cell for cell in cells}
     rows: list[dict[str, Any]] = []
     for labelled in asked:
         if labelled.key not in tested:

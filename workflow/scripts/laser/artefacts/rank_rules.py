@@ -52,7 +52,7 @@ def make(study: StudyResults) -> pd.DataFrame:
     settings = {"seed": study.seed, "resamples": study.resamples}
     rows = []
     for cell in study.compared:
-        key = (cell.model, cell.dataset, cell.protocol)
+        key = cell.key
         selection = study.selections[key[:2]]["protocols"][cell.protocol]
         choices = {GRID: {"chosen": selection["chosen"], "candidates": len(selection["candidates"])}}
         for rule, by_rule in (choices | ruled[key[:2]][cell.protocol]).items():

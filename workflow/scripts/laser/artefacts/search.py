@@ -20,7 +20,7 @@ from laser.config.protocols import PROTOCOLS
 from laser.config.searches import lacks_candidates
 from laser.errors import UserError
 from laser.evaluation.racing import Race, Rules
-from laser.results.cells import PairedCell, same_intervention
+from laser.results.cells import PairedCell, intervention_labels, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell, choices_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def search_table(
     Raises:
         UserError: a cell with gradients lacks its test rows, its selection or its choice.
     """
-    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    tested = {cell.key: cell for cell in cells}
     chosen = {(selection["model"], selection["dataset"]): selection["protocols"] for selection in selections}
     given = by_cell(choices)
     rows = []
@@ -149,13 +149,14 @@ def _row(
     rows = given.arm(choice=GRADIENT)
     laser = aligned(cell, rows, "The gradient's choice")["correct"].to_numpy(dtype=bool)
     groups, base = list(cell.rows["group"]), cell.rows["base_correct"]
-    names = (cell.model, cell.dataset, cell.protocol, "accuracy")
+    names = (*cell.key, "accuracy")
     settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
     full = compare(base, cell.rows["laser_correct"], groups, names, **settings)
     quick = compare(base, laser, groups, (*names, GRADIENT), **settings)
     row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
     row |= dict(zip(("model", "dataset", "protocol"), names, strict=False)) | {"n": full["n"]}
-    row |= _places(best, "") | _places(cheap, "gradient_")
+    row |= intervention_labels(best)
+    row |= {f"gradient_{key}": value for key, value in intervention_labels(cheap).items()}
     row["same"] = same_intervention(best, cheap)
     order = [(place["matrix"], place["layer"]) for place in ranked["places"]]
     row["places"] = len(order)
@@ -170,12 +171,6 @@ def _row(
         row["gain_kept"] = 100 * quick["difference"] / full["difference"]
     row |= difference(cell.rows["laser_correct"], laser, groups, (*names, "searches"), **settings)
     return row | _cost(given.spec["search"][cell.protocol], len(selected["candidates"]))
-
-
-def _places(choice: Mapping[str, Any] | None, prefix: str) -> dict[str, Any]:
-    if choice is None:
-        return {f"{prefix}matrix": "", f"{prefix}layer": None, f"{prefix}rho": math.nan, f"{prefix}kept_rank": None}
-    return {f"{prefix}{key}": choice[key] for key in PLACE}
 
 
 def _cost(search: Mapping[str, Any], candidates: int) -> dict[str, Any]:

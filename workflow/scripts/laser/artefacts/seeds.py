@@ -79,7 +79,7 @@ def seeds_table(
         UserError: a file does not name the intervention that it was made with.
     """
     published = published or Published()
-    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    tested = {cell.key: cell for cell in cells}
     rows = []
     for draws in drawn:
         edit = draws.spec.get("intervention", {}).get(draws.protocol)
@@ -146,7 +146,7 @@ def views(frame: pd.DataFrame) -> list[View]:
     """Return one rounded view per protocol."""
     columns = ["Dataset", "Model", "Metric", "Intervention", "Seeds", "Mean over seeds", "SD", "Least", "Most"]
     columns += ["Exact SVD", "Base", "n", "Paper", "Within the range", "Within mean ± 2 SD"]
-    said = {True: "yes", False: "no"}
+    words = {True: "yes", False: "no"}
     views = []
     for protocol, protocol_rows in frame.groupby("protocol", sort=False):
         lines = []
@@ -163,8 +163,8 @@ def views(frame: pd.DataFrame) -> list[View]:
                     *(number(row[key], places) for key in ("sd", "min", "max", "exact", "base")),
                     integer(row["n"]),
                     number(row["published"], places),
-                    said.get(row["published_within_range"], ""),
-                    said.get(row["published_within_two_sd"], ""),
+                    words.get(row["published_within_range"], ""),
+                    words.get(row["published_within_two_sd"], ""),
                 ]
             )
         shown = columns if protocol_rows["published"].notna().any() else columns[:-3]

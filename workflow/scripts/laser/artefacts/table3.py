@@ -14,7 +14,7 @@ from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
 from laser.config.rules import rules
 from laser.paper.published import Published, read_published
-from laser.results.cells import PairedCell, same_intervention
+from laser.results.cells import PairedCell, intervention_labels, same_intervention
 from laser.results.labelled import Labelled, aligned, by_cell
 
 if TYPE_CHECKING:
@@ -84,10 +84,7 @@ def table3(selections: Sequence[Mapping[str, Any]], published: Published | None 
             best = validation.get("chosen") or validation["base"]
             row: dict[str, Any] = {"model": selection["model"], "dataset": selection["dataset"], "protocol": protocol}
             row |= {
-                "matrix": chosen["matrix"] if chosen else "",
-                "layer": chosen["layer"] if chosen else None,
-                "rho": chosen["rho"] if chosen else math.nan,
-                "kept_rank": chosen.get("kept_rank") if chosen else None,
+                **intervention_labels(chosen),
                 "validation_accuracy": best["accuracy"],
                 "validation_loss": best["loss"],
                 "validation_accuracy_base": validation["base"]["accuracy"],
@@ -141,7 +138,7 @@ def with_test_scores(
     Raises:
         UserError: a choice was scored on other rows than the test file.
     """
-    chosen, tested = by_cell(choices), {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
+    chosen, tested = by_cell(choices), {cell.key: cell for cell in cells}
     lines = []
     for row in frame.to_dict("records"):
         key = (row["model"], row["dataset"], row["protocol"])

@@ -89,7 +89,7 @@ def _test(cell: PairedCell, alike: pd.Series, seed: int, resamples: int) -> Iter
     for k, measure in MEASURES:
         kept, without = (informative, left_out) if measure == FIRST else (cell.rows, NOTHING)
         base, laser = (_hits(kept, k, measure, f"{arm}_") for arm in ("base", "laser"))
-        names = (cell.model, cell.dataset, cell.protocol, "test", str(k), measure)
+        names = (*cell.key, "test", str(k), measure)
         line: dict[str, Any] = dict(zip(COLUMNS[:6], (*names[:4], k, measure), strict=True))
         line |= intervention_labels(cell.chosen) | without
         groups = list(kept["group"])

@@ -65,7 +65,7 @@ def make(study: StudyResults) -> pd.DataFrame:
         choices = applied[cell.model, cell.dataset][cell.protocol]
         to_compare = [(ONE, name, choice, math.nan) for name, choice in choices["chosen_on"].items()]
         to_compare.append((GENERIC, "", choices["generic"]["chosen"], choices["generic"]["gain"]))
-        further = rows_at.get((cell.model, cell.dataset, cell.protocol))
+        further = rows_at.get(cell.key)
         for kind, chosen_on, choice, gain in to_compare:
             row = {"model": cell.model, "protocol": cell.protocol, "choice": kind, "chosen_on": chosen_on}
             row |= {"applied_to": cell.dataset, "own": chosen_on == cell.dataset, "validation_gain": gain}
@@ -91,7 +91,7 @@ def compared_choice(
 
     Equal choices give equal numbers; the cell's own choice gives those of Table 1.
     """
-    names = [cell.model, cell.dataset, cell.protocol, "accuracy"]
+    names = [*cell.key, "accuracy"]
     if choice is not None and not same_intervention(choice, cell.chosen):
         names.append(intervention(*(choice[key] for key in SITE)))
     return compare(

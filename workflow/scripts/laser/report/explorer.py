@@ -118,7 +118,7 @@ def write_explorer(
         return ""
     chosen = {(selection["model"], selection["dataset"]): selection for selection in load_selections(selections)}
     paths = {name: path for path in rows for name in load_rows([path])}
-    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in load_cells(tests, selections, rows)}
+    tested = {cell.key: cell for cell in load_cells(tests, selections, rows)}
     names = unique_slugs("-".join(name) for files in sweeps for name in _names(files))
     index = []
     for cell in (cell for files in sweeps for cell in _read(files)):

@@ -62,7 +62,7 @@ def write_rows(
         UserError: a file is missing or damaged, or the files do not belong together.
     """
     cells = load_cells(tests, selections, rows) if tests else []
-    names = unique_slugs("-".join((cell.model, cell.dataset, cell.protocol)) for cell in cells)
+    names = unique_slugs("-".join(cell.key) for cell in cells)
     prompts = {
         dataset: read_parquet(path, ["id", "prompt"]).set_index("id")["prompt"]
         for dataset, path in _by_dataset(rows).items()
@@ -70,7 +70,7 @@ def write_rows(
     }
     links = {}
     for cell in cells:
-        name = names["-".join((cell.model, cell.dataset, cell.protocol))]
+        name = names["-".join(cell.key)]
         frame = cell.rows.drop(columns=["has_options", "options", "answer_in_prompt"])
         frame.insert(2, "prompt", frame["id"].map(prompts[cell.dataset]))
         write_text(folder / FOLDER / f"{name}.csv", to_csv(for_spreadsheets(frame)))
@@ -84,7 +84,7 @@ def write_rows(
             files=[{"href": quote(f"{name}.csv"), "text": "CSV", "label": f"{about}, as CSV"}],
         )
         write_text(folder / FOLDER / f"{name}.html", page)
-        links[cell.model, cell.dataset, cell.protocol] = {
+        links[cell.key] = {
             "href": quote(f"{FOLDER}/{name}.html"),
             "text": "Rows",
             "label": about,

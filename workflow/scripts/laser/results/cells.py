@@ -19,6 +19,8 @@ ARMS = ("base", "laser")
 NO_INTERVENTION: Mapping[str, Any] = {"matrix": "", "layer": None, "rho": math.nan}
 """Values of a table's intervention columns if the base model was chosen."""
 
+CellKey = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class PairedCell:
@@ -48,6 +50,11 @@ class PairedCell:
     complete: bool = True
     partial: bool = False
     left_out: int = 0
+
+    @property
+    def key(self) -> CellKey:
+        """Model, dataset and protocol."""
+        return self.model, self.dataset, self.protocol
 
 
 def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:

@@ -13,12 +13,11 @@ from typing import Any
 import pandas as pd
 
 from laser.errors import UserError, understood
-from laser.results.cells import PairedCell
+from laser.results.cells import CellKey, PairedCell
 from laser.results.columns import read_columns
 from laser.results.loading import cell_of, is_complete, is_partial, load_rows
 
 SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
-CellKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class StudyResults:
     def compared_of(self, model: str, dataset: str, protocol: str) -> PairedCell:
         """Return base and LASER of one model on the test rows of one dataset under one protocol."""
         for cell in self.compared:
-            if (cell.model, cell.dataset, cell.protocol) == (model, dataset, protocol):
+            if cell.key == (model, dataset, protocol):
                 return cell
         raise UserError(
             f"{self.path_of('test', (model, dataset))}: holds no rows of the protocol {protocol}. "

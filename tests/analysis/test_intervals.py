@@ -48,10 +48,13 @@ def test_change_by_hand():
     assert (high - low) / 2 == pytest.approx(1.984 * error, rel=1e-3)
 
 
-def test_more_confidence_is_wider_and_bounds_stay_possible():
+def test_more_confidence_is_wider_and_bounds_stay_possible(monkeypatch):
     values, groups = [1.0] * 58 + [0.0] * 2, [index // 2 for index in range(60)]
     for interval, least in ((intervals.share_interval, 0), (intervals.change_interval, -1)):
-        bounds = [interval(values, groups, confidence=level) for level in (0.9, 0.95, 0.99)]
+        bounds = []
+        for level in (0.9, 0.95, 0.99):
+            monkeypatch.setattr(intervals, "CONFIDENCE", level)
+            bounds.append(interval(values, groups))
         assert all(least <= low < high <= 1 for low, high in bounds)
         assert bounds[0][0] > bounds[1][0] > bounds[2][0]
     low, high = intervals.change_interval([1.0] * 3)

@@ -36,7 +36,7 @@ def show(**changes):
         "published": printed("65.9"),
         "published_base": printed("51.8"),
         "published_n": 16257,
-        "constants": [2.0],
+        "constant": 2.0,
     }
     return shown(**(given | changes)).shows
 
@@ -52,7 +52,7 @@ def test_every_verdict_can_be_reached_and_has_a_rule():
     assert verdicts_given == set(VERDICT_RULES)
     base = {"arm": "base", "published": printed("51.8")}
     shows = {
-        show(constants=[65.5]),
+        show(constant=65.5),
         show(published=printed("51.8")),
         show(published=printed("52.9")),
         show(),
@@ -65,7 +65,7 @@ def test_every_verdict_can_be_reached_and_has_a_rule():
 def test_a_weak_printed_number_does_not_hide_that_ours_is_another(same_rows):
     # 50.0 is what a constant answer scores, and ours is far above it: two statements, neither hides the other.
     base = {"arm": "base", "published": printed("50.0"), "published_base": printed("50.0")}
-    assert show(**base, constants=[50.0]) == verdicts.CONSTANT
+    assert show(**base, constant=50.0) == verdicts.CONSTANT
     assert agree(**base, same_rows=same_rows, ours=(81.0, 80.0, 82.0)) == verdicts.DIFFERS
     # A printed gain of 0.7 points shows nothing; ours is a loss of 13.
     gain = {"published": printed("17.2"), "published_base": printed("16.5")}
@@ -175,12 +175,12 @@ def test_rounding_of_the_printed_value():
 
 def test_the_best_constant_answer_counts_and_only_for_accuracy():
     base = {"arm": "base", "published": printed("37.1"), "published_base": printed("37.1")}
-    assert show(**base, constants=[37.05]) == verdicts.CONSTANT
-    assert show(**base, constants=[62.95, 37.05]) == verdicts.CONSTANT
-    assert show(**base, constants=[36.7, 20.0]) == verdicts.CONSTANT
-    assert show(**base, constants=[36.5, 20.0]) == verdicts.ABILITY
-    assert show(**base, constants=[37.1], metric="loss") == ""
-    assert show(**base, constants=[]) == ""
+    assert show(**base, constant=37.05) == verdicts.CONSTANT
+    assert show(**base, constant=62.95) == verdicts.CONSTANT
+    assert show(**base, constant=36.7) == verdicts.CONSTANT
+    assert show(**base, constant=36.5) == verdicts.ABILITY
+    assert show(**base, constant=37.1, metric="loss") == ""
+    assert show(**base, constant=NAN) == ""
 
 
 def test_no_published_cell_no_verdict():
@@ -208,7 +208,7 @@ def test_what_the_papers_own_gains_show():
         if metric == "accuracy" and arm == "laser":
             base = published.table1[model, dataset, metric, "base"]
             n = published.table4[dataset]["test"]
-            shows[model, dataset] = show(published=number, published_base=base, published_n=n, constants=[])
+            shows[model, dataset] = show(published=number, published_base=base, published_n=n, constant=NAN)
     # 37.1 to 38.3 on 1600 rows: significant only if few rows changed sides.
     assert shows["GPT-J", "BigBench-Epistemic Reasoning"] == verdicts.OPEN
     assert shows["RoBERTa", "TruthfulQA"] == verdicts.NO_DIFFERENCE  # no difference at all

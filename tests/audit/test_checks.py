@@ -144,7 +144,9 @@ def test_verdicts(seed):
         assert verdict(LIMITS, row, text, base_text, complete, same_rows) == theirs
         constants = [] if generator.random() < 0.2 else list(generator.normal(4, 2, 2) * 10)
         test_rows = None if generator.random() < 0.1 else int(generator.choice([20, 300, 20000]))
-        shows = verdicts.shown(metric=metric, arm=arm, published_n=test_rows, constants=constants, **prints)
+        shows = verdicts.shown(
+            metric=metric, arm=arm, published_n=test_rows, constant=max(constants, default=np.nan), **prints
+        )
         own = shown(LIMITS, row, text, base_text, constants, test_rows)
         assert own["shows"] == shows.shows
         for end, value in (("low", shows.p_low), ("high", shows.p_high)):

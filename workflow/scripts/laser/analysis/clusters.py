@@ -18,9 +18,7 @@ from laser.analysis.statistics import CONFIDENCE, group_sums
 _LEAST_VARIANCE = 0.1
 
 
-def cluster_interval(
-    values: ArrayLike, clusters: Sequence[object], *, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def cluster_interval(values: ArrayLike, clusters: Sequence[object]) -> tuple[float, float]:
     """Return the interval of a mean over rows, treating the clusters as a sample from a population of clusters.
 
     This is the jackknife over clusters, with Student's quantile. Its degrees of freedom are one less than the number of
@@ -29,7 +27,6 @@ def cluster_interval(
     Args:
         values: (n,) numbers, one per row.
         clusters: n labels.
-        confidence: nominal coverage.
 
     Returns:
         Lower and upper bound, in the unit of `values`; (NaN, NaN) for fewer than two clusters.
@@ -42,7 +39,7 @@ def cluster_interval(
     mean = sums.sum() / sizes.sum()
     without = (sums.sum() - sums) / (sizes.sum() - sizes)
     error = math.sqrt((sums.size - 1) / sums.size * float(((without - mean) ** 2).sum()))
-    half = float(t.ppf((1 + confidence) / 2, max(effective_clusters(sizes) - 1, 1.0))) * error
+    half = float(t.ppf((1 + CONFIDENCE) / 2, max(effective_clusters(sizes) - 1, 1.0))) * error
     return float(mean - half), float(mean + half)
 
 
@@ -53,7 +50,7 @@ def effective_clusters(sizes: ArrayLike) -> float:
 
 
 def between_clusters(
-    values: ArrayLike, clusters: Sequence[object], groups: Sequence[object], *, confidence: float = CONFIDENCE
+    values: ArrayLike, clusters: Sequence[object], groups: Sequence[object]
 ) -> tuple[float, float, float]:
     """Return the standard deviation between the true means of clusters, with its interval.
 
@@ -64,7 +61,6 @@ def between_clusters(
         values: (n,) numbers, one per row.
         clusters: n cluster labels.
         groups: n labels of groups of dependent rows.
-        confidence: nominal coverage.
     """
     array = np.asarray(values, dtype=np.float64)
     rows, columns = (np.unique(np.asarray(labels, dtype=str), return_inverse=True)[1] for labels in (groups, clusters))
@@ -74,10 +70,10 @@ def between_clusters(
     np.add.at(sizes, (rows, columns), 1.0)
     means = sums.sum(axis=0) / sizes.sum(axis=0)
     residuals = (sums - means * sizes) / sizes.sum(axis=0)
-    return spread(means, residuals.T @ residuals * shape[0] / max(shape[0] - 1, 1), confidence=confidence)
+    return spread(means, residuals.T @ residuals * shape[0] / max(shape[0] - 1, 1))
 
 
-def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+def spread(means: NDArray, covariance: NDArray) -> tuple[float, float, float]:
     """Return the standard deviation between true means, and its interval, from estimates of the means.
 
     These are the values at which the generalised Cochran's Q statistic equals its expectation, and its quantiles, under
@@ -87,7 +83,6 @@ def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENC
     Args:
         means: (k,) estimates.
         covariance: (k, k) covariance of the estimates' errors.
-        confidence: nominal coverage.
     """
     from scipy.optimize import brentq
     from scipy.stats import chi2
@@ -95,13 +90,13 @@ def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENC
     count = len(means)
     if count < 2:
         return math.nan, math.nan, math.nan
-    own = np.diag(covariance)
-    if not (own > 0).any():
+    variances = np.diag(covariance)
+    if not (variances > 0).any():
         return 0.0, 0.0, 0.0
     # A cluster in which nothing changed has no variance of its own: it gets the smallest positive one. With few groups
     # the matrix is nearly singular: no contrast is taken to be far more certain than the most certain cluster.
-    least = own[own > 0].min()
-    values, vectors = np.linalg.eigh(covariance + np.diag(np.where(own > 0, 0.0, least)))
+    least = variances[variances > 0].min()
+    values, vectors = np.linalg.eigh(covariance + np.diag(np.where(variances > 0, 0.0, least)))
     values = np.maximum(values, _LEAST_VARIANCE * least)
     along, ones = vectors.T @ means, vectors.T @ np.ones(count)
 
@@ -118,7 +113,7 @@ def spread(means: NDArray, covariance: NDArray, *, confidence: float = CONFIDENC
             highest *= 4
         return math.sqrt(brentq(lambda variance: statistic(variance) - target, 0.0, highest))
 
-    quantiles = chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], count - 1)
+    quantiles = chi2.ppf([(1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2], count - 1)
     low, high = (solution(float(target)) for target in quantiles)
     return solution(count - 1.0), low, high
 
@@ -140,7 +135,7 @@ class Mean:
     spread: tuple[float, float, float]
 
 
-def random_effects(estimates: ArrayLike, errors: ArrayLike, *, confidence: float = CONFIDENCE) -> Mean:
+def random_effects(estimates: ArrayLike, errors: ArrayLike) -> Mean:
     """Return the mean of the population of effects from which the estimated effects are drawn.
 
     Weights come from the errors and the spread (Paule and Mandel's estimate); the interval is Hartung and Knapp's with
@@ -150,19 +145,21 @@ def random_effects(estimates: ArrayLike, errors: ArrayLike, *, confidence: float
     Args:
         estimates: (k,) estimates, at least one. The interval for a single estimate is for that effect only.
         errors: (k,) standard errors of the estimates.
-        confidence: nominal coverage.
     """
     from scipy.stats import norm, t
 
-    values, own = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    between = spread(values, np.diag(own**2), confidence=confidence)
-    positive = own[own > 0]
+    values, deviations = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
+    between = spread(values, np.diag(deviations**2))
+    positive = deviations[deviations > 0]
     # As in `spread`: an estimate without an error of its own gets the smallest positive one.
-    variances = np.where(own > 0, own, positive.min() if positive.size else 1.0) ** 2 + np.nan_to_num(between[0]) ** 2
+    variances = (
+        np.where(deviations > 0, deviations, positive.min() if positive.size else 1.0) ** 2
+        + np.nan_to_num(between[0]) ** 2
+    )
     weights = (1 / variances) / (1 / variances).sum()
-    mean, alike = float(weights @ values), norm.ppf((1 + confidence) / 2) * float(weights @ own)
+    mean, alike = float(weights @ values), norm.ppf((1 + CONFIDENCE) / 2) * float(weights @ deviations)
     half = 0.0
     if values.size > 1:
         error = math.sqrt(float(weights @ (values - mean) ** 2) / (values.size - 1))
-        half = float(t.ppf((1 + confidence) / 2, values.size - 1)) * error
+        half = float(t.ppf((1 + CONFIDENCE) / 2, values.size - 1)) * error
     return Mean(mean, mean - math.hypot(half, alike), mean + math.hypot(half, alike), between)

@@ -21,9 +21,7 @@ ADDED_GROUPS = 1
 """Groups that are added to each direction of a paired change (Bonett and Price, 2012)."""
 
 
-def share_interval(
-    values: ArrayLike, groups: Sequence[object] | None = None, *, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def share_interval(values: ArrayLike, groups: Sequence[object] | None = None) -> tuple[float, float]:
     """Return the interval of a share over rows; rows within a group may depend on each other.
 
     This is Clopper and Pearson's exact interval at the effective number of rows, after Korn and Graubard (1998).
@@ -31,7 +29,6 @@ def share_interval(
     Args:
         values: (n,) numbers from 0 to 1, one per row.
         groups: n group labels, or None if every row is independent.
-        confidence: nominal coverage.
 
     Returns:
         Lower and upper bound, from 0 to 1. A single group says nothing about other groups and gives (0, 1).
@@ -39,7 +36,7 @@ def share_interval(
     sums, sizes = group_sums(values, groups)
     share = sums.sum() / sizes.sum()
     residuals = ((sums - share * sizes) ** 2).sum()
-    low, high = share_bounds(sums.sum(), sizes.sum(), sizes.size, (sizes**2).sum(), residuals, confidence)
+    low, high = share_bounds(sums.sum(), sizes.sum(), sizes.size, (sizes**2).sum(), residuals)
     return float(low), float(high)
 
 
@@ -49,7 +46,6 @@ def share_bounds(
     groups: ArrayLike,
     squared_sizes: ArrayLike,
     residuals: ArrayLike,
-    confidence: float = CONFIDENCE,
 ) -> tuple[NDArray, NDArray]:
     """Return the bounds of shares from their sufficient statistics.
 
@@ -63,14 +59,13 @@ def share_bounds(
         groups: number of groups.
         squared_sizes: sum over groups of the squared number of rows.
         residuals: sum over groups of (sum − share · rows)².
-        confidence: nominal coverage.
     """
     from scipy.stats import beta, t
 
     total, rows, groups, squares, residuals = np.broadcast_arrays(
         *(np.asarray(value, dtype=np.float64) for value in (total, rows, groups, squared_sizes, residuals))
     )
-    tail, share = (1 - confidence) / 2, np.clip(total / rows, 0, 1)
+    tail, share = (1 - CONFIDENCE) / 2, np.clip(total / rows, 0, 1)
     several = groups > 1
     others = np.where(several, groups - 1, 1)
     dependent = squares / rows
@@ -89,19 +84,16 @@ def share_bounds(
     return low, high
 
 
-def change_interval(
-    changes: ArrayLike, groups: Sequence[object] | None = None, *, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def change_interval(changes: ArrayLike, groups: Sequence[object] | None = None) -> tuple[float, float]:
     """Return the interval of the mean of paired changes; rows within a group may depend on each other.
 
     Args:
         changes: (n,) numbers from −1 (right, then wrong) to 1 (wrong, then right), one per row.
         groups: n group labels, or None if every row is independent.
-        confidence: nominal coverage.
     """
     sums, sizes = group_sums(changes, groups)
     low, high = change_bounds(
-        sums.sum(), sizes.sum(), sizes.size, (sizes**2).sum(), (sums**2).sum(), (sums * sizes).sum(), confidence
+        sums.sum(), sizes.sum(), sizes.size, (sizes**2).sum(), (sums**2).sum(), (sums * sizes).sum()
     )
     return float(low), float(high)
 
@@ -113,7 +105,6 @@ def change_bounds(
     squared_sizes: ArrayLike,
     squared_sums: ArrayLike,
     products: ArrayLike,
-    confidence: float = CONFIDENCE,
 ) -> tuple[NDArray, NDArray]:
     """Return the bounds of mean paired changes from their sufficient statistics.
 
@@ -128,7 +119,6 @@ def change_bounds(
         squared_sizes: sum over groups of the squared number of rows.
         squared_sums: sum over groups of the squared sum of changes.
         products: sum over groups of sum times number of rows.
-        confidence: nominal coverage.
     """
     from scipy.stats import t
 
@@ -141,5 +131,5 @@ def change_bounds(
     spread = squared_sums - 2 * mean * products + mean**2 * squares
     spread = spread + added * size**2 * ((1 - mean) ** 2 + (1 + mean) ** 2)
     error = np.sqrt(np.maximum(spread, 0) * all_groups / (all_groups - 1)) / all_rows
-    half = t.ppf((1 + confidence) / 2, all_groups - 1) * error
+    half = t.ppf((1 + CONFIDENCE) / 2, all_groups - 1) * error
     return np.maximum(mean - half, -1.0), np.minimum(mean + half, 1.0)

@@ -51,25 +51,25 @@ def swept_scores(base: Path, sweep: Sequence[Path], matrices: Sequence[str]) -> 
         str(protocol): rows.set_index("id")[["correct", "loss"]]
         for protocol, rows in read_columns(base, SCORES).groupby("protocol")
     }
-    found: dict[str, dict[tuple[str, int, float], NDArray[Any]]] = {protocol: {} for protocol in unedited}
+    by_protocol: dict[str, dict[tuple[str, int, float], NDArray[Any]]] = {protocol: {} for protocol in unedited}
     # One file at a time, because all rows of a large sweep do not fit into memory.
     for path in sweep:
         rows = read_columns(path, ["matrix", "layer", "rho", *SCORES])
-        for labels, own in rows.groupby(["protocol", "matrix", "layer", "rho"]):
+        for labels, part in rows.groupby(["protocol", "matrix", "layer", "rho"]):
             protocol, matrix, layer, rho = cast(tuple[str, str, int, float], labels)
-            scored = own.set_index("id")[["correct", "loss"]]
+            scored = part.set_index("id")[["correct", "loss"]]
             if sorted(scored.index) != sorted(unedited[protocol].index):
                 raise UserError(
                     f"{path}: protocol {protocol} was scored on other validation rows than {base}. Delete and rerun."
                 )
-            found[protocol][matrix, int(layer), float(rho)] = _numbers(scored.loc[unedited[protocol].index])
+            by_protocol[protocol][matrix, int(layer), float(rho)] = _numbers(scored.loc[unedited[protocol].index])
 
     def order(candidate: tuple[str, int, float]) -> tuple[int, int, float]:
         matrix, layer, rho = candidate
         return -layer, matrices.index(matrix), rho
 
     scores = {}
-    for protocol, by_candidate in found.items():
+    for protocol, by_candidate in by_protocol.items():
         candidates = sorted(by_candidate, key=order)
         both = np.stack([by_candidate[candidate] for candidate in candidates])
         scores[protocol] = Swept(candidates, both[:, 0].astype(bool), both[:, 1], _numbers(unedited[protocol]))

@@ -8,6 +8,7 @@ from a seed; equal input gives equal output. The paper reports no intervals and 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,7 +60,6 @@ def bootstrap_interval(
     *,
     seed: int | Sequence[int] = 0,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of the mean over rows, resampling whole groups.
 
@@ -68,7 +68,6 @@ def bootstrap_interval(
         groups: n group labels, or None if every row is independent.
         seed: seed for `numpy.random.default_rng`.
         resamples: number of resamples.
-        confidence: nominal coverage.
 
     Returns:
         Lower and upper bound, in the unit of `values`. A single group gives an interval of zero width.
@@ -76,7 +75,7 @@ def bootstrap_interval(
     sums, sizes = group_sums(values, groups)
     generator = np.random.default_rng(seed)
     means = _resampled_means(sums, sizes, generator, resamples)
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -139,7 +138,7 @@ def sign_flip_p_value(
         resamples: number of sign patterns drawn.
     """
     sums, _ = group_sums(differences, groups)
-    sums = np.abs(sums)[sums != 0] * np.sign(sums[sums != 0])
+    sums = sums[sums != 0]
     if sums.size == 0:
         return 1.0
     observed = abs(float(sums.sum()))
@@ -214,27 +213,16 @@ def mcnemar_p_range(first: float, second: float, n: int) -> tuple[float, float]:
 
 def shares(values: Sequence[str]) -> dict[str, float]:
     """Return the share of each distinct text (outer spaces ignored), largest first, ties in alphabetical order."""
-    counts: dict[str, int] = {}
-    for value in values:
-        text = str(value).strip()
-        counts[text] = counts.get(text, 0) + 1
+    counts = Counter(str(value).strip() for value in values)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return {text: count / len(values) for text, count in ordered}
 
 
-def constant_accuracies(answers: Sequence[str], with_options: bool) -> dict[str, float]:
-    """Return the accuracy of each constant answer on these rows, best first.
+def best_constant(answers: Sequence[str], with_options: bool) -> float:
+    """Return the accuracy of the best constant answer on these rows, in percent.
 
     Args:
-        answers: right answer of every row.
-        with_options: True if rows offer options: every label is then returned; otherwise only the most frequent answer
-            (ignoring case and outer spaces, as the scoring of open answers does).
-
-    Returns:
-        A mapping from answer to accuracy in percent.
+        answers: right answer of every row, at least one.
+        with_options: True if rows offer options; otherwise case is ignored, as the scoring of open answers does.
     """
-    if with_options:
-        return {answer: 100 * share for answer, share in shares(answers).items()}
-    frequencies = shares([answer.lower() for answer in answers])
-    best = next(iter(frequencies))
-    return {best: 100 * frequencies[best]}
+    return 100 * max(shares(answers if with_options else [answer.lower() for answer in answers]).values())

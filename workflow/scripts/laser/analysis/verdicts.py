@@ -7,7 +7,6 @@ There are two separate questions: what the printed number shows on its own (`sho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from laser.analysis.statistics import mcnemar_p_range
@@ -26,9 +25,8 @@ UNDECIDED = "undecided"
 
 _MARGINS = (
     f"{rules().margins.accuracy:g} point{'' if rules().margins.accuracy == 1 else 's'} (or one row, where that is "
-    f"more), {rules().margins.loss:g} nats, {rules().margins.reward:g} points of return; in quadrature what "
-    "another seed of the randomised SVD (LASER arm) and other arithmetic change; and half a unit of the last printed "
-    "digit"
+    f"more), {rules().margins.loss:g} nats, {rules().margins.reward:g} points of return; in quadrature what another "
+    "seed of the randomised SVD (LASER arm) and other arithmetic change; and half a unit of the last printed digit"
 )
 VERDICT_RULES: dict[str, str] = {
     PART: (
@@ -93,7 +91,7 @@ def shown(
     published: Printed | None,
     published_base: Printed | None,
     published_n: int | None,
-    constants: Iterable[float],
+    constant: float,
 ) -> Shown:
     """Apply `SHOWN_RULES` to one published number.
 
@@ -103,20 +101,19 @@ def shown(
         published: the printed number of this arm; None if the paper has no such cell.
         published_base: the printed number of the base arm.
         published_n: the paper's number of test rows; None if it prints none.
-        constants: accuracies of constant answers on our test rows, percent; empty if answers are not words.
+        constant: accuracy of the best constant answer on our test rows, percent; NaN if answers are not words.
     """
     if published is None or metric != "accuracy":
         return Shown()
     low = high = math.nan
     if arm == "laser" and published_base is not None and published_n is not None:
         low, high = mcnemar_p_range(published_base.value, published.value, published_n)
-    known = list(constants)
-    if known and published.value <= max(known) + rules().constant:
+    if published.value <= constant + rules().constant:
         return Shown(CONSTANT, low, high)
     if not math.isnan(low):
         name = NO_DIFFERENCE if low >= SIGNIFICANCE else DIFFERENCE if high < SIGNIFICANCE else OPEN
         return Shown(name, low, high)
-    return Shown(ABILITY if known and arm == "base" else "")
+    return Shown(ABILITY if arm == "base" and not math.isnan(constant) else "")
 
 
 def agreement(

@@ -5,14 +5,13 @@ The clustering that is best on validation rows is compared on test rows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from laser.analysis.comparison import DIFFERENCE, adjust, difference, estimate, with_interval
-from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
+from laser.analysis.statistics import RESAMPLES, best_constant, shares
 from laser.analysis.tables import View, integer, number, p_value
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.errors import UserError
@@ -96,7 +95,7 @@ def _row(cell: PairedCell, path: Path, seed: int, resamples: int) -> dict[str, A
         (frame["split"] == "validation") & (frame["clusters"] == best["clusters"]) & (frame["rho"] == best["rho"])
     ]
     tested = aligned(cell, frame[frame["split"] == "test"].set_index("id"), "clustered")
-    groups, names = list(cell.rows["group"]), (cell.model, cell.dataset, cell.protocol, "clustered")
+    groups, names = list(cell.rows["group"]), (*cell.key, "clustered")
     settings: dict[str, Any] = {"truth": True, "seed": seed, "resamples": resamples}
     arms = {arm: cell.rows[f"{arm}_correct"].to_numpy(dtype=bool) for arm in ARMS}
     arms["clustered"] = tested["correct"].to_numpy(dtype=bool)
@@ -108,12 +107,11 @@ def _row(cell: PairedCell, path: Path, seed: int, resamples: int) -> dict[str, A
     for arm in OVER:
         change = difference(arms[arm], arms["clustered"], groups, (*names, arm), **settings)
         line |= {f"{name}_over_{arm}": value for name, value in change.items()}
-    answers = constant_accuracies(option_labels(cell.rows, "answer"), bool(cell.rows["has_options"].any()))
+    constant = best_constant(option_labels(cell.rows, "answer"), bool(cell.rows["has_options"].any()))
     predicted = cell.rows.assign(prediction=tested["prediction"].to_numpy())
     commonest = shares(option_labels(predicted, "prediction"))
     answer, share = next(iter(commonest.items()))
-    said = {"commonest_answer": answer, "commonest_share": 100 * share}
-    return line | {"constant": max(answers.values(), default=math.nan)} | said
+    return line | {"constant": constant, "commonest_answer": answer, "commonest_share": 100 * share}
 
 
 def views(frame: pd.DataFrame) -> list[View]:

@@ -12,7 +12,7 @@ from laser.analysis.comparison import with_interval
 from laser.analysis.intervals import change_interval
 from laser.analysis.power import HIGH, POWER, best_of_null, constant_by_kind, detectable_gain
 from laser.analysis.stability import RESAMPLES, Scores, candidates_of, load_scores
-from laser.analysis.statistics import constant_accuracies, seed_sequence
+from laser.analysis.statistics import best_constant, seed_sequence
 from laser.analysis.tables import View, integer, intervention, number, p_value
 from laser.config.artefacts import Artefact
 from laser.config.pools import is_policy
@@ -76,7 +76,7 @@ def make(study: StudyResults) -> pd.DataFrame:
     """Compute the table from a study's files."""
     policies, resamples = bool(study.spec["policies"]), min(RESAMPLES, study.resamples)
     published, of_rooms = read_published(), read_table2()
-    tested = {(cell.model, cell.dataset, cell.protocol): cell for cell in study.compared}
+    tested = {cell.key: cell for cell in study.compared}
     lines = []
     for name in study.cells:
         selection = study.selections[name]
@@ -159,12 +159,7 @@ def on_validation_rows(
     gain = 100 * float((scores.correct[:, at] - scores.correct[:, -1]).sum() / scores.sizes.sum())
     null = best_of_null(scores, gain, seed, resamples)
     line |= {"candidates_compared": null.compared}
-    return line | {
-        "validation_gain": gain,
-        "null_best": null.mean,
-        "null_best_high": null.high,
-        "null_p": null.p_value,
-    }
+    return line | {"validation_gain": gain, "null_best": null.mean, "null_best_high": null.high, "null_p": null.p_value}
 
 
 def constants(cell: PairedCell, relations: pd.Series) -> dict[str, float]:
@@ -175,7 +170,7 @@ def constants(cell: PairedCell, relations: pd.Series) -> dict[str, float]:
         relations: relation of every prepared row, by id.
     """
     answers = option_labels(cell.rows, "answer")
-    best = max(constant_accuracies(answers, bool(cell.rows["has_options"].any())).values())
+    best = best_constant(answers, bool(cell.rows["has_options"].any()))
     of_rows = relations.loc[cell.rows["id"]]
     by_relation = constant_by_kind(answers, list(of_rows)) if of_rows.notna().all() else math.nan
     return {"constant": best, "constant_by_relation": by_relation}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from laser.analysis.comparison import DIFFERENCE, adjust, compare
-from laser.analysis.statistics import RESAMPLES, constant_accuracies, shares
+from laser.analysis.comparison import DIFFERENCE, adjust, compare, with_interval
+from laser.analysis.statistics import RESAMPLES, best_constant, shares
 from laser.analysis.tables import View, integer, intervention, measure, number, p_value
-from laser.analysis.verdicts import SIGNIFICANCE, agreement, shown
+from laser.analysis.verdicts import agreement, shown
 from laser.artefacts import efficacy
 from laser.config.artefacts import Artefact
+from laser.config.protocols import SIGNIFICANCE
 from laser.paper.published import Printed, Published, read_published
 from laser.results.cells import ARMS, METRICS, PairedCell, intervention_labels, option_labels
 from laser.results.columns import read_columns
@@ -104,32 +105,24 @@ def table1(
 
     published = published or Published()
     rows: list[dict[str, Any]] = []
-    constants: list[dict[str, float]] = []
     for cell in cells:
-        by_constant = constant_accuracies(option_labels(cell.rows, "answer"), bool(cell.rows["has_options"].any()))
+        sizes = published.sizes(cell.dataset)
         of_targets = (false or {}).get((cell.model, cell.dataset))
         further = {} if of_targets is None else efficacy.shares_of(cell, of_targets)
         for metric in metrics:
-            made = _rows(cell, metric, by_constant, published, seed, resamples)
-            for row in made:
+            printed = {arm: published.cell(cell.model, cell.dataset, metric, arm) for arm in ARMS}
+            for row in _rows(cell, metric, printed, seed, resamples):
                 row |= {"left_out": cell.left_out} | (further.get(row["arm"], {}) if metric == "accuracy" else {})
-            rows += made
-            constants += [by_constant] * len(ARMS)
+                row |= judged(
+                    row,
+                    printed[row["arm"]],
+                    printed["base"],
+                    published_n=sizes["test"] if sizes else None,
+                    complete=cell.complete,
+                    part=cell.partial,
+                )
+                rows.append(row)
     adjust(rows)
-    by_name = {(cell.model, cell.dataset, cell.protocol): cell for cell in cells}
-    for row, by_constant in zip(rows, constants, strict=True):
-        sizes, cell = published.sizes(row["dataset"]), by_name[row["model"], row["dataset"], row["protocol"]]
-        printed = published.cell(row["model"], row["dataset"], row["metric"], row["arm"])
-        printed_base = published.cell(row["model"], row["dataset"], row["metric"], "base")
-        row |= judged(
-            row,
-            printed,
-            printed_base,
-            published_n=sizes["test"] if sizes else None,
-            complete=cell.complete,
-            part=cell.partial,
-            constants=by_constant.values(),
-        )
     frame = pd.DataFrame(rows, columns=[*COLUMNS, *OPTIONAL])
     frame = frame.astype(dict.fromkeys(("layer", "kept_rank", "left_out", "efficacy_n"), "Int64"))
     apply = {"left_out": bool((frame["left_out"] > 0).any())}
@@ -144,7 +137,6 @@ def judged(
     published_n: int | None,
     complete: bool,
     part: bool = False,
-    constants: Iterable[float],
 ) -> dict[str, Any]:
     """Return what the printed number of a row's arm shows, and whether ours agrees, as columns.
 
@@ -155,11 +147,10 @@ def judged(
         published_n: the paper's number of test rows, or None.
         complete: True if the dataset was prepared in full.
         part: True if the dataset was read from a source that has only part of its rows.
-        constants: accuracies of constant answers, percent.
     """
     labels: dict[str, Any] = {"metric": row["metric"], "arm": row["arm"]}
     labels |= {"published": printed, "published_base": printed_base}
-    printed_shows = shown(**labels, published_n=published_n, constants=constants)
+    printed_shows = shown(**labels, published_n=published_n, constant=row["constant"])
     verdict = agreement(
         **labels,
         complete=complete,
@@ -174,17 +165,20 @@ def judged(
 
 
 def _rows(
-    cell: PairedCell, metric: str, constants: dict[str, float], published: Published, seed: int, resamples: int
+    cell: PairedCell, metric: str, printed: Mapping[str, Printed | None], seed: int, resamples: int
 ) -> list[dict[str, Any]]:
     """Return the rows of both arms, over the test rows that have a value in both."""
     truth = metric == "accuracy"
     base, laser = (cell.rows[f"{arm}_{'correct' if truth else metric}"] for arm in ARMS)
-    names, groups = (cell.model, cell.dataset, cell.protocol, metric), list(cell.rows["group"])
+    names, groups = (*cell.key, metric), list(cell.rows["group"])
     compared = compare(base, laser, groups, names, truth=truth, seed=seed, resamples=resamples)
     open_answers = cell.rows[~cell.rows["has_options"]]
+    constant = math.nan
+    if truth:
+        constant = best_constant(option_labels(cell.rows, "answer"), bool(cell.rows["has_options"].any()))
     rows = []
     for arm in ARMS:
-        printed = published.cell(cell.model, cell.dataset, metric, arm)
+        of_paper = printed[arm]
         row: dict[str, Any] = (
             dict.fromkeys(COLUMNS, math.nan)
             | intervention_labels(cell.chosen if arm == "laser" else None)
@@ -197,11 +191,11 @@ def _rows(
                 "low": compared[f"{arm}_low"],
                 "high": compared[f"{arm}_high"],
                 "n": compared["n"],
-                "constant": max(constants.values()) if truth else math.nan,
+                "constant": constant,
                 "protocol": cell.protocol,
                 "prediction_shares": _prediction_shares(cell, arm) if truth else "",
                 "answer_in_prompt": 100 * float(open_answers["answer_in_prompt"].mean()),
-                "published": printed.value if printed else math.nan,
+                "published": of_paper.value if of_paper else math.nan,
                 "dtype": cell.dtype,
             }
         )
@@ -239,9 +233,9 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
                 laser["dataset"],
                 laser["model"],
                 measure(laser["metric"]),
-                _with_interval(base, "value", "low", "high", places),
-                _with_interval(laser, "value", "low", "high", places),
-                _with_interval(laser, "difference", "difference_low", "difference_high", places + 1, sign=True),
+                with_interval(base, places, "value", low="low", high="high"),
+                with_interval(laser, places, "value", low="low", high="high"),
+                with_interval(laser, places + 1, "difference", sign=True),
                 p_value(laser["p_holm"]),
                 integer(laser["n"]),
                 number(laser["constant"], places),
@@ -299,11 +293,6 @@ def _overflows(frame: pandas.DataFrame) -> list[str]:
     if not named:
         return []
     return [f"Rows on which base or LASER overflows count as wrong and have no loss: {'; '.join(named)}."]
-
-
-def _with_interval(row: Any, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
-    bounds = f"[{number(row[low], places, sign)}, {number(row[high], places, sign)}]"
-    return f"{number(row[value], places, sign)} {bounds}"
 
 
 def report_views(frame: pandas.DataFrame) -> list[View]:

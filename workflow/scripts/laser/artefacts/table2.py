@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from laser.analysis.comparison import with_interval
 from laser.analysis.statistics import RESAMPLES
 from laser.analysis.tables import View, integer, intervention, number, p_value
-from laser.analysis.verdicts import NOT_RUN, SIGNIFICANCE
+from laser.analysis.verdicts import NOT_RUN
 from laser.artefacts.table1 import judged, table1
 from laser.config.artefacts import Artefact
+from laser.config.protocols import SIGNIFICANCE
 from laser.paper.published import PAPER_POLICY, Printed, read_table2
 from laser.results.cells import POLICY_METRICS, PairedCell
 from laser.results.loading import OF_GAMES
@@ -61,7 +63,7 @@ def table2(
     import pandas as pd
 
     frame = table1(cells, None, seed, resamples, POLICY_METRICS)
-    complete = {(cell.model, cell.dataset, cell.protocol): cell.complete for cell in cells}
+    complete = {cell.key: cell.complete for cell in cells}
     lines: Any = frame.to_dict("records")
     for row in lines:
         printed = published.get((row["metric"], row["arm"]))
@@ -74,7 +76,6 @@ def table2(
             published.get((row["metric"], "base")),
             published_n=None,
             complete=of_paper and complete[row["model"], row["dataset"], row["protocol"]],
-            constants=(),
         )
     return pd.DataFrame(lines, columns=list(frame.columns)).astype(frame.dtypes[["layer", "kept_rank"]])
 
@@ -99,9 +100,9 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
         lines.append(
             [
                 *(laser["model"], laser["dataset"], NAMES[metric]),
-                _bounded(base, "value", "low", "high", places),
-                _bounded(laser, "value", "low", "high", places),
-                _bounded(laser, "difference", "difference_low", "difference_high", places, sign=True),
+                with_interval(base, places, "value", low="low", high="high"),
+                with_interval(laser, places, "value", low="low", high="high"),
+                with_interval(laser, places, "difference", sign=True),
                 p_value(laser["p_holm"]),
                 integer(laser["n"]),
                 intervention(laser["matrix"], laser["layer"], laser["rho"], laser["kept_rank"]),
@@ -125,8 +126,3 @@ def _view(frame: pandas.DataFrame, protocol: str) -> View:
 
 def _title(protocol: str) -> str:
     return f"Table 2. A policy that plays Sokoban and LASER on test rooms, {protocol} protocol"
-
-
-def _bounded(row: Any, value: str, low: str, high: str, places: int, sign: bool = False) -> str:
-    bounds = f"[{number(row[low], places, sign)}, {number(row[high], places, sign)}]"
-    return f"{number(row[value], places, sign)} {bounds}"

@@ -83,7 +83,7 @@ def verdict_table(frame: pandas.DataFrame, published: Published) -> pandas.DataF
                 published=printed,
                 published_base=published.table1.get((model, dataset, metric, "base")),
                 published_n=published.table4.get(dataset, {}).get("test"),
-                constants=(),
+                constant=math.nan,
             )
             shows = {"shows": alone.shows, "published_p_low": alone.p_low, "published_p_high": alone.p_high}
             texts = {"protocol": "", "run_model": "", "verdict": NOT_RUN}

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from laser.analysis.tables import intervention
-from laser.analysis.verdicts import SIGNIFICANCE
+from laser.config.protocols import SIGNIFICANCE
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 

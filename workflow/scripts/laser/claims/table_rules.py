@@ -10,7 +10,7 @@ import pandas as pd
 
 from laser.analysis.comparison import adjust, with_interval
 from laser.analysis.tables import integer, intervention, number, p_value
-from laser.analysis.verdicts import DIFFERS, NOT_COMPARED, REPLICATED, SIGNIFICANCE
+from laser.analysis.verdicts import DIFFERS, NOT_COMPARED, REPLICATED
 from laser.artefacts.paraphrase import ALL, CONSISTENT, HELD_OUT
 from laser.artefacts.topk import FIRST
 from laser.claims.findings import (
@@ -31,6 +31,7 @@ from laser.claims.findings import (
     where,
 )
 from laser.claims.nulls import count_tails
+from laser.config.protocols import SIGNIFICANCE
 from laser.config.rules import rules
 from laser.paper.text_numbers import PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, read_text_numbers
 

@@ -5,15 +5,13 @@ A reader who compares a study with the paper should know which of the paper's nu
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 from laser.analysis.statistics import mcnemar_p_range
 from laser.analysis.tables import number
-from laser.analysis.verdicts import SIGNIFICANCE
-from laser.errors import UserError
-from laser.paper.published import FOLDER, Published
+from laser.config.protocols import SIGNIFICANCE
+from laser.paper.published import FOLDER, Published, read_rows
 from laser.paper.text_numbers import COMPOSED, DATASET, MODEL, TOP1, TextNumber
 
 
@@ -74,7 +72,8 @@ def table1_notes(published: Published, texts: Mapping[str, TextNumber], folder: 
             f"{MODEL} on {DATASET}: composing reaches {number(composed.value.value, 1)} % in the text, "
             f"{number(composed.value.value - laser.value, 1)} points over Table 1's LASER: section {composed.where}."
         )
-    for row in _differences(Path(folder)):
+    columns = ("model", "dataset", "metric", "column", "paper_text_dump", "website_leaderboard")
+    for row in read_rows(Path(folder) / "table1_website_differences.csv", columns):
         notes.append(
             f"{row['model']} on {row['dataset']}, {row['metric']} of {row['column']}: {row['paper_text_dump']} in the "
             f"paper, {row['website_leaderboard']} on the authors' website."
@@ -94,12 +93,3 @@ def table1_notes(published: Published, texts: Mapping[str, TextNumber], folder: 
         + "."
     )
     return notes
-
-
-def _differences(folder: Path) -> list[dict[str, str]]:
-    path = folder / "table1_website_differences.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            return list(csv.DictReader(handle))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}). Restore it from the repository.") from error

@@ -91,11 +91,7 @@ def _read(folder: Path) -> Published:
             "kept_rank": int(row[KEPT]),
         }
     table4 = {
-        row["dataset"]: {
-            "size": int(row["size"]),
-            "validation": int(row["val_20pct"]),
-            "test": int(row["test_80pct"]),
-        }
+        row["dataset"]: {"size": int(row["size"]), "validation": int(row["val_20pct"]), "test": int(row["test_80pct"])}
         for row in read_rows(folder / "table4_dataset_sizes.csv", ("dataset", "size", "val_20pct", "test_80pct"))
     }
     table5 = {
@@ -135,12 +131,18 @@ def read_table2(folder: Path | str = FOLDER) -> dict[tuple[str, str], Printed]:
         raise UserError(f"{path}: holds something that does not belong there ({error}). Restore it.") from error
 
 
-def read_fig2_range(folder: Path | str = FOLDER) -> dict[str, list[tuple[int, float, float]]]:
+def fig2_range_of(
+    model: str, dataset: str, folder: Path | str = FOLDER
+) -> dict[str, list[tuple[int, float, float]]] | None:
     """Return the paper's Figure 2 as read off its image: matrix to (layer, lowest loss, highest loss) in nats.
 
-    The readings are for GPT-J on CounterFact, over the 15 drawn lines, widened by the lines' own thickness.
+    The readings are over the 15 drawn lines, widened by the lines' own thickness. They are for GPT-J on CounterFact;
+    for other models and datasets of ours, None is returned.
     """
     folder = Path(folder)
+    published = read_published(folder)
+    if (published.models.get(model), published.datasets.get(dataset)) != ("GPT-J", "CounterFact"):
+        return None
     matrices = {
         row["tau"]: row["matrix"]
         for row in read_rows(folder / "matrices.csv", ("model", "tau", "matrix"))
@@ -152,15 +154,6 @@ def read_fig2_range(folder: Path | str = FOLDER) -> dict[str, list[tuple[int, fl
         entry = (int(row["layer"]), float(row[columns[2]]), float(row[columns[3]]))
         ranges.setdefault(matrices.get(row["matrix"], row["matrix"]), []).append(entry)
     return ranges
-
-
-def fig2_range_of(
-    model: str, dataset: str, folder: Path | str = FOLDER
-) -> dict[str, list[tuple[int, float, float]]] | None:
-    """Return `read_fig2_range` where our model and dataset are those of the paper's Figure 2, otherwise None."""
-    published = read_published(folder)
-    names = published.models.get(model), published.datasets.get(dataset)
-    return read_fig2_range(folder) if names == ("GPT-J", "CounterFact") else None
 
 
 def printed(text: str) -> Printed:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 from laser.errors import UserError
-from laser.paper.published import FOLDER, Printed, printed
+from laser.paper.published import FOLDER, Printed, printed, read_rows
 
 ROBUSTNESS = "GPT-J CounterFact paraphrase robustness gain (pp)"
 TOP1 = "GPT-J CounterFact top-1 accuracy (text)"
@@ -41,15 +40,10 @@ def read_text_numbers(folder: Path | str = FOLDER) -> dict[str, TextNumber]:
         UserError: the file cannot be read, or lacks one of the quantities that this workflow compares.
     """
     path = Path(folder) / "text_numbers.csv"
-    try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        numbers = {
-            row["quantity"]: TextNumber(_printed(row["base"]), _printed(row["laser_or_value"]), row["where_in_paper"])
-            for row in rows
-        }
-    except (OSError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({error}). Restore it from the repository.") from error
+    numbers = {
+        row["quantity"]: TextNumber(_printed(row["base"]), _printed(row["laser_or_value"]), row["where_in_paper"])
+        for row in read_rows(path, ("quantity", "base", "laser_or_value", "where_in_paper"))
+    }
     for name in (ROBUSTNESS, TOP1, PERPLEXITY_INPUT, PERPLEXITY_OUTPUT, COMPOSED):
         if name not in numbers:
             raise UserError(f"{path}: lacks the quantity '{name}'. Restore the file from the repository.")

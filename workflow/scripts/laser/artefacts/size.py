@@ -12,8 +12,8 @@ import pandas as pd
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
-from laser.io.files import read_json
 from laser.models.stored import BYTES
+from laser.results.study import read_document
 
 if TYPE_CHECKING:
     from laser.results.study import StudyResults
@@ -49,15 +49,8 @@ def read_cards(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
     Raises:
         UserError: a card lacks its name, its number of parameters or its dtype.
     """
-    cards = {}
-    for path in paths:
-        card = read_json(path)
-        name = card.get("name") or card.get("spec", {}).get("model", {}).get("name")
-        missing = [key for key in ("parameters", "dtype_stored") if key not in card]
-        if missing or not name:
-            raise UserError(f"{path}: lacks the key '{(missing or ['name'])[0]}'. Fetch the model again.")
-        cards[name] = card
-    return cards
+    cards = [read_document(path, ("name", "parameters", "dtype_stored")) for path in paths]
+    return {card["name"]: card for card in cards}
 
 
 def size(

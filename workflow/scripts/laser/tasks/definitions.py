@@ -37,7 +37,9 @@ class Definition:
             `options`: all tokens of an option masked in "{prompt} {option}".
         ties: `wrong` (the right option must score strictly higher) or `first` (the first of equals is chosen).
         prompt_fixes: named departures from the released prompt, off unless options["prompt_fix"] lists them.
-        make_masked_prompt: called by `masked_prompt`.
+        masked_prompt: returns the prompt for masked models, exactly as released, from an example's text, its prompt
+            for causal models, and the tokenizer. The result contains the mask token once if `masked_style` is `single`,
+            and not at all otherwise.
 
     The rooms of `sokoban` are played, not asked about (`laser.policies.games`), so its definition is only a title.
     """
@@ -52,18 +54,7 @@ class Definition:
     masked_style: str = "single"
     ties: str = "first"
     prompt_fixes: Mapping[str, str] = field(default_factory=dict)
-    make_masked_prompt: MaskedPrompt = field(default=lambda text, prompt, tokenizer: prompt, repr=False)
-
-    def masked_prompt(self, example_text: str, prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
-        """Return the prompt for masked models, exactly as released.
-
-        Args:
-            example_text: `Example.text`.
-            prompt: `Example.prompt`, the prompt for causal models.
-            tokenizer: the model's; the result contains its mask token once if `masked_style` is `single`, and not at
-                all otherwise.
-        """
-        return self.make_masked_prompt(example_text, prompt, tokenizer)
+    masked_prompt: MaskedPrompt = field(default=lambda text, prompt, tokenizer: prompt, repr=False)
 
     def open_scoring_of(self, family: str) -> str:
         """Return how open answers of a model family are scored: `generate` if the family is not in the table."""
@@ -124,7 +115,7 @@ DEFINITIONS: dict[str, Definition] = {
             name="counterfact",
             title="CounterFact",
             open_scoring={"gptj": "next_token", "phi": "next_token"},
-            make_masked_prompt=_mask_and_stop,
+            masked_prompt=_mask_and_stop,
         ),
         Definition(name="hotpotqa", title="HotPotQA", new_tokens=15, masked_style="open5"),
         Definition(
@@ -133,20 +124,20 @@ DEFINITIONS: dict[str, Definition] = {
             options=("true", "false"),
             ties="wrong",
             prompt_fixes={"question_mark": "ends the question with a question mark instead of a full stop"},
-            make_masked_prompt=_prompt_and_mask,
+            masked_prompt=_prompt_and_mask,
         ),
         Definition(
             name="bios_gender",
             title="Bios Gender",
             options=("male", "female"),
             ties="wrong",
-            make_masked_prompt=_bios_gender,
+            masked_prompt=_bios_gender,
         ),
         Definition(
             name="bios_profession",
             title="Bios Profession",
             options=PROFESSIONS,
-            make_masked_prompt=_bios_profession,
+            masked_prompt=_bios_profession,
         ),
         Definition(
             name="truthfulqa",
@@ -154,34 +145,34 @@ DEFINITIONS: dict[str, Definition] = {
             options=("true", "false"),
             ties="wrong",
             prompt_fixes={"space": "puts the missing space between the statement and the question about it"},
-            make_masked_prompt=_prompt_and_mask,
+            masked_prompt=_prompt_and_mask,
         ),
         Definition(
             name="epistemic_reasoning",
             title="BigBench-Epistemic Reasoning",
             options=("entailment", "non-entailment"),
             masked_style="options",
-            make_masked_prompt=_text,
+            masked_prompt=_text,
         ),
-        Definition(name="qa_wikidata", title="BigBench-WikidataQA", masked_style="open5", make_masked_prompt=_text),
+        Definition(name="qa_wikidata", title="BigBench-WikidataQA", masked_style="open5", masked_prompt=_text),
         Definition(
             name="causal_judgment",
             title="BigBench-Causal Judgment",
             options=("Yes", "No"),
             masked_style="options",
-            make_masked_prompt=_text,
+            masked_prompt=_text,
         ),
         Definition(
             name="web_of_lies",
             title="BigBench Hard-Web of Lies",
             options=("Yes", "No"),
             masked_style="options",
-            make_masked_prompt=_text,
+            masked_prompt=_text,
         ),
         Definition(name="sokoban", title="Sokoban"),
         Definition(name="generic", title="Rows of one's own", options_in_rows=True, masked_style="open5"),
         Definition(name="lm_eval", title="Task of lm-evaluation-harness", options_in_rows=True, masked_style="open5"),
-        Definition(name="worldfacts", title="World Facts", make_masked_prompt=_mask_and_stop),
+        Definition(name="worldfacts", title="World Facts", masked_prompt=_mask_and_stop),
     )
 }
 """Builder name to definition."""
@@ -201,5 +192,5 @@ def definition(name: str, asked: Mapping[str, Any] | None = None) -> Definition:
         raise UserError(f"builder is '{name}'{nearest(name, DEFINITIONS)}. Allowed: {', '.join(sorted(DEFINITIONS))}.")
     known, asked = DEFINITIONS[name], asked or {}
     if asked.get("scoring") == "next_token":
-        known = replace(known, scoring="next_token", masked_style="single", make_masked_prompt=_prompt_mask_and_stop)
+        known = replace(known, scoring="next_token", masked_style="single", masked_prompt=_prompt_mask_and_stop)
     return replace(known, new_tokens=asked.get("new_tokens", known.new_tokens))

@@ -9,10 +9,10 @@ from typing import Any
 from laser.config.local_models import no_folder
 from laser.config.own_rows import GENERIC, LM_EVAL
 from laser.config.plan import Plan
-from laser.errors import UserError, nearest, shortened
+from laser.errors import UserError
 from laser.io.user_paths import expanded
 from laser.models.stored import read_config, weight_files
-from laser.tasks.datasets import module
+from laser.tasks.datasets import check_options
 from laser.tasks.datasets.generic import layout
 from laser.tasks.datasets.lm_eval import check_task
 from laser.tasks.formats import SPLIT_FORMATS, SourceError, header
@@ -33,7 +33,9 @@ def check_planned(plan: Plan) -> None:
     for name in plan.datasets:
         where = f"study '{plan.study['name']}', dataset '{name}'"
         entry = plan.dataset(name)
-        check_options(entry, where)
+        if entry["builder"] == LM_EVAL:
+            _check_task(entry["options"], where)
+        check_options(entry["builder"], entry["options"], f"{where}: options")
         if not (cache / "data" / plan.data_key(name) / "card.json").is_file() or _is_there(entry):
             check_sources(entry, where)
 
@@ -53,20 +55,11 @@ def check_model(entry: Mapping[str, Any], where: str) -> None:
         raise UserError(f"{where}: {error}") from error
 
 
-def check_options(entry: Mapping[str, Any], where: str) -> None:
-    """Check the names of a dataset's options against those that its builder has."""
-    if entry["builder"] == LM_EVAL:
-        try:
-            check_task(entry["options"])
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-    known = module(entry["builder"]).OPTIONS
-    for key in entry["options"]:
-        if key not in known:
-            allowed = ", ".join(sorted(known)) or "none"
-            raise UserError(
-                f"{where}: options hold {shortened(key)}{nearest(str(key)[:80], known)}. Allowed: {allowed}."
-            )
+def _check_task(options: Mapping[str, Any], where: str) -> None:
+    try:
+        check_task(options)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def check_sources(entry: Mapping[str, Any], where: str) -> None:

@@ -50,7 +50,7 @@ class Variant:
 
     def definition(self, definition: Definition) -> Definition:
         """Return the dataset's definition with this wording's prompt for masked models."""
-        return definition if self.masked is None else replace(definition, make_masked_prompt=self.masked)
+        return definition if self.masked is None else replace(definition, masked_prompt=self.masked)
 
 
 ORIGINAL = Variant("original", "the released prompt")

@@ -58,6 +58,15 @@ def module(name: str) -> ModuleType:
     return BUILDERS[name]
 
 
+def check_options(name: str, options: Mapping[str, Any], where: str) -> None:
+    """Refuse an option that a builder does not have; the message begins with `where`."""
+    known = module(name).OPTIONS
+    for key in options:
+        if key not in known:
+            allowed = ", ".join(sorted(known)) or "none"
+            raise UserError(f"{where} hold {shortened(key)}{nearest(str(key)[:80], known)}. Allowed: {allowed}.")
+
+
 def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Example], dict[str, int]]:
     """Build a dataset's examples, in order.
 
@@ -73,13 +82,7 @@ def build(name: str, options: Mapping[str, Any], read: Read) -> tuple[list[Examp
         UserError: an unknown builder or option, or a row that lacks a field.
     """
     builder = module(name)
-    for key in options:
-        if key not in builder.OPTIONS:
-            allowed = ", ".join(sorted(builder.OPTIONS)) or "none"
-            raise UserError(
-                f"dataset options of builder '{name}' hold {shortened(key)}{nearest(key[:80], builder.OPTIONS)}. "
-                f"Allowed: {allowed}."
-            )
+    check_options(name, options, f"dataset options of builder '{name}'")
     try:
         examples, dropped = builder.build(options, read)
     except UserError:

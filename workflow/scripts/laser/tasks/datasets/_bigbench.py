@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from laser.tasks.datasets._rows import field
@@ -13,20 +13,22 @@ SPLITS = ("validation", "train")
 """Validation first, as in the released code: the first 20 % of the rows are then close to the task's own validation."""
 
 COLUMNS = ("inputs", "targets")
+OPTIONS: tuple[str, ...] = ()
 SEVERAL = "more or less than one target"
 
 
 def build(
-    name: str, read: Callable[[str], list[dict[str, Any]]], strip: bool = False
+    name: str, options: Mapping[str, Any], read: Callable[[str], list[dict[str, Any]]], strip: bool = False
 ) -> tuple[list[Example], dict[str, int]]:
     """Build one example per row with exactly one target, validation before train.
 
     Args:
         name: the builder.
+        options: of the dataset's entry; it has none.
         read: gives rows with `inputs` (str) and `targets` (list of str).
         strip: strip prompt and answer (qa_wikidata); otherwise both stay as they are.
     """
-    options = DEFINITIONS[name].options
+    choices = DEFINITIONS[name].options
     examples, dropped = [], {SEVERAL: 0}
     for split in SPLITS:
         for number, row in enumerate(read(split)):
@@ -37,5 +39,5 @@ def build(
                 continue
             identifier = f"{split}-{number}"
             prompt, answer = (text.strip(), targets[0].strip()) if strip else (text, targets[0])
-            examples.append(Example(identifier, identifier, text, prompt, answer, options))
+            examples.append(Example(identifier, identifier, text, prompt, answer, choices))
     return examples, dropped

@@ -9,14 +9,16 @@ from laser.tasks.datasets._rows import field, with_stop
 from laser.tasks.example import Example
 
 SPLITS = ("dev",)
-COLUMNS = ("hard_text", "gender", "profession")
+OPTIONS: tuple[str, ...] = ()
 
 
 def build(
+    options: Mapping[str, Any],
     read: Callable[[str], list[dict[str, Any]]],
+    *,
     label: str,
     answers: Mapping[int, str],
-    options: tuple[str, ...],
+    choices: tuple[str, ...],
     question: str,
     dropped_as: str,
 ) -> tuple[list[Example], dict[str, int]]:
@@ -26,10 +28,11 @@ def build(
     the text as it is, of which masked models see the last tokens.
 
     Args:
+        options: of the dataset's entry; it has none.
         read: gives rows with `hard_text` (str) and the label (int).
         label: name of the label's field.
         answers: label to answer; rows with another label are dropped.
-        options: all answers, in the released order.
+        choices: all answers, in the released order.
         question: what follows the text in the prompt, with its leading space.
         dropped_as: the name under which dropped rows are counted.
     """
@@ -43,5 +46,5 @@ def build(
                 continue
             name = f"{split}-{number}"
             prompt = with_stop(f"Consider the following text: {text.strip()}") + question
-            examples.append(Example(name, name, text, prompt, answers[value], options))
+            examples.append(Example(name, name, text, prompt, answers[value], choices))
     return examples, dropped

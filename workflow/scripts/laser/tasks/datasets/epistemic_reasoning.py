@@ -1,19 +1,9 @@
 """BIG-bench epistemic_reasoning: whether a hypothesis follows from a premise about what people know and think."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
 
 from laser.tasks.datasets import _bigbench
-from laser.tasks.example import Example
 
-SPLITS, COLUMNS = _bigbench.SPLITS, _bigbench.COLUMNS
-OPTIONS: tuple[str, ...] = ()
+SPLITS, COLUMNS, OPTIONS = _bigbench.SPLITS, _bigbench.COLUMNS, _bigbench.OPTIONS
 
-
-def build(
-    options: Mapping[str, Any], read: Callable[[str], list[dict[str, Any]]]
-) -> tuple[list[Example], dict[str, int]]:
-    """Build one example per row with one target; the prompt is the task's input, unchanged."""
-    return _bigbench.build("epistemic_reasoning", read)
+build = partial(_bigbench.build, "epistemic_reasoning")

@@ -5,20 +5,10 @@ target, and the released code keeps just those. Which of the two the paper evalu
 prepared dataset states the difference.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
 
 from laser.tasks.datasets import _bigbench
-from laser.tasks.example import Example
 
-SPLITS, COLUMNS = _bigbench.SPLITS, _bigbench.COLUMNS
-OPTIONS: tuple[str, ...] = ()
+SPLITS, COLUMNS, OPTIONS = _bigbench.SPLITS, _bigbench.COLUMNS, _bigbench.OPTIONS
 
-
-def build(
-    options: Mapping[str, Any], read: Callable[[str], list[dict[str, Any]]]
-) -> tuple[list[Example], dict[str, int]]:
-    """Build one example per row with one target; prompt and answer are stripped."""
-    return _bigbench.build("qa_wikidata", read, strip=True)
+build = partial(_bigbench.build, "qa_wikidata", strip=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from laser.analysis.tables import View, integer, intervention, number
 from laser.config.artefacts import Artefact
 from laser.errors import UserError
+from laser.io.files import read_json
 from laser.models.stored import BYTES
 from laser.results.study import read_document
 

@@ -7,7 +7,6 @@ from laser.io.files import read_json
 from laser.io.records import CACHE_RECORD, CACHE_RUN
 from laser.provenance.job import Job, run_job
 from laser.report.explorer import SweepFiles
-from laser.report.figures import FILMS
 from laser.report.page import write_report, write_run_page
 
 
@@ -23,7 +22,7 @@ def main(job: Job) -> None:
         settings,
         tables={path.stem: path for path in made if path.parent.name == "tables" and path.suffix == ".csv"},
         figures={_name(path, root): path for path in made if path.suffix == ".svg"},
-        media={_name(path, root): path for path in made if path.suffix in FILMS},
+        media={_name(path, root): path for path in made if path.suffix == ".gif"},
         model_cards=models,
         dataset_cards=datasets,
         tests=job.reads(*files.paths("test")),

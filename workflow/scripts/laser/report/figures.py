@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import number, read_table
 from laser.config.artefacts import declared
-from laser.errors import UserError, understood
+from laser.errors import understood
 from laser.report.files import copy_beside, unique_slugs
 
 if TYPE_CHECKING:
     import pandas
-
-FILMS = {".gif": "image", ".webp": "image", ".png": "image", ".mp4": "video", ".webm": "video"}
-"""File suffixes of media beside the figures, and the HTML element that shows them."""
 
 
 def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
@@ -44,46 +41,34 @@ def pictures(folder: Path, figures: Mapping[str, Path]) -> dict[str, list[dict[s
 
 
 def films(folder: Path, media: Mapping[str, Path]) -> dict[str, list[dict[str, Any]]]:
-    """Copy films, GIFs and photographs into the report; return them by artefact.
-
-    The description for readers who cannot see a film comes from the .txt file beside it, or else from the CSV beside
-    it, which holds every move of both arms.
+    """Copy films into the report; return them by artefact.
 
     Args:
         folder: folder of the report.
-        media: maps a name such as `film/<model>/<dataset>` to its file, whose suffix is one of `FILMS`.
+        media: maps a name such as `film/<model>/<dataset>` to its GIF; the CSV beside it, which holds every move of
+            both arms, is copied too, and tells what those who cannot see the film read.
 
     Raises:
-        UserError: a film has neither file, or its file type is not supported.
+        UserError: the CSV of a film is missing or damaged.
     """
     names = unique_slugs(media)
     by_artefact: dict[str, list[dict[str, Any]]] = {}
     for name, path in media.items():
-        if path.suffix not in FILMS:
-            raise UserError(f"{path}: the report shows {', '.join(FILMS)}, not '{path.suffix}'.")
         artefact = name.split("/")[0]
-        title, alt = _told(path, declared()[artefact].texts)
-        links = copy_beside(path, folder, "media", names[name], (path.suffix, ".csv"))
-        film: dict[str, Any] = {"title": title, "alt": alt, "kind": FILMS[path.suffix], "links": links}
-        by_artefact.setdefault(artefact, []).append(film | {"source": links[0]["href"]})
+        title, alt = _told(path.with_suffix(".csv"), declared()[artefact].texts)
+        links = copy_beside(path, folder, "media", names[name], (".gif", ".csv"))
+        film = {"title": title, "alt": alt, "source": links[0]["href"], "links": links}
+        by_artefact.setdefault(artefact, []).append(film)
     return by_artefact
 
 
-def _told(path: Path, texts: Sequence[str]) -> tuple[str, str]:
+def _told(moves: Path, texts: Sequence[str]) -> tuple[str, str]:
     """Return a film's title and a description of what it shows."""
-    text, moves = path.with_suffix(".txt"), path.with_suffix(".csv")
-    with understood(text if text.is_file() else moves):
-        frame = read_table(moves, texts) if moves.is_file() else None
-        title = _title(frame) or path.stem.replace("-", " ").replace("_", " ")
-        told = " ".join(text.read_text(encoding="utf-8").split()) if text.is_file() else ""
-        if not told and frame is not None and {"arm", "step", "solved"} <= set(frame.columns):
-            ends = frame.groupby("arm", sort=False).tail(1).to_dict("records")
-            told = f"Base (left) and LASER (right), {title}: " + "; ".join(map(_ending, ends)) + "."
-    if not told:
-        raise UserError(
-            f"{text}: is missing or empty. Describe there what {path.name} shows, for those who cannot see it."
-        )
-    return title, told
+    with understood(moves):
+        frame = read_table(moves, texts)
+        title = _title(frame)
+        ends = frame.groupby("arm", sort=False).tail(1).to_dict("records")
+        return title, f"Base (left) and LASER (right), {title}: " + "; ".join(map(_ending, ends)) + "."
 
 
 def _ending(row: Mapping[Any, Any]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from laser.analysis.tables import mark_parts, mark_quantised, read_table
-from laser.config.artefacts import Artefact, declared
+from laser.config.artefacts import declared
 from laser.config.searches import GRADIENT, searches_by
 from laser.errors import UserError, understood
 from laser.io.files import read_json, write_text
@@ -57,7 +57,6 @@ def write_report(
     media: Mapping[str, Path] | None = None,
     sweeps: Sequence[SweepFiles] = (),
     root: Path | str | None = None,
-    captions: Path = CAPTIONS,
 ) -> Path:
     """Write the report.
 
@@ -75,7 +74,6 @@ def write_report(
         media: maps a name such as `film/<model>/<dataset>` to a film (`laser.report.figures.films`).
         sweeps: validation rows of every intervention and of the base model, for the cells of `selections`.
         root: the study's folder, which holds the linked records and selections; the parent folder by default.
-        captions: folder of the captions, <artefact>.rst.
 
     Returns:
         The path of index.html, which is written last.
@@ -85,7 +83,7 @@ def write_report(
     """
     folder = Path(folder)
     root = folder.parent if root is None else Path(root)
-    frames = {name: read_table(path, _artefact(name).texts) for name, path in tables.items()}
+    frames = {name: read_table(path, declared()[name].texts) for name, path in tables.items()}
     for part in PARTS:  # an earlier page may have artefacts that the study no longer asks for
         shutil.rmtree(folder / part, ignore_errors=True)
     published, selected = read_published(), load_selections(selections)
@@ -94,10 +92,7 @@ def write_report(
         cell_links(write_rows(folder, study, tests, selections, rows), choices, root, folder), published
     )
     parts, quantised = _marks(dataset_cards, "partial"), _marks(model_cards, "quantised_before")
-    shown = [
-        _table(folder, name, frames[name], path, captions, cells, root, parts, quantised)
-        for name, path in tables.items()
-    ]
+    shown = [_table(folder, name, frames[name], path, cells, root, parts, quantised) for name, path in tables.items()]
     # Games have their own first table, with the same columns as Table 1.
     first = next((name for name in ("table1", "table2") if name in frames), None)
     with understood(tables[first] if first else folder):
@@ -123,10 +118,10 @@ def write_report(
         figures=[
             {
                 "id": slug(name),
-                "title": _artefact(name).title,
+                "title": declared()[name].title,
                 "pictures": drawn.get(name, []),
                 "films": filmed.get(name, []),
-                "caption": caption(captions, name),
+                "caption": caption(name),
                 "records": record_links(name, root, folder),
             }
             for name in dict.fromkeys([*drawn, *filmed])
@@ -178,13 +173,12 @@ def _table(
     name: str,
     frame: pandas.DataFrame,
     path: Path,
-    captions: Path,
     cells: Mapping[Names, Sequence[Link]],
     root: Path,
     parts: Mapping[str, str],
     quantised: Mapping[str, str],
 ) -> dict[str, Any]:
-    artefact = _artefact(name)
+    artefact = declared()[name]
     with understood(path):
         show = getattr(artefact.module, "report_views", artefact.module.views)
         views = mark_quantised(mark_parts(show(frame), frame, parts), frame, quantised) if len(frame) else []
@@ -196,7 +190,7 @@ def _table(
             view_values(view, evidence(view, cells), view.name in NUMERIC or not (artefact.wordy or view.name in WORDY))
             for view in views
         ],
-        "caption": caption(captions, name),
+        "caption": caption(name),
         "links": copy_beside(path, folder, "tables", slug(name), (".csv", ".md", ".tex")),
         "records": record_links(name, root, folder),
     }
@@ -206,16 +200,9 @@ NUMERIC, WORDY = ("verdicts",), ("predictions",)
 """Names of views that are formatted differently from the other views of their artefact."""
 
 
-def _artefact(name: str) -> Artefact:
-    try:
-        return declared()[name]
-    except KeyError:
-        raise UserError(f"There is no artefact '{name}'. Allowed: {', '.join(declared())}.") from None
-
-
-def caption(folder: Path, artefact: str) -> list[str]:
+def caption(artefact: str) -> list[str]:
     """Return the paragraphs of an artefact's caption, <artefact>.rst, as plain text."""
-    path = Path(folder) / f"{artefact}.rst"
+    path = CAPTIONS / f"{artefact}.rst"
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from laser.analysis.tables import View
@@ -13,35 +13,29 @@ from laser.report.files import Link, slug
 METRICS = ("Metric", "Measure")
 """Columns that say what the numbers of a row measure: rows are sorted only within each of their values."""
 
-
 MANY_COLUMNS = 11
 """A view with more columns is set in smaller type."""
 
 
-@dataclass(frozen=True)
-class ShownView:
-    """A view with the columns that distinguish its rows.
+def view_values(view: View, evidence: Sequence[Sequence[Link]] = (), numeric: bool = True) -> dict[str, Any]:
+    """Return what the template `parts.html.j2` shows of a view.
 
-    Attributes:
-        view: the view with only these columns.
-        constants: name and value of columns that have the same value in every row.
-        metrics: per row, what its numbers measure; empty if the view has no such column.
+    Columns that are blank in every row are left out and, if there are several rows, columns with a single value.
+
+    Args:
+        view: the whole view.
+        evidence: links per row (`laser.report.evidence.evidence`).
+        numeric: False for a view of sentences, in which brackets belong to the text.
+
+    Returns:
+        Among others the trimmed `view`; `constants`, name and value of columns that have the same value in every row;
+        and `metrics`, per row what its numbers measure, empty if the view has no such column.
     """
-
-    view: View
-    constants: list[tuple[str, str]]
-    metrics: list[str]
-
-
-def shown(view: View) -> ShownView:
-    """Leave out columns that are blank in every row and, if there are several rows, columns with a single value."""
     columns = [[row[column] for row in view.rows] for column in range(len(view.columns))]
-    metrics = next((columns[view.columns.index(name)] for name in METRICS if name in view.columns), [])
     filled = [column for column, cells in enumerate(columns) if any(cells)]
     varied = [column for column in filled if len(set(columns[column])) > 1]
     # In a table of one row, or of equal rows, no column distinguishes rows.
     kept = varied or filled or list(range(len(columns)))
-    constants = [(view.columns[column], columns[column][0]) for column in filled if column not in kept]
     position = {column: index for index, column in enumerate(kept)}
     trimmed = replace(
         view,
@@ -49,25 +43,13 @@ def shown(view: View) -> ShownView:
         rows=[[row[column] for column in kept] for row in view.rows],
         bold={(row, position[column]) for row, column in view.bold if column in position},
     )
-    return ShownView(trimmed, constants, metrics)
-
-
-def view_values(view: View, evidence: Sequence[Sequence[Link]] = (), numeric: bool = True) -> dict[str, Any]:
-    """Return what the template `parts.html.j2` shows of a view.
-
-    Args:
-        view: the whole view.
-        evidence: links per row (`laser.report.evidence.evidence`).
-        numeric: False for a view of sentences, in which brackets belong to the text.
-    """
-    trimmed = shown(view)
     return {
         "id": slug(view.name),
-        "view": trimmed.view,
-        "constants": trimmed.constants,
-        "metrics": trimmed.metrics,
+        "view": trimmed,
+        "constants": [(view.columns[column], columns[column][0]) for column in filled if column not in kept],
+        "metrics": next((columns[view.columns.index(name)] for name in METRICS if name in view.columns), []),
         "numeric": numeric,
-        "dense": len(trimmed.view.columns) > MANY_COLUMNS,
+        "dense": len(kept) > MANY_COLUMNS,
         "evidence": evidence,
     }
 

@@ -68,14 +68,12 @@ class Summary:
 
     Attributes:
         protocol: `published` or `corrected`.
-        headline: one sentence over all pairs.
         findings: one sentence per pair.
         cautions: limitations of the numbers of single pairs.
         pairs: the pairs, in the table's order.
     """
 
     protocol: str
-    headline: str
     findings: list[str]
     cautions: list[str]
     pairs: list[Pair]
@@ -108,8 +106,7 @@ def summarise(
         ]
         if parts is not None:
             cautions += _one_template(parts[parts["protocol"] == protocol])
-        headline = f"Under the {protocol} protocol, {_outcomes(pairs)}."
-        summaries.append(Summary(protocol, headline, [_finding(pair) for pair in pairs], cautions, pairs))
+        summaries.append(Summary(protocol, [_finding(pair) for pair in pairs], cautions, pairs))
     return summaries
 
 
@@ -171,12 +168,10 @@ class Replication:
     """How the published Table 1 fared under one protocol.
 
     Attributes:
-        protocol: `published` or `corrected`.
         sentence: the counts in words.
         compared: number of published numbers compared.
     """
 
-    protocol: str
     sentence: str
     compared: int
 
@@ -193,7 +188,7 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
             text = (
                 f"This study ran none of {of} under the {protocol} protocol, so it cannot say whether they replicate."
             )
-            by_protocol[protocol] = Replication(protocol, text, 0)
+            by_protocol[protocol] = Replication(text, 0)
             continue
         counts = judged["verdict"].value_counts()
         verdicts_in_words = [
@@ -207,7 +202,7 @@ def replications(verdicts: pandas.DataFrame, protocols: Iterable[str]) -> dict[s
         shows = judged["shows"].value_counts()
         weak = [f"{shows[name]} {words}" for name, words in _SHOWN_IN_WORDS.items() if shows.get(name, 0)]
         text += f" By themselves, the printed numbers show: {_joined(weak)}." if weak else ""
-        by_protocol[protocol] = Replication(protocol, text, len(judged))
+        by_protocol[protocol] = Replication(text, len(judged))
     return by_protocol
 
 

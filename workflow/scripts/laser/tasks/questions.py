@@ -54,7 +54,6 @@ class Questions:
 
     style: str
     definition: Definition
-    task: str
     shared_pass: bool = True
     items: list[Question] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests)
@@ -77,26 +76,6 @@ class Questions:
                 kept_generations.append(generations[question.generation])
             items.append(replace(question, passes=tuple(range(start, len(kept_passes))), generation=generation))
         return replace(self, items=items, requests=Requests(tuple(kept_passes), tuple(kept_generations)))
-
-
-class _Builder:
-    """Collects passes and generations while questions are made."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.passes: list[Pass] = []
-        self.generations: list[Generation] = []
-        self.limit = limit
-
-    def too_long(self, passes: Sequence[Pass], new_tokens: int = 0) -> str | None:
-        longest = max(len(scored.ids) for scored in passes) + new_tokens
-        if self.limit is not None and longest > self.limit:
-            return f"{longest} tokens, the model takes {self.limit}"
-        return None
-
-    def add(self, passes: Sequence[Pass]) -> tuple[int, ...]:
-        start = len(self.passes)
-        self.passes.extend(passes)
-        return tuple(range(start, len(self.passes)))
 
 
 def style_of(definition: Definition, task: str, family: str, options_in_rows: bool = False) -> str:
@@ -137,8 +116,9 @@ def ask(
             `left_out`.
     """
     style = style_of(definition, task, family, _offered(definition, examples))
-    builder = _Builder(longest)
-    questions = Questions(style=style, definition=definition, task=task)
+    made: list[Pass] = []
+    generations: list[Generation] = []
+    questions = Questions(style=style, definition=definition)
     if style == "options":
         # Rows with options of their own need a pass for each: one row's tokens must not decide how another is asked.
         questions.shared_pass = bool(definition.options) and all(
@@ -160,18 +140,21 @@ def ask(
             ids = prompt_ids(tokenizer, prompt)
             passes, lengths = _causal_passes(questions, example, ids, tokenizer)
             generation = Generation(ids, definition.new_tokens) if style == "generate" else None
-        reason = builder.too_long(passes) or (
-            builder.too_long([Pass(ids)], definition.new_tokens) if generation is not None else None
-        )
-        if reason is not None:
-            questions.left_out[example.id] = reason
+        sizes = [max(len(scored.ids) for scored in passes)]
+        if generation is not None:
+            sizes.append(len(ids) + definition.new_tokens)
+        too_many = next((size for size in sizes if longest is not None and size > longest), None)
+        if too_many is not None:
+            questions.left_out[example.id] = f"{too_many} tokens, the model takes {longest}"
             continue
         index = None
         if generation is not None:
-            index = len(builder.generations)
-            builder.generations.append(generation)
-        questions.items.append(Question(example, prompt, builder.add(passes), lengths, index, ids))
-    questions.requests = Requests(tuple(builder.passes), tuple(builder.generations))
+            index = len(generations)
+            generations.append(generation)
+        places = tuple(range(len(made), len(made) + len(passes)))
+        made += passes
+        questions.items.append(Question(example, prompt, places, lengths, index, ids))
+    questions.requests = Requests(tuple(made), tuple(generations))
     return questions
 
 

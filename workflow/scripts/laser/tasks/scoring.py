@@ -54,9 +54,8 @@ def score(
     questions: Questions, answers: Answers, tokenizer: PreTrainedTokenizerBase, protocol: Protocol
 ) -> list[Score]:
     """Judge all questions under `protocol`, in order."""
-    judge = {"options": _options, "option_masks": _options, "single_mask": _single_mask}.get(questions.style, _open)
     return [
-        judge(questions, question, answers, tokenizer, protocol)
+        (_options if question.example.options else _open)(questions, question, answers, tokenizer, protocol)
         if is_finite(question, answers)
         else overflowed(question.example.id, _answer_length(question))
         for question in questions.items
@@ -133,14 +132,6 @@ def _options(
         in_top5=_in_top(5, answered, example.answer, token, tokenizer, protocol),
         in_top10=_in_top(10, answered, example.answer, token, tokenizer, protocol),
     )
-
-
-def _single_mask(
-    questions: Questions, question: Question, answers: Answers, tokenizer: PreTrainedTokenizerBase, protocol: Protocol
-) -> Score:
-    if question.example.options:
-        return _options(questions, question, answers, tokenizer, protocol)
-    return _open(questions, question, answers, tokenizer, protocol)
 
 
 def _open(

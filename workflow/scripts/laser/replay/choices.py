@@ -77,20 +77,20 @@ def _transfer(results: Results, path: str, model: str, dataset: str) -> Iterator
     names = [name for each, name in results.study["transfer"]["cells"] if each == model]
     selections = {name: results.selected(model, name) for name in names}
     matrices = results.study["grid"][model]["matrices"]
-    said = {each: transferred(selections, dataset, matrices, each) for each in results.study["protocols"]}
-    yield "spec.transferred", read_spec(results.folder / path)["transferred"], said
-    yield from _rows(results, path, {name: further(choices, dataset) for name, choices in said.items()})
+    expected = {each: transferred(selections, dataset, matrices, each) for each in results.study["protocols"]}
+    yield "spec.transferred", read_spec(results.folder / path)["transferred"], expected
+    yield from _rows(results, path, {name: further(choices, dataset) for name, choices in expected.items()})
 
 
 def _rank_rules(results: Results, path: str, model: str, dataset: str) -> Iterator[Compared]:
     grid, selected = results.study["grid"][model], results.selected(model, dataset)
     spectra = read_json(results.folder / f"spectra/{model}.json")["matrices"]
-    said = {
+    expected = {
         name: ruled(selected[name], spectra, grid["matrices"], results.study["rhos"], name)
         for name in results.study["protocols"]
     }
-    yield "spec.ruled", read_spec(results.folder / path)["ruled"], said
-    chosen = {name: [choice["chosen"] for choice in choices.values()] for name, choices in said.items()}
+    yield "spec.ruled", read_spec(results.folder / path)["ruled"], expected
+    chosen = {name: [choice["chosen"] for choice in choices.values()] for name, choices in expected.items()}
     yield from _rows(results, path, {name: distinct(each, selected[name]["chosen"]) for name, each in chosen.items()})
 
 
@@ -124,20 +124,20 @@ def _held(value: float, expected: float, relative: float) -> float:
 def _composition(results: Results, path: str, model: str, dataset: str) -> Iterator[Compared]:
     content, chosen = read_json(results.folder / path), {}
     for protocol in results.study["protocols"]:
-        found, where = content["protocols"][protocol], f"protocols.{protocol}"
+        search, where = content["protocols"][protocol], f"protocols.{protocol}"
         selected = results.selected(model, dataset)[protocol]
-        again = _followed(results, model, found, selected, content["spec"]["model"]["dtype"])
+        again = _followed(results, model, search, selected, content["spec"]["model"]["dtype"])
         chosen[protocol] = again["chosen"]
         yield (
             f"{where}: keys, and number of steps",
-            [*found, len(found["steps"])],
+            [*search, len(search["steps"])],
             [*sorted(again), len(again["steps"])],
         )
-        yield f"{where}.base", found["base"], again["base"]
-        for number, (step, followed) in enumerate(zip(found["steps"], again["steps"], strict=False)):
+        yield f"{where}.base", search["base"], again["base"]
+        for number, (step, followed) in enumerate(zip(search["steps"], again["steps"], strict=False)):
             for key in sorted(step.keys() | followed.keys()):
                 yield f"{where}.steps[{number}].{key}", step.get(key), followed.get(key)
-        yield f"{where}.chosen", found["chosen"], again["chosen"]
+        yield f"{where}.chosen", search["chosen"], again["chosen"]
     rows = path.removesuffix(".json") + ".parquet"
     yield f"choices tested in {rows}", read_spec(results.folder / rows)["chosen"], chosen
     steps = [(protocol, step) for protocol, edits in chosen.items() for step in range(len(edits) + 1)]
@@ -186,9 +186,9 @@ def _seeds(results: Results, path: str, model: str, dataset: str) -> Iterator[Co
     spec = read_spec(results.folder / path)
     for protocol, selected in results.selected(model, dataset).items():
         place, source = place_to_draw(spec.get("published_choice"), selected)
-        said = spec["intervention"][protocol]
+        written = spec["intervention"][protocol]
         site = {key: place[key] for key in SITE if key in place}
-        yield f"spec.intervention.{protocol}", said, said | site | {"source": source}
+        yield f"spec.intervention.{protocol}", written, written | site | {"source": source}
 
 
 def _clustered(results: Results, path: str, model: str, dataset: str) -> Iterator[Compared]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -25,6 +26,25 @@ def test_paths_and_spec(tmp_path):
     run(main, tmp_path)
     assert seen == {"spec": {"a": 1}, "output": ["one", "two"]}
     assert "hello" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("log", "begins"),
+    [
+        ("logs/sweep/m/d/layer3-rho0.5.log", "[report m d layer3-rho0.5] "),
+        ("logs/report/report.log", "[report] "),
+        ("by-hand/m.log", "[report] "),
+    ],
+)
+def test_lines_begin_with_the_script_and_the_wildcards_of_its_log(tmp_path, monkeypatch, capsys, log, begins):
+    monkeypatch.setattr(sys, "argv", ["workflow/scripts/report.py"])
+
+    def main(job):
+        raise UserError("x")
+
+    with pytest.raises(SystemExit):
+        run_job(main, "", arguments=["--spec", "{}", "--log", str(tmp_path / log), "--results", str(tmp_path)])
+    assert capsys.readouterr().err == f"{begins}ERROR: x\n"
 
 
 def test_user_error_is_one_line_without_traceback(tmp_path, capsys):

@@ -11,7 +11,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write one row per (protocol, example)."""
     spec = job.spec
-    job.label = spec.label
     output = job.output("base", **spec.cell)
     cell = job_cell(job, "validation")
     (answers,) = answers_for(cell, [()], counter(job, cell, 1))

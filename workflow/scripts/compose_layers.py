@@ -8,7 +8,6 @@ from laser.provenance.job import Job, run_job
 
 def main(job: Job) -> None:
     """Write the base model's scores, every step and the accepted edits, per protocol."""
-    job.label = f"{job.spec.label}, composition"
     output = job.output("composition", **job.spec.cell)
     names = {**job.spec.cell, "rule": RULE}
     write_json(output, names | {"protocols": compose(job), "spec": job.plain})

@@ -12,7 +12,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write one row per (protocol, step, example); step 0 is base, step k has the first k accepted edits."""
     spec = job.spec
-    job.label = f"{spec.label}, composition"
     output = job.output("composed", **spec.cell)
     whole = job_cell(job, "test")
     composition = read_json(job.input("composition", **spec.cell))["protocols"]

@@ -8,7 +8,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write episodes.parquet and card.json."""
     spec = job.spec
-    job.label = spec.pool["name"]
     chunks = job.inputs("rooms", pool_key=spec.key, chunk=range(spec.chunks), chunks=spec.chunks)
     job.output("episodes", pool_key=spec.key)
     card = collect(spec, chunks, job.output("pool", pool_key=spec.key).parent)

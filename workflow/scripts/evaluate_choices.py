@@ -2,14 +2,7 @@
 
 from laser.config.specs import ChoicesSpec
 from laser.evaluation.choices import evaluate_choices
-from laser.provenance.job import Job, run_job
-
-
-def main(job: Job) -> None:
-    """Write one row per (protocol, choice, example)."""
-    job.label = f"{job.spec.label}, other choices"
-    evaluate_choices(job)
-
+from laser.provenance.job import run_job
 
 if __name__ == "__main__":
-    run_job(main, __doc__, ChoicesSpec)
+    run_job(evaluate_choices, __doc__, ChoicesSpec)

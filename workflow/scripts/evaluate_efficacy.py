@@ -2,14 +2,7 @@
 
 from laser.config.specs import EvaluationSpec
 from laser.evaluation.efficacy import evaluate_efficacy
-from laser.provenance.job import Job, run_job
-
-
-def main(job: Job) -> None:
-    """Write one row per (protocol, arm, example)."""
-    job.label = f"{job.spec.label}, false targets"
-    evaluate_efficacy(job)
-
+from laser.provenance.job import run_job
 
 if __name__ == "__main__":
-    run_job(main, __doc__, EvaluationSpec)
+    run_job(evaluate_efficacy, __doc__, EvaluationSpec)

@@ -2,14 +2,7 @@
 
 from laser.config.specs import HigherOrderSpec
 from laser.evaluation.higher_order import higher_order
-from laser.provenance.job import Job, run_job
-
-
-def main(job: Job) -> None:
-    """Write one row per (protocol, percent, repaired example)."""
-    job.label = f"{job.spec.label}, higher order"
-    higher_order(job)
-
+from laser.provenance.job import run_job
 
 if __name__ == "__main__":
-    run_job(main, __doc__, HigherOrderSpec)
+    run_job(higher_order, __doc__, HigherOrderSpec)

@@ -2,14 +2,7 @@
 
 from laser.config.specs import PerplexitySpec
 from laser.evaluation.perplexity import evaluate_perplexity
-from laser.provenance.job import Job, run_job
-
-
-def main(job: Job) -> None:
-    """Write one row per (protocol, arm, window)."""
-    job.label = f"{job.spec.label}, perplexity"
-    evaluate_perplexity(job)
-
+from laser.provenance.job import run_job
 
 if __name__ == "__main__":
-    run_job(main, __doc__, PerplexitySpec)
+    run_job(evaluate_perplexity, __doc__, PerplexitySpec)

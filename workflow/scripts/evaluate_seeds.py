@@ -2,14 +2,7 @@
 
 from laser.config.specs import SeedsSpec
 from laser.evaluation.seeds import evaluate_seeds
-from laser.provenance.job import Job, run_job
-
-
-def main(job: Job) -> None:
-    """Write one row per (protocol, seed, example)."""
-    job.label = f"{job.spec.label}, seeds"
-    evaluate_seeds(job)
-
+from laser.provenance.job import run_job
 
 if __name__ == "__main__":
-    run_job(main, __doc__, SeedsSpec)
+    run_job(evaluate_seeds, __doc__, SeedsSpec)

@@ -10,7 +10,6 @@ from laser.tasks.false_targets import false_targets
 def main(job: Job) -> None:
     """Write id and answer of the false targets of prepared rows, in the rows' order."""
     spec, name = job.spec, job.spec.dataset["name"]
-    job.label = name
     output = job.output("false_targets", dataset=name)
     rows = read_parquet(job.input("rows", data_key=spec.key), ["id", "answer"])
     false = false_targets(spec.dataset, job.cache / "data" / "downloads").set_index("id")["answer"]

@@ -7,7 +7,6 @@ from laser.provenance.job import Job, run_job
 
 def main(job: Job) -> None:
     """Make the model's folder; its card is written last."""
-    job.label = job.spec.model["name"]
     fetch(job.spec.model, job.output("model", model_key=job.spec.key).parent, job.say)
 
 

@@ -8,7 +8,6 @@ from laser.provenance.job import Job, run_job
 
 def main(job: Job) -> None:
     """Write the examples used and the matrices, best first, per protocol."""
-    job.label = f"{job.spec.label}, gradients"
     output = job.output("gradients", **job.spec.cell)
     names = {**job.spec.cell, "rule": RULE}
     write_json(output, names | {"protocols": rank_cell(job), "spec": job.plain})

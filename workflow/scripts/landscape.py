@@ -2,14 +2,7 @@
 
 from laser.config.specs import LandscapeSpec
 from laser.evaluation.landscape import evaluate_landscape
-from laser.provenance.job import Job, run_job
-
-
-def main(job: Job) -> None:
-    """Write one Parquet file, a row per (protocol, kind, matrix, rho, example)."""
-    job.label = f"{job.spec.label} layer {job.spec.layer}, landscape"
-    evaluate_landscape(job)
-
+from laser.provenance.job import run_job
 
 if __name__ == "__main__":
-    run_job(main, __doc__, LandscapeSpec)
+    run_job(evaluate_landscape, __doc__, LandscapeSpec)

@@ -8,7 +8,6 @@ from laser.tasks.prepare import prepare
 def main(job: Job) -> None:
     """Write rows.parquet and card.json."""
     spec, entry = job.spec, job.spec.dataset
-    job.label = entry["name"]
     job.output("rows", data_key=spec.key)
     if spec.pool_key is not None:
         episodes = job.input("episodes", pool_key=spec.pool_key)

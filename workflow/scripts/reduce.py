@@ -9,7 +9,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write one record per rho; the factors go to the content-addressed store."""
     spec = job.spec
-    job.label = f"{spec.model.name} layer {spec.layer}"
     outputs = job.outputs("reduction", model=spec.model.name, layer=spec.layer, rho=spec.rhos)
     card, factors = job.input("model", model_key=spec.model.key), job.folders.path("factors")
     for record, path in zip(reduce_layer(spec, card, factors, job.say), outputs, strict=True):

@@ -8,7 +8,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write one Parquet file, a row per room."""
     spec = job.spec
-    job.label = f"{spec.pool['name']} {spec.chunk + 1}/{spec.chunks}"
     output = job.output("rooms", pool_key=spec.key, chunk=spec.chunk, chunks=spec.chunks)
     frame = make_chunk(spec, output, lambda rooms: job.progress(rooms, "rooms"))
     job.say(f"{int(frame['solved'].sum()):,} of {len(frame):,} rooms solved")

@@ -16,7 +16,6 @@ def main(job: Job) -> None:
     """
     spec = job.spec
     model, dataset = spec.model.name, spec.dataset.name
-    job.label = f"{model} {dataset}"
     output = job.output("selection", model=model, dataset=dataset)
     layers_and_rhos = {"layer": spec.grid.layers, "rho": spec.rhos}
     sweep = job.inputs("sweep", model=model, dataset=dataset, **layers_and_rhos)

@@ -9,7 +9,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write one record per matrix of the grid."""
     spec = job.spec
-    job.label = f"{spec.model.name}, spectra"
     output = job.output("spectra", model=spec.model.name)
     write_json(output, {"model": spec.model.name, "matrices": spectra(job), "spec": as_json(spec)})
 

@@ -11,7 +11,6 @@ from laser.provenance.job import Job, run_job
 def main(job: Job) -> None:
     """Write one row per (protocol, arm, example); if base won, the laser arm repeats base."""
     spec = job.spec
-    job.label = spec.label
     output = job.output("test", **spec.cell)
     cell = job_cell(job, "test")
     chosen = chosen_interventions(job.input("selection", **spec.cell))

@@ -9,7 +9,6 @@ from laser.tasks.texts import prepare_text
 def main(job: Job) -> None:
     """Write text.parquet and, last, card.json."""
     spec = job.spec
-    job.label = spec.text["name"]
     job.output("text", text_key=spec.key)
     folder = job.output("text_card", text_key=spec.key).parent
     downloads = folder.parent / "downloads"

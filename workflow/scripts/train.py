@@ -8,7 +8,6 @@ from laser.training.model import train_model
 def main(job: Job) -> None:
     """Make the model's folder; its card is written last."""
     spec = job.spec
-    job.label = spec.model["name"]
     card_path = job.output("model", model_key=spec.key)
     job.output("training_curve", model_key=spec.key)
     corpus = job.input("corpus", corpus_key=spec.corpus_key)

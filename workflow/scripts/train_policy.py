@@ -8,7 +8,6 @@ from laser.training.policy import train_policy
 def main(job: Job) -> None:
     """Make the model's folder; its card is written last."""
     spec = job.spec
-    job.label = spec.model["name"]
     card_path = job.output("model", model_key=spec.key)
     job.output("training_curve", model_key=spec.key)
     episodes = job.input("episodes", pool_key=spec.pool_key)

@@ -84,6 +84,13 @@ def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
 
+def below_logs(log: Path | None, results: Path) -> Path | None:
+    """Return a log's path below <results>/logs without its suffix: the rule, then the wildcards; None if elsewhere."""
+    if log is None or not _absolute(log).is_relative_to(_absolute(results / "logs")):
+        return None
+    return _absolute(log).relative_to(_absolute(results / "logs")).with_suffix("")
+
+
 def record_paths(log: Path | None, outputs: Sequence[Path], results: Path, cache: Path) -> RecordPaths | None:
     """Return the paths of a job's record and run; None for a script run by hand, without a log below <results>/logs.
 
@@ -97,9 +104,9 @@ def record_paths(log: Path | None, outputs: Sequence[Path], results: Path, cache
         results: the study's folder.
         cache: the folder of models and data that studies share.
     """
-    if log is None or not _absolute(log).is_relative_to(_absolute(results / "logs")):
+    inner = below_logs(log, results)
+    if inner is None:
         return None
-    inner = _absolute(log).relative_to(_absolute(results / "logs")).with_suffix("")
     rule = inner.parts[0]
     cached = [path for path in outputs if _absolute(path).is_relative_to(_absolute(cache))]
     card = next((path for path in cached if path.name == "card.json"), None)

@@ -18,7 +18,7 @@ from laser.errors import UserError, lacks_memory
 from laser.io import claim
 from laser.io.files import DISK_ERRORS, before_moving
 from laser.io.machine import Started, write_run
-from laser.io.records import record_paths, write_record
+from laser.io.records import below_logs, record_paths, write_record
 
 OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
 """Options that name output files, in every script that has them."""
@@ -43,6 +43,7 @@ class Job:
         name: the script's name, shown before each line.
         spec: the rule's spec: a record of `laser.config.specs`, or plain JSON for a table or figure.
         plain: the spec as plain JSON.
+        label: the job's wildcards, shown after the name.
         paths: the files given on the command line, by option name.
         folders: the folders in which the job finds its files by name.
         used, made: further files that the job reads or writes, for its record.
@@ -144,6 +145,13 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def _label(name: str, log: Path | None, results: Path) -> str:
+    """Return the wildcards in the path of the job's log; for a table or figure, its name."""
+    below = below_logs(log, results)
+    label = "" if below is None else " ".join(below.parts[1:])
+    return "" if label == name else label
+
+
 def _recorded(
     main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: Started
 ) -> None:
@@ -207,7 +215,8 @@ def run_job(
             for key, each in paths.items()
         }
     folders = Folders(given.results, given.cache)
-    job = Job(Path(sys.argv[0]).stem, given.spec, given.spec, folders, paths)
+    name = Path(sys.argv[0]).stem
+    job = Job(name, given.spec, given.spec, folders, paths, _label(name, given.log, given.results))
     first = ""
 
     def may_write() -> None:

@@ -14,6 +14,7 @@ from laser.config.searches import GRADIENT, searches_by
 from laser.io.files import canonical_json
 
 Wildcards = Mapping[str, str]
+Fields = dict[str, Any]
 
 SHAPE_KEYS = ("name", "dtype", "architecture", "layers", "mapping", "play")
 NOT_OF_THE_FILES = ("dtype", "mapping", "play", "notes")
@@ -25,7 +26,10 @@ def job_spec(plan: Plan, rule: str, wildcards: Wildcards) -> str:
     model, dataset = wildcards.get("model"), wildcards.get("dataset")
     if "data_key" in wildcards:
         dataset = plan.dataset_of_key(wildcards["data_key"])
-    return canonical_json(specs.as_json(SPECS[rule](plan, wildcards, plan.code(rule, model, dataset))))
+    kind, fields = SPECS[rule]
+    shared = _cell(plan, wildcards) if issubclass(kind, specs.EvaluationSpec) else {}
+    spec = kind(**shared, **fields(plan, wildcards), code=plan.code(rule, model, dataset))
+    return canonical_json(specs.as_json(spec))
 
 
 def _compute(plan: Plan) -> specs.Compute:
@@ -65,103 +69,82 @@ def _grid(plan: Plan, model: str) -> specs.Grid:
     return specs.Grid(_matrices(plan, model), tuple(plan.layers(model)))
 
 
+def _grid_and_rhos(plan: Plan, wildcards: Wildcards) -> Fields:
+    return {"grid": _grid(plan, wildcards["model"]), "rhos": tuple(plan.rhos)}
+
+
 def _published(plan: Plan, wildcards: Wildcards) -> specs.Site | None:
     choice = plan.published_choice(wildcards["model"], wildcards["dataset"])
     return None if choice is None else specs.Site(**choice)
 
 
-def _cell(plan: Plan, wildcards: Wildcards, code: str) -> dict[str, Any]:
-    """Return what the specs of all evaluations have in common."""
+def _cell(plan: Plan, wildcards: Wildcards) -> Fields:
+    """Return what the specs of all evaluations have in common; those of several datasets have the first of them."""
     return {
         "study": plan.study["name"],
         "model": _model(plan, wildcards["model"]),
-        "dataset": _dataset(plan, wildcards["dataset"]),
+        "dataset": _dataset(plan, wildcards["dataset"] if "dataset" in wildcards else plan.together[0]),
         "protocols": tuple(plan.study["protocols"]),
         "engine": plan.study["engine"],
         "token_budget": plan.study["token_budget"],
         "seed": plan.study["seed"],
         "compute": _compute(plan),
-        "code": code,
     }
 
 
-def _fetch(plan: Plan, wildcards: Wildcards, code: str) -> specs.FetchSpec:
-    name = plan.model_of_key(wildcards["model_key"])
-    return specs.FetchSpec(model=_files_of(plan, name), key=wildcards["model_key"], code=code)
+def _corpus(plan: Plan, wildcards: Wildcards) -> Fields:
+    key = wildcards["corpus_key"]
+    return {"corpus": plan.model(plan.corpus_of_key(key))["source"]["corpus"], "key": key}
 
 
-def _corpus(plan: Plan, wildcards: Wildcards, code: str) -> specs.CorpusSpec:
-    corpus = plan.model(plan.corpus_of_key(wildcards["corpus_key"]))["source"]["corpus"]
-    return specs.CorpusSpec(corpus=corpus, key=wildcards["corpus_key"], code=code)
-
-
-def _train(plan: Plan, wildcards: Wildcards, code: str) -> specs.TrainSpec:
+def _train(plan: Plan, wildcards: Wildcards) -> Fields:
     key = wildcards["model_key"]
     name = plan.model_of_key(key)
-    source: dict[str, Any] = (
-        {"pool_key": plan.pool_of_model(name)} if plan.is_policy(name) else {"corpus_key": plan.corpus_key(name)}
-    )
-    return specs.TrainSpec(model=_files_of(plan, name), key=key, compute=_compute(plan), code=code, **source)
+    source = {"pool_key": plan.pool_of_model(name)} if plan.is_policy(name) else {"corpus_key": plan.corpus_key(name)}
+    return {"model": _files_of(plan, name), "key": key, "compute": _compute(plan), **source}
 
 
-def _rooms(plan: Plan, wildcards: Wildcards, code: str) -> specs.RoomsSpec:
+def _rooms(plan: Plan, wildcards: Wildcards) -> Fields:
     key = wildcards["pool_key"]
-    chunk, chunks = int(wildcards["chunk"]), int(wildcards["chunks"])
-    return specs.RoomsSpec(pool=plan.pool(key), key=key, chunk=chunk, chunks=chunks, code=code)
+    return {"pool": plan.pool(key), "key": key, "chunk": int(wildcards["chunk"]), "chunks": int(wildcards["chunks"])}
 
 
-def _episodes(plan: Plan, wildcards: Wildcards, code: str) -> specs.EpisodesSpec:
+def _episodes(plan: Plan, wildcards: Wildcards) -> Fields:
     key = wildcards["pool_key"]
-    return specs.EpisodesSpec(pool=plan.pool(key), key=key, chunks=plan.chunks(key), code=code)
+    return {"pool": plan.pool(key), "key": key, "chunks": plan.chunks(key)}
 
 
-def _text(plan: Plan, wildcards: Wildcards, code: str) -> specs.TextSpec:
-    return specs.TextSpec(text=plan.text(), key=wildcards["text_key"], code=code)
+def _prepare(plan: Plan, wildcards: Wildcards) -> Fields:
+    name = plan.dataset_of_key(wildcards["data_key"])
+    return _rows(plan, name) | {"pool_key": plan.pool_of_dataset(name)}
 
 
-def _prepare(plan: Plan, wildcards: Wildcards, code: str) -> specs.PrepareSpec:
-    key = wildcards["data_key"]
-    name = plan.dataset_of_key(key)
-    pool, files = plan.pool_of_dataset(name), plan.local_files(name)
-    return specs.PrepareSpec(dataset=plan.dataset(name), key=key, pool_key=pool, files=files, code=code)
+def _rows(plan: Plan, name: str) -> Fields:
+    return {"dataset": plan.dataset(name), "key": plan.data_key(name), "files": plan.local_files(name)}
 
 
-def _false_targets(plan: Plan, wildcards: Wildcards, code: str) -> specs.FalseTargetsSpec:
-    name = wildcards["dataset"]
-    key, files = plan.data_key(name), plan.local_files(name)
-    return specs.FalseTargetsSpec(dataset=plan.dataset(name), key=key, files=files, code=code)
-
-
-def _reduce(plan: Plan, wildcards: Wildcards, code: str) -> specs.ReduceSpec:
+def _reduce(plan: Plan, wildcards: Wildcards) -> Fields:
     model = wildcards["model"]
-    return specs.ReduceSpec(
-        model=_weights(plan, model),
-        layer=int(wildcards["layer"]),
-        matrices=_matrices(plan, model),
-        rhos=_rhos(plan, wildcards),
-        compute=_compute(plan),
-        code=code,
-    )
+    return {
+        "model": _weights(plan, model),
+        "layer": int(wildcards["layer"]),
+        "matrices": _matrices(plan, model),
+        "rhos": _rhos(plan, wildcards),
+        "compute": _compute(plan),
+    }
 
 
-def _evaluation(plan: Plan, wildcards: Wildcards, code: str) -> specs.EvaluationSpec:
-    return specs.EvaluationSpec(**_cell(plan, wildcards, code))
+def _sweep(plan: Plan, wildcards: Wildcards) -> Fields:
+    return {
+        "layer": int(wildcards["layer"]),
+        "matrices": _matrices(plan, wildcards["model"]),
+        "rhos": _rhos(plan, wildcards),
+        "keep": _kept_places(plan),
+    }
 
 
-def _sweep(plan: Plan, wildcards: Wildcards, code: str) -> specs.SweepSpec:
-    return specs.SweepSpec(
-        **_cell(plan, wildcards, code),
-        layer=int(wildcards["layer"]),
-        matrices=_matrices(plan, wildcards["model"]),
-        rhos=_rhos(plan, wildcards),
-        keep=_kept_places(plan),
-    )
-
-
-def _sweep_together(plan: Plan, wildcards: Wildcards, code: str) -> specs.SweepTogetherSpec:
-    datasets = tuple(_dataset(plan, name) for name in plan.together)
-    first = _sweep(plan, {**wildcards, "dataset": datasets[0].name}, code)
-    return specs.SweepTogetherSpec(**vars(first), together=datasets)
+def _sweep_together(plan: Plan, wildcards: Wildcards) -> Fields:
+    return _sweep(plan, wildcards) | {"together": tuple(_dataset(plan, name) for name in plan.together)}
 
 
 def _kept_places(plan: Plan) -> int | None:
@@ -169,170 +152,134 @@ def _kept_places(plan: Plan) -> int | None:
     return plan.study["gradient"]["keep"] if searches_by(plan.study, GRADIENT) else None
 
 
-def _race(plan: Plan, wildcards: Wildcards, code: str) -> specs.RaceSpec:
-    return specs.RaceSpec(
-        **_cell(plan, wildcards, code),
-        grid=_grid(plan, wildcards["model"]),
-        rhos=tuple(plan.rhos),
-        error=plan.study["racing"]["error"],
-        blocks=plan.study["racing"]["blocks"],
-        keep=_kept_places(plan),
-    )
+def _race(plan: Plan, wildcards: Wildcards) -> Fields:
+    return _grid_and_rhos(plan, wildcards) | {
+        "error": plan.study["racing"]["error"],
+        "blocks": plan.study["racing"]["blocks"],
+        "keep": _kept_places(plan),
+    }
 
 
-def _select(plan: Plan, wildcards: Wildcards, code: str) -> specs.SelectSpec:
-    return specs.SelectSpec(
-        model=_model(plan, wildcards["model"]),
-        dataset=_dataset(plan, wildcards["dataset"]),
-        grid=_grid(plan, wildcards["model"]),
-        rhos=tuple(plan.rhos),
-        protocols=tuple(plan.study["protocols"]),
-        keep_at_least=plan.study.get("keep_at_least"),
-        code=code,
-    )
+def _select(plan: Plan, wildcards: Wildcards) -> Fields:
+    return _grid_and_rhos(plan, wildcards) | {
+        "model": _model(plan, wildcards["model"]),
+        "dataset": _dataset(plan, wildcards["dataset"]),
+        "protocols": tuple(plan.study["protocols"]),
+        "keep_at_least": plan.study.get("keep_at_least"),
+    }
 
 
-def _landscape(plan: Plan, wildcards: Wildcards, code: str) -> specs.LandscapeSpec:
+def _landscape(plan: Plan, wildcards: Wildcards) -> Fields:
     settings = plan.study["landscape"]
-    return specs.LandscapeSpec(
-        **_cell(plan, wildcards, code),
-        layer=int(wildcards["layer"]),
-        kinds=tuple(settings["kinds"]),
-        clusters=settings["clusters"] if "clustered" in settings["kinds"] else None,
-        matrices=tuple(settings["grid"][wildcards["model"]]["matrices"]),
-        rhos=tuple(settings["rhos"]),
-        rows=settings.get("rows"),
-    )
+    return {
+        "layer": int(wildcards["layer"]),
+        "kinds": tuple(settings["kinds"]),
+        "clusters": settings["clusters"] if "clustered" in settings["kinds"] else None,
+        "matrices": tuple(settings["grid"][wildcards["model"]]["matrices"]),
+        "rhos": tuple(settings["rhos"]),
+        "rows": settings.get("rows"),
+    }
 
 
-def _gradients(plan: Plan, wildcards: Wildcards, code: str) -> specs.GradientsSpec:
-    return specs.GradientsSpec(
-        **_cell(plan, wildcards, code),
-        grid=_grid(plan, wildcards["model"]),
-        rhos=tuple(plan.rhos),
-        examples=plan.study["gradient"]["examples"],
-    )
+def _compose(plan: Plan, wildcards: Wildcards) -> Fields:
+    grid, settings = _grid(plan, wildcards["model"]), plan.study["compose"]
+    matrices = tuple(settings.get("matrices", grid.matrices))
+    return {"layers": grid.layers, "matrices": matrices, "rhos": tuple(settings["rhos"])}
 
 
-def _compose(plan: Plan, wildcards: Wildcards, code: str) -> specs.ComposeSpec:
-    grid = _grid(plan, wildcards["model"])
-    return specs.ComposeSpec(
-        **_cell(plan, wildcards, code),
-        layers=grid.layers,
-        matrices=tuple(plan.study["compose"].get("matrices", grid.matrices)),
-        rhos=tuple(plan.study["compose"]["rhos"]),
-    )
-
-
-def _choices(plan: Plan, wildcards: Wildcards, code: str) -> specs.ChoicesSpec:
+def _choices(plan: Plan, wildcards: Wildcards) -> Fields:
     model = wildcards["model"]
     search = None
     if plan.compares_searches(model, wildcards["dataset"]):
         keep = plan.study["gradient"]["keep"]
         search = specs.CheapSearch(keep=keep, layers=tuple(plan.layers(model)), rhos=tuple(plan.rhos))
-    cell = _cell(plan, wildcards, code)
-    return specs.ChoicesSpec(**cell, published_choice=_published(plan, wildcards), cheap_search=search)
+    return {"published_choice": _published(plan, wildcards), "cheap_search": search}
 
 
-def _seeds(plan: Plan, wildcards: Wildcards, code: str) -> specs.SeedsSpec:
+def _seeds(plan: Plan, wildcards: Wildcards) -> Fields:
     seeds = tuple(range(plan.study["seeds"]["count"]))
-    cell = _cell(plan, wildcards, code)
-    return specs.SeedsSpec(**cell, seeds=seeds, published_choice=_published(plan, wildcards))
+    return {"seeds": seeds, "published_choice": _published(plan, wildcards)}
 
 
-def _transfer(plan: Plan, wildcards: Wildcards, code: str) -> specs.TransferSpec:
-    return specs.TransferSpec(
-        **_cell(plan, wildcards, code),
-        datasets=tuple(plan.transferred(wildcards["model"])),
-        matrices=_matrices(plan, wildcards["model"]),
-    )
-
-
-def _spectra(plan: Plan, wildcards: Wildcards, code: str) -> specs.SpectraSpec:
+def _transfer(plan: Plan, wildcards: Wildcards) -> Fields:
     model = wildcards["model"]
-    return specs.SpectraSpec(
-        model=_weights(plan, model), grid=_grid(plan, model), rhos=tuple(plan.rhos), compute=_compute(plan), code=code
-    )
+    return {"datasets": tuple(plan.transferred(model)), "matrices": _matrices(plan, model)}
 
 
-def _rank_rules(plan: Plan, wildcards: Wildcards, code: str) -> specs.RankRulesSpec:
-    matrices = _matrices(plan, wildcards["model"])
-    return specs.RankRulesSpec(**_cell(plan, wildcards, code), matrices=matrices, rhos=tuple(plan.rhos))
+def _spectra(plan: Plan, wildcards: Wildcards) -> Fields:
+    shared = {"model": _weights(plan, wildcards["model"]), "compute": _compute(plan)}
+    return shared | _grid_and_rhos(plan, wildcards)
 
 
-def _prompts(plan: Plan, wildcards: Wildcards, code: str) -> specs.PromptsSpec:
-    return specs.PromptsSpec(**_cell(plan, wildcards, code), rows=plan.study["prompts"].get("rows"))
-
-
-def _higher_order(plan: Plan, wildcards: Wildcards, code: str) -> specs.HigherOrderSpec:
-    return specs.HigherOrderSpec(**_cell(plan, wildcards, code), percents=tuple(plan.study["higher_order"]["percents"]))
-
-
-def _perplexity(plan: Plan, wildcards: Wildcards, code: str) -> specs.PerplexitySpec:
+def _perplexity(plan: Plan, wildcards: Wildcards) -> Fields:
     trained = plan.study["perplexity"]["corpus"] == LABORATORY
-    text: dict[str, Any] = (
-        {"corpus_key": plan.corpus_key(wildcards["model"])} if trained else {"text_key": plan.text_key()}
-    )
-    return specs.PerplexitySpec(**_cell(plan, wildcards, code), **text)
+    return {"corpus_key": plan.corpus_key(wildcards["model"])} if trained else {"text_key": plan.text_key()}
 
 
-def _clustered(plan: Plan, wildcards: Wildcards, code: str) -> specs.ClusteredSpec:
+def _clustered(plan: Plan, wildcards: Wildcards) -> Fields:
     settings = plan.study["clustered"]
-    return specs.ClusteredSpec(
-        **_cell(plan, wildcards, code),
-        clusters=tuple(settings["clusters"]),
-        rhos=tuple(settings["rhos"]),
-        rows=settings.get("rows"),
-    )
+    clusters, rhos = tuple(settings["clusters"]), tuple(settings["rhos"])
+    return {"clusters": clusters, "rhos": rhos, "rows": settings.get("rows")}
 
 
-def _baselines(plan: Plan, wildcards: Wildcards, code: str) -> specs.BaselinesSpec:
+def _baselines(plan: Plan, wildcards: Wildcards) -> Fields:
     model = wildcards["model"]
-    return specs.BaselinesSpec(
-        **_cell(plan, wildcards, code),
-        seeds=tuple(range(plan.study["baselines"]["subspaces"])),
-        corpus_key=plan.corpus_key(model) if plan.is_trained(model) else None,
-    )
+    corpus = plan.corpus_key(model) if plan.is_trained(model) else None
+    return {"seeds": tuple(range(plan.study["baselines"]["subspaces"])), "corpus_key": corpus}
 
 
-def _export(plan: Plan, wildcards: Wildcards, code: str) -> specs.ExportSpec:
-    cell = _cell(plan, wildcards, code)
-    return specs.ExportSpec(**cell, protocol=wildcards["protocol"], form=wildcards["form"])
+def _no_more(plan: Plan, wildcards: Wildcards) -> Fields:
+    return {}
 
 
-SPECS: Mapping[str, Callable[[Plan, Wildcards, str], specs.Spec]] = {
-    "fetch": _fetch,
-    "corpus": _corpus,
-    "train": _train,
-    "rooms": _rooms,
-    "episodes": _episodes,
-    "train_policy": _train,
-    "text": _text,
-    "prepare": _prepare,
-    "false_targets": _false_targets,
-    "reduce": _reduce,
-    "base": _evaluation,
-    "sweep": _sweep,
-    "sweep_together": _sweep_together,
-    "race": _race,
-    "survivors": _sweep,
-    "select_intervention": _select,
-    "test_intervention": _evaluation,
-    "landscape": _landscape,
-    "gradients": _gradients,
-    "compose_layers": _compose,
-    "compose_test": _evaluation,
-    "evaluate_choices": _choices,
-    "evaluate_seeds": _seeds,
-    "evaluate_transfer": _transfer,
-    "spectra": _spectra,
-    "evaluate_rank_rules": _rank_rules,
-    "evaluate_prompts": _prompts,
-    "evaluate_higher_order": _higher_order,
-    "evaluate_perplexity": _perplexity,
-    "evaluate_efficacy": _evaluation,
-    "evaluate_clustered": _clustered,
-    "evaluate_baselines": _baselines,
-    "export": _export,
+SPECS: Mapping[str, tuple[type[specs.Spec], Callable[[Plan, Wildcards], Fields]]] = {
+    "fetch": (
+        specs.FetchSpec,
+        lambda plan, names: {
+            "model": _files_of(plan, plan.model_of_key(names["model_key"])),
+            "key": names["model_key"],
+        },
+    ),
+    "corpus": (specs.CorpusSpec, _corpus),
+    "train": (specs.TrainSpec, _train),
+    "rooms": (specs.RoomsSpec, _rooms),
+    "episodes": (specs.EpisodesSpec, _episodes),
+    "train_policy": (specs.TrainSpec, _train),
+    "text": (specs.TextSpec, lambda plan, names: {"text": plan.text(), "key": names["text_key"]}),
+    "prepare": (specs.PrepareSpec, _prepare),
+    "false_targets": (specs.FalseTargetsSpec, lambda plan, names: _rows(plan, names["dataset"])),
+    "reduce": (specs.ReduceSpec, _reduce),
+    "base": (specs.EvaluationSpec, _no_more),
+    "sweep": (specs.SweepSpec, _sweep),
+    "sweep_together": (specs.SweepTogetherSpec, _sweep_together),
+    "race": (specs.RaceSpec, _race),
+    "survivors": (specs.SweepSpec, _sweep),
+    "select_intervention": (specs.SelectSpec, _select),
+    "test_intervention": (specs.EvaluationSpec, _no_more),
+    "landscape": (specs.LandscapeSpec, _landscape),
+    "gradients": (
+        specs.GradientsSpec,
+        lambda plan, names: _grid_and_rhos(plan, names) | {"examples": plan.study["gradient"]["examples"]},
+    ),
+    "compose_layers": (specs.ComposeSpec, _compose),
+    "compose_test": (specs.EvaluationSpec, _no_more),
+    "evaluate_choices": (specs.ChoicesSpec, _choices),
+    "evaluate_seeds": (specs.SeedsSpec, _seeds),
+    "evaluate_transfer": (specs.TransferSpec, _transfer),
+    "spectra": (specs.SpectraSpec, _spectra),
+    "evaluate_rank_rules": (
+        specs.RankRulesSpec,
+        lambda plan, names: {"matrices": _matrices(plan, names["model"]), "rhos": tuple(plan.rhos)},
+    ),
+    "evaluate_prompts": (specs.PromptsSpec, lambda plan, names: {"rows": plan.study["prompts"].get("rows")}),
+    "evaluate_higher_order": (
+        specs.HigherOrderSpec,
+        lambda plan, names: {"percents": tuple(plan.study["higher_order"]["percents"])},
+    ),
+    "evaluate_perplexity": (specs.PerplexitySpec, _perplexity),
+    "evaluate_efficacy": (specs.EvaluationSpec, _no_more),
+    "evaluate_clustered": (specs.ClusteredSpec, _clustered),
+    "evaluate_baselines": (specs.BaselinesSpec, _baselines),
+    "export": (specs.ExportSpec, lambda plan, names: {"protocol": names["protocol"], "form": names["form"]}),
 }
-"""Name of a rule to the function that makes the specs of its jobs."""
+"""Name of a rule to the class of its specs, and to the fields that an evaluation's spec (`_cell`) or `code` lacks."""

@@ -68,24 +68,23 @@ def lay_out(cell: Any) -> None:
         shutil.copyfile(source, cell.folder / "cache" / target)
 
 
-def make(folder: Path, spec: dict[str, Any], into: Path, **paths: Path) -> list[Path]:
+def make(folder: Path, spec: dict[str, Any], into: Path, inputs: Path | None = None) -> list[Path]:
     """Make an artefact from the study in `folder`, which holds its own cache; return its files, a format at a time."""
-    options = {"inputs": [], "into": [into]} | {name: [path] for name, path in paths.items()}
-    job = Job("make_artefact", spec, spec, Folders(folder, folder / "cache"), options)
+    job = Job("make_artefact", spec, spec, Folders(folder, folder / "cache"), {"inputs": inputs, "into": into})
     make_artefact.main(job)
     assert all(path.stat().st_size > 0 for path in job.made)
     assert all(path.is_file() for path in job.used)
     return job.made
 
 
-def data_of(folder: Path, spec: dict[str, Any], into: Path, **paths: Path) -> list[pd.DataFrame]:
+def data_of(folder: Path, spec: dict[str, Any], into: Path) -> list[pd.DataFrame]:
     """Make an artefact; return the data of a table, or behind each picture. The pictures are not written."""
 
     def no_picture(figure: Figure, path: Path | str, **settings: Any) -> None:
         Path(path).write_text("<svg></svg>")
 
     with mock.patch.object(Figure, "savefig", no_picture):
-        return frames(make(folder, spec, into, **paths))
+        return frames(make(folder, spec, into))
 
 
 def frames(made: Sequence[Path]) -> list[pd.DataFrame]:

@@ -1,6 +1,5 @@
 """A job that wakes after its run has ended, or after another job has made its files, writes nothing."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import sys
 import pytest
 
 from laser.io import claim
-from laser.io.files import atomic, before_moving, read_json, write_text
+from laser.io.files import atomic, before_moving, write_text
 from laser.provenance.job import run_job
 from tests.provenance.small import job, study
 
@@ -66,9 +65,8 @@ def test_a_job_that_sleeps_while_another_makes_its_files_writes_nothing(tmp_path
         running.say("after it woke")
         write_text(target, "late")
 
-    arguments = ["--spec", json.dumps({}), "--log", str(log), "--output", str(target)]
     with pytest.raises(SystemExit) as stopped:
-        run_job(main, "", files=("output",), arguments=arguments)
+        run_job(main, "", arguments=["--spec", "{}", "--log", str(log)])
     assert stopped.value.code == 0
     if ends == "run":  # nobody else has written: the log is its own
         after[log] = log.read_bytes()
@@ -78,28 +76,14 @@ def test_a_job_that_sleeps_while_another_makes_its_files_writes_nothing(tmp_path
 
 def test_a_job_whose_log_was_deleted_goes_on(tmp_path, monkeypatch):
     folder = study(tmp_path, monkeypatch)
+    log, target = folder / "logs/test/m/d.log", folder / "test/m/d.parquet"
 
     def main(running):
-        (folder / "logs/test/m/d.log").unlink()
-        write_text(running.path("output"), "made")
+        log.unlink()
+        write_text(target, "made")
 
-    arguments = [
-        "--spec",
-        "{}",
-        "--log",
-        str(folder / "logs/test/m/d.log"),
-        "--output",
-        str(folder / "test/m/d.parquet"),
-    ]
-    run_job(main, "", files=("output",), arguments=arguments)
-    assert (folder / "test/m/d.parquet").read_text() == "made"
-
-
-def test_record_and_run_on_the_command_line_are_not_taken_for_what_the_script_writes(tmp_path, monkeypatch):
-    folder = study(tmp_path, monkeypatch)
-    target, record = folder / "test/m/d.parquet", folder / "records/test/m/d.json"
-    job(folder, "test/m/d.log", "rows", outputs=[target, record, folder / "runs/test/m/d.json"])
-    assert [made["path"] for made in read_json(record)["outputs"]] == ["results/small/test/m/d.parquet"]
+    run_job(main, "", arguments=["--spec", "{}", "--log", str(log)])
+    assert target.read_text() == "made"
 
 
 def test_a_check_that_raises_leaves_the_old_file(tmp_path, monkeypatch):

@@ -16,16 +16,15 @@ def job(folder, log, text, inputs=(), outputs=(), spec=None, fails=False):
     """Run a job that writes its inputs' texts and its own into every output."""
 
     def main(running):
-        read = "".join(path.read_text() for path in running.paths["rows"])
-        for path in running.paths["output"]:
+        read = "".join(path.read_text() for path in running.reads(*inputs))
+        for path in running.writes(*outputs):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(read + text)
         if fails:
             raise KeyError("a fault")
 
     arguments = ["--spec", json.dumps(spec or SPEC | {"seed": 1}), "--log", str(folder / "logs" / log)]
-    arguments += ["--results", str(folder), "--rows", *map(str, inputs), "--output", *map(str, outputs)]
-    run_job(main, "", files=("output",), optional=("rows",), arguments=arguments)
+    run_job(main, "", arguments=[*arguments, "--results", str(folder)])
 
 
 def study(root, monkeypatch, text="rows"):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,19 +13,19 @@ from laser.provenance.job import run_job
 
 
 def run(main, tmp_path):
-    arguments = ["--spec", json.dumps({"a": 1}), "--log", str(tmp_path / "log"), "--output", "one", "two"]
-    return run_job(main, "", files=("output",), arguments=arguments)
+    arguments = ["--spec", json.dumps({"a": 1}), "--log", str(tmp_path / "log"), "--into", "one"]
+    return run_job(main, "", options=("inputs", "into"), arguments=arguments)
 
 
-def test_paths_and_spec(tmp_path):
+def test_options_and_spec(tmp_path):
     seen = {}
 
     def main(job):
-        seen.update(spec=job.spec, output=[str(path) for path in job.paths["output"]])
+        seen.update(spec=job.spec, options=job.options)
         job.say("hello")
 
     run(main, tmp_path)
-    assert seen == {"spec": {"a": 1}, "output": ["one", "two"]}
+    assert seen == {"spec": {"a": 1}, "options": {"inputs": None, "into": Path("one")}}
     assert "hello" in (tmp_path / "log").read_text()
 
 

@@ -74,19 +74,19 @@ def test_a_job_that_fills_the_cache_has_its_record_beside_the_card(tmp_path, mon
     card = Path("cache/models/m-1/card.json")
 
     def main(running):
+        running.writes(card)
         card.parent.mkdir(parents=True, exist_ok=True)
         if not card.exists():
             card.write_text("{}")
 
     arguments = ["--spec", "{}", "--results", "results/s", "--log", "results/s/logs/fetch/m-1.log"]
-    arguments += ["--card", str(card)]
-    run_job(main, "", files=("card",), arguments=arguments)
+    run_job(main, "", arguments=arguments)
     record, run = read_json(card.with_name("record.json")), card.with_name("run.json").read_text()
     assert record["rule"] == "fetch" and record["outputs"][0]["path"] == "cache/models/m-1/card.json"
     assert not Path("results/s/records").exists()
     # A later job that finds the folder good keeps the run that made it.
     os.utime(card, (1, 1))
-    run_job(main, "", files=("card",), arguments=arguments)
+    run_job(main, "", arguments=arguments)
     assert card.with_name("run.json").read_text() == run
 
 

@@ -17,8 +17,7 @@ def main(job: Job) -> None:
     artefact = declared().get(str(job.spec.get("artefact")))
     if artefact is None:
         raise UserError(f"spec.artefact is {job.spec.get('artefact')!r}. Allowed: {', '.join(declared())}.")
-    inputs = job.path("inputs") if job.paths["inputs"] else None
-    into = job.path("into") if job.paths["into"] else job.results
+    inputs, into = job.options["inputs"], job.options["into"] or job.results
     study = StudyResults(job.spec, job.results, job.cache, inputs)
     job.reads(*study.every_path(), *map(study.table, artefact.after))
     if artefact.kind == TABLE:
@@ -32,4 +31,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main, __doc__, optional=("inputs", "into"))
+    run_job(main, __doc__, options=("inputs", "into"))

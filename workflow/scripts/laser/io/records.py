@@ -148,16 +148,12 @@ def write_record(
 
 
 def files(destination: RecordPaths, paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return path, sha256 and bytes of each file, sorted by path, each once; folders (of factors, say) are left out."""
+    """Return path, sha256 and bytes of each file, sorted by path, each once."""
     by_name = {}
     for path in paths:
-        # Some options take <name>=<file>.
-        file = path if path.exists() or "=" not in str(path) else Path(str(path).split("=", 1)[1])
-        if file.is_dir():
-            continue
-        if not file.is_file():
-            raise UserError(f"{file}: no longer exists, though the job that has just ended used or made it.")
-        by_name[destination.name(file)] = file
+        if not path.is_file():
+            raise UserError(f"{path}: no longer exists, though the job that has just ended used or made it.")
+        by_name[destination.name(path)] = path
     return [
         {"path": name, "sha256": sha256_file(file), "bytes": file.stat().st_size}
         for name, file in sorted(by_name.items())

@@ -10,10 +10,7 @@ from laser.io.records import record_paths
 
 
 def declare_records(rules: Iterable[Any], results: Path, cache: Path) -> None:
-    """Add the record and the run of each rule's jobs to the rule's outputs; their paths follow from its log.
-
-    They therefore appear on command lines that name all outputs; the job recognises them by their paths.
-    """
+    """Add the record and the run of each rule's jobs to the rule's outputs; their paths follow from its log."""
     from snakemake.ioflags import update
 
     for rule in rules:

@@ -20,10 +20,6 @@ from laser.io.files import DISK_ERRORS, before_moving
 from laser.io.machine import Started, write_run
 from laser.io.records import below_logs, record_paths, write_record
 
-OUTPUTS = ("output", "svg", "pdf", "csv", "gif", "card")
-"""Options that name output files, in every script that has them."""
-FOLDERS = ("factors", "cache")
-"""Options that name a folder, which may not exist yet; a record names only files."""
 SECONDS_BETWEEN_LINES = 5.0
 FREE_OR_ALLOW = (
     "Free space or permissions on that disk, then run again. In a cache that a group shares, every user needs "
@@ -44,25 +40,20 @@ class Job:
         spec: the rule's spec: a record of `laser.config.specs`, or plain JSON for a table or figure.
         plain: the spec as plain JSON.
         label: the job's wildcards, shown after the name.
-        paths: the files given on the command line, by option name.
         folders: the folders in which the job finds its files by name.
-        used, made: further files that the job reads or writes, for its record.
+        options: the script's own options, by name; None for one that is not given.
+        used, made: files that the job reads or writes, for its record.
     """
 
     name: str
     spec: Any
     plain: dict[str, Any]
     folders: Folders = field(default_factory=lambda: Folders("results", "cache"))
-    paths: dict[str, list[Path]] = field(default_factory=dict)
+    options: dict[str, Path | None] = field(default_factory=dict)
     label: str = ""
     log: TextIO | None = field(default=None, repr=False)
     used: list[Path] = field(default_factory=list)
     made: list[Path] = field(default_factory=list)
-
-    def path(self, name: str) -> Path:
-        """Return the one file given as --name."""
-        (only,) = self.paths[name]
-        return only
 
     @property
     def results(self) -> Path:
@@ -152,24 +143,19 @@ def _label(name: str, log: Path | None, results: Path) -> str:
     return "" if label == name else label
 
 
-def _recorded(
-    main: Callable[[Job], None], job: Job, log: Path | None, outputs: Sequence[str], started: Started
-) -> None:
-    """Run `main` and write the job's record and run; a job that fails leaves no record."""
-    named = [path for option in outputs for path in job.paths.get(option, [])]
-    before = record_paths(log, named, job.results, job.cache)
-    if before is not None and not before.shared:
+def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, started: Started) -> None:
+    """Run `main` and write the job's record and run; a job that fails leaves no record in the study's folder."""
+    before = record_paths(log, [], job.results, job.cache)
+    if before is not None:
         before.record.unlink(missing_ok=True)
     main(job)
-    made = [*named, *job.made]
-    destination = record_paths(log, made, job.results, job.cache)
+    destination = record_paths(log, job.made, job.results, job.cache)
     if destination is None:
         return
-    apart = (*outputs, *FOLDERS)
-    read = [path for option, paths in job.paths.items() if option not in apart for path in paths]
     script = Path(sys.argv[0])
-    write_record(destination, job.plain, script, [*read, *job.used], made)
-    if destination.shared and destination.run.exists() and all(path.stat().st_mtime < started.at - 1 for path in made):
+    write_record(destination, job.plain, script, job.used, job.made)
+    old = all(path.stat().st_mtime < started.at - 1 for path in job.made)
+    if destination.shared and destination.run.exists() and old:
         return  # the folder in the cache was complete already, and its run says how it was made
     write_run(destination, started, job.plain.get("compute", {}).get("device"), script)
 
@@ -178,10 +164,8 @@ def run_job(
     main: Callable[[Job], None],
     description: str | None,
     kind: type | None = None,
-    files: Sequence[str] = (),
-    optional: Sequence[str] = (),
+    options: Sequence[str] = (),
     arguments: Sequence[str] | None = None,
-    outputs: Sequence[str] = OUTPUTS,
 ) -> None:
     """Parse the command line, run `main`, and turn a `UserError` into one message and exit status 1.
 
@@ -191,10 +175,8 @@ def run_job(
         main: the script's work.
         description: shown by --help.
         kind: class of the spec; None for plain JSON.
-        files: names of the options that take one or more files, inputs as well as outputs.
-        optional: the same for options that may be left out.
+        options: names of the script's own options; each takes a path and may be left out.
         arguments: the command line, for tests; by default that of the process.
-        outputs: the options among them that name output files; all others name inputs.
     """
     started = Started()
     parser = argparse.ArgumentParser(description=description)
@@ -202,21 +184,12 @@ def run_job(
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")
     parser.add_argument("--results", type=Path, default=Path("results"), help="the study's folder")
     parser.add_argument("--cache", type=Path, default=Path("cache"), help="models and data that studies share")
-    for name in (*files, *optional):
-        many = "+" if name in files else "*"
-        parser.add_argument(f"--{name}", nargs=many, type=Path, required=name in files, default=[])
+    for name in options:
+        parser.add_argument(f"--{name}", type=Path)
     given = parser.parse_args(arguments)
-    paths: dict[str, list[Path]] = {key: getattr(given, key.replace("-", "_")) for key in (*files, *optional)}
-    written = [path for option in outputs for path in paths.get(option, [])]
-    destination = record_paths(given.log, written, given.results, given.cache)
-    if destination is not None:  # Snakemake counts the record and the run among the rule's outputs
-        paths = {
-            key: [path for path in each if path not in (destination.record, destination.run)]
-            for key, each in paths.items()
-        }
-    folders = Folders(given.results, given.cache)
-    name = Path(sys.argv[0]).stem
-    job = Job(name, given.spec, given.spec, folders, paths, _label(name, given.log, given.results))
+    folders, script = Folders(given.results, given.cache), Path(sys.argv[0]).stem
+    label = _label(script, given.log, given.results)
+    job = Job(script, given.spec, given.spec, folders, {name: getattr(given, name) for name in options}, label)
     first = ""
 
     def may_write() -> None:
@@ -230,7 +203,7 @@ def run_job(
                 job.log, first = claim.open_log(given.log)
         if kind is not None:
             job.spec = read_spec(kind, given.spec, "--spec")
-        _recorded(main, job, given.log, outputs, started)
+        _recorded(main, job, given.log, started)
     except claim.SupersededError as reason:
         job.say(f"Ends without writing, because {reason}.")
         sys.exit(0)

@@ -279,12 +279,9 @@ def out_of_memory(
 
 def hours(run: Run, found: dict[str, Any]) -> None:
     """Hours of the paper's sweeps at the measured rates: operations only, both protocols, validation rows."""
-    from laser.config.yaml_files import read_yaml
     from laser.cost.inputs import stated
     from laser.paper.published import read_published
 
-    root = Path(__file__).resolve().parents[1]
-    facts = read_yaml(root / "config/cost.yaml")
     for name, entry in entries(False).items():
         if name not in run.kept:
             continue
@@ -294,7 +291,7 @@ def hours(run: Run, found: dict[str, Any]) -> None:
         for dataset, builder in DATASETS.items():
             size = (read_published().sizes(dataset) or {})["size"]
             counts = {"validation": size // 5, "test": size - size // 5}
-            asked = stated(builder, "causal", entry["architecture"], counts, facts)["validation"]
+            asked = stated(builder, "causal", entry["architecture"], counts)["validation"]
             for layer in range(shape.layers):
                 edits = [one[0] for one in layer_edits(matrices, layer, ("svd", "randomised"))]
                 work = operations.engine_work(shape, asked, layer, edits)

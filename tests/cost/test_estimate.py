@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from laser.config.evaluations import is_masked
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
-from laser.cost.facts import read_facts
+from laser.cost import inputs
 from laser.cost.inputs import asked, asked_from, model_shape
 from laser.cost.operations import Work, decomposition_work, engine_work, plain_work, randomised_work
 from laser.cost.report import check_text
@@ -184,8 +184,7 @@ def plan_of(study, cache):
 
 def test_paper_study_from_the_config_alone(tmp_path):
     plan = plan_of("paper", tmp_path)
-    facts = read_facts(ROOT)
-    cells = [cell_cost(plan, model, dataset, facts) for model, dataset in plan.cells()]
+    cells = [cell_cost(plan, model, dataset) for model, dataset in plan.cells()]
     models = [model_cost(plan, name) for name in plan.models]
     jobs = [job.stage for one in (*cells, *models) for job in one.jobs]
     assert {stage: jobs.count(stage) for stage in set(jobs)} == {
@@ -241,10 +240,9 @@ def prepared(tmp_path, plan, scale):
 
 def test_prepared_rows_replace_stated_sizes(tmp_path):
     plan = plan_of("quickstart", tmp_path)
-    facts = read_facts(ROOT)
-    stated = asked(plan, "smollm2-135m", "worldfacts", facts)["validation"]
+    stated = asked(plan, "smollm2-135m", "worldfacts")["validation"]
     frame = prepared(tmp_path, plan, 2)
-    found = asked(plan, "smollm2-135m", "worldfacts", facts)
+    found = asked(plan, "smollm2-135m", "worldfacts")
     assert found["validation"].examples == int((frame["split_corrected"] == "validation").sum())
     assert found["validation"].examples + found["test"].examples == len(frame)
     assert found["validation"].pass_tokens == pytest.approx(2 * stated.pass_tokens, rel=0.02)
@@ -259,12 +257,13 @@ def test_card_of_a_fetched_model_is_preferred(tmp_path):
     assert (found.hidden, found.bytes) == (64, 1000)
 
 
-def test_unknown_sizes_are_named(tmp_path):
+def test_unknown_sizes_are_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"'mine'.*lacks 'hidden'"):
         shape_of({"name": "mine", "layers": 2, "architecture": "llama", "dtype": "fp32"})
     plan = plan_of("quickstart", tmp_path)
+    monkeypatch.setattr(inputs, "read_facts", lambda: {"datasets": {}})
     with pytest.raises(UserError, match=r"worldfacts.*config/cost\.yaml"):
-        asked(plan, "smollm2-135m", "worldfacts", {"datasets": {}})
+        asked(plan, "smollm2-135m", "worldfacts")
 
 
 @pytest.mark.parametrize(
@@ -282,18 +281,16 @@ def test_a_model_is_masked_by_its_task_or_without_one_by_its_architecture(archit
 def test_naive_engine_costs_more(tmp_path):
     fast_plan, naive_plan = (plan_of("quickstart", tmp_path) for _ in range(2))
     naive_plan.study["engine"] = "naive"
-    facts = read_facts(ROOT)
-    costs = [cell_cost(one, "smollm2-135m", "worldfacts", facts) for one in (fast_plan, naive_plan)]
+    costs = [cell_cost(one, "smollm2-135m", "worldfacts") for one in (fast_plan, naive_plan)]
     assert costs[1].stage("sweep").total > 2 * costs[0].stage("sweep").total
     assert costs[1].plain.total == pytest.approx(sum(job.work.total for job in costs[1].jobs))
 
 
 def test_one_job_per_rank_starts_once_per_rank(tmp_path):
     plan = plan_of("quickstart", tmp_path)
-    facts = read_facts(ROOT)
-    whole = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
+    whole = cell_cost(plan, "smollm2-135m", "worldfacts")
     plan.study["one_job_per"] = "rho"
-    each = cell_cost(plan, "smollm2-135m", "worldfacts", facts)
+    each = cell_cost(plan, "smollm2-135m", "worldfacts")
     names = [str(job.run) for job in each.jobs if job.stage == "sweep"]
     assert len(names) == 9 * 6 and "sweep/smollm2-135m/worldfacts/layer29-rho0.005.json" in names
     assert each.stage("sweep").total > whole.stage("sweep").total
@@ -303,11 +300,11 @@ def test_one_job_per_rank_starts_once_per_rank(tmp_path):
 
 
 def test_a_dataset_swept_with_another_pays_neither_for_the_start_nor_for_what_both_have(tmp_path):
-    plan, facts = plan_of("paper", tmp_path), read_facts(ROOT)
+    plan = plan_of("paper", tmp_path)
     assert plan.together == ["bios_gender", "bios_profession"]
-    with_other = [cell_cost(plan, "llama2-7b", name, facts) for name in plan.together]
+    with_other = [cell_cost(plan, "llama2-7b", name) for name in plan.together]
     del plan.study["sweep_together"]
-    alone = [cell_cost(plan, "llama2-7b", name, facts) for name in ("bios_gender", "bios_profession")]
+    alone = [cell_cost(plan, "llama2-7b", name) for name in ("bios_gender", "bios_profession")]
     assert with_other[0].stage("sweep") == alone[0].stage("sweep")
     assert 0.15 < with_other[1].stage("sweep").native / alone[1].stage("sweep").native < 0.35
     assert with_other[1].stage("sweep").randomised == 0 < alone[1].stage("sweep").randomised
@@ -403,7 +400,7 @@ def test_an_fp32_model_whose_files_are_fp16_is_split(tmp_path):
 
 
 def test_what_is_asked_of_a_model_without_a_task_follows_from_its_architecture(tmp_path):
-    study, facts = plan_of("paper", tmp_path), read_facts(ROOT)
-    said = asked(study, "roberta-base", "fever", facts)
+    study = plan_of("paper", tmp_path)
+    said = asked(study, "roberta-base", "fever")
     del study.model("roberta-base")["task"]
-    assert asked(study, "roberta-base", "fever", facts) == said
+    assert asked(study, "roberta-base", "fever") == said

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
 from pathlib import Path
+from typing import Any
 
-from laser.config.evaluations import is_masked
+from laser.config.evaluations import is_masked, task_of
 from laser.config.plan import Plan
 from laser.config.pools import is_policy
+from laser.config.protocols import interventions_kind
 from laser.config.settings import WEIGHT_BASELINES
-from laser.cost.edits import layer_edits
-from laser.cost.facts import read_facts
+from laser.config.yaml_files import read_yaml
 from laser.cost.operations import (
     FACTORED,
     Asked,
@@ -33,6 +34,7 @@ from laser.paper.published import read_published
 from laser.reduction.interventions import Intervention
 from laser.reduction.rank_rules import RULES
 
+COST_FILE = Path(__file__).resolve().parents[4] / "config/cost.yaml"
 ROWS = 20_000
 TOKENS = 100.0
 """Rows of a dataset and tokens of a row that are assumed if they are unknown."""
@@ -76,6 +78,29 @@ def demand_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Demand:
     return STAGES[stage](plan, wildcards)
 
 
+@cache
+def read_facts() -> dict[str, Any]:
+    """Return config/cost.yaml: what is assumed about datasets and checkpoints that are not available yet."""
+    return read_yaml(COST_FILE)
+
+
+def low_rank_steps(plan: Plan, task: str) -> list[dict[str, Any]]:
+    """Return the distinct low-rank steps of the study's protocols on a causal or masked model."""
+    steps: list[dict[str, Any]] = []
+    for protocol in plan.study["protocols"]:
+        step = interventions_kind(protocol, task)
+        if step not in steps:
+            steps.append(step)
+    return steps
+
+
+def layer_edits(plan: Plan, model: str, layer: int, rhos: Sequence[float]) -> list[Intervention]:
+    """Return the edits of one layer of a model: every low-rank step of the protocols, matrix and ρ."""
+    steps = low_rank_steps(plan, task_of(plan.model(model)))
+    matrices = plan.study["grid"][model]["matrices"]
+    return [Intervention(matrix, layer, rho, **step) for step in steps for matrix in matrices for rho in rhos]
+
+
 def rows_asked(plan: Plan, model: str, dataset: str, side: str, most: int | None = None) -> Asked:
     """Return what one side of a dataset asks of a model: the means of config/cost.yaml.
 
@@ -88,9 +113,8 @@ def rows_asked(plan: Plan, model: str, dataset: str, side: str, most: int | None
         pool, steps = entry["options"]["pool"], model_entry["play"]["step_limit"]
         games = entry["limit"] or pool.get("count", ROWS) * pool["evaluation_share"]
         return _in_one_pass(min(games * share, most or games), 3.0 * model_entry["source"]["context"] * steps, steps)
-    root = plan.scripts.parents[1]
-    known = read_facts(root)["datasets"].get(entry["builder"], {})
-    rows = entry["limit"] or _sizes(root / "config/published", dataset) or known.get("rows") or ROWS
+    known = read_facts()["datasets"].get(entry["builder"], {})
+    rows = entry["limit"] or _size(dataset) or known.get("rows") or ROWS
     rows = min(rows * share, most or rows)
     if side == "validation":
         rows = min(rows, entry.get("validation_rows", rows))
@@ -119,13 +143,14 @@ def decodes(plan: Plan, model: str, dataset: str) -> bool:
     """Return True if new tokens are generated, so that keys and values are kept."""
     if is_masked(plan.model(model)) or is_policy(plan.model(model)):
         return False
-    known = read_facts(plan.scripts.parents[1])["datasets"].get(plan.dataset(dataset)["builder"])
+    known = read_facts()["datasets"].get(plan.dataset(dataset)["builder"])
     return known is None or known["causal"]["prompt_tokens"] > 0
 
 
 @cache
-def _sizes(folder: Path, dataset: str) -> int | None:
-    sizes = read_published(folder).sizes(dataset)
+def _size(dataset: str) -> int | None:
+    """Return the number of rows that the paper gives for a dataset, or None."""
+    sizes = read_published().sizes(dataset)
     return sizes["size"] if sizes else None
 
 
@@ -168,15 +193,6 @@ def _layer(plan: Plan, wildcards: Mapping[str, str], edits: Sequence[Interventio
     asked = rows_asked(plan, model, wildcards["dataset"], "validation", most)
     work = evaluation_work(_engine(plan, wildcards), shape, asked, int(wildcards["layer"]), [None, *edits])
     return Demand(work + _decompositions(shape, 2), dense=sum(edit.kind not in FACTORED for edit in edits))
-
-
-def _reduce(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    work = reduce_work(_shape(plan, wildcards), _matrices(plan, wildcards))
-    return Demand(work, copies=0.0, evaluates=False)
-
-
-def _base(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    return _evaluation(plan, wildcards, "validation", 1)
 
 
 def _sweep(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
@@ -236,10 +252,6 @@ def _compose_test(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return replace(demand, work=demand.work + reduced, dense=2 * layers)
 
 
-def _choices(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    return _evaluation(plan, wildcards, "test", 3)
-
-
 def _seeds(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     """A randomised decomposition per seed, at most of the whole matrix with the most power iterations."""
     count = plan.study["seeds"]["count"]
@@ -256,29 +268,6 @@ def _chosen(plan: Plan, wildcards: Mapping[str, str], choices: int) -> Demand:
     drawn = _whole_matrix(plan, wildcards)
     work = demand.work + randomised_work(shape, drawn).times(count) + _decompositions(shape, count)
     return replace(demand, work=work, dense=count if drawn else 0)
-
-
-def _transfer(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """At most one choice per dataset: those of all others, and their generic one."""
-    return _chosen(plan, wildcards, len(plan.transferred(wildcards["model"])))
-
-
-def _spectra(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """The factors are stored: they are read, and nothing is computed."""
-    return Demand(Work(), copies=0.0, evaluates=False)
-
-
-def _rank_rules(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    return _chosen(plan, wildcards, len(RULES))
-
-
-def _prompts(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    return _evaluation(plan, wildcards, "test", 2 * (1 + VARIANTS), plan.study["prompts"].get("rows"))
-
-
-def _higher_order(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """Only rows that LASER corrects are asked again; half of all rows is assumed as the upper bound."""
-    return _evaluation(plan, wildcards, "test", 0.5 * len(plan.study["higher_order"]["percents"]))
 
 
 def _perplexity(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
@@ -316,14 +305,11 @@ def _baselines(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
     return Demand(work + _decompositions(shape, protocols), dense=protocols * changes)
 
 
-def _export(plan: Plan, wildcards: Mapping[str, str]) -> Demand:
-    """The weights are copied or read once; nothing is evaluated."""
-    return Demand(_decompositions(_shape(plan, wildcards), 1), evaluates=False)
-
-
 STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
-    "reduce": _reduce,
-    "base": _base,
+    "reduce": lambda plan, names: Demand(
+        reduce_work(_shape(plan, names), _matrices(plan, names)), copies=0.0, evaluates=False
+    ),
+    "base": lambda plan, names: _evaluation(plan, names, "validation", 1),
     "sweep": _sweep,
     "sweep_together": _sweep_together,
     "race": _race,
@@ -332,16 +318,25 @@ STAGES: dict[str, Callable[[Plan, Mapping[str, str]], Demand]] = {
     "gradients": _gradients,
     "compose_layers": _compose,
     "compose_test": _compose_test,
-    "evaluate_choices": _choices,
+    "evaluate_choices": lambda plan, names: _evaluation(plan, names, "test", 3),
     "evaluate_seeds": _seeds,
-    "evaluate_transfer": _transfer,
-    "spectra": _spectra,
-    "evaluate_rank_rules": _rank_rules,
-    "evaluate_prompts": _prompts,
-    "evaluate_higher_order": _higher_order,
+    # At most one choice per dataset: those of all others, and their generic one.
+    "evaluate_transfer": lambda plan, names: _chosen(plan, names, len(plan.transferred(names["model"]))),
+    # The factors are stored: they are read, and nothing is computed.
+    "spectra": lambda plan, names: Demand(Work(), copies=0.0, evaluates=False),
+    "evaluate_rank_rules": lambda plan, names: _chosen(plan, names, len(RULES)),
+    "evaluate_prompts": lambda plan, names: _evaluation(
+        plan, names, "test", 2 * (1 + VARIANTS), plan.study["prompts"].get("rows")
+    ),
+    # Only rows that LASER corrects are asked again; half of all rows is assumed as the upper bound.
+    "evaluate_higher_order": lambda plan, names: _evaluation(
+        plan, names, "test", 0.5 * len(plan.study["higher_order"]["percents"])
+    ),
     "evaluate_perplexity": _perplexity,
     "evaluate_efficacy": _test,
     "evaluate_clustered": _clustered,
     "evaluate_baselines": _baselines,
-    "export": _export,
+    # The weights are copied or read once; nothing is evaluated.
+    "export": lambda plan, names: Demand(_decompositions(_shape(plan, names), 1), evaluates=False),
 }
+"""Name of a rule to what its jobs compute and hold, given the study and the job's wildcards."""

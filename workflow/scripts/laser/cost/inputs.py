@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from laser.config.evaluations import task_of
 from laser.config.own_rows import BUILDERS, GENERIC, asked_options
 from laser.config.plan import Plan
-from laser.cost.facts import read_facts
+from laser.cost.demand import read_facts
 from laser.cost.operations import Asked
 from laser.cost.shapes import Shape, guessed_shape, shape_of
 from laser.errors import UserError
@@ -93,13 +93,13 @@ def model_shape(plan: Plan, model: str) -> Shape:
     if not (folder / "card.json").is_file():
         if plan.is_trained(model):
             return guessed_shape(entry)
-        known = read_facts(plan.scripts.parents[1]).get("stored_in_half", [])
+        known = read_facts().get("stored_in_half", [])
         return shape_of(entry, in_half=model in known)
     stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return shape_of(read_json(folder / "card.json") | {"name": model, "dtype": entry["dtype"]}, stored)
 
 
-def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[str, Asked]:
+def asked(plan: Plan, model: str, dataset: str) -> dict[str, Asked]:
     """Return what a dataset asks of a model, by side.
 
     Rows that any of the study's protocols puts on a side are counted, as `laser.evaluation.cell` evaluates them.
@@ -108,7 +108,6 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
         plan: the study.
         model: name of a model.
         dataset: name of a dataset.
-        facts: config/cost.yaml.
 
     Raises:
         UserError: nothing is known about the dataset.
@@ -118,7 +117,7 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
     builder = plan.dataset(dataset)["builder"]
     frame = rows_at_hand(plan, dataset)
     if frame is None:
-        return stated(builder, task, family, _table4(plan, dataset, facts), facts)
+        return stated(builder, task, family, _table4(plan, dataset))
     described = definition(builder, asked_options(plan.dataset(dataset)))
     sides = {side: frame[_on_side(frame, plan.study["protocols"], side)] for side in SIDES}
     counts = {side: len(rows) for side, rows in sides.items()}
@@ -129,10 +128,10 @@ def asked(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> dict[s
     if builder in BUILDERS:
         return {side: _by_characters(described, sides[side], task, family) for side in SIDES}
     characters = float(frame["prompt"].str.len().mean())
-    return stated(builder, task, family, counts, facts, characters)
+    return stated(builder, task, family, counts, characters)
 
 
-def beside_others(plan: Plan, model: str, dataset: str, swept: Asked, facts: dict[str, Any]) -> Asked:
+def beside_others(plan: Plan, model: str, dataset: str, swept: Asked) -> Asked:
     """Return what a sweep asks beside the datasets that come before it in the same job (`sweep_together`).
 
     Args:
@@ -140,11 +139,11 @@ def beside_others(plan: Plan, model: str, dataset: str, swept: Asked, facts: dic
         model: name of a model; masked models share no tokens.
         dataset: name of a dataset.
         swept: what its sweep asks alone.
-        facts: config/cost.yaml, whose `in_common` has the share of a dataset's tokens that another one has too.
     """
     if dataset not in plan.together or task_of(plan.model(model)) != "causal" or plan.study["engine"] == "naive":
         return swept
-    in_common = facts["datasets"].get(plan.dataset(dataset)["builder"], {}).get("in_common", {})
+    # The share of the dataset's tokens that another one has too, by builder.
+    in_common = read_facts()["datasets"].get(plan.dataset(dataset)["builder"], {}).get("in_common", {})
     before = plan.together[: plan.together.index(dataset)]
     shared = max((in_common.get(plan.dataset(name)["builder"], 0.0) for name in before), default=0.0)
     return replace(swept, nodes=swept.nodes * (1 - shared))
@@ -224,11 +223,11 @@ def _tokenized(described: Definition, frame: pd.DataFrame, tokenizer: Any, task:
     return replace(counted, examples=len(frame))
 
 
-def _table4(plan: Plan, dataset: str, facts: dict[str, Any]) -> dict[str, int]:
+def _table4(plan: Plan, dataset: str) -> dict[str, int]:
     """Return rows per side: the paper's Table 4, or config/cost.yaml for datasets that are not in it."""
     sizes = read_published().sizes(dataset)
     entry = plan.dataset(dataset)
-    rows = sizes["size"] if sizes else facts["datasets"].get(entry["builder"], {}).get("rows")
+    rows = sizes["size"] if sizes else read_facts()["datasets"].get(entry["builder"], {}).get("rows")
     if rows is None:
         raise UserError(
             f"dataset '{dataset}': neither prepared, nor in the paper's Table 4, nor has config/cost.yaml rows for "
@@ -239,19 +238,15 @@ def _table4(plan: Plan, dataset: str, facts: dict[str, Any]) -> dict[str, int]:
 
 
 def stated(
-    builder: str,
-    task: str,
-    family: str,
-    counts: dict[str, int],
-    facts: dict[str, Any],
-    characters: float | None = None,
+    builder: str, task: str, family: str, counts: dict[str, int], characters: float | None = None
 ) -> dict[str, Asked]:
     """Return the stated means of a builder; longer or shorter prompts scale them."""
-    known = facts["datasets"].get(builder)
+    datasets = read_facts()["datasets"]
+    known = datasets.get(builder)
     if known is None:
         raise UserError(
             f"builder '{builder}': config/cost.yaml has no token counts for it. "
-            f"It has: {', '.join(sorted(facts['datasets']))}. Add an entry, or prepare the data and fetch the model."
+            f"It has: {', '.join(sorted(datasets))}. Add an entry, or prepare the data and fetch the model."
         )
     mean = known[task]
     scale = 1.0 if characters is None else characters / known["characters"]

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from laser.config.paths import rho_name
 from laser.config.plan import Plan
 from laser.config.protocols import interventions_kind
 from laser.config.searches import GRADIENT, searches_by
-from laser.cost.demand import STAGES, demand_of
-from laser.cost.edits import layer_edits, low_rank_steps
+from laser.cost.demand import STAGES, demand_of, layer_edits, low_rank_steps
 from laser.cost.inputs import asked, beside_others, model_shape
 from laser.cost.operations import Asked, Work, calls, evaluation_work, plain_work, randomised_work, reduce_work
 from laser.cost.shapes import Shape
@@ -61,7 +59,6 @@ class CellCost:
     Attributes:
         shape, sides: the model, and what is asked of it on each side.
         edits: number of evaluations of one example in the whole grid: different (matrix, layer, rho, kind).
-        kinds: number of low-rank steps that the study's protocols take.
         jobs: base, sweep, test and the study's further evaluations of the cell.
         plain: work of the same evaluations with the naive engine.
         released: work of every row under every edit and base, one sequence at a time, as in the released code.
@@ -73,7 +70,6 @@ class CellCost:
     dataset: str
     sides: dict[str, Asked]
     edits: int
-    kinds: int
     jobs: list[JobCost]
     plain: Work
     released: Work
@@ -130,13 +126,13 @@ def model_cost(plan: Plan, model: str) -> ModelCost:
     return ModelCost(shape, jobs, len(plan.layers(model)) * sum(shape.factor_bytes(matrix) for matrix in matrices))
 
 
-def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> CellCost:
+def cell_cost(plan: Plan, model: str, dataset: str) -> CellCost:
     """Return the cost of one (model, dataset).
 
     The chosen interventions are unknown beforehand: the test is the mean over the grid's layers and matrices.
     """
     shape = model_shape(plan, model)
-    sides = asked(plan, model, dataset, facts)
+    sides = asked(plan, model, dataset)
     steps = low_rank_steps(plan, "masked" if shape.masked else "causal")
     layers, matrices, rhos = plan.layers(model), plan.study["grid"][model]["matrices"], plan.rhos
     last = shape.layers - 1
@@ -145,7 +141,7 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
     def work(side: str, layer: int, edits: Sequence[Intervention | None]) -> Work:
         return evaluation_work(plan.study["engine"], shape, sides[side], layer, edits)
 
-    swept = beside_others(plan, model, dataset, sides["validation"], facts)
+    swept = beside_others(plan, model, dataset, sides["validation"])
 
     jobs = [JobCost("base", model, dataset, work("validation", last, [None]), Path("base", f"{folder}.json"))]
     for layer in layers:
@@ -180,7 +176,6 @@ def cell_cost(plan: Plan, model: str, dataset: str, facts: dict[str, Any]) -> Ce
         dataset=dataset,
         sides=sides,
         edits=count,
-        kinds=len(steps),
         jobs=jobs + further_jobs(plan, model, dataset),
         plain=plain,
         released=released,

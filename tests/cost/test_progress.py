@@ -12,7 +12,7 @@ from laser.cost.progress import (
     Progress,
     device_of_run,
     duration,
-    job_seconds,
+    expected_job_seconds,
     note_path,
     read_note,
     write_note,
@@ -168,4 +168,4 @@ def test_a_run_on_a_machine_without_a_gpu_is_expected_to_take_a_processors_time(
 def test_a_processor_is_expected_to_take_longer_than_a_gpu():
     plan = Plan.load(read_yaml(ROOT / "config/config.yaml") | {"study": "pocket"}, ROOT)
     sweep = {"model": "smollm2-135m", "dataset": "fever", "layer": "0"}
-    assert job_seconds(plan, "sweep", sweep, "cpu") > 5 * job_seconds(plan, "sweep", sweep, "auto")
+    assert expected_job_seconds(plan, "sweep", sweep, "cpu") > 5 * expected_job_seconds(plan, "sweep", sweep, "auto")

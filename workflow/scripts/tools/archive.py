@@ -3,24 +3,19 @@
 python workflow/scripts/tools/archive.py results/quickstart
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-import _package  # noqa: F401
+from _package import ROOT, new_parser, run
 
 from laser.config.yaml_files import read_yaml
-from laser.errors import UserError
 from laser.io.files import sha256_file
 from laser.provenance.archive import write_archive
 from laser.provenance.manifest import MANIFEST
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def main() -> None:
     """Parse the command line, write the archive, print the hashes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("study", type=Path, help="folder of a finished study")
     parser.add_argument("--output", type=Path, help="the archive; default: beside the folder")
     given = parser.parse_args()
@@ -31,7 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ERROR: {error}")
+    run(main)

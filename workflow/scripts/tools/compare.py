@@ -3,13 +3,11 @@
 python workflow/scripts/tools/compare.py results/quickstart elsewhere/results/quickstart
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-import _package  # noqa: F401
+from _package import new_parser, run
 
-from laser.errors import UserError
 from laser.provenance.archive import read_manifest
 from laser.provenance.compare import differences
 from laser.provenance.manifest import MANIFEST
@@ -17,7 +15,7 @@ from laser.provenance.manifest import MANIFEST
 
 def main() -> None:
     """Parse the command line and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     given = parser.parse_args()
@@ -30,7 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ERROR: {error}")
+    run(main)

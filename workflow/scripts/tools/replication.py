@@ -7,21 +7,16 @@ The pages of evidence, one per study, go into a folder beside the page: docs/rep
 paper's own questions, README's section on real data and its picture are written too.
 """
 
-import argparse
-import sys
 from pathlib import Path
 
-import _package  # noqa: F401
+from _package import ROOT, new_parser, run
 
-from laser.errors import UserError
-
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/replication.md"
 
 
 def main() -> None:
     """Parse the command line and write the pages."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder with a folder per study")
     parser.add_argument("--studies", nargs="+", help="names of studies; default: all that have tables")
     parser.add_argument("--output", type=Path, default=PAGE, help="default: docs/replication.md, and README's section")
@@ -44,7 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ERROR: {error}")
+    run(main)

@@ -5,12 +5,11 @@
 Runs the plain engine: edited weights, the whole model, and no caches. docs/auditing.md says what may differ.
 """
 
-import argparse
 import random
 import sys
 from pathlib import Path
 
-import _package  # noqa: F401
+from _package import new_parser, run
 
 from laser.errors import UserError
 from laser.evaluation.spotcheck import spot_check
@@ -18,7 +17,7 @@ from laser.evaluation.spotcheck import spot_check
 
 def main() -> None:
     """Parse the command line, draw, evaluate, and exit with 1 if a row differs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("folder", type=Path, help="a study's folder")
     parser.add_argument("--count", type=int, default=20, help="how many rows; default %(default)s")
     parser.add_argument("--seed", type=int, help="of the draw; default: a new one, which is printed")
@@ -40,7 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ERROR: {error}")
+    run(main)

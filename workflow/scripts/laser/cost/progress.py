@@ -91,7 +91,7 @@ def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
             " ".join(map(str, job.wildcards_dict.values())),
             str(job.log[0]),
             str(getattr(job.output, "run_record", "")),
-            round(job_seconds(plan, job.rule.name, job.wildcards_dict, device, thread_flops), 1),
+            round(expected_job_seconds(plan, job.rule.name, job.wildcards_dict, device, thread_flops), 1),
         )
         for level in dag.toposorted(set(dag.needrun_jobs()))
         for job in sorted(level, key=lambda job: (job.rule.name, dag.jobid(job)))
@@ -99,7 +99,7 @@ def planned_jobs(plan: Plan, dag: Any, device: str) -> list[PlannedJob]:
     ]
 
 
-def job_seconds(
+def expected_job_seconds(
     plan: Plan, rule: str, wildcards: Mapping[str, str], device: str, thread_flops: float = CPU_FLOPS
 ) -> float:
     """Return the time in seconds that a job is expected to take on a device (auto, cpu or cuda).

@@ -44,8 +44,8 @@ CPU_FLOPS = 25e9
 """Operations per second of one CPU thread."""
 READ_BYTES = 3e8
 """Bytes per second at which a checkpoint comes from shared storage while other jobs read too."""
-START_SECONDS = 120
-"""Seconds that starting one job takes: Snakemake starts three times before the script, each time with many imports."""
+CLUSTER_START_SECONDS = 120
+"""Seconds that starting a cluster's job takes: Snakemake starts three times before it, each time with many imports."""
 SAFETY = 2.0
 SHORTEST_MINUTES = 30
 
@@ -166,7 +166,7 @@ def run_minutes(
 
     `longest_hours` in the GPU's entry, which its partition allows, is the upper bound.
     """
-    seconds = START_SECONDS + expected_seconds(shape, demand, device, threads, gpu)
+    seconds = CLUSTER_START_SECONDS + expected_seconds(shape, demand, device, threads, gpu)
     minutes = max(SHORTEST_MINUTES, 10 * ceil(SAFETY * seconds / 600)) * attempt
     bound = (gpu or {}).get("longest_hours")
     return min(minutes, int(bound * 60)) if bound else minutes

@@ -97,11 +97,11 @@ def parse_device(text: str, efficiency: float) -> Device:
         raise UserError(f"--efficiency is {efficiency}: give a share of the peak, above 0 and at most 1.")
     single = float(peaks["fp32"][1]) * 1e12
     half = float(peaks["fp16"][1]) * 1e12 if peaks["fp16"] and float(peaks["fp16"][1]) else single
-    reach = float(bandwidth[1]) * 1e9 if bandwidth and float(bandwidth[1]) else None
-    return gpu_device(name.strip(), half, single, reach, efficiency)
+    bytes_per_second = float(bandwidth[1]) * 1e9 if bandwidth and float(bandwidth[1]) else None
+    return gpu_device(name.strip(), half, single, bytes_per_second, efficiency)
 
 
-def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Device:
+def measured_device(threads: int, jobs: int) -> Device:
     """Measure a large fp32 product on this CPU while `jobs` processes of `threads` threads run it at once.
 
     They run at once because jobs of a study do: cores share caches, memory and their clock.
@@ -117,7 +117,7 @@ def measured_device(threads: int, jobs: int, share: float = GEMM_SHARE) -> Devic
         raise UserError("this CPU's speed could not be measured; the message above says why. Give --device instead.")
     rate = sum(rates) / jobs
     name = f"this CPU ({jobs} jobs of {threads} thread{'s' if threads > 1 else ''} at {rate / 1e9:.0f} GFLOP/s each)"
-    return Device(name, rate, rate, None, share, CPU_DECOMPOSITION, rate * share, CPU_START_SECONDS)
+    return Device(name, rate, rate, None, GEMM_SHARE, CPU_DECOMPOSITION, rate * GEMM_SHARE, CPU_START_SECONDS)
 
 
 def large_product(threads: int | None = None, seconds: float | None = None) -> float:

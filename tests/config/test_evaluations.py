@@ -169,6 +169,10 @@ def test_noise_that_does_not_fall_with_frequency_is_a_family_of_its_own():
         ({"artefacts": ["edges"]}, "needs the key 'rank_rules'"),
         ({"transfer": {}}, "transfer applies what is chosen on one dataset to another, and has 1 (worldfacts)"),
         ({"landscape": {"matrices": ["v"], "layers": [2]}}, "landscape.layers holds 2"),
+        (
+            {"models": [*study()["models"], MASKED], "compose": {"matrices": ["u_out", "u_gate"]}},
+            "compose.matrices holds 'u_gate', which cannot be edited in the model 'mask' (roberta)",
+        ),
         ({"counts": {"worldfact": "x"}}, "counts holds 'worldfact'"),
         ({"counts": {"worldfacts": "nowhere.csv"}}, "counts.worldfacts is 'nowhere.csv', which is no file"),
         ({"models": [study()["models"][0] | {"vary": {"seed": [1]}}]}, "Only models that the pipeline trains"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.artefacts import check_artefacts
+from laser.config.grids import check_matrices, chosen_layers, matrices_of
 from laser.config.own_rows import BUILDERS, GENERIC
 from laser.config.pools import is_policy
 from laser.config.searches import EXHAUSTIVE, GRADIENT, RACING, searches_by
@@ -66,6 +67,8 @@ def resolve_runs(study: dict[str, Any], corpora: dict[str, Any], path: Path) -> 
     for run in ("compose", "clustered"):
         if run in study:
             study[run]["rhos"] = sorted({float(rho) for rho in study[run].get("rhos", study["rhos"])}, reverse=True)
+    for name in dict.fromkeys(model for model, _ in study.get("compose", {}).get("cells", [])):
+        check_matrices(study["compose"].get("matrices", []), _model(study, name), f"{path}: compose.matrices")
     if "clustered" in study:
         study["clustered"]["clusters"] = sorted(study["clustered"]["clusters"])
     if "transfer" in study:
@@ -95,18 +98,11 @@ def _counts(study: dict[str, Any], path: Path) -> None:
         if name not in names:
             raise UserError(f"{path}: counts holds '{name}', which is no dataset of the study{nearest(name, names)}.")
         study["counts"][name] = file = expanded(file, f"{path}: counts.{name}")
-        if not _is_file(file):
+        if not os.path.isfile(file):  # False too for a name that no file system accepts
             raise UserError(
                 f"{path}: counts.{name} is '{file[:200]}', which is no file. Give a CSV or Parquet file of training "
                 "frequencies (config/data.md says how it must look)."
             )
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _cells(study: dict[str, Any], run: str, path: Path) -> list[list[str]]:
@@ -212,24 +208,10 @@ def _landscape(study: dict[str, Any], path: Path) -> None:
     wanted, layers = run.pop("matrices", None), run.pop("layers", "all")
     run["grid"] = {}
     for name in dict.fromkeys(model for model, _ in run["cells"]):
-        entry = _model(study, name)
-        mapping = entry.get("mapping")
-        has = _matrices(entry) if mapping is None else mapped_matrices(mapping)
-        for matrix in wanted or has:
-            if not (matrix in has if mapping is None else in_mapping(mapping, matrix)):
-                raise UserError(
-                    f"{path}: landscape.matrices holds '{matrix}', which cannot be edited in the model '{name}' "
-                    f"({entry['architecture']}). Allowed: {', '.join(has)}."
-                )
-        every = list(range(entry["layers"]))
-        chosen = every if layers == "all" else sorted(layers)
-        if not set(chosen) <= set(every):
-            raise UserError(
-                f"{path}: landscape.layers holds {max(chosen)}, but the model '{name}' has {entry['layers']} layers."
-            )
-        run["grid"][name] = {"matrices": wanted or has, "layers": chosen}
+        entry, where = _model(study, name), f"{path}: landscape.matrices"
+        check_matrices(wanted or [], entry, where)
+        run["grid"][name] = {
+            "matrices": wanted or matrices_of(entry, where),
+            "layers": chosen_layers(layers, entry, f"{path}: landscape.layers"),
+        }
     run["rhos"] = [round(1 - reduction / 100, 9) for reduction in sorted(run.pop("reductions"))]
-
-
-def _matrices(entry: dict[str, Any]) -> list[str]:
-    return list(ARCHITECTURES[entry["architecture"]].matrices)

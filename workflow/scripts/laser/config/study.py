@@ -6,6 +6,7 @@ The result is a plain dict with every name resolved, so that it can be part of a
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from laser.config import terms
-from laser.config.architectures import ARCHITECTURES, in_mapping, mapped_matrices
 from laser.config.entries import CatalogueDataset, CatalogueModel, Pools
 from laser.config.evaluations import resolve_runs
 from laser.config.fields import Name, with_defaults
+from laser.config.grids import check_matrices, chosen_layers
 from laser.config.local_models import with_facts_of_folder
 from laser.config.own_rows import BUILDERS, own_rows
 from laser.config.paths import rho_name
@@ -26,7 +27,7 @@ from laser.config.settings import EVALUATIONS, WEIGHT_BASELINES, WORDINGS, Confi
 from laser.config.validation import check
 from laser.config.variants import expand
 from laser.config.yaml_files import read_yaml
-from laser.errors import UserError, nearest
+from laser.errors import UserError, nearest, shortened
 from laser.io.user_paths import expanded
 
 DEFAULT_ARTEFACTS = ["table1", "table3", "fig2"]
@@ -71,11 +72,11 @@ def load_study(name: str, root: Path, cache: Path | None = None, accepted: Seque
         UserError: the study is not valid; the message names file, key, value and what is allowed.
     """
     folder, path = root / "config/studies", study_path(name, root)
-    if not _is_file(path):
+    if not os.path.isfile(path):  # False too for a name that no file system accepts
         known = sorted(file.stem for file in folder.glob("*.yaml"))
         raise UserError(
-            f"config key 'study' is {_quoted(name)}, but {_quoted(_shown(path, root))} does not exist"
-            f"{nearest(name[:100], known)}. "
+            f"config key 'study' is {shortened(name, 200)}, but {shortened(str(_shown(path, root)), 200)} does not "
+            f"exist{nearest(name[:100], known)}. "
             f"Studies here: {', '.join(known)}; or give the path of a .yaml or .yml file."
         )
     if not STUDY_NAME.fullmatch(path.stem):
@@ -91,19 +92,6 @@ def _possible_name(stem: str) -> str:
     """Return a suggestion for the name of a study's file; an empty text if no letter or digit is left."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:80]
     return f", to {name}.yaml for instance" if name else ""
-
-
-def _is_file(path: Path) -> bool:
-    """Return True if the file exists; a name that no file system accepts counts as missing."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _quoted(name: Any) -> str:
-    text = ascii(str(name)) if not str(name).isprintable() else f"'{name}'"
-    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def _shown(path: Path, root: Path) -> Path:
@@ -304,39 +292,8 @@ def _rhos(given: list[float], path: Path) -> list[float]:
 def _grid(grid: dict[str, Any], model: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return matrices and layers for one model: the study's, or the model's own if it has any."""
     chosen = {key: grid[key] for key in ("matrices", "layers")} | grid.get("models", {}).get(model["name"], {})
-    if chosen["layers"] == "all":
-        chosen["layers"] = list(range(model["layers"]))
-    for layer in chosen["layers"]:
-        if layer >= model["layers"]:
-            raise UserError(
-                f"{path}: grid.layers holds {layer}, but the model '{model['name']}' has {model['layers']} layers. "
-                f"Allowed: 0 to {model['layers'] - 1}, or all."
-            )
-    chosen["layers"] = sorted(int(layer) for layer in chosen["layers"])
-    _known_matrices(chosen["matrices"], model, path)
-    return chosen
-
-
-def _known_matrices(matrices: list[str], model: dict[str, Any], path: Path) -> None:
-    """Refuse a matrix that the model's architecture does not have, or that cannot be edited on its own."""
-    mapping, name = model.get("mapping"), model["architecture"]
-    if mapping is not None:
-        has, refused = mapped_matrices(mapping), {}
-    elif name in ARCHITECTURES:
-        has, refused = list(ARCHITECTURES[name].matrices), dict(ARCHITECTURES[name].refused)
-    else:
-        raise UserError(
-            f"{path}: the model '{model['name']}' has the architecture '{name}'{nearest(name, ARCHITECTURES)}, "
-            f"which is not known. Known: {', '.join(sorted(ARCHITECTURES))}; or give the model a 'mapping' "
-            "(config/model.md)."
-        )
-    for matrix in matrices:
-        if not (in_mapping(mapping, matrix) if mapping is not None else matrix in has):
-            reason = f" ({refused[matrix]})" if matrix in refused else ""
-            raise UserError(
-                f"{path}: grid.matrices holds '{matrix}', which cannot be edited in the model '{model['name']}' "
-                f"({name}){reason}. Allowed: {', '.join(has)}."
-            )
+    check_matrices(chosen["matrices"], model, f"{path}: grid.matrices")
+    return chosen | {"layers": chosen_layers(chosen["layers"], model, f"{path}: grid.layers")}
 
 
 def _only_known_models(grid: dict[str, Any], names: list[str], path: Path) -> None:

@@ -29,7 +29,6 @@ from laser.errors import nearest
 ABSENT: Any = None
 """The default of a key that may be left out. Where the key is given it needs a value: `key: null` is refused."""
 
-MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
 MOST_LAYERS = 1000
 """Largest number of layers of a model. A study plans jobs for each, so a typo must not ask for billions."""
 LARGEST_SEED = 2**63 - 1
@@ -92,17 +91,6 @@ class Hint:
         return {**handler(schema), "description": self.text}
 
 
-class OneOf:
-    """Annotation of a text that must be one of some names that are known only at run time."""
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return the schema of a literal."""
-        return core_schema.literal_schema(list(self.names))
-
-
 class ToldBy:
     """Annotation of a mapping in which the value of one key determines the model.
 
@@ -159,7 +147,7 @@ Name = Annotated[
     ),
 ]
 Names = Annotated[list[Name], *Distinct]
-Matrix = Annotated[str, OneOf(*MATRICES)]
+Matrix = Literal["q", "k", "v", "o", "u_in", "u_gate", "u_out"]
 Matrices = Annotated[list[Matrix], *Distinct]
 Rho = Annotated[float, Field(gt=0, le=1), Hint("ρ is the fraction of the maximum rank that is kept.")]
 Rhos = Annotated[list[Rho], *Distinct]

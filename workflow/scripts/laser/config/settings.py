@@ -235,22 +235,11 @@ class Study(Settings):
 
 
 EVALUATIONS: dict[str, type[Settings]] = {
-    "landscape": Landscape,
-    "compose": Compose,
-    "seeds": Seeds,
-    "transfer": Transfer,
-    "rank_rules": RankRules,
-    "prompts": Prompts,
-    "higher_order": HigherOrder,
-    "perplexity": Perplexity,
-    "efficacy": Efficacy,
-    "clustered": Clustered,
-    "baselines": Baselines,
-    "figures": Figures,
-    "gradient": Gradient,
-    "racing": Racing,
+    key: field.annotation
+    for key, field in Study.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Cells | Gradient | Racing)
 }
-"""Keys of a study that hold settings of their own."""
+"""Keys of a study that hold settings of an evaluation, of the figures or of a search."""
 
 
 class Gpu(Settings):

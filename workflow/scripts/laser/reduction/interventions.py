@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KINDS = ("svd", "randomised", "pruning", "zero", "smallest")
-MATRICES = ("q", "k", "v", "o", "u_in", "u_gate", "u_out")
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Intervention:
     """One edit of one weight matrix.
 
     Attributes:
-        matrix: logical name, one of `MATRICES`.
+        matrix: logical name: q, k, v, o, u_in, u_gate, u_out, or one of a model's `mapping`.
         layer: counted from 0.
         rho: ρ, the fraction of the maximum rank that is kept, in [0, 1]; the kept rank is ⌊ρ·min(m, n)⌋.
             For `pruning`, the fraction of entries that is kept; ignored for `zero`.

@@ -4,6 +4,8 @@ import json
 import math
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -38,6 +40,15 @@ def test_parquet_carries_its_spec_and_equal_runs_give_equal_bytes(tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     assert read_spec(tmp_path / "one") == {"rho": 0.5, "name": "é"}
     assert read_parquet(tmp_path / "one", ["loss"])["loss"].tolist() == [0.1, 0.2]
+
+
+def test_a_column_that_is_asked_for_must_be_there_once(tmp_path):
+    pq.write_table(pa.table([[1], [2], [3]], names=["id", "loss", "loss"]), tmp_path / "rows")
+    assert list(read_parquet(tmp_path / "rows", ["id"])) == ["id"]
+    with pytest.raises(UserError, match="rows: has the column 'loss' twice"):
+        read_parquet(tmp_path / "rows", ["id", "loss"])
+    with pytest.raises(UserError, match="rows: lacks the column 'rho'"):
+        read_parquet(tmp_path / "rows", ["rho"])
 
 
 def test_tensors(tmp_path):

@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from laser.config.protocols import PROTOCOLS
 from laser.evaluation.cell import Cell, no_rows, result_rows
-from laser.io.files import read_parquet, write_parquet
-from laser.results.columns import typed
+from laser.io.files import write_parquet
+from laser.results.columns import read_columns
 from laser.tasks.definitions import definition
 from laser.tasks.example import Example
 from laser.tasks.passes import TOP, Answers, PassAnswer
@@ -148,7 +148,7 @@ def test_rows_that_are_not_finite_are_kept_on_file_without_loss_and_rank(tmp_pat
     gaps = result_rows(cell, answers, "corrected")
     for frame, count in ((whole, 0), (gaps, 1), (pd.concat([no_rows({"protocol": ""}), gaps, whole]), 1)):
         write_parquet(tmp_path / "rows.parquet", frame, {})
-        found = typed(read_parquet(tmp_path / "rows.parquet"), "rows.parquet", list(frame.columns))
+        found = read_columns(tmp_path / "rows.parquet", list(frame.columns))
         assert list(found["loss"].isna()) == list(found["answer_rank"].isna()) == list(frame["loss"].isna())
         assert found["loss"].isna().sum() == count
         assert not (found.loc[found["loss"].isna(), "answer_rank"] <= 10).any()

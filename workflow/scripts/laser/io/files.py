@@ -108,14 +108,20 @@ def write_parquet(path: Path | str, frame: pandas.DataFrame, spec: Mapping[str, 
 
 
 def read_parquet(path: Path | str, columns: list[str] | None = None) -> pandas.DataFrame:
-    """Read a Parquet file as a data frame; a damaged file or a missing column is a `UserError`."""
+    """Read a Parquet file as a data frame, or only some of its columns.
+
+    Raises:
+        UserError: the file is damaged, or a column that is asked for is missing or there twice.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         known = pq.read_schema(path).names if columns else []
-        if missing := [name for name in columns or () if name not in known]:
-            raise UserError(f"{path}: lacks the column '{missing[0]}'. Delete it and run again.")
+        for name in columns or ():
+            if known.count(name) != 1:
+                has = f"has the column '{name}' twice" if name in known else f"lacks the column '{name}'"
+                raise UserError(f"{path}: {has}. Delete it and run again.")
         return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
     except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError, pa.ArrowException) as error:
         # Damaged bytes can fail in any layer of the reader.

@@ -25,26 +25,13 @@ LISTS = ("options",)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pandas.DataFrame:
-    """Read some columns of a Parquet file.
+    """Read some columns of a Parquet file; the types of columns that are not named above are not checked.
 
     Raises:
-        UserError: the file is missing or damaged, lacks a column, or has a column of another type.
+        UserError: the file is missing or damaged, or a column is missing, there twice, or of another type.
     """
-    return typed(read_parquet(path, list(columns)), path, columns)
-
-
-def typed(frame: pandas.DataFrame, path: Path | str, columns: Sequence[str]) -> pandas.DataFrame:
-    """Return the frame unchanged if it has the columns with the right types; unknown columns are not checked.
-
-    Raises:
-        UserError: a column is missing, occurs twice, or holds values of another type.
-    """
-    names = list(frame.columns)
+    frame = read_parquet(path, list(columns))
     for name in columns:
-        if name not in names:
-            raise UserError(f"{path}: lacks the column '{name}'. Delete it and run again.")
-        if names.count(name) > 1:
-            raise UserError(f"{path}: has the column '{name}' twice. Delete it and run again.")
         wanted = _wanted(name, frame[name])
         if wanted:
             raise UserError(f"{path}: the column '{name}' does not hold {wanted}. Delete it and run again.")

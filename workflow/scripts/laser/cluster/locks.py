@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from laser.cluster.slurm_jobs import cancel_left_over
+from laser.io.files import write_json
 
 NOTE = Path(".snakemake/laser-run.json")
 LOCKS = Path(".snakemake/locks")
@@ -26,11 +27,7 @@ def note_run(folder: Path = Path(), slurm_jobs: str | None = None) -> None:
     """Write down which process of which host runs the workflow in `folder`, and the name of its SLURM jobs."""
     process = psutil.Process()
     note = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
-    path = folder / NOTE
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(f".{process.pid}")
-    temporary.write_text(json.dumps(note | {"slurm_jobs": slurm_jobs}))
-    temporary.replace(path)
+    write_json(folder / NOTE, note | {"slurm_jobs": slurm_jobs})
 
 
 def read_note(folder: Path) -> dict[str, Any] | None:
@@ -47,9 +44,9 @@ def read_note(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def runs_here(folder: Path = Path()) -> bool | None:
-    """Return True if the last run in a folder is still going on; None if it was on another host, or this is unknown."""
-    note = read_note(folder)
+def runs_here() -> bool | None:
+    """Return True if the last run here is still going on; None if it was on another host, or this is unknown."""
+    note = read_note(Path())
     if note is None or note["host"] != socket.gethostname():
         return None
     return _lives(note["pid"], note["started"])

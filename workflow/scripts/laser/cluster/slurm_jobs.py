@@ -33,7 +33,7 @@ ENDED = ("100%) done", "Nothing to be done")
 LONGEST_REASON = 300
 
 
-def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], seconds: float = SECONDS_TO_END) -> list[str]:
+def cancel_left_over(name: str, folder: Path, say: Callable[[str], None]) -> list[str]:
     """Cancel the jobs of a dead run, and wait until they have ended.
 
     Args:
@@ -41,7 +41,6 @@ def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], second
             them inside the job.
         folder: the run's working directory; jobs of other folders are never touched.
         say: takes the message to the user.
-        seconds: how long to wait.
 
     Returns:
         The ids of the jobs that were cancelled.
@@ -56,10 +55,10 @@ def cancel_left_over(name: str, folder: Path, say: Callable[[str], None], second
         "They are cancelled, and what they had not finished is made again."
     )
     subprocess.run(["scancel", *jobs], capture_output=True, check=False)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS_TO_END
     while _queued(name, folder):
         if time.monotonic() > deadline:
-            say(f"They have not ended after {seconds:.0f} seconds. If a job fails now, run again later.")
+            say(f"They have not ended after {SECONDS_TO_END} seconds. If a job fails now, run again later.")
             break
         time.sleep(1)
     return jobs

@@ -38,26 +38,25 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def check(value: Any, kind: Any, path: Path, prefix: Sequence[str | int] = ()) -> None:
+def check(value: Any, kind: Any, path: Path) -> None:
     """Check a value as it was read from a YAML file.
 
     Args:
         value: what was read.
         kind: the model (`laser.config.settings`, `laser.config.entries`).
         path: the file, for messages.
-        prefix: keys and indices that lead to the value, for messages.
 
     Raises:
         UserError: the value is not valid; the message names file, dotted key, value and what is allowed, for the
             outermost fault.
     """
-    check_plain(value, path, tuple(prefix))
+    check_plain(value, path)
     try:
         _adapter(kind).validate_python(value)
     except ValidationError as error:
         faults = error.errors(include_url=False)
         first = min(faults, key=lambda fault: (len(_keys(fault)), list(map(str, _keys(fault)))))
-        raise UserError(f"{path}: {_explain(dotted((*prefix, *_keys(first))), first)}") from None
+        raise UserError(f"{path}: {_explain(dotted(_keys(first)), first)}") from None
 
 
 def _keys(fault: Mapping[str, Any]) -> list[str | int]:

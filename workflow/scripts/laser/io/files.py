@@ -162,12 +162,12 @@ def write_tensors(
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
-def read_tensors(path: Path | str, device: str = "cpu") -> dict[str, torch.Tensor]:
+def read_tensors(path: Path | str) -> dict[str, torch.Tensor]:
     """Read all tensors of a safetensors file; a damaged one is a `UserError` that names it."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path, device=device)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be read as safetensors ({error}). Delete it and run again.") from error

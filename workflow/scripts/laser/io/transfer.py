@@ -8,12 +8,10 @@ from collections.abc import Callable
 SECONDS_BETWEEN_LINES = 5.0
 
 
-def byte_meter(
-    what: str, report: Callable[[str], None], every: float = SECONDS_BETWEEN_LINES
-) -> Callable[[int, int], None]:
+def byte_meter(what: str, report: Callable[[str], None]) -> Callable[[int, int], None]:
     """Return a function to call with (bytes so far, total bytes); the total is 0 if it is unknown.
 
-    It reports at most once per `every` seconds, and at the end.
+    It reports at most once per `SECONDS_BETWEEN_LINES`, and at the end.
     """
     start = last = time.monotonic()
     first: int | None = None
@@ -24,7 +22,7 @@ def byte_meter(
         first = done if first is None else first
         now = time.monotonic()
         whole = 0 < total <= done
-        if ended or (not whole and now - last < every):
+        if ended or (not whole and now - last < SECONDS_BETWEEN_LINES):
             return
         last, ended = now, whole
         rate = (done - first) / max(now - start, 1e-9)

@@ -29,8 +29,8 @@ def main() -> None:
         (torch,) = re.findall(r"^torch==\S+", wanted, re.M)
         subprocess.run([*pip, "install", torch], check=True)
         subprocess.run([*pip, "install", "-r", str(FOLDER / "requirements.in")], check=True)
-        found = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
-    lines = [re.sub(r"\+cpu$", "", line) for line in found.splitlines()]
+        frozen = subprocess.run([*pip, "freeze"], check=True, capture_output=True, text=True).stdout
+    lines = [re.sub(r"\+cpu$", "", line) for line in frozen.splitlines()]
     (FOLDER / "requirements.txt").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(lines)} packages pinned", file=sys.stderr)
 

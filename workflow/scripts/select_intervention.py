@@ -19,8 +19,8 @@ def main(job: Job) -> None:
     output = job.output("selection", model=model, dataset=dataset)
     layers_and_rhos = {"layer": spec.grid.layers, "rho": spec.rhos}
     sweep = job.inputs("sweep", model=model, dataset=dataset, **layers_and_rhos)
-    place = ["matrix", "layer", "rho"]
-    columns = ["protocol", *place, "id", "correct", "loss"]
+    intervention_columns = ["matrix", "layer", "rho"]
+    columns = ["protocol", *intervention_columns, "id", "correct", "loss"]
     swept = pd.concat([read_parquet(path, columns) for path in sweep], ignore_index=True)
     kept_ranks = {
         (matrix, record["layer"], record["rho"]): facts["kept_rank"]
@@ -30,7 +30,9 @@ def main(job: Job) -> None:
     rule, least = RULE, spec.keep_at_least
     if least is not None:
         rule += f"; only kept ranks of at least {least}"
-        swept = swept[[kept_ranks[key] >= least for key in swept[place].itertuples(index=False, name=None)]]
+        swept = swept[
+            [kept_ranks[key] >= least for key in swept[intervention_columns].itertuples(index=False, name=None)]
+        ]
         if swept.empty:
             raise UserError(
                 f"keep_at_least is {least}, and no intervention of {model} keeps as many dimensions: the largest kept "

@@ -10,8 +10,7 @@ import pandas as pd
 from laser.analysis.style import figure, legend, line, matrix_of_layer, percentages, rows, save, title
 from laser.config.artefacts import Artefact, evaluated_cells
 from laser.results.averages import mean_scores
-from laser.results.columns import read_columns
-from laser.results.labelled import SCORES
+from laser.results.columns import SCORES, read_columns
 from laser.results.loading import cell_of
 
 if TYPE_CHECKING:

@@ -25,6 +25,11 @@ _CORPUS = "<cache>/corpora/{corpus_key}"
 _POOL = "<cache>/rooms/{pool_key}"
 _TEXT = "<cache>/texts/{text_key}"
 _CELL = "{model}/{dataset}"
+_OF_A_CELL = (
+    *("race", "test", "choices", "seeds", "transfer", "rank_rules", "prompts", "higher_order", "perplexity"),
+    *("efficacy", "clustered", "baselines"),
+)
+"""Kinds with one file per model and dataset, in a folder of the kind's name."""
 
 PATTERNS: Mapping[str, str] = MappingProxyType(
     {
@@ -42,28 +47,17 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "text": f"{_TEXT}/text.parquet",
         "text_card": f"{_TEXT}/card.json",
         "factors": "<cache>/factors",
+        **{kind: f"<results>/{kind}/{_CELL}.parquet" for kind in _OF_A_CELL},
         "reduction": "<results>/reductions/{model}/layer{layer}/rho{rho}.json",
         "base": f"<results>/sweep/{_CELL}/base.parquet",
         "sweep": f"<results>/sweep/{_CELL}/layer{{layer}}/rho{{rho}}.parquet",
-        "race": f"<results>/race/{_CELL}.parquet",
         "selection": f"<results>/selection/{_CELL}.json",
-        "test": f"<results>/test/{_CELL}.parquet",
         "landscape": f"<results>/landscape/{_CELL}/layer{{layer}}.parquet",
         "gradients": f"<results>/gradients/{_CELL}.json",
         "composition": f"<results>/compose/{_CELL}.json",
         "composed": f"<results>/compose/{_CELL}.parquet",
-        "choices": f"<results>/choices/{_CELL}.parquet",
-        "seeds": f"<results>/seeds/{_CELL}.parquet",
-        "transfer": f"<results>/transfer/{_CELL}.parquet",
         "spectra": "<results>/spectra/{model}.json",
-        "rank_rules": f"<results>/rank_rules/{_CELL}.parquet",
-        "prompts": f"<results>/prompts/{_CELL}.parquet",
-        "higher_order": f"<results>/higher_order/{_CELL}.parquet",
-        "perplexity": f"<results>/perplexity/{_CELL}.parquet",
         "false_targets": "<results>/false_targets/{dataset}.parquet",
-        "efficacy": f"<results>/efficacy/{_CELL}.parquet",
-        "clustered": f"<results>/clustered/{_CELL}.parquet",
-        "baselines": f"<results>/baselines/{_CELL}.parquet",
         "export": f"<results>/export/{_CELL}-{{protocol}}-{{form}}/README.md",
         "table": "<results>/tables/{table}.{format}",
         "figure": "<results>/figures/{figure}/{picture}.{format}",
@@ -81,11 +75,6 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 def rho_name(rho: float) -> str:
     """Return ρ as it is written in file names: 0.9, 0.05, 0.005."""
     return f"{rho:g}"
-
-
-def pattern(kind: str) -> str:
-    """Return the pattern of a kind of file; an unknown kind is an error of the workflow."""
-    return PATTERNS[kind]
 
 
 def names_in(kind: str) -> tuple[str, ...]:
@@ -178,16 +167,16 @@ class StudyFiles:
 
     def of_cell(self, kind: str, model: str, dataset: str) -> list[str]:
         """Return the files of one kind of one model and dataset."""
-        known = _named(self.models, model), _named(self.datasets, dataset)
-        if "corpus_key" in names_in(kind) and known[0].corpus_key is None:
+        of_model, of_dataset = _named(self.models, model), _named(self.datasets, dataset)
+        if "corpus_key" in names_in(kind) and of_model.corpus_key is None:
             return []
         values: dict[str, Any] = {
             "model": model,
             "dataset": dataset,
-            "model_key": known[0].key,
-            "data_key": known[1].key,
-            "corpus_key": known[0].corpus_key,
-            "layer": known[0].landscape_layers if kind == "landscape" else known[0].layers,
+            "model_key": of_model.key,
+            "data_key": of_dataset.key,
+            "corpus_key": of_model.corpus_key,
+            "layer": of_model.landscape_layers if kind == "landscape" else of_model.layers,
             "rho": self.rhos,
         }
         return self.folders.each(kind, **{name: values[name] for name in names_in(kind)})

@@ -49,6 +49,11 @@ class Plan:
         return cls(study, config, root / "workflow/scripts")
 
     @property
+    def root(self) -> Path:
+        """The folder of the repository."""
+        return self.scripts.parents[1]
+
+    @property
     def results(self) -> str:
         """The folder of the study's results."""
         return f"{self.config['results']}/{self.study['name']}"
@@ -213,7 +218,7 @@ class Plan:
 
     def text(self) -> dict[str, Any]:
         """Return the entry of the text for perplexity, with its name and the study's limit of rows."""
-        catalogue = read_yaml(self.scripts.parents[1] / "config/corpora.yaml")
+        catalogue = read_yaml(self.root / "config/corpora.yaml")
         entry: dict[str, Any] = {"name": self.study["perplexity"]["corpus"]}
         return entry | catalogue[entry["name"]] | {"rows": self.study["perplexity"].get("rows")}
 
@@ -272,11 +277,11 @@ class Plan:
         # Imported late: benchmarks/gpu.py makes a plan to cost a study even where pydantic is missing.
         from laser.config.rules import NAME as RULES
 
-        return sha256_file(self.scripts.parents[1] / RULES)[:16]
+        return sha256_file(self.root / RULES)[:16]
 
     def published(self) -> str:
         """Return a hash of the paper's numbers, which tables and verdicts show beside ours."""
-        folder = self.scripts.parents[1] / "config/published"
+        folder = self.root / "config/published"
         return digest({path.name: sha256_file(path) for path in sorted(folder.glob("*.csv"))}, 16)
 
 

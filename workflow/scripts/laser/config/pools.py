@@ -111,17 +111,17 @@ def _known_options(entry: dict[str, Any], path: Path) -> None:
 
 def _one_kind(study: dict[str, Any], policies: list[dict[str, Any]], rooms: list[dict[str, Any]], path: Path) -> None:
     """Refuse a study that would ask a language model to play, or a policy to answer."""
-    talkers = [entry["name"] for entry in study["models"] if entry not in policies]
+    language_models = [entry["name"] for entry in study["models"] if entry not in policies]
     texts = [entry["name"] for entry in study["datasets"] if entry not in rooms]
     if policies and texts:
         raise UserError(
             f"{path}: the model '{policies[0]['name']}' plays Sokoban and cannot answer the dataset '{texts[0]}'. "
             f"A study evaluates every model on every dataset: with policies, all datasets have the builder {BUILDER}."
         )
-    if rooms and talkers:
+    if rooms and language_models:
         raise UserError(
-            f"{path}: the dataset '{rooms[0]['name']}' holds Sokoban rooms, which the model '{talkers[0]}' cannot "
-            f"play. With such a dataset all models are of the architecture {POLICY}."
+            f"{path}: the dataset '{rooms[0]['name']}' holds Sokoban rooms, which the model '{language_models[0]}' "
+            f"cannot play. With such a dataset all models are of the architecture {POLICY}."
         )
 
 

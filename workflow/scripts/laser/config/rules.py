@@ -19,25 +19,25 @@ PATH = Path(__file__).resolve().parents[4] / NAME
 QUANTILE = 1.959964
 """Number of standard deviations around the mean that hold 95 % of a normal distribution."""
 
-Positive = Annotated[float, Field(gt=0)]
+PositiveNumber = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Margins(Settings):
     """Differences that are too small to matter: of an accuracy (points), a loss (nats), a return (points)."""
 
-    accuracy: Positive
-    loss: Positive
-    reward: Positive
+    accuracy: PositiveNumber
+    loss: PositiveNumber
+    reward: PositiveNumber
 
 
 class Spreads(Settings):
     """How far two runs of one method differ: shares of rows whose answer changes, and spreads of the loss."""
 
     seed_rows: Fraction
-    seed_loss: Positive
+    seed_loss: PositiveNumber
     rounding_rows: Fraction
-    rounding_loss: Positive
+    rounding_loss: PositiveNumber
 
 
 class Rules(Settings):
@@ -45,10 +45,10 @@ class Rules(Settings):
 
     margins: Margins
     spreads: Spreads
-    constant: Positive
-    wording: Positive
-    frequency: Positive
-    components: Positive
+    constant: PositiveNumber
+    wording: PositiveNumber
+    frequency: PositiveNumber
+    components: PositiveNumber
     attention: Fraction
     effective_rank: Fraction
     pattern: Fraction

@@ -205,9 +205,9 @@ def _fetch_one(
     folder = str(cache) if cache is not None else _cache()
 
     def download() -> Path:
-        there = try_to_load_from_cache(repo, name, cache_dir=folder, revision=commit, repo_type=repo_type)
-        if isinstance(there, str):
-            path = Path(there)
+        cached_path = try_to_load_from_cache(repo, name, cache_dir=folder, revision=commit, repo_type=repo_type)
+        if isinstance(cached_path, str):
+            path = Path(cached_path)
         else:
             # Ask for the header first: the download itself retries a 5xx for half a minute, instead of our pauses.
             url = hf_hub_url(repo, name, repo_type=repo_type, revision=commit, endpoint=_endpoint())

@@ -30,14 +30,14 @@ CODE = ("Snakefile", "rules", "workflow", "config", "envs")
 
 
 @dataclass(frozen=True)
-class Started:
+class JobStart:
     """When a job's own work started: seconds since the epoch, and this process's processor seconds so far."""
 
     at: float = field(default_factory=time.time)
     processor_seconds: float = field(default_factory=time.process_time)
 
 
-def write_run(paths: RecordPaths, started: Started, device: str | None, script: Path) -> None:
+def write_run(paths: RecordPaths, started: JobStart, device: str | None, script: Path) -> None:
     """Write a job's run beside its record.
 
     Args:

@@ -98,7 +98,7 @@ def fetch(pin: Pin, downloads: Path, report: Report) -> Path:
 
     stem = f"{re.sub(r'[-_.]+', '_', pin.package)}-{pin.version}"
     try:
-        if kept := _kept(pin, stem, downloads):  # before anything is written: the folder may be read-only
+        if kept := _already_downloaded(pin, stem, downloads):  # before anything is written: the folder may be read-only
             return kept
         downloads.mkdir(parents=True, exist_ok=True)
         lock = FileLock(downloads / f".{stem}.lock")
@@ -108,7 +108,7 @@ def fetch(pin: Pin, downloads: Path, report: Report) -> Path:
             report(f"another job is downloading {pin.requirement}; waiting for it")
             lock.acquire()
         try:
-            return _kept(pin, stem, downloads) or _download(pin, downloads, report)
+            return _already_downloaded(pin, stem, downloads) or _download(pin, downloads, report)
         finally:
             lock.release()
     except OSError as error:
@@ -120,7 +120,7 @@ def fetch(pin: Pin, downloads: Path, report: Report) -> Path:
         ) from error
 
 
-def _kept(pin: Pin, stem: str, downloads: Path) -> Path | None:
+def _already_downloaded(pin: Pin, stem: str, downloads: Path) -> Path | None:
     """Return an already downloaded file with the pinned sha256."""
     paths = [downloads / pin.archive] if pin.archive else sorted(downloads.glob(f"{stem}-*.whl"))
     return next((path for path in paths if path.is_file() and sha256_file(path) == pin.sha256), None)
@@ -134,7 +134,7 @@ def _download(pin: Pin, downloads: Path, report: Report) -> Path:
         except TransientError as error:
             raise PackageIndexError(
                 f"{pin.requirement} cannot be downloaded: the package index cannot be reached ({error}). Connect to a "
-                f"network, set PIP_INDEX_URL or PIP_PROXY for yours, {_by_hand(pin, downloads)}"
+                f"network, set PIP_INDEX_URL or PIP_PROXY for yours, {_manual_advice(pin, downloads)}"
             ) from error
         for number, link in enumerate(links, 1):
             try:
@@ -236,7 +236,7 @@ def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Pa
     asked = list(_locations(settings))
     unreachable: list[str] = []
     links: list[Link] = []
-    with _Refusals() as refusals:
+    with _LoggedRefusals() as refusals:
         for kind, location in asked:
             given: dict[str, Any] = {kind: [location]}
             finder = PackageFinder(cast(Any, session), ignore_compatibility=True, **given)
@@ -271,7 +271,7 @@ def _find(pin: Pin, session: PyPIClient, settings: dict[str, str], downloads: Pa
     reasons = "".join(f"; {line}" for line in refusals.lines if "Client Error(404)" not in line)
     raise PackageIndexError(
         f"the package index has no {pin.requirement} (asked: {locations}{reasons}). Set PIP_INDEX_URL to an index that "
-        f"has it, {_by_hand(pin, downloads)}",
+        f"has it, {_manual_advice(pin, downloads)}",
         "version",
     )
 
@@ -281,7 +281,7 @@ def _announced(link: Link) -> str:
     return next(iter((link.hash_option or {}).get("sha256", [])), "")
 
 
-class _Refusals(logging.Handler):
+class _LoggedRefusals(logging.Handler):
     """Collects what the library only logs: why an index's answer was not used."""
 
     def __init__(self) -> None:
@@ -292,7 +292,7 @@ class _Refusals(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage()[:300])
 
-    def __enter__(self) -> _Refusals:
+    def __enter__(self) -> _LoggedRefusals:
         self._logger.addHandler(self)
         self._propagate, self._logger.propagate = self._logger.propagate, False
         return self
@@ -302,7 +302,7 @@ class _Refusals(logging.Handler):
         self._logger.removeHandler(self)
 
 
-def _by_hand(pin: Pin, downloads: Path) -> str:
+def _manual_advice(pin: Pin, downloads: Path) -> str:
     what = pin.archive or f"the wheel of {pin.requirement}"
     return f"or put {what} into {downloads} (from https://pypi.org/project/{pin.package}/{pin.version}/#files)"
 

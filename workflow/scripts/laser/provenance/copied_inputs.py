@@ -48,12 +48,12 @@ def count_copies(plan: Plan) -> dict[str, str]:
 
 def published_copies(plan: Plan) -> list[str]:
     """Return the names of the files with the paper's numbers, copied from config/published/ to inputs/published/."""
-    return sorted(path.name for path in (plan.scripts.parents[1] / "config/published").glob("*.csv"))
+    return sorted(path.name for path in (plan.root / "config/published").glob("*.csv"))
 
 
 def workflow_copies(plan: Plan) -> dict[str, str]:
     """Return the sha256 of the workflow's rules, scripts, citation and margins, by path in the repository."""
-    root = plan.scripts.parents[1]
+    root = plan.root
     files = [
         root / "Snakefile",
         root / "CITATION.cff",

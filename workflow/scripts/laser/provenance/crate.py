@@ -13,7 +13,7 @@ from urllib.parse import quote
 from laser.errors import UserError
 from laser.io.files import canonical_json
 from laser.provenance.closure import Closure
-from laser.provenance.jobs import Ran
+from laser.provenance.jobs import FinishedJob
 
 if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
@@ -48,7 +48,11 @@ DONE = "http://schema.org/CompletedActionStatus"
 
 
 def crate(
-    closure: Closure, ran: Sequence[Ran], files: Iterable[Mapping[str, Any]], title: str, citation: Mapping[str, Any]
+    closure: Closure,
+    ran: Sequence[FinishedJob],
+    files: Iterable[Mapping[str, Any]],
+    title: str,
+    citation: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the RO-Crate metadata of a study.
 
@@ -110,7 +114,7 @@ def _file(path: str, file: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_study(
-    made: ROCrate, closure: Closure, ran: Sequence[Ran], title: str, citation: Mapping[str, Any]
+    made: ROCrate, closure: Closure, ran: Sequence[FinishedJob], title: str, citation: Mapping[str, Any]
 ) -> None:
     """Fill the root: title, authors, licence, profiles, README."""
     try:
@@ -145,7 +149,7 @@ def _author(author: Mapping[str, Any], number: int) -> str:
 
 
 def _describe_workflow(
-    made: ROCrate, ran: Sequence[Ran], listed: Mapping[str, Mapping[str, Any]], results: Sequence[str]
+    made: ROCrate, ran: Sequence[FinishedJob], listed: Mapping[str, Mapping[str, Any]], results: Sequence[str]
 ) -> None:
     """Describe the workflow, its rules and scripts, and its inputs and outputs."""
     tools = {_tool(job): job.record for job in ran}
@@ -187,12 +191,12 @@ def _describe_workflow(
     )
 
 
-def _tool(job: Ran) -> str:
+def _tool(job: FinishedJob) -> str:
     """Return the id of a job's tool: the rule's script, with the hash of the code that the job used."""
     return f"#tool/{quote(job.record['rule'])}/{quote(job.record['script'])}/{job.record['code']}"
 
 
-def _commit(job: Ran) -> str:
+def _commit(job: FinishedJob) -> str:
     git = job.run.get("git") or {"commit": "unknown", "dirty": False}
     return f"{git['commit']}{', with changes' if git['dirty'] else ''}"
 
@@ -231,7 +235,7 @@ def _names(closure: Closure, listed: set[str]) -> dict[tuple[str, str], str]:
     return names
 
 
-def _describe_job(made: ROCrate, job: Ran, names: Mapping[tuple[str, str], str]) -> None:
+def _describe_job(made: ROCrate, job: FinishedJob, names: Mapping[tuple[str, str], str]) -> None:
     """Describe one job, and the files that it read that are not in the crate."""
 
     def refer(file: Mapping[str, Any]) -> dict[str, str]:
@@ -272,7 +276,7 @@ def _describe_job(made: ROCrate, job: Ran, names: Mapping[tuple[str, str], str])
 OPERATOR = "#operator"
 
 
-def _describe_run(made: ROCrate, closure: Closure, ran: Sequence[Ran], results: Sequence[str]) -> None:
+def _describe_run(made: ROCrate, closure: Closure, ran: Sequence[FinishedJob], results: Sequence[str]) -> None:
     """Describe the run as a whole, and Snakemake's part in it."""
     start, end = min(job.started for job in ran), max(job.ended for job in ran)
     version = ran[-1].record["packages"].get("snakemake", "")

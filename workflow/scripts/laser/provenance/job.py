@@ -17,7 +17,7 @@ from laser.config.specs import from_word, read_spec
 from laser.errors import UserError, lacks_memory
 from laser.io import claim
 from laser.io.files import DISK_ERRORS, before_moving
-from laser.io.machine import Started, write_run
+from laser.io.machine import JobStart, write_run
 from laser.io.records import below_logs, record_paths, write_record
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -143,7 +143,7 @@ def _label(name: str, log: Path | None, results: Path) -> str:
     return "" if label == name else label
 
 
-def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, started: Started) -> None:
+def _recorded(main: Callable[[Job], None], job: Job, log: Path | None, started: JobStart) -> None:
     """Run `main` and write the job's record and run; a job that fails leaves no record in the study's folder."""
     before = record_paths(log, [], job.results, job.cache)
     if before is not None:
@@ -178,7 +178,7 @@ def run_job(
         options: names of the script's own options; each takes a path and may be left out.
         arguments: the command line, for tests; by default that of the process.
     """
-    started = Started()
+    started = JobStart()
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--spec", required=True, type=from_word, help="the rule's spec, as JSON")
     parser.add_argument("--log", type=Path, help="file that repeats what is said on the terminal")

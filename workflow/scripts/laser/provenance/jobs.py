@@ -12,7 +12,7 @@ from laser.provenance.closure import Closure
 
 
 @dataclass(frozen=True)
-class Ran:
+class FinishedJob:
     """One job.
 
     Attributes:
@@ -37,18 +37,18 @@ class Ran:
         return (start + datetime.timedelta(seconds=float(self.run["seconds"]))).isoformat(timespec="milliseconds")
 
 
-def jobs(closure: Closure) -> list[Ran]:
+def jobs(closure: Closure) -> list[FinishedJob]:
     """Return all jobs of a study in the order in which they started.
 
     Raises:
         UserError: a run is missing or damaged.
     """
     ran = [
-        Ran(name, record, read_record(closure.folder / "runs" / Path(name).relative_to("records")))
+        FinishedJob(name, record, read_record(closure.folder / "runs" / Path(name).relative_to("records")))
         for name, record in closure.records.items()
     ]
     for name in closure.made:
         path = closure.folder / name
         if name.startswith("inputs/") and path.name == CACHE_RECORD:
-            ran.append(Ran(name, read_record(path), read_record(path.with_name(CACHE_RUN))))
+            ran.append(FinishedJob(name, read_record(path), read_record(path.with_name(CACHE_RUN))))
     return sorted(ran, key=lambda job: (job.started, job.name))

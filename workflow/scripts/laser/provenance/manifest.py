@@ -85,8 +85,8 @@ def manifest(spec: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> dic
 def left_over(folder: Path, *manifests: Mapping[str, Any]) -> list[str]:
     """Return the files that no job of the current study made, sorted: from earlier settings, or made by hand."""
     named = {file["path"] for manifest in manifests for file in manifest["files"]}
-    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink())
-    return sorted(name for name in there if name not in named and is_covered(name))
+    present = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    return sorted(name for name in present if name not in named and is_covered(name))
 
 
 def untracked_state(results: str | Path) -> str:

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from laser.errors import UserError
-from laser.results.columns import read_columns
+from laser.results.columns import SCORES, read_columns
 from laser.results.loading import cell_of
 
 SWEEP = ("protocol", "matrix", "layer", "rho")
 LANDSCAPE = ("protocol", "kind", "matrix", "layer", "rho")
 """Label columns of a landscape's rows. A sweep lacks `kind`, since it has interventions of only one kind."""
 
-SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 
 
 def load_sweep(sweep: Sequence[Path], base: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

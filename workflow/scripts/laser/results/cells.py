@@ -65,8 +65,8 @@ def option_labels(rows: pandas.DataFrame, column: str) -> list[str]:
 
 def intervention_labels(chosen: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return an intervention's matrix, layer, rho and kept rank as table columns; empty for the base model (None)."""
-    place = {key: (chosen or NO_INTERVENTION)[key] for key in NO_INTERVENTION}
-    return place | {"kept_rank": (chosen or {}).get("kept_rank")}
+    intervention = {key: (chosen or NO_INTERVENTION)[key] for key in NO_INTERVENTION}
+    return intervention | {"kept_rank": (chosen or {}).get("kept_rank")}
 
 
 def values(cell: PairedCell, metric: str, arm: str) -> Any:

@@ -22,6 +22,8 @@ TEXTS = (
     *("split_published", "split_corrected"),
 )
 LISTS = ("options",)
+SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
+"""Columns that are averaged over rows."""
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pandas.DataFrame:

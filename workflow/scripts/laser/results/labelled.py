@@ -14,10 +14,8 @@ import pandas as pd
 
 from laser.errors import UserError, understood
 from laser.results.cells import CellKey, PairedCell
-from laser.results.columns import read_columns
+from laser.results.columns import SCORES, read_columns
 from laser.results.loading import cell_of, is_complete, is_partial, load_rows
-
-SCORES = ("correct", "loss", "answer_rank", "in_top5", "in_top10")
 
 
 @dataclass(frozen=True)

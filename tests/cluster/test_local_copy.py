@@ -150,7 +150,6 @@ from pathlib import Path
 import laser.cluster.local_copy as one
 if len(sys.argv) > 2:
     import time
-    read, one.CHUNK = one._copy, 1000
     def slow(folder, part, files):
         (part / "model.safetensors").write_bytes(b"half")
         print("copying", flush=True); time.sleep(60)

@@ -1,13 +1,12 @@
 """A copy of a checkpoint on the node's own disk, so that many jobs of one node read shared storage once.
 
-The copy is addressed by the content of the checkpoint's card, made under a lock, checked against every sha256 while it
-is copied, and moved into place when complete. If that is not possible, the shared folder is used, and the log says
-why. Results do not depend on it.
+The copy is addressed by the content of the checkpoint's card, made under a lock, checked against every sha256, and
+moved into place when complete. If that is not possible, the shared folder is used, and the log says why. Results do
+not depend on it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -17,9 +16,8 @@ from pathlib import Path
 
 from laser.cluster.environment import NODE_LOCAL
 from laser.errors import UserError
-from laser.io.files import digest, read_json
+from laser.io.files import digest, read_json, sha256_file
 
-CHUNK = 2**24
 SPARE_BYTES = 1_000_000_000
 """Bytes that are left free on the node's disk, which others use too."""
 
@@ -114,12 +112,8 @@ def _whole(target: Path, sizes: Mapping[str, int]) -> bool:
 
 def _copy(folder: Path, part: Path, files: Mapping[str, str]) -> None:
     for name, wanted in files.items():
-        hashed = hashlib.sha256()
-        with (folder / name).open("rb") as source, (part / name).open("wb") as copy:
-            while block := source.read(CHUNK):
-                hashed.update(block)
-                copy.write(block)
-        if hashed.hexdigest() != wanted:
+        shutil.copyfile(folder / name, part / name)
+        if sha256_file(part / name) != wanted:
             raise _UnusableError(
                 f"{folder / name} does not have the sha256 on its card: delete {folder} and fetch it again"
             )

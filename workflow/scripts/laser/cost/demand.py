@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 from laser.config.evaluations import is_masked, task_of
@@ -18,7 +17,7 @@ from laser.config.plan import Plan
 from laser.config.pools import is_policy
 from laser.config.protocols import interventions_kind
 from laser.config.settings import WEIGHT_BASELINES
-from laser.config.yaml_files import read_yaml
+from laser.cost.facts import read_facts
 from laser.cost.operations import (
     FACTORED,
     Asked,
@@ -34,7 +33,6 @@ from laser.paper.published import read_published
 from laser.reduction.interventions import Intervention
 from laser.reduction.rank_rules import RULES
 
-COST_FILE = Path(__file__).resolve().parents[4] / "config/cost.yaml"
 ROWS = 20_000
 TOKENS = 100.0
 """Rows of a dataset and tokens of a row that are assumed if they are unknown."""
@@ -76,12 +74,6 @@ def demand_of(plan: Plan, stage: str, wildcards: Mapping[str, str]) -> Demand:
         wildcards: model, and as far as the stage has them dataset, layer, rho.
     """
     return STAGES[stage](plan, wildcards)
-
-
-@cache
-def read_facts() -> dict[str, Any]:
-    """Return config/cost.yaml: what is assumed about datasets and checkpoints that are not available yet."""
-    return read_yaml(COST_FILE)
 
 
 def low_rank_steps(plan: Plan, task: str) -> list[dict[str, Any]]:

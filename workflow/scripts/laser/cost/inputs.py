@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from laser.config.evaluations import task_of
 from laser.config.own_rows import BUILDERS, GENERIC, asked_options
 from laser.config.plan import Plan
-from laser.cost.demand import read_facts
+from laser.cost.facts import read_facts
 from laser.cost.operations import Asked
 from laser.cost.shapes import Shape, guessed_shape, shape_of
 from laser.errors import UserError

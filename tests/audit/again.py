@@ -1,63 +1,46 @@
-"""Replay of some artefacts alone."""
+"""Replay of some parts of a study alone, in this process."""
 
 from __future__ import annotations
 
-import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
-from laser.replay.choices import Results, compared
-from laser_audit import replay
+from laser.replay import study as again
 from laser_audit.findings import Check
 from laser_audit.reading import Study
-from laser_audit.records import records
 from laser_audit.run import Report
-from laser_audit.study_code import run_code
-from tests.workflow.runner import FORKS, ROOT
-
-SCRIPTS = ROOT / "workflow/scripts"
 
 
-def quick_code(*words: str, **settings: Any) -> tuple[str, str]:
-    """Do what `laser_audit.study_code.run_code` does, without the slow imports."""
-
-    def forked(line, *, env, input, **_):
-        what, *arguments = line[2:] if line[1] in ("-m", "-c") else line[1:]
-        return FORKS.run(what, arguments, env, given=input)
-
-    with mock.patch("laser_audit.study_code.subprocess.run", forked):
-        return run_code(*words, **settings)
-
-
-def planned_again(study: Study) -> replay.Planned:
-    """Plan a study again, without the slow imports."""
-    with mock.patch.object(replay, "run_code", quick_code):
-        return replay.plan_again(study, SCRIPTS)
-
-
-def made_again(folder: Path, *artefacts: str) -> tuple[Check, Report]:
+def made_again(folder: Path, *parts: str) -> tuple[Check, Report]:
     """Make artefacts again (also `report`, `manifest`); return the check and the report that it stands in."""
     report, check = Report(Study(folder), "", [], []), Check("replay", "", "")
-    planned = planned_again(report.study)
-    known = {name: spec for name, spec in planned.artefacts.items() if name in artefacts}
-    again = Path(tempfile.mkdtemp(prefix="again-", dir=folder.parent))
-    parts = {"REPORT": "report", "MANIFEST": "manifest"}
-    without = {name: "" for name, part in parts.items() if part not in artefacts}
-    with mock.patch.multiple(replay, run_code=quick_code, **without):
-        replay.check_made(check, report, replace(planned, artefacts=known), SCRIPTS, again, lambda line: None)
+    plan = again.plan_again(report.study)
+    made = Path(tempfile.mkdtemp(prefix="again-", dir=folder.parent))
+    artefacts = [name for name in plan.study["artefacts"] if name in parts]
+    again.check_artefacts(check, report, plan, artefacts, made)
+    for part, check_part in (("report", again.check_report), ("manifest", again.check_manifests)):
+        if part in parts:
+            check_part(check, report, plan, made / part)
+    report.checks.append(check)
+    return check, report
+
+
+def planned_again(folder: Path) -> tuple[Check, Report]:
+    """Return the check of the plan, and the report that it stands in."""
+    report, check = Report(Study(folder), "", [], []), Check("plan", "", "")
+    again.check_plan(check, report, again.plan_again(report.study))
     report.checks.append(check)
     return check, report
 
 
 def chosen_again(folder: Path, other_code: str = "") -> tuple[Check, Report]:
-    """Return the check of choices, made again in this process; `other_code` is the record of a job of other code."""
+    """Return the check of choices, made again; `other_code` is the record of a job of other code."""
     report, check = Report(Study(folder), "", [], []), Check("choices", "", "")
-    printed = json.dumps(list(compared(Results(folder))), default=float)
-    codes = {path: {"codes": [record["code"]]} for path, record in records(report.study).items()}
-    codes |= {other_code: {"codes": []}} if other_code else {}
-    with mock.patch.object(replay, "run_code", lambda *words, scripts: (printed, "")):
-        replay.check_choices(check, report, replay.Planned({}, [], codes, {}, "", {}), SCRIPTS)
+
+    def codes(plan: object, path: str, record: dict) -> list[str]:
+        return [] if path == other_code else [record["code"]]
+
+    with mock.patch.object(again, "_codes", codes):
+        again.check_choices(check, report, None)
     return check, report

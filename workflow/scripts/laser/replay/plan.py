@@ -1,21 +1,14 @@
-"""Plan a study again from its settings: the spec of every job, each artefact's declaration, the code of every job.
-
-python -m laser.replay.plan SCRIPTS < {"settings": inputs/study.json, "title": ..., "jobs": {record: rule}}
-"""
+"""The jobs of a study, planned again from its settings: spec, and code."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
-from laser.config.artefacts import artefact_spec, declared, described
+from laser.config.artefacts import artefact_spec, declared
 from laser.config.jobs import SPECS, job_spec
 from laser.config.plan import Plan
-from laser.config.yaml_files import read_yaml
-from laser.errors import UserError
 
 LAYER = re.compile(r"layer(?P<layer>\d+)(-rho(?P<rho>.+))?")
 
@@ -54,32 +47,3 @@ def _wildcards(plan: Plan, record: str) -> dict[str, str]:
         else:
             names["dataset" if part in plan.datasets and (names or part not in plan.models) else "model"] = part
     return names
-
-
-def main() -> None:
-    """Read the settings and print what is planned for them, as JSON."""
-    scripts, asked = Path(sys.argv[1]), json.load(sys.stdin)
-    config = {"results": "results", "cache": "cache", "device": "auto", "threads": 1}
-    plan = Plan(asked["settings"], config, scripts)
-    jobs: dict[str, Any] = {}
-    for record, rule in asked["jobs"].items():
-        try:
-            spec, codes = planned(plan, record, rule)
-            jobs[record] = {"spec": spec, "codes": codes, "reason": ""}
-        except (UserError, OSError) as error:  # a user's file that is not on this machine
-            jobs[record] = {"spec": None, "codes": [], "reason": str(error)}
-    manifest = plan.study_spec("manifest", files=plan.files.spec(), title=asked["title"], evaluations=plan.evaluated())
-    models = read_yaml(scripts.parents[1] / "config/models.yaml")
-    answer = {
-        "artefacts": {name: json.loads(artefact_spec(plan, declared()[name])) for name in plan.study["artefacts"]},
-        "described": described(plan),
-        "jobs": jobs,
-        "manifest": json.loads(manifest),
-        "texts": plan.texts(),
-        "sources": {name: entry["source"] for name, entry in models.items()},
-    }
-    print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,56 +1,54 @@
-"""Remakes a study's inputs: rows of datasets, facts of corpora, and which rows a model cannot be asked.
+"""A study's inputs made again: rows of datasets, facts of corpora, and which rows a model cannot be asked.
 
-Each is a short program that calls the study's own code in a separate process. Rows come from the source that the study
-read, if it is at hand (an installed package, the cache, a publisher's file); nothing is fetched from a hub.
+Rows come from the source that the study read, if it is at hand (an installed package, the cache, a publisher's file);
+nothing is fetched from a hub.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from laser.config.specs import CorpusSpec, read_spec
+from laser.errors import UserError
+from laser.evaluation.cell import examples
+from laser.io.files import read_json, read_parquet
+from laser.models.kinds import task_of
+from laser.models.positions import max_positions
+from laser.models.tokenizer import load_tokenizer
+from laser.tasks.definitions import definition
+from laser.tasks.prepare import prepare
+from laser.tasks.questions import ask
+from laser.training.corpus import make_corpus
 from laser_audit.findings import Check, Unreadable
 from laser_audit.reading import Study, digest
 from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, limit_of, result_files
 from laser_audit.run import Report
 from laser_audit.splits import columns_of, data_path, prepared
-from laser_audit.study_code import SECONDS, run_code
-
-Say = Callable[[str], None]
-
-PREPARE = """
-import json, sys
-from pathlib import Path
-from laser.tasks.prepare import prepare
-entry = json.loads(sys.argv[1])
-prepare(entry, Path(sys.argv[2]), {"dataset": entry}, downloads=Path(sys.argv[3]))
-"""
-CORPUS = """
-import json, sys
-from pathlib import Path
-from laser.config.specs import CorpusSpec, read_spec
-from laser.training.corpus import make_corpus
-make_corpus(read_spec(CorpusSpec, json.loads(sys.argv[1]), "the corpus's record"), Path(sys.argv[2]))
-"""
 
 
-def check_inputs(check: Check, report: Report, scripts: Path, cache: Path, folder: Path, say: Say) -> None:
+def check_inputs(check: Check, report: Report, cache: Path, folder: Path) -> None:
     """Prepare every dataset and corpus again, and ask every tokenizer which rows it cannot take."""
     study = report.study
     for dataset in study.datasets:
         with check.guarded(data_path(dataset)):
-            say(f"  preparing {dataset} again")
-            prepare_again(check, report, dataset, scripts, cache, folder / "data" / dataset)
+            print(f"  preparing {dataset} again", flush=True)
+            prepare_again(check, report, dataset, cache, folder / "data" / dataset)
     for path in study.matching("inputs/corpora/", "/record.json"):
         with check.guarded(path):
-            say(f"  making {path.split('/')[2]} again")
-            _corpus(check, report, path, scripts, folder / "corpora")
-    check_left_out_again(check, report, study.cells(), scripts, cache)
+            print(f"  making {path.split('/')[2]} again", flush=True)
+            _corpus(check, report, path, folder / "corpora")
+    check_left_out_again(check, report, study.cells(), cache)
 
 
-def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cache: Path, folder: Path) -> None:
+def reason_of(error: Exception) -> str:
+    """Return in one line why something could not be made again."""
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return text.strip().splitlines()[-1]
+
+
+def prepare_again(check: Check, report: Report, dataset: str, cache: Path, folder: Path) -> None:
     """Prepare a dataset again and compare its rows."""
     study = report.study
     entry = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
@@ -62,10 +60,10 @@ def prepare_again(check: Check, report: Report, dataset: str, scripts: Path, cac
         entry = entry | {"sources": [{"kind": "local", "path": str(episodes)}]}
     elif read := _sources_read(study, dataset, entry):
         entry = entry | {"sources": read}
-    into = folder / f"inputs/data/{dataset}"
-    _, reason = run_code("-c", PREPARE, json.dumps(entry), str(into), str(cache / "data/downloads"), scripts=scripts)
-    if reason:
-        report.not_compared.append((f"rows of {dataset}", reason))
+    try:
+        prepare(entry, folder / f"inputs/data/{dataset}", {"dataset": entry}, downloads=cache / "data/downloads")
+    except Exception as error:  # a source that is not at hand, or whatever the study's settings bring about
+        report.not_compared.append((f"rows of {dataset}", reason_of(error)))
         return
     again, stored = prepared(Study(folder), dataset), prepared(study, dataset)
     path = data_path(dataset)
@@ -94,15 +92,16 @@ def _episodes(study: Study, pool: dict[str, Any], cache: Path) -> Path | None:
     return None
 
 
-def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Path) -> None:
+def _corpus(check: Check, report: Report, record: str, folder: Path) -> None:
     study = report.study
     target = record.removesuffix("record.json")
     spec = study.json(record)["spec"]
     wanted = [entry["source"]["corpus"] for entry in study.settings["models"] if "corpus" in entry["source"]]
     check.same(record, "spec.corpus is one of the study's", spec["corpus"] in wanted, True)
-    _, reason = run_code("-c", CORPUS, json.dumps(spec), str(folder / target), scripts=scripts)
-    if reason:
-        report.not_compared.append((target, reason))
+    try:
+        make_corpus(read_spec(CorpusSpec, spec, "the corpus's record"), folder / target)
+    except Exception as error:  # as for a dataset
+        report.not_compared.append((target, reason_of(error)))
         return
     facts = f"{target}facts.parquet"
     columns = study.columns(facts)
@@ -112,31 +111,35 @@ def _corpus(check: Check, report: Report, record: str, scripts: Path, folder: Pa
         check.same(facts, f"column {column}", stored[column].tolist(), again[column].tolist())
 
 
-def check_left_out_again(
-    check: Check, report: Report, cells: Iterable[tuple[str, str]], scripts: Path, cache: Path
-) -> None:
+def check_left_out_again(check: Check, report: Report, cells: Iterable[tuple[str, str]], cache: Path) -> None:
     """Ask models' tokenizers which rows of datasets they cannot take, and compare with what the runs left out."""
     study = report.study
-    questions = {}
     for model, dataset in cells:
         with check.guarded(f"test/{model}/{dataset}.parquet"):
-            if question := _question(report, model, dataset, cache):
-                questions[model, dataset] = question
-    if not questions:
-        return
-    words, seconds = ("-m", "laser.replay.left_out"), SECONDS * len(questions)
-    printed, reason = run_code(*words, scripts=scripts, given=json.dumps(list(questions.values())), seconds=seconds)
-    answers = [{"reason": reason} for _ in questions] if reason else json.loads(printed)
-    for (model, dataset), answer in zip(questions, answers, strict=True):
-        if "reason" in answer:
-            report.not_compared.append((f"rows of {dataset} that {model} left out", answer["reason"]))
-            continue
-        with check.guarded(f"test/{model}/{dataset}.parquet"):
-            _compare_left_out(check, study, model, dataset, answer["left_out"])
+            folder = _tokenizer(report, model, dataset, cache)
+            if folder is None:
+                continue
+            entry = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
+            try:
+                unasked = left_out(folder, study.locate(data_path(dataset)), entry["builder"], entry["options"])
+            except Exception as error:  # a fault of one cell is no other's
+                report.not_compared.append((f"rows of {dataset} that {model} left out", reason_of(error)))
+                continue
+            _compare_left_out(check, study, model, dataset, unasked)
 
 
-def _question(report: Report, model: str, dataset: str, cache: Path) -> dict[str, Any] | None:
-    """Return what `laser.replay.left_out` needs for a cell; None if its tokenizer is not at hand or has no say."""
+def left_out(folder: Path, rows: Path, builder: str, options: dict[str, Any]) -> dict[str, str]:
+    """Return the ids of the rows that the model in `folder` cannot be asked, with the reason for each."""
+    config = read_json(folder / "config.json")
+    items, tokenizer = examples(read_parquet(rows)), load_tokenizer(folder)
+    asked = ask(
+        definition(builder, options), items, tokenizer, task_of(config), config["model_type"], max_positions(config)
+    )
+    return asked.left_out
+
+
+def _tokenizer(report: Report, model: str, dataset: str, cache: Path) -> Path | None:
+    """Return the folder of a model's tokenizer; None if it is not at hand or has no say."""
     study = report.study
     entry = next(entry for entry in study.settings["models"] if entry["name"] == model)
     if "play" in entry:
@@ -149,9 +152,7 @@ def _question(report: Report, model: str, dataset: str, cache: Path) -> dict[str
     for name, sha256 in card["files"].items():
         if not name.endswith(".safetensors") and Study(folder).sha256(name) != sha256:
             raise Unreadable(f"inputs/models/{model}/card.json", f"has another hash of {name} than {folder / name}")
-    asked = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
-    rows = str(study.locate(data_path(dataset)))
-    return {"folder": str(folder), "rows": rows, "builder": asked["builder"], "options": asked["options"]}
+    return folder
 
 
 def _compare_left_out(check: Check, study: Study, model: str, dataset: str, unasked: dict[str, str]) -> None:

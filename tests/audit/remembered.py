@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 
 from laser_audit.reading import Study
-from laser_audit.report import read_page
 from laser_audit.rows import scored
 from laser_audit.run import audit
 from laser_audit.splits import prepared
 
 Stamp = tuple[int, int, int]
 
-OF_ONE_FILE = {each.__wrapped__ for each in (Study.sha256, Study.json, Study.spec, read_page)}
+OF_ONE_FILE = {each.__wrapped__ for each in (Study.sha256, Study.json, Study.spec)}
 """Functions whose result follows from the file that they are given alone."""
 
 OF_INPUTS = {scored.__wrapped__, prepared.__wrapped__}

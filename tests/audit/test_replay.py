@@ -125,6 +125,7 @@ def test_what_a_record_says_is_neither_written_nor_run(study, tmp_path):
     assert not list(tmp_path.rglob("outside*"))
 
 
+CARD = "inputs/data/worldfacts/card.json"
 DATA = {
     "rows dropped": lambda rows: rows[rows["id"] != "capital-US-0"],
     "groups split": lambda rows: rows.assign(group=rows["id"]),
@@ -132,6 +133,13 @@ DATA = {
     "an answer changed": lambda rows: rows.assign(answer=rows["answer"].replace(" Dhaka", " Delhi")),
     "nothing": lambda rows: rows,
 }
+
+
+def test_the_card_of_the_data_set_is_made_again(study, tmp_path):
+    content(CARD, lambda held: held.update(rows=95))(study)
+    report, check = Report(Study(study), "", [], []), Check("inputs", "", "")
+    inputs.prepare_again(check, report, "worldfacts", tmp_path / "no cache", tmp_path / "again")
+    assert [(one.path, one.found) for one in check.findings] == [(CARD, "95")] and report.not_compared == []
 
 
 @pytest.mark.parametrize("what", DATA)

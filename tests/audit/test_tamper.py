@@ -8,8 +8,8 @@ from laser.config.artefacts import declared
 from laser_audit.pages import FAILED, status, terminal
 from laser_audit.reading import Study
 from laser_audit.run import audit
-from tests.audit.again import chosen_again, made_again
-from tests.audit.manipulations import CHOICES, CRATE, DETERMINED, NAIVE, REPLAYED
+from tests.audit.again import chosen_again, made_again, planned_again
+from tests.audit.manipulations import CHOICES, CRATE, DETERMINED, NAIVE, PLANNED, REPLAYED, REPORT
 from tests.audit.seal import reseal
 
 
@@ -24,7 +24,9 @@ def found(folder, named):
 
 
 def test_there_are_enough_of_them():
-    assert sum(map(len, (NAIVE, DETERMINED, REPLAYED, CHOICES, CRATE))) > 100, "docs/auditing.md says so"
+    assert sum(map(len, (NAIVE, DETERMINED, REPLAYED, CHOICES, CRATE, REPORT, PLANNED))) > 100, (
+        "docs/auditing.md says so"
+    )
     assert len(DETERMINED) > len(NAIVE)
 
 
@@ -85,4 +87,19 @@ def test_a_crate_that_tells_of_another_run_is_found_by_replay(study, name):
     named = CRATE[name](study)
     reseal(study)
     check, _ = made_again(study, "manifest")
+    assert named in {finding.path for finding in check.findings}
+
+
+def test_a_report_that_differs_is_found_by_replay(study):
+    named = {change(study) for change in REPORT.values()}
+    reseal(study)
+    check, _ = made_again(study, "report")
+    assert named == {finding.path for finding in check.findings} and len(named) == len(REPORT)
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_settings_that_differ_are_found_by_replay(study, name):
+    named = PLANNED[name](study)
+    reseal(study)
+    check, _ = planned_again(study)
     assert named in {finding.path for finding in check.findings}

@@ -8,14 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from laser_audit import (
-    artefacts,
     base,
     lineage,
     manifest,
     paper,
     policies,
     records,
-    report,
     rows,
     selection,
     splits,
@@ -40,7 +38,7 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("jobs", "Every record has its run and log, in a possible order.", "facts", records.check_jobs),
     (
         "specs",
-        "The spec inside each result is that of its record, with the study's settings; one script, one code.",
+        "The spec inside each result is that of its record.",
         "facts",
         records.check_specs,
     ),
@@ -63,8 +61,6 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
     ("verdicts", "The verdict on every number of the paper's Table 1.", "cells", table1.check_verdicts),
     ("table2", "Every cell: values, intervals, tests, the paper's numbers.", "cells", table2.check_table2),
     ("table3", "Choices, and what they and the paper's score on test rows.", "cells", table3.check_table3),
-    ("artefacts", "Every artefact is there in all its forms, and no other.", "files", artefacts.check_artefacts),
-    ("report", "Copies in the report are true; its pages run no other script.", "files", report.check_report),
 )
 """Name, description, unit of its count, and function of each check."""
 

@@ -27,6 +27,9 @@ from laser_audit.rows import SOME_ROWS, labels_of, left_out_of, limit_of, result
 from laser_audit.run import Report
 from laser_audit.splits import columns_of, data_path, prepared
 
+OF_SOURCE = {"source", "sources_failed", "spec"}
+"""Keys of a dataset's card that say where its rows were read, which may be elsewhere when they are made again."""
+
 
 def check_inputs(check: Check, report: Report, cache: Path, folder: Path) -> None:
     """Prepare every dataset and corpus again, and ask every tokenizer which rows it cannot take."""
@@ -49,8 +52,8 @@ def reason_of(error: Exception) -> str:
 
 
 def prepare_again(check: Check, report: Report, dataset: str, cache: Path, folder: Path) -> None:
-    """Prepare a dataset again and compare its rows."""
-    study = report.study
+    """Prepare a dataset again and compare its rows and its card."""
+    study, path, card_path = report.study, data_path(dataset), f"inputs/data/{dataset}/card.json"
     entry = next(entry for entry in study.settings["datasets"] if entry["name"] == dataset)
     if "pool" in entry["options"]:
         episodes = _episodes(study, entry["options"]["pool"], cache)
@@ -61,12 +64,14 @@ def prepare_again(check: Check, report: Report, dataset: str, cache: Path, folde
     elif read := _sources_read(study, dataset, entry):
         entry = entry | {"sources": read}
     try:
-        prepare(entry, folder / f"inputs/data/{dataset}", {"dataset": entry}, downloads=cache / "data/downloads")
+        prepare(entry, (folder / path).parent, {"dataset": entry}, downloads=cache / "data/downloads")
     except Exception as error:  # a source that is not at hand, or whatever the study's settings bring about
         report.not_compared.append((f"rows of {dataset}", reason_of(error)))
         return
     again, stored = prepared(Study(folder), dataset), prepared(study, dataset)
-    path = data_path(dataset)
+    card, stored_card = Study(folder).json(card_path), study.json(card_path)
+    for key in card.keys() - OF_SOURCE:
+        check.same(card_path, f"{key} (made again)", stored_card.get(key), card[key])
     check.same(path, "ids of the rows", list(stored.rows), list(again.rows))
     for name, row in stored.rows.items():
         for column in columns_of(stored.entry):

@@ -143,9 +143,9 @@ POLICY: dict[str, tuple[Change, str]] = {
     "the expert's answer": (frame(ROWS, put("answer", "u")), "games"),
     "the expert's answer goes on": (frame(ROWS, _longer_answer), "games"),
     "the step limit": (_settings(content(STUDY, _limit), TEST), "games"),
-    "the share of rooms kept from training": (_settings(content(STUDY, _pool), "inputs/rooms"), "sides"),
+    "the share of rooms kept from training": (_settings(content(STUDY, _pool), ROWS), "data"),
     "the share in the model's pool": (_settings(content(STUDY, _share_of_training), ROWS), "sides"),
-    "rooms dropped from the dataset": (content(CARD, _dropped), "sides"),
+    "rooms dropped from the dataset": (content(CARD, _dropped), "inputs"),
     "table2: a share of rooms": (cell(TABLE2, 0, "value", "12.5"), "table2"),
     "table2: a return": (cell(TABLE2, 3, "value", number), "table2"),
     "table2: an interval": (cell(TABLE2, 2, "high", number), "table2"),
@@ -167,7 +167,7 @@ POLICY: dict[str, tuple[Change, str]] = {
     "film: a move": (cell(FILM, 3, "move", lambda old: "d" if old.lower() != "d" else "u"), "replay"),
     "film: solved": (cell(FILM, 11, "solved", lambda old: str(old != "True")), "replay"),
     "report: a move in its rows": (cell(REPORT, 0, "laser_prediction", lambda old: "x" + old[1:]), "replay"),
-    "report: another film": (_other_film, "report"),
+    "report: another film": (_other_film, "replay"),
     "selection: the loss of base": (
         content(
             f"selection/{CELL}.json",
@@ -176,4 +176,4 @@ POLICY: dict[str, tuple[Change, str]] = {
         "base",
     ),
 }  # fmt: skip
-"""Name to the change and the check that must find it; `replay` makes the artefact again."""
+"""Name to the change and the check that must find it; `replay` makes the artefact again, `inputs` the data."""

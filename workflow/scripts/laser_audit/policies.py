@@ -6,7 +6,7 @@ from typing import Any
 
 from laser_audit.comparing import DRAWN
 from laser_audit.findings import Check, Unreadable
-from laser_audit.games import WAYS, kept_from_training, outcome, shared_name
+from laser_audit.games import WAYS, kept_from_training, play, shared_name
 from laser_audit.reading import Study, close, remembered, text_of
 from laser_audit.rows import labels_of, result_files
 from laser_audit.splits import Prepared, data_path, prepared
@@ -51,9 +51,9 @@ def _experts(check: Check, path: str, data: Prepared) -> None:
     for name, row in data.rows.items():
         where = f"answer of {name}"
         with check.guarded(path, where):
-            end = outcome(row["text"], row["answer"])
-            check.same(path, f"{where}: solves its room", end.solved, True)
-            check.same(path, where, row["answer"], end.moves)
+            moves, _, solved = play(row["text"], row["answer"])
+            check.same(path, f"{where}: solves its room", solved, True)
+            check.same(path, where, row["answer"], moves)
 
 
 def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: Prepared, limit: int) -> None:
@@ -65,20 +65,20 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
         where = ", ".join(str(row[key]) for key in ("protocol", *labels, "id"))
         with check.guarded(path, where):
             room = data.rows[row["id"]]
-            end = outcome(room["text"], row["prediction"])
+            played, points, solved = play(room["text"], row["prediction"])
             expected = {
-                "prediction": end.moves,
-                "correct": end.solved,
-                "steps": len(end.moves) if end.solved else limit,
+                "prediction": played,
+                "correct": solved,
+                "steps": len(played) if solved else limit,
                 "answer_tokens": len(room["answer"]),
                 "in_top5": row["answer_rank"] <= 5,
                 "in_top10": row["answer_rank"] <= 10,
             }
             for column, value in expected.items():
                 check.same(path, f"{where}: {column}", row[column], value)
-            moves, rank = len(end.moves), row["answer_rank"]
+            moves, rank = len(played), row["answer_rank"]
             for column, right, shown, wanted in (
-                ("return", close(row["return"], end.total, DRAWN), row["return"], end.total),
+                ("return", close(row["return"], points, DRAWN), row["return"], points),
                 ("moves in prediction", moves == row["steps"] <= limit, moves, f"its steps, at most {limit}"),
                 ("answer_rank", 1 <= rank <= len(WAYS), rank, f"1 to {len(WAYS)}, as many as moves"),
             ):
@@ -104,34 +104,3 @@ def check_sides(check: Check, study: Study) -> None:
                 for label, sampled in pools.items():
                     kept = kept_from_training(shared, float(sampled["evaluation_share"]))
                     check.same(path, f"{name}: on the evaluation side, {label}", kept, True)
-            _pool(check, study, entry, data)
-    for name, policy in known.items():
-        path = f"inputs/models/{name}/card.json"
-        with check.guarded(path):
-            card, (_, rooms) = study.json(path), _rooms(study, policy["source"]["pool"])
-            check.same(path, "source.pool (and inputs/study.json)", card["source"]["pool"], policy["source"]["pool"])
-            check.same(path, "episodes.sha256", card["episodes"]["sha256"], rooms["files"]["episodes.parquet"])
-
-
-def _rooms(study: Study, pool: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the path and content of a pool's card, found by its spec."""
-    for path in study.matching("inputs/rooms/", "/card.json"):
-        card = study.json(path)
-        if card["spec"]["pool"] == pool:
-            return path, card
-    raise Unreadable("inputs/rooms", f"holds no card of the pool {pool['name']} with the study's settings")
-
-
-def _pool(check: Check, study: Study, entry: dict[str, Any], data: Prepared) -> None:
-    """Compare a pool's card and record with the study, and its counts with the dataset's."""
-    pool, card_path = entry["options"]["pool"], f"inputs/data/{entry['name']}/card.json"
-    path, rooms = _rooms(study, pool)
-    record = path.replace("card.json", "record.json")
-    check.same(record, "spec.pool (and inputs/study.json)", study.json(record)["spec"]["pool"], pool)
-    check.same(path, "sides", sum(rooms["sides"].values()), rooms["kept"])
-    card = study.json(card_path)
-    dropped = card["dropped_by_filter"]
-    check.same(card_path, "dropped_by_filter, training side", dropped["training side"], rooms["sides"]["training"])
-    kept = card["rows_before_limit"] + dropped["solved from the start"]
-    check.same(card_path, "rows and rooms solved from the start", kept, rooms["sides"]["evaluation"])
-    check.same(card_path, "rows", len(data.rows) <= card["rows_before_limit"], True)

@@ -6,16 +6,16 @@ import os
 from pathlib import Path
 
 from laser_audit.reading import Study
-from laser_audit.rows import scored
+from laser_audit.rows import averages, faults
 from laser_audit.run import audit
 from laser_audit.splits import prepared
 
 Stamp = tuple[int, int, int]
 
-OF_ONE_FILE = {each.__wrapped__ for each in (Study.sha256, Study.json, Study.spec)}
+OF_ONE_FILE = {each.__wrapped__ for each in (Study.sha256, Study.json, Study.spec, averages)}
 """Functions whose result follows from the file that they are given alone."""
 
-OF_INPUTS = {scored.__wrapped__, prepared.__wrapped__}
+OF_INPUTS = {faults.__wrapped__, prepared.__wrapped__}
 """Functions whose result follows from that file, if they are given one, and from everything below inputs/."""
 
 

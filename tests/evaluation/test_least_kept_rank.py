@@ -74,13 +74,9 @@ def test_the_audit_leaves_out_the_same(monkeypatch, least, left):
         def json(self, path):
             return {"matrices": {"u_in": {"shape": [400, 100]}}}
 
-    class Scored:
-        averages = {  # noqa: RUF012
-            ("corrected", rho): audited.Average("u_in", 3, rho, 10, 50.0, 1.0) for rho in (0.01, 0.005)
-        }
-
+    averages = {("corrected", rho): audited.Average("u_in", 3, rho, 10, 50.0, 1.0) for rho in (0.01, 0.005)}
     monkeypatch.setattr(audited, "sweep_paths", lambda *cell: ["a file"])
-    monkeypatch.setattr(audited, "scored", lambda study, path: Scored)
+    monkeypatch.setattr(audited, "averages", lambda study, path: averages)
     study = Study()
     given = audited.swept.__wrapped__(study, "m", "d")["corrected"]
     assert [audited.kept_of(average.rho, 100) for average in given] == left

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +17,13 @@ from laser_audit.scores import contradictions
 from laser_audit.splits import Prepared, prepared
 
 TYPES = {
-    **{"correct": "bool", "loss": "float64", "logprob": "float64", "answer_tokens": "int32", "answer_rank": "int32"},
-    **{"in_top5": "bool", "in_top10": "bool"},
+    "correct": "bool",
+    "loss": "float64",
+    "logprob": "float64",
+    "answer_tokens": "int32",
+    "answer_rank": "int32",
+    "in_top5": "bool",
+    "in_top10": "bool",
 }
 SCORES = ("id", "correct", "loss", "logprob", "answer_tokens", "prediction", "answer_rank", "in_top5", "in_top10")
 PLAYED = ("return", "steps")
@@ -26,22 +31,20 @@ PLAYED = ("return", "steps")
 
 SWEPT = ("matrix", "layer", "rho")
 
-LABELS: dict[str, tuple[tuple[str, ...], str]] = {
-    "test": (("arm",), "test"),
-    "landscape": (("kind", "matrix", "layer", "rho"), "validation"),
-    "choices": (("choice",), "test"),
-    "seeds": (("seed",), "test"),
-    "compose": (("step",), "test"),
-    "transfer": (SWEPT, "test"),
-    "rank_rules": (SWEPT, "test"),
-    "prompts": (("variant", "arm"), "test"),
-    "higher_order": (("percent",), "test"),
-    "baselines": (("baseline",), "test"),
+FOLDERS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
+    "sweep": (SWEPT, "validation", ()),
+    "test": (("arm",), "test", ()),
+    "landscape": (("kind", "matrix", "layer", "rho"), "validation", ()),
+    "choices": (("choice",), "test", ()),
+    "seeds": (("seed",), "test", ()),
+    "compose": (("step",), "test", ()),
+    "transfer": (SWEPT, "test", ()),
+    "rank_rules": (SWEPT, "test", ()),
+    "prompts": (("variant", "arm"), "test", ()),
+    "higher_order": (("percent",), "test", ("similarity",)),
+    "baselines": (("baseline",), "test", ()),
 }
-"""Folder to the columns that distinguish repetitions of rows, and the side; the sweep's depend on the file."""
-
-BESIDE = {"higher_order": ("similarity",)}
-"""Folder to the additional columns of its files."""
+"""Folder to the columns that distinguish repetitions of rows, the side, and further columns; base's rows have none."""
 
 SOME_ROWS = ("prompts", "higher_order")
 """Folders whose files hold only some of the test rows."""
@@ -68,32 +71,12 @@ class Average:
     loss: float
 
 
-@dataclass
-class Scored:
-    """A result file that was read and checked.
-
-    Attributes:
-        path: the file.
-        spec: the file's spec.
-        averages: (protocol, labels…) to the averages of its rows, in the file's order.
-        problems: (where, found, expected) of faults in the set or the order of rows.
-        contradictions: the same for rows that contradict themselves.
-        count: number of rows.
-    """
-
-    path: str
-    spec: dict[str, Any]
-    averages: dict[Key, Average] = field(default_factory=dict)
-    problems: list[tuple[str, Any, Any]] = field(default_factory=list)
-    contradictions: list[tuple[str, Any, Any]] = field(default_factory=list)
-    count: int = 0
-
-
 @lru_cache(maxsize=8)
 def parts(study: Study, path: str) -> dict[Key, pd.DataFrame]:
     """Map (protocol, labels…) to the rows of a result file; raise Unreadable if a column has another type."""
     labels, _ = labels_of(path)
-    frame = study.frame(path, ["protocol", *labels, *SCORES])
+    played = [name for name in PLAYED if name in study.columns(path)]
+    frame = study.frame(path, ["protocol", *labels, *SCORES, *played])
     for name, kind in TYPES.items():
         # A rank is missing where the model overflowed, and a column with gaps is read as float64.
         gaps = name == "answer_rank" and bool(frame[name].isna().any())
@@ -108,19 +91,24 @@ def parts(study: Study, path: str) -> dict[Key, pd.DataFrame]:
 
 def labels_of(path: str) -> tuple[tuple[str, ...], str]:
     """Return the label columns of a result file, and its side of the split."""
-    folder = path.partition("/")[0]
-    if folder == "sweep":
-        return (() if path.endswith("/base.parquet") else SWEPT), "validation"
-    return LABELS[folder]
+    labels, side, _ = FOLDERS[path.partition("/")[0]]
+    return (() if path.startswith("sweep/") and path.endswith("/base.parquet") else labels), side
 
 
 @remembered
-def scored(study: Study, path: str) -> Scored:
-    """Read a result file and compare its rows with the prepared dataset that its spec names."""
+def averages(study: Study, path: str) -> dict[Key, Average]:
+    """Map (protocol, labels…) to the averages of its rows, in the file's order."""
+    labels, _ = labels_of(path)
+    return {key: _average(dict(zip(labels, key[1:], strict=True)), part) for key, part in parts(study, path).items()}
+
+
+@remembered
+def faults(study: Study, path: str) -> list[tuple[str, Any, Any]]:
+    """Return (where, found, expected) of faults in the set, the order and the content of a result file's rows."""
     labels, side = labels_of(path)
     spec = study.spec(path)
     data = prepared(study, text_of(spec["dataset"]["name"]))
-    result = Scored(path, spec)
+    result: list[tuple[str, Any, Any]] = []
     for key, part in parts(study, path).items():
         protocol, where = key[0], ", ".join(map(str, key))
         left_out = left_out_of(spec, dict(zip(labels, key[1:], strict=True)))
@@ -131,13 +119,11 @@ def scored(study: Study, path: str) -> Scored:
             wanted = [name for name in wanted if name in belongs]
         else:
             wanted = wanted[: limit_of(study, path)]
-        result.count += len(part)
-        result.averages[key] = _average(dict(zip(labels, key[1:], strict=True)), part)
         if ids != wanted:
-            result.problems.append(_difference(where, ids, wanted, data, side))
+            result.append(_difference(where, ids, wanted, data, side))
         # Under `published` the answer is searched for in the prompt too, and reworded prompts are not stored.
         elif protocol == "corrected" or "variant" not in labels or key[1] == "original":
-            result.contradictions += contradictions(study, spec, data, protocol, where, part)
+            result += contradictions(study, spec, data, protocol, where, part)
     return result
 
 
@@ -217,45 +203,51 @@ def result_files(study: Study) -> list[str]:
     paths: list[str] = []
     for model, dataset in study.cells():
         paths += [base_path(model, dataset), test_path(model, dataset), *sweep_paths(study, model, dataset)]
-    others = [path for folder in LABELS if folder != "test" for path in study.matching(f"{folder}/", ".parquet")]
+    others = [
+        path
+        for folder in FOLDERS
+        if folder not in ("sweep", "test")
+        for path in study.matching(f"{folder}/", ".parquet")
+    ]
     return paths + others
 
 
 def check_rows(check: Check, study: Study) -> None:
-    """Compare the rows of every result file with its side of the split."""
+    """Compare the rows of every result file with its side of the split, and each row with itself."""
     policies = {entry["name"] for entry in study.settings["models"] if "play" in entry}
     for path in result_files(study):
         with check.guarded(path):
-            result = scored(study, path)
-            check.count += result.count
-            for where, value, expected in result.problems:
+            spec, (labels, _) = study.spec(path), labels_of(path)
+            check.count += sum(average.n for average in averages(study, path).values())
+            for where, value, expected in faults(study, path):
                 check.fail(path, where, value, expected)
-            labels, _ = labels_of(path)
-            more = PLAYED if result.spec["model"]["name"] in policies else BESIDE.get(path.partition("/")[0], ())
+            more = PLAYED if spec["model"]["name"] in policies else FOLDERS[path.partition("/")[0]][2]
             check.same(path, "columns", study.columns(path), ["protocol", *labels, *SCORES, *more])
             with check.guarded(path, "labels"):
-                _labels(check, study, result, labels)
+                _labels(check, study, path, labels)
+            if path.startswith("higher_order/"):
+                _repaired(check, study, path)
     check_left_out(check, study)
 
 
-def _labels(check: Check, study: Study, result: Scored, labels: tuple[str, ...]) -> None:
+def _labels(check: Check, study: Study, path: str, labels: tuple[str, ...]) -> None:
     """Check that a file's labels agree with its spec and that it has exactly the required parts."""
-    protocols, spec = study.protocols, result.spec
-    check.same(result.path, "spec.protocols", spec["protocols"], protocols)
+    protocols, spec = study.protocols, study.spec(path)
+    check.same(path, "spec.protocols", spec["protocols"], protocols)
     cell = text_of(spec["model"]["name"]), text_of(spec["dataset"]["name"])
-    check.same(result.path, "its cell", "/".join(cell) in result.path, True)
+    check.same(path, "its cell", "/".join(cell) in path, True)
     wanted: Sequence[Key] | None = None
     if not labels:
         wanted = [(protocol,) for protocol in protocols]
     elif labels == ("arm",):
         wanted = [(protocol, arm) for protocol in protocols for arm in ("base", "laser")]
-    elif result.path.startswith("sweep/"):
+    elif path.startswith("sweep/"):
         layer, rho = spec["layer"], spec["rho"]
-        check.same(result.path, "its place", result.path, sweep_path(*cell, layer, rho))
+        check.same(path, "its place", path, sweep_path(*cell, layer, rho))
         if study.settings["search"] == "exhaustive":
             wanted = [(protocol, matrix, layer, rho) for matrix in grid(study, cell[0])[0] for protocol in protocols]
     if wanted is not None:
-        check.same(result.path, "parts", sorted(map(str, result.averages)), sorted(map(str, wanted)))
+        check.same(path, "parts", sorted(map(str, averages(study, path))), sorted(map(str, wanted)))
 
 
 def check_left_out(check: Check, study: Study) -> None:
@@ -277,19 +269,6 @@ def check_left_out(check: Check, study: Study) -> None:
             first, others = said.setdefault(cell, (path, left_out))
             if not path.startswith(SOME_ROWS) and limit_of(study, path) is None:
                 check.same(path, f"spec.run.left_out (and that of {first})", left_out, others)
-
-
-def check_scores(check: Check, study: Study) -> None:
-    """Report rows that contradict themselves."""
-    for path in result_files(study):
-        with check.guarded(path):
-            result = scored(study, path)
-            check.count += result.count
-            for where, value, expected in result.contradictions:
-                check.fail(path, where, value, expected)
-        if path.startswith("higher_order/"):
-            with check.guarded(path):
-                _repaired(check, study, path)
 
 
 def _repaired(check: Check, study: Study, path: str) -> None:

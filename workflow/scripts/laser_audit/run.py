@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from laser_audit import (
@@ -50,8 +49,12 @@ CHECKS: tuple[tuple[str, str, str, Examine], ...] = (
         splits.check_data,
     ),
     ("splits", "Both splits follow their rule; no fact is on both sides.", "rows", splits.check_splits),
-    ("rows", "Result files hold exactly the rows of their side, in order.", "rows", rows.check_rows),
-    ("scores", "No row contradicts itself: loss, tokens, prediction, answer.", "rows", rows.check_scores),
+    (
+        "rows",
+        "Result files hold exactly the rows of their side, in order; none contradicts itself.",
+        "rows",
+        rows.check_rows,
+    ),
     ("games", "Every game of a policy, played again from its room and moves.", "values", policies.check_games),
     ("sides", "No room is one that a policy was trained on.", "facts", policies.check_sides),
     ("base", "Base is the same in every comparison.", "values", base.check_base),
@@ -127,7 +130,7 @@ def audit(folder: Path, checkout: Path | None = None) -> Report:
         raise NotAStudy(f"{folder}: is not a folder. Give the folder of a study, such as results/quickstart.")
     study = Study(folder, checkout)
     checks = [
-        _not_asked(study, name, about, unit) or checked(name, about, unit, partial(examine, study=study))
+        _not_asked(study, name, about, unit) or checked(name, about, unit, examine, study)
         for name, about, unit, examine in CHECKS
     ]
     return Report(study, _name(study), checks, not_recomputed(study), notes=[*out_of_order(study), cited(study)])

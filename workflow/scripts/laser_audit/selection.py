@@ -8,7 +8,7 @@ from typing import Any
 
 from laser_audit.findings import Check
 from laser_audit.reading import Study, close, number_of, remembered
-from laser_audit.rows import Average, base_path, grid, scored, sweep_paths, test_path
+from laser_audit.rows import Average, averages, base_path, grid, sweep_paths, test_path
 
 EXACT = 4e-15
 """Largest relative difference that the order of summation can make between two means of the same numbers."""
@@ -22,19 +22,19 @@ MEASURES = ("retained_energy", "relative_residual", "relative_residual_measured"
 
 def base_average(study: Study, model: str, dataset: str, protocol: str) -> Average:
     """Return base's averages over a cell's validation rows."""
-    return scored(study, base_path(model, dataset)).averages[(protocol,)]
+    return averages(study, base_path(model, dataset))[(protocol,)]
 
 
 @remembered
 def swept(study: Study, model: str, dataset: str) -> dict[str, list[Average]]:
     """Return every intervention of a cell's sweep that may be chosen, by protocol."""
-    averages: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
+    found: dict[str, list[Average]] = {protocol: [] for protocol in study.protocols}
     least = study.settings.get("keep_at_least", 0)
     for path in sweep_paths(study, model, dataset):
-        for (protocol, *_), value in scored(study, path).averages.items():
+        for (protocol, *_), value in averages(study, path).items():
             if not least or _kept(study, model, value) >= least:
-                averages[protocol].append(value)
-    return averages
+                found[protocol].append(value)
+    return found
 
 
 def _kept(study: Study, model: str, average: Average) -> int:
@@ -69,6 +69,13 @@ def choice(base: Average, best: Average, protocol: str) -> Average | None:
     return best if wins or protocol == "published" else None
 
 
+def chosen(study: Study, model: str, dataset: str, protocol: str) -> tuple[Average, list[Average], Average | None]:
+    """Return base, all interventions of a cell's sweep, best first, and the choice among them (None for base)."""
+    base = base_average(study, model, dataset, protocol)
+    every = ordered(swept(study, model, dataset)[protocol], grid(study, model)[0])
+    return base, every, choice(base, every[0], protocol)
+
+
 def by_protocol(check: Check, study: Study, path: str, model: str, dataset: str) -> dict[str, dict[str, Any]]:
     """Return a file's part for each protocol of the study; the file must be of this cell and have them all."""
     content = study.json(path)
@@ -94,34 +101,32 @@ def check_selection(check: Check, study: Study) -> None:
 def _protocol(
     check: Check, study: Study, path: str, model: str, dataset: str, name: str, selected: dict[str, Any]
 ) -> None:
-    matrices = grid(study, model)[0]
-    base, every = base_average(study, model, dataset, name), ordered(swept(study, model, dataset)[name], matrices)
+    base, every, taken = chosen(study, model, dataset, name)
     shown = f"protocols.{name}"
     check.same(path, f"{shown}.candidates", len(selected["candidates"]), len(every))
     for index, (average, candidate) in enumerate(zip(every, selected["candidates"], strict=False)):
         where = f"{shown}.candidates[{index}]"
-        _place(check, study, path, where, candidate, model, average)
+        _intervention(check, study, path, where, candidate, model, average)
         compare_scores(check, path, where, candidate, average)
-    taken = choice(base, every[0], name)
     compare_scores(check, path, f"{shown}.validation.base", selected["validation"]["base"], base)
     compare_scores(check, path, f"{shown}.validation.chosen", selected["validation"]["chosen"], taken or base)
     if taken is None or selected["chosen"] is None:
-        expected = "the base model (null)" if taken is None else place_name(taken)
+        expected = "the base model (null)" if taken is None else intervention_name(taken)
         check.holds(path, f"{shown}.chosen", taken is selected["chosen"], selected["chosen"], expected)
     else:
-        _place(check, study, path, f"{shown}.chosen", selected["chosen"], model, taken)
+        _intervention(check, study, path, f"{shown}.chosen", selected["chosen"], model, taken)
 
 
-def place_name(average: Average) -> str:
+def intervention_name(average: Average) -> str:
     """Return an intervention as Table 3 writes it."""
     return f"[{average.matrix}, {average.layer}, {average.rho:g}]"
 
 
-def _place(
+def _intervention(
     check: Check, study: Study, path: str, where: str, edit: dict[str, Any], model: str, average: Average
 ) -> None:
     shown = f"[{edit['matrix']}, {edit['layer']}, {edit['rho']:g}]"
-    if check.same(path, where, shown, place_name(average)):
+    if check.same(path, where, shown, intervention_name(average)):
         record = study.json(reduction_path(model, average.layer, average.rho))["matrices"][average.matrix]
         kept = kept_of(average.rho, min(record["shape"]))
         check.same(path, f"{where}.kept_rank", edit["kept_rank"], kept)

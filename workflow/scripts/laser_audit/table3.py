@@ -10,8 +10,8 @@ from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.paper import paper, rules
 from laser_audit.reading import Study
-from laser_audit.rows import Average, grid, parts
-from laser_audit.selection import base_average, choice, kept_of, ordered, reduction_path, swept
+from laser_audit.rows import Average, parts
+from laser_audit.selection import chosen, kept_of, reduction_path
 
 TABLE3 = (
     *("model", "dataset", "protocol", "matrix", "layer", "rho", "kept_rank", "validation_accuracy"),
@@ -39,10 +39,7 @@ def check_table3(check: Check, study: Study) -> None:
 
 
 def _choice(study: Study, model: str, dataset: str, protocol: str) -> Row:
-    matrices, *_ = grid(study, model)
-    base = base_average(study, model, dataset, protocol)
-    every = ordered(swept(study, model, dataset)[protocol], matrices)
-    taken = choice(base, every[0], protocol)
+    base, every, taken = chosen(study, model, dataset, protocol)
     published = paper(study)
     theirs = published.choices.get(published.cell(model, dataset))
     best: Average = taken or base

@@ -173,7 +173,7 @@ POLICY: dict[str, tuple[Change, str]] = {
             f"selection/{CELL}.json",
             lambda held: held["protocols"]["corrected"]["validation"]["base"].update(loss=9.0),
         ),
-        "base",
+        "selection",
     ),
 }  # fmt: skip
 """Name to the change and the check that must find it; `replay` makes the artefact again, `inputs` the data."""

@@ -20,7 +20,7 @@ from tests.audit.edits import content, frame, put
 from tests.audit.policy_manipulations import POLICY, ROWS, TEST
 from tests.audit.seal import reseal
 
-LOOKED_AT = ("games", "sides", "base", "table2")
+LOOKED_AT = ("games", "sides", "table2")
 
 
 def test_an_untouched_study_passes(finished_policy):

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import stat
 from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
@@ -23,9 +21,6 @@ from laser_audit.findings import Unreadable
 SPEC_KEY = b"laser_spec"
 PARQUET_KEYS = {SPEC_KEY, b"ARROW:schema"}
 """Keys of a Parquet file's metadata; a study's files have no others."""
-
-LARGEST_TEXT = 200_000_000
-"""Size in bytes of the largest JSON or CSV file that is read; a study's own are far smaller."""
 
 FIELD_KEYS = {b"PARQUET:field_id"}
 """Keys that the Parquet reader itself adds to a column's metadata."""
@@ -65,36 +60,21 @@ class Study:
 
     def locate(self, path: str) -> Path:
         """Return where a file is. Raises Unreadable unless it is a plain file inside the folder."""
-        parts = path.split("/")
-        if not path or "\0" in path or "\\" in path or path.startswith("/") or ".." in parts or "" in parts:
-            raise Unreadable(path, "is not a path inside the study's folder")
-        location, mode = str(self.folder), 0
+        location = self.folder / path
         try:
-            for part in parts:
-                location = f"{location}/{part}"
-                mode = os.lstat(location).st_mode
-                if stat.S_ISLNK(mode):
-                    raise Unreadable(path, "is, or lies behind, a symbolic link")
-            if not stat.S_ISREG(mode):
-                raise Unreadable(path, "is not a plain file")
-        except FileNotFoundError as error:
-            raise Unreadable(path, "is missing") from error
-        except (OSError, ValueError) as error:
+            inside = not Path(path).is_absolute() and location.resolve() == self.folder.resolve() / path
+            if inside and location.is_file():
+                return location
+        except (OSError, ValueError, RuntimeError) as error:
             raise Unreadable(path, f"cannot be opened ({error})") from error
-        return Path(location)
+        raise Unreadable(path, "is missing, or no plain file inside the study's folder")
 
     @cached_property
     def files(self) -> dict[str, bool]:
         """Every path below the folder that is not a directory; True for plain files (no links, no devices)."""
-        files, pending = {}, [self.folder]
-        while pending:
-            for location in pending.pop().iterdir():
-                kind = location.lstat().st_mode
-                if stat.S_ISDIR(kind):
-                    pending.append(location)
-                else:
-                    files[location.relative_to(self.folder).as_posix()] = stat.S_ISREG(kind)
-        return dict(sorted(files.items()))
+        found = (path for path in self.folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        plain = {path.relative_to(self.folder).as_posix(): path.is_file() and not path.is_symlink() for path in found}
+        return dict(sorted(plain.items()))
 
     def matching(self, start: str, end: str) -> list[str]:
         """Return the paths with this beginning and this end, sorted."""
@@ -116,11 +96,8 @@ class Study:
 
     def text(self, path: str) -> str:
         """Return the content of a text file."""
-        location = self.locate(path)
-        if location.stat().st_size > LARGEST_TEXT:
-            raise Unreadable(path, f"has {location.stat().st_size:,} bytes, more than any text of a study")
         try:
-            return location.read_bytes().decode()
+            return self.locate(path).read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise Unreadable(path, f"cannot be read as UTF-8 text ({error})") from error
 

@@ -64,7 +64,6 @@ def test_both_make_one_table(monkeypatch, tmp_path, name, complete, gain):
     settings = {"seed": 7, "resamples": 300, "models": models, "protocols": ["corrected"], "artefacts": ["table2"]}
     monkeypatch.setitem(study.__dict__, "settings", settings)
     monkeypatch.setattr(audited, "all_tested", lambda study, protocols: [tested for _, tested in cells])
-    monkeypatch.setattr(audited, "values", lambda study, cell, arm, metric: cell.values(arm, audited.METRICS[metric]))
     for examine in (audited.check_table2,):
         check = Check("table2", "", "")
         examine(check, study)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from laser_audit.numbers import change_interval, holm, interval, mean, paired, share_interval, sign_flip, stream
@@ -78,14 +79,6 @@ def all_tested(study: Study, protocols: Sequence[str]) -> list[Tested]:
     return [tested(study, *cell, protocol) for cell in study.cells() for protocol in protocols]
 
 
-def with_values(
-    base: Sequence[float], laser: Sequence[float], groups: Sequence[object]
-) -> tuple[list[float], list[float], list[object]]:
-    """Return both arms and the groups, without the rows on which one of the arms overflowed."""
-    kept = [row for row in zip(base, laser, groups, strict=True) if math.isfinite(row[0]) and math.isfinite(row[1])]
-    return [row[0] for row in kept], [row[1] for row in kept], [row[2] for row in kept]
-
-
 def compared(
     base: Sequence[float],
     laser: Sequence[float],
@@ -107,22 +100,24 @@ def compared(
         resamples: number of draws for the bootstrap and the permutation test.
     """
     scale = 100.0 if truth else 1.0
-    base, laser, groups = with_values(base, laser, groups)
+    first, second = (scale * np.array(values, dtype=np.float64) for values in (base, laser))
+    kept = np.isfinite(first) & np.isfinite(second)  # on other rows one of the arms overflowed
+    first, second = first[kept], second[kept]
+    groups = [group for group, keep in zip(groups, kept, strict=True) if keep]
     if not groups:
         return dict.fromkeys(COMPARED, math.nan) | {"n": 0, "groups": 0}
-    first, second = [scale * value for value in base], [scale * value for value in laser]
-    change = [after - before for before, after in zip(first, second, strict=True)]
+    change = second - first
     comparison: dict[str, Any] = {"n": len(groups), "groups": len(set(groups))}
     for arm, values in (("base", first), ("laser", second)):
         if truth:
-            low, high = (100 * bound for bound in share_interval([value / 100 for value in values], groups))
+            low, high = (100 * bound for bound in share_interval(values / 100, groups))
         else:
             low, high = interval(values, groups, stream(seed, *names, "interval"), resamples)
         comparison |= {arm: mean(values), f"{arm}_low": low, f"{arm}_high": high}
     draws = stream(seed, *names, "test")
     if truth:
-        low, high = (100 * bound for bound in change_interval([value / 100 for value in change], groups))
-        chance = paired([bool(value) for value in base], [bool(value) for value in laser], groups, draws, resamples)
+        low, high = (100 * bound for bound in change_interval(change / 100, groups))
+        chance = paired(first != 0, second != 0, groups, draws, resamples)
     else:
         low, high = interval(change, groups, stream(seed, *names, "difference"), resamples)
         chance = sign_flip(change, groups, draws, resamples)

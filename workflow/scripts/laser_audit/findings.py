@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from laser_audit.reading import Study
@@ -116,23 +116,20 @@ def brief(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-class Examine(Protocol):
-    """One check of a study: counts what it looks at and adds its findings."""
-
-    def __call__(self, check: Check, study: Study) -> None:
-        """Look at the study."""
+Examine = Callable[[Check, "Study"], None]
+"""One check of a study: counts what it looks at and adds its findings."""
 
 
 def checked(
-    name: str, about: str, unit: str, examine: Callable[[Check], None], without: Sequence[object] = ()
+    name: str, about: str, unit: str, examine: Callable[..., None], *given: object, without: Sequence[object] = ()
 ) -> Check:
-    """Run one check; an unexpected error is a finding as well.
+    """Run one check with what it is given; an unexpected error is a finding as well.
 
     A check that compared nothing fails, unless `without` lists what it could not compare.
     """
     check = Check(name, about, unit)
     with check.guarded("", "the check as a whole"):
-        examine(check)
+        examine(check, *given)
     if check.passed and not check.count and not check.skipped and not without:
         check.fail("", "the check as a whole", "nothing to look at", "files of a finished study")
     return check

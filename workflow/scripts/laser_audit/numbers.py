@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 DISTINCT = 1_000
@@ -30,19 +32,11 @@ def stream(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256("\0".join(names).encode()).digest()[:8], "big")])
 
 
-def by_group(values: Sequence[float], groups: Sequence[object]) -> tuple[NDArray, NDArray]:
+def by_group(values: ArrayLike, groups: Sequence[object]) -> tuple[NDArray, NDArray]:
     """Return the sum and size of every group, in order of first appearance."""
-    indices: dict[object, int] = {}
-    sums: list[float] = []
-    sizes: list[float] = []
-    for value, group in zip(values, groups, strict=True):
-        index = indices.setdefault(group, len(indices))
-        if index == len(sums):
-            sums.append(0.0)
-            sizes.append(0.0)
-        sums[index] += float(value)
-        sizes[index] += 1.0
-    return np.array(sums), np.array(sizes)
+    codes, _ = pd.factorize(np.array(list(groups), dtype=object))
+    sums = np.bincount(codes, weights=np.asarray(values, dtype=np.float64))
+    return sums, np.bincount(codes).astype(np.float64)
 
 
 def mean(values: ArrayLike) -> float:
@@ -54,7 +48,7 @@ def mean(values: ArrayLike) -> float:
 
 
 def interval(
-    values: Sequence[float], groups: Sequence[object], draws: np.random.Generator, resamples: int
+    values: ArrayLike, groups: Sequence[object], draws: np.random.Generator, resamples: int
 ) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of the mean over rows, resampling whole groups."""
     sums, sizes = by_group(values, groups)
@@ -73,7 +67,7 @@ def interval(
     return float(low), float(high)
 
 
-def share_interval(values: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
+def share_interval(values: ArrayLike, groups: Sequence[object]) -> tuple[float, float]:
     """Return the 95 % Clopper-Pearson interval of a share, at the effective number of rows."""
     sums, sizes = by_group(values, groups)
     count, rows, total = len(sizes), math.fsum(sizes), math.fsum(sums)
@@ -94,7 +88,7 @@ def share_interval(values: Sequence[float], groups: Sequence[object]) -> tuple[f
     return low, high
 
 
-def change_interval(changes: Sequence[float], groups: Sequence[object]) -> tuple[float, float]:
+def change_interval(changes: ArrayLike, groups: Sequence[object]) -> tuple[float, float]:
     """Return the 95 % interval of a mean paired change (values from -1 to 1), with one group added to either side."""
     sums, sizes = by_group(changes, groups)
     count, rows = len(sizes), math.fsum(sizes)
@@ -190,9 +184,7 @@ def _ratio(top: int, halvings: int) -> float:
     return math.ldexp(float(top >> shift), shift - halvings)
 
 
-def sign_flip(
-    differences: Sequence[float], groups: Sequence[object], draws: np.random.Generator, resamples: int
-) -> float:
+def sign_flip(differences: ArrayLike, groups: Sequence[object], draws: np.random.Generator, resamples: int) -> float:
     """Return the two-sided p value of the paired test that flips the signs of whole groups."""
     sums, _ = by_group(differences, groups)
     sums = sums[sums != 0]
@@ -230,22 +222,17 @@ def paired(
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm-adjusted p values in the given order."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
+    p, order = np.array(p_values, dtype=np.float64), np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(np.minimum(1, (len(p) - np.arange(len(p))) * p[order]))
+    return adjusted.tolist()
 
 
 def shares(texts: Iterable[str]) -> dict[str, float]:
     """Return the share of each stripped text, most common first, ties in alphabetical order."""
-    listed = [text.strip() for text in texts]
-    counts: dict[str, int] = {}
-    for text in listed:
-        counts[text] = counts.get(text, 0) + 1
-    return {text: counts[text] / len(listed) for text in sorted(counts, key=lambda text: (-counts[text], text))}
+    counts = Counter(text.strip() for text in texts)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {text: count / counts.total() for text, count in ordered}
 
 
 def labels(texts: Sequence[str], options: Sequence[Sequence[str]]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from laser_audit.comparing import DRAWN
+from laser_audit.comparing import TOLERANCE
 from laser_audit.findings import Check, Unreadable
 from laser_audit.games import WAYS, kept_from_training, play, shared_name
 from laser_audit.reading import Study, close, remembered, text_of
@@ -78,7 +78,7 @@ def _rows(check: Check, study: Study, path: str, labels: tuple[str, ...], data: 
                 check.same(path, f"{where}: {column}", row[column], value)
             moves, rank = len(played), row["answer_rank"]
             for column, right, shown, wanted in (
-                ("return", close(row["return"], points, DRAWN), row["return"], points),
+                ("return", close(row["return"], points, TOLERANCE), row["return"], points),
                 ("moves in prediction", moves == row["steps"] <= limit, moves, f"its steps, at most {limit}"),
                 ("answer_rank", 1 <= rank <= len(WAYS), rank, f"1 to {len(WAYS)}, as many as moves"),
             ):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from laser_audit.cells import ARMS, Tested, adjusted, all_tested
+from laser_audit.cells import ARMS, adjusted, all_tested
 from laser_audit.comparing import Row, compare_table
 from laser_audit.findings import Check
 from laser_audit.paper import FOLDER, rules, shown, verdict
 from laser_audit.reading import Study, remembered
-from laser_audit.rows import test_path
 from laser_audit.table1 import COLUMNS, both_arms
 
 METRICS = {"accuracy": "correct", "return": "return", "loss": "loss"}
@@ -24,15 +23,6 @@ def printed(study: Study) -> dict[tuple[str, str], str]:
     return {(metric, PRINTED[row["model"]]): row[name] for row in rows for metric, name in columns.items()}
 
 
-def values(study: Study, cell: Tested, arm: str, metric: str) -> list[float]:
-    """Return one number per test row: 0 or 1, points, or nats."""
-    if metric != "return":
-        return cell.values(arm, METRICS[metric])
-    frame = study.frame(test_path(cell.model, cell.dataset), ["protocol", "arm", "return"])
-    selected = frame[(frame["protocol"] == cell.protocol) & (frame["arm"] == arm)]
-    return [float(value) for value in selected["return"].tolist()]
-
-
 @remembered
 def expected_table2(study: Study) -> tuple[Row, ...]:
     """Return the rows of Table 2, in its order."""
@@ -43,7 +33,7 @@ def expected_table2(study: Study) -> tuple[Row, ...]:
         comparable = (cell.model, cell.dataset) == OWN_SIZE and not cell.data.limited
         for metric in METRICS:
             texts = {arm: printed(study).get((metric, arm)) for arm in ARMS}
-            base, laser = (values(study, cell, arm, metric) for arm in ARMS)
+            base, laser = (cell.values(arm, METRICS[metric]) for arm in ARMS)
             rows += both_arms(study, cell, metric, base, laser, dtypes[cell.model], texts)
             complete += [comparable, comparable]
     adjusted([row for row in rows if row["arm"] == "laser"])

@@ -188,7 +188,7 @@ def not_recomputed(study: Study) -> list[tuple[str, str]]:
     except (Unreadable, KeyError, TypeError):
         left = []
     left += [("Settings of every job, choices beside the selections, the RO-Crate", hashed)]
-    left += [("Markdown and LaTeX of tables, and the report", hashed)]
+    left += [("Markdown, LaTeX and further columns of tables, the report, cards of datasets, times of runs", hashed)]
     measured = [name for name in ("perplexity", "gradients") if study.matching(f"{name}/", "")]
     if measured:
         left.append((f"numbers in {', '.join(measured)}", "Hashes and records were checked."))

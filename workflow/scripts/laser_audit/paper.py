@@ -30,13 +30,13 @@ class Paper:
         names: (`model` or `dataset`, our name) to the paper's name.
         printed: (model, dataset, metric, arm), the paper's names, to the text as printed.
         choices: (model, dataset), the paper's names, to its row of Table 3.
-        sizes: dataset, the paper's name, to its size and its numbers of validation and test rows.
+        test_rows: dataset, the paper's name, to its number of test rows.
     """
 
     names: dict[tuple[str, str], str]
     printed: dict[tuple[str, str, str, str], str]
     choices: dict[tuple[str, str], dict[str, Any]]
-    sizes: dict[str, dict[str, int]]
+    test_rows: dict[str, int]
 
     def cell(self, model: str, dataset: str) -> tuple[str, str]:
         """Return the paper's names for a cell; empty where it has none."""
@@ -64,10 +64,6 @@ def paper(study: Study) -> Paper:
             "rho": float(row["rho"]),
             "kept_rank": int(row["kept_rank_int(rho*min_dim)"]),
         }
-    sizes = {
-        row["dataset"]: {"size": int(row["size"]), "validation": int(row["val_20pct"]), "test": int(row["test_80pct"])}
-        for row in rows("table4_dataset_sizes")
-    }
     return Paper(
         {(row["kind"], row["name"]): row["published"] for row in rows("names")},
         {
@@ -76,7 +72,7 @@ def paper(study: Study) -> Paper:
             for arm in ("base", "laser")
         },
         choices,
-        sizes,
+        {row["dataset"]: int(row["test_80pct"]) for row in rows("table4_dataset_sizes")},
     )
 
 

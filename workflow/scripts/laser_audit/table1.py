@@ -43,10 +43,10 @@ def expected_table1(study: Study) -> tuple[Row, ...]:
     adjusted([row for row in rows if row["arm"] == "laser"])
     data = {cell.dataset: cell.data for cell in all_tested(study, study.protocols[:1])}
     for row, scores in zip(rows, constant, strict=True):
-        sizes = published.sizes.get(published.cell(row["model"], row["dataset"])[1])
+        test_rows = published.test_rows.get(published.cell(row["model"], row["dataset"])[1])
         names = (row["model"], row["dataset"], row["metric"])
         text, base_text = published.text(*names, row["arm"]), published.text(*names, "base")
-        row |= shown(limits, row, text, base_text, scores, sizes["test"] if sizes else None)
+        row |= shown(limits, row, text, base_text, scores, test_rows)
         same_rows = row["protocol"] == "published"
         prepared = data[row["dataset"]]
         row["verdict"] = verdict(limits, row, text, base_text, not prepared.limited, same_rows, prepared.partial)
@@ -139,9 +139,8 @@ def _verdicts(study: Study) -> list[Row]:
             kept = {key: row[key] for key in ("protocol", *SHOWN, *NUMBERS, "verdict")}
             rows.append(start | kept | {"run_model": row["model"]})
         if not same:
-            sizes = published.sizes.get(dataset)
             base_text = published.printed.get((model, dataset, metric, "base"))
-            alone = shown(rules(study), start, text, base_text, [], sizes["test"] if sizes else None)
+            alone = shown(rules(study), start, text, base_text, [], published.test_rows.get(dataset))
             empty = dict.fromkeys(NUMBERS, math.nan)
             rows.append(start | empty | alone | {"protocol": "", "run_model": "", "verdict": "not run"})
     return rows

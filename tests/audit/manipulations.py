@@ -341,6 +341,8 @@ DETERMINED: dict[str, Change] = {
     "paper: a number of the study's copy": _two_files(
         text("inputs/published/table1.csv", "13.1", "0.0"), lambda folder: TABLE1
     ),
+    "run.html: scripts allowed": text("report/run.html", "script-src", "script-src 'unsafe-inline'"),
+    "run.html: a redirection": text("report/run.html", "</main>", '<meta HTTP-EQUIV="refresh" content="0;/x"></main>'),
     "record: its seed": content(RECORD, lambda held: held["spec"].update(seed=1)),
     "record: the code": content(
         "records/reduce/gpt-j-6b/layer0.json",

@@ -204,6 +204,9 @@ def check_jobs(check: Check, study: Study) -> None:
                 run = study.json(path)
                 check.same(path, "record", run["record"], f"{start(study)}records/{job}.json")
                 check.holds(path, "host", run["host"] in shown, run["host"], f"one that {RUN_PAGE} names")
+    # The policy forbids all but the report's own scripts; only a redirection would need none.
+    declared = run_page.lower().count("http-equiv")
+    check.holds(RUN_PAGE, "elements with http-equiv", declared <= 1, declared, "one, the policy")
     heads = (text.partition("<title>")[0] for text in (run_page, page))
     check.same(RUN_PAGE, "policy and what else precedes the title, and those of report/index.html", *heads)
 

@@ -308,6 +308,9 @@ DETERMINED: dict[str, Change] = {
         REDUCTION, lambda held: held["matrices"]["u_in"].update(bytes_factored=8)
     ),
     "compose: a row": frame(COMPOSED, flip("correct")),
+    "compose: log-probabilities before the first edit": frame(
+        COMPOSED, lambda rows: less_loss(rows, 0.1, rows["step"] == 0)
+    ),
     "seeds: a row": frame(f"seeds/{CELL}.parquet", flip("correct")),
     "transfer: a row": frame(TRANSFER, flip("correct")),
     "baselines: a row": frame(f"baselines/{CELL}.parquet", flip("correct")),

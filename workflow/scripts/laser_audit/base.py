@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 
 from laser_audit.findings import Check
-from laser_audit.reading import Study
+from laser_audit.reading import Study, text_of
 from laser_audit.rows import SCORES, Key, base_path, parts, test_path
+
+RERUN = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 5e-2}
+"""Precision to the largest accepted difference in loss between two runs of the base model, nats per answer token."""
 
 
 def check_base(check: Check, study: Study) -> None:
@@ -20,6 +23,13 @@ def check_base(check: Check, study: Study) -> None:
                 if chosen is None:
                     base, laser = tested[protocol, "base"], tested[protocol, "laser"]
                     _equal(check, path, f"{protocol}: laser where base was chosen", laser, base)
+            composed = f"compose/{model}/{dataset}.parquet"
+            for protocol in study.protocols if study.has(composed) else ():
+                step, allowed = (
+                    parts(study, composed)[protocol, 0],
+                    RERUN[text_of(study.spec(composed)["model"]["dtype"])],
+                )
+                _near(check, composed, f"{protocol}: step 0", step, tested[protocol, "base"], allowed)
         for shared, ends in ((base_path(model, dataset), ()), (path, ("base",))):
             with check.guarded(shared):
                 _shared(check, shared, parts(study, shared), ends)
@@ -35,6 +45,15 @@ def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: p
         for row in same.index[~same][:3]:
             of = f"{where}: {name} of {expected['id'][row]}"
             check.fail(path, of, found[name][row], expected[name][row])
+
+
+def _near(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, allowed: float) -> None:
+    """Compare the losses of two parts, whose products were summed in another order, row by row."""
+    losses, others = found["loss"], expected["loss"]
+    differ = ((losses - others).abs() > allowed) | (losses.isna() != others.isna())
+    check.count += len(found)
+    for row in differ.index[differ][:3]:
+        check.fail(path, f"{where}: loss of {expected['id'][row]}", losses[row], others[row])
 
 
 def _shared(check: Check, path: str, by_key: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:

@@ -38,6 +38,7 @@ class Copy:
 
     def __init__(self, finished, folder):
         self.finished, self.folder, self.remembered = finished, folder / "unpacked", Remembered(finished)
+        self.folders = folders(finished)
         shutil.copytree(finished, self.folder, symlinks=True)
 
     @contextmanager
@@ -45,7 +46,7 @@ class Copy:
         """Yield the folder, of which an audit reads only what has changed."""
         with mock.patch("laser_audit.run.Study", self.remembered.study):
             yield self.folder
-        if folders(self.folder) != folders(self.finished):
+        if folders(self.folder) != self.folders:
             shutil.rmtree(self.folder)
             shutil.copytree(self.finished, self.folder, symlinks=True)
         before, now = self.remembered.stamps, stamps(self.folder)

@@ -410,6 +410,7 @@ REPLAYED: dict[str, Change] = {
     "topk: an accuracy": cell("tables/topk.csv", 0, "laser", "7.5"),
     "stability: a number for reading": text("tables/stability.md", "| 8 |", "| 9 |"),
     "fig2: a point": cell(f"figures/fig2/{CELL}-corrected.csv", 1, "loss", number),
+    "fig9: a drawing": text("figures/fig9/gpt-j-6b/corrected.svg", "</svg>", "<!-- better --></svg>"),
     "fig3b: a point": cell(f"figures/fig3b/{CELL}-corrected.csv", 1, "n", "19"),
     "fig3c: a bar": cell(f"figures/fig3c/{CELL}-corrected.csv", 0, "corrected", "3"),
     "fig7: a point": cell("figures/fig7/gpt-j-6b/all.csv", 0, "effective_rank", number),

@@ -23,7 +23,7 @@ class Remembered:
     """Audits of copies of one finished study: files that are as they were are not read again."""
 
     def __init__(self, finished: Path) -> None:
-        report = audit(finished)
+        self.report = report = audit(finished)
         assert report.passed, "\n".join(str(one) for check in report.checks for one in check.findings)
         self.memory, self.stamps = report.study.memory, stamps(finished)
 

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from tests.workflow.runner import ROOT
+from laser_audit.run import audit
+from tests.workflow.runner import ROOT, tool
 
 SCRIPT = ROOT / "workflow/scripts/tools/audit.py"
 BLOCKED = (
@@ -35,19 +36,19 @@ def test_it_needs_no_torch_and_no_cache(study):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASSED" in done.stdout
     assert [path.name for path in (study / "audit").iterdir()] == ["index.html"]
-    assert run(study).returncode == 0, "its own pages are not held against a study"
+    assert audit(study).passed, "its own pages are not held against a study"
 
 
 def test_a_failure_is_an_exit_status_and_a_line(study):
     (study / "tables/table1.csv").write_text("nothing\n")
-    done = run(study)
+    done = tool("audit", study)
     assert done.returncode == 1
     assert "FAILED" in done.stdout and "tables/table1.csv" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_folder_that_is_none_is_one_message(tmp_path):
-    done = run(tmp_path / "nowhere")
+    done = tool("audit", tmp_path / "nowhere")
     assert done.returncode == 1
     assert done.stderr.startswith("ERROR:") and "Traceback" not in done.stderr
 
@@ -55,6 +56,6 @@ def test_a_folder_that_is_none_is_one_message(tmp_path):
 def test_nothing_is_written_through_a_link(study, tmp_path):
     (tmp_path / "outside").mkdir()
     (study / "audit").symlink_to(tmp_path / "outside")
-    done = run(study)
+    done = tool("audit", study)
     assert done.returncode == 1
     assert not list((tmp_path / "outside").iterdir())

@@ -47,7 +47,7 @@ def paper(tmp_path_factory):
     study["grid"] |= {"layers": [1], "rhos": [0.5, 0.1]}
     artefacts = ["table1", "table3", "table4", "verdicts", "transfer", "efficacy"]
     artefacts += ["clustered", "fig2_clusters", "rank_rules", "edges"]
-    study |= {"resamples": 400, "artefacts": artefacts, "efficacy": {}}
+    study |= {"resamples": 1280, "artefacts": artefacts, "efficacy": {}}
     for evaluation in ("transfer", "rank_rules"):  # GPT-J has both in the study that the audit's tests look at
         study[evaluation] = {"models": ["roberta-base"]}
     study["clustered"] = {"clusters": [1, 2], "datasets": ["fever"]}

@@ -77,14 +77,14 @@ def make(folder: Path, spec: dict[str, Any], into: Path, inputs: Path | None = N
     return job.made
 
 
-def data_of(folder: Path, spec: dict[str, Any], into: Path) -> list[pd.DataFrame]:
+def data_of(folder: Path, spec: dict[str, Any], into: Path, inputs: Path | None = None) -> list[pd.DataFrame]:
     """Make an artefact; return the data of a table, or behind each picture. The pictures are not written."""
 
     def no_picture(figure: Figure, path: Path | str, **settings: Any) -> None:
         Path(path).write_text("<svg></svg>")
 
     with mock.patch.object(Figure, "savefig", no_picture):
-        return frames(make(folder, spec, into))
+        return frames(make(folder, spec, into, inputs))
 
 
 def frames(made: Sequence[Path]) -> list[pd.DataFrame]:

@@ -20,7 +20,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
 FORKS = Forks("torch", "safetensors.torch", learns=True)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 RUN = """
-import json, sys, time
+import json, sys, time, types
 from pathlib import Path
 import huggingface_hub.constants
 huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE = 4096  # so that a small file comes in many pieces
@@ -28,10 +28,16 @@ sleep = time.sleep
 time.sleep = lambda seconds: sleep(min(seconds, 0.05))  # the library's and our pauses, shortened
 from laser.errors import UserError
 from laser.io import retry
-from laser.models import card, sources
+from laser.io.files import sha256_file
+from laser.models import sources
 what, entry, folder, pauses = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])
 retry.PAUSES = tuple(pauses)
-if sys.argv[5] == "fetched alone":  # trying the model takes longer than all that is tested here
+if sys.argv[5] == "fetched alone":  # trying the model, for which transformers is imported, takes longer than the rest
+    card = sys.modules["laser.models.card"] = types.ModuleType("laser.models.card")
+    card.hashes = lambda folder: {
+        path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.name != "card.json"
+    }
+    card.check_declared = lambda entry, facts: None
     card.inspect = lambda folder: {"layers": 2, "parameters": 0, "dtype_stored": "fp32", "notes": []}
 try:
     if what == "check":

@@ -19,6 +19,7 @@ from laser.claims.findings import (
     Comparison,
     Effect,
     by_bounds,
+    by_margin,
     by_test,
     cells,
     verdict_of,
@@ -177,7 +178,6 @@ def noise(made: Artefacts) -> Iterator[Comparison]:
 def no_noise(made: Artefacts) -> Iterator[Comparison]:
     """Judge whether models whose corpus has no noise are unchanged: each has to be equivalent to its base."""
     frame = made["noise"]
-    margin = rules().margins.accuracy
     clean = frame[(frame["row"] == "model") & (frame["noise"] == 0)]
     for (family, layers, dataset, protocol), models in clean.groupby(["family", "layers", "dataset", "protocol"]):
         gains = ", ".join(with_interval(row, 1, "gain", sign=True) for row in models.to_dict("records"))
@@ -185,8 +185,7 @@ def no_noise(made: Artefacts) -> Iterator[Comparison]:
             f"{family}, {integer(layers)} layers: gains of {len(models)} models {gains} points, standard deviation "
             f"between true gains {_spread(models)}, n = {integer(models['n'].iloc[0])}"
         )
-        low, high = models["gain_low"], models["gain_high"]
-        verdict = verdict_of(all((low > -margin) & (high < margin)), any((low > margin) | (high < -margin)))
+        verdict = by_margin(models["gain_low"], models["gain_high"], rules().margins.accuracy)
         yield Comparison(f"{dataset}, {protocol}", text, verdict)
 
 

@@ -108,6 +108,11 @@ def by_bounds(low: float, high: float) -> str:
     return verdict_of(low > 0, high < 0)
 
 
+def by_margin(low: pd.Series, high: pd.Series, margin: float) -> str:
+    """Judge by the intervals of effects that must not matter: all within the margin support, one beyond contradicts."""
+    return verdict_of(all((low > -margin) & (high < margin)), any((low > margin) | (high < -margin)))
+
+
 def verdict_of(supported: bool, contradicted: bool) -> str:
     """Return the verdict if either holds; a claim that is both counts as supported."""
     return SUPPORTED if supported else CONTRADICTED if contradicted else UNDECIDED

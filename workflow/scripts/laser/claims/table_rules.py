@@ -21,6 +21,7 @@ from laser.claims.findings import (
     Comparison,
     Row,
     by_bounds,
+    by_margin,
     by_sign,
     by_test,
     cells,
@@ -281,10 +282,9 @@ def prompts(made: Artefacts) -> Iterator[Comparison]:
             f"{with_interval(original, 1, 'gain_spread')}; n = {integer(original['n'])}"
         )
         raised = original["matrix"] and original["p_holm"] < SIGNIFICANCE and original["difference"] > 0
-        low, high, margin = others["gain_change_low"], others["gain_change_high"], rules().wording
         verdict = UNDECIDED
         if raised and len(others):
-            verdict = verdict_of(all((low > -margin) & (high < margin)), any((low > margin) | (high < -margin)))
+            verdict = by_margin(others["gain_change_low"], others["gain_change_high"], rules().wording)
         yield Comparison(name, text, verdict)
 
 

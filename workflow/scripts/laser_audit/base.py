@@ -25,10 +25,8 @@ def check_base(check: Check, study: Study) -> None:
                     _equal(check, path, f"{protocol}: laser where base was chosen", laser, base)
             composed = f"compose/{model}/{dataset}.parquet"
             for protocol in study.protocols if study.has(composed) else ():
-                step, allowed = (
-                    parts(study, composed)[protocol, 0],
-                    RERUN[text_of(study.spec(composed)["model"]["dtype"])],
-                )
+                allowed = RERUN[text_of(study.spec(composed)["model"]["dtype"])]
+                step = parts(study, composed)[protocol, 0]
                 _near(check, composed, f"{protocol}: step 0", step, tested[protocol, "base"], allowed)
         for shared, ends in ((base_path(model, dataset), ()), (path, ("base",))):
             with check.guarded(shared):
@@ -41,19 +39,23 @@ def _equal(check: Check, path: str, where: str, found: pd.DataFrame, expected: p
     """Compare the scores of two parts row by row; a loss or rank is missing where the model overflowed."""
     for name in SCORES:
         same = (found[name] == expected[name]) | (found[name].isna() & expected[name].isna())
-        check.count += len(found)
-        for row in same.index[~same][:3]:
-            of = f"{where}: {name} of {expected['id'][row]}"
-            check.fail(path, of, found[name][row], expected[name][row])
+        _fail(check, path, f"{where}: {name}", found[name], expected[name], expected["id"], ~same)
 
 
 def _near(check: Check, path: str, where: str, found: pd.DataFrame, expected: pd.DataFrame, allowed: float) -> None:
     """Compare the losses of two parts, whose products were summed in another order, row by row."""
     losses, others = found["loss"], expected["loss"]
     differ = ((losses - others).abs() > allowed) | (losses.isna() != others.isna())
+    _fail(check, path, f"{where}: loss", losses, others, expected["id"], differ)
+
+
+def _fail(
+    check: Check, path: str, what: str, found: pd.Series, expected: pd.Series, ids: pd.Series, differ: pd.Series
+) -> None:
+    """Count compared rows, and add a finding for the first of those that differ."""
     check.count += len(found)
     for row in differ.index[differ][:3]:
-        check.fail(path, f"{where}: loss of {expected['id'][row]}", losses[row], others[row])
+        check.fail(path, f"{what} of {ids[row]}", found[row], expected[row])
 
 
 def _shared(check: Check, path: str, by_key: dict[Key, pd.DataFrame], ends: tuple[str, ...]) -> None:

@@ -36,13 +36,18 @@ def check_inputs(check: Check, report: Report, cache: Path, folder: Path) -> Non
     study = report.study
     for dataset in study.datasets:
         with check.guarded(data_path(dataset)):
-            print(f"  preparing {dataset} again", flush=True)
+            say(f"preparing {dataset} again")
             prepare_again(check, report, dataset, cache, folder / "data" / dataset)
     for path in study.matching("inputs/corpora/", "/record.json"):
         with check.guarded(path):
-            print(f"  making {path.split('/')[2]} again", flush=True)
+            say(f"making {path.split('/')[2]} again")
             _corpus(check, report, path, folder / "corpora")
     check_left_out_again(check, report, study.cells(), cache)
+
+
+def say(text: str) -> None:
+    """Tell the user what is being made."""
+    print(f"  {text}", flush=True)
 
 
 def reason_of(error: Exception) -> str:

@@ -9,7 +9,6 @@ may have tampered with is ever run.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import io
 import json
 import runpy
@@ -25,8 +24,9 @@ from laser.config.artefacts import artefact_spec, declared, described
 from laser.config.plan import Plan
 from laser.config.yaml_files import read_yaml
 from laser.errors import UserError
+from laser.io.records import packages
 from laser.replay.choices import Results, compared
-from laser.replay.inputs import check_inputs, reason_of
+from laser.replay.inputs import check_inputs, reason_of, say
 from laser.replay.plan import planned
 from laser_audit.findings import Check, Unreadable, checked
 from laser_audit.manifest import CRATE, MANIFEST, MANIFEST_RUN, RUN_PAGE, listed
@@ -148,7 +148,7 @@ def check_made(check: Check, report: Report, plan: Plan, folder: Path) -> None:
 
 def check_artefacts(check: Check, report: Report, plan: Plan, names: Iterable[str], folder: Path) -> None:
     """Remake artefacts, each in a folder of its name below `folder`, and compare their files."""
-    study, results = report.study, report.folder.resolve()
+    study, results, installed = report.study, report.folder.resolve(), packages()
     writes = {entry["name"]: entry["writes"] for entry in described(plan)}
     for name in names:
         path = f"records/{name}/{name}.json"
@@ -162,7 +162,7 @@ def check_artefacts(check: Check, report: Report, plan: Plan, names: Iterable[st
             if reason := run_script("make_artefact", *words, "--into", str(folder / name)):
                 check.fail(path, "made again", reason, "exit status 0")
                 continue
-            drawn_alike = all(record["packages"].get(package) == _version(package) for package in DRAWING)
+            drawn_alike = all(record["packages"].get(package) == installed.get(package) for package in DRAWING)
             if not drawn_alike and any(file.endswith(PICTURES) for file in writes[name]):
                 report.not_compared.append((f"pictures of {name}", "made with other versions of the drawing packages"))
             for file in writes[name]:
@@ -262,18 +262,6 @@ def _compare(check: Check, study: Study, path: str, again: Path, maker: str) -> 
 def _as_read(value: Any) -> Any:
     """Return a value as it is when it is read from a JSON file."""
     return json.loads(json.dumps(value, default=float))
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def say(text: str) -> None:
-    """Tell the user what is being made."""
-    print(f"  {text}", flush=True)
 
 
 def main(results: str, cache: str, answer: str) -> None:
